@@ -1,0 +1,202 @@
+"""A chat request and its reply.
+
+Knows neither the wire formats nor the frameworks nor the gateway. Nothing here has a default that would be sent: None
+means that the user said nothing, and nothing is what the wire then carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Turn, Wire
+
+FinishReason: TypeAlias = Literal[
+    "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "unknown"
+]
+"""Why the model stopped. `pause`: a long server-side turn that wants to be continued."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class FunctionTool:
+    """A tool that the caller runs. Compared by identity, so that wires can remember its encoded form.
+
+    Attributes:
+        name: At most 128 of `[A-Za-z0-9_-]` on the wires that are strict.
+        description: What it does, for the model.
+        parameters: JSON schema of its arguments, an object schema.
+        strict: Whether arguments must match the schema exactly; None: the server's default.
+        extras: Per wire, further keys of the tool's object (such as `cache_control` on `messages`).
+    """
+
+    name: str
+    description: str
+    parameters: Json
+    strict: bool | None = None
+    extras: Extras = NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class NativeTool:
+    """A tool in a wire's own words (web search, code interpreter, MCP, custom ...), sent as it is.
+
+    Attributes:
+        raw: The tool's object.
+    """
+
+    raw: Json
+
+
+ToolSpec: TypeAlias = FunctionTool | NativeTool
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """The model must call this one."""
+
+    name: str
+
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The answer must be JSON.
+
+    Attributes:
+        schema: JSON schema that it must satisfy; None: any JSON object.
+        name: Name of the schema, `[A-Za-z0-9_-]`, at most 64.
+        strict: Whether the server must enforce it; None: its default.
+    """
+
+    schema: Json | None
+    name: str = "answer"
+    description: str = ""
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to a model, with all that was said before.
+
+    Attributes:
+        model: Model id as the user wrote it, such as `openai/gpt-5.4` or `@cf/zai-org/glm-5.2`.
+        turns: The conversation, oldest first.
+        parallel_tool_calls: Whether several tools may be called at once.
+        output: JSON output wanted.
+        temperature: 0 to 2 on most models.
+        max_tokens: Most tokens to generate, reasoning included.
+        stop: Texts at which to stop.
+        reasoning_effort: The provider's word, such as `low`, `medium`, `high`.
+        thinking: Anthropic's `thinking` object, such as `{"type": "enabled", "budget_tokens": 2048}`.
+        reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
+        stream_usage: Ask for token counts in a stream, where asking is needed.
+        extra_body: Further body fields, merged last, as they are.
+    """
+
+    model: str
+    turns: tuple[Turn, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output: OutputSchema | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+    thinking: Json | None = None
+    reasoning: Json | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    stream_usage: bool = True
+    extra_body: Json = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts.
+
+    Attributes:
+        input: All input tokens, those read from a cache and written to it included.
+        output: All output tokens, reasoning included.
+        total: Their sum, or what the server says it is.
+        cache_read: Input tokens that came from the provider's cache; None if not told.
+        cache_write: Input tokens written to it.
+        reasoning: Output tokens that were reasoning.
+        audio_in: Input tokens that were audio.
+        audio_out: Output tokens that were audio.
+        raw: The wire's own object, word for word.
+    """
+
+    input: int = 0
+    output: int = 0
+    total: int = 0
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    audio_in: int | None = None
+    audio_out: int | None = None
+    raw: Json = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer of a reply.
+
+    Attributes:
+        finish: Why it ended.
+        finish_word: The provider's own word for it; empty if it gave none.
+        extras: Facts about this answer that only one wire knows, such as `logprobs`.
+    """
+
+    turn: Turn
+    finish: FinishReason
+    finish_word: str = ""
+    extras: Extras = NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back.
+
+    Attributes:
+        wire: The wire that carried it.
+        id: The provider's id of the reply; empty if it gave none.
+        model: The model that says it answered; empty if it did not say.
+        choices: The answers; more than one only if `n` asked for it.
+        usage: Token counts, if told.
+        extras: Facts about the reply that only one wire knows (service tier, fingerprint, creation time ...).
+    """
+
+    wire: Wire
+    id: str
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage | None = None
+    extras: Extras = NO_EXTRAS
+
+    @property
+    def turn(self) -> Turn:
+        """The first answer."""
+        return self.choices[0].turn
+
+    @property
+    def finish(self) -> FinishReason:
+        """Why the first answer ended."""
+        return self.choices[0].finish
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the writing wire alone knows about the reply, without its name."""
+        return {key: value for values in self.extras.values() for key, value in values.items()}

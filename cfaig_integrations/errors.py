@@ -1,0 +1,233 @@
+"""Everything that this package raises, and nothing else that it raises.
+
+    GatewayError
+    ├── ConfigError (also ValueError)      wrong before anything was sent: field, value, remedy
+    │   └── UnsupportedContent             a wire cannot carry what the user gave
+    ├── TransportFault                     no answer came
+    │   ├── ConnectFault                   refused, reset, name not found, TLS
+    │   └── TimeoutFault                   connect, read or write took too long; a stream stood idle
+    ├── ApiError                           an answer came, and it was a refusal
+    │   ├── InvalidRequest                 400 and other 4xx
+    │   │   └── ContextOverflow            the conversation does not fit the model
+    │   ├── AuthError                      401
+    │   ├── PaymentRequired                402
+    │   ├── PermissionDenied               403
+    │   ├── NotFound                       404
+    │   ├── GuardrailBlocked               guardrails or data-loss prevention said no
+    │   ├── RateLimited                    429: come back later
+    │   │   └── QuotaExceeded              a budget is used up: retrying does not help
+    │   └── ServerFault                    5xx
+    └── ProtocolError                      the answer is not what the wire format allows
+        └── StreamBroken                   a stream ended before its end marker
+
+Knows no HTTP library and no framework; imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "ApiError",
+    "AuthError",
+    "ConfigError",
+    "ConnectFault",
+    "ContextOverflow",
+    "GatewayError",
+    "GuardrailBlocked",
+    "InvalidRequest",
+    "NotFound",
+    "PaymentRequired",
+    "PermissionDenied",
+    "ProtocolError",
+    "QuotaExceeded",
+    "RateLimited",
+    "ServerFault",
+    "StreamBroken",
+    "TimeoutFault",
+    "TransportFault",
+    "UnsupportedContent",
+]
+
+
+class GatewayError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        message: What went wrong, in one sentence or two.
+        requests_sent: How many HTTP requests this call sent before it gave up.
+    """
+
+    retryable: bool = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.requests_sent = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only constructors do not survive the default pickling of exceptions.
+        return _revive, (type(self), self.args, self.__dict__.copy())
+
+
+def _revive(kind: type[GatewayError], args: tuple[Any, ...], state: dict[str, Any]) -> GatewayError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(GatewayError, ValueError):
+    """The input is wrong, and nothing was sent.
+
+    Attributes:
+        field: The constructor word, call argument or environment variable at fault.
+        value: What was given; never a secret.
+        remedy: What to do instead.
+    """
+
+    def __init__(self, message: str, *, field: str = "", value: object = None, remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}" if remedy else message)
+        self.field = field
+        self.value = value
+        self.remedy = remedy
+
+
+class UnsupportedContent(ConfigError):
+    """A wire format cannot carry a part that the user gave, and it is not dropped in silence."""
+
+
+class TransportFault(GatewayError):
+    """No usable answer came back from the network."""
+
+    retryable = True
+
+
+class ConnectFault(TransportFault):
+    """The connection could not be made, or broke before an answer came."""
+
+
+class TimeoutFault(TransportFault):
+    """The server took longer than the client was told to wait."""
+
+
+class ApiError(GatewayError):
+    """The server answered with an error.
+
+    Attributes:
+        status: HTTP status; a failure inside a 2xx body keeps its 2xx.
+        code: Cloudflare's or the provider's own code, if any.
+        retryable: Whether the same request may succeed later.
+        retry_after: Seconds that the server asked to wait, if it did.
+        hint: What to do about it, if this package knows.
+        log_id: `cf-aig-log-id`, for the logs API.
+        event_id: `cf-aig-event-id`.
+        request_id: The server's own request id.
+        ray_id: `cf-ray`, for Cloudflare's support.
+        headers: Response headers, lower-cased names.
+        body: The decoded body, or its text where it is not JSON.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: int | str | None = None,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        hint: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.hint = hint
+        self.headers: dict[str, str] = dict(headers or {})
+        self.body = body
+        self.log_id = self.headers.get("cf-aig-log-id")
+        self.event_id = self.headers.get("cf-aig-event-id")
+        self.request_id = (
+            self.headers.get("cf-aig-request-id")
+            or self.headers.get("x-request-id")
+            or self.headers.get("request-id")
+            or self.headers.get("cf-ai-req-id")
+        )
+        self.ray_id = self.headers.get("cf-ray")
+
+    def __str__(self) -> str:
+        """The message with what is needed to look the failure up."""
+        facts = [f"status {self.status}"]
+        for label, value in (("code", self.code), ("log id", self.log_id), ("ray", self.ray_id)):
+            if value is not None:
+                facts.append(f"{label} {value}")
+        text = f"{self.message} ({', '.join(facts)})"
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class InvalidRequest(ApiError):
+    """The server does not accept the request as it is."""
+
+
+class ContextOverflow(InvalidRequest):
+    """Input and requested output together exceed the model's context window."""
+
+
+class AuthError(ApiError):
+    """The token is missing, wrong, or lacks the permission."""
+
+
+class PaymentRequired(ApiError):
+    """Credits or provider credentials are missing (or Unified Billing throttles, then `retryable`)."""
+
+
+class PermissionDenied(ApiError):
+    """The token is known, but may not do this."""
+
+
+class NotFound(ApiError):
+    """The account, the gateway path or the model does not exist."""
+
+
+class GuardrailBlocked(ApiError):
+    """Guardrails or data-loss prevention blocked the prompt or the answer."""
+
+
+class RateLimited(ApiError):
+    """Too many requests."""
+
+
+class QuotaExceeded(RateLimited):
+    """A quota or a spend limit is used up; trying again does not help until it is renewed."""
+
+
+class ServerFault(ApiError):
+    """The server or the provider behind it failed."""
+
+
+class ProtocolError(GatewayError):
+    """The answer is not what the wire format allows.
+
+    Attributes:
+        body: The offending bytes or value, cut to a readable length.
+    """
+
+    def __init__(self, message: str, *, body: object = None) -> None:
+        super().__init__(message)
+        self.body = body
+
+
+class StreamBroken(ProtocolError):
+    """A stream ended before its end marker, so the answer is not whole.
+
+    Attributes:
+        partial: The text received until then.
+    """
+
+    def __init__(self, message: str, *, body: object = None, partial: str = "") -> None:
+        super().__init__(message, body=body)
+        self.partial = partial
