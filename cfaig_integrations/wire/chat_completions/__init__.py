@@ -1,0 +1,48 @@
+"""OpenAI's Chat Completions format, with all that Workers AI and others make of it.
+
+Knows no URL, no gateway and no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.content import Wire
+from cfaig_integrations.wire.chat_completions.decode import decode
+from cfaig_integrations.wire.chat_completions.encode import encode
+from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
+from cfaig_integrations.wire.codec import PLAIN, Quirks
+
+__all__ = ["ChatCompletionsCodec", "ChatCompletionsDecoder"]
+
+
+class ChatCompletionsCodec:
+    """The `chat_completions` wire, as `wire.codec.ChatCodec` describes a wire."""
+
+    wire: Wire = "chat_completions"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+        """The request body.
+
+        Raises:
+            UnsupportedContent: The wire cannot carry a part.
+            ConfigError: A value cannot be right on this wire.
+        """
+        return encode(request, stream=stream, quirks=quirks)
+
+    def decode(self, body: bytes) -> ChatReply:
+        """The reply of a whole 2xx body.
+
+        Raises:
+            ProtocolError: The body is not a chat completion, nor Workers AI's native form.
+            Refused: The body is an error.
+        """
+        return decode(body)
+
+    def decoder(self) -> ChatCompletionsDecoder:
+        """A decoder for one stream."""
+        return ChatCompletionsDecoder()

@@ -1,0 +1,167 @@
+"""Chunks to events: chat completion chunks, Workers AI's native ones, and the mixture that it streams.
+
+Knows neither bytes nor JSON text nor when a stream is whole. A whole body is taken as one chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cfaig_integrations.core.events import Event, ReplyNoted, Started, TextDelta, UsageUpdated
+from cfaig_integrations.wire.chat_completions.answer import Answer
+from cfaig_integrations.wire.chat_completions.calls import Ledger
+from cfaig_integrations.wire.chat_completions.values import hollow, is_list, is_object, own, text_of, usage_of
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import says_error, word_of
+
+# Padding and internals (wire-facts §5.3), and what differs between a body and a stream by nature.
+_NO_FACTS = frozenset(
+    {
+        *("choices", "error", "id", "model", "object", "response", "tool_calls", "usage"),
+        *("obfuscation", "p", "prompt_token_ids", "token_ids", "kv_transfer_params"),
+    }
+)
+
+
+class Assembler:
+    """Says what each chunk of one reply means.
+
+    Attributes:
+        text: The text so far, of all answers.
+    """
+
+    __slots__ = ("_answers", "_facts", "_ledger", "_model", "_usage", "_width", "text")
+
+    def __init__(self) -> None:
+        self._answers: dict[int, Answer] = {}
+        self._facts: dict[str, Any] = {}
+        self._ledger = Ledger()
+        self._model = ""
+        self._usage: dict[str, Any] | None = None
+        self._width = -1
+        self.text: list[str] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether every answer that began has a finish reason."""
+        return bool(self._answers) and all(answer.finished for answer in self._answers.values())
+
+    def take(self, chunk: dict[str, Any]) -> list[Event]:
+        """The events of one chunk.
+
+        Raises:
+            Refused: The chunk is an error.
+        """
+        # Nearly every chunk is as wide as the one before and only goes on with one part.
+        if len(chunk) == self._width and (event := self._more(chunk)):
+            return [event]
+        return self._take_any(chunk, whole=False)
+
+    def take_body(self, body: dict[str, Any]) -> list[Event]:
+        """The events of a whole body, the last ones included.
+
+        Raises:
+            Refused: The body is an error.
+        """
+        return self._take_any(body, whole=True) + self.end()
+
+    def _more(self, chunk: dict[str, Any]) -> Event | None:
+        """The event of a chunk that only goes on with a part that has begun, else None."""
+        choices = chunk.get("choices")
+        if choices is None:
+            event = self._more_native(chunk)
+        elif len(choices) == 1:
+            event = self._more_of(choices[0])
+        else:
+            return None
+        if type(event) is TextDelta:
+            self.text.append(event.text)
+        if event and (usage := chunk.get("usage")) and is_object(usage):
+            self._usage = usage
+        return event
+
+    def _more_of(self, choice: dict[str, Any]) -> Event | None:
+        answer, delta = self._answers.get(choice.get("index") or 0), choice.get("delta")
+        if answer is None or not delta:
+            return None
+        for key, value in choice.items():
+            if value is not None and key not in ("delta", "index"):
+                return None
+        found = None
+        for key, value in delta.items():
+            if value and key != "role":
+                if found:
+                    return None
+                found = key
+        return answer.more(found, delta[found]) if found else None
+
+    def _more_native(self, chunk: dict[str, Any]) -> Event | None:
+        answer, text = self._answers.get(0), chunk.get("response")
+        return answer.more("content", text) if answer and text and not chunk.get("tool_calls") else None
+
+    def _take_any(self, chunk: dict[str, Any], *, whole: bool) -> list[Event]:
+        if says_error(chunk):
+            raise Refused(chunk)
+        self._width = len(chunk)
+        events = self._known(chunk)
+        for choice in chunk.get("choices") or ():
+            self._take_choice(choice, events, whole=whole)
+        if "response" in chunk:  # native, wire-facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
+            content = chunk["response"]
+            delta = {
+                "content": text_of(content) if is_list(content) else content,
+                "tool_calls": chunk.get("tool_calls"),
+            }
+            self._answer(0).take(delta, events, whole=False)
+        self.text += [event.text for event in events if type(event) is TextDelta]
+        return events
+
+    def _known(self, chunk: dict[str, Any]) -> list[Event]:
+        """Notes what a chunk says about the reply."""
+        if (usage := chunk.get("usage")) and is_object(usage):
+            self._usage = usage  # each replaces the one before, wire-facts §5.3
+        for key, value in chunk.items():
+            if key not in _NO_FACTS and not hollow(value):
+                held = self._facts.get(key)
+                self._facts[key] = {**held, **value} if is_object(held) and is_object(value) else value
+        id_ = "" if self._ledger.id else word_of(chunk.get("id"))
+        model = "" if self._model else word_of(chunk.get("model"))
+        if not id_ and not model:
+            return []
+        self._ledger.id = self._ledger.id or id_
+        self._model = self._model or model
+        return [Started(id_, model)]
+
+    def _take_choice(self, choice: dict[str, Any], events: list[Event], *, whole: bool) -> None:
+        if error := choice.get("error"):
+            raise Refused({"error": error})
+        answer = self._answer(int(choice.get("index") or 0))
+        # Perplexity sends both in bodies and in streams, each time with the other one of no use.
+        first, second = ("message", "delta") if whole else ("delta", "message")
+        if is_object(said := choice.get(first)):
+            answer.take(said, events, whole=whole)
+        elif is_object(said := choice.get(second)):
+            answer.take(said, events, whole=not whole)
+        answer.take_facts(choice)
+
+    def _answer(self, number: int) -> Answer:
+        answer = self._answers.get(number)
+        if answer is None:
+            answer = self._answers[number] = Answer(number, ledger=self._ledger)
+        return answer
+
+    def end(self) -> list[Event]:
+        """The last events, once all chunks were taken."""
+        events: list[Event] = []
+        self._answer(0)
+        for answer in self._answers.values():
+            answer.end(events)
+        groq = self._facts.get("x_groq")
+        if is_object(groq) and "usage" in groq:  # Groq's place for the token counts of a stream
+            self._usage = self._usage or (groq["usage"] if is_object(groq["usage"]) else None)
+            self._facts["x_groq"] = {key: value for key, value in groq.items() if key != "usage"}
+        if self._facts:
+            events.append(ReplyNoted(own(self._facts)))
+        if self._usage:
+            events.append(UsageUpdated(usage_of(self._usage)))
+        return events

@@ -1,0 +1,42 @@
+"""A whole body to a reply.
+
+Knows no stream: the body goes through the same assembler as a stream's chunks, so that both add up to equal replies.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply
+from cfaig_integrations.core.fold import fold
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.chat_completions.assemble import Assembler
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped
+from cfaig_integrations.wire.jsonio import excerpt, load_object
+
+
+def decode(body: bytes) -> ChatReply:
+    """The reply of a body: a chat completion or Workers AI's native form, in Cloudflare's envelope or without it.
+
+    Raises:
+        ProtocolError: The body is neither.
+        Refused: The body is an error.
+    """
+    outer = load_object(body)
+    if says_error(outer):
+        raise Refused(outer)
+    inner = unwrapped(outer)
+    if not _is_chat(inner):
+        raise ProtocolError(
+            f"The answer is not a chat completion: it has the keys {sorted(inner)}.",
+            body=excerpt(body),
+        )
+    try:
+        return fold("chat_completions", Assembler().take_body(inner))
+    except MALFORMED as error:
+        raise ProtocolError(f"The answer is not a chat completion: {error!r}.", body=excerpt(body)) from error
+
+
+def _is_chat(body: dict[str, Any]) -> bool:
+    return bool(body.get("choices")) or "response" in body

@@ -1,0 +1,97 @@
+"""What every wire does alike: an error that hides in a 2xx answer, Cloudflare's envelope, blocks of another wire.
+
+Knows no wire's encoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from cfaig_integrations.core.content import Opaque, Wire
+from cfaig_integrations.errors import UnsupportedContent
+from cfaig_integrations.wire.jsonio import dump_text
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What Python raises where a value of an answer is not of the type that its format says."""
+
+
+def word_of(value: Any) -> str:
+    """An id, a name or a word that should be a string; empty if there is none."""
+    return value if isinstance(value, str) else "" if value is None else dump_text(value)
+
+
+def says_error(body: Mapping[str, Any]) -> bool:
+    """Whether a body or an event is an error, in any shape that is known (wire-facts §5.5)."""
+    return bool(
+        body.get("error")
+        or body.get("errors")
+        or body.get("success") is False
+        or body.get("type") == "error"
+        or body.get("object") == "error"  # vLLM and Mistral, whose message stands at the top
+        or "internalCode" in body
+    )
+
+
+def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer inside Cloudflare's `{"result", "success"}` envelope, or `body` if it has none (wire-facts §5.2)."""
+    result = body.get("result")
+    return result if isinstance(result, dict) and "success" in body else body  # pyright: ignore[reportUnknownVariableType]
+
+
+def made_call_id(*facts: str) -> str:
+    """An id for a tool call that came without one: the same for a body and for a stream of it."""
+    return "call_" + hashlib.sha256("\0".join(facts).encode("utf-8", "replace")).hexdigest()[:24]
+
+
+_RUN_BY_SERVER: Mapping[Wire, frozenset[str]] = {
+    "messages": frozenset(
+        {
+            "advisor_tool_result",
+            "bash_code_execution_tool_result",
+            "code_execution_tool_result",
+            "fallback",
+            "mcp_tool_result",
+            "mcp_tool_use",
+            "redacted_thinking",
+            "server_tool_use",
+            "text_editor_code_execution_tool_result",
+            "tool_search_tool_result",
+            "web_fetch_tool_result",
+            "web_search_tool_result",
+        }
+    ),
+    "responses": frozenset(
+        {
+            "code_interpreter_call",
+            "file_search_call",
+            "mcp_call",
+            "mcp_list_tools",
+            "program",
+            "program_output",
+            "tool_search_call",
+            "tool_search_output",
+            "web_search_call",
+        }
+    ),
+    "run": frozenset({"executableCode", "codeExecutionResult"}),  # Gemini's, which have no type but a key
+}
+"""Blocks that tell how the provider came to its answer: the text that follows them already says what they found."""
+
+
+def require_droppable(part: Opaque, wire: Wire) -> None:
+    """Lets a wire leave out another wire's block if nothing that the conversation needs goes with it.
+
+    Raises:
+        UnsupportedContent: The block is more than a trace of a tool that the provider ran itself.
+    """
+    kind = part.raw.get("type") or next(iter(part.raw), None)
+    if kind in _RUN_BY_SERVER.get(part.wire, ()):
+        return
+    raise UnsupportedContent(
+        f"A block {kind!r} of the {part.wire} wire cannot be sent on the {wire} wire.",
+        field="turns",
+        value=kind,
+        remedy=f"Continue this conversation with api={part.wire!r}, or take the block out of the history.",
+    )

@@ -1,0 +1,115 @@
+"""A request to a body of Anthropic's Messages format.
+
+Knows no URL, no header and no gateway option. Where each field of a `ChatRequest` goes:
+
+| field | body |
+|---|---|
+| model, temperature, top_p, top_k, service_tier, thinking | the same word |
+| turns | `system` (one string), `messages` |
+| tools | `tools` |
+| tool_choice, parallel_tool_calls | `tool_choice`, with `disable_parallel_tool_use` |
+| max_tokens | `max_tokens`, required: else the model's default, and the thinking budget on top of it |
+| stop | `stop_sequences` |
+| reasoning_effort | `output_config.effort` |
+| output | `output_config.format`; the server always enforces it; its name is a label and stays here |
+| stream_usage | nothing: a stream always says what it used |
+| extra_body | merged last, as it is |
+| seed, frequency_penalty, presence_penalty, n > 1, logprobs, top_logprobs, reasoning, store, previous_response_id | \
+`ConfigError` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatRequest, OutputSchema
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.messages.tools import tool, tool_choice
+from cfaig_integrations.wire.messages.turns import conversation
+
+_SAME_WORD = ("temperature", "top_p", "top_k", "service_tier")
+_ON_CHAT = 'Leave it out, or use api="chat_completions" with a model that takes it.'
+_ON_RESPONSES = 'Leave it out and send the conversation in full, or use api="responses".'
+_NO_PLACE: Mapping[str, str] = {
+    "seed": _ON_CHAT,
+    "frequency_penalty": _ON_CHAT,
+    "presence_penalty": _ON_CHAT,
+    "n": "Ask n times.",
+    "logprobs": _ON_CHAT,
+    "top_logprobs": _ON_CHAT,
+    "reasoning": "Use `thinking` or `reasoning_effort`.",
+    "store": _ON_RESPONSES,
+    "previous_response_id": _ON_RESPONSES,
+}
+"""Request field -> what to do instead."""
+_AS_IT_IS: Mapping[str, object] = {"n": 1, "logprobs": False}
+"""Values that ask for what the format does anyway."""
+
+
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, Any]:
+    """The request body.
+
+    Raises:
+        UnsupportedContent: The wire cannot carry a part.
+        ConfigError: A value cannot be right on this wire.
+    """
+    _refuse_what_has_no_place(request)
+    system, messages = conversation(request.turns, quirks)
+    body: dict[str, Any] = {"model": request.model, "max_tokens": _max_tokens(request, quirks), "messages": messages}
+    if system:
+        body["system"] = system
+    if request.tools:
+        body["tools"] = [tool(spec) for spec in request.tools]
+    if choice := tool_choice(request, quirks):
+        body["tool_choice"] = choice
+    for word in _SAME_WORD:
+        if (value := getattr(request, word)) is not None:
+            body[word] = value
+    if request.thinking is not None:
+        body["thinking"] = dict(request.thinking)
+    if request.stop:
+        body["stop_sequences"] = list(request.stop)
+    if config := _output_config(request):
+        body["output_config"] = config
+    if stream:
+        body["stream"] = True
+    body.update(request.extra_body)
+    return body
+
+
+def _refuse_what_has_no_place(request: ChatRequest) -> None:
+    for word, remedy in _NO_PLACE.items():
+        value = getattr(request, word)
+        if value is not None and value != _AS_IT_IS.get(word):
+            raise ConfigError(f"Anthropic's format has no {word}.", field=word, value=value, remedy=remedy)
+
+
+def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
+    if request.max_tokens is not None:
+        return request.max_tokens
+    budget = (request.thinking or {}).get("budget_tokens")  # has to be less than max_tokens, says the official SDK
+    return quirks.default_max_tokens + (budget if isinstance(budget, int) else 0)
+
+
+def _output_config(request: ChatRequest) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if request.reasoning_effort is not None:
+        config["effort"] = request.reasoning_effort
+    if request.output is not None:
+        config["format"] = {"type": "json_schema", "schema": _schema(request.output)}
+    return config
+
+
+def _schema(output: OutputSchema) -> dict[str, Any]:
+    if output.schema is None:
+        raise ConfigError(
+            "Anthropic's format has no JSON output without a schema.",
+            field="output",
+            remedy="Give a schema, or ask for JSON in the prompt.",
+        )
+    schema = dict(output.schema)
+    if output.description:
+        schema.setdefault("description", output.description)
+    return schema

@@ -1,0 +1,48 @@
+"""OpenAI's Responses format, also as other vendors imitate it.
+
+Knows nothing of HTTP and of the gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.content import Wire
+from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.responses.decode import decode
+from cfaig_integrations.wire.responses.encode import encode
+from cfaig_integrations.wire.responses.stream import ResponsesDecoder
+
+__all__ = ["ResponsesCodec", "ResponsesDecoder"]
+
+
+class ResponsesCodec:
+    """The Responses wire."""
+
+    wire: Wire = "responses"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+        """The request body; `encode.py` has the table of fields.
+
+        Raises:
+            UnsupportedContent: The wire cannot carry a part.
+            ConfigError: A value cannot be right on this wire.
+        """
+        return encode(request, stream=stream, quirks=quirks)
+
+    def decode(self, body: bytes) -> ChatReply:
+        """The reply of a whole 2xx body.
+
+        Raises:
+            ProtocolError: The body is no response object.
+            Refused: The body is an error.
+        """
+        return decode(body)
+
+    def decoder(self) -> ResponsesDecoder:
+        """A decoder for one stream."""
+        return ResponsesDecoder()

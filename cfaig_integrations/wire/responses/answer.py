@@ -1,0 +1,102 @@
+"""What a response object says besides its output: usage, why it ended, facts, errors.
+
+Shared by whole bodies and by the last event of a stream, which holds the same object; knows neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cfaig_integrations.core.chat import FinishReason, Usage
+from cfaig_integrations.core.content import NO_EXTRAS, Extras
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import says_error
+
+_NOT_FACTS = frozenset(
+    {
+        # said elsewhere in the reply
+        *("id", "model", "object", "output", "output_text", "usage", "error"),
+        # the request, repeated; `metadata` and `previous_response_id` are repeated too, but identify the reply
+        *("background", "frequency_penalty", "include", "input", "instructions", "max_output_tokens"),
+        *("max_tool_calls", "parallel_tool_calls", "presence_penalty", "prompt", "prompt_cache_key"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "store"),
+        *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user"),
+    }
+)
+
+
+def require_success(answer: dict[str, Any]) -> None:
+    """Lets a response object through unless it is an error.
+
+    Raises:
+        Refused: It is one; the whole object goes along.
+    """
+    if says_error(answer) or answer.get("status") == "failed":
+        raise Refused(answer)
+
+
+def usage_of(answer: dict[str, Any]) -> Usage | None:
+    """Token counts, if told."""
+    counts = _object(answer, "usage")
+    if not counts:
+        return None
+    read, written = _object(counts, "input_tokens_details"), _object(counts, "output_tokens_details")
+    given, made = _count(counts.get("input_tokens")) or 0, _count(counts.get("output_tokens")) or 0
+    total = _count(counts.get("total_tokens"))
+    return Usage(
+        input=given,
+        output=made,
+        total=given + made if total is None else total,
+        cache_read=_count(read.get("cached_tokens")),
+        cache_write=_count(read.get("cache_write_tokens")),
+        reasoning=_count(written.get("reasoning_tokens")),
+        raw=counts,
+    )
+
+
+def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) else None
+
+
+def finish_of(answer: dict[str, Any], *, called: bool, refused: bool) -> tuple[FinishReason, str]:
+    """Why the answer ended, and the provider's word for it.
+
+    A background response that is still `queued` or `in_progress` is a `pause`: it can be asked for later.
+    """
+    status = str(answer.get("status") or "completed")
+    match status:
+        case "incomplete":
+            return _cut_short(str(_object(answer, "incomplete_details").get("reason") or status))
+        case "queued" | "in_progress":
+            return "pause", status
+        case "cancelled":
+            return "error", status
+        case _ if called:
+            return "tool_calls", status
+        case _ if refused:
+            return "refusal", status
+        case "completed" | "complete":  # `complete`: Responses API of early 2025
+            return "stop", status
+        case _:
+            return "unknown", status
+
+
+def _cut_short(reason: str) -> tuple[FinishReason, str]:
+    match reason:
+        case "max_output_tokens":
+            return "length", reason
+        case "content_filter":
+            return "content_filter", reason
+        case _:
+            return "unknown", reason
+
+
+def facts_of(answer: dict[str, Any]) -> Extras:
+    """What else the provider says of the reply: creation time, service tier, status, incomplete details ..."""
+    facts = {key: value for key, value in answer.items() if key not in _NOT_FACTS and value is not None and value != {}}
+    return {"responses": facts} if facts else NO_EXTRAS

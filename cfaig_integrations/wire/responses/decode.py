@@ -1,0 +1,57 @@
+"""A whole body to a reply.
+
+Knows nothing of streams and requests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply, Choice
+from cfaig_integrations.core.content import Refusal, ToolCall, Turn
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.jsonio import excerpt, load_object
+from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
+from cfaig_integrations.wire.responses.items import as_text, objects, parts_of
+
+
+def decode(body: bytes) -> ChatReply:
+    """The reply of a whole 2xx body, in Cloudflare's envelope or without.
+
+    Raises:
+        ProtocolError: The body is no response object.
+        Refused: The body is an error.
+    """
+    outer = load_object(body)
+    if says_error(outer):
+        raise Refused(outer)
+    answer = unwrapped(outer)
+    if "output" not in answer and answer.get("status") != "failed":
+        raise ProtocolError("The answer is no response object: it has no output.", body=excerpt(body))
+    return reply_of(answer)
+
+
+def reply_of(answer: dict[str, Any]) -> ChatReply:
+    """The reply of a response object.
+
+    Raises:
+        ProtocolError: Its output is malformed.
+        Refused: It is an error.
+    """
+    require_success(answer)
+    parts = tuple(part for item in objects(answer.get("output"), "The output") for part in parts_of(item))
+    finish, word = finish_of(
+        answer,
+        called=any(isinstance(part, ToolCall) for part in parts),
+        refused=any(isinstance(part, Refusal) for part in parts),
+    )
+    return ChatReply(
+        wire="responses",
+        id=as_text(answer.get("id")),
+        model=as_text(answer.get("model")),
+        choices=(Choice(Turn("assistant", parts), finish, word),),
+        usage=usage_of(answer),
+        extras=facts_of(answer),
+    )

@@ -1,0 +1,56 @@
+"""Cloudflare's `/ai/run`: an envelope around whatever format the model's provider speaks.
+
+Knows no URL and no wire but through the codecs that it is handed. A reply's `wire` is `run`, while the extras of its
+parts stay those of the wire that they are written in, so that the same wire's encoder gives them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.content import Wire
+from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Quirks
+from cfaig_integrations.wire.run.decode import decode
+from cfaig_integrations.wire.run.encode import encode
+from cfaig_integrations.wire.run.stream import RunDecoder
+
+__all__ = ["RunCodec", "RunDecoder"]
+
+
+class RunCodec:
+    """The `run` wire, as `wire.codec.ChatCodec` describes a wire.
+
+    Args:
+        inner: Gives the codec of another wire.
+    """
+
+    wire: Wire = "run"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, inner: Callable[[Wire], ChatCodec]) -> None:
+        self._inner = inner
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+        """The model's input: no model, and no envelope.
+
+        Raises:
+            UnsupportedContent: The model's format cannot carry a part.
+            ConfigError: A value cannot be right in the model's format.
+        """
+        return encode(request, stream=stream, quirks=quirks, inner=self._inner)
+
+    def decode(self, body: bytes) -> ChatReply:
+        """The reply of a whole 2xx body.
+
+        Raises:
+            ProtocolError: The body is no chat answer of any format.
+            Refused: The body is an error.
+        """
+        return decode(body, self._inner)
+
+    def decoder(self) -> RunDecoder:
+        """A decoder for one stream."""
+        return RunDecoder(self._inner)

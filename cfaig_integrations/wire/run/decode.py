@@ -1,0 +1,84 @@
+"""A whole body to a reply: opens the envelope and hands what is inside to the wire that it is written in.
+
+Knows no format but Cloudflare's envelope; Gemini's, which no endpoint but this one has, is in `gemini`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatReply
+from cfaig_integrations.core.content import Extras, Wire, extras_of, merged
+from cfaig_integrations.core.fold import fold
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.codec import ChatCodec, Refused
+from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped
+from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
+from cfaig_integrations.wire.run.gemini import Gemini
+from cfaig_integrations.wire.run.shapes import shape_of
+
+_ENVELOPE = frozenset({"result", "success", "errors"})
+
+
+def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
+    """The reply of a body, in the envelope or without it (wire-facts §5.1).
+
+    Raises:
+        ProtocolError: The body is no chat answer of any format.
+        Refused: The body is an error.
+    """
+    outer = load_object(body)
+    if says_error(outer):
+        raise Refused(outer)
+    answer = unwrapped(outer)
+    if says_error(answer):
+        raise Refused(answer)
+    reply = _reply(answer, body if answer is outer else dump_text(answer).encode(), inner)
+    return replace(reply, wire="run", extras=merged(reply.extras, _facts(outer, answer)))
+
+
+def _facts(outer: dict[str, Any], answer: dict[str, Any]) -> Extras:
+    """What the envelope says besides the answer."""
+    if answer is outer:
+        return {}
+    return extras_of("run", **{key: value for key, value in outer.items() if key not in _ENVELOPE and value})
+
+
+def _reply(answer: dict[str, Any], body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
+    pieces = answer.get("streamed_data")
+    if isinstance(pieces, list):
+        return _joined(pieces, inner("chat_completions"))  # pyright: ignore[reportUnknownArgumentType]  # JSON
+    match shape_of(answer):
+        case None:
+            raise ProtocolError(f"The answer is no chat answer: {_described(answer)}.", body=excerpt(body))
+        case "gemini":
+            return _gemini(answer, body)
+        case wire:
+            return inner(wire).decode(body)
+
+
+def _gemini(answer: dict[str, Any], body: bytes) -> ChatReply:
+    gemini = Gemini()
+    try:
+        return fold("run", [*gemini.take(answer), *gemini.end()])
+    except MALFORMED as error:
+        raise ProtocolError(f"The answer is not Gemini's: {error!r}.", body=excerpt(body)) from error
+
+
+def _joined(pieces: list[Any], codec: ChatCodec) -> ChatReply:
+    """The reply of a stream that came as a list of its events (wire-facts §5.3)."""
+    decoder = codec.decoder()
+    events = [event for piece in pieces for event in decoder.feed("", dump_text(piece).encode())]
+    return fold("run", [*events, *decoder.feed("", b"[DONE]"), *decoder.close()])
+
+
+def _described(answer: dict[str, Any]) -> str:
+    """The shape of an answer, for whoever asked a model of another modality to chat."""
+    result = answer.get("result")
+    if "state" in answer and isinstance(result, dict):
+        return f"its state is {answer['state']!r} and its result has the keys {sorted(result)}"  # pyright: ignore[reportUnknownArgumentType]  # JSON
+    if isinstance(answer.get("response"), list):
+        return "its response is a list, as rerankers and embedding models give it"
+    return f"it has the keys {sorted(answer)}"

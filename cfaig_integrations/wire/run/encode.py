@@ -1,0 +1,40 @@
+"""A request to a model's input.
+
+Knows no format: the wire that the model's provider speaks (`Quirks.run_body`) writes the body, whose table of fields
+holds here too. Left out is `model`, which `/ai/run` takes beside the input or in its path (wire-facts §1.2). The
+`native` input of older Workers AI models is a chat completion's but for two things: a schema stands bare in
+`response_format` (wire-facts §9.1), and there are no `stream_options`, as usage always comes (wire-facts §5.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.core.content import Wire
+from cfaig_integrations.wire.codec import ChatCodec, Quirks
+
+
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callable[[Wire], ChatCodec]) -> dict[str, Any]:
+    """The model's input.
+
+    Raises:
+        UnsupportedContent: The model's format cannot carry a part.
+        ConfigError: A value cannot be right in the model's format.
+    """
+    plain = replace(request, extra_body={})
+    if quirks.run_body == "native":
+        body = inner("chat_completions").encode(
+            replace(plain, stream_usage=False), stream=stream, quirks=_native(quirks)
+        )
+    else:
+        body = inner(quirks.run_body).encode(plain, stream=stream, quirks=quirks)
+    del body["model"]
+    body.update(request.extra_body)
+    return body
+
+
+def _native(quirks: Quirks) -> Quirks:
+    return replace(quirks, schema_form="bare") if quirks.schema_form == "envelope" else quirks

@@ -1,0 +1,309 @@
+"""Bodies as Cloudflare and the vendors behind it write them (wire-facts §5.1, §5.2, §5.4, §5.5)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.chat import Usage
+from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.codec import Refused
+from tests.wire.chat_kit import body
+
+CODEC = ChatCompletionsCodec()
+
+
+def own(**values: Any) -> dict[str, Any]:
+    return {"chat_completions": values}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("hello", "hello"),
+        (1, "1"),
+        (0, "0"),
+        (1.5, "1.5"),
+        (True, "true"),
+        ({"a": [1, "ü"]}, '{"a":[1,"ü"]}'),
+        ({}, "{}"),
+        ({"a": None}, '{"a":null}'),
+        ("line\u2028separator", "line\u2028separator"),
+    ],
+)
+def test_content_of_any_type_is_text(content: Any, text: str) -> None:
+    assert CODEC.decode(body({"content": content})).turn.parts == (Text(text),)
+    native = {"response": content, "usage": {"prompt_tokens": 1}}
+    assert CODEC.decode(json.dumps(native).encode()).turn.parts == (Text(text),)
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+def test_no_content_is_no_part(content: Any) -> None:
+    assert CODEC.decode(body({"content": content})).turn.parts == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "calls", "finish"),
+    [
+        ("stop", False, "stop"),
+        ("eos", False, "stop"),
+        ("length", False, "length"),
+        ("model_length", False, "length"),
+        ("tool_calls", True, "tool_calls"),
+        ("function_call", True, "tool_calls"),
+        ("content_filter", False, "content_filter"),
+        ("error", False, "error"),
+        ("other", False, "unknown"),
+        ("never heard of", False, "unknown"),
+        ("stop", True, "tool_calls"),
+        ("length", True, "length"),
+        (None, True, "tool_calls"),
+        (None, False, "stop"),
+        ("", False, "stop"),
+    ],
+)
+def test_why_it_ended(word: str | None, calls: bool, finish: str) -> None:
+    message: dict[str, Any] = {"content": "x"}
+    if calls:
+        message["tool_calls"] = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    choice = CODEC.decode(body(message, finish=word)).choices[0]
+    assert (choice.finish, choice.finish_word) == (finish, word or "")
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])
+def test_reasoning_keeps_its_field(field: str) -> None:
+    reply = CODEC.decode(body({"content": "4", field: "2+2"}))
+    assert reply.turn.parts == (Reasoning("2+2", own(field=field)), Text("4"))
+
+
+def test_of_two_reasoning_fields_the_first_is_read() -> None:
+    reply = CODEC.decode(body({"content": "4", "reasoning": "b", "reasoning_content": "a"}))
+    assert reply.turn.parts == (Reasoning("a", own(field="reasoning_content")), Text("4"))
+
+
+def test_readable_reasoning_details_without_another_field() -> None:
+    details = [
+        {"type": "reasoning.text", "text": "so ", "index": 0, "signature": "s"},
+        {"type": "reasoning.summary", "summary": "what", "index": 1},
+        {"type": "reasoning.encrypted", "data": "x", "index": 2},
+    ]
+    reply = CODEC.decode(body({"content": "4", "reasoning_details": details}))
+    assert reply.turn.parts == (Reasoning("so what", own(field="reasoning_details")), Text("4"))
+    assert reply.turn.extras == own(reasoning_details=details)
+
+
+def test_blocks_as_mistral_writes_them() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True},
+        {"type": "text", "text": "see "},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "there", "cache_control": {"type": "ephemeral"}},
+        {"type": "thinking", "thinking": [{"type": "tool_reference", "tool": "w"}, {"type": "text", "text": "ok"}]},
+        {"type": "thinking", "thinking": "plain", "signature": "s"},
+    ]
+    turn = CODEC.decode(body({"content": blocks[:4]})).turn
+    assert turn.parts == (
+        Reasoning("hm", own(block={"type": "thinking", "closed": True})),
+        Text("see "),
+        Opaque("chat_completions", {"type": "reference", "reference_ids": [1]}),
+        Text("there", extras=own(cache_control={"type": "ephemeral"})),
+    )
+    assert [part.text for part in CODEC.decode(body({"content": blocks[4:5]})).turn.parts] == ["ok"]  # type: ignore[union-attr]
+    assert [part.text for part in CODEC.decode(body({"content": blocks[5:]})).turn.parts] == ["plain"]  # type: ignore[union-attr]
+
+
+def test_tool_calls_in_every_dress() -> None:
+    calls: list[dict[str, Any]] = [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{ "x": 1 }'}, "index": 0},
+        {"id": "b", "function": {"name": "f", "arguments": {"x": "ü"}}, "index": 0},
+        {"name": "native", "arguments": {"x": 1}},
+        {"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}},
+        {"id": "d", "type": "function", "function": {"name": "cut", "arguments": '{"x": '}},
+        {"id": "e", "type": "function", "function": {"name": "g"}, "extra_content": {"google": {"s": 1}}},
+        {
+            "id": "f",
+            "type": "builtin",
+            "function": {"name": "h", "arguments": "{}"},
+            "custom": {"name": "", "input": ""},
+        },
+    ]
+    parsed = CODEC.decode(body({"content": None, "tool_calls": calls})).turn.tool_calls
+    made = parsed[2].id
+    assert made.startswith("call_")
+    assert parsed == (
+        ToolCall("a", "f", '{ "x": 1 }'),
+        ToolCall("b", "f", '{"x":"ü"}'),
+        ToolCall(made, "native", '{"x":1}'),
+        ToolCall("c", "sql", "select 1", "custom"),
+        ToolCall("d", "cut", '{"x": '),
+        ToolCall("e", "g", "", extras=own(extra_content={"google": {"s": 1}})),
+        ToolCall("f", "h", "{}", extras=own(type="builtin")),
+    )
+
+
+def test_entries_of_a_body_are_calls_of_their_own() -> None:
+    entry = {"id": "same", "index": 0, "type": "function", "function": {"name": "f", "arguments": "{"}}
+    nameless = {"type": "function", "function": {"name": "f", "arguments": "{"}}
+    calls = CODEC.decode(body({"content": None, "tool_calls": [entry, entry, nameless, nameless]})).turn.tool_calls
+    assert [call.arguments for call in calls] == ["{"] * 4
+
+
+def test_ids_that_are_made_differ_and_stay() -> None:
+    calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "f", "arguments": {"x": 1}}, {"name": "f", "arguments": {}}]
+    native = json.dumps({"response": None, "tool_calls": calls}).encode()
+    ids = [call.id for call in CODEC.decode(native).turn.tool_calls]
+    assert len(set(ids)) == 3
+    assert ids == [call.id for call in CODEC.decode(native).turn.tool_calls]
+    other = json.dumps({"response": None, "tool_calls": [{"name": "f", "arguments": {"x": 2}}]}).encode()
+    assert CODEC.decode(other).turn.tool_calls[0].id not in ids
+
+
+def test_a_legacy_function_call() -> None:
+    call = CODEC.decode(body({"content": None, "function_call": {"name": "f", "arguments": "{}"}})).turn.tool_calls[0]
+    assert (call.name, call.arguments, call.extras) == ("f", "{}", own(legacy=True))
+    assert call.id
+
+
+def test_a_refusal_and_what_it_is_not() -> None:
+    assert CODEC.decode(body({"content": None, "refusal": "No."})).turn.parts == (Refusal("No."),)
+    assert CODEC.decode(body({"content": "x", "refusal": ""})).turn.parts == (Text("x"),)
+
+
+def test_annotations_are_citations() -> None:
+    source = {"url": "https://a", "title": "A", "content": "words", "start_index": 0, "end_index": 4}
+    annotations = [{"type": "url_citation", "url_citation": source}, {"type": "file", "file": {"hash": "h"}}]
+    reply = CODEC.decode(body({"content": "text", "annotations": annotations}))
+    assert reply.turn.parts == (Text("text", (Citation("https://a", "A", "words", 0, 4, annotations[0]),)),)
+    assert reply.turn.extras == own(annotations=annotations)
+
+
+def test_audio_and_images_that_the_model_made() -> None:
+    audio = {"id": "audio_1", "data": "UklGRg==", "transcript": "hello", "expires_at": 9}
+    image = {"type": "image_url", "index": 0, "image_url": {"url": "data:image/png;base64,iVBORw=="}}
+    remote = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+    reply = CODEC.decode(body({"content": "", "audio": audio, "images": [image, remote]}))
+    assert reply.turn.parts == (
+        Media("image", data="iVBORw==", mime="image/png", extras=own(image={"type": "image_url", "index": 0})),
+        Media("image", url="https://x/y.png", extras=own(image={"type": "image_url"})),
+        Media("audio", data="UklGRg==", text="hello", extras=own(id="audio_1", expires_at=9)),
+    )
+
+
+def test_empty_shells_say_nothing() -> None:
+    shells = {
+        "audio": {"id": "", "data": "", "expires_at": 0, "transcript": ""},
+        "function_call": {"name": "", "arguments": ""},
+        "annotations": [],
+        "tool_calls": None,
+        "refusal": None,
+    }
+    reply = CODEC.decode(body({"content": "x", **shells}, service_tier="", system_fingerprint=None))
+    assert reply.turn.parts == (Text("x"),)
+    assert not reply.turn.extras
+    assert reply.facts == {"created": 7}
+
+
+def test_what_is_not_modelled_is_kept_where_it_belongs() -> None:
+    whole = json.loads(body({"content": "x", "executed_tools": [{"index": 0}], "prefix": False}))
+    whole |= {"service_tier": "flex", "citations": ["https://a"], "gatewayMetadata": {"keySource": "BYOK"}, "p": "abc"}
+    whole["choices"][0] |= {"logprobs": {"content": [{"token": "x", "logprob": -1}]}, "native_finish_reason": "end"}
+    reply = CODEC.decode(json.dumps(whole).encode())
+    assert reply.turn.extras == own(executed_tools=[{"index": 0}], prefix=False)
+    assert reply.choices[0].extras == own(
+        logprobs={"content": [{"token": "x", "logprob": -1}]}, native_finish_reason="end"
+    )
+    assert reply.extras == own(
+        created=7, service_tier="flex", citations=["https://a"], gatewayMetadata={"keySource": "BYOK"}
+    )
+
+
+def test_several_answers_in_any_order() -> None:
+    choices = [
+        {"index": 1, "message": {"content": "b"}, "finish_reason": "length"},
+        {"message": {"content": "a"}, "finish_reason": "stop"},
+    ]
+    reply = CODEC.decode(json.dumps({"choices": choices}).encode())
+    assert [(choice.turn.text, choice.finish) for choice in reply.choices] == [("a", "stop"), ("b", "length")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}, Usage(9, 2, 11)),
+        ({"prompt_tokens": 9, "completion_tokens": 2}, Usage(9, 2, 11)),
+        ({"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 66}, Usage(6, 60, 66)),  # Google
+        ({"prompt_tokens": 9.0, "completion_tokens": 2, "neurons": 1.25}, Usage(9, 2, 11)),
+        ({"prompt_tokens": 9, "completion_tokens": None, "prompt_tokens_details": None}, Usage(9, 0, 9)),
+        ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 8}, Usage(9, 0, 9, cache_read=8)),  # DeepSeek
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 5,
+                "total_tokens": 14,
+                "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3, "audio_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 0},
+            },
+            Usage(9, 5, 14, cache_read=4, cache_write=3, reasoning=2, audio_in=1, audio_out=0),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 5, "reasoning_tokens": 4}, Usage(9, 5, 14, reasoning=4)),
+    ],
+)
+def test_token_counts(raw: dict[str, Any], usage: Usage) -> None:
+    told = CODEC.decode(body({"content": "x"}, usage=raw)).usage
+    assert told is not None
+    assert told.raw == raw
+    assert told == Usage(**{name: getattr(usage, name) for name in Usage.__slots__ if name != "raw"}, raw=raw)
+
+
+def test_no_usage_is_none() -> None:
+    assert CODEC.decode(body({"content": "x"}, usage=None)).usage is None
+
+
+def test_an_envelope_is_opened() -> None:
+    inner = json.loads(body({"content": "x"}))
+    wrapped = {"result": inner, "success": True, "errors": [], "messages": []}
+    assert CODEC.decode(json.dumps(wrapped).encode()) == CODEC.decode(json.dumps(inner).encode())
+
+
+REFUSALS: list[dict[str, Any]] = [
+    {"success": False, "errors": [{"code": 5007, "message": "no"}], "messages": [], "result": {}},
+    {"success": False, "result": json.loads(body({"content": "x"})), "errors": []},
+    {"success": False, "result": [], "error": [{"code": 2021, "message": "no"}], "name": "AiGatewayError"},
+    {"name": "AiError", "internalCode": 5006, "httpCode": 400, "message": "AiError: no"},
+    {"success": False, "error": {"message": "no"}},
+    {"error": {"message": "no", "type": "x", "code": None}},
+    {"type": "error", "error": {"type": "overloaded_error", "message": "no"}},
+    {"error": "no"},
+    {"errors": [{"message": "AiError: no"}]},
+    {"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": {"code": 502}}]},
+]
+
+
+@pytest.mark.parametrize("raw", REFUSALS)
+def test_an_error_in_a_2xx_body(raw: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        CODEC.decode(json.dumps(raw).encode())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": [1]}',
+        b'{"choices": 1}',
+        b'{"choices": [{"message": {"tool_calls": [1]}}]}',
+        b'{"state": "Completed", "result": {"image": "https://x"}}',
+        b'{"object": "list", "data": []}',
+    ],
+)
+def test_what_is_no_chat_completion(raw: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        CODEC.decode(raw)

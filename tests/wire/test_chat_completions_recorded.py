@@ -1,0 +1,209 @@
+"""Everything recorded: decodes, folds, splits, breaks and goes back."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.content import Media, Opaque, Reasoning, Text, ToolResult, Turn
+from cfaig_integrations.errors import ProtocolError, StreamBroken
+from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.codec import Refused
+from tests.wire.chat_kit import chunks_of, expected_echo, stream_of, whole_of
+from tests.wire.harness import SHARED, assert_same_in_any_split, events_of, folded, needs_recordings, recordings
+
+pytestmark = needs_recordings
+CODEC = ChatCompletionsCodec()
+REFUSED_STREAMS = {136, 139, 339}  # an `error` in a chunk: Groq's failed tool calls, OpenRouter's token limit
+NOT_CHAT = {275}  # a server that tells what it was asked
+BODIES = [record for record in recordings("chat", stream=False) if record["line"] not in NOT_CHAT]
+STREAMS = [record for record in recordings("chat", stream=True) if record["line"] not in REFUSED_STREAMS]
+
+
+def name(record: dict[str, Any]) -> str:
+    return f"line {record['line']} {record['host']}"
+
+
+def message_of(record: dict[str, Any]) -> dict[str, Any]:
+    whole = whole_of(record["response_body"]) if record["stream"] else json.loads(record["response_body"])
+    return whole["choices"][0]["message"]
+
+
+def reply_of(record: dict[str, Any]) -> ChatReply:
+    data = record["response_body"].encode()
+    return folded(CODEC, data) if record["stream"] else CODEC.decode(data)
+
+
+def test_the_recordings_are_all_accounted_for() -> None:
+    assert len(BODIES) == 690
+    assert len(STREAMS) == 97
+
+
+def test_a_body_says_what_its_json_says() -> None:
+    for record in BODIES:
+        whole, reply = json.loads(record["response_body"]), CODEC.decode(record["response_body"].encode())
+        message = whole["choices"][0]["message"]
+        content = message.get("content") or ""
+        if isinstance(content, list):
+            content = "".join(block.get("text", "") for block in content)
+        assert reply.turn.text == content, name(record)
+        calls = [(call["function"]["name"], call["function"].get("arguments", "")) for call in message_calls(message)]
+        assert [(call.name, call.arguments) for call in reply.turn.tool_calls] == calls, name(record)
+        assert all(call.id for call in reply.turn.tool_calls), name(record)
+        assert (reply.id, reply.model) == (whole["id"], whole["model"]), name(record)
+        assert reply.usage is not None
+        assert reply.usage.raw == whole["usage"], name(record)
+        assert reply.finish != "unknown", name(record)
+        assert not any(isinstance(part, Opaque) for part in reply.turn.parts), name(record)
+
+
+def message_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return message.get("tool_calls") or []
+
+
+@pytest.mark.parametrize("line", sorted(REFUSED_STREAMS))
+def test_an_error_inside_a_stream_is_a_refusal(line: int) -> None:
+    (record,) = [record for record in recordings("chat", stream=True) if record["line"] == line]
+    with pytest.raises(Refused) as caught:
+        events_of(CODEC, [record["response_body"].encode()])
+    assert caught.value.body["error"]["message"]
+
+
+def test_what_is_no_chat_completion_is_named() -> None:
+    (record,) = [record for record in recordings("chat", stream=False) if record["line"] in NOT_CHAT]
+    with pytest.raises(ProtocolError, match="contentType"):
+        CODEC.decode(record["response_body"].encode())
+
+
+@pytest.mark.parametrize("record", STREAMS, ids=name)
+def test_a_stream_is_the_same_in_any_split(record: dict[str, Any]) -> None:
+    assert_same_in_any_split(CODEC, record["response_body"], seed=record["line"])
+
+
+@pytest.mark.parametrize("record", STREAMS, ids=name)
+def test_a_stream_adds_up_to_its_body(record: dict[str, Any]) -> None:
+    whole = json.dumps(whole_of(record["response_body"])).encode()
+    assert folded(CODEC, record["response_body"].encode()) == CODEC.decode(whole)
+
+
+def test_a_body_told_as_a_stream_adds_up_to_itself() -> None:
+    for record in BODIES:
+        whole = json.loads(record["response_body"])
+        streamed = folded(CODEC, stream_of(whole).encode())
+        assert streamed == CODEC.decode(record["response_body"].encode()), name(record)
+
+
+@pytest.mark.parametrize("record", STREAMS, ids=name)
+def test_a_stream_that_is_cut_breaks(record: dict[str, Any]) -> None:
+    data, rng = record["response_body"].encode(), random.Random(record["line"])
+    text = folded(CODEC, data).turn.text
+    end = end_of_answer(record["response_body"])
+    cuts = {rng.randrange(end) for _ in range(60)} | {end - 1}
+    for cut in cuts:
+        with pytest.raises(StreamBroken) as caught:
+            events_of(CODEC, [data[:cut]])
+        assert text.startswith(caught.value.partial)
+
+
+def end_of_answer(text: str) -> int:
+    """Where the last answer's first finish reason has been read, or else [DONE], in bytes."""
+    at = 0
+    waiting = {choice.get("index", 0) for chunk in chunks_of(text) for choice in chunk.get("choices") or []}
+    for line in text.split("\n"):
+        at += len(line.encode()) + 1
+        payload = line[5:].strip() if line.startswith("data:") else ""
+        if payload == "[DONE]":
+            return at - 1 - (line.endswith("\r"))
+        if payload:
+            ended = {c.get("index", 0) for c in json.loads(payload)["choices"] if c.get("finish_reason") is not None}
+            waiting -= ended
+            if not waiting:
+                return at - 1 - (line.endswith("\r"))
+    raise AssertionError("no end marker")
+
+
+def next_request(reply: ChatReply) -> ChatRequest:
+    results = tuple(ToolResult(call.id, (Text("done"),)) for call in reply.turn.tool_calls)
+    answer = Turn("tool", results) if results else Turn("user", (Text("go on"),))
+    return ChatRequest("m", (Turn("user", (Text("hello"),)), reply.turn, answer))
+
+
+def echo_of(reply: ChatReply) -> dict[str, Any]:
+    return CODEC.encode(next_request(reply), stream=False)["messages"][1]
+
+
+def test_every_reply_goes_back_as_it_came() -> None:
+    counts: Counter[str] = Counter()
+    for record in [*BODIES, *STREAMS]:
+        echo, expected = echo_of(reply_of(record)), expected_echo(message_of(record), counts)
+        for sent, call in zip(echo.get("tool_calls", ()), expected.get("tool_calls", ()), strict=True):
+            if call["id"] == "made":
+                call["id"] = sent["id"]
+        assert echo == expected, name(record)
+    assert +counts == {
+        "content null": 171,
+        "empty key": 891,
+        "call index": 189,
+        "call type": 33,
+        "call id": 1,
+        "call arguments": 1,
+    }
+
+
+# Keys that vendors put into messages and take back, but that OpenAI's own types do not know.
+VENDOR_KEYS = (
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "executed_tools",
+    "extra_content",
+    "thought_signature",
+)
+
+
+def test_the_next_request_is_one_that_the_official_types_know() -> None:
+    sys.path.insert(0, str(SHARED / "tools"))
+    from validate import validate_request  # pyright: ignore
+
+    thinking = 0
+    for record in [*BODIES, *STREAMS]:
+        reply = reply_of(record)
+        request = CODEC.encode(next_request(reply), stream=record["stream"])
+        for key in VENDOR_KEYS:
+            request["messages"][1].pop(key, None)
+        if isinstance(request["messages"][1]["content"], list):  # Mistral's own
+            thinking += 1
+            continue
+        assert validate_request("chat", request) == [], name(record)
+    assert thinking == 10
+
+
+def test_reasoning_is_read_wherever_it_stands() -> None:
+    for record in [*BODIES, *STREAMS]:
+        message = message_of(record)
+        fields = [field for field in ("reasoning_content", "reasoning") if message.get(field)]
+        if fields:
+            parts = [part for part in reply_of(record).turn.parts if isinstance(part, Reasoning)]
+            assert [part.text for part in parts] == [message[fields[0]]], name(record)
+
+
+def test_web_sources_are_citations() -> None:
+    found = 0
+    for record in BODIES:
+        told = [entry for entry in message_of(record).get("annotations") or [] if entry["type"] == "url_citation"]
+        cited = [
+            citation for part in reply_of(record).turn.parts if isinstance(part, Text) for citation in part.citations
+        ]
+        assert [citation.url for citation in cited] == [entry["url_citation"]["url"] for entry in told], name(record)
+        found += len(told)
+    assert found > 5
+
+
+def test_hollow_audio_is_no_audio() -> None:
+    assert not any(isinstance(part, Media) for record in BODIES for part in reply_of(record).turn.parts)

@@ -1,0 +1,85 @@
+"""JSON in and out: what is not JSON is an error of ours, and a value survives the way out and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cfaig_integrations.errors import ConfigError, ProtocolError
+from cfaig_integrations.wire import jsonio
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_out_and_back(value: Any) -> None:
+    assert jsonio.load(jsonio.dump_text(value)) == value
+    assert json.loads(jsonio.dump_text(value)) == value
+
+
+@given(st.dictionaries(TEXTS, VALUES, max_size=4))
+def test_a_body_is_what_the_standard_library_reads(body: dict[str, Any]) -> None:
+    data = jsonio.dump(body)
+    assert json.loads(data) == body
+    assert jsonio.load_object(data) == body
+
+
+def test_text_is_compact_and_keeps_its_characters() -> None:
+    assert jsonio.dump_text({"a": [1, "é\u2028"]}) == '{"a":[1,"é\u2028"]}'
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "nonsense", '{"a": 1} tail', b"\xff", "[" * 100_000])
+def test_what_is_not_json_is_a_protocol_error_that_shows_it(text: str | bytes) -> None:
+    with pytest.raises(ProtocolError) as raised:
+        jsonio.load(text)
+    assert len(str(raised.value.body)) <= 510
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"x"'])
+def test_only_an_object_is_an_object(text: str) -> None:
+    with pytest.raises(ProtocolError, match="not an object"):
+        jsonio.load_object(text)
+    assert not jsonio.is_object_text(text)
+
+
+def test_half_a_surrogate_pair_is_read_and_given_back_as_its_escape() -> None:
+    value = jsonio.load(rb'{"a": "\ud83d!"}')
+    assert value == {"a": "\ud83d!"}
+    assert jsonio.dump_text(value) == r'{"a":"\ud83d!"}'
+    assert jsonio.is_object_text(r'{"a": "\ud83d!"}')
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), object(), "\ud83d", {1, object()}],
+    ids=["nan", "inf", "object", "half", "set"],
+)
+def test_what_json_cannot_say_is_refused_before_it_is_sent(value: object) -> None:
+    with pytest.raises(ConfigError, match="cannot be written as JSON"):
+        jsonio.dump({"model": "m", "x": [value]})
+
+
+def test_texts_that_look_like_numbers_json_does_not_have_are_fine() -> None:
+    body = {"text": "NaN and -Infinity"}
+    assert json.loads(jsonio.dump(body)) == body
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', " {} "])
+def test_is_object_text(text: str) -> None:
+    assert jsonio.is_object_text(text)
+    assert not jsonio.is_object_text(text[:-2])
+
+
+def test_an_excerpt_is_short_and_never_fails() -> None:
+    assert jsonio.excerpt("short") == "short"
+    assert jsonio.excerpt(b"\xff\xfe") == "\ufffd\ufffd"
+    assert len(jsonio.excerpt("é" * 10_000)) == len(jsonio.excerpt("é".encode() * 10_000)) < 510

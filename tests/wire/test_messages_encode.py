@@ -1,0 +1,550 @@
+"""Requests in Anthropic's format."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import re
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.content import (
+    Citation,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    extras_of,
+)
+from cfaig_integrations.errors import ConfigError, UnsupportedContent
+from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.messages import MessagesCodec
+from tests.wire.messages_samples import CITATIONS, MESSAGE
+
+CODEC = MessagesCodec()
+MARK = {"cache_control": {"type": "ephemeral"}}
+MARKED = extras_of("messages", **MARK)
+ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+def user(*parts: Part | str) -> Turn:
+    return turn("user", *parts)
+
+
+def model(*parts: Part | str) -> Turn:
+    return turn("assistant", *parts)
+
+
+def system(*parts: Part | str) -> Turn:
+    return turn("system", *parts)
+
+
+def tool(*parts: Part | str) -> Turn:
+    return turn("tool", *parts)
+
+
+def turn(role: Any, *parts: Part | str) -> Turn:
+    return Turn(role, tuple(Text(part) if isinstance(part, str) else part for part in parts))
+
+
+def encode(*turns: Turn, stream: bool = False, quirks: Quirks = PLAIN, **fields: Any) -> dict[str, Any]:
+    return CODEC.encode(ChatRequest("m", turns or (user("hi"),), **fields), stream=stream, quirks=quirks)
+
+
+def sent(*turns: Turn, **fields: Any) -> list[tuple[str, Any]]:
+    return [(each["role"], each["content"]) for each in encode(*turns, **fields)["messages"]]
+
+
+def block(words: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": words, **more}
+
+
+def test_what_the_user_did_not_say_is_not_sent() -> None:
+    assert encode(user("hi")) == {
+        "model": "m",
+        "max_tokens": PLAIN.default_max_tokens,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+
+
+FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"temperature": 0.0}, {"temperature": 0.0}),
+    ({"top_p": 0.5}, {"top_p": 0.5}),
+    ({"top_k": 7}, {"top_k": 7}),
+    ({"max_tokens": 9}, {"max_tokens": 9}),
+    ({"stop": ("END", "\n")}, {"stop_sequences": ["END", "\n"]}),
+    ({"service_tier": "auto"}, {"service_tier": "auto"}),
+    ({"thinking": {"type": "adaptive"}}, {"thinking": {"type": "adaptive"}}),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": PLAIN.default_max_tokens + 2000},
+    ),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 3000},
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 3000},
+    ),
+    ({"reasoning_effort": "low"}, {"output_config": {"effort": "low"}}),
+    (
+        {"output": OutputSchema({"type": "object"}), "reasoning_effort": "max"},
+        {"output_config": {"effort": "max", "format": {"type": "json_schema", "schema": {"type": "object"}}}},
+    ),
+    (
+        {"output": OutputSchema({"type": "object"}, name="point", description="A point.", strict=True)},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "description": "A point."}}}},
+    ),
+    ({"tools": (ADD,)}, {"tools": [{"name": "add", "description": "Adds.", "input_schema": dict(ADD.parameters)}]}),
+    ({"stream_usage": False}, {}),
+    ({"n": 1}, {}),
+    ({"logprobs": False}, {}),
+    ({"extra_body": {"metadata": {"user_id": "u"}}}, {"metadata": {"user_id": "u"}}),
+    ({"extra_body": {"max_tokens": 1}, "max_tokens": 2}, {"max_tokens": 1}),
+]
+
+
+@pytest.mark.parametrize(("fields", "added"), FIELDS, ids="-".join)
+def test_where_each_field_goes(fields: dict[str, Any], added: dict[str, Any]) -> None:
+    assert encode(**fields) == {**encode(), **added}
+
+
+def test_a_stream_is_asked_for() -> None:
+    assert encode(stream=True) == {**encode(), "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", 0),
+        ("frequency_penalty", 0.5),
+        ("presence_penalty", 0.5),
+        ("n", 2),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("reasoning", {"effort": "low"}),
+        ("store", False),
+        ("previous_response_id", "resp_1"),
+        ("output", OutputSchema(None)),
+    ],
+)
+def test_what_the_format_has_no_place_for_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ConfigError) as raised:
+        encode(**{field: value})
+    assert raised.value.field == field
+    assert raised.value.remedy
+
+
+def test_no_field_of_a_request_is_forgotten() -> None:
+    """Every field either changes the body or raises."""
+    changed = {field for fields, _ in FIELDS for field in fields} | {
+        "model",
+        "turns",
+        "tool_choice",
+        "parallel_tool_calls",
+    }
+    raising = {"seed", "frequency_penalty", "presence_penalty", "top_logprobs", "reasoning", "store"}
+    assert changed | raising | {"previous_response_id"} == set(ChatRequest.__dataclass_fields__)
+
+
+# System instructions
+
+
+def test_all_system_turns_become_one_string() -> None:
+    body = encode(system("One."), user("hi"), system("Two.", "Three."), model("ok"), user("so?"))
+    assert body["system"] == "One.\n\nTwo.\n\nThree."  # wire-facts §1.4: an array is refused
+    assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
+
+
+def test_an_empty_system_turn_is_none() -> None:
+    assert "system" not in encode(system(""), user("hi"))
+
+
+@pytest.mark.parametrize(
+    "part", [Text("a", extras=MARKED), Media("image", url="https://a.example/i.png"), Opaque("messages", {})]
+)
+def test_system_instructions_are_nothing_but_text(part: Part) -> None:
+    with pytest.raises(UnsupportedContent) as raised:
+        encode(system(part), user("hi"))
+    assert "user turn" in raised.value.remedy
+
+
+# The order of messages
+
+
+def test_neighbours_of_one_role_become_one_message() -> None:
+    assert sent(user("a"), user("b", "c"), model("d"), model("e"), user("f")) == [
+        ("user", [block("a"), block("b"), block("c")]),
+        ("assistant", [block("d"), block("e")]),
+        ("user", "f"),
+    ]
+
+
+def test_tool_results_come_first_in_the_message_after_the_calls() -> None:
+    calls = (ToolCall("1", "add", '{"a": 1}'), ToolCall("2", "add", ""))
+    assert sent(
+        user("go"),
+        model("I will", *calls),
+        user("by the way"),
+        tool(ToolResult("1", (Text("one"),))),
+        tool(ToolResult("2", (Text("two"),), failed=True)),
+        user("so?"),
+    ) == [
+        ("user", "go"),
+        (
+            "assistant",
+            [
+                block("I will"),
+                {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 1}},
+                {"type": "tool_use", "id": "2", "name": "add", "input": {}},
+            ],
+        ),
+        (
+            "user",
+            [
+                {"type": "tool_result", "tool_use_id": "1", "content": "one"},
+                {"type": "tool_result", "tool_use_id": "2", "content": "two", "is_error": True},
+                block("by the way"),
+                block("so?"),
+            ],
+        ),
+    ]
+
+
+def test_texts_that_say_nothing_are_left_out() -> None:
+    assert sent(user("", "a", " \n"), model(""), model(), user("b"), user(" ")) == [("user", [block("a"), block("b")])]
+
+
+def test_white_space_between_a_models_blocks_is_given_back_but_does_not_stand_alone() -> None:
+    assert sent(user("a"), model("one", "\n\n", "two"), user("b"))[1] == (
+        "assistant",
+        [block("one"), block("\n\n"), block("two")],
+    )
+    assert sent(user("a"), model("\n", " "), user("b")) == [("user", [block("a"), block("b")])]
+
+
+@pytest.mark.parametrize(
+    ("last", "content"),
+    [
+        (model("{ \n"), "{"),
+        (model("{", "x \n", " "), [block("{"), block("x")]),
+        (model(Text("x ", extras=MARKED)), [block("x", **MARK)]),
+    ],
+)
+def test_the_start_of_an_answer_does_not_end_in_white_space(last: Turn, content: Any) -> None:
+    assert sent(user("a"), last)[-1] == ("assistant", content)
+
+
+def test_a_conversation_may_begin_with_the_model() -> None:
+    # Answered 200 by api.anthropic.com in a recorded exchange.
+    assert sent(model("How can I help?"), user("a potato")) == [("assistant", "How can I help?"), ("user", "a potato")]
+
+
+@pytest.mark.parametrize("turns", [(system("only"),), (user(""),), (user("  "), model())])
+def test_nothing_to_answer_is_refused(turns: tuple[Turn, ...]) -> None:
+    with pytest.raises(ConfigError, match="no message"):
+        encode(*turns)
+
+
+# What a model said
+
+
+def test_its_own_blocks_go_back_word_for_word() -> None:
+    reply = CODEC.decode(json.dumps(MESSAGE).encode())
+    ((_, _), (_, content), (_, _)) = sent(user("a"), reply.turn, user("b"))
+    assert content == MESSAGE["content"]
+
+
+def test_reasoning_goes_back_to_its_maker_only() -> None:
+    mine = Reasoning("so", extras_of("messages", signature="s"))
+    thought = [mine, Reasoning("unsigned"), Reasoning("other", extras_of("responses", encrypted_content="x"))]
+    assert sent(user("a"), model(*thought, "hi"), user("b"))[1][1] == [
+        {"type": "thinking", "thinking": "so", "signature": "s"},
+        block("hi"),
+    ]
+
+
+def test_traces_of_another_providers_tools_are_left_out_and_its_other_blocks_refused() -> None:
+    search = Opaque("responses", {"type": "web_search_call", "id": "ws_1"})
+    assert sent(user("a"), model(search, "found"), user("b"))[1] == ("assistant", [block("found")])
+    with pytest.raises(UnsupportedContent):
+        encode(user("a"), model(Opaque("responses", {"type": "computer_call"}), "found"), user("b"))
+    with pytest.raises(UnsupportedContent):
+        encode(user(Opaque("responses", {"type": "computer_call_output"})))
+
+
+def test_a_refusal_is_text_here() -> None:
+    assert sent(user("a"), model(Refusal("I will not.")), user("b"))[1] == ("assistant", [block("I will not.")])
+
+
+def test_citations_of_other_wires_stay_here_and_a_null_file_id_too() -> None:
+    cited = [Citation(raw=CITATIONS[0]), Citation(raw={"type": "url_citation", "url": "https://a.example"})]
+    cited += [Citation(raw={**CITATIONS[3], "file_id": None}), Citation(url="https://typed.example")]
+    ((_, _), (_, content), _) = sent(user("a"), model(Text("x", tuple(cited))), user("b"))
+    assert content == [block("x", citations=[CITATIONS[0], CITATIONS[3]])]
+    assert sent(user("a"), model(Text("x", (cited[1],))), user("b"))[1][1] == [block("x")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "input_"),
+    [
+        ('{"a": 1.5, "b": "é"}', {"a": 1.5, "b": "é"}),
+        ("", {}),
+        ("{}", {}),
+        ('{"a": [1', {"invalid_arguments": '{"a": [1'}),
+        ("[1]", {"invalid_arguments": "[1]"}),
+        ("ls -l", {"invalid_arguments": "ls -l"}),
+    ],
+)
+def test_tool_input_is_always_an_object_and_nothing_is_lost(arguments: str, input_: Any) -> None:
+    ((_, _), (_, content), _) = sent(user("a"), model(ToolCall("1", "f", arguments)), user("b"))
+    assert content[0]["input"] == input_
+
+
+def test_a_custom_tools_text_is_its_input() -> None:
+    ((_, _), (_, content), _) = sent(user("a"), model(ToolCall("1", "shell", "ls", "custom")), user("b"))
+    assert content[0]["input"] == {"input": "ls"}
+
+
+@pytest.mark.parametrize("id_", ["call|fc_1", "chatcmpl-tool.1", "", "näme", "a b", "\ud83d"])
+def test_ids_that_anthropic_refuses_are_replaced_alike_in_call_and_result(id_: str) -> None:
+    messages = sent(user("a"), model(ToolCall(id_, "f", "{}")), tool(ToolResult(id_, ())))
+    call, result = messages[1][1][0]["id"], messages[2][1][0]["tool_use_id"]
+    assert call == result
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", call)
+    assert call != sent(user("a"), model(ToolCall(id_ + "!", "f", "{}")), user("b"))[1][1][0]["id"]
+
+
+def test_legal_ids_stay() -> None:
+    assert sent(user("a"), model(ToolCall("call_A-9", "f", "{}")), user("b"))[1][1][0]["id"] == "call_A-9"
+
+
+def test_extras_stand_in_their_blocks_and_those_of_other_wires_do_not() -> None:
+    both = {**MARKED, "responses": {"id": "x"}}
+    assert sent(
+        user(Text("a", extras=both), Media("image", url="https://a.example/i.png", extras=both)),
+        model(ToolCall("1", "f", "{}", extras={"messages": {"caller": {"type": "direct"}}, "run": {"x": 1}})),
+        tool(ToolResult("1", (Text("r"),), extras=both)),
+    ) == [
+        (
+            "user",
+            [
+                block("a", **MARK),
+                {"type": "image", "source": {"type": "url", "url": "https://a.example/i.png"}, **MARK},
+            ],
+        ),
+        ("assistant", [{"type": "tool_use", "id": "1", "name": "f", "input": {}, "caller": {"type": "direct"}}]),
+        ("user", [{"type": "tool_result", "tool_use_id": "1", "content": "r", **MARK}]),
+    ]
+
+
+@pytest.mark.parametrize("part", [Media("image", data="AAAA", mime="image/png"), ToolResult("1", ())])
+def test_a_model_cannot_have_said_this(part: Part) -> None:
+    with pytest.raises(UnsupportedContent, match="assistant message"):
+        encode(user("a"), model(part), user("b"))
+
+
+@pytest.mark.parametrize("part", [Reasoning("so", MARKED), ToolCall("1", "f", "{}")])
+def test_a_user_cannot_have_said_this(part: Part) -> None:
+    with pytest.raises(UnsupportedContent, match="user message"):
+        encode(user(part))
+
+
+# What a user gives
+
+
+def b64(words: str) -> str:
+    return base64.b64encode(words.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        (
+            Media("image", data="AAAA", mime="image/png", name="ignored.png"),
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+        ),
+        (Media("image", file_id="file_1"), {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
+        (
+            Media("file", data="AAAA", mime="application/pdf", name="paper.pdf"),
+            {
+                "type": "document",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"},
+                "title": "paper.pdf",
+            },
+        ),
+        (
+            Media("file", data=b64("née"), mime="text/markdown"),
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "née"}},
+        ),
+        (
+            Media(
+                "file",
+                url="https://a.example/p.pdf",
+                name="p",
+                extras=extras_of("messages", title="Paper", context="c"),
+            ),
+            {
+                "type": "document",
+                "source": {"type": "url", "url": "https://a.example/p.pdf"},
+                "title": "Paper",
+                "context": "c",
+            },
+        ),
+        (Media("file", file_id="file_2"), {"type": "document", "source": {"type": "file", "file_id": "file_2"}}),
+    ],
+)
+def test_media(media: Media, expected: dict[str, Any]) -> None:
+    assert sent(user(media)) == [("user", [expected])]
+    ((_, _), (_, _), (_, (result,))) = sent(
+        user("a"), model(ToolCall("1", "f", "")), tool(ToolResult("1", (media, Text("x"))))
+    )
+    assert result["content"] == [expected, block("x")]
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        Media("audio", data="AAAA", mime="audio/wav"),
+        Media("video", url="https://a.example/v.mp4"),
+        Media("image", data="AAAA"),
+        Media("file", data="AAAA"),
+        Media("file", data="AAAA", mime="application/zip"),
+    ],
+)
+def test_media_that_the_format_does_not_have(media: Media) -> None:
+    with pytest.raises(UnsupportedContent) as raised:
+        encode(user(media))
+    assert raised.value.remedy
+
+
+def test_an_audio_part_is_told_which_wire_can_carry_it() -> None:
+    with pytest.raises(UnsupportedContent, match="chat_completions"):
+        encode(user(Media("audio", data="AAAA", mime="audio/wav")))
+
+
+@pytest.mark.parametrize("data", ["not base64!", base64.b64encode(b"\xff\xfe").decode()])
+def test_a_text_document_that_is_not_text(data: str) -> None:
+    with pytest.raises(ConfigError, match="not UTF-8 text in base64"):
+        encode(user(Media("file", data=data, mime="text/plain")))
+
+
+def test_a_model_that_does_not_fetch_images() -> None:
+    with pytest.raises(UnsupportedContent, match="by address"):
+        encode(user(Media("image", url="https://a.example/i.png")), quirks=Quirks(data_urls_only=True))
+
+
+@pytest.mark.parametrize(
+    ("parts", "content"),
+    [
+        ((), ""),
+        ((Text(""),), ""),
+        ((Text("a", extras=MARKED),), [block("a", **MARK)]),
+        ((Text("a"), Text(" "), Text("b")), [block("a"), block("b")]),
+        ((Opaque("messages", {"type": "search_result", "source": "s"}),), [{"type": "search_result", "source": "s"}]),
+    ],
+)
+def test_the_content_of_a_tool_result(parts: tuple[Any, ...], content: Any) -> None:
+    messages = sent(user("a"), model(ToolCall("1", "f", "")), tool(ToolResult("1", parts)))
+    assert messages[-1][1][0]["content"] == content
+
+
+def test_a_users_own_blocks_go_as_they_are() -> None:
+    raw = {"type": "container_upload", "file_id": "file_1"}
+    assert sent(user("a", Opaque("messages", raw))) == [("user", [block("a"), raw])]
+
+
+# Tools
+
+
+def test_tools_in_their_forms() -> None:
+    strict = FunctionTool("f", "", {}, strict=False, extras={**MARKED, "responses": {"x": 1}})
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
+    assert encode(tools=(strict, NativeTool(search)))["tools"] == [
+        {"name": "f", "input_schema": {"type": "object"}, "strict": False, **MARK},
+        search,
+    ]
+
+
+def test_a_tool_is_encoded_once_and_forgotten_with_its_tool() -> None:
+    class Schema(Mapping[str, Any]):
+        reads = 0
+
+        def __getitem__(self, key: str) -> Any:
+            return {"type": "object"}[key]
+
+        def __iter__(self) -> Iterator[str]:
+            Schema.reads += 1
+            return iter(("type",))
+
+        def __len__(self) -> int:
+            return 1
+
+    made = FunctionTool("f", "", Schema())
+    assert (
+        encode(tools=(made,))["tools"]
+        == encode(tools=(made,))["tools"]
+        == [{"name": "f", "input_schema": {"type": "object"}}]
+    )
+    assert Schema.reads == 1
+    alive = weakref.ref(made)
+    del made
+    gc.collect()
+    assert alive() is None
+
+
+CHOICES: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+    ({}, None),
+    ({"tool_choice": "auto"}, {"type": "auto"}),
+    ({"tool_choice": "none"}, {"type": "none"}),
+    ({"tool_choice": "required"}, {"type": "any"}),
+    ({"tool_choice": NamedTool("add")}, {"type": "tool", "name": "add"}),
+    ({"parallel_tool_calls": False}, {"type": "auto", "disable_parallel_tool_use": True}),
+    ({"parallel_tool_calls": True}, {"type": "auto", "disable_parallel_tool_use": False}),
+    ({"tool_choice": "required", "parallel_tool_calls": False}, {"type": "any", "disable_parallel_tool_use": True}),
+    ({"tool_choice": "none", "parallel_tool_calls": False}, {"type": "none"}),
+]
+
+
+@pytest.mark.parametrize(("fields", "choice"), CHOICES)
+def test_tool_choice(fields: dict[str, Any], choice: dict[str, Any] | None) -> None:
+    assert encode(tools=(ADD,), **fields).get("tool_choice") == choice
+
+
+def test_without_tools_there_is_nothing_to_call_in_parallel() -> None:
+    assert "tool_choice" not in encode(parallel_tool_calls=False)
+
+
+def test_models_that_refuse_to_be_forced() -> None:
+    named = Quirks(required_as_named=True)
+    assert encode(tools=(ADD,), tool_choice="required", quirks=named)["tool_choice"] == {"type": "tool", "name": "add"}
+    with pytest.raises(ConfigError):
+        encode(tools=(ADD, ADD), tool_choice="required", quirks=named)
+    free = Quirks(no_tool_choice=True)
+    assert encode(tools=(ADD,), tool_choice="auto", quirks=free)["tool_choice"] == {"type": "auto"}
+    for forced in ("required", NamedTool("add")):
+        with pytest.raises(ConfigError) as raised:
+            encode(tools=(ADD,), tool_choice=forced, quirks=free)
+        assert raised.value.field == "tool_choice"
+
+
+def test_encoding_changes_nothing_that_it_was_given() -> None:
+    raw = {"type": "server_tool_use", "id": "s", "name": "f", "input": {"a": 1}}
+    last = {"type": "text", "text": "end "}
+    turns = (
+        user("a"),
+        model("x ", Opaque("messages", raw)),
+        model(Text("y ", extras=MARKED), Opaque("messages", last)),
+    )
+    before = json.dumps([raw, last, MARK])
+    first = encode(*turns, tools=(ADD,))
+    assert first["messages"][-1]["content"][-1] == block("end")
+    assert encode(*turns, tools=(ADD,)) == first
+    assert json.dumps([raw, last, MARK]) == before

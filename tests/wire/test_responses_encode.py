@@ -1,0 +1,265 @@
+"""Requests on the Responses wire."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.content import (
+    Media,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.jsonio import dump
+from tests.wire.harness import SHARED, needs_recordings
+from tests.wire.responses_forms import CODEC, HELLO, OUTPUTS, PNG, assistant, body_of, response
+
+WEATHER = FunctionTool("weather", "The weather.", {"type": "object", "properties": {}})
+
+
+def test_nothing_is_sent_that_was_not_said() -> None:
+    assert body_of() == {"model": "m", "input": [{"role": "user", "content": "hello"}]}
+
+
+def test_a_stream_is_asked_for() -> None:
+    assert CODEC.encode(ChatRequest("m", (HELLO,)), stream=True)["stream"] is True
+
+
+FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"temperature": 0.0}, {"temperature": 0.0}),
+    ({"top_p": 0.5}, {"top_p": 0.5}),
+    ({"max_tokens": 16}, {"max_output_tokens": 16}),
+    ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+    ({"service_tier": "flex"}, {"service_tier": "flex"}),
+    ({"store": True}, {"store": True}),
+    ({"store": False}, {"store": False}),
+    ({"previous_response_id": "resp_1"}, {"previous_response_id": "resp_1"}),
+    ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}),
+    ({"reasoning": {"summary": "auto"}}, {"reasoning": {"summary": "auto"}}),
+    (
+        {"reasoning": {"summary": "auto"}, "reasoning_effort": "low"},
+        {"reasoning": {"summary": "auto", "effort": "low"}},
+    ),
+    ({"reasoning": {"effort": "low"}, "reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}),
+    ({"logprobs": True, "top_logprobs": 3}, {"include": ["message.output_text.logprobs"], "top_logprobs": 3}),
+    ({"logprobs": False}, {}),
+    ({"n": 1}, {}),
+    ({"stream_usage": False}, {}),
+    (
+        {"store": False, "reasoning_effort": "low"},
+        {"store": False, "reasoning": {"effort": "low"}, "include": ["reasoning.encrypted_content"]},
+    ),
+    ({"store": False, "reasoning_effort": "none"}, {"store": False, "reasoning": {"effort": "none"}}),
+    ({"output": OutputSchema(None)}, {"text": {"format": {"type": "json_object"}}}),
+    (
+        {"output": OutputSchema({"type": "object"})},
+        {"text": {"format": {"type": "json_schema", "name": "answer", "schema": {"type": "object"}}}},
+    ),
+    (
+        {"output": OutputSchema({}, "plan", "A plan.", strict=False)},
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "plan",
+                    "schema": {},
+                    "description": "A plan.",
+                    "strict": False,
+                }
+            }
+        },
+    ),
+    ({"extra_body": {"truncation": "auto", "model": "n"}}, {"truncation": "auto", "model": "n"}),
+    ({"temperature": 0.1, "extra_body": {"temperature": 0.2}}, {"temperature": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), FIELDS)
+def test_each_field_has_its_place(fields: dict[str, Any], said: dict[str, Any]) -> None:
+    assert body_of(**fields) == {**body_of(), **said}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"stop": ("x",)}, "stop"),
+        ({"seed": 0}, "seed"),
+        ({"n": 2}, "n"),
+        ({"top_k": 5}, "top_k"),
+        ({"frequency_penalty": 0.0}, "frequency_penalty"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"thinking": {"type": "disabled"}}, "thinking"),
+        ({"max_tokens": 15}, "max_tokens"),
+        ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning_effort"),
+    ],
+)
+def test_what_has_no_place_raises_and_says_what_to_do(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        body_of(**fields)
+    assert (raised.value.field, raised.value.value) == (field, fields[field])
+    assert raised.value.remedy
+
+
+def test_every_field_of_a_request_is_sent_or_raises() -> None:
+    """A field that is new in `ChatRequest` fails here until the wire has a place for it, or raises."""
+    known = {"model", "turns", "tools", "tool_choice", *(key for fields, _ in FIELDS for key in fields)}
+    absent = {"stop", "seed", "top_k", "frequency_penalty", "presence_penalty", "thinking"}
+    assert known | absent == set(ChatRequest.__dataclass_fields__)
+
+
+# Tools
+
+
+def test_strict_is_always_said() -> None:
+    strict = replace_tool(WEATHER, strict=True)
+    tools = body_of(tools=(WEATHER, strict))["tools"]
+    assert [tool["strict"] for tool in tools] == [False, True]
+    assert tools[0] == {
+        "type": "function",
+        "name": "weather",
+        "description": "The weather.",
+        "parameters": {"type": "object", "properties": {}},
+        "strict": False,
+    }
+
+
+def replace_tool(tool: FunctionTool, **changes: Any) -> FunctionTool:
+    return replace(tool, **changes)
+
+
+def test_a_tool_may_say_more_in_this_wires_words() -> None:
+    tool = replace_tool(WEATHER, description="", extras={"responses": {"async": True}, "messages": {"x": 1}})
+    assert body_of(tools=(tool,))["tools"] == [
+        {
+            "type": "function",
+            "name": "weather",
+            "parameters": WEATHER.parameters,
+            "strict": False,
+            "async": True,
+        }
+    ]
+
+
+def test_native_tools_go_as_they_are() -> None:
+    raw = {"type": "mcp", "server_label": "docs", "server_url": "https://example.org", "require_approval": "never"}
+    assert body_of(tools=(NativeTool(raw), WEATHER))["tools"][0] == raw
+
+
+def test_a_tool_is_encoded_once_and_forgotten_with_it() -> None:
+    tool = replace_tool(WEATHER, name="once")
+    assert body_of(tools=(tool,))["tools"][0] is body_of(tools=(tool,))["tools"][0]
+    alive = weakref.ref(tool)
+    del tool
+    gc.collect()
+    assert alive() is None
+
+
+CUSTOM = NativeTool({"type": "custom", "name": "python"})
+SEARCH_TOOL = NativeTool({"type": "web_search"})
+MCP = NativeTool({"type": "mcp", "server_label": "docs", "server_url": "https://example.org"})
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("required", "required"),
+        (NamedTool("weather"), {"type": "function", "name": "weather"}),
+        (NamedTool("python"), {"type": "custom", "name": "python"}),
+        (NamedTool("web_search"), {"type": "web_search"}),
+        (NamedTool("docs"), {"type": "mcp", "server_label": "docs"}),
+    ],
+)
+def test_tool_choice(choice: Any, said: Any) -> None:
+    assert body_of(tools=(WEATHER, CUSTOM, SEARCH_TOOL, MCP), tool_choice=choice)["tool_choice"] == said
+
+
+def test_required_is_named_where_the_model_wants_it_so() -> None:
+    quirks = Quirks(required_as_named=True)
+    assert body_of(tools=(WEATHER,), tool_choice="required", quirks=quirks)["tool_choice"] == {
+        "type": "function",
+        "name": "weather",
+    }
+    with pytest.raises(ConfigError, match="tool_choice"):
+        body_of(tools=(WEATHER, CUSTOM), tool_choice="required", quirks=quirks)
+
+
+def test_a_model_without_tool_choice_is_left_to_choose() -> None:
+    quirks = Quirks(no_tool_choice=True)
+    assert "tool_choice" not in body_of(tools=(WEATHER,), tool_choice="auto", quirks=quirks)
+    with pytest.raises(ConfigError, match="tool_choice"):
+        body_of(tools=(WEATHER,), tool_choice="required", quirks=quirks)
+
+
+# Official types
+
+_TEXT = st.text(max_size=8)
+_MEDIA = st.sampled_from(
+    [
+        replace(PNG, extras={"responses": {"detail": "auto"}}),
+        Media("image", file_id="f", extras={"responses": {"detail": "low"}}),
+        Media("file", data="JVBE", mime="application/pdf"),
+        Media("file", url="https://x/y.pdf"),
+    ]
+)
+_SAID = st.lists(st.one_of(st.builds(Text, _TEXT), _MEDIA), min_size=1, max_size=3).map(tuple)
+_REPLY = st.sampled_from(
+    ["a text", "two parts and a citation", "a phase", "hidden reasoning", "calls side by side", "raw reasoning"]
+).map(lambda what: CODEC.decode(dump(response(*OUTPUTS[what]))).turn)
+_FOREIGN = st.sampled_from(
+    [assistant(Text("a"), ToolCall("a", "f", "{}")), assistant(Reasoning("x"), Text("a")), assistant(Refusal("no"))]
+)
+_TURN = st.one_of(
+    st.builds(Turn, st.sampled_from(["user", "system"]), _SAID),
+    st.builds(lambda parts: Turn("tool", (ToolResult("a", parts),)), _SAID),
+    _REPLY,
+    _FOREIGN,
+)
+_TOOLS = st.lists(st.sampled_from([WEATHER, replace_tool(WEATHER, strict=True), CUSTOM, MCP]), max_size=3).map(tuple)
+_OUTPUT = st.builds(OutputSchema, st.sampled_from([None, {"type": "object"}]), strict=st.sampled_from([None, True]))
+_REQUEST = st.builds(
+    ChatRequest,
+    model=st.just("openai/gpt-x"),
+    turns=st.lists(_TURN, min_size=1, max_size=4).map(tuple),
+    tools=_TOOLS,
+    tool_choice=st.sampled_from([None, "auto", "none", "required", NamedTool("weather"), NamedTool("python")]),
+    parallel_tool_calls=st.sampled_from([None, True, False]),
+    output=st.none() | _OUTPUT,
+    temperature=st.none() | st.floats(0, 2),
+    max_tokens=st.none() | st.integers(16, 10**6),
+    top_p=st.none() | st.floats(0, 1),
+    logprobs=st.sampled_from([None, True, False]),
+    top_logprobs=st.none() | st.integers(0, 20),
+    reasoning_effort=st.sampled_from([None, "none", "low", "high"]),
+    reasoning=st.sampled_from([None, {"summary": "auto"}]),
+    service_tier=st.sampled_from([None, "auto", "flex"]),
+    store=st.sampled_from([None, True, False]),
+    previous_response_id=st.sampled_from([None, "resp_1"]),
+)
+
+
+@needs_recordings
+@settings(max_examples=200, deadline=None)
+@given(request=_REQUEST, streamed=st.booleans())
+def test_bodies_are_what_the_official_types_say(request: ChatRequest, streamed: bool) -> None:
+    sys.path.insert(0, str(SHARED / "tools"))
+    try:
+        from validate import validate_request  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    assert validate_request("responses", CODEC.encode(request, stream=streamed)) == []

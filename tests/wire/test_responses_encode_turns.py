@@ -1,0 +1,262 @@
+"""The conversation on the Responses wire: what users say, what tools answer, and the model's own words given back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.content import (
+    Citation,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from cfaig_integrations.errors import ConfigError, UnsupportedContent
+from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.jsonio import dump
+from tests.wire.harness import folded
+from tests.wire.responses_forms import (
+    CODEC,
+    HELLO,
+    OUTPUTS,
+    PNG,
+    assistant,
+    body_of,
+    call,
+    custom,
+    items_of,
+    message,
+    reasoning,
+    response,
+    stream,
+    text_part,
+    user,
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (PNG, {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0K"}),
+        (Media("image", url="https://x/y.png"), {"type": "input_image", "image_url": "https://x/y.png"}),
+        (Media("image", file_id="file-1"), {"type": "input_image", "file_id": "file-1"}),
+        (
+            Media("image", file_id="file-1", extras={"responses": {"detail": "high"}}),
+            {"type": "input_image", "file_id": "file-1", "detail": "high"},
+        ),
+        (
+            Media("file", data="JVBE", mime="application/pdf", name="a.pdf"),
+            {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"},
+        ),
+        (
+            Media("file", data="JVBE", mime="application/pdf"),
+            {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBE"},
+        ),
+        (Media("file", url="https://x/y.pdf"), {"type": "input_file", "file_url": "https://x/y.pdf"}),
+        (Media("file", file_id="file-1", name="a"), {"type": "input_file", "file_id": "file-1"}),
+        (Text("hi"), {"type": "input_text", "text": "hi"}),
+        (
+            Text("hi", extras={"responses": {"prompt_cache_breakpoint": {"mode": "explicit"}}}),
+            {"type": "input_text", "text": "hi", "prompt_cache_breakpoint": {"mode": "explicit"}},
+        ),
+        (Text("hi", extras={"messages": {"cache_control": {}}}), {"type": "input_text", "text": "hi"}),
+        (
+            Opaque("responses", {"type": "input_audio", "input_audio": {}}),
+            {"type": "input_audio", "input_audio": {}},
+        ),
+    ],
+)
+def test_input_parts(part: Part, said: dict[str, Any]) -> None:
+    content = [{"type": "input_text", "text": "look:"}, said]
+    assert items_of(user(Text("look:"), part)) == [{"role": "user", "content": content}]
+    result = Turn("tool", (ToolResult("c", (Text("look:"), part)),))  # type: ignore[arg-type]
+    assert items_of(result) == [{"type": "function_call_output", "call_id": "c", "output": content}]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Media("audio", data="AA", mime="audio/wav"),
+        Media("video", url="https://x/y.mp4"),
+        Refusal("no"),
+        Reasoning("hm"),
+        ToolCall("c", "f", "{}"),
+        Opaque("messages", {"type": "document"}),
+        Media("image", data="AA"),
+        Media("file", data="AA"),
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_a_user_cannot_say_everything(role: Any, part: Part) -> None:
+    with pytest.raises(ConfigError) as raised:
+        items_of(Turn(role, (Text("hi"), part)))
+    assert raised.value.field
+    assert raised.value.remedy
+
+
+def test_remote_images_where_the_model_fetches_none() -> None:
+    with pytest.raises(UnsupportedContent):
+        body_of(user(Media("image", url="https://x/y.png")), quirks=Quirks(data_urls_only=True))
+    assert body_of(user(PNG), quirks=Quirks(data_urls_only=True))
+
+
+def test_system_turns_stay_where_they_are() -> None:
+    developer = Turn("system", (Text("b"),), extras={"responses": {"role": "developer"}})
+    assert items_of(Turn("system", (Text("a"),)), HELLO, developer) == [
+        {"role": "system", "content": "a"},
+        {"role": "user", "content": "hello"},
+        {"role": "developer", "content": "b"},
+    ]
+
+
+def test_names_have_no_place_and_stay_behind() -> None:
+    assert items_of(replace(HELLO, name="Ada")) == items_of(HELLO)
+    assert items_of(Turn("assistant", (Text("a"),), name="planner")) == [{"role": "assistant", "content": "a"}]
+
+
+def test_a_user_may_say_what_the_model_said() -> None:
+    said = CODEC.decode(dump(response(message(text_part("a"))))).turn.parts
+    assert items_of(Turn("user", said)) == [{"role": "user", "content": "a"}]
+
+
+def test_an_item_in_this_wires_words_stands_alone() -> None:
+    approval = {"type": "mcp_approval_response", "approval_request_id": "r", "approve": True}
+    assert items_of(user(Text("a"), Opaque("responses", approval), Text("b"))) == [
+        {"role": "user", "content": "a"},
+        approval,
+        {"role": "user", "content": "b"},
+    ]
+
+
+# What tools answer
+
+
+def results(*results: ToolResult) -> Turn:
+    return Turn("tool", results)
+
+
+def test_results_are_items() -> None:
+    calls = assistant(ToolCall("a", "f", "{}"), ToolCall("b", "g", "x", "custom"))
+    answers = results(ToolResult("a", (Text("1"),), failed=True), ToolResult("b", (Text("2"),)), ToolResult("c", ()))
+    assert items_of(HELLO, calls, answers)[3:] == [
+        {"type": "function_call_output", "call_id": "a", "output": "1"},
+        {"type": "custom_tool_call_output", "call_id": "b", "output": "2"},
+        {"type": "function_call_output", "call_id": "c", "output": ""},
+    ]
+
+
+def test_a_programs_call_is_answered_to_the_program() -> None:
+    reply = CODEC.decode(dump(response(call(caller={"type": "program", "caller_id": "p"}))))
+    answered = items_of(HELLO, reply.turn, results(ToolResult("call_1", (Text("1"),))))[-1]
+    assert answered["caller"] == {"type": "program", "caller_id": "p"}
+
+
+def test_a_result_may_be_of_another_type_in_this_wires_words() -> None:
+    shot = {"type": "computer_screenshot", "image_url": "https://x/y.png"}
+    extras = {"responses": {"type": "computer_call_output", "output": shot}}
+    assert items_of(results(ToolResult("a", (), extras=extras))) == [
+        {"type": "computer_call_output", "call_id": "a", "output": shot}
+    ]
+
+
+def test_a_tools_turn_holds_results_only() -> None:
+    with pytest.raises(UnsupportedContent):
+        items_of(Turn("tool", (ToolResult("a", (Text("1"),)), PNG)))
+
+
+def test_results_in_a_users_turn_come_in_their_order() -> None:
+    kinds = [
+        item.get("type", item.get("role"))
+        for item in items_of(user(ToolResult("a", (Text("1"),)), Text("now"), ToolResult("b", ())))
+    ]
+    assert kinds == ["function_call_output", "user", "function_call_output"]
+
+
+# What the model said
+
+
+@pytest.mark.parametrize("what", OUTPUTS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_reply_goes_back_word_for_word(what: str, streamed: bool) -> None:
+    output = OUTPUTS[what]
+    answer = response(*output)
+    reply = folded(CODEC, stream(answer).encode()) if streamed else CODEC.decode(dump(answer))
+    if what == "object arguments":
+        output = [call('{"city":"Oslo"}')]  # the official types want text
+    expected = output or [{"role": "assistant", "content": ""}]
+    assert items_of(HELLO, reply.turn, HELLO)[1:-1] == expected
+
+
+def test_parts_of_two_messages_do_not_mix() -> None:
+    output = [message(text_part("a"), text_part("b")), message(text_part("c"), text_part("d"), id_="msg_2")]
+    turn = CODEC.decode(dump(response(*output))).turn
+    cut = replace(turn, parts=(turn.parts[0], turn.parts[3]))
+    assert items_of(HELLO, cut)[1:] == [message(text_part("a")), message(text_part("d"), id_="msg_2")]
+
+
+def test_words_of_another_wire_are_said_simply() -> None:
+    of_messages = {"messages": {"signature": "s"}}
+    turn = assistant(
+        Reasoning("hm", of_messages),
+        Text("Hello, ", (Citation(url="https://x"),)),
+        Text("world"),
+        ToolCall("toolu_1", "f", '{"a":', extras=of_messages),
+        Refusal("no"),
+        ToolCall("x", "g", "text", "custom"),
+    )
+    assert items_of(turn) == [
+        {"role": "assistant", "content": "Hello, world"},
+        {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": '{"a":'},
+        {"role": "assistant", "content": "no"},
+        {"type": "custom_tool_call", "call_id": "x", "name": "g", "input": "text"},
+    ]
+
+
+def test_an_empty_text_beside_calls_is_no_message() -> None:
+    assert items_of(assistant(Text(""), ToolCall("a", "f", "{}"))) == [
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+    ]
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_traces_of_another_wires_tools_are_left_out_and_other_blocks_raise(role: Any) -> None:
+    trace = Opaque("messages", {"type": "web_search_tool_result", "content": []})
+    assert items_of(Turn(role, (trace, Text("a")))) == [{"role": role, "content": "a"}]
+    with pytest.raises(UnsupportedContent, match="messages"):
+        items_of(Turn(role, (Opaque("messages", {"type": "container_upload"}), Text("a"))))
+
+
+def test_the_model_cannot_have_said_a_picture() -> None:
+    with pytest.raises(UnsupportedContent):
+        items_of(assistant(PNG))
+
+
+def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
+    approval = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "d"}
+    hidden = reasoning("b", id_="rs_2", encrypted_content="gAAA")
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    output = [reasoning("a"), hidden, search, message(text_part("a")), call(), custom(), approval]
+    turn = CODEC.decode(dump(response(*output))).turn
+    body = body_of(HELLO, turn, store=False)
+    bare = [{key: value for key, value in item.items() if key != "id"} for item in output]
+    assert body["input"][1:] == [*bare[1:6], approval]
+    assert body["include"] == ["reasoning.encrypted_content"]
+    assert body_of(HELLO, turn, store=True)["input"][1:] == output
+    assert body_of(HELLO, turn)["input"][1:] == output
+
+
+def test_nothing_that_a_reply_holds_is_changed_by_sending_it() -> None:
+    answer = response(message(text_part("a"), text_part("b")), call(), OUTPUTS["unknown item"][0])
+    turn, again = CODEC.decode(dump(answer)).turn, CODEC.decode(dump(answer)).turn
+    for item in items_of(HELLO, turn, store=False):
+        item["content"] = "changed"
+        item["type"] = "changed"
+    assert turn == again

@@ -1,0 +1,182 @@
+"""The Responses wire against recorded exchanges of OpenAI, Azure, Bedrock, xAI, DeepSeek and OpenRouter."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.content import Text, ToolResult, Turn
+from cfaig_integrations.core.fold import fold
+from cfaig_integrations.errors import StreamBroken
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.jsonio import dump, load_object
+from cfaig_integrations.wire.responses import ResponsesCodec
+from tests.wire.harness import SHARED, assert_same_in_any_split, events_of, folded, needs_recordings, recordings
+
+CODEC = ResponsesCodec()
+ENDS = ("response.completed", "response.incomplete")
+
+WHOLE = recordings("responses", stream=False)
+STREAMS = recordings("responses", stream=True)
+
+DELTAS_CONTRADICT = {
+    "2c21df9d2d26": "published with its deltas shortened by hand: they say another sentence than the final text",
+    "149892abc090": "the fingerprint of a program item is encrypted anew for response.completed",
+}
+"""Streams whose final response takes back what was already said: the ids of the recordings, and why."""
+
+UNKNOWN_TO_THE_SDK = {
+    ".input[].results[].vector_store_id: unknown key": "file_search_call as api.openai.com sends it",
+    ".input[].action.sources[].type: 'api' not one of ['url']": "web_search_call of api.openai.com",
+    ".input[].action.sources[].url: required, missing": "the same",
+    ".input[].action.sources[].name: unknown key": "the same",
+    ".input[].item_id: unknown key": "function_call of Bedrock's GPT-OSS",
+    ".input[].output_index: unknown key": "the same",
+}
+"""What providers say in their own items and the official types do not know; it goes back as it came."""
+
+
+def ending(record: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
+    """The response object of the first end marker, and where the bytes of its event end; None if there is none.
+
+    Two recordings hold several responses one after the other; the first one counts.
+    """
+    at = 0
+    for line in record["response_body"].encode().split(b"\n"):
+        at += len(line) + 1
+        if line.startswith(b"data:") and b'"response.' in line:
+            event = json.loads(line[5:])
+            if event["type"] in ENDS:
+                return event["response"], at - 1
+    return None
+
+
+def whole_streams() -> list[tuple[dict[str, Any], dict[str, Any], int]]:
+    return [(record, *found) for record in STREAMS if (found := ending(record)) is not None]
+
+
+@needs_recordings
+def test_every_whole_body_decodes_and_no_item_is_lost() -> None:
+    kinds = Counter[str]()
+    for record in WHOLE:
+        body = json.loads(record["response_body"])
+        reply = CODEC.decode(record["response_body"].encode())
+        assert reply.id == body["id"], record["line"]
+        assert reply.model == body["model"]
+        assert (reply.usage is None) == (body["usage"] is None)
+        assert reply.finish in ("stop", "tool_calls", "pause")
+        for item in body["output"]:
+            kinds[item["type"]] += 1
+        texts = [part["text"] for item in body["output"] if item["type"] == "message" for part in item["content"]]
+        assert reply.turn.text == "".join(texts)
+        calls = [item for item in body["output"] if item["type"] == "function_call"]
+        assert [call.arguments for call in reply.turn.tool_calls if call.kind == "function"] == [
+            call["arguments"] for call in calls
+        ]
+    assert len(WHOLE) == 557
+    assert len(kinds) == 20
+
+
+@needs_recordings
+def test_every_stream_folds_to_its_final_response() -> None:
+    differing = set()
+    for record, final, _ in whole_streams():
+        reply = folded(CODEC, record["response_body"].encode())
+        if reply != CODEC.decode(dump(final)):
+            differing.add(record["id"])
+    assert len(whole_streams()) == 81
+    assert differing == set(DELTAS_CONTRADICT)
+
+
+@needs_recordings
+def test_streams_without_an_end_marker_raise() -> None:
+    raised = []
+    for record in STREAMS:
+        if ending(record) is None:
+            with pytest.raises((StreamBroken, Refused)) as caught:
+                folded(CODEC, record["response_body"].encode())
+            raised.append(caught.value)
+    refused = [error for error in raised if isinstance(error, Refused)]
+    assert [error.body["error"]["code"] for error in refused] == ["insufficient_quota"]
+    assert len(raised) == 2
+
+
+@needs_recordings
+@pytest.mark.parametrize("fold_of", range(4))
+def test_streams_do_not_depend_on_how_they_are_cut_into_chunks(fold_of: int) -> None:
+    for record, _, _ in whole_streams()[fold_of::4]:
+        assert_same_in_any_split(CODEC, record["response_body"], seed=record["line"])
+
+
+@needs_recordings
+def test_a_stream_that_is_cut_raises() -> None:
+    rng = random.Random(7)
+    for record, _, end in whole_streams():
+        data = record["response_body"].encode()
+        cuts = {0, end - 1, *(rng.randrange(end) for _ in range(12))}
+        whole = folded(CODEC, data).turn.text
+        for cut in cuts:
+            with pytest.raises(StreamBroken) as raised:
+                events_of(CODEC, [data[:cut]])
+            assert whole.startswith(raised.value.partial), record["line"]
+        assert folded(CODEC, data[:end]) == folded(CODEC, data)
+
+
+def follow_up(reply: ChatReply) -> ChatRequest:
+    """The request that goes on after a reply: with its tools' results, or with another question."""
+    results = tuple(ToolResult(call.id, (Text("ok"),)) for call in reply.turn.tool_calls)
+    after = Turn("tool", results) if results else Turn("user", (Text("go on"),))
+    return ChatRequest("m", (Turn("user", (Text("q"),)), reply.turn, after))
+
+
+def validator() -> Any:
+    sys.path.insert(0, str(SHARED / "tools"))
+    try:
+        from validate import validate_request  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    return validate_request
+
+
+def replies() -> list[tuple[str, ChatReply, list[dict[str, Any]]]]:
+    found = []
+    for record in WHOLE:
+        body = load_object(record["response_body"])
+        found.append((record["id"], CODEC.decode(record["response_body"].encode()), body["output"]))
+    for record, final, _ in whole_streams():
+        events = events_of(CODEC, [record["response_body"].encode()])
+        found.append((record["id"], fold("responses", events), final["output"]))
+    return found
+
+
+@needs_recordings
+def test_every_reply_is_given_back_word_for_word_in_a_body_that_the_official_types_accept() -> None:
+    validate = validator()
+    deviations: set[str] = set()
+    different = set()
+    for id_, reply, output in replies():
+        body = CODEC.encode(follow_up(reply), stream=False)
+        if body["input"][1 : 1 + len(output)] != output:
+            different.add(id_)
+        deviations.update(re.sub(r"\[\d+\]", "[]", error) for error in validate("responses", body))
+    assert different == set(DELTAS_CONTRADICT)
+    assert deviations == set(UNKNOWN_TO_THE_SDK)
+
+
+@needs_recordings
+def test_nothing_points_to_what_is_not_stored() -> None:
+    for _, reply, output in replies():
+        request = replace(follow_up(reply), store=False)
+        items = CODEC.encode(request, stream=False)["input"][1:]
+        assert not [item for item in items if "id" in item and item["type"] != "mcp_approval_request"]
+        assert all(item["encrypted_content"] for item in items if item.get("type") == "reasoning")
+        kept = [item for item in output if item["type"] != "reasoning" or item.get("encrypted_content")]
+        assert [item.get("type") for item in items[: len(kept)]] == [item["type"] for item in kept]
