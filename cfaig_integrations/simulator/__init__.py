@@ -1,0 +1,60 @@
+"""A local gateway for tests, demonstrations and notebooks: no account, no network.
+
+Shares no code with the rest of the package, so that the two can disagree. Each room knows only those above it:
+
+    talk, catalogue, tokens, narrow, clock    words that all share
+    mind/        what the model says
+    dialects/    the formats in which it is asked and answers
+    http/        connections, captured requests, sent bytes, failure bodies
+    gateway/     the gateway's rules, each by itself          steering/    scripted answers and faults
+    world        all that one simulator owns
+    calls/       a model call from arrival to log entry       management/  every other path
+    app, server  the map of paths, and the `Simulator` that a program starts and steers
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cfaig_integrations.simulator.http.recorder import Captured
+    from cfaig_integrations.simulator.server import Simulator
+    from cfaig_integrations.simulator.steering.faults import FAULTS, Fault
+    from cfaig_integrations.simulator.talk import Answer, Call
+
+__all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator"]
+
+_HOMES = {
+    "FAULTS": "steering.faults",
+    "Answer": "talk",
+    "Call": "talk",
+    "Captured": "http.recorder",
+    "Fault": "steering.faults",
+    "Simulator": "server",
+}
+_NEEDED = frozenset({"starlette", "uvicorn", "h11"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name on first use.
+
+    Raises:
+        ImportError: The web server that the simulator runs on is not installed.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        home = import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as missing:
+        if missing.name is not None and missing.name.partition(".")[0] in _NEEDED:
+            raise ImportError(
+                "cfaig_integrations.simulator needs the 'simulator' extra: pip install 'cfaig-integrations[simulator]'"
+            ) from missing
+        raise
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

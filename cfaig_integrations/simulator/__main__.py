@@ -1,0 +1,42 @@
+"""The simulator from the command line.
+
+Knows nothing but its options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import sys
+import threading
+from collections.abc import Sequence
+
+from cfaig_integrations.simulator import Simulator
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run until interrupted, and print what to export."""
+    parser = argparse.ArgumentParser(prog="python -m cfaig_integrations.simulator", description=_ABOUT)
+    parser.add_argument("--port", type=int, default=8787, help="TCP port, 0 for any free one (default 8787)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--database", default=":memory:", metavar="FILE", help="keep gateways and logs in this file")
+    parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help="pause between events of a stream")
+    chosen = parser.parse_args(arguments)
+    simulator = Simulator(chosen.port, host=chosen.host, database=chosen.database, pace=chosen.pace)
+    try:
+        simulator.start()
+    except OSError as wrong:
+        parser.exit(1, f"{wrong.strerror}\n")
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in simulator.environment.items()]
+    sys.stdout.write("\n".join([*exports, f"# Listening on {simulator.url}; Ctrl-C stops.", ""]))
+    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    simulator.stop()
+
+
+_ABOUT = "A local stand-in for Cloudflare AI Gateway: no account, no network."
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The map of the simulated hosts: which path is whose.
+
+Knows no behaviour.
+"""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from cfaig_integrations.simulator.calls.inference import endpoint
+from cfaig_integrations.simulator.management import account, control, logs
+from cfaig_integrations.simulator.management.handlers import no_route, wrong_method
+from cfaig_integrations.simulator.world import World
+
+ACCOUNT = "/client/v4/accounts/{account}"
+GATEWAYS = ACCOUNT + "/ai-gateway/gateways"
+LOGS = GATEWAYS + "/{gateway}/logs"
+COMPAT = "/v1/{account}/{gateway}/compat"
+
+
+def _inference() -> list[BaseRoute]:
+    return [
+        Route(ACCOUNT + "/ai/run", endpoint("run"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/run/{model:path}", endpoint("run"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/v1/chat/completions", endpoint("chat_completions"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/v1/responses", endpoint("responses"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/v1/messages", endpoint("messages"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
+        Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
+        Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
+    ]
+
+
+def _management() -> list[BaseRoute]:
+    return [
+        Route(GATEWAYS, account.create_gateway, methods=["POST"]),
+        Route(GATEWAYS, account.list_gateways, methods=["GET"]),
+        Route(GATEWAYS + "/{gateway}", account.get_gateway, methods=["GET"]),
+        Route(GATEWAYS + "/{gateway}", account.replace_gateway, methods=["PUT"]),
+        Route(GATEWAYS + "/{gateway}", account.delete_gateway, methods=["DELETE"]),
+        Route(LOGS, logs.list_logs, methods=["GET"]),
+        Route(LOGS, logs.delete_logs, methods=["DELETE"]),
+        Route(LOGS + "/{log}", logs.get_log, methods=["GET"]),
+        Route(LOGS + "/{log}", logs.patch_log, methods=["PATCH"]),
+        Route(LOGS + "/{log}/request", logs.get_request, methods=["GET"]),
+        Route(LOGS + "/{log}/response", logs.get_response, methods=["GET"]),
+        Route(ACCOUNT + "/ai/models/search", account.search_models, methods=["GET"]),
+        Route(ACCOUNT + "/ai-gateway/billing/credit-balance", account.credit_balance, methods=["GET"]),
+        Route("/client/v4/user/tokens/verify", account.verify_token, methods=["GET"]),
+        Route(COMPAT + "/models", account.compat_models, methods=["GET"]),
+    ]
+
+
+def _control() -> list[BaseRoute]:
+    return [
+        Route("/_simulator/replies", control.post_reply, methods=["POST"]),
+        Route("/_simulator/faults", control.post_fault, methods=["POST"]),
+        Route("/_simulator/faults", control.get_faults, methods=["GET"]),
+        Route("/_simulator/reset", control.post_reset, methods=["POST"]),
+        Route("/_simulator/requests", control.get_requests, methods=["GET"]),
+        Route("/_simulator/connections", control.get_connections, methods=["GET"]),
+    ]
+
+
+def build_app(world: World) -> ASGIApp:
+    """The ASGI application of one simulated account."""
+    app = Starlette(
+        routes=[*_inference(), *_management(), *_control()],
+        exception_handlers={404: no_route, 405: wrong_method},
+    )
+    app.router.redirect_slashes = False
+    app.state.world = world
+    return world.recorder.around(app)

@@ -1,0 +1,65 @@
+"""Time and identifiers, both of which a test may steer.
+
+Knows nothing of what is timed or named.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Wall-clock seconds that can be pushed forward, so that a test need not wait for a window to pass."""
+
+    def __init__(self) -> None:
+        """Start in step with the machine."""
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Seconds since 1970, plus everything the clock was advanced by."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Jump forward by so many seconds."""
+        self._ahead += seconds
+
+    def reset(self) -> None:
+        """Fall back into step with the machine."""
+        self._ahead = 0.0
+
+
+class Ids:
+    """Identifiers in the forms that Cloudflare uses (wire-facts §3.5: lowercase UUIDv7 since 2026-10-08)."""
+
+    def __init__(self, clock: Clock, seed: int | None = None) -> None:
+        """Draw from a seeded source, so that everything but the time part repeats."""
+        self._clock = clock
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def _bits(self, count: int) -> int:
+        with self._lock:
+            return self._random.getrandbits(count)
+
+    def uuid7(self) -> str:
+        """A UUID of version 7, lowercase: 48 bits of milliseconds, then random bits."""
+        milliseconds = int(self._clock.now() * 1000) & ((1 << 48) - 1)
+        value = milliseconds << 80 | 0x7 << 76 | self._bits(12) << 64 | 0b10 << 62 | self._bits(62)
+        return str(uuid.UUID(int=value))
+
+    def uuid4(self) -> str:
+        """A UUID of version 4, the kind that Workers AI appends to its messages."""
+        return str(uuid.UUID(int=self._bits(128), version=4))
+
+    def ray(self) -> str:
+        """A `cf-ray` value; the colony `SIM` is nobody's."""
+        return f"{self._bits(64):016x}-SIM"
+
+
+def timestamp(seconds: float) -> str:
+    """A time as the management API writes it, such as `2026-10-08T12:00:00.000Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

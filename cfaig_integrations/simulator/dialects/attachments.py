@@ -1,0 +1,39 @@
+"""What counts as a well-formed attachment: data URLs, base64, web addresses.
+
+Knows no content part of any dialect; nothing is fetched and no picture is decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+
+from cfaig_integrations.simulator.dialects.reader import At, Reader
+
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=-]+)*;base64,(.+)", re.DOTALL)
+_WEB = re.compile(r"https?://[^\s/]+\S*")
+
+
+def encoded(reader: Reader, value: str, at: At) -> None:
+    """Base64 that decodes to something."""
+    try:
+        found = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        found = b""
+    if not found:
+        reader.fail(f"Invalid '{reader.place(at)}': expected a base64-encoded value.", at)
+
+
+def url(reader: Reader, value: str, at: At, kinds: Collection[str] = ()) -> None:
+    """A data URL with base64 in it, of one of the kinds (`image`, `application/pdf`), or an http(s) address."""
+    m = _DATA.fullmatch(value)
+    if m is None and _WEB.fullmatch(value):
+        return
+    if m is None:
+        reader.fail(f"Invalid '{reader.place(at)}': expected a base64-encoded data URL or a valid URL.", at)
+    mime = m[1] or "text/plain"
+    if kinds and not mime.startswith(tuple(kinds)):
+        reader.fail(f"Invalid MIME type '{mime}' in '{reader.place(at)}'. Expected {' or '.join(kinds)}.", at)
+    encoded(reader, m[2], at)

@@ -1,0 +1,71 @@
+"""Streams a chat completion: OpenAI's plain way, and the hybrid that every `@cf/` model streams.
+
+Knows no field of a body; wire-facts §5.3 (b) and (c) say what comes in which order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects.chat_completions import render
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+Record = dict[str, Any]
+
+_PADDING = "abdefghijklmnoprstuvxyz1234567890"
+_NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
+"""They send a lone figure as a JSON number (wire-facts §5.3)."""
+
+
+def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+    """All events of a stream, `[DONE]` included."""
+    shape = render.Shape(asked.model)
+    events = _hybrid(shape, asked, answer) if shape.workers else _plain(shape, asked, answer)
+    yield from (frames.data(event) for event in events)
+    yield frames.DONE
+
+
+def padding(seed: int) -> str:
+    """The noise field `p`: of changing length, without meaning."""
+    return (_PADDING * 2)[: 5 + seed * 7 % 40]
+
+
+def _plain(shape: render.Shape, asked: Asked, answer: Answer) -> Iterator[Record]:
+    head = shape.head("chat.completion.chunk")
+    tail: Record = {"usage": None} if asked.usage_in_stream else {}
+    for i in range(asked.choices):
+        for delta in render.deltas(shape, answer):
+            yield {**head, "choices": [_choice(i, delta, None)], **tail}
+        yield {**head, "choices": [_choice(i, {}, render.finish(answer))], **tail}
+    if asked.usage_in_stream:
+        yield {**head, "choices": [], "usage": render.total(shape, asked, answer)}
+
+
+def _choice(index: int, delta: Record, finish: str | None) -> Record:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def _hybrid(shape: render.Shape, asked: Asked, answer: Answer) -> Iterator[Record]:
+    """OpenAI chunks, each with its own usage; a heartbeat; a native tail with the total."""
+    head = shape.head("chat.completion.chunk")
+    tokens_in, out = answer.tokens_in, 0
+    for i in range(asked.choices):
+        for n, delta in enumerate(render.deltas(shape, answer)):
+            usage = render.usage(shape, tokens_in, out)
+            chunk = _choice(i, _numeric(shape.model, delta), None)
+            yield {**head, "choices": [chunk], "p": padding(n), "usage": usage}
+            tokens_in, out = 0, 1
+        finish = _choice(i, {}, render.finish(answer))
+        yield {**head, "choices": [finish], "p": padding(9), "usage": render.usage(shape, 0, 0)}
+    yield {**head, "choices": [], "p": padding(3), "usage": render.usage(shape, 0, 1)}
+    yield {"response": "", "usage": render.total(shape, asked, answer)}
+
+
+def _numeric(model: str, delta: Record) -> Record:
+    text = delta.get("content")
+    if isinstance(text, str) and text in "0123456789" and tokens.count(text) == 1 and model.startswith(_NUMERIC):
+        return {"content": int(text)}
+    return delta

@@ -1,0 +1,196 @@
+"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (wire-facts §6).
+
+Knows no envelope, and not how a vector comes about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.dialects.reader import At, Reader, Record, WorkersReader
+from cfaig_integrations.simulator.mind import vectors
+from cfaig_integrations.simulator.mind.vectors import Kind
+from cfaig_integrations.simulator.narrow import is_list
+from cfaig_integrations.simulator.talk import BadBody
+
+_NO_MODEL = 5007
+_NOT_FOUND, _NOT_FOUND_STATUS = 7003, 404
+_CONTEXT, _CONTEXT_STATUS = 5021, 413
+_NEURONS = 1 / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One row of wire-facts §6.1."""
+
+    dims: int
+    most_items: int = 100
+    most_tokens: int = 512
+    pooling: str = ""
+    """Default pooling, where the answer names one."""
+    poolable: bool = False
+    fields: tuple[str, ...] = ("text",)
+    usage: bool = True
+    neurons: bool = False
+
+
+_MODELS: dict[str, Model] = {
+    "@cf/baai/bge-small-en-v1.5": Model(384, pooling="mean", poolable=True, fields=("text", "pooling")),
+    "@cf/baai/bge-base-en-v1.5": Model(768, pooling="mean", poolable=True, fields=("text", "pooling")),
+    "@cf/baai/bge-large-en-v1.5": Model(1024, pooling="mean", poolable=True, fields=("text", "pooling")),
+    "@cf/baai/bge-m3": Model(
+        1024, most_tokens=60000, pooling="cls", fields=("text", "truncate_inputs", "query", "contexts"), usage=False
+    ),
+    "@cf/qwen/qwen3-embedding-0.6b": Model(
+        1024, most_items=32, most_tokens=8192, fields=("text", "documents", "queries", "instruction"), neurons=True
+    ),
+    "@cf/google/embeddinggemma-300m": Model(768, most_tokens=2048, usage=False),
+    "@cf/pfnet/plamo-embedding-1b": Model(2048, most_tokens=4096, usage=False),
+    "@cf/qwen/qwen3-vl-embedding-2b": Model(1024, most_tokens=32768),
+}
+_RERANKERS = ("@cf/baai/bge-reranker-base",)
+
+
+def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
+    """Embed or rerank.
+
+    Args:
+        model: The model id.
+        body: The request body on `/ai/v1/embeddings`, the bare input on `/ai/run`.
+        openai: Answer as `/ai/v1/embeddings` does.
+
+    Returns:
+        The body (the content of `result` for `/ai/run`), and the tokens it took.
+
+    Raises:
+        BadBody: Unknown model, empty strings, too many items, wrong fields.
+    """
+    reader = WorkersReader()
+    reader.no_foreign_keys(body)
+    if model in _RERANKERS and not openai:
+        return _rerank(reader, body)
+    found = _MODELS.get(model)
+    if found is None:
+        _refuse(model)
+    if openai:
+        return _openai(reader, model, found, body)
+    if "contexts" in body and "contexts" in found.fields:
+        return _contexts(reader, model, found, body)
+    return _native(reader, model, found, body)
+
+
+def _refuse(model: str) -> NoReturn:
+    if model.startswith(("@cf/", "@hf/")):
+        raise BadBody(f"AiError: No such model {model} or task", param="model", code=_NO_MODEL)
+    raise BadBody(f"Model not found: {model}", param="model", code=_NOT_FOUND, status=_NOT_FOUND_STATUS)
+
+
+def _texts(reader: Reader, value: Any, key: str, most: int) -> list[str]:
+    """One string or a list of them, none of them empty (`minLength` 1)."""
+    listed = value if is_list(value) else [value]
+    if not listed or len(listed) > most:
+        reader.fail(f"'/{key}' must have between 1 and {most} items, got {len(listed)}", (key,))
+    for i, text in enumerate(listed):
+        at: At = (key, i) if is_list(value) else (key,)
+        if not reader.text(text, at):
+            reader.fail(f"Length of '{reader.place(at)}' must be >= 1 not met", at)
+    return listed
+
+
+def _vectors(texts: list[str], model: str, found: Model, pooling: str, kind: Kind | None) -> list[list[float]]:
+    space = f"{model}/{pooling}"
+    return [vectors.embed(tokens.cut(t, found.most_tokens), found.dims, space=space, kind=kind) for t in texts]
+
+
+def _openai(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+    """`encoding_format` is ignored: floats come in any case (wire-facts §6.2)."""
+    texts = _texts(reader, reader.need(body, "input"), "input", found.most_items)
+    kind: Kind | None = "document" if "documents" in found.fields else None
+    made = _vectors(texts, model, found, found.pooling, kind)
+    spent = sum(tokens.count(t) for t in texts)
+    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(made)]
+    usage = {"prompt_tokens": spent, "total_tokens": spent}
+    return {"object": "list", "model": model, "data": data, "usage": usage}, spent
+
+
+def _native(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+    key = next((k for k in ("text", "documents", "queries") if k in found.fields and body.get(k) is not None), "")
+    if not key:
+        reader.missing(("text",))
+    texts = _texts(reader, body[key], key, found.most_items)
+    spent = sum(tokens.count(t) for t in texts)
+    pooling = found.pooling
+    if found.poolable and body.get("pooling") is not None:
+        pooling = reader.among(body["pooling"], ("pooling",), ("mean", "cls"))
+    if "truncate_inputs" in found.fields and not body.get("truncate_inputs"):
+        _fits(texts, found)
+    kind: Kind | None = None
+    if "queries" in found.fields:
+        kind = "query" if key == "queries" else "document"
+    made = _vectors(texts, model, found, pooling, kind)
+    result: Record = {"shape": [len(made), found.dims], "data": made}
+    if pooling:
+        result["pooling"] = pooling
+    return {**result, **_spent(found, spent)}, spent
+
+
+def _fits(texts: list[str], found: Model) -> None:
+    longest = max(tokens.count(t) for t in texts)
+    if longest > found.most_tokens:
+        limit = f"exceeded this model context window limit ({found.most_tokens})"
+        message = f"AiError: Ai: The estimated number of input and maximum output tokens ({longest}) {limit}."
+        raise BadBody(message, code=_CONTEXT, status=_CONTEXT_STATUS)
+
+
+def _spent(found: Model, spent: int) -> Record:
+    usage: Record = {"prompt_tokens": spent, "total_tokens": spent}
+    if found.neurons:
+        usage["neurons"] = spent * _NEURONS
+    if found.usage:
+        return {"usage": usage}
+    if found.pooling:
+        meta = {"cost_metric_name_1": "input_tokens", "cost_metric_value_1": spent, "neurons": spent * _NEURONS}
+        return {"response": None, "meta": meta}
+    return {}
+
+
+def _context_texts(reader: Reader, body: Record, most: int) -> list[str]:
+    listed = reader.array(reader.need(body, "contexts"), ("contexts",))
+    if not listed or len(listed) > most:
+        reader.fail(f"'/contexts' must have between 1 and {most} items, got {len(listed)}", ("contexts",))
+    return [_context_text(reader, entry, ("contexts", i)) for i, entry in enumerate(listed)]
+
+
+def _context_text(reader: Reader, entry: Any, at: At) -> str:
+    return reader.text(reader.need(reader.record(entry, at), "text", at), (*at, "text"))
+
+
+def _scores(query: str, texts: list[str]) -> list[Record]:
+    scored: list[Record] = [{"id": i, "score": round(vectors.relevance(query, t), 8)} for i, t in enumerate(texts)]
+    return sorted(scored, key=_by_score)
+
+
+def _by_score(entry: Record) -> tuple[float, int]:
+    return -float(entry["score"]), int(entry["id"])
+
+
+def _rerank(reader: Reader, body: Record) -> tuple[Record, int]:
+    query = reader.named(body, "query")
+    texts = _context_texts(reader, body, 1000)
+    top = reader.count(body, "top_k")
+    spent = sum(tokens.count(query) + tokens.count(t) for t in texts)
+    return {"response": _scores(query, texts)[:top], "usage": {"prompt_tokens": spent, "total_tokens": spent}}, spent
+
+
+def _contexts(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+    """bge-m3 with contexts: scores against a query, or vectors under another name (wire-facts §6.1)."""
+    texts = _context_texts(reader, body, found.most_items)
+    query: str | None = reader.optional(body, "query", str)
+    spent = sum(tokens.count(t) for t in texts) + tokens.count(query or "")
+    meta = {k: v for k, v in _spent(found, spent).items() if k == "meta"}
+    if query:
+        return {"response": _scores(query, texts), **meta}, spent
+    made = _vectors(texts, model, found, found.pooling, None)
+    return {"response": made, "shape": [len(made), found.dims], "pooling": found.pooling, **meta}, spent

@@ -1,0 +1,37 @@
+"""Anthropic Messages.
+
+Knows no other dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cfaig_integrations.simulator.dialects import errors, frames
+from cfaig_integrations.simulator.dialects.messages import read, render, stream
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+
+class Messages:
+    """The dialect of `/ai/v1/messages`."""
+
+    def read(self, body: dict[str, Any]) -> Asked:
+        """Validate a body."""
+        return read.read(body)
+
+    def whole(self, asked: Asked, answer: Answer) -> dict[str, Any]:
+        """A finished message."""
+        return render.message(asked, answer, render.content(answer))
+
+    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+        """Named events, from `message_start` to `message_stop`."""
+        return stream.stream(asked, answer)
+
+    def error(self, status: int, code: int | str, message: str) -> dict[str, Any]:
+        """Anthropic's error body."""
+        return errors.anthropic(status, message)
+
+    def error_event(self, message: str) -> bytes:
+        """An `error` event."""
+        return frames.event({"type": "error", "error": {"type": "api_error", "message": message}})

@@ -1,0 +1,88 @@
+"""Streams a message: walks its finished blocks and tells them event by event.
+
+Knows no field of a body; the order is that of recorded Anthropic streams.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects.messages import render
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+Record = dict[str, Any]
+
+_STEP = 3
+
+
+def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+    """All events of a stream, from `message_start` to `message_stop`."""
+    for event in _events(asked, answer):
+        yield frames.event(event)
+
+
+def _events(asked: Asked, answer: Answer) -> Iterator[Record]:
+    blocks = render.content(answer)
+    unsaid = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    usage = {k: v for k, v in render.usage(answer, 1).items() if k != "server_tool_use"}
+    opened = {**render.message(asked, answer, []), **unsaid, "usage": usage}
+    yield {"type": "message_start", "message": opened}
+    if not blocks:
+        yield {"type": "ping"}
+    calls = iter(answer.calls)
+    for index, block in enumerate(blocks):
+        yield {"type": "content_block_start", "index": index, "content_block": _begun(block)}
+        if index == 0:
+            yield {"type": "ping"}
+        text = frames.arguments(next(calls)) if block["type"] == "tool_use" else None
+        for delta in _deltas(block, text):
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield {"type": "message_delta", "delta": render.stop(answer), "usage": _last_usage(answer)}
+    yield {"type": "message_stop"}
+
+
+def _last_usage(answer: Answer) -> Record:
+    kept = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    usage = {k: v for k, v in render.usage(answer, answer.tokens_out).items() if k in kept}
+    return {**usage, **render.searches(answer)}
+
+
+def _begun(block: Record) -> Record:
+    """A block with its content still to come; results of server tools come whole."""
+    empty: dict[str, Record] = {
+        "text": {"text": "", **({"citations": []} if "citations" in block else {})},
+        "thinking": {"thinking": "", "signature": ""},
+        "tool_use": {"input": {}},
+        "server_tool_use": {"input": {}},
+    }
+    return {**block, **empty.get(block["type"], {})}
+
+
+def _deltas(block: Record, arguments: str | None) -> Iterator[Record]:
+    match block["type"]:
+        case "text":
+            yield from ({"type": "citations_delta", "citation": c} for c in block.get("citations", []))
+            yield from ({"type": "text_delta", "text": piece} for piece in frames.text_fragments(block["text"]))
+        case "thinking":
+            for piece in frames.text_fragments(block["thinking"]):
+                yield {"type": "thinking_delta", "thinking": piece}
+            yield {"type": "signature_delta", "signature": block["signature"]}
+        case "tool_use":
+            yield from _json_deltas(arguments or "")
+        case "server_tool_use":
+            yield from _json_deltas(json.dumps(block["input"], ensure_ascii=False))
+        case _:
+            return
+
+
+def _json_deltas(text: str) -> Iterator[Record]:
+    """The first fragment is empty, and it is the only one of a call without arguments."""
+    found = tokens.pieces(text) if text != "{}" else []
+    yield {"type": "input_json_delta", "partial_json": ""}
+    for i in range(0, len(found), _STEP):
+        yield {"type": "input_json_delta", "partial_json": "".join(found[i : i + _STEP])}

@@ -1,0 +1,95 @@
+"""The native input of Workers AI, put into the words of a chat completion; and the native `response` value.
+
+Knows no event and no usage.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cfaig_integrations.simulator.dialects.reader import WorkersReader
+from cfaig_integrations.simulator.narrow import is_list, is_record
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+Record = dict[str, Any]
+
+_NO_INPUT = "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are "
+
+
+def conversation(body: Record) -> Record:
+    """A chat completions body that says the same.
+
+    `prompt` becomes a message, flat tools get their `function` wrapper, a bare JSON schema its envelope, calls without
+    an id get one (wire-facts §9.1, §9.2).
+
+    Raises:
+        BadBody: Neither `prompt` nor `messages`.
+    """
+    chat = {k: v for k, v in body.items() if k not in ("prompt", "image")}
+    if "messages" not in body:
+        if "prompt" not in body:
+            WorkersReader().fail(f"{_NO_INPUT}'messages'")
+        prompt = WorkersReader().text(body["prompt"], ("prompt",), empty=False)
+        chat["messages"] = [{"role": "user", "content": prompt}]
+    if is_list(chat["messages"]):
+        chat["messages"] = _identified(chat["messages"])
+    if is_list(body.get("tools")):
+        chat["tools"] = [_wrapped(t) for t in body["tools"]] or None
+    form = body.get("response_format")
+    if is_record(form) and form.get("type") == "json_schema":
+        chat["response_format"] = {**form, "json_schema": _enveloped(form.get("json_schema"))}
+    return {k: v for k, v in chat.items() if v is not None}
+
+
+def _wrapped(tool: Any) -> Any:
+    if is_record(tool) and "function" not in tool and "name" in tool:
+        return {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
+    return tool
+
+
+def _enveloped(schema: Any) -> Any:
+    if is_record(schema) and "schema" not in schema:
+        return {"name": "response", "schema": schema}
+    return {"name": "response", **schema} if is_record(schema) else schema
+
+
+def _identified(messages: list[Any]) -> list[Any]:
+    """Calls without an id get one, and results without one belong to the calls in order."""
+    found: list[Any] = []
+    waiting: list[str] = []
+    for i, message in enumerate(messages):
+        made: Any = message
+        if is_record(message) and is_list(message.get("tool_calls")):
+            calls = [_openai_call(c, f"call_{i}_{n}") for n, c in enumerate(message["tool_calls"])]
+            made = {**message, "tool_calls": calls}
+            waiting = [str(c.get("id")) for c in calls if is_record(c)]
+        elif is_record(message) and message.get("role") == "tool":
+            identity = message.get("tool_call_id") or (waiting[0] if waiting else None)
+            waiting = [w for w in waiting if w != identity]
+            made = {**message, **({"tool_call_id": identity} if identity else {})}
+        found.append(made)
+    return found
+
+
+def _openai_call(call: Any, identity: str) -> Any:
+    if not is_record(call) or "name" not in call:
+        return call
+    arguments = call.get("arguments", {})
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    function = {"name": call["name"], "arguments": text}
+    return {"id": call.get("id") or identity, "type": "function", "function": function}
+
+
+def content(asked: Asked, answer: Answer) -> Any:
+    """The `response` value: text; an object in JSON mode; a number for a lone figure; null beside calls."""
+    text = answer.text or answer.refusal
+    if answer.calls and not text:
+        return None
+    if asked.schema is not None:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    # wire-facts §5.1: one-digit answers came as a number
+    return int(text) if len(text) == 1 and text.isascii() and text.isdigit() else text

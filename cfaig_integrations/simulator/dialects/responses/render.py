@@ -1,0 +1,152 @@
+"""Renders an answer as the items of a `response` object.
+
+Knows no event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote_plus
+
+from cfaig_integrations.simulator.catalogue import echoed, is_workers_ai
+from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+Record = dict[str, Any]
+
+_ID = 50
+_ECHOED: Record = {
+    "background": False, "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
+    "parallel_tool_calls": True, "previous_response_id": None, "prompt_cache_key": None, "safety_identifier": None,
+    "service_tier": "default", "store": True, "temperature": 1.0, "tool_choice": "auto", "top_logprobs": 0,
+    "top_p": 1.0, "truncation": "disabled", "user": None,
+}  # fmt: skip
+"""Fields that come back as sent, and what they are if they were not sent."""
+
+
+def identity(prefix: str) -> str:
+    """A new id such as `msg_...`."""
+    return frames.fresh(prefix, _ID).lower()
+
+
+def output(asked: Asked, answer: Answer) -> list[Record]:
+    """The items of an answer, in the order in which they are streamed."""
+    items: list[Record] = []
+    if answer.reasoning:
+        items.append(_reasoning(asked, answer))
+    items += [_search(query) for query in answer.searches]
+    if answer.text or answer.refusal or not (answer.calls or items):
+        items.append(_message(answer))
+    items += [
+        {
+            "id": identity("fc_"),
+            "type": "function_call",
+            "status": "completed",
+            "arguments": frames.arguments(call),
+            "call_id": call.id or frames.fresh("call_"),
+            "name": call.name,
+        }
+        for call in answer.calls
+    ]
+    if frames.ending(answer) == "length" and "status" in items[-1]:
+        items[-1]["status"] = "incomplete"
+    return items
+
+
+def _reasoning(asked: Asked, answer: Answer) -> Record:
+    """Reasoning: open text on Workers AI; a summary elsewhere if asked for, sealed if included."""
+    item: Record = {"id": identity("rs_"), "type": "reasoning", "summary": []}
+    if is_workers_ai(asked.model):
+        return {**item, "content": [{"type": "reasoning_text", "text": answer.reasoning}]}
+    wanted: Record = asked.echo.get("reasoning") or {}
+    if wanted.get("summary") or wanted.get("generate_summary"):
+        item["summary"] = [{"type": "summary_text", "text": answer.reasoning}]
+    if "reasoning.encrypted_content" in (asked.echo.get("include") or []):
+        item["encrypted_content"] = frames.seal(answer.reasoning)
+    return item
+
+
+def _search(query: str) -> Record:
+    action = {"type": "search", "query": query, "queries": [query]}
+    return {"id": identity("ws_"), "type": "web_search_call", "status": "completed", "action": action}
+
+
+def _message(answer: Answer) -> Record:
+    part: Record = {"type": "output_text", "annotations": [], "logprobs": [], "text": answer.text}
+    if answer.refusal:
+        part = {"type": "refusal", "refusal": answer.refusal}
+    elif answer.searches:
+        part = _cited(part, answer)
+    return {"id": identity("msg_"), "type": "message", "status": "completed", "content": [part], "role": "assistant"}
+
+
+def _cited(part: Record, answer: Answer) -> Record:
+    """The text with a link after it for each search, and the annotation that points at the link."""
+    text, notes = answer.text, list[Record]()
+    for query in answer.searches:
+        url = source(query)
+        link = f" ([example.com]({url}))"
+        note = {"type": "url_citation", "title": f"About {query}", "url": url}
+        notes.append({**note, "start_index": len(text) + 1, "end_index": len(text) + len(link)})
+        text += link
+    return {**part, "text": text, "annotations": notes}
+
+
+def source(query: str) -> str:
+    """The page that the simulated web has about a query."""
+    return f"https://example.com/about?q={quote_plus(query)}"
+
+
+def usage(answer: Answer) -> Record:
+    """The usage of a finished response."""
+    return {
+        "input_tokens": answer.tokens_in,
+        "input_tokens_details": {"cached_tokens": answer.tokens_cached, "cache_write_tokens": 0},
+        "output_tokens": answer.tokens_out,
+        "output_tokens_details": {"reasoning_tokens": answer.tokens_reasoning},
+        "total_tokens": answer.tokens_in + answer.tokens_out,
+    }
+
+
+def opened(asked: Asked) -> Record:
+    """The response as it stands before anything was generated."""
+    sent = {k: v for k, v in asked.echo.items() if k in _ECHOED and v is not None}
+    text: Record = asked.echo.get("text") or {}
+    reasoning: Record = asked.echo.get("reasoning") or {}
+    tools: list[Record] = asked.echo.get("tools") or []
+    return {
+        "id": identity("resp_"),
+        "object": "response",
+        "created_at": frames.now(),
+        "status": "in_progress",
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "model": echoed(asked.model),
+        "output": [],
+        **_ECHOED,
+        **sent,
+        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        "text": {"format": text.get("format") or {"type": "text"}, "verbosity": text.get("verbosity") or "medium"},
+        "tools": [_tool(t) for t in tools],
+        "usage": None,
+    }
+
+
+def _tool(tool: Record) -> Record:
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": {"type": "object", "properties": {}}, "strict": True, **tool}
+
+
+def closed(response: Record, answer: Answer, items: list[Record]) -> Record:
+    """The response when all is said."""
+    cut = frames.ending(answer) == "length"
+    return {
+        **response,
+        "status": "incomplete" if cut else "completed",
+        "completed_at": None if cut else frames.now(),
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "output": items,
+        "usage": usage(answer),
+    }

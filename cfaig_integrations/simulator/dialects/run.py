@@ -1,0 +1,101 @@
+"""The bare input of `/ai/run`, and the content of `result`: each model family in its own format (wire-facts §5.1).
+
+Knows no envelope. Anthropic models speak Messages, other third-party and newer `@cf/` models chat completions, older
+`@cf/` models the native form of Workers AI.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from cfaig_integrations.simulator.catalogue import is_workers_ai
+from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects.chat_completions import ChatCompletions, render
+from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
+from cfaig_integrations.simulator.dialects.errors import openai
+from cfaig_integrations.simulator.dialects.messages import Messages
+from cfaig_integrations.simulator.dialects.native import content, conversation
+from cfaig_integrations.simulator.dialects.reader import WorkersReader
+from cfaig_integrations.simulator.talk import Answer, Asked
+
+Record = dict[str, Any]
+
+_NATIVE = re.compile(
+    r"@(?:cf|hf)/(?:meta(?:-llama)?/|mistral(?:ai)?/|nousresearch/|thebloke/|tinyllama/|microsoft/phi|google/gemma-[27]b"
+    r"|qwen/qwen1|deepseek-ai/deepseek-(?:math|coder)|defog/|fblgit/|openchat/|tiiuae/)"
+)
+_KEY_SOURCE = {"gatewayMetadata": {"keySource": "Unified"}}
+_CODE = 5000
+
+
+def is_native(model: str) -> bool:
+    """Whether a model answers `{"response", "tool_calls", "usage"}` and not a `chat.completion`."""
+    return _NATIVE.match(model) is not None
+
+
+class Run:
+    """The dialect of `/ai/run`, without its envelope."""
+
+    def __init__(self) -> None:
+        """Set up the dialects that it hands on to."""
+        self._chat, self._messages = ChatCompletions(), Messages()
+
+    def read(self, body: Record) -> Asked:
+        """Validate a bare input with the model put in."""
+        model = str(body.get("model", ""))
+        if not is_workers_ai(model):
+            return self._inner(model).read(body)
+        asked = self._chat.read(conversation(body))
+        if is_native(model) and asked.stream and asked.schema is not None:
+            WorkersReader().fail("JSON Mode does not support streaming")
+        return asked
+
+    def whole(self, asked: Asked, answer: Answer) -> Record:
+        """The content of `result`."""
+        if is_native(asked.model):
+            return _native(asked, answer)
+        body = self._inner(asked.model).whole(asked, answer)
+        return body if is_workers_ai(asked.model) else {**body, **_KEY_SOURCE}
+
+    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+        """The stream of the model's own format."""
+        if is_native(asked.model):
+            return _native_stream(asked, answer)
+        return self._inner(asked.model).stream(asked, answer)
+
+    def error(self, status: int, code: int | str, message: str) -> Record:
+        """A provider's error body."""
+        return openai(status, code, message)
+
+    def error_event(self, message: str) -> bytes:
+        """An error inside a stream (wire-facts §5.3)."""
+        return frames.data({"error": {"message": message, "code": _CODE}})
+
+    def _inner(self, model: str) -> ChatCompletions | Messages:
+        return self._messages if model.startswith("anthropic/") else self._chat
+
+
+def _native(asked: Asked, answer: Answer) -> Record:
+    result: Record = {"response": content(asked, answer)}
+    if asked.tools or answer.calls:
+        result["tool_calls"] = [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
+    return {**result, "usage": _usage(asked, answer)}
+
+
+def _usage(asked: Asked, answer: Answer) -> Record:
+    usage = render.total(render.Shape(asked.model), asked, answer)
+    return {k: v for k, v in usage.items() if k != "neurons"}
+
+
+def _native_stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+    """`response` pieces with padding, a tail with usage, `[DONE]` (wire-facts §5.3 a)."""
+    text = answer.text or answer.refusal
+    for n, piece in enumerate(frames.text_fragments(text)):
+        yield frames.data({"response": piece, "p": padding(n)})
+    if answer.calls:
+        calls = [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
+        yield frames.data({"response": "", "tool_calls": calls, "p": padding(1)})
+    yield frames.data({"response": "", "usage": _usage(asked, answer)})
+    yield frames.DONE

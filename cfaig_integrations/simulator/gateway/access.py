@@ -1,0 +1,80 @@
+"""Who may come in: tokens and accounts (wire-facts §2.1, §5.7).
+
+Knows neither gateways nor models; only the credentials, on both hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cfaig_integrations.simulator.http.bodies import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How a request is paid for."""
+
+    provider_key: str | None = None
+    """A vendor's key sent along, which only the legacy host takes."""
+
+    @property
+    def key_source(self) -> Literal["BYOK", "Unified"]:
+        """The word of `gatewayMetadata.keySource` (wire-facts §2.3)."""
+        return "BYOK" if self.provider_key else "Unified"
+
+
+def at_edge(refused: Refused) -> Refused:
+    """Mark a refusal as spoken before any gateway saw the request."""
+    refused.at_edge = True
+    return refused
+
+
+def _bearer(value: str | None) -> str | None:
+    found = re.fullmatch(r"Bearer\s+(\S+)", value or "", re.IGNORECASE)
+    return found[1] if found else None
+
+
+def admit(headers: Mapping[str, str], token: str) -> Credentials:
+    """Check the token of a request to the API host.
+
+    Raises:
+        Refused: 400/9106 without a well-formed `Authorization`, 401/10000 with a wrong token.
+    """
+    sent = _bearer(headers.get("authorization"))
+    if sent is None:
+        raise at_edge(Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4"))
+    if sent != token:
+        raise at_edge(Refused(401, 10000, "Authentication error", shape="v4"))
+    return Credentials()
+
+
+def admit_legacy(headers: Mapping[str, str], token: str) -> Credentials:
+    """Check the token of a request to the legacy host.
+
+    Raises:
+        Refused: 401/2009 without the gateway's token; the provider's own 401 when the token was sent in both headers
+            (wire-facts §2.1, O: FX:57522988492: `Authorization` is then forwarded).
+    """
+    gateway, plain = _bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))
+    key = headers.get("x-api-key") or plain
+    if gateway is None and plain == token:
+        return Credentials()
+    if gateway != token:
+        raise at_edge(Refused(401, 2009, "Unauthorized", shape="gateway"))
+    if key == token:
+        raise Refused(401, "invalid_api_key", "Incorrect API key provided.", shape="openai")
+    return Credentials(provider_key=key)
+
+
+def check_account(account: str, known: str, path: str) -> None:
+    """Check the account in a path.
+
+    Raises:
+        Refused: 404/7003, worded as in recorded/cloudflare.jsonl fca8415089ca.
+    """
+    if account != known:
+        message = f"Could not route to {path}, perhaps your object identifier is invalid?"
+        raise at_edge(Refused(404, 7003, message, shape="v4"))

@@ -1,0 +1,87 @@
+"""The gateway's cache of whole answers, and which requests use it (wire-facts §7).
+
+Knows no HTTP; that streams and failures are left out is the caller's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cfaig_integrations.simulator.clock import Clock
+from cfaig_integrations.simulator.gateway.headers import Options
+
+KEYED_TTL = 300
+"""Seconds that a keyed answer is kept when neither the header nor the gateway says (wire-facts §7: 5 minutes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where an answer may be found or kept, and for how long."""
+
+    key: str
+    ttl: int
+    may_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A cached answer."""
+
+    body: bytes
+    content_type: str
+    expires_at: float
+
+
+def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...], body: bytes) -> Plan | None:
+    """Decide whether a request uses the cache.
+
+    Args:
+        options: The request's headers.
+        gateway: The gateway's settings.
+        identity: Endpoint, model and provider credential.
+        body: The request body, byte for byte; metadata is no part of the key.
+
+    Returns:
+        None when caching is off. The gateway's TTL, a cache key or a TTL header turns it on; that the TTL header
+        alone does is in the older documentation examples only (wire-facts §7, "Opt in per request").
+    """
+    ttl = options.cache_ttl or gateway.get("cache_ttl") or (KEYED_TTL if options.cache_key else 0)
+    if not ttl:
+        return None
+    parts = (options.cache_key,) if options.cache_key else (*identity, hashlib.sha256(body).hexdigest())
+    digest = hashlib.sha256("\0".join((str(gateway["account_id"]), str(gateway["id"]), *parts)).encode()).hexdigest()
+    return Plan(digest, int(ttl), may_read=not options.skip_cache)
+
+
+class Cache:
+    """Answers by key, each until its time is over."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start empty."""
+        self._clock = clock
+        self._kept: dict[str, Kept] = {}
+        self._lock = threading.Lock()
+
+    def get(self, wanted: Plan) -> Kept | None:
+        """The answer kept under the plan's key, unless it is too old or the request skips the cache."""
+        if not wanted.may_read:
+            return None
+        with self._lock:
+            found = self._kept.get(wanted.key)
+            return found if found is not None and found.expires_at > self._clock.now() else None
+
+    def put(self, wanted: Plan, body: bytes, content_type: str) -> None:
+        """Keep an answer. A request that skips the cache neither reads nor writes it."""
+        if not wanted.may_read:
+            return
+        with self._lock:
+            self._kept[wanted.key] = Kept(body, content_type, self._clock.now() + wanted.ttl)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()

@@ -1,0 +1,121 @@
+"""Questions about a request body that the table of rules asks: each a function from the body to yes or no.
+
+Knows no model and no endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, cast
+
+from cfaig_integrations.simulator.narrow import is_list
+
+Body = dict[str, Any]
+Check = Callable[[Body], bool]
+
+_TOP_K = 50
+
+
+def has(*names: str) -> Check:
+    """Whether any of these fields was sent."""
+    return lambda body: any(body.get(name) is not None for name in names)
+
+
+def lacks(name: str) -> Check:
+    """Whether this field was not sent."""
+    return lambda body: body.get(name) is None
+
+
+def _dicts(found: Any) -> Iterator[Body]:
+    if is_list(found):
+        for item in found:
+            if isinstance(item, dict):
+                yield cast("Body", item)
+
+
+def _messages(body: Body) -> Iterator[Body]:
+    return _dicts(body.get("messages"))
+
+
+def _kind(choice: Any) -> Any:
+    return cast("Body", choice).get("type") if isinstance(choice, dict) else choice
+
+
+def system_is_list(body: Body) -> bool:
+    """Whether `system` is an array of blocks."""
+    return isinstance(body.get("system"), list)
+
+
+def forces_tool(body: Body) -> bool:
+    """Whether `tool_choice` leaves the model no choice."""
+    return _kind(body.get("tool_choice")) not in {None, "auto", "none"}
+
+
+def choice_is(word: str) -> Check:
+    """Whether `tool_choice` is this word."""
+    return lambda body: body.get("tool_choice") == word
+
+
+def tools_while_reasoning(body: Body) -> bool:
+    """Whether tools are on offer while reasoning is not switched off."""
+    return bool(body.get("tools")) and body.get("reasoning_effort") != "none"
+
+
+def unsigned_call(body: Body) -> bool:
+    """Whether a replayed tool call lacks its thought signature."""
+    calls = [call for message in _messages(body) for call in _dicts(message.get("tool_calls"))]
+    return any("thought_signature" not in str(call.get("extra_content")) for call in calls)
+
+
+def null_content(body: Body) -> bool:
+    """Whether an assistant turn has `content: null`."""
+    return any(message.get("role") == "assistant" and message.get("content", "") is None for message in _messages(body))
+
+
+def missing_content(body: Body) -> bool:
+    """Whether an assistant turn has no `content`."""
+    return any(message.get("role") == "assistant" and "content" not in message for message in _messages(body))
+
+
+def content_parts(body: Body) -> bool:
+    """Whether a message has an array for content."""
+    return any(isinstance(message.get("content"), list) for message in _messages(body))
+
+
+def remote_image(body: Body) -> bool:
+    """Whether a picture is given by a URL that would have to be fetched."""
+    for message in _messages(body):
+        for part in _dicts(message.get("content")):
+            image = part.get("image_url")
+            url = cast("Body", image).get("url") if isinstance(image, dict) else image
+            if isinstance(url, str) and not url.startswith("data:"):
+                return True
+    return False
+
+
+def user_after_tool(body: Body) -> bool:
+    """Whether a user turn follows a tool turn directly."""
+    roles = [message.get("role") for message in _messages(body)]
+    return any(pair == ("tool", "user") for pair in pairwise(roles))
+
+
+def call_id_not_nine(body: Body) -> bool:
+    """Whether a tool call has an id that is not nine letters or digits."""
+    ids = [call.get("id") for message in _messages(body) for call in _dicts(message.get("tool_calls"))]
+    return any(not re.fullmatch(r"[A-Za-z0-9]{9}", str(found)) for found in ids)
+
+
+def bare_schema(body: Body) -> bool:
+    """Whether the response format has a JSON schema without the envelope of name and schema."""
+    form = body.get("response_format")
+    if not isinstance(form, dict) or _kind(form) != "json_schema":
+        return False
+    inner = cast("Body", form).get("json_schema")
+    return not isinstance(inner, dict) or "schema" not in inner or "name" not in inner
+
+
+def top_k_over_fifty(body: Body) -> bool:
+    """Whether `top_k` is above 50."""
+    return isinstance(body.get("top_k"), int) and body["top_k"] > _TOP_K

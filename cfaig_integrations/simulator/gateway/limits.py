@@ -1,0 +1,49 @@
+"""The gateway's rate limit, in fixed and sliding windows (wire-facts §8.2).
+
+Knows no HTTP and no setting but the three of rate limiting.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from typing import Any
+
+from cfaig_integrations.simulator.clock import Clock
+from cfaig_integrations.simulator.http.bodies import Refused
+
+
+class RateLimits:
+    """When each gateway was last entered."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start with no request seen."""
+        self._clock = clock
+        self._seen: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def enter(self, gateway: Mapping[str, Any]) -> None:
+        """Count one request.
+
+        Raises:
+            Refused: 429/2003 without Retry-After when the window is full; the request then is not counted.
+        """
+        limit, interval = int(gateway["rate_limiting_limit"] or 0), int(gateway["rate_limiting_interval"] or 0)
+        if not limit or not interval:
+            return
+        now = self._clock.now()
+        fixed = gateway["rate_limiting_technique"] != "sliding"
+        opened = now - now % interval if fixed else now - interval
+        with self._lock:
+            seen = self._seen[f"{gateway['account_id']}/{gateway['id']}"]
+            while seen and (seen[0] < opened if fixed else seen[0] <= opened):
+                seen.popleft()
+            if len(seen) >= limit:
+                raise Refused(429, 2003, "Rate limited", shape="gateway")
+            seen.append(now)
+
+    def clear(self) -> None:
+        """Forget every request seen."""
+        with self._lock:
+            self._seen.clear()

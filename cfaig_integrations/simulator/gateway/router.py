@@ -1,0 +1,105 @@
+"""Which model answers for `cloudflare/auto` and for `dynamic/<route>` (wire-facts §1.6, §3.3, §3.5).
+
+Knows no HTTP beyond the names of the response headers that tell what was chosen.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cfaig_integrations.simulator.catalogue import AUTO, AUTO_POOL, DYNAMIC, THIRD_PARTY, WORKERS_AI, price, provider
+from cfaig_integrations.simulator.clock import Ids
+from cfaig_integrations.simulator.gateway.headers import Options
+from cfaig_integrations.simulator.http.bodies import Refused
+
+DEFAULT_ROUTE_MODEL = "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
+
+_CHAT_ONLY = re.compile(r"xai/.*")
+_RESPONSES_ONLY = re.compile(r"openai/gpt-5\.6-.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The model that answers, and the response headers that say so."""
+
+    model: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _wildcard(pattern: str) -> re.Pattern[str]:
+    return re.compile("".join("[^/]*" if char == "*" else re.escape(char) for char in pattern))
+
+
+def pool(options: Options) -> list[str]:
+    """The models that the Auto Router may choose from.
+
+    Raises:
+        Refused: 400 when an entry matches nothing, or when nothing is left.
+    """
+    models: Sequence[str] = AUTO_POOL
+    known = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI if m.task == "Text Generation"))))
+    if options.allowed_models:
+        chosen: dict[str, None] = {}
+        for entry in options.allowed_models:
+            matches = [model for model in known if _wildcard(entry).fullmatch(model)]
+            if not matches:
+                raise Refused(400, 7001, f"cf-aig-allowed-models: no model matches '{entry}'", shape="gateway")
+            chosen.update(dict.fromkeys(matches))
+        models = list(chosen)
+    if options.allowed_providers:
+        models = [model for model in models if provider(model) in options.allowed_providers]
+    if not models:
+        raise Refused(400, 7001, "cf-aig-allowed-providers: no model is left to choose from", shape="gateway")
+    return list(models)
+
+
+class Router:
+    """The account's dynamic routes, and the Auto Router's memory of conversations."""
+
+    def __init__(self, ids: Ids, routes: Mapping[str, str] | None = None) -> None:
+        """Take the dynamic routes; with None every route name works and leads to one Workers AI model."""
+        self._ids = ids
+        self._routes = routes
+        self._pinned: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, model: str, endpoint: str, options: Options) -> Routed:
+        """Turn the model of a request into the one that answers; other ids stay as they are."""
+        if model == AUTO:
+            return self._auto(endpoint, options)
+        if model.startswith(DYNAMIC):
+            return self._dynamic(model.removeprefix(DYNAMIC))
+        return Routed(model)
+
+    def _dynamic(self, route: str) -> Routed:
+        target = DEFAULT_ROUTE_MODEL if self._routes is None else self._routes.get(route)
+        if target is None:
+            raise Refused(500, 2028, f"Dynamic route {route} has no elements", shape="gateway")
+        return Routed(target, {"cf-aig-model": target, "cf-aig-provider": provider(target)})
+
+    def _auto(self, endpoint: str, options: Options) -> Routed:
+        unfit = _RESPONSES_ONLY if endpoint == "chat_completions" else _CHAT_ONLY
+        allowed = pool(options)
+        fits = [model for model in allowed if not unfit.fullmatch(model)] or allowed
+        model = min(fits, key=lambda name: sum(price(name)))
+        reason = "forced_by_candidate_pool" if len(allowed) == 1 else "cost_optimal_within_pool"
+        session = options.turn_id or options.session_id
+        if session and not options.no_session_affinity:
+            with self._lock:
+                before = self._pinned.setdefault(session, model)
+            if before in fits and before != model:
+                model, reason = before, "pinned_by_turn"
+        chosen = {
+            "cf-aig-routed-model": model,
+            "cf-aig-routing-reason": reason,
+            "cf-aig-routing-decision-id": self._ids.uuid7(),
+        }
+        return Routed(model, chosen)
+
+    def clear(self) -> None:
+        """Forget every conversation."""
+        with self._lock:
+            self._pinned.clear()

@@ -1,0 +1,299 @@
+"""Which model is served on which endpoint, and which bodies its catalogue entry refuses: one table, with evidence.
+
+Knows neither headers nor the grammar of a dialect; only what one family refuses although its dialect allows it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cfaig_integrations.simulator.catalogue import AUTHORS, AUTO, DYNAMIC, is_embedding, is_workers_ai
+from cfaig_integrations.simulator.gateway.checks import (
+    Body,
+    Check,
+    bare_schema,
+    call_id_not_nine,
+    choice_is,
+    content_parts,
+    forces_tool,
+    has,
+    lacks,
+    missing_content,
+    null_content,
+    remote_image,
+    system_is_list,
+    tools_while_reasoning,
+    top_k_over_fifty,
+    unsigned_call,
+    user_after_tool,
+)
+from cfaig_integrations.simulator.http.bodies import Refused, Shape
+
+CHAT = frozenset({"chat_completions"})
+RESPONSES = frozenset({"responses"})
+MESSAGES = frozenset({"messages"})
+RUN = frozenset({"run"})
+EMBEDDINGS = frozenset({"embeddings"})
+EVERYWHERE = CHAT | RESPONSES | MESSAGES | RUN | EMBEDDINGS
+
+USER_ERROR = "Model execution failed (User Input Error): "
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that is refused.
+
+    The message may name `{model}`. `check` looks at the body; without one, the model alone is enough.
+    """
+
+    model: str
+    """Regular expression over the whole model id."""
+    endpoints: frozenset[str]
+    message: str
+    evidence: str
+    check: Check | None = None
+    status: int = 400
+    code: int | str = 7003
+    shape: Shape | None = None
+
+    def refuses(self, model: str, endpoint: str, body: Body) -> bool:
+        """Whether this rule speaks against the request."""
+        if endpoint not in self.endpoints or not re.fullmatch(self.model, model):
+            return False
+        return self.check is None or self.check(body)
+
+
+_NOT_FOUND = "Model not found: {model}"
+_BAD_INPUT = "AiError: Bad input: Error: "
+_NEWER_CLAUDE = r"anthropic/claude-[a-z]+-([5-9]|\d\d)(\.\d+)?(-.*)?"
+_NEWER_GPT = r"openai/(gpt-([5-9]|\d\d)|o[1-9]).*"
+_GPT_OSS = r"@cf/openai/gpt-oss-.*"
+_OLDER_TEXT = r"@(cf|hf)/(meta/llama-(2|3)\b.*|meta/llama-3[.-].*|mistral/.*|thebloke/.*)"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        r"anthropic/.*\d-\d.*",
+        EVERYWHERE - MESSAGES,
+        _NOT_FOUND,
+        "wire-facts §1.3: dashed ids are not in the run catalogue (O: SPIKE); "
+        "the documentation's own example of /ai/v1/messages has one, so there it passes",
+        status=404,
+    ),
+    Rule(
+        r"perplexity/.*|deepseek/deepseek-chat",
+        EVERYWHERE,
+        "This model is not available via unified billing. Please use BYOK.",
+        "wire-facts §1.7",
+        status=402,
+        code=2021,
+        shape="gateway",
+    ),
+    Rule(r"@(cf|hf)/.*", MESSAGES, "No such model {model} or task", "wire-facts §1.1: no `@cf/` here", code=5007),
+    Rule(
+        rf"(?!{_GPT_OSS})@(cf|hf)/.*",
+        RESPONSES,
+        "AiError: Bad input: Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt'",
+        "wire-facts §1.1: model dependent, GPT-OSS has it; §5.5 shape 5 (O: FX:68320345152)",
+        code="invalid_prompt",
+        shape="openai_code",
+    ),
+    Rule(
+        r"openai/gpt-5\.6-.*",
+        CHAT,
+        USER_ERROR + "Invalid value at 'input': expected string or array, received undefined",
+        "wire-facts §1.4 (O: FX:60964327167)",
+    ),
+    Rule(
+        r"xai/(?!grok-4\.20-multi-agent-0309).*",
+        RESPONSES,
+        USER_ERROR + "Invalid value at 'messages': expected array, received undefined",
+        "wire-facts §1.4 (O: FX:60964327167); §10 names the one model that has it",
+    ),
+    Rule(
+        r"openai/gpt-6.*",
+        CHAT,
+        USER_ERROR + "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. "
+        "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+        "wire-facts §1.4 (O: FX:70236987120)",
+        tools_while_reasoning,
+    ),
+    Rule(
+        _NEWER_GPT,
+        CHAT,
+        USER_ERROR + "Unsupported parameter: 'max_tokens' is not supported with this model. "
+        "Use 'max_completion_tokens' instead.",
+        "wire-facts §1.4 (C: FX:59651001731)",
+        has("max_tokens"),
+    ),
+    Rule(
+        r"anthropic/.*",
+        RUN | MESSAGES,
+        USER_ERROR + "Invalid value at 'max_tokens': expected number, received undefined",
+        "wire-facts §1.4, §13.19",
+        lacks("max_tokens"),
+    ),
+    Rule(
+        r"anthropic/.*",
+        RUN | MESSAGES,
+        USER_ERROR + "Invalid value at 'system': expected string, received array",
+        "wire-facts §1.4 (O: SPIKE; FX:70236987120)",
+        system_is_list,
+    ),
+    Rule(
+        _NEWER_CLAUDE,
+        EVERYWHERE,
+        USER_ERROR + "`temperature` is not supported on this model. Remove it from your request.",
+        "wire-facts §1.4 (O: SPIKE)",
+        has("temperature"),
+    ),
+    Rule(
+        _NEWER_CLAUDE,
+        EVERYWHERE,
+        USER_ERROR + "`top_p` and `top_k` are not supported on this model. Remove them from your request.",
+        "wire-facts §1.4 (O: FX:69684989092)",
+        has("top_p", "top_k"),
+    ),
+    Rule(
+        r"anthropic/claude-opus-5\.5.*",
+        EVERYWHERE,
+        USER_ERROR + "Invalid value at 'tool_choice.type': expected 'auto' | 'none'",
+        "wire-facts §1.4 (O: SPIKE)",
+        forces_tool,
+    ),
+    Rule(
+        r"google/gemini-3.*",
+        CHAT,
+        USER_ERROR + "Function call is missing a thought_signature in functionCall parts.",
+        "wire-facts §1.4 (D: usage/web-search; O: FX:55310556057)",
+        unsigned_call,
+    ),
+    Rule(
+        r"(?!@).*",
+        CHAT,
+        USER_ERROR + "Missing required parameter: 'response_format.json_schema.name'.",
+        "wire-facts §9.1 (O: FX:66202895225)",
+        bare_schema,
+    ),
+    Rule(
+        r"(?!@).*",
+        EMBEDDINGS,
+        _NOT_FOUND,
+        "wire-facts §6.3: the REST catalogue has no third-party embedding model",
+        status=404,
+    ),
+    Rule(
+        r"@(cf|hf)/.*",
+        CHAT | RUN,
+        "tool_choice: Input should be 'auto', 'none' or 'required'",
+        "wire-facts §5.6 and §9.2: 8001 (O: LC)",
+        choice_is("any"),
+        code=8001,
+    ),
+    Rule(
+        r"@cf/zai-org/glm-4\.7-flash",
+        CHAT | RUN,
+        "tool_choice 'required' is not supported by this model",
+        "wire-facts §9.2",
+        choice_is("required"),
+        code=8001,
+    ),
+    Rule(
+        r"@(cf|hf)/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/0/content', 'null' not in 'string'",
+        "wire-facts §9.2: replay with null content is refused (O: FX:62066469703)",
+        null_content,
+        code=5006,
+    ),
+    Rule(
+        r"@cf/moonshotai/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "required properties at '/messages/0' are 'role,content'",
+        "wire-facts §9.2: Kimi refuses a turn without the key (C: AG)",
+        missing_content,
+        code=5006,
+    ),
+    Rule(
+        _OLDER_TEXT,
+        CHAT | RUN,
+        _BAD_INPUT + "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
+        "Type mismatch of '/messages/0/content', 'array' not in 'string'",
+        "wire-facts §5.6 and §9.2: 5006 (O, C)",
+        content_parts,
+        code=5006,
+    ),
+    Rule(
+        r"@(cf|hf)/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "image_url must be a data URL; remote URLs are not fetched",
+        "wire-facts §9.2",
+        remote_image,
+        code=5006,
+    ),
+    Rule(
+        r"@cf/mistralai/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "tool call id must be 9 characters of a-z, A-Z, 0-9",
+        "wire-facts §9.2",
+        call_id_not_nine,
+        code=5006,
+    ),
+    Rule(
+        r"@cf/mistralai/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "Unexpected role 'user' after role 'tool'",
+        "wire-facts §9.2",
+        user_after_tool,
+        code=5006,
+    ),
+    Rule(
+        r"@(cf|hf)/.*",
+        CHAT | RUN,
+        _BAD_INPUT + "'/top_k' must be <= 50",
+        "wire-facts §9.4: on some models",
+        top_k_over_fifty,
+        code=5006,
+    ),
+)
+
+
+def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
+    """Refuse an id that names no reachable model.
+
+    Args:
+        model: The id, in the catalogue's spelling.
+        endpoint: Name of the endpoint, one of the keys of the routing table.
+        legacy: Whether the request came in on the legacy host, which serves some more.
+
+    Raises:
+        Refused: 404/7003 or 400/2019.
+    """
+    if legacy and "/" not in model:
+        raise Refused(400, 2019, "Chat completion bad format", shape="gateway")
+    if is_workers_ai(model):
+        if not re.fullmatch(r"@(cf|hf)/[\w.-]+/[\w.-]+", model):
+            raise Refused(400, 5007, f"No such model {model} or task")
+        return
+    if endpoint == "embeddings" and model.startswith(DYNAMIC):
+        raise Refused(500, 5017, "Configuration error: Failed to fetch configuration", shape="workers_ai")
+    if model == AUTO or model.startswith(DYNAMIC):
+        if endpoint not in (CHAT | RESPONSES if model == AUTO else CHAT):
+            raise Refused(404, 7003, _NOT_FOUND.format(model=model))
+        return
+    author, _, name = model.partition("/")
+    if author not in AUTHORS | {"perplexity"} or not name:
+        raise Refused(404, 7003, _NOT_FOUND.format(model=model))
+
+
+def check(model: str, endpoint: str, body: Body, *, legacy: bool = False) -> None:
+    """Refuse what the table refuses.
+
+    Raises:
+        Refused: In the words of the first rule that applies.
+    """
+    for rule in RULES:
+        if legacy and rule.endpoints == EMBEDDINGS and is_embedding(model):
+            continue
+        if rule.refuses(model, endpoint, body):
+            raise Refused(rule.status, rule.code, rule.message.format(model=model), shape=rule.shape)

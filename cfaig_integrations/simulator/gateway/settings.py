@@ -1,0 +1,178 @@
+"""The account's gateways and their settings (wire-facts §2.2 and §8.6).
+
+Knows neither HTTP nor what a setting does; only which are legal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from cfaig_integrations.simulator.clock import Clock, timestamp
+from cfaig_integrations.simulator.gateway.store import Store
+from cfaig_integrations.simulator.http.bodies import Refused
+
+Settings = dict[str, Any]
+
+REQUIRED = (
+    "cache_invalidate_on_update",
+    "cache_ttl",
+    "collect_logs",
+    "rate_limiting_interval",
+    "rate_limiting_limit",
+)
+
+DEFAULTS: Settings = {
+    "authentication": True,
+    "byok_only": False,
+    "cache_invalidate_on_update": False,
+    "cache_ttl": 0,
+    "collect_logs": True,
+    "dlp": None,
+    "guardrails": None,
+    "log_management": 100_000,
+    "log_management_strategy": "DELETE_OLDEST",
+    "logpush": False,
+    "logpush_public_key": None,
+    "otel": None,
+    "rate_limiting_interval": 0,
+    "rate_limiting_limit": 0,
+    "rate_limiting_technique": "fixed",
+    "retry_backoff": None,
+    "retry_delay": None,
+    "retry_max_attempts": None,
+    "spend_limits": None,
+    "workers_ai_billing_mode": "postpaid",
+    "zdr": False,
+}
+"""What the `default` gateway is created with (wire-facts §2.2)."""
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: value in words
+
+
+_MONTH = 2_592_000
+_NULLABLE = frozenset({"retry_backoff", "retry_delay", "retry_max_attempts", "rate_limiting_technique"})
+_LEGAL: dict[str, Callable[[Any], bool]] = {
+    "authentication": _is_flag,
+    "byok_only": _is_flag,
+    "cache_invalidate_on_update": _is_flag,
+    "cache_ttl": _is_within(0, _MONTH),
+    "collect_logs": _is_flag,
+    "log_management_strategy": _is_one_of("STOP_INSERTING", "DELETE_OLDEST"),
+    "rate_limiting_interval": _is_within(0, 10**9),
+    "rate_limiting_limit": _is_within(0, 10**9),
+    "rate_limiting_technique": _is_one_of("fixed", "sliding"),
+    "retry_backoff": _is_one_of("constant", "linear", "exponential"),
+    "retry_delay": _is_within(0, 60_000),
+    "retry_max_attempts": _is_within(1, 5),
+    "workers_ai_billing_mode": _is_one_of("postpaid", "unified"),
+    "zdr": _is_flag,
+}
+
+
+def checked(settings: Settings) -> Settings:
+    """The settings as sent, if all of them are legal.
+
+    Raises:
+        Refused: 400/7001 that names the first illegal one.
+    """
+    for name, value in settings.items():
+        legal = _LEGAL.get(name)
+        if legal is None or (value is None and name in _NULLABLE):
+            continue
+        if not legal(value):
+            raise Refused(400, 7001, f"Invalid value for {name}")
+    return settings
+
+
+def _shown(row: sqlite3.Row) -> Settings:
+    times = {"created_at": timestamp(row["created_at"]), "modified_at": timestamp(row["modified_at"])}
+    return {"id": row["id"], "account_id": row["account"], **DEFAULTS, **json.loads(row["settings"]), **times}
+
+
+class Gateways:
+    """The gateways of all accounts the store knows."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Keep them in the store."""
+        self._store = store
+        self._clock = clock
+
+    def find(self, account: str, gateway: str) -> Settings | None:
+        """One gateway with all its settings."""
+        rows = self._store.rows("SELECT * FROM gateways WHERE account = ? AND id = ?", (account, gateway))
+        return _shown(rows[0]) if rows else None
+
+    def every(self, account: str) -> list[Settings]:
+        """All gateways of an account, oldest first."""
+        rows = self._store.rows("SELECT * FROM gateways WHERE account = ? ORDER BY created_at, id", (account,))
+        return [_shown(row) for row in rows]
+
+    def create(self, account: str, gateway: str, settings: Settings) -> Settings:
+        """Create a gateway.
+
+        Raises:
+            Refused: The id is malformed or taken, or a setting is illegal.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", gateway):
+            raise Refused(400, 7001, "Invalid value for id: at most 64 letters, digits, dashes and underscores")
+        if self.find(account, gateway) is not None:
+            raise Refused(409, 7001, f"Gateway {gateway} already exists")
+        now = self._clock.now()
+        self._store.rows(
+            "INSERT INTO gateways VALUES (?, ?, ?, ?, ?)", (account, gateway, json.dumps(checked(settings)), now, now)
+        )
+        return self.existing(account, gateway)
+
+    def replace(self, account: str, gateway: str, settings: Settings) -> Settings:
+        """Put new settings in the place of all old ones."""
+        self.existing(account, gateway)
+        self._store.rows(
+            "UPDATE gateways SET settings = ?, modified_at = ? WHERE account = ? AND id = ?",
+            (json.dumps(checked(settings)), self._clock.now(), account, gateway),
+        )
+        return self.existing(account, gateway)
+
+    def delete(self, account: str, gateway: str) -> Settings:
+        """Remove a gateway and return what it was."""
+        old = self.existing(account, gateway)
+        self._store.rows("DELETE FROM gateways WHERE account = ? AND id = ?", (account, gateway))
+        self._store.rows("DELETE FROM logs WHERE account = ? AND gateway = ?", (account, gateway))
+        return old
+
+    def existing(self, account: str, gateway: str) -> Settings:
+        """One gateway.
+
+        Raises:
+            Refused: 404/7002, as the management API answers for what is not there.
+        """
+        found = self.find(account, gateway)
+        if found is None:
+            raise Refused(404, 7002, "Gateway not found")
+        return found
+
+    def enter(self, account: str, gateway: str) -> Settings:
+        """The gateway that a model call names; `default` comes into being on first use (wire-facts §2.2).
+
+        Raises:
+            Refused: 400/2001 when it does not exist.
+        """
+        found = self.find(account, gateway)
+        if found is not None:
+            return found
+        if gateway == "default":
+            return self.create(account, gateway, {})
+        raise Refused(400, 2001, "Please configure AI Gateway in the Cloudflare dashboard", shape="gateway")

@@ -1,0 +1,134 @@
+"""What a request body is aimed at: the model, its input, and the options of the run (wire-facts §1.1, §1.2).
+
+Knows no dialect: the input is handed on unread.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, is_workers_ai, modern
+from cfaig_integrations.simulator.gateway.rules import USER_ERROR
+from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.narrow import is_list
+
+Body = dict[str, Any]
+
+_FLAGS = ("background", "rejectIfBusy")
+_MOST_TAGS = 5
+_LONGEST_TAG = 50
+_NOT_JSON = ("audio/", "image/", "application/octet-stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model and what to give it."""
+
+    model: str
+    """As the request spelled it."""
+    input: Body
+    options: Body = field(default_factory=dict[str, Any])
+
+    @property
+    def reject_if_busy(self) -> bool:
+        """Whether to fail at once instead of waiting for capacity."""
+        return self.options.get("rejectIfBusy") is True
+
+
+def parse(raw: bytes, content_type: str) -> Body:
+    """The request body; raw media becomes `{"body": bytes}`.
+
+    Raises:
+        Refused: 400/3003 without a body, 400/5006 when it is no JSON object.
+    """
+    if not raw:
+        raise Refused(400, 3003, "AiError: AiError: Missing headers or body")
+    if content_type.startswith(_NOT_JSON):
+        return {"body": raw}
+    try:
+        found: Any = json.loads(raw)
+    except ValueError:
+        raise Refused(400, 5006, "AiError: Bad input: Error: body is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise Refused(400, 5006, "AiError: Bad input: Error: Type mismatch of '/', not in 'object'")
+    return cast("Body", found)
+
+
+def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
+    """Find the model and its input.
+
+    Args:
+        endpoint: `run` or the name of a `/ai/v1` endpoint.
+        body: The parsed body.
+        path_model: The model named in the path of `/ai/run/{model}`.
+
+    Raises:
+        Refused: The two body shapes of `/ai/run` were mixed, or the model is missing.
+    """
+    if path_model is not None:
+        return _in_path(body, path_model)
+    if endpoint == "run":
+        return _wrapped(body)
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'model': expected string, received undefined")
+    return _split(model, body)
+
+
+def _in_path(body: Body, model: str) -> Target:
+    if model == AUTO or model.startswith(DYNAMIC):
+        raise Refused(400, 7000, "No route for that URI", shape="v4")
+    if isinstance(body.get("input"), dict):
+        wrong = "the model is named in the path, so the body must be its input without a wrapper"
+        prefix, code = ("AiError: Bad input: Error: ", 5006) if is_workers_ai(model) else (USER_ERROR, 7003)
+        raise Refused(400, code, f"{prefix}Unexpected value at 'input': {wrong}")
+    return _split(model, body)
+
+
+def _wrapped(body: Body) -> Target:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refused(500, 7000, "Model ID missing")
+    inner = body.get("input")
+    if not isinstance(inner, dict):
+        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'input': expected object, received {_name(inner)}")
+    return Target(modern(model) if model.startswith("workers-ai/") else model, cast("Body", inner), _options(body))
+
+
+def _split(model: str, body: Body) -> Target:
+    options = _options(body)
+    return Target(model, {key: value for key, value in body.items() if key != "options"}, options)
+
+
+def _options(body: Body) -> Body:
+    found: Any = body.get("options", {})
+    if not isinstance(found, dict):
+        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(found)}")
+    options = cast("Body", found)
+    for name in _FLAGS:
+        if not isinstance(options.get(name, False), bool):
+            raise _illegal(name, "expected boolean")
+    if options.get("webhookUrl") is not None and not options.get("background"):
+        raise _illegal("webhookUrl", "requires background: true")
+    if options.get("webhookFormat") is not None and not options.get("webhookUrl"):
+        raise _illegal("webhookFormat", "requires webhookUrl")
+    if options.get("background"):
+        raise _illegal("background", "the simulator runs nothing in the background")
+    _check_tags(options.get("tags", []))
+    return options
+
+
+def _check_tags(tags: Any) -> None:
+    listed = tags if is_list(tags) else [None]
+    if len(listed) > _MOST_TAGS or not all(isinstance(tag, str) and len(tag) <= _LONGEST_TAG for tag in listed):
+        raise _illegal("tags", f"expected at most {_MOST_TAGS} strings of at most {_LONGEST_TAG} characters")
+
+
+def _illegal(option: str, why: str) -> Refused:
+    return Refused(400, 7003, f"{USER_ERROR}Invalid value at 'options.{option}': {why}")
+
+
+def _name(value: Any) -> str:
+    return "undefined" if value is None else type(value).__name__

@@ -1,0 +1,144 @@
+"""An answer that is ready to be sent, and the sending of it, chunk by chunk.
+
+Knows nothing of models, gateways or faults; only bytes, pauses and how the connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from cfaig_integrations.simulator.http.connections import connection_of
+
+BEFORE_RESET = 0.03
+"""Seconds between the last bytes and a reset, so that the bytes are read before the reset overtakes them."""
+
+_UNTIL_GONE = 1.0
+
+
+@dataclass(slots=True)
+class Reply:
+    """Status, headers and chunks."""
+
+    status: int = 200
+    content_type: str = "application/json"
+    chunks: list[bytes] = field(default_factory=list[bytes])
+    """Each is sent by itself."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    streamed: bool = False
+    """Sent in chunked encoding, without a Content-Length."""
+    length: int | None = None
+    """A Content-Length that differs from the truth."""
+    pauses: dict[int, float] = field(default_factory=dict[int, float])
+    """Seconds to wait before the chunk of that index."""
+    failed: bool = False
+    """Reports a failure, whatever the status says."""
+    ending: Literal["orderly", "reset", "reset_first"] = "orderly"
+    """`reset` drops the connection after the last chunk, `reset_first` before anything."""
+
+    @property
+    def body(self) -> bytes:
+        """All chunks together."""
+        return b"".join(self.chunks)
+
+
+class Line:
+    """The client's end of a request: tells when it hangs up, also while nothing is being sent."""
+
+    def __init__(self, receive: Receive) -> None:
+        """Listen; to be made after the request body was read."""
+        self._receive = receive
+        self._gone = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone.set()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client hung up."""
+        return self._gone.is_set()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait so many seconds, or until the client hangs up.
+
+        Returns:
+            Whether the client is still there.
+        """
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), seconds)
+        return not self.gone
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.cancel()
+
+
+class Played(Response):
+    """A Starlette response that plays a reply."""
+
+    def __init__(self, reply: Reply, line: Line, done: Callable[[bool], None]) -> None:
+        """Take the reply; `done` is called once, before the last byte, with False when the client hung up."""
+        super().__init__(status_code=reply.status)
+        self._reply = reply
+        self._line = line
+        self._done = done
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything, or stop as soon as the client is gone."""
+        try:
+            if self._reply.ending == "reset_first":
+                self._done(False)
+                await self._reset(scope)
+                return
+            await self._play(scope, send)
+        finally:
+            self._line.close()
+
+    async def _reset(self, scope: Scope) -> None:
+        connection_of(scope).reset()
+        await self._line.pause(_UNTIL_GONE)
+
+    def _head(self) -> list[tuple[bytes, bytes]]:
+        reply = self._reply
+        headers = {"content-type": reply.content_type, **reply.headers}
+        if not reply.streamed:
+            headers["content-length"] = str(len(reply.body) if reply.length is None else reply.length)
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+    async def _play(self, scope: Scope, send: Send) -> None:
+        reply = self._reply
+        await send({"type": "http.response.start", "status": reply.status, "headers": self._head()})
+        last = len(reply.chunks) - 1
+        for index, chunk in enumerate(reply.chunks):
+            if not await self._line.pause(reply.pauses.get(index, 0)):
+                self._done(False)
+                return
+            if index == last:
+                self._done(True)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if last < 0:
+            self._done(True)
+        if reply.ending == "reset":
+            await self._line.pause(BEFORE_RESET)
+            await self._reset(scope)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Unsent(Response):
+    """What is left to say to a client that hung up: nothing."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""

@@ -1,0 +1,335 @@
+"""The simulator as a program uses it: a real server in a thread, and the words to steer and to question it.
+
+Knows no behaviour of the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack
+
+import uvicorn
+
+from cfaig_integrations.simulator.app import build_app
+from cfaig_integrations.simulator.gateway.settings import Settings
+from cfaig_integrations.simulator.http.connections import protocol_for
+from cfaig_integrations.simulator.http.recorder import Captured
+from cfaig_integrations.simulator.steering.answers import answer_of, raw_of
+from cfaig_integrations.simulator.steering.script import trouble
+from cfaig_integrations.simulator.talk import Call
+from cfaig_integrations.simulator.world import make_world
+
+ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
+API_TOKEN = "simulator-token-not-a-secret"
+GATEWAY_ID = "default"
+
+_STARTING = 10.0
+_STOPPING = 5.0
+
+
+class AnswerFields(TypedDict, total=False):
+    """What [Simulator.reply][] may be told besides the text."""
+
+    calls: Sequence[Call | Mapping[str, Any]]
+    reasoning: str
+    refusal: str
+    finish: Literal["stop", "length", "tool_calls", "refusal"]
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+    tokens_reasoning: int
+    searches: Sequence[str]
+
+
+class Simulator:
+    """A local server that behaves like Cloudflare AI Gateway.
+
+    Use it as a context manager, with `with` or `async with`, or call `start` and `stop`. It listens on 127.0.0.1 in a
+    daemon thread, so a program of any kind may talk to it while it is steered from the test. All of its methods may
+    be called from any thread.
+
+    Example:
+        >>> with Simulator() as sim:
+        ...     sim.reply("Hello!")
+        ...     # POST f"{sim.base_url}/accounts/{sim.account_id}/ai/v1/chat/completions"
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        account_id: str = ACCOUNT_ID,
+        api_token: str = API_TOKEN,
+        database: str | Path = ":memory:",
+        seed: int | None = None,
+        dynamic_routes: Mapping[str, str] | None = None,
+        pace: float = 0.0,
+        log_delay: float = 0.0,
+    ) -> None:
+        """Set the simulator up; it does not listen yet.
+
+        Args:
+            port: TCP port; 0 takes any free one.
+            host: Address to listen on.
+            account_id: The one account there is.
+            api_token: The one token that is accepted.
+            database: Where gateways and logs are kept: a file name, or `:memory:`.
+            seed: Makes all random parts of identifiers repeat.
+            dynamic_routes: Route name to model for `dynamic/<route>`; None accepts any name.
+            pace: Seconds between the events of a stream, for demonstrations.
+            log_delay: Seconds until a stream's log entry can be read; Cloudflare takes about 0.5.
+        """
+        self.account_id = account_id
+        self.api_token = api_token
+        self._host = host
+        self._port = port
+        self._world = make_world(
+            account_id=account_id,
+            api_token=api_token,
+            database=database,
+            seed=seed,
+            dynamic_routes=dynamic_routes,
+            pace=pace,
+            log_delay=log_delay,
+        )
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Where it is
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """What stands for `https://api.cloudflare.com/client/v4`."""
+        return f"{self.url}/client/v4"
+
+    @property
+    def legacy_url(self) -> str:
+        """What stands for `https://gateway.ai.cloudflare.com/v1/{account_id}/default/compat`."""
+        return f"{self.url}/v1/{self.account_id}/{GATEWAY_ID}/compat"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that point a user's program at the simulator."""
+        return {
+            "CLOUDFLARE_API_TOKEN": self.api_token,
+            "CLOUDFLARE_ACCOUNT_ID": self.account_id,
+            "CLOUDFLARE_API_BASE_URL": self.base_url,
+            "CLOUDFLARE_AI_GATEWAY_ID": GATEWAY_ID,
+        }
+
+    # Start and stop
+
+    def start(self) -> Self:
+        """Begin to listen, and return once requests are served.
+
+        Raises:
+            OSError: The port is in use; the message names it.
+            RuntimeError: It runs already.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the simulator runs already")
+        listener = self._bind()
+        config = uvicorn.Config(
+            build_app(self._world),
+            http=protocol_for(self._world.connections),
+            loop="asyncio",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            headers=[("server", "cloudflare")],
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = server = uvicorn.Server(config)
+        started = threading.Event()
+
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            asyncio.get_running_loop().create_task(_announce(server, started))
+            await server.serve(sockets=[listener])
+
+        self._thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator", daemon=True)
+        self._thread.start()
+        if not started.wait(_STARTING):
+            raise RuntimeError("the simulator did not start")
+        return self
+
+    def stop(self) -> None:
+        """Drop every connection and stop listening; the logs stay readable until the object is gone."""
+        if self._thread is None or self._server is None or self._loop is None:
+            return
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._loop.call_soon_threadsafe(self._world.connections.abort_all)
+        self._thread.join(_STOPPING)
+        self._thread = self._server = self._loop = None
+
+    def _bind(self) -> socket.socket:
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol (`asyncio.base_events._set_nodelay`).
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self._port))
+        except OSError as wrong:
+            listener.close()
+            raise OSError(
+                wrong.errno, f"the simulator cannot listen on {self._host}:{self._port}: {wrong.strerror}"
+            ) from wrong
+        self._port = listener.getsockname()[1]
+        return listener
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await asyncio.to_thread(self.stop)
+
+    # Steering
+
+    def reply(self, text: str = "", *, times: int | None = 1, **answer: Unpack[AnswerFields]) -> None:
+        """Queue an answer word for word; requests beyond the queue are answered by the simulator's own mind.
+
+        Args:
+            text: What the model says.
+            times: For how many requests; None for all that follow.
+            **answer: Tool calls (each a `Call`, or a mapping with `name`, `arguments`, `id`), reasoning and so on.
+        """
+        self._world.script.add_reply(answer_of({"text": text, **answer}), times)
+
+    def reply_raw(
+        self,
+        status: int = 200,
+        body: bytes | str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        chunks: Iterable[bytes] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Queue exact bytes, such as a recording; the request's body is then not checked.
+
+        Args:
+            status: HTTP status.
+            body: The body; one of type `text/event-stream` is sent event by event.
+            headers: Headers that are added to the gateway's own, or take their place.
+            content_type: Content type.
+            chunks: The body in pieces, each sent by itself; instead of `body`.
+            times: For how many requests; None for all that follow.
+        """
+        pieces = None if chunks is None else list(chunks)
+        self._world.script.add_reply(raw_of(status, body, pieces, content_type, headers), times)
+
+    def fault(self, name: str, times: int | None = 1, after: int = 0, **details: Any) -> None:
+        """Queue a failure out of `FAULTS`.
+
+        Args:
+            name: Its name; `a+b` plays two effects upon one answer.
+            times: For how many requests; None for all that follow. A retry within the gateway counts as a request.
+            after: How many requests are let through before.
+            **details: What the fault's row allows to set.
+
+        Raises:
+            ValueError: There is no such fault.
+            TypeError: It has no such detail.
+        """
+        self._world.script.add_fault(trouble(name, details), times, after)
+
+    def gateway(self, gateway: str = GATEWAY_ID, **settings: Any) -> Settings:
+        """Create a gateway, or change some of its settings, in the names of the management API."""
+        gateways = self._world.gateways
+        found = gateways.find(self.account_id, gateway)
+        if found is None:
+            return gateways.create(self.account_id, gateway, settings)
+        kept = {name: value for name, value in found.items() if name not in _NO_SETTINGS}
+        return gateways.replace(self.account_id, gateway, {**kept, **settings})
+
+    def advance(self, seconds: float) -> None:
+        """Push the clock forward: cache entries age, rate windows pass."""
+        self._world.clock.advance(seconds)
+
+    def reset(self) -> None:
+        """Forget requests, logs, gateways, cache, rate windows, and everything queued."""
+        self._world.reset()
+
+    # Looking
+
+    @property
+    def requests(self) -> list[Captured]:
+        """All requests so far, oldest first; those of `/_simulator/` are left out."""
+        return self._world.recorder.requests
+
+    @property
+    def connections(self) -> int:
+        """TCP connections open now."""
+        return len(self._world.connections)
+
+    @property
+    def connections_total(self) -> int:
+        """TCP connections since the start."""
+        return self._world.connections.total
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answer is not finished."""
+        return self._world.recorder.in_flight
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many scripted answers and faults were not used yet."""
+        return self._world.script.waiting
+
+    def logs(self, gateway: str = GATEWAY_ID, **filters: Any) -> list[dict[str, Any]]:
+        """Log entries, oldest first, with the bodies as text under `request` and `response`.
+
+        Args:
+            gateway: Whose logs.
+            **filters: Fields that must be equal; of `metadata`, the entries that must be among those kept.
+        """
+        found = self._world.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
+        return [entry for entry in found if _matches(entry, filters)]
+
+
+_NO_SETTINGS = frozenset({"id", "account_id", "created_at", "modified_at"})
+
+
+async def _announce(server: uvicorn.Server, started: threading.Event) -> None:
+    while not server.started:
+        await asyncio.sleep(0.002)
+    started.set()
+
+
+def _matches(entry: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
+    wanted = dict(filters)
+    metadata: Mapping[str, Any] | None = wanted.pop("metadata", None)
+    kept: Mapping[str, Any] = entry["metadata"] or {}
+    if metadata is not None and any(kept.get(key) != value for key, value in metadata.items()):
+        return False
+    return all(entry[name] == value for name, value in wanted.items())

@@ -1,0 +1,248 @@
+"""The table of rules: every row is refused where it should be, and the same request without the offence is served."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.simulator.gateway.rules import RULES
+
+from .conftest import Caller
+
+PATHS = {
+    "chat_completions": "/ai/v1/chat/completions",
+    "responses": "/ai/v1/responses",
+    "messages": "/ai/v1/messages",
+    "run": "/ai/run",
+    "embeddings": "/ai/v1/embeddings",
+}
+HI = [{"role": "user", "content": "Say hi"}]
+TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
+LLAMA, KIMI, MISTRAL = (
+    "@cf/meta/llama-3.1-8b-instruct",
+    "@cf/moonshotai/kimi-k2.6",
+    "@cf/mistralai/mistral-small-3.1-24b-instruct",
+)
+
+
+def turn(call: dict[str, Any] | None = None, **assistant: Any) -> list[dict[str, Any]]:
+    """A history with one tool call and its result."""
+    made = {"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": "{}"}, **(call or {})}
+    return [
+        *HI,
+        {"role": "assistant", "tool_calls": [made], **assistant},
+        {"role": "tool", "tool_call_id": made["id"], "content": "1"},
+    ]
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], int, int | str, str]] = [
+    ("chat_completions", "gpt-4.1", {"messages": HI}, 404, 7003, "Model not found: gpt-4.1"),
+    ("chat_completions", "mistral/mistral-large", {"messages": HI}, 404, 7003, "Model not found"),
+    ("chat_completions", "openai/", {"messages": HI}, 404, 7003, "Model not found"),
+    ("chat_completions", "@cf/llama", {"messages": HI}, 400, 5007, "No such model"),
+    ("responses", "dynamic/x", {"input": "hi"}, 404, 7003, "Model not found"),
+    ("messages", "cloudflare/auto", {"messages": HI, "max_tokens": 9}, 404, 7003, "Model not found"),
+    ("run", "anthropic/claude-haiku-4-5", {"messages": HI, "max_tokens": 9}, 404, 7003, "Model not found"),
+    ("chat_completions", "deepseek/deepseek-chat", {"messages": HI}, 402, 2021, "unified billing"),
+    ("chat_completions", "perplexity/sonar", {"messages": HI}, 402, 2021, "unified billing"),
+    ("messages", LLAMA, {"messages": HI, "max_tokens": 9}, 400, 5007, "No such model"),
+    ("responses", LLAMA, {"input": "hi"}, 400, "invalid_prompt", "Bad input"),
+    ("chat_completions", "openai/gpt-5.6-luna", {"messages": HI}, 400, 7003, "Invalid value at 'input'"),
+    ("responses", "xai/grok-4.6", {"input": "hi"}, 400, 7003, "Invalid value at 'messages'"),
+    ("chat_completions", "openai/gpt-6.1-sol", {"messages": HI, "tools": [TOOL]}, 400, 7003, "/v1/responses"),
+    ("chat_completions", "openai/gpt-5", {"messages": HI, "max_tokens": 9}, 400, 7003, "max_completion_tokens"),
+    ("run", "anthropic/claude-haiku-4.5", {"messages": HI}, 400, 7003, "max_tokens"),
+    ("messages", "anthropic/claude-haiku-4.5", {"messages": HI}, 400, 7003, "max_tokens"),
+    (
+        "messages",
+        "anthropic/claude-haiku-4.5",
+        {"messages": HI, "max_tokens": 9, "system": [{"type": "text", "text": "a"}]},
+        400,
+        7003,
+        "Invalid value at 'system'",
+    ),
+    (
+        "messages",
+        "anthropic/claude-sonnet-5",
+        {"messages": HI, "max_tokens": 9, "temperature": 0.5},
+        400,
+        7003,
+        "`temperature` is not supported",
+    ),
+    ("chat_completions", "anthropic/claude-opus-5.5", {"messages": HI, "top_p": 0.5}, 400, 7003, "`top_p`"),
+    (
+        "messages",
+        "anthropic/claude-opus-5.5",
+        {
+            "messages": HI,
+            "max_tokens": 9,
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "any"},
+        },
+        400,
+        7003,
+        "tool_choice.type",
+    ),
+    ("chat_completions", "google/gemini-3-flash", {"messages": turn(content="")}, 400, 7003, "thought_signature"),
+    (
+        "chat_completions",
+        "openai/gpt-4.1",
+        {"messages": HI, "response_format": {"type": "json_schema", "json_schema": {"type": "object"}}},
+        400,
+        7003,
+        "response_format",
+    ),
+    ("embeddings", "openai/text-embedding-3-small", {"input": "a"}, 404, 7003, "Model not found"),
+    ("chat_completions", LLAMA, {"messages": HI, "tools": [TOOL], "tool_choice": "any"}, 400, 8001, "tool_choice"),
+    (
+        "chat_completions",
+        "@cf/zai-org/glm-4.7-flash",
+        {"messages": HI, "tools": [TOOL], "tool_choice": "required"},
+        400,
+        8001,
+        "required",
+    ),
+    ("chat_completions", KIMI, {"messages": turn(content=None)}, 400, 5006, "'null' not in 'string'"),
+    ("chat_completions", KIMI, {"messages": turn()}, 400, 5006, "role,content"),
+    (
+        "chat_completions",
+        LLAMA,
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+        400,
+        5006,
+        "'array' not in 'string'",
+    ),
+    (
+        "chat_completions",
+        KIMI,
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.invalid/b.png"}}]}
+            ]
+        },
+        400,
+        5006,
+        "data URL",
+    ),
+    ("chat_completions", MISTRAL, {"messages": turn({"id": "call_1"}, content="")}, 400, 5006, "9 characters"),
+    ("chat_completions", MISTRAL, {"messages": [*turn(content=""), *HI]}, 400, 5006, "after role 'tool'"),
+    ("chat_completions", LLAMA, {"messages": HI, "top_k": 51}, 400, 5006, "top_k"),
+]
+
+SERVED: list[tuple[str, str, dict[str, Any]]] = [
+    ("chat_completions", "openai/gpt-9-imaginary", {"messages": HI}),
+    ("chat_completions", "fireworks/whatever", {"messages": HI}),
+    ("chat_completions", "z-ai/glm-5", {"messages": HI}),
+    ("messages", "anthropic/claude-sonnet-4-5", {"messages": HI, "max_tokens": 9}),
+    ("messages", "openai/gpt-4.1", {"messages": HI, "max_tokens": 9}),
+    ("responses", "openai/gpt-5.6-luna", {"input": "hi"}),
+    ("responses", "@cf/openai/gpt-oss-120b", {"input": "hi"}),
+    ("responses", "xai/grok-4.20-multi-agent-0309", {"input": "hi"}),
+    ("chat_completions", "xai/grok-4.6", {"messages": HI}),
+    ("chat_completions", "openai/gpt-6.1-sol", {"messages": HI, "tools": [TOOL], "reasoning_effort": "none"}),
+    ("chat_completions", "openai/gpt-5", {"messages": HI, "max_completion_tokens": 9}),
+    ("chat_completions", "openai/gpt-4.1", {"messages": HI, "max_tokens": 9}),
+    ("messages", "anthropic/claude-haiku-4.5", {"messages": HI, "max_tokens": 9, "temperature": 0.5, "system": "a"}),
+    ("run", "anthropic/claude-haiku-4.5", {"messages": HI, "max_tokens": 9}),
+    ("chat_completions", KIMI, {"messages": turn(content="")}),
+    ("chat_completions", MISTRAL, {"messages": turn(content="")}),
+    ("chat_completions", LLAMA, {"messages": HI, "top_k": 50}),
+    ("run", LLAMA, {"prompt": "hi"}),
+    ("embeddings", "@cf/baai/bge-m3", {"input": ["a"]}),
+]
+
+
+def send(caller: Caller, endpoint: str, model: str, body: dict[str, Any]) -> Any:
+    wrapped = {"model": model, "input": body} if endpoint == "run" else {"model": model, **body}
+    return caller.post(PATHS[endpoint], wrapped)
+
+
+@pytest.mark.parametrize(("endpoint", "model", "body", "status", "code", "text"), REFUSED)
+def test_refused(
+    caller: Caller, endpoint: str, model: str, body: dict[str, Any], status: int, code: int | str, text: str
+) -> None:
+    answer = send(caller, endpoint, model, body)
+    found = answer.json()
+    entry = (found.get("errors") or found.get("error")) or {}
+    entry = entry[0] if isinstance(entry, list) else entry
+    assert (answer.status_code, entry.get("code")) == (status, code)
+    assert text in entry["message"]
+
+
+@pytest.mark.parametrize(("endpoint", "model", "body"), SERVED)
+def test_served(caller: Caller, endpoint: str, model: str, body: dict[str, Any]) -> None:
+    answer = send(caller, endpoint, model, body)
+    assert answer.status_code == 200, answer.text
+
+
+def test_every_rule_is_tried_and_has_evidence() -> None:
+    for rule in RULES:
+        assert "wire-facts §" in rule.evidence
+        words = rule.message.replace("{model}", "").split(": ")[-1][:25]
+        tried = [
+            case
+            for case in REFUSED
+            if case[0] in rule.endpoints and re.fullmatch(rule.model, case[1]) and rule.code == case[4]
+        ]
+        assert tried, f"no test for: {words}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/ai/run", {"input": {}}, 500, 7000),
+        ("/ai/run", {"model": LLAMA, "prompt": "hi"}, 400, 7003),
+        (f"/ai/run/{LLAMA}", {"input": {"prompt": "hi"}}, 400, 5006),
+        ("/ai/run/openai/gpt-4.1", {"model": "openai/gpt-4.1", "input": {"messages": HI}}, 400, 7003),
+        ("/ai/v1/chat/completions", {"messages": HI}, 400, 7003),
+        ("/ai/v1/chat/completions", [1], 400, 5006),
+        ("/ai/run", {"model": LLAMA, "input": {"prompt": "a"}, "options": {"rejectIfBusy": "yes"}}, 400, 7003),
+        ("/ai/run", {"model": LLAMA, "input": {"prompt": "a"}, "options": {"webhookUrl": "https://a"}}, 400, 7003),
+        ("/ai/run", {"model": LLAMA, "input": {"prompt": "a"}, "options": {"webhookFormat": "raw"}}, 400, 7003),
+        ("/ai/run", {"model": LLAMA, "input": {"prompt": "a"}, "options": {"tags": ["a"] * 6}}, 400, 7003),
+    ],
+)
+def test_body_shapes(caller: Caller, path: str, body: Any, status: int, code: int) -> None:
+    answer = caller.post(path, body)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
+
+
+def test_no_body_and_no_json(caller: Caller) -> None:
+    url = caller.account + "/ai/v1/chat/completions"
+    assert caller.http.post(url).json()["errors"][0]["code"] == 3003
+    assert caller.http.post(url, content=b"{").json()["errors"][0]["code"] == 5006
+
+
+def test_run_answers_in_the_envelope_and_v1_does_not(caller: Caller) -> None:
+    run = caller.post(f"/ai/run/{LLAMA}", {"messages": HI}).json()
+    assert (run["success"], run["errors"], run["messages"]) == (True, [], [])
+    assert run["result"]
+    assert "success" not in caller.chat().json()
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "key"),
+    [
+        ("@cf/black-forest-labs/flux-1-schnell", {"prompt": "a cat"}, "image"),
+        ("@cf/openai/whisper-large-v3-turbo", {"audio": "UklGRg=="}, "text"),
+        ("@cf/meta/m2m100-1.2b", {"text": "hello", "target_lang": "fr"}, "translated_text"),
+        ("@cf/facebook/bart-large-cnn", {"input_text": "One. Two."}, "summary"),
+        ("openai/tts-1", {"text": "hello"}, "state"),
+        ("xai/grok-imagine-image-2.0", {"prompt": "a poster"}, "state"),
+    ],
+)
+def test_other_modalities(caller: Caller, model: str, body: dict[str, Any], key: str) -> None:
+    assert key in caller.post("/ai/run", {"model": model, "input": body}).json()["result"]
+    assert caller.post("/ai/run", {"model": model, "input": {}}).status_code == 400
+
+
+def test_raw_media(caller: Caller) -> None:
+    picture = caller.post("/ai/run/@cf/bytedance/stable-diffusion-xl-lightning", {"prompt": "a cat"})
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+    heard = caller.http.post(
+        caller.account + "/ai/run/@cf/deepgram/nova-3", content=b"RIFF", headers={"content-type": "audio/wav"}
+    )
+    assert heard.json()["result"]["results"]["channels"][0]["alternatives"][0]["transcript"]
