@@ -1,0 +1,231 @@
+"""Runs conversations without blocking the event loop.
+
+Knows how to send, sleep and read; what to send, and whether again, is `gateway.exchange`'s. Its twin is `sync`, which
+differs by the absence of `await`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from types import TracebackType
+from typing import Self, TypeVar, assert_never, cast
+
+import anyio
+import httpx
+
+from cfaig_integrations.client.faults import fault
+from cfaig_integrations.client.senders import AsyncBorrowed, AsyncPooled, AsyncSender, lower_case
+from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.events import Event, Started
+from cfaig_integrations.errors import GatewayError
+from cfaig_integrations.gateway import exchange
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
+from cfaig_integrations.gateway.exchange import (
+    Answer,
+    AskToken,
+    HttpCall,
+    Outcome,
+    ReadOn,
+    Send,
+    Sleep,
+    Step,
+)
+from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.session import StreamSession
+
+_T = TypeVar("_T")
+_POOLED = AsyncPooled()
+
+
+class AsyncClient:
+    """Calls models over one connection. Making one opens nothing.
+
+    Args:
+        connection: Whom to call, and how.
+        http_async_client: Instead of the shared pools, an `httpx.AsyncClient` or one of httpx2; never closed.
+
+    Raises:
+        ConfigError: `http_async_client` is neither.
+    """
+
+    __slots__ = ("_connection", "_sender")
+
+    def __init__(self, connection: Connection, http_async_client: object = None) -> None:
+        self._connection = connection
+        self._sender: AsyncSender = _POOLED if http_async_client is None else AsyncBorrowed(http_async_client)
+
+    async def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
+        """One whole reply, and what the gateway says about it.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return await self.run(exchange.chat(self._connection, request, call))
+
+    async def stream(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> AsyncChatStream:
+        """A stream that has begun: its first piece of the answer is there.
+
+        Raises:
+            GatewayError: With `requests_sent`; from here as long as no event was given out, and then from the stream.
+        """
+        line = _Line(self._sender)
+        try:
+            return await AsyncChatStream.of(await _run(exchange.stream(self._connection, request, call), line), line)
+        except BaseException:
+            await line.aclose()
+            raise
+
+    async def run(self, talk: Generator[Step, Outcome, _T]) -> _T:
+        """The outcome of any conversation that opens no stream.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        line = _Line(self._sender)
+        try:
+            return await _run(talk, line)
+        finally:
+            await line.aclose()
+
+
+class AsyncChatStream:
+    """The events of one reply as they come; closes its connection at the end, on error, and when nobody listens.
+
+    Attributes:
+        info: What the gateway said in the response's headers.
+    """
+
+    __slots__ = ("_events", "info")
+
+    def __init__(self, session: StreamSession, line: _Line) -> None:
+        self.info = session.info
+        self._events = _events(session, line)
+
+    @classmethod
+    async def of(cls, session: StreamSession, line: _Line) -> AsyncChatStream:
+        """A stream that is ready to be read."""
+        stream = cls(session, line)
+        await anext(stream._events)  # from here on, dropping the generator closes the line
+        return stream
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events
+
+    async def __anext__(self) -> Event:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Reads no more, and closes the connection unless it can be used again."""
+        await self._events.aclose()
+
+
+async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
+    try:
+        yield Started()
+        for event in session.waiting:
+            yield event
+        if session.ended:
+            return
+        async for chunk in line.chunks:
+            for event in session.feed(chunk):
+                yield event
+        for event in session.close():
+            yield event
+    except line.faults as error:
+        raise session.failed(fault(error, streaming=True)) from error
+    finally:
+        await line.aclose()
+
+
+async def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
+    """Runs a conversation to its end."""
+    try:
+        step = next(talk)
+        while True:
+            try:
+                outcome = await line.do(step)
+            except GatewayError as error:
+                step = talk.throw(error)
+            else:
+                step = talk.send(outcome)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+
+
+class _Line:
+    """One open response at most."""
+
+    __slots__ = ("_response", "_sender", "chunks", "faults")
+
+    def __init__(self, sender: AsyncSender) -> None:
+        self._sender = sender
+        self._response: httpx.Response | None = None
+        self.faults = sender.faults
+        self.chunks: AsyncIterator[bytes] = _nothing()
+
+    async def do(self, step: Step) -> Outcome:
+        match step:
+            case Send(call):
+                return await self._send(call)
+            case ReadOn():
+                return await self._read_on()
+            case Sleep(seconds):
+                await self.aclose()
+                await anyio.sleep(seconds)
+                return None
+            case AskToken(source):
+                return await _token(source)
+            case _:
+                assert_never(step)
+
+    async def _send(self, call: HttpCall) -> Answer:
+        await self.aclose()
+        try:
+            response = self._response = await self._sender.open(call)
+            status, headers = response.status_code, lower_case(response)
+            encoded = "content-encoding" in headers
+            if exchange.stays_open(call, status, headers.get("content-type", "")):
+                self.chunks = response.aiter_bytes() if encoded else aiter(_raw(response))
+                return Answer(status, headers, None)
+            body = await response.aread() if encoded else b"".join([part async for part in _raw(response)])
+        except self.faults as error:
+            await self.aclose()
+            raise fault(error) from error
+        await self.aclose()
+        return Answer(status, headers, body)
+
+    async def _read_on(self) -> bytes | None:
+        try:
+            return await anext(self.chunks, None)
+        except self.faults as error:
+            raise fault(error) from error
+
+    async def aclose(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
+
+
+def _raw(response: httpx.Response) -> httpx.AsyncByteStream:
+    """A body that is not compressed, without the layers that would decompress it."""
+    return cast("httpx.AsyncByteStream", response.stream)
+
+
+async def _nothing() -> AsyncGenerator[bytes]:
+    return
+    yield b""
+
+
+async def _token(source: exchange.AskableToken) -> str:
+    token = source()
+    return await token if inspect.isawaitable(token) else token

@@ -1,0 +1,177 @@
+"""What the gateway wrote down about a call: the logs API's paths and entries (wire-facts §8.5).
+
+Knows no HTTP library. The cost of a call stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+from urllib.parse import quote, urlencode
+
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError
+from cfaig_integrations.gateway.connection import Connection
+from cfaig_integrations.gateway.exchange import Outcome, Sleep, Step, fetch
+from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
+
+OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
+
+LATE = 0.5
+"""Seconds that the log of a stream may come after the stream's end (wire-facts §8.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One call as the gateway saw it. None is what the log does not say.
+
+    Attributes:
+        id: `GatewayInfo.log_id` of the call.
+        created_at: When, in the server's own words (ISO 8601).
+        provider: Who answered.
+        model: Which model; its spelling may differ from the request's.
+        path: Endpoint at the provider.
+        status_code: HTTP status of the answer.
+        success: Whether it was none of the errors.
+        cached: Whether it came from the cache, and cost nothing.
+        tokens_in: Input tokens.
+        tokens_out: Output tokens.
+        cost: US dollars.
+        duration: Milliseconds.
+        metadata: What came as `cf-aig-metadata`, and what the gateway added.
+        step: Which entry of a fallback chain answered.
+        raw: The entry, word for word.
+    """
+
+    id: str
+    created_at: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    path: str | None = None
+    status_code: int | None = None
+    success: bool | None = None
+    cached: bool | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+    duration: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    step: int | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+_PLAIN = tuple(name for name in LogEntry.__dataclass_fields__ if name not in {"id", "metadata", "raw"})
+
+
+def read_entry(raw: object) -> LogEntry:
+    """The entry that the logs API gave.
+
+    Raises:
+        ProtocolError: It is not an object with an id.
+    """
+    if not isinstance(raw, Mapping):
+        raise ProtocolError("A log entry is not an object.", body=raw)
+    entry = cast("Mapping[str, Any]", raw)
+    if not entry.get("id"):
+        raise ProtocolError("A log entry has no id.", body=entry)
+    known = {name: entry[name] for name in _PLAIN if entry.get(name) is not None}
+    return LogEntry(id=str(entry["id"]), metadata=_metadata(entry.get("metadata")), raw=entry, **known)
+
+
+def _metadata(value: object) -> Mapping[str, Any]:
+    # A string by the published types, an object on the wire (wire-facts §8.5).
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Step, Outcome, LogEntry]:
+    """The conversation that reads one entry; one that is not there yet is asked for a second time."""
+    path = f"{_root(connection, gateway_id)}/{quote(log_id, safe='')}"
+    try:
+        body = yield from fetch(connection, path)
+    except NotFound as early:
+        yield Sleep(LATE)
+        try:
+            body = yield from fetch(connection, path)
+        except GatewayError as error:
+            error.requests_sent += early.requests_sent
+            raise
+    return read_entry(body.get("result"))
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Keeps entries whose `key` is `operator` one of `value`.
+
+    Attributes:
+        key: Such as `model`, `success`, `cost`, `metadata.key` or `metadata.value`.
+    """
+
+    key: str
+    operator: Literal["eq", "neq", "contains", "lt", "gt"]
+    value: Sequence[str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which entries, and in what order.
+
+    Attributes:
+        page: From 1.
+        per_page: How many.
+        order_by: Which field.
+        descending: Whether the highest comes first.
+        search: Text to look for; empty: none.
+        filters: All of them must hold.
+    """
+
+    page: int = 1
+    per_page: int = 20
+    order_by: OrderBy = "created_at"
+    descending: bool = True
+    search: str = ""
+    filters: Sequence[LogFilter] = ()
+
+    def encoded(self) -> str:
+        """As a query string."""
+        words = {
+            "page": str(self.page),
+            "per_page": str(self.per_page),
+            "order_by": self.order_by,
+            "order_by_direction": "desc" if self.descending else "asc",
+        }
+        if self.search:
+            words["search"] = self.search
+        if self.filters:
+            rules = [{"key": rule.key, "operator": rule.operator, "value": [*rule.value]} for rule in self.filters]
+            words["filters"] = json.dumps(rules, separators=(",", ":"))
+        return urlencode(words)
+
+
+def entries(
+    connection: Connection, query: LogQuery, gateway_id: str | None = None
+) -> Generator[Step, Outcome, list[LogEntry]]:
+    """The conversation that lists entries."""
+    body = yield from fetch(connection, f"{_root(connection, gateway_id)}?{query.encoded()}")
+    found = body.get("result")
+    if not isinstance(found, list):
+        raise ProtocolError("The list of logs is not a list.", body=found)
+    return [read_entry(raw) for raw in cast("list[object]", found)]
+
+
+def _root(connection: Connection, gateway_id: str | None) -> str:
+    settings = connection.settings
+    if settings.legacy:
+        raise ConfigError(
+            "Logs are not on the legacy host.",
+            field="base_url",
+            value=settings.base_url,
+            remedy="Leave base_url out: they are read over Cloudflare's REST API.",
+        )
+    gateway = gateway_id or settings.gateway_id or DEFAULT_GATEWAY
+    return f"/ai-gateway/gateways/{quote(gateway, safe='')}/logs"

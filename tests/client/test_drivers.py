@@ -1,0 +1,496 @@
+"""What both drivers do over a real socket: the same test through sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+from cfaig_integrations.client import pool
+from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.sync import Client
+from cfaig_integrations.core.events import TextDelta
+from cfaig_integrations.core.fold import fold
+from cfaig_integrations.errors import (
+    ConfigError,
+    ConnectFault,
+    GatewayError,
+    RateLimited,
+    StreamBroken,
+    TimeoutFault,
+)
+from cfaig_integrations.gateway.connection import CallOptions, Connection
+from cfaig_integrations.gateway.settings import Secret, Settings
+from tests.client.conftest import ASKED, Driver, connect
+from tests.client.loopback import JSON, SSE, STREAM, TEXT, WHOLE, Loopback, Reply, piece, streamed, zipped
+
+BUSY = Reply([b'{"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}'], status=429)
+
+
+def test_a_question_and_its_answer(server: Loopback, driver: Driver) -> None:
+    server.usual = Reply(headers=JSON | {"CF-AIG-Log-Id": "log1", "cf-ray": "ray1"})
+    reply, info = driver.chat(connect(server), CallOptions(metadata=({"team": "a"},)))
+    assert reply.turn.text == TEXT
+    assert (info.log_id, info.ray_id, info.attempts) == ("log1", "ray1", 1)
+    (seen,) = server.seen
+    assert seen.line == "POST /client/v4/accounts/acc/ai/v1/chat/completions HTTP/1.1"
+    assert seen.headers["host"] == f"127.0.0.1:{server.port}"
+    assert seen.headers["authorization"] == "Bearer tok"
+    assert seen.headers["cf-aig-metadata"] == '{"team":"a"}'
+    assert json.loads(seen.body)["messages"] == [{"role": "user", "content": "Hello"}]
+
+
+def test_a_stream_and_its_events(server: Loopback, driver: Driver) -> None:
+    server.usual = streamed()
+    events = driver.events(connect(server))
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["Hello", " there"]
+    assert fold("chat_completions", events).finish == "stop"
+
+
+@pytest.mark.parametrize("kind", ["whole", "stream"])
+def test_compressed_answers_are_read(server: Loopback, driver: Driver, kind: str) -> None:
+    if kind == "whole":
+        server.usual = zipped(Reply())
+        assert driver.chat(connect(server))[0].turn.text == TEXT
+    else:
+        server.usual = zipped(streamed())
+        assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
+
+
+def test_one_document_for_a_stream(server: Loopback, driver: Driver) -> None:
+    assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
+
+
+def test_a_stream_for_one_document(server: Loopback, driver: Driver) -> None:
+    server.usual = streamed()
+    assert driver.chat(connect(server))[0].turn.text == TEXT
+
+
+# Faults before an answer
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply(silent=True, end="cut"),
+        Reply(silent=True, end="reset"),
+        Reply([WHOLE[:30]], end="cut"),
+        Reply([WHOLE[:30]], end="reset"),
+        BUSY,
+    ],
+    ids=["hang-up", "reset", "half a body", "reset in the body", "429"],
+)
+@pytest.mark.parametrize("kind", ["whole", "stream"])
+def test_a_passing_fault_is_overcome(
+    server: Loopback, driver: Driver, naps: list[float], broken: Reply, kind: str
+) -> None:
+    server.script.extend([broken, broken])
+    if kind == "whole":
+        assert driver.chat(connect(server))[1].attempts == 3
+    else:
+        server.usual = streamed()
+        assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
+    assert naps == [0.5, 1.0]
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(silent=True, end="reset"), ConnectFault),
+        (Reply(silent=True, end="cut"), ConnectFault),
+        (Reply([WHOLE[:30]], end="cut"), ConnectFault),
+        (Reply(silent=True, end="stall"), TimeoutFault),
+        (Reply([WHOLE[:30]], end="stall"), TimeoutFault),
+        (BUSY, RateLimited),
+        (Reply([b""], status=302, headers={"location": "http://127.0.0.1/elsewhere"}), GatewayError),
+    ],
+    ids=["reset", "hang-up", "half a body", "no answer", "stall in the body", "429", "redirect"],
+)
+def test_a_lasting_fault_is_named_with_the_requests_it_took(
+    server: Loopback, driver: Driver, reply: Reply, kind: type[GatewayError]
+) -> None:
+    server.usual = reply
+    with pytest.raises(kind) as caught:
+        driver.chat(connect(server, max_retries=0, timeout=0.2))
+    assert caught.value.requests_sent == 1 == len(server.seen)
+    assert server.until(lambda: server.open == 0 or reply.end == "keep")
+
+
+def test_a_port_where_nobody_listens(driver: Driver, naps: list[float], server: Loopback) -> None:
+    to = connect(server)
+    server.stop()
+    with pytest.raises(ConnectFault) as caught:
+        driver.chat(to)
+    assert caught.value.requests_sent == 3
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:99999/v4", "http://a..b/v4", "http://[::1/v4"])
+@pytest.mark.parametrize("owner", ["ours", "the user's"])
+def test_an_address_that_cannot_be_is_no_fault_of_the_network(driver: Driver, base_url: str, owner: str) -> None:
+    settings = Settings("acc", Secret("tok"), base_url=base_url)
+    client = None if owner == "ours" else httpx.Client() if driver.name == "sync" else httpx.AsyncClient()
+    with pytest.raises(ConfigError) as caught:
+        driver.chat(Connection(settings=settings), client=client)
+    assert caught.value.requests_sent == 0
+
+
+# Faults in a stream
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"), [("cut", StreamBroken), ("reset", StreamBroken), ("stall", TimeoutFault), ("keep", StreamBroken)]
+)
+def test_a_stream_that_fails_after_its_first_words_is_not_opened_again(
+    server: Loopback, driver: Driver, naps: list[float], end: Any, kind: type[GatewayError]
+) -> None:
+    server.usual = streamed(piece("Hello"), piece(" the"), end=end)
+    with pytest.raises(kind) as caught:
+        driver.events(connect(server, stream_idle_timeout=0.3))
+    assert len(server.seen) == 1
+    assert caught.value.requests_sent == 1
+    if isinstance(caught.value, StreamBroken):
+        assert caught.value.partial == "Hello the"
+    assert server.until(lambda: server.open == 0 or end == "keep")
+
+
+@pytest.mark.parametrize("end", ["cut", "reset", "stall"])
+def test_a_stream_that_fails_before_its_first_words_is_opened_again(
+    server: Loopback, driver: Driver, naps: list[float], end: Any
+) -> None:
+    server.script.append(streamed(b": thinking\n\n", end=end))
+    server.usual = streamed()
+    events = driver.events(connect(server, stream_idle_timeout=0.3))
+    assert fold("chat_completions", events).turn.text == TEXT
+    assert len(server.seen) == 2
+
+
+# Connections
+
+
+def test_a_connection_is_used_again(server: Loopback) -> None:
+    client = Client(connect(server))
+    for _ in range(3):
+        client.chat(ASKED)
+        server.script.append(streamed())
+        assert len(list(client.stream(ASKED))) > 2
+    assert server.accepted == 1
+
+
+def test_a_connection_is_used_again_by_another_client_and_by_async_calls_of_one_loop(server: Loopback) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            await AsyncClient(connect(server)).chat(ASKED)
+            server.script.append(streamed())
+            async with await AsyncClient(connect(server)).stream(ASKED) as stream:
+                assert [event async for event in stream]
+
+    asyncio.run(main())
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("close", [True, False], ids=["closed", "dropped"])
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_stream_that_nobody_reads_on_lets_go_of_its_connection(
+    server: Loopback, driver: Driver, close: bool, number: int
+) -> None:
+    server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
+    assert len(driver.take(connect(server), number, close=close)) == number
+    gc.collect()
+    assert server.until(lambda: server.accepted == 1 and server.open == 0)
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A stream that knows whether it was closed, and does not care for being dropped."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.rest = iter(STREAM)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.rest
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return next(self.rest)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def test_a_stream_that_is_dropped_unread_is_closed_and_not_only_collected(server: Loopback) -> None:
+    bodies = [Body(), Body()]
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=SSE, stream=bodies[0]))
+    Client(connect(server), httpx.Client(transport=transport)).stream(ASKED)
+    assert bodies.pop(0).closed == 1
+
+    async def main() -> None:
+        await AsyncClient(connect(server), httpx.AsyncClient(transport=transport)).stream(ASKED)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert bodies[0].closed == 1
+
+
+def test_nothing_stays_open_during_a_pause(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
+    server.script.extend([streamed(busy, end="stall")] * 2)
+    server.usual = streamed()
+    closed: list[bool] = []
+
+    def nap(seconds: float) -> None:
+        closed.append(server.until(lambda: server.open == 0, 5))
+
+    async def anap(seconds: float) -> None:
+        closed.append(await asyncio.to_thread(server.until, lambda: server.open == 0, 5))
+
+    monkeypatch.setattr("cfaig_integrations.client.sync.time", SimpleNamespace(sleep=nap))
+    monkeypatch.setattr("cfaig_integrations.client.aio.anyio", SimpleNamespace(sleep=anap))
+    assert list(Client(connect(server)).stream(ASKED))
+    pool.close_all()
+    server.script.append(streamed(busy, end="stall"))
+    asyncio.run(_read_all(AsyncClient(connect(server))))
+    assert closed == [True] * 3
+
+
+async def _read_all(client: AsyncClient) -> None:
+    async with await client.stream(ASKED) as stream:
+        assert [event async for event in stream]
+
+
+def test_an_error_in_the_readers_loop_closes_the_stream(server: Loopback) -> None:
+    server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
+
+    def read() -> None:
+        with Client(connect(server)).stream(ASKED) as stream:
+            for _ in stream:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read()
+    assert server.until(lambda: server.open == 0)
+
+
+def test_a_broken_loop_over_a_stream_closes_it(server: Loopback) -> None:
+    server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
+    for _ in Client(connect(server)).stream(ASKED):
+        break
+    assert server.until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("reply", [Reply(silent=True, end="stall"), Reply([WHOLE[:9]], end="stall")])
+def test_a_cancelled_call_lets_go_of_its_connection(server: Loopback, reply: Reply) -> None:
+    server.usual = reply
+
+    async def main() -> None:
+        task = asyncio.create_task(AsyncClient(connect(server)).chat(ASKED))
+        await asyncio.to_thread(server.until, lambda: len(server.seen) == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.until, lambda: server.open == 0)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_reader_lets_go_of_its_stream(server: Loopback) -> None:
+    server.usual = streamed(piece("Hello"), end="stall")
+
+    async def read() -> None:
+        async with await AsyncClient(connect(server)).stream(ASKED) as stream:
+            async for _ in stream:
+                pass
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(server.until, lambda: len(server.seen) == 1)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.until, lambda: server.open == 0)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_pause_sends_no_more(server: Loopback) -> None:
+    server.usual = BUSY
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await AsyncClient(connect(server, max_retries=10)).chat(ASKED)
+
+    asyncio.run(main())
+    sent = len(server.seen)
+    assert not server.until(lambda: len(server.seen) > sent, 0.5)
+
+
+def test_ctrl_c_while_a_stream_is_read_closes_it(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
+    stream = Client(connect(server)).stream(ASKED)
+    monkeypatch.setattr("cfaig_integrations.gateway.session.StreamSession.feed", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(stream)
+    assert server.until(lambda: server.open == 0)
+
+
+def _interrupt(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
+# Tokens
+
+
+def test_a_token_is_asked_for_before_every_request(server: Loopback, driver: Driver, naps: list[float]) -> None:
+    tokens = iter(["one", "two"])
+    server.script.append(BUSY)
+    driver.chat(connect(server, api_token=lambda: next(tokens)))
+    assert [seen.headers["authorization"] for seen in server.seen] == ["Bearer one", "Bearer two"]
+
+
+def test_an_async_token_serves_async_calls(server: Loopback) -> None:
+    async def token() -> str:
+        await asyncio.sleep(0)
+        return "awaited"
+
+    asyncio.run(AsyncClient(connect(server, api_token=token)).chat(ASKED))
+    assert server.seen[0].headers["authorization"] == "Bearer awaited"
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_token_is_refused_by_sync_calls(server: Loopback) -> None:
+    async def token() -> str:
+        return "awaited"
+
+    with pytest.raises(ConfigError, match="async"):
+        Client(connect(server, api_token=token)).chat(ASKED)
+    gc.collect()
+    assert not server.seen
+
+
+def test_what_a_users_callable_raises_is_the_users(server: Loopback, driver: Driver) -> None:
+    def token() -> str:
+        raise LookupError("vault is shut")
+
+    with pytest.raises(LookupError, match="vault"):
+        driver.chat(connect(server, api_token=token))
+
+
+# A user's own client
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_a_users_client_is_used_as_it_is_and_never_closed(server: Loopback, library: Any) -> None:
+    with library.Client(headers={"x-mine": "1", "user-agent": "mine"}, timeout=0.001) as mine:
+        client = Client(connect(server), mine)
+        assert client.chat(ASKED)[0].turn.text == TEXT
+        server.script.append(streamed())
+        assert len(list(client.stream(ASKED))) > 2
+        assert not mine.is_closed
+    seen = server.seen[0].headers
+    assert seen["x-mine"] == "1"
+    assert seen["user-agent"].startswith("cfaig-integrations/")
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_a_users_async_client_is_used_as_it_is_and_never_closed(server: Loopback, library: Any) -> None:
+    async def main() -> None:
+        async with library.AsyncClient(headers={"x-mine": "1"}) as mine:
+            client = AsyncClient(connect(server), mine)
+            assert (await client.chat(ASKED))[0].turn.text == TEXT
+            server.script.append(streamed())
+            async with await client.stream(ASKED) as stream:
+                assert [event async for event in stream]
+            assert not mine.is_closed
+
+    asyncio.run(main())
+    assert server.seen[0].headers["x-mine"] == "1"
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(silent=True, end="reset"), ConnectFault),
+        (Reply(silent=True, end="stall"), TimeoutFault),
+        (Reply([b""], status=302, headers={"location": "/client/v4"}), GatewayError),
+    ],
+    ids=["reset", "stall", "redirect"],
+)
+def test_faults_of_a_users_client_are_ours(
+    server: Loopback, library: Any, reply: Reply, kind: type[GatewayError]
+) -> None:
+    server.usual = reply
+    with library.Client(follow_redirects=True) as mine, pytest.raises(kind):
+        Client(connect(server, max_retries=0, timeout=0.2), mine).chat(ASKED)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Client, httpx.AsyncClient()),
+        (Client, httpx2.AsyncClient()),
+        (Client, "a client"),
+        (AsyncClient, httpx.Client()),
+        (AsyncClient, object()),
+    ],
+)
+def test_what_is_no_client_is_refused_at_once(kind: Any, given: Any, server: Loopback) -> None:
+    with pytest.raises(ConfigError, match="http_") as caught:
+        kind(connect(server), given)
+    assert caught.value.field in {"http_client", "http_async_client"}
+
+
+def test_a_mock_transport_will_do(server: Loopback) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content).get("stream"):
+            return httpx.Response(200, headers=SSE, content=b"".join(STREAM))
+        return httpx.Response(200, headers=JSON | {"content-encoding": "gzip"}, content=gzip.compress(WHOLE))
+
+    client = Client(connect(server), httpx.Client(transport=httpx.MockTransport(answer)))
+    assert client.chat(ASKED)[0].turn.text == TEXT
+    assert fold("chat_completions", client.stream(ASKED)).turn.text == TEXT
+
+
+def test_threads_share_one_pool(server: Loopback) -> None:
+    server.usual = Reply(wait=0.02)
+    client, failed = Client(connect(server)), []
+
+    def work() -> None:
+        try:
+            for _ in range(5):
+                client.chat(ASKED)
+        except GatewayError as error:  # pragma: no cover
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert server.accepted <= 8
+    assert len(server.seen) == 40
+    pool.close_all()
+    assert server.until(lambda: server.open == 0)
+    client.chat(ASKED)
+    assert len(server.seen) == 41

@@ -1,0 +1,148 @@
+"""What reaches `cf-aig-metadata`: never more than five entries, never a value that loses all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime
+from enum import Enum, IntEnum, StrEnum
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.metadata import encode_metadata
+
+
+class Colour(Enum):
+    RED = "red"
+    ODD = None
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Team(StrEnum):
+    A = "team-a"
+
+
+def read(*layers: Any, **words: Any) -> list[tuple[str, Any]]:
+    text = encode_metadata(*layers, **words)
+    return [] if text is None else list(json.loads(text).items())
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("text", "text"),
+        ("", ""),
+        (True, True),
+        (False, False),
+        (0, 0),
+        (-7, -7),
+        (1.5, 1.5),
+        (2**53 - 1, 2**53 - 1),
+        (2**53, str(2**53)),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (date(2026, 10, 8), "2026-10-08"),
+        (datetime(2026, 10, 8, 1, 2, 3, tzinfo=UTC), "2026-10-08T01:02:03+00:00"),
+        (Colour.RED, "red"),
+        (Level.HIGH, 3),
+        (Team.A, "team-a"),
+        ("x" * 201, "x" * 200),
+        ("ünï\n漢😀", "ünï\n漢😀"),
+    ],
+)
+def test_legal_values_arrive(value: object, kept: object) -> None:
+    [(_, arrived)] = read({"key": value})
+    assert arrived == kept
+    assert type(arrived) is type(kept)
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, {"a": 1}, [], ["a"], (1,), b"bytes", math.nan, math.inf, object(), Colour.ODD, {1}]
+)
+def test_a_value_that_would_lose_all_of_them_raises_and_is_named(value: object) -> None:
+    """One null or nested value makes the whole metadata null, silently (wire-facts §4)."""
+    with pytest.raises(ConfigError, match="user_id") as caught:
+        encode_metadata({"ok": 1, "user_id": value})
+    assert caught.value.field == "gateway_metadata.user_id"
+    assert read(automatic={"bad": value, "good": 1}) == [("good", 1)]
+
+
+@pytest.mark.parametrize("key", ["", "  ", "cf.user_id", "cf.", 1, None, ("a",)])
+def test_an_illegal_key_raises(key: object) -> None:
+    with pytest.raises(ConfigError, match="Metadata key"):
+        encode_metadata({key: "x"})  # type: ignore[dict-item]
+    assert read(automatic={key: "x", "good": 1}) == [("good", 1)]
+
+
+def test_a_higher_layer_wins_the_key_and_the_place() -> None:
+    assert read({"b": "call"}, None, {"a": "model", "b": "model"}, {}) == [("b", "call"), ("a", "model")]
+
+
+def test_a_shadowed_value_is_not_judged() -> None:
+    assert read({"a": 1}, {"a": None}) == [("a", 1)]
+
+
+def test_six_entries_raise_wherever_they_come_from() -> None:
+    """The gateway keeps the first five and drops the rest (wire-facts §4)."""
+    five = {f"k{i}": i for i in range(5)}
+    assert len(read(five)) == 5
+    assert len(read(five, {"k0": "again"})) == 5
+    for layers in ([{**five, "k5": 5}], [five, {"k5": 5}], [{"k5": 5}, five]):
+        with pytest.raises(ConfigError, match="6 entries") as caught:
+            encode_metadata(*layers)
+        assert caught.value.field == "gateway_metadata"
+
+
+def test_automatic_entries_take_the_places_that_are_left() -> None:
+    automatic = {"user_id": "u", "cf.x": 1, "thread_id": None, "agent": "a", "run_id": UUID(int=2)}
+    explicit = {"tenant": "t", "agent": "mine", "plan": "p"}
+    assert read(explicit, automatic=automatic) == [
+        ("tenant", "t"),
+        ("agent", "mine"),
+        ("plan", "p"),
+        ("user_id", "u"),
+        ("run_id", str(UUID(int=2))),
+    ]
+    assert len(read({f"k{i}": i for i in range(5)}, automatic=automatic)) == 5
+
+
+@pytest.mark.parametrize("layers", [(), (None,), ({},), (None, {})])
+def test_nothing_to_say_is_no_header(layers: tuple[Any, ...]) -> None:
+    assert encode_metadata(*layers) is None
+    assert encode_metadata(*layers, automatic={"a": None}) is None
+
+
+scalars = st.one_of(
+    st.text(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.uuids(), st.dates()
+)
+keys = st.text(min_size=1).filter(lambda key: key.strip() and not key.startswith("cf."))
+anything = st.one_of(scalars, st.none(), st.lists(st.integers()), st.floats(), st.binary())
+
+
+@given(
+    st.lists(st.dictionaries(keys, scalars, max_size=3), max_size=3),
+    st.dictionaries(st.one_of(keys, st.text(), st.just("cf.a")), anything, max_size=9),
+)
+def test_whatever_is_sent_is_legal(layers: list[dict[str, Any]], automatic: dict[str, Any]) -> None:
+    explicit = list(dict.fromkeys(key for layer in layers for key in layer))
+    if len(explicit) > 5:
+        with pytest.raises(ConfigError):
+            encode_metadata(*layers, automatic=automatic)
+        return
+    text = encode_metadata(*layers, automatic=automatic)
+    entries = {} if text is None else json.loads(text)
+    assert list(entries)[: len(explicit)] == explicit
+    assert len(entries) <= 5
+    assert text is None or (text.isascii() and "\n" not in text and "\r" not in text)
+    assert set(entries) <= {*explicit, *automatic}
+    for key, value in entries.items():
+        assert not key.startswith("cf.")
+        assert isinstance(value, str | int | float)
+        assert len(value) <= 200 if isinstance(value, str) else True

@@ -1,0 +1,371 @@
+"""Model id and request to a route, and the invariants of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NativeTool, OutputSchema, ToolSpec
+from cfaig_integrations.core.content import (
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Wire,
+    extras_of,
+)
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.routes import TABLE, Api, Route, Row, forget, is_shape_refusal, learn, route, row_of
+
+ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {}})
+SEARCH = NativeTool({"type": "web_search"})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learned() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def ask(model: str, *tools: ToolSpec, turns: tuple[Turn, ...] = (), **fields: Any) -> ChatRequest:
+    return ChatRequest(model, (*turns, Turn("user", (Text("Hello"),))), tools=tools, **fields)
+
+
+def said(*parts: Part, role: Role = "assistant") -> tuple[Turn, ...]:
+    return (Turn("user", (Text("Before"),)), Turn(role, parts))
+
+
+# design.md §5, written down as cases: model, tools, wire, the other wire.
+AUTO: list[tuple[str, tuple[ToolSpec, ...], Wire, Wire | None]] = [
+    ("openai/gpt-5.4", (), "chat_completions", "responses"),
+    ("openai/gpt-5.4", (ADD,), "responses", "chat_completions"),
+    ("openai/gpt-5.4", (SEARCH,), "responses", None),
+    ("openai/gpt-5.6-luna", (), "responses", None),
+    ("openai/gpt-5.6-terra", (ADD,), "responses", None),
+    ("openai/gpt-6.1-sol", (), "chat_completions", "responses"),
+    ("openai/gpt-6.1-sol", (ADD,), "responses", None),
+    ("anthropic/claude-sonnet-4.5", (), "messages", "chat_completions"),
+    ("anthropic/claude-sonnet-4.5", (ADD,), "responses", "messages"),
+    ("xai/grok-4.6", (), "chat_completions", None),
+    ("xai/grok-4.6", (ADD,), "chat_completions", None),
+    ("xai/grok-4.6", (SEARCH,), "chat_completions", None),
+    ("xai/grok-4.20-multi-agent-0309", (SEARCH,), "responses", None),
+    ("google/gemini-3-flash", (), "chat_completions", "responses"),
+    ("google/gemini-3-flash", (ADD,), "responses", "chat_completions"),
+    ("deepseek/deepseek-v4-pro", (ADD,), "responses", "chat_completions"),
+    ("@cf/openai/gpt-oss-120b", (), "chat_completions", "responses"),
+    ("@cf/openai/gpt-oss-120b", (ADD,), "responses", "chat_completions"),
+    ("@cf/moonshotai/kimi-k2.6", (ADD,), "chat_completions", None),
+    ("@cf/meta/llama-3.1-8b-instruct", (ADD,), "chat_completions", None),
+    ("dynamic/support", (ADD,), "chat_completions", None),
+    ("cloudflare/auto", (ADD,), "chat_completions", "responses"),
+    ("cloudflare/auto", (SEARCH,), "responses", None),
+    ("gpt-5", (ADD,), "responses", "chat_completions"),
+]
+
+
+@pytest.mark.parametrize(("model", "tools", "wire", "other"), AUTO)
+def test_auto_chooses_by_model_and_tools(
+    model: str, tools: tuple[ToolSpec, ...], wire: Wire, other: Wire | None
+) -> None:
+    chosen = route(ask(model, *tools))
+    assert (chosen.wire, chosen.alternative, chosen.model) == (wire, other, model)
+
+
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ("chat_completions", "/ai/v1/chat/completions"),
+        ("responses", "/ai/v1/responses"),
+        ("messages", "/ai/v1/messages"),
+        ("run", "/ai/run"),
+    ],
+)
+@pytest.mark.parametrize("model", ["openai/gpt-5.6-sol", "anthropic/claude-opus-5", "xai/grok-4.6", "acme/m"])
+@pytest.mark.parametrize("tools", [(), (ADD,)])
+def test_a_users_choice_is_never_overruled(api: Api, path: str, model: str, tools: tuple[ToolSpec, ...]) -> None:
+    chosen = route(ask(model, *tools), api=api)
+    assert (chosen.wire, chosen.path, chosen.alternative) == (api, path, None)
+    assert (chosen.envelope, chosen.model_in_body) == (api == "run", True)
+
+
+@pytest.mark.parametrize("model", ["@cf/meta/llama-3.1-8b-instruct", "@hf/nousresearch/hermes-2-pro-mistral-7b"])
+def test_workers_ai_runs_under_its_own_path_without_envelope(model: str) -> None:
+    """wire-facts §1.1: the id unescaped, and no `input` around the body."""
+    chosen = route(ask(model), api="run")
+    assert chosen == Route("run", model, f"/ai/run/{model}", False, False, row_of(model).quirks)
+
+
+@pytest.mark.parametrize("model", ["dynamic/support", "cloudflare/auto"])
+def test_routes_that_choose_a_model_cannot_be_run(model: str) -> None:
+    with pytest.raises(ConfigError, match="run"):
+        route(ask(model), api="run")
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-5.6-sol", "anthropic/claude-opus-5", "dynamic/x", "@cf/meta/llama-4"])
+@pytest.mark.parametrize("api", get_args(Api))
+def test_the_legacy_host_has_chat_completions_only(model: str, api: Api) -> None:
+    if api not in ("auto", "chat_completions"):
+        with pytest.raises(ConfigError) as caught:
+            route(ask(model, ADD), api=api, legacy=True)
+        assert (caught.value.field, caught.value.value) == ("api", api)
+        return
+    chosen = route(ask(model, ADD), api=api, legacy=True)
+    assert (chosen.wire, chosen.path, chosen.alternative) == ("chat_completions", "/chat/completions", None)
+    assert chosen.model == ("workers-ai/@cf/meta/llama-4" if model.startswith("@cf/") else model)
+
+
+def test_workers_ai_ids_are_spelled_as_the_host_spells_them() -> None:
+    """wire-facts §1.3."""
+    request = ask("workers-ai/@cf/zai-org/glm-4.7-flash")
+    assert route(request).model == "@cf/zai-org/glm-4.7-flash"
+    assert route(request).quirks.required_as_named
+    assert route(request, legacy=True).model == request.model
+    assert route(request, legacy=True).quirks.required_as_named
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "",
+        " ",
+        "openai/gpt 5",
+        "a/../b",
+        "..",
+        "a?b=c",
+        "a#b",
+        "a\nb",
+        "a\x00",
+        "ü/m",
+        "/a",
+        "a/",
+        "a//b",
+        "a%2Fb",
+        "a\\b",
+    ],
+)
+@pytest.mark.parametrize("api", ["auto", "run"])
+def test_an_id_that_would_break_the_address_is_refused(model: str, api: Api) -> None:
+    with pytest.raises(ConfigError) as caught:
+        route(ask(model), api=api)
+    assert (caught.value.field, caught.value.value) == ("model", model)
+
+
+MESSAGES_ONLY: dict[str, ChatRequest] = {
+    "thinking": ask("anthropic/claude-opus-5", ADD, thinking={"type": "enabled", "budget_tokens": 2048}),
+    "a dated tool": ask("anthropic/claude-opus-5", NativeTool({"type": "web_search_20250305", "name": "web_search"})),
+    "a tool with an input schema": ask("anthropic/claude-opus-5", NativeTool({"name": "a", "input_schema": {}})),
+    "a cache marker on a tool": ask(
+        "anthropic/claude-opus-5", FunctionTool("a", "", {}, extras=extras_of("messages", cache_control={}))
+    ),
+    "a cache marker on a text": ask(
+        "anthropic/claude-opus-5",
+        ADD,
+        turns=said(Text("x", extras=extras_of("messages", cache_control={"type": "ephemeral"})), role="user"),
+    ),
+    "a thinking signature": ask(
+        "anthropic/claude-opus-5", ADD, turns=said(Reasoning("hm", extras_of("messages", signature="s")))
+    ),
+    "a block of its own": ask(
+        "anthropic/claude-opus-5", ADD, turns=said(Opaque("messages", {"type": "redacted_thinking"}))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES_ONLY)
+def test_what_only_anthropics_format_says_goes_over_it_in_spite_of_tools(name: str) -> None:
+    assert route(MESSAGES_ONLY[name]).wire == "messages"
+
+
+NOT_ON_RESPONSES: dict[str, dict[str, Any]] = {
+    "stop": {"stop": ("END",)},
+    "seed": {"seed": 0},
+    "n": {"n": 2},
+    "frequency_penalty": {"frequency_penalty": 0.0},
+    "presence_penalty": {"presence_penalty": 0.5},
+    "top_k": {"top_k": 40},
+    "few tokens": {"max_tokens": 5},
+    "audio": {"turns": said(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
+}
+
+
+@pytest.mark.parametrize("name", NOT_ON_RESPONSES)
+def test_what_responses_cannot_carry_stays_off_it(name: str) -> None:
+    chosen = route(ask("openai/gpt-5.4", ADD, **NOT_ON_RESPONSES[name]))
+    assert (chosen.wire, chosen.alternative) == ("chat_completions", None)
+
+
+@pytest.mark.parametrize("name", ["stop", "top_k", "few tokens"])
+def test_anthropic_goes_to_messages_then(name: str) -> None:
+    assert route(ask("anthropic/claude-opus-5", ADD, **NOT_ON_RESPONSES[name])).wire == "messages"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seed": 1},
+        {"logprobs": True},
+        {"output": OutputSchema(None)},
+        {"turns": said(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
+    ],
+)
+def test_what_messages_cannot_carry_stays_off_it(fields: dict[str, Any]) -> None:
+    assert route(ask("anthropic/claude-opus-5", **fields)).wire == "chat_completions"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning": {"effort": "low", "summary": "auto"}},
+        {"previous_response_id": "resp_1"},
+        {"turns": said(Media("image", file_id="file-1"), role="user")},
+        {"turns": said(Media("file", url="https://a/b.pdf"), role="user")},
+        {"turns": said(Reasoning("hm", extras_of("responses", encrypted_content="e")))},
+        {"turns": said(Opaque("responses", {"type": "compaction"}))},
+    ],
+)
+def test_what_chat_completions_cannot_carry_goes_to_responses(fields: dict[str, Any]) -> None:
+    assert route(ask("openai/gpt-5.4", **fields)).wire == "responses"
+
+
+def test_a_thought_signature_keeps_the_conversation_on_chat_completions() -> None:
+    """wire-facts §1.4: without it the replayed call is refused."""
+    call = ToolCall("c1", "add", "{}", extras=extras_of("chat_completions", extra_content={"google": {}}))
+    turns = (*said(call), Turn("tool", (ToolResult("c1", (Text("1"),)),)))
+    assert route(ask("google/gemini-3-flash", ADD, turns=turns)).wire == "chat_completions"
+    assert route(ask("google/gemini-3-flash", ADD, turns=said(replace(call, extras={})))).wire == "responses"
+
+
+def test_the_latest_mark_decides() -> None:
+    ours, theirs = (
+        said(Reasoning("a", extras_of("messages", signature="s"))),
+        said(Reasoning("b", extras_of("responses", item={}))),
+    )
+    model = "anthropic/claude-opus-5"
+    assert route(ask(model, ADD, turns=(*ours, *theirs))).wire == "responses"
+    assert route(ask(model, ADD, turns=(*theirs, *ours))).wire == "messages"
+
+
+def test_marks_of_a_wire_that_the_model_has_not_change_nothing() -> None:
+    turns = said(Reasoning("a", extras_of("messages", signature="s")))
+    assert route(ask("openai/gpt-5.4", ADD, turns=turns)) == route(ask("openai/gpt-5.4", ADD))
+
+
+def test_a_request_that_no_wire_carries_takes_the_best_one_which_says_why() -> None:
+    assert route(ask("openai/gpt-5.4", seed=1, previous_response_id="r")).wire == "chat_completions"
+    assert route(ask("openai/gpt-5.6-sol", ADD, stop=("END",))).wire == "responses"
+
+
+def test_what_was_learned_is_used_for_the_same_kind_of_request_only() -> None:
+    learn("acme/m", tools=True, wire="chat_completions")
+    assert (route(ask("acme/m", ADD)).wire, route(ask("acme/m", ADD)).alternative) == ("chat_completions", None)
+    assert route(ask("acme/m")).alternative == "responses"
+    assert route(ask("acme/other", ADD)).wire == "responses"
+    assert route(ask("acme/m", ADD), api="responses").wire == "responses"
+    forget()
+    assert route(ask("acme/m", ADD)).wire == "responses"
+
+
+def test_what_was_learned_does_not_make_a_request_fail() -> None:
+    learn("acme/m", tools=True, wire="responses")
+    assert route(ask("acme/m", ADD, seed=1)).wire == "chat_completions"
+
+
+def test_threads_may_learn_at_once() -> None:
+    def one(i: int) -> Wire:
+        learn(f"acme/m{i % 7}", tools=True, wire="chat_completions")
+        return route(ask(f"acme/m{i % 7}", ADD)).wire
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(400))) == {"chat_completions"}
+
+
+SHAPE: list[tuple[int, int | str | None, str, bool]] = [
+    (400, 7003, "Model execution failed (User Input Error): Invalid value at 'input'", True),
+    (400, 7003, "Function tools with reasoning_effort are not supported in /v1/chat/completions.", True),
+    (400, 5006, "Bad input: Error: oneOf at '/' not met", True),
+    (400, "invalid_prompt", "Bad input: Error: required properties at '/' are 'prompt'", True),
+    (400, 7003, "Model execution failed (User Input Error): `temperature` is not supported on this model.", False),
+    (400, 7003, "Model execution failed (User Input Error): missing a thought_signature", False),
+    (400, 7003, "Model execution failed (User Input Error): prompt is too long", False),
+    (404, 7003, "Model not found: acme/m", False),
+    (402, 7003, "Wholesale rate limit exceeded for this gateway.", False),
+    (400, 2005, "Failed to get response from provider", False),
+    (400, None, "Invalid value at 'input'", False),
+    (500, 5006, "Bad input", False),
+    (200, 7003, "User Input Error", False),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "refusal"), SHAPE)
+def test_only_a_complaint_about_the_body_is_worth_another_wire(
+    status: int, code: int | str | None, message: str, refusal: bool
+) -> None:
+    assert is_shape_refusal(status, code, message) is refusal
+
+
+# wire-facts §9.1-9.3 and §1.4: model -> quirks that it must have.
+QUIRKS: list[tuple[str, dict[str, Any]]] = [
+    ("openai/gpt-4.1", {"max_tokens_word": "max_completion_tokens", "data_urls_only": False, "strict_schema": True}),
+    ("openai/gpt-5.6-sol", {"max_tokens_word": "max_completion_tokens", "run_body": "responses"}),
+    ("anthropic/claude-opus-5", {"run_body": "messages", "default_max_tokens": 8192, "max_tokens_word": "max_tokens"}),
+    ("google/gemini-3-flash", {"run_body": "chat_completions", "reasoning_field": None}),
+    (
+        "@cf/qwen/qwen3-30b-a3b-fp8",
+        {
+            "data_urls_only": True,
+            "reasoning_field": "reasoning_content",
+            "strict_schema": False,
+            "schema_form": "envelope",
+            "thinking_switch": "chat_template_kwargs",
+            "run_body": "chat_completions",
+        },
+    ),
+    ("@cf/zai-org/glm-4.7-flash", {"required_as_named": True, "data_urls_only": True}),
+    ("@cf/zai-org/glm-5.2", {"required_as_named": False}),
+    (
+        "@cf/mistralai/mistral-small-3.1-24b-instruct",
+        {"no_tool_choice": True, "mistral_turns": True, "schema_form": "guided_json", "thinking_switch": "none"},
+    ),
+    ("@cf/moonshotai/kimi-k2.6", {"thinking_switch": "none", "reasoning_field": "reasoning_content"}),
+    ("@cf/openai/gpt-oss-120b", {"thinking_switch": "none", "no_tool_choice": False}),
+    ("@cf/meta/llama-3.3-70b-instruct-fp8-fast", {"schema_form": "bare", "run_body": "native"}),
+    ("@cf/meta/llama-4-scout-17b-16e-instruct", {"schema_form": "envelope", "run_body": "native"}),
+    ("@cf/deepseek-ai/deepseek-r1-distill-qwen-32b", {"schema_form": "bare"}),
+    ("@hf/nousresearch/hermes-2-pro-mistral-7b", {"schema_form": "bare", "run_body": "native"}),
+    ("dynamic/support", {"max_tokens_word": "max_tokens", "run_body": "chat_completions"}),
+]
+
+
+@pytest.mark.parametrize(("model", "facts"), QUIRKS)
+@pytest.mark.parametrize("api", ["auto", "chat_completions"])
+def test_a_models_quirks_go_with_it_on_every_wire(model: str, facts: dict[str, Any], api: Api) -> None:
+    quirks = route(ask(model, ADD), api=api).quirks
+    assert {name: getattr(quirks, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.pattern)
+def test_each_row_is_legal_reachable_and_proven(row: Row) -> None:
+    assert row.evidence.strip()
+    assert row.pattern.count("*") == row.pattern.endswith("*")
+    for wires in (row.plain, row.tools):
+        assert wires
+        assert len(set(wires)) == len(wires)
+        assert set(wires) <= {"chat_completions", "responses", "messages"}
+    assert row_of(row.pattern.replace("*", "zz-probe")) is row
+
+
+def test_the_table_ends_with_a_row_for_all_others_and_repeats_none() -> None:
+    assert len({row.pattern for row in TABLE}) == len(TABLE)
+    assert TABLE[-1].pattern == "*"
+    assert not any(row.pattern == "*" for row in TABLE[:-1])

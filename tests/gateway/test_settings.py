@@ -1,0 +1,213 @@
+"""Settings: who wins, what is refused, and that the token never shows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from functools import partial
+
+import pytest
+from pydantic import SecretStr
+
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.settings import DEFAULT_BASE_URL, Secret, Settings, resolve
+
+TOKEN = "tok-3nVerySecret"
+ENV = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": "acc0"}
+
+settings = partial(resolve, environ=ENV)
+
+
+def plain(made: Settings) -> str:
+    assert isinstance(made.api_token, Secret)
+    return made.api_token.get_secret_value()
+
+
+def test_the_documented_environment_is_enough() -> None:
+    made = resolve(environ=ENV)
+    assert (made.account_id, plain(made)) == ("acc0", TOKEN)
+    assert (made.gateway_id, made.base_url, made.legacy) == ("default", DEFAULT_BASE_URL, False)
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("account_id", ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")),
+        ("gateway_id", ("CLOUDFLARE_AI_GATEWAY_ID", "CLOUDFLARE_GATEWAY_ID", "CF_AIG_GATEWAY_ID")),
+        ("api_token", ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN")),
+    ],
+)
+def test_the_first_name_that_is_filled_wins_and_a_word_wins_over_all(word: str, names: tuple[str, ...]) -> None:
+    def value(environ: dict[str, str], **words: str) -> object:
+        made = resolve(environ={**ENV, **environ}, **words)  # type: ignore[arg-type]
+        return plain(made) if word == "api_token" else getattr(made, word)
+
+    filled = {name: f"from-{name}" for name in names}
+    assert value(filled, **{word: "mine"}) == "mine"
+    for name in names:
+        assert value(filled) == f"from-{name}"
+        filled[name] = " "  # filled with nothing
+
+
+def test_base_url_comes_from_the_environment_and_loses_its_slash() -> None:
+    env = ENV | {"CLOUDFLARE_API_BASE_URL": "http://127.0.0.1:9/client/v4/"}
+    assert resolve(environ=env).url("/ai/run") == "http://127.0.0.1:9/client/v4/accounts/acc0/ai/run"
+    assert resolve(environ=env, base_url="https://example.org").base_url == "https://example.org"
+
+
+@pytest.mark.parametrize("name", ["BASE_URL", "AI_GATEWAY", "ACCOUNT_ID", "API_TOKEN"])
+def test_names_that_others_may_use_are_not_read(name: str) -> None:
+    assert resolve(environ=ENV | {name: "https://elsewhere.example"}) == resolve(environ=ENV)
+
+
+def test_no_gateway_has_to_be_asked_for() -> None:
+    assert settings(gateway_id=None).gateway_id is None
+    assert resolve(environ=ENV | {"CLOUDFLARE_AI_GATEWAY_ID": "prod"}, gateway_id=None).gateway_id is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "word", "variable"),
+    [
+        ("CLOUDFLARE_API_TOKEN", "api_token", "CLOUDFLARE_API_TOKEN"),
+        ("CLOUDFLARE_ACCOUNT_ID", "account_id", "CLOUDFLARE_ACCOUNT_ID"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_word_and_its_variable(missing: str, word: str, variable: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(environ={name: value for name, value in ENV.items() if name != missing})
+    assert caught.value.field == word
+    assert f"{word}=" in str(caught.value)
+    assert variable in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("account_id", ""),
+        ("account_id", "a b"),
+        ("account_id", "a/../b"),
+        ("account_id", "ä"),
+        ("gateway_id", ""),
+        ("gateway_id", "x" * 65),
+        ("gateway_id", "two words"),
+        ("gateway_id", "a\r\nb"),
+        ("api_token", ""),
+        ("api_token", "Bearer abc"),
+        ("api_token", "abc\n"),
+        ("api_token", "schlüssel"),
+        ("base_url", "api.cloudflare.com"),
+        ("base_url", "ftp://api.cloudflare.com"),
+        ("base_url", "https://"),
+        ("base_url", "https://a b"),
+        ("base_url", "https://a\nb"),
+        ("base_url", "https://a?x=1"),
+        ("base_url", "https://user:pw@a"),
+        ("base_url", f"{DEFAULT_BASE_URL}/accounts/acc0/ai/v1"),
+        ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/openai"),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_refused_by_name(word: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**{word: value})  # type: ignore[arg-type]
+    assert caught.value.field == word
+    assert caught.value.remedy
+    if word == "api_token" and value:
+        assert value.strip() not in str(caught.value)
+
+
+def test_a_bad_variable_is_named_by_its_own_name() -> None:
+    with pytest.raises(ConfigError, match="CF_ACCOUNT_ID") as caught:
+        resolve(environ={"CLOUDFLARE_API_TOKEN": TOKEN, "CF_ACCOUNT_ID": "my account"})
+    assert caught.value.field == "CF_ACCOUNT_ID"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://gateway.ai.cloudflare.com",
+        "https://gateway.ai.cloudflare.com/v1",
+        "https://gateway.ai.cloudflare.com/v1/acc0",
+        "https://gateway.ai.cloudflare.com/v1/acc0/default",
+        "https://gateway.ai.cloudflare.com/v1/acc0/default/compat",
+        "https://gateway.ai.cloudflare.com/v1/acc0/default/compat/",
+    ],
+)
+def test_the_legacy_address_is_completed_from_wherever_it_stops(base: str) -> None:
+    made = settings(base_url=base)
+    assert made.legacy
+    assert made.url("/chat/completions") == (
+        "https://gateway.ai.cloudflare.com/v1/acc0/default/compat/chat/completions"
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "completed"),
+    [
+        ("http://localhost:8/compat", "http://localhost:8/v1/acc0/gw/compat"),
+        ("http://localhost:8/v1/compat", "http://localhost:8/v1/acc0/gw/compat"),
+        ("http://localhost:8/proxy/v1/acc0/gw/compat", "http://localhost:8/proxy/v1/acc0/gw/compat"),
+    ],
+)
+def test_any_path_that_ends_in_compat_is_a_legacy_one(base: str, completed: str) -> None:
+    assert settings(base_url=base, gateway_id="gw").base_url == completed
+
+
+def test_a_legacy_address_says_account_and_gateway_louder_than_the_environment() -> None:
+    url = "https://gateway.ai.cloudflare.com/v1/other/theirs/compat"
+    made = resolve(environ=ENV | {"CLOUDFLARE_AI_GATEWAY_ID": "env"}, base_url=url)
+    assert (made.account_id, made.gateway_id, made.base_url) == ("other", "theirs", url)
+
+
+@pytest.mark.parametrize("words", [{"account_id": "acc1"}, {"gateway_id": "gw1"}, {"gateway_id": None}])
+def test_a_legacy_address_must_not_contradict_the_words(words: dict[str, str | None]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(base_url="https://gateway.ai.cloudflare.com/v1/acc0/gw0/compat", **words)  # type: ignore[arg-type]
+    assert caught.value.field == next(iter(words))
+
+
+def test_the_token_goes_into_one_header_and_never_into_both() -> None:
+    """Both together make the legacy host forward the token to the provider (wire-facts §2.1)."""
+    assert settings().auth_headers("t0") == {"Authorization": "Bearer t0"}
+    legacy = settings(base_url="https://gateway.ai.cloudflare.com/v1")
+    assert legacy.auth_headers("t0") == {"cf-aig-authorization": "Bearer t0"}
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "a\r\nX-Evil: 1", None, 3])
+def test_what_a_callable_gives_is_checked_before_it_is_sent(bad: object) -> None:
+    with pytest.raises(ConfigError):
+        settings().auth_headers(bad)  # type: ignore[arg-type]
+
+
+def test_tokens_come_as_text_secret_or_callable() -> None:
+    async def later() -> str:
+        return TOKEN
+
+    assert plain(settings(api_token="other")) == "other"
+    assert plain(settings(api_token=SecretStr("other"))) == "other"
+    now = lambda: TOKEN  # noqa: E731
+    assert settings(api_token=now).api_token is now
+    assert settings(api_token=later).api_token is later
+    with pytest.raises(ConfigError, match="int"):
+        settings(api_token=3)  # type: ignore[arg-type]
+
+
+def test_the_token_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = settings()
+    assert TOKEN not in repr(made)
+    assert TOKEN not in f"{made.api_token} {made.api_token!r}"
+    assert TOKEN.encode() not in pickle.dumps(made)
+    assert plain(copy.deepcopy(made)) == plain(copy.copy(made)) == TOKEN
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "of-the-reader")
+    assert plain(pickle.loads(pickle.dumps(made))) == "of-the-reader"
+
+
+def test_a_pickle_read_where_there_is_no_token_says_so_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    read = pickle.loads(pickle.dumps(settings()))
+    with pytest.raises(ConfigError, match="CLOUDFLARE_API_TOKEN"):
+        read.auth_headers(plain(read))
+
+
+def test_equal_settings_are_one_key() -> None:
+    assert len({settings(), settings(), settings(api_token="other")}) == 2
