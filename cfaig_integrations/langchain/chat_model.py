@@ -1,0 +1,233 @@
+"""The chat model: LangChain's contract on one side, the client on the other, and nothing but translation between.
+
+Knows LangChain; names no wire format and does no I/O of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import Field, field_validator
+
+from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.connection import Api, CallOptions
+from cfaig_integrations.langchain.blocks import register
+from cfaig_integrations.langchain.calls import REQUEST_WORDS, for_traces, sort_words, to_options, to_request
+from cfaig_integrations.langchain.chunks import ChunkMaker
+from cfaig_integrations.langchain.errors import langchain_errors
+from cfaig_integrations.langchain.fields import GatewayFields
+from cfaig_integrations.langchain.inbound import PROVIDER
+from cfaig_integrations.langchain.outbound import to_result
+from cfaig_integrations.langchain.tools import bound, to_choice
+
+register()
+
+_OWN_WORDS = (*REQUEST_WORDS, "model", "stop", "extra_body")
+
+
+class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
+    """Any chat model behind Cloudflare AI Gateway.
+
+    Nothing that is not set is sent. Every field of `Attributes` that shapes an answer may also be given per call, and
+    an argument that this class does not know goes into the request body.
+
+    Attributes:
+        model: Model id: `author/model` such as `openai/gpt-5.4`, or a Workers AI model such as `@cf/zai-org/glm-5.2`.
+        api: Wire format. `auto` takes Responses for tools and each model's own format otherwise.
+        temperature: Randomness, 0 to 2 on most models.
+        max_tokens: Most tokens to generate, reasoning included.
+        top_p: Nucleus sampling, 0 to 1.
+        top_k: Sample from the k likeliest tokens.
+        stop: Texts at which to stop.
+        seed: Seed for sampling.
+        frequency_penalty: -2 to 2.
+        presence_penalty: -2 to 2.
+        n: Number of answers; not in streams.
+        logprobs: Ask for log probabilities.
+        top_logprobs: How many alternatives each, 0 to 20.
+        reasoning_effort: The provider's word: `minimal`, `low`, `medium`, `high` ...
+        reasoning: The Responses format's `reasoning` object.
+        thinking: Anthropic's `thinking` object.
+        service_tier: The provider's word.
+        store: Whether the provider keeps the response for `previous_response_id`.
+        extra_body: Further body fields, as they are.
+        streaming: Stream even when invoked.
+        stream_usage: Ask for token counts in streams.
+
+    Raises:
+        ConfigError: A constructor word is unknown, or says where the gateway is and cannot be right.
+        pydantic.ValidationError: A value is of the wrong type or out of range.
+
+    Example:
+        >>> model = ChatCloudflareAIGateway(model="openai/gpt-5.4")  # doctest: +SKIP
+        >>> model.invoke("What is Cloudflare?").content  # doctest: +SKIP
+    """
+
+    model: str
+    api: Api = "auto"
+    temperature: float | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    stop: list[str] | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = Field(default=None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    reasoning_effort: str | None = None
+    reasoning: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    extra_body: dict[str, Any] | None = None
+    streaming: bool = False
+    stream_usage: bool = True
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop_text(cls, given: object) -> object:
+        return [given] if isinstance(given, str) else given
+
+    @property
+    def _llm_type(self) -> str:
+        return "cloudflare-ai-gateway-chat"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        """All that shapes an answer, so that no two models share an entry of LangChain's cache; no secret."""
+        own = {word: getattr(self, word) for word in _OWN_WORDS}
+        where = {"api": self.api, "account_id": self.account_id, "gateway_id": self.gateway_id}
+        shaping = {**own, **where, "base_url": self.base_url, "output_version": self.output_version}
+        return {word: value for word, value in shaping.items() if value is not None}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_name=kwargs.get("model") or self.model, ls_model_type="chat"
+        )
+        temperature = kwargs.get("temperature", self.temperature)
+        if temperature is not None:
+            params["ls_temperature"] = temperature
+        max_tokens = kwargs.get("max_tokens", self.max_tokens)
+        if max_tokens is not None:
+            params["ls_max_tokens"] = max_tokens
+        if stop or self.stop:
+            params["ls_stop"] = stop or self.stop
+        return params
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        return for_traces(super()._get_invocation_params(stop, **kwargs))
+
+    def _ask(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any], *, stream: bool = False
+    ) -> tuple[ChatRequest, CallOptions]:
+        given = sort_words(kwargs)
+        own = {word: getattr(self, word) for word in _OWN_WORDS}
+        request = to_request(own, given, messages, stop)
+        if stream and (request.n or 1) > 1:
+            raise ConfigError(
+                f"n={request.n} cannot be streamed: LangChain's chunks add up to one message.",
+                field="n",
+                value=request.n,
+                remedy="Leave n out, or invoke with disable_streaming=True.",
+            )
+        return request, to_options(given, self.api)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with langchain_errors():
+            request, options = self._ask(messages, stop, kwargs)
+            reply, info = self._clients.sync.chat(request, options)
+            return to_result(reply, info, request.model)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with langchain_errors():
+            request, options = self._ask(messages, stop, kwargs)
+            reply, info = await self._clients.aio.chat(request, options)
+            return to_result(reply, info, request.model)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with langchain_errors():
+            request, options = self._ask(messages, stop, kwargs, stream=True)
+            with self._clients.sync.stream(request, options) as events:
+                chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
+                for event in events:
+                    chunk = chunks.make(event)
+                    if chunk is not None:
+                        yield chunk
+                yield chunks.last()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with langchain_errors():
+            request, options = self._ask(messages, stop, kwargs, stream=True)
+            async with await self._clients.aio.stream(request, options) as events:
+                chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
+                async for event in events:
+                    chunk = chunks.make(event)
+                    if chunk is not None:
+                        yield chunk
+                yield chunks.last()
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | Literal["auto", "none", "any", "required"] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools to call.
+
+        Args:
+            tools: Functions, tools, pydantic classes, TypedDicts, JSON schemas, OpenAI or Anthropic tool objects, or a
+                provider's built-in tools, which are sent as they are.
+            tool_choice: `auto`, `none`, `any` or `required`, True, a tool's name, or a provider's own object.
+            strict: Whether arguments must match their schema exactly.
+            parallel_tool_calls: Whether several tools may be called at once.
+            **kwargs: Further arguments for every call.
+
+        Raises:
+            ConfigError: A tool is none, or `tool_choice` names one that is not among them.
+        """
+        with langchain_errors():
+            ready = [bound(tool, strict=strict) for tool in tools]
+            to_choice(tool_choice, [tool.spec for tool in ready])
+        if tool_choice:
+            kwargs["tool_choice"] = tool_choice
+        if parallel_tool_calls is not None:
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
+        return self.bind(tools=ready, **kwargs)

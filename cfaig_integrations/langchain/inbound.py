@@ -1,0 +1,375 @@
+"""LangChain messages to turns.
+
+Knows LangChain's messages and the content blocks of LangChain, OpenAI and Anthropic that stand in them; knows no wire:
+what a block means on the way out is the wire's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, assert_never
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from cfaig_integrations.core.content import (
+    NO_EXTRAS,
+    Citation,
+    Extras,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Wire,
+    extras_of,
+)
+from cfaig_integrations.core.skeleton import canonical, restored
+from cfaig_integrations.errors import ConfigError, UnsupportedContent
+from cfaig_integrations.langchain.media import (
+    Block,
+    held,
+    image_url,
+    input_audio,
+    input_image,
+    markers,
+    openai_file,
+    plain_text,
+    sourced_media,
+    standard_media,
+)
+
+SKELETON = "cf_aig_turn"
+"""Key of `additional_kwargs` under which a message keeps its skeleton."""
+PROVIDER = "cloudflare_ai_gateway"
+"""`model_provider` of our messages, and `ls_provider` of our runs."""
+CUSTOM_INPUT = "__arg1"
+"""The one argument under which LangChain shows the input of a free-text tool."""
+
+_WIRES_OF_PROVIDERS: Mapping[str, Wire] = {
+    "openai": "responses",
+    "azure": "responses",
+    "anthropic": "messages",
+    "bedrock": "messages",
+}
+_DEVELOPER = "developer"
+_OPENAI_ROLE = "__openai_role__"
+"""Key of `additional_kwargs` under which LangChain's own converters keep the role `developer` of a system message."""
+_AS_DEVELOPER: Extras = {"chat_completions": {"role": _DEVELOPER}, "responses": {"role": _DEVELOPER}}
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    _DEVELOPER: "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+}
+
+
+def to_turns(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
+    """The conversation as turns.
+
+    Raises:
+        ConfigError: A message is of a kind that cannot be sent.
+        UnsupportedContent: A block is of a kind that is not known.
+    """
+    turns: list[Turn] = []
+    for message in messages:
+        turn = to_turn(message)
+        in_blocks = not isinstance(message.content, str)
+        if in_blocks and turn.role == "user" and any(isinstance(part, ToolResult) for part in turn.parts):
+            # Anthropic's way of writing tool results: inside a user message.
+            turns.append(Turn("tool", tuple(part for part in turn.parts if isinstance(part, ToolResult))))
+            rest = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
+            turns += [Turn("user", rest, name=turn.name)] if rest else []
+        else:
+            turns.append(turn)
+    return tuple(turns)
+
+
+def to_turn(message: BaseMessage) -> Turn:
+    """One message as a turn."""
+    match message:
+        case AIMessage():
+            return assistant_turn(message)
+        case ToolMessage():
+            result = ToolResult(message.tool_call_id, _result_parts(message.content), failed=message.status == "error")
+            return Turn("tool", (result,))
+        case FunctionMessage():
+            return Turn("tool", (ToolResult(message.name, _result_parts(message.content)),))
+        case HumanMessage():
+            return Turn("user", to_parts(message.content), name=message.name or "")
+        case SystemMessage():
+            return Turn("system", to_parts(message.content), name=message.name or "", extras=_role_extras(message))
+        case ChatMessage():
+            role = _role_of(message)
+            return Turn(role, to_parts(message.content), name=message.name or "", extras=_role_extras(message))
+        case _:
+            raise ConfigError(
+                f"A {type(message).__name__} cannot be sent to a model.",
+                field="messages",
+                value=type(message).__name__,
+                remedy="Send system, human, AI and tool messages.",
+            )
+
+
+def _role_extras(message: SystemMessage | ChatMessage) -> Extras:
+    role = message.role if isinstance(message, ChatMessage) else message.additional_kwargs.get(_OPENAI_ROLE)
+    return _AS_DEVELOPER if role == _DEVELOPER else NO_EXTRAS
+
+
+def _role_of(message: ChatMessage) -> Role:
+    role = _ROLES.get(message.role.lower())
+    if role is None:
+        raise ConfigError(
+            f"The role {message.role!r} of a ChatMessage is not known.",
+            field="role",
+            value=message.role,
+            remedy=f"Use one of {', '.join(_ROLES)}.",
+        )
+    return role
+
+
+def assistant_turn(message: AIMessage) -> Turn:
+    """An AI message as a turn, in the provider's own order and with its own extras where it still has them."""
+    content = message.content
+    if isinstance(content, str) and not message.additional_kwargs:
+        said = (Text(content),) if content else ()
+        return Turn("assistant", (*said, *_tool_calls(message)), name=message.name or "")
+    calls = _tool_calls(message)
+    provider = message.response_metadata.get("model_provider")
+    # The message's own list of calls is what programs edit, and a block only says where a call stands; but a message
+    # written by hand in a provider's form may have its calls nowhere else.
+    only_shown = not calls and provider != PROVIDER
+    parts: list[Part] = []
+    reasoning = message.additional_kwargs.get("reasoning_content")
+    if isinstance(reasoning, str) and reasoning and not _shows_reasoning(message.content):
+        parts.append(Reasoning(reasoning))
+    home = _WIRES_OF_PROVIDERS.get(str(provider))
+    for part in _assistant_parts(message.content, home):
+        if isinstance(part, ToolCall):
+            call = part if only_shown else _taken(calls, part.id)
+            if call is not None:
+                parts.append(call)
+        else:
+            parts.append(part)
+    parts += calls
+    refusal = message.additional_kwargs.get("refusal")
+    if isinstance(refusal, str) and refusal and not any(isinstance(part, Refusal) for part in parts):
+        parts.append(Refusal(refusal))
+    turn = Turn("assistant", tuple(parts), name=message.name or "")
+    return restored(turn, message.additional_kwargs.get(SKELETON))
+
+
+def _shows_reasoning(content: str | list[str | dict[str, Any]]) -> bool:
+    return not isinstance(content, str) and any(
+        isinstance(block, dict) and block.get("type") in {"reasoning", "thinking"} for block in content
+    )
+
+
+def _tool_calls(message: AIMessage) -> list[ToolCall]:
+    calls = [ToolCall(call["id"] or "", call["name"], canonical(call["args"])) for call in message.tool_calls]
+    if message.invalid_tool_calls:
+        calls += [
+            ToolCall(broken["id"] or "", broken["name"] or "", broken["args"] or "")
+            for broken in message.invalid_tool_calls
+        ]
+    return calls
+
+
+def _taken(calls: list[ToolCall], id_: str) -> ToolCall | None:
+    for number, call in enumerate(calls):
+        if call.id == id_:
+            return calls.pop(number)
+    return None
+
+
+def _assistant_parts(content: str | list[str | dict[str, Any]], home: Wire | None) -> Iterable[Part]:
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+        return
+    for block in content:
+        if isinstance(block, str):
+            if block:
+                yield Text(block)
+        elif block.get("type") in _ARTEFACTS:
+            # In standard form a server tool's block cannot be given back; its result is in the text (design §3).
+            continue
+        else:
+            part = _to_part(block, home)
+            if not (isinstance(part, Text) and not part.text and not part.citations):
+                yield part
+
+
+def to_parts(content: str | list[str | dict[str, Any]]) -> tuple[Part, ...]:
+    """The content of a system or human message."""
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    return tuple([Text(block) if isinstance(block, str) else _to_part(block, None) for block in content])
+
+
+def _result_parts(content: str | list[str | dict[str, Any]]) -> tuple[Text | Media | Opaque, ...]:
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    found: list[Text | Media | Opaque] = []
+    for part in to_parts(content):
+        match part:
+            case Text() | Media() | Opaque():
+                found.append(part)
+            case Reasoning() | Refusal() | ToolCall() | ToolResult():
+                raise UnsupportedContent(
+                    f"A tool message cannot hold a {type(part).__name__} block.", field="messages", value=part
+                )
+            case _:
+                assert_never(part)
+    return tuple(found)
+
+
+def _to_part(block: Block, home: Wire | None) -> Part:
+    kind = block.get("type")
+    if kind == "non_standard":
+        return _non_standard(block, home)
+    read = _READERS.get(kind) if isinstance(kind, str) else None
+    if read is not None:
+        try:
+            return read(block)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UnsupportedContent(
+                f"A content block of type {kind!r} is not written as its type demands ({error!r}).",
+                field="content",
+                value=kind,
+                remedy="Compare it with the description of its type.",
+            ) from error
+    if home is not None:
+        return Opaque(home, dict(block))
+    raise UnsupportedContent(
+        f"A content block of type {kind!r} is not known.",
+        field="content",
+        value=kind,
+        remedy="Use LangChain's standard blocks; a provider's own block goes in as "
+        '{"type": "non_standard", "value": {"wire": "messages", "raw": {...}}}.',
+    )
+
+
+def _text(block: Block) -> Text:
+    citations = tuple(_citation(found) for found in block.get("annotations") or () if found.get("type") == "citation")
+    citations += tuple(_anthropic_citation(found) for found in block.get("citations") or ())
+    return Text(str(block.get("text") or ""), citations, markers(block))
+
+
+def _citation(found: Block) -> Citation:
+    return Citation(
+        url=str(found.get("url") or ""),
+        title=str(found.get("title") or ""),
+        quoted=str(found.get("cited_text") or ""),
+        start=found.get("start_index"),
+        end=found.get("end_index"),
+        raw=held(held(found, "extras"), "raw"),
+    )
+
+
+def _anthropic_citation(found: Block) -> Citation:
+    title = found.get("title") or found.get("document_title")
+    quoted = str(found.get("cited_text") or "")
+    return Citation(url=str(found.get("url") or ""), title=str(title or ""), quoted=quoted, raw=found)
+
+
+def _reasoning(block: Block) -> Reasoning:
+    extras = held(block, "extras")
+    text = block.get("reasoning")
+    if text is None:
+        text = "\n\n".join(str(each.get("text") or "") for each in block.get("summary") or ())
+    signature: object = extras.get("signature") or block.get("signature")
+    encrypted: object = extras.get("encrypted_content") or block.get("encrypted_content")
+    return Reasoning(
+        str(text), {**extras_of("messages", signature=signature), **_encrypted_item(block, str(text), encrypted)}
+    )
+
+
+def _encrypted_item(block: Block, text: str, encrypted: object) -> Extras:
+    """OpenAI's reasoning item as another package shows it."""
+    if not encrypted:
+        return NO_EXTRAS
+    summary: object = block.get("summary")
+    if summary is None:
+        summary = [{"type": "summary_text", "text": text}] if text else []
+    item = {"type": "reasoning", "id": block.get("id"), "summary": summary, "encrypted_content": encrypted}
+    return extras_of("responses", item={key: value for key, value in item.items() if value is not None})
+
+
+def _thinking(block: Block) -> Reasoning:
+    return Reasoning(str(block.get("thinking") or ""), extras_of("messages", signature=block.get("signature")))
+
+
+def _refusal(block: Block) -> Refusal:
+    return Refusal(str(block.get("refusal") or ""))
+
+
+def _call(block: Block) -> ToolCall:
+    given = next((block[key] for key in ("args", "input", "arguments") if block.get(key)), "")
+    arguments = given if isinstance(given, str) else canonical(given)
+    return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments)
+
+
+def _tool_result(block: Block) -> ToolResult:
+    content = block.get("content") or ""
+    parts = _result_parts(content if isinstance(content, str) else list(content))
+    return ToolResult(str(block["tool_use_id"]), parts, failed=bool(block.get("is_error")), extras=markers(block))
+
+
+def _non_standard(block: Block, home: Wire | None) -> Part:
+    value = held(block, "value")
+    if "wire" in value and "raw" in value:
+        return Opaque(value["wire"], value["raw"])
+    if value.get("type") == "refusal":  # as cores before 1.7.5 are shown one
+        return _refusal(value)
+    if home is not None:
+        return Opaque(home, value)
+    raise UnsupportedContent(
+        "A non_standard block does not say whose it is.",
+        field="content",
+        value=value.get("type"),
+        remedy='Write {"type": "non_standard", "value": {"wire": "responses" | "messages", "raw": {...}}}.',
+    )
+
+
+_ARTEFACTS = frozenset({"server_tool_call", "server_tool_call_chunk", "server_tool_result", "non_standard_annotation"})
+
+_READERS: Mapping[str, Callable[[Block], Part]] = {
+    "text": _text,
+    "input_text": _text,
+    "output_text": _text,
+    "reasoning": _reasoning,
+    "thinking": _thinking,
+    "refusal": _refusal,
+    "tool_call": _call,
+    "invalid_tool_call": _call,
+    "tool_call_chunk": _call,
+    "tool_use": _call,
+    "function_call": _call,
+    "input_json_delta": _call,
+    "tool_result": _tool_result,
+    "image": standard_media,
+    "audio": standard_media,
+    "video": standard_media,
+    "file": standard_media,
+    "document": sourced_media,
+    "image_url": image_url,
+    "input_image": input_image,
+    "input_audio": input_audio,
+    "input_file": openai_file,
+    "text-plain": plain_text,
+}

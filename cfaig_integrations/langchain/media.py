@@ -1,0 +1,170 @@
+"""LangChain's, OpenAI's and Anthropic's media blocks to `Media`.
+
+Knows no message and no wire: whether a wire can carry what is read here is the wire's business.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from mimetypes import guess_type
+from typing import Any, Literal, cast
+
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, extras_of
+from cfaig_integrations.errors import UnsupportedContent
+
+Block = Mapping[str, Any]
+MediaKind = Literal["image", "audio", "video", "file"]
+
+
+def held(block: Block, key: str) -> Block:
+    """The object under a key, or an empty one."""
+    found: Block | None = block.get(key)
+    return found or {}
+
+
+def markers(block: Block) -> Extras:
+    """What stands beside a block for one wire: Anthropic's cache marker (wire-facts §7)."""
+    beside = {**held(block, "extras"), **block}
+    return extras_of("messages", cache_control=beside.get("cache_control"))
+
+
+def _document_markers(block: Block) -> Extras:
+    """The markers of a document: also Anthropic's citation switch, and what it is to know of the document."""
+    beside = {**held(block, "metadata"), **held(block, "extras"), **block}
+    return extras_of("messages", **{key: beside.get(key) for key in ("cache_control", "citations", "context")})
+
+
+def standard_media(block: Block) -> Media:
+    """LangChain's own image, audio, video and file blocks, of both generations, and Anthropic's image."""
+    if isinstance(block.get("source"), dict):
+        return sourced_media(block)
+    if isinstance(block.get("file"), dict):
+        return openai_file(block)
+    kind = cast("MediaKind", block["type"])
+    mime, name = str(block.get("mime_type") or ""), _name_of(block)
+    extras = _document_markers(block) if kind == "file" else markers(block)
+    data = block.get("base64") or (block.get("data") if block.get("source_type") in {None, "base64"} else None)
+    if data:
+        return Media(kind, data=_text_of(data), mime=mime, name=name, extras=extras)
+    if block.get("file_id") or block.get("source_type") == "id":
+        file_id = str(block.get("file_id") or block.get("id"))
+        return Media(kind, file_id=file_id, mime=mime, name=name, extras=extras)
+    if block.get("url"):
+        return _located(kind, str(block["url"]), mime=mime, name=name, extras=extras)
+    raise _empty(block)
+
+
+def _empty(block: Block) -> UnsupportedContent:
+    return UnsupportedContent(
+        f"A block of type {block.get('type')!r} has no content.",
+        field="content",
+        value=sorted(block),
+        remedy='Give it "url", "base64" with "mime_type", or "file_id".',
+    )
+
+
+def _text_of(data: object) -> str:
+    if isinstance(data, str):
+        return data
+    raise UnsupportedContent(
+        f"Data in base64 is a {type(data).__name__}, not text.",
+        field="base64",
+        value=type(data).__name__,
+        remedy="Write base64.b64encode(data).decode().",
+    )
+
+
+def _name_of(block: Block) -> str:
+    extras = {**held(block, "metadata"), **held(block, "extras")}
+    found = block.get("filename") or block.get("name") or block.get("title")
+    return str(found or extras.get("filename") or extras.get("name") or extras.get("title") or "")
+
+
+def _located(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
+    """Media at an address; a `data:` URL is taken apart."""
+    if not url.startswith("data:"):
+        return Media(kind, url=url, mime=mime, name=name, extras=extras)
+    head, _, data = url[5:].partition(",")
+    if not head.endswith(";base64"):
+        raise UnsupportedContent(
+            "A data URL is not in base64.", field="url", value=url[:40], remedy="Write data:<mime>;base64,<data>."
+        )
+    return Media(kind, data=data, mime=head.removesuffix(";base64") or mime, name=name, extras=extras)
+
+
+def image_url(block: Block) -> Media:
+    """OpenAI's image part of chat completions."""
+    where = block["image_url"]
+    if isinstance(where, str):
+        return _located("image", where, extras=markers(block))
+    detail = where.get("detail")
+    extras = {**extras_of("chat_completions", detail=detail), **extras_of("responses", detail=detail)}
+    return _located("image", str(where["url"]), extras={**extras, **markers(block)})
+
+
+def input_image(block: Block) -> Media:
+    """OpenAI's image part of Responses."""
+    if block.get("file_id"):
+        return Media("image", file_id=str(block["file_id"]), extras=extras_of("responses", detail=block.get("detail")))
+    return _located("image", str(block["image_url"]), extras=extras_of("responses", detail=block.get("detail")))
+
+
+def input_audio(block: Block) -> Media:
+    """OpenAI's audio part."""
+    audio = block["input_audio"]
+    return Media("audio", data=_text_of(audio["data"]), mime=f"audio/{audio['format']}")
+
+
+def openai_file(block: Block) -> Media:
+    """OpenAI's file part, of either format."""
+    inner = held(block, "file") or block
+    name = str(inner.get("filename") or "")
+    match inner:
+        case {"file_id": str(file_id)}:
+            return Media("file", file_id=file_id, name=name)
+        case {"file_data": str(data)} if data.startswith("data:"):
+            return _located("file", data, name=name)
+        case {"file_data": str(data)}:
+            return Media("file", data=data, mime=guess_type(name)[0] or "", name=name)
+        case {"file_url": str(url)}:
+            return _located("file", url, name=name)
+        case _:
+            raise _empty(block)
+
+
+def sourced_media(block: Block) -> Media:
+    """Anthropic's image and document blocks."""
+    source = block["source"]
+    kind: MediaKind = "image" if block["type"] == "image" else "file"
+    mime, name = str(source.get("media_type") or ""), str(block.get("title") or "")
+    extras = _document_markers(block)
+    match source.get("type"):
+        case "url":
+            return Media(kind, url=str(source["url"]), mime=mime, name=name, extras=extras)
+        case "file":
+            return Media(kind, file_id=str(source["file_id"]), mime=mime, name=name, extras=extras)
+        case "base64" | "text":
+            return Media(kind, data=_base64_of(source), mime=mime, name=name, extras=extras)
+        case other:
+            raise UnsupportedContent(
+                f"An Anthropic source of type {other!r} is not known.",
+                field="source",
+                value=other,
+                remedy="Use base64, url, file or text.",
+            )
+
+
+def _base64_of(source: Block) -> str:
+    if source["type"] == "base64":
+        return _text_of(source["data"])
+    return b64encode(str(source["data"]).encode()).decode()
+
+
+def plain_text(block: Block) -> Media:
+    """LangChain's plain-text document."""
+    if block.get("url") or block.get("file_id") or block.get("base64"):
+        return standard_media({**block, "type": "file"})
+    data = b64encode(str(block.get("text") or "").encode()).decode()
+    mime = str(block.get("mime_type") or "text/plain")
+    return Media("file", data=data, mime=mime, name=_name_of(block), extras=_document_markers(block))

@@ -1,0 +1,199 @@
+"""Messages as programs and other packages write them, and what each wire is sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
+
+from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, Turn
+from cfaig_integrations.core.skeleton import restored, skeleton
+from cfaig_integrations.errors import UnsupportedContent
+from cfaig_integrations.langchain.inbound import to_turn, to_turns
+from cfaig_integrations.simulator import Simulator
+from tests.langchain.conftest import Make
+
+CALL = {"name": "w", "args": {"c": 1}, "id": "call_1", "type": "tool_call"}
+
+
+def of_provider(provider: str, content: list[Any], **words: Any) -> AIMessage:
+    return AIMessage(content, response_metadata={"model_provider": provider}, **words)
+
+
+def test_calls_without_ids_are_all_kept() -> None:
+    message = AIMessage("", tool_calls=[{**CALL, "id": None}, {**CALL, "name": "v", "id": None}])  # type: ignore[list-item]
+    assert [call.name for call in to_turn(message).tool_calls] == ["w", "v"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "tool_use", "id": "call_1", "name": "w", "input": {"c": 1}},
+        {"type": "tool_call", "id": "call_1", "name": "w", "args": {"c": 1}},
+        {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "w", "arguments": '{"c":1}'},
+    ],
+    ids=lambda block: block["type"],
+)
+def test_calls_that_only_the_content_holds_are_sent(block: dict[str, Any]) -> None:
+    turn = to_turn(AIMessage([{"type": "text", "text": "a"}, block]))
+    assert turn.parts == (Text("a"), ToolCall("call_1", "w", '{"c":1}'))
+
+
+def test_calls_that_a_program_took_out_of_our_message_stay_out() -> None:
+    block = {"type": "tool_call", "id": "call_1", "name": "w", "args": {}}
+    turn = to_turn(of_provider("cloudflare_ai_gateway", [{"type": "text", "text": "a"}, block]))
+    assert turn.parts == (Text("a"),)
+    some = AIMessage([block, {**block, "id": "call_2"}], tool_calls=[{**CALL, "id": "call_2"}])  # type: ignore[list-item]
+    assert [call.id for call in to_turn(some).tool_calls] == ["call_2"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google_genai"])
+def test_standard_blocks_of_server_tools_are_left_out(provider: str) -> None:
+    blocks = [
+        {"type": "server_tool_call", "name": "web_search", "args": {}, "id": "ws_1"},
+        {"type": "server_tool_result", "tool_call_id": "ws_1", "status": "success"},
+        {"type": "text", "text": "a"},
+    ]
+    assert to_turn(of_provider(provider, blocks)).parts == (Text("a"),)
+
+
+@pytest.mark.parametrize(("provider", "wire"), [("openai", "responses"), ("anthropic", "messages")])
+def test_a_block_of_its_own_goes_back_to_its_provider(provider: str, wire: str) -> None:
+    raw = {"type": "redacted_thinking", "data": "x"}
+    wrapped = {"type": "non_standard", "value": raw}
+    for block in (raw, wrapped):
+        assert to_turn(of_provider(provider, [block])).parts == (Opaque(wire, raw),)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedContent):
+        to_turn(AIMessage([wrapped]))
+
+
+ITEM = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [{"type": "summary_text", "text": "hm"}],
+    "encrypted_content": "E",
+}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [ITEM, {"type": "reasoning", "reasoning": "hm", "id": "rs_1", "extras": {"encrypted_content": "E"}}],
+    ids=["item", "standard"],
+)
+def test_encrypted_reasoning_of_another_package_goes_back(
+    make: Make, simulator: Simulator, block: dict[str, Any]
+) -> None:
+    said = of_provider("openai", [block, {"type": "text", "text": "a"}])
+    make(api="responses").invoke([HumanMessage("q"), said, HumanMessage("and?")], store=True)
+    assert simulator.requests[-1].body["input"][1] == ITEM
+
+
+def test_anthropic_citations_go_back() -> None:
+    raw = {"type": "char_location", "cited_text": "c", "document_title": "t", "document_index": 0}
+    turn = to_turn(of_provider("anthropic", [{"type": "text", "text": "a", "citations": [raw]}]))
+    assert turn.parts == (Text("a", (Citation(title="t", quoted="c", raw=raw),)),)
+
+
+@pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
+@pytest.mark.parametrize(
+    "message",
+    [ChatMessage("x", role="developer"), SystemMessage("x", additional_kwargs={"__openai_role__": "developer"})],
+    ids=["chat", "system"],
+)
+def test_a_developer_is_one_where_the_wire_knows_them(
+    make: Make, simulator: Simulator, api: str, message: BaseMessage
+) -> None:
+    make(api=api).invoke([message, HumanMessage("q")])
+    body = simulator.requests[-1].body
+    if api == "messages":
+        assert body["system"] == "x"
+    else:
+        assert (body.get("messages") or body["input"])[0] == {"role": "developer", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url"},
+        {"type": "image_url", "image_url": None},
+        {"type": "input_audio"},
+        {"type": "tool_result"},
+        {"type": "document", "source": "x"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png"}},
+        {"type": "image", "base64": b"aGk=", "mime_type": "image/png"},
+        {"type": "image", "mime_type": "image/png"},
+        {"type": "file", "file": {"filename": "x"}},
+        {"type": "input_file"},
+    ],
+    ids=str,
+)
+def test_blocks_that_are_not_whole_are_refused_by_name(block: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedContent) as caught:
+        to_turn(HumanMessage([block]))
+    assert caught.value.field
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("data", ["data:application/pdf;base64,JVBERi0=", "JVBERi0="])
+def test_file_data_is_data_with_and_without_a_data_url(data: str) -> None:
+    turn = to_turn(HumanMessage([{"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}]))
+    assert turn.parts == (Media("file", data="JVBERi0=", mime="application/pdf", name="a.pdf"),)
+
+
+@pytest.mark.parametrize("kind", ["file", "text-plain"])
+def test_what_anthropic_is_to_know_of_a_document_reaches_it(make: Make, simulator: Simulator, kind: str) -> None:
+    marks = {"citations": {"enabled": True}, "context": "from 2020", "cache_control": {"type": "ephemeral"}}
+    content: dict[str, Any] = {"base64": "JVBERi0=", "mime_type": "application/pdf"}
+    if kind == "text-plain":
+        content = {"text": "hi", "mime_type": "text/plain"}
+    make(api="messages").invoke([HumanMessage([{"type": kind, **content, "extras": marks}])])
+    document = simulator.requests[-1].body["messages"][0]["content"][0]
+    assert {key: document[key] for key in marks} == marks
+
+
+def test_calls_with_broken_arguments_keep_their_place(make: Make, simulator: Simulator) -> None:
+    """LangChain keeps them in a list of their own."""
+    items = [
+        {"type": "function_call", "id": f"fc_{n}", "call_id": f"call_{n}", "name": "w", "arguments": arguments}
+        for n, arguments in enumerate(['{"c":', '{"c": 2}'])
+    ]
+    reply = {"id": "resp_1", "object": "response", "model": "m", "status": "completed", "output": items}
+    simulator.reply_raw(body=json.dumps(reply))
+    model = make(api="responses")
+    said = model.invoke("q")
+    assert (len(said.tool_calls), len(said.invalid_tool_calls)) == (1, 1)
+    results = [ToolMessage("r", tool_call_id=f"call_{n}") for n in range(2)]
+    model.invoke([HumanMessage("q"), said, *results], store=True)
+    assert simulator.requests[-1].body["input"][1:3] == items
+
+
+def test_a_call_that_was_replaced_takes_nothing_from_the_one_before() -> None:
+    made = Turn("assistant", (ToolCall("call_1", "w", "{}", extras={"responses": {"item": {"id": "fc_1"}}}),))
+    edited = Turn("assistant", (ToolCall("call_9", "w", "{}"),))
+    assert restored(edited, skeleton(made)) is edited
+    assert restored(Turn("assistant", (ToolCall("call_1", "w", "{}"),)), skeleton(made)) == made
+
+
+def test_merged_messages_are_sent_in_their_own_order() -> None:
+    opaque = Opaque("messages", {"type": "redacted_thinking", "data": "x"})
+    bones = skeleton(Turn("assistant", (Text("one"), opaque))) or {}
+    both = {"parts": [*bones["parts"], *bones["parts"]]}
+    shown = Turn("assistant", (Text("one"), Text("one")))
+    assert restored(shown, both) is shown
+
+
+def test_a_tool_result_of_a_user_is_a_tool_turn() -> None:
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "r", "is_error": True}
+    turns = to_turns([HumanMessage([result, {"type": "text", "text": "and?"}])])
+    assert [turn.role for turn in turns] == ["tool", "user"]
+
+
+def test_reasoning_of_another_package_keeps_its_signature() -> None:
+    for block in (
+        {"type": "thinking", "thinking": "hm", "signature": "S"},
+        {"type": "reasoning", "reasoning": "hm", "extras": {"signature": "S"}},
+    ):
+        part = to_turn(of_provider("anthropic", [cast("Any", block)])).parts[0]
+        assert part == Reasoning("hm", {"messages": {"signature": "S"}})

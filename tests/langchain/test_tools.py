@@ -1,0 +1,178 @@
+"""Every form of a tool and of a tool choice."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from langchain_core.tools import Tool, tool
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.langchain.tools import bound, to_choice, to_parallel, to_specs
+
+
+@tool
+def weather(city: str) -> str:
+    """Weather in a city."""
+    return city
+
+
+def plain(city: str) -> str:
+    """Weather in a city.
+
+    Args:
+        city: Its name.
+    """
+    return city
+
+
+class Weather(BaseModel):
+    """Weather in a city."""
+
+    city: str
+
+
+class TypedWeather(TypedDict):
+    """Weather in a city."""
+
+    city: str
+
+
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FORMS = {
+    "tool": weather,
+    "function": plain,
+    "pydantic": Weather,
+    "typed dict": TypedWeather,
+    "schema": {"title": "weather", "description": "Weather in a city.", **SCHEMA},
+    "openai": {"type": "function", "function": {"name": "weather", "description": "d", "parameters": SCHEMA}},
+    "responses": {"type": "function", "name": "weather", "description": "d", "parameters": SCHEMA},
+    "anthropic": {"name": "weather", "description": "d", "input_schema": SCHEMA},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_the_same_function(form: str) -> None:
+    made = bound(FORMS[form])
+    assert isinstance(made.spec, FunctionTool)
+    assert made.spec.name.lower() in {"weather", "plain", "typedweather"}
+    assert made.spec.parameters["properties"]["city"]["type"] == "string"
+    assert made["function"]["name"] == made.spec.name
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_belongs_to_the_function(form: str, strict: bool) -> None:
+    made = bound(FORMS[form], strict=strict)
+    assert made.spec.strict is strict  # type: ignore[union-attr]
+    assert bound(FORMS[form]).spec.strict is None  # type: ignore[union-attr]
+
+
+def test_markers_of_anthropic_tools_ride_along() -> None:
+    made = bound({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
+    assert made.spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}  # type: ignore[union-attr]
+    marked = weather.model_copy(update={"extras": {"defer_loading": True}})
+    assert bound(marked).spec.extras == {"messages": {"defer_loading": True}}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"type": "web_search"},
+        {"type": "web_search_20250305", "name": "web_search", "max_uses": 2},
+        {"type": "mcp", "server_label": "x", "server_url": "https://x"},
+        {"type": "custom", "name": "free"},
+    ],
+)
+def test_built_in_tools_pass_as_they_are(raw: dict[str, Any]) -> None:
+    made = bound(raw)
+    assert isinstance(made.spec, NativeTool)
+    assert made.spec.raw == raw
+    assert made == raw
+
+
+def test_the_same_tool_is_converted_once() -> None:
+    assert bound(weather) is bound(weather)
+    assert bound(Weather).spec is bound(Weather).spec
+    assert to_specs([bound(weather)])[0] is bound(weather).spec
+
+
+def test_a_tool_that_changed_is_converted_again() -> None:
+    mutable = weather.model_copy()
+    before = bound(mutable)
+    mutable.description = "Something else."
+    assert bound(mutable)["function"]["description"] == "Something else."
+    assert before["function"]["description"] != "Something else."
+
+
+@pytest.mark.parametrize(
+    "given", [42, {"type": "function"}, {"input_schema": SCHEMA}, {"type": "function", "function": {}}]
+)
+def test_what_is_no_tool_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="tool"):
+        bound(given)
+
+
+def test_a_free_text_tool_is_one() -> None:
+    free = Tool(name="code", description="Runs it.", func=str, metadata={"type": "custom_tool"})
+    made = bound(free)
+    assert made == {"type": "custom", "name": "code", "description": "Runs it."}
+    assert isinstance(made.spec, NativeTool)
+    assert to_choice("code", [made.spec]) == NamedTool("code")
+
+
+@pytest.mark.parametrize("bound_tool", [weather, {"type": "web_search"}], ids=["function", "native"])
+def test_bound_tools_survive_pickles_and_copies(bound_tool: Any) -> None:
+    made = bound(bound_tool)
+    for again in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
+        assert again == made
+        assert type(again.spec) is type(made.spec)
+
+
+@pytest.mark.parametrize(
+    ("said", "choice", "expected"),
+    [
+        (None, {"type": "any", "disable_parallel_tool_use": True}, False),
+        (None, {"type": "tool", "name": "w", "disable_parallel_tool_use": False}, True),
+        (True, {"type": "any", "disable_parallel_tool_use": True}, True),
+        (None, {"type": "any"}, None),
+        (False, "any", False),
+    ],
+)
+def test_anthropics_choice_also_says_how_many_at_once(said: Any, choice: Any, expected: Any) -> None:
+    assert to_parallel(said, choice) is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (False, None),
+        ("auto", "auto"),
+        ("none", "none"),
+        ("any", "required"),
+        ("required", "required"),
+        (True, "required"),
+        ("weather", NamedTool("weather")),
+        ({"type": "function", "function": {"name": "weather"}}, NamedTool("weather")),
+        ({"type": "function", "name": "weather"}, NamedTool("weather")),
+        ({"type": "tool", "name": "weather"}, NamedTool("weather")),
+        ({"type": "any"}, "required"),
+        ({"type": "auto"}, "auto"),
+        ({"type": "none"}, "none"),
+        ({"type": "web_search"}, NamedTool("web_search")),
+    ],
+)
+def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
+    assert to_choice(given, to_specs([bound(weather), bound({"type": "web_search"})])) == expected
+
+
+@pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
+def test_a_choice_of_nothing_bound_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="tool_choice"):
+        to_choice(given, to_specs([bound(weather)]))
