@@ -1,0 +1,79 @@
+"""The command `cfaig`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cfaig_integrations import __version__
+from cfaig_integrations.cli import app
+
+
+def run(*words: str, env: dict[str, str | None] | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(words), env=env)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_demo_shows_a_stream_a_tool_loop_four_wires_and_the_log() -> None:
+    code, output = run("demo")
+    assert code == 0
+    assert output.count("keeps the first five entries") == 5
+    assert "calls read_section({'heading': 'Errors'})" in output
+    assert "slow down" in output
+    log = output.partition("What the gateway logged")[2]
+    assert len(re.findall(r"\b\d\d:\d\d:\d\d\b", log)) == 7
+    for wire in ("chat/completions", "responses", "messages", "run"):
+        assert wire in log
+    assert "app=cfaig-demo" in log
+
+
+def test_live_without_an_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "CLOUDFLARE_API_TOKEN",
+        "CF_AIG_TOKEN",
+        "CF_AI_API_TOKEN",
+        "CF_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "CF_ACCOUNT_ID",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    code, output = run("demo", "--live")
+    assert code == 1
+    assert "CLOUDFLARE_ACCOUNT_ID" in output
+
+
+def test_version() -> None:
+    assert run("--version") == (0, f"cfaig-integrations {__version__}\n")
+
+
+MISSING = """
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+try:
+    {statement}
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "blocked", "extra"),
+    [
+        ("from cfaig_integrations.langchain import ChatCloudflareAIGateway", ["langchain_core"], "langchain"),
+        ("from cfaig_integrations.simulator import Simulator", ["starlette"], "simulator"),
+        ("from cfaig_integrations.simulator import Simulator", ["uvicorn"], "simulator"),
+        ("import cfaig_integrations.cli", ["typer"], "cli"),
+        ("import cfaig_integrations.cli", ["rich"], "cli"),
+    ],
+)
+def test_a_missing_extra_is_named(statement: str, blocked: list[str], extra: str) -> None:
+    program = MISSING.format(blocked=blocked, statement=statement)
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert f"cfaig-integrations[{extra}]" in printed
