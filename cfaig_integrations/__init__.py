@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         TransportFault,
         UnsupportedContent,
     )
+    from cfaig_integrations.gateway.context import gateway_context
     from cfaig_integrations.gateway.info import GatewayInfo
     from cfaig_integrations.gateway.options import CustomCost, GatewayOptions
+    from cfaig_integrations.gateway.runs import RunInfo
 
 __all__ = [
     "AIGateway",
@@ -58,12 +60,14 @@ __all__ = [
     "ProtocolError",
     "QuotaExceeded",
     "RateLimited",
+    "RunInfo",
     "ServerFault",
     "StreamBroken",
     "TimeoutFault",
     "TransportFault",
     "UnsupportedContent",
     "__version__",
+    "gateway_context",
 ]
 
 _HOMES = {
@@ -74,6 +78,8 @@ _HOMES = {
     "GatewayOptions": "gateway.options",
     "LogEntry": "client.api",
     "LogFilter": "client.api",
+    "RunInfo": "gateway.runs",
+    "gateway_context": "gateway.context",
 }
 """Module of each name that is not an error."""
 

@@ -18,8 +18,9 @@ from cfaig_integrations.client.faults import fault
 from cfaig_integrations.client.senders import AsyncBorrowed, AsyncPooled, AsyncSender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
+from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.gateway import exchange
+from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.exchange import (
     Answer,
@@ -33,6 +34,7 @@ from cfaig_integrations.gateway.exchange import (
 )
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 _T = TypeVar("_T")
 _POOLED = AsyncPooled()
@@ -75,6 +77,26 @@ class AsyncClient:
         except BaseException:
             await line.aclose()
             raise
+
+    async def embed(
+        self, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
+    ) -> tuple[EmbedReply, GatewayInfo]:
+        """The vectors of texts, and what the gateway says about the call.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return await self.run(vectors.embed(self._connection, request, call, api=api))
+
+    async def rank(
+        self, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS
+    ) -> tuple[RerankReply, GatewayInfo]:
+        """Passages by how well they answer, and what the gateway says about the call.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return await self.run(vectors.rank(self._connection, request, call))
 
     async def run(self, talk: Generator[Step, Outcome, _T]) -> _T:
         """The outcome of any conversation that opens no stream.

@@ -18,8 +18,9 @@ from cfaig_integrations.client.faults import fault
 from cfaig_integrations.client.senders import Borrowed, Pooled, Sender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
+from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.gateway import exchange
+from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.exchange import (
     Answer,
@@ -33,6 +34,7 @@ from cfaig_integrations.gateway.exchange import (
 )
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 _T = TypeVar("_T")
 _POOLED = Pooled()
@@ -75,6 +77,24 @@ class Client:
         except BaseException:
             line.close()
             raise
+
+    def embed(
+        self, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
+    ) -> tuple[EmbedReply, GatewayInfo]:
+        """The vectors of texts, and what the gateway says about the call.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return self.run(vectors.embed(self._connection, request, call, api=api))
+
+    def rank(self, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[RerankReply, GatewayInfo]:
+        """Passages by how well they answer, and what the gateway says about the call.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return self.run(vectors.rank(self._connection, request, call))
 
     def run(self, talk: Generator[Step, Outcome, _T]) -> _T:
         """The outcome of any conversation that opens no stream.

@@ -69,12 +69,14 @@ class OutputSchema:
         schema: JSON schema that it must satisfy; None: any JSON object.
         name: Name of the schema, `[A-Za-z0-9_-]`, at most 64.
         strict: Whether the server must enforce it; None: its default.
+        loose: Any JSON object will do, where the wire can ask for that; the others take the schema.
     """
 
     schema: Json | None
     name: str = "answer"
     description: str = ""
     strict: bool | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

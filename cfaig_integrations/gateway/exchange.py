@@ -146,6 +146,36 @@ def fetch(connection: Connection, path: str) -> Generator[Step, Outcome, dict[st
     return (yield from talk.counted(talk.until_final(once)))
 
 
+def post(
+    connection: Connection,
+    path: str,
+    body: dict[str, Any],
+    decode: Callable[[bytes], _T],
+    call: CallOptions = NO_CALL_OPTIONS,
+) -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+    """The conversation that sends a JSON object to a path, and gets what `decode` reads in the answer.
+
+    Returns:
+        What was read, the answer itself, and how many requests it took.
+
+    Raises:
+        GatewayError: With `requests_sent`.
+    """
+    talk = _Tries(connection, call)
+    url, data = connection.settings.url(path), jsonio.dump(body)
+    limits = connection.timeouts_of(call, stream=False)
+
+    def once() -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+        headers = yield from talk.headers({}, stream=False)
+        answer = yield from talk.send(HttpCall("POST", url, headers, data, limits))
+        try:
+            return decode(answer.body or b""), answer, talk.sent
+        except Refused as error:
+            raise failures.from_refused(error.body, answer.headers, answer.status) from None
+
+    return (yield from talk.counted(talk.until_final(once)))
+
+
 class _Tries:
     """The requests of one call: how many were sent, and whether there is to be another."""
 

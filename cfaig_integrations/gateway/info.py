@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.content import Wire
 
-__all__ = ["GatewayInfo", "read_info"]
+__all__ = ["Format", "GatewayInfo", "read_info"]
+
+Format: TypeAlias = Wire | Literal["embeddings"]
+"""What a call may be written in: a chat's wire, or OpenAI's form of embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class GatewayInfo:
     """How the gateway handled a call. Ids are opaque; None is what it did not say.
 
     Attributes:
-        wire: Wire format that carried the call.
+        wire: Wire format that carried the call; `embeddings` is OpenAI's form of them.
         requested_model: Model id as the user wrote it.
         log_id: For the logs API, which knows the cost, and for feedback.
         event_id: Ties several calls together.
@@ -38,7 +41,7 @@ class GatewayInfo:
         attempts: HTTP requests sent for this call.
     """
 
-    wire: Wire
+    wire: Format
     requested_model: str
     log_id: str | None = None
     event_id: str | None = None
@@ -66,7 +69,7 @@ _FIELDS: tuple[str, ...] = tuple(GatewayInfo.__dataclass_fields__)
 def read_info(
     headers: Mapping[str, str],
     *,
-    wire: Wire,
+    wire: Format,
     model: str,
     key_source: str | None = None,
     switched_from: Wire | None = None,

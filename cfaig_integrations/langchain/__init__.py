@@ -1,27 +1,50 @@
 """LangChain on Cloudflare AI Gateway.
 
-`ChatCloudflareAIGateway` is a chat model for every model behind the gateway. Needs the extra `langchain`.
+`ChatCloudflareAIGateway` is a chat model for every model behind the gateway, `CloudflareAIGatewayEmbeddings` embeds,
+and `CloudflareAIGatewayReranker` puts documents in order. Needs the extra `langchain`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
+    from cfaig_integrations.langchain.embeddings import CloudflareAIGatewayEmbeddings
+    from cfaig_integrations.langchain.outbound import gateway_info
+    from cfaig_integrations.langchain.registration import register, unregister
+    from cfaig_integrations.langchain.reranker import CloudflareAIGatewayReranker
 
-__all__ = ["ChatCloudflareAIGateway"]
+__all__ = [
+    "ChatCloudflareAIGateway",
+    "CloudflareAIGatewayEmbeddings",
+    "CloudflareAIGatewayReranker",
+    "gateway_info",
+    "register",
+    "unregister",
+]
+
+_HOMES = {
+    "ChatCloudflareAIGateway": "chat_model",
+    "CloudflareAIGatewayEmbeddings": "embeddings",
+    "CloudflareAIGatewayReranker": "reranker",
+    "gateway_info": "outbound",
+    "register": "registration",
+    "unregister": "registration",
+}
+"""Module of each name."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from cfaig_integrations.langchain import chat_model
+        home = import_module(f"{__name__}.{_HOMES[name]}")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "langchain_core":
             raise
         raise ImportError(
             "cfaig_integrations.langchain needs the extra 'langchain': pip install 'cfaig-integrations[langchain]'"
         ) from error
-    return getattr(chat_model, name)
+    return getattr(home, name)

@@ -16,9 +16,11 @@ from cfaig_integrations.core.chat import ChatRequest, OutputSchema
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Api, CallOptions
+from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.langchain.fields import ALIASES, CONNECTION_WORDS
 from cfaig_integrations.langchain.inbound import to_turns
+from cfaig_integrations.langchain.runinfo import RunEntries
 from cfaig_integrations.langchain.tools import to_choice, to_parallel, to_specs
 
 REQUEST_WORDS = (
@@ -136,8 +138,8 @@ def to_request(
     )
 
 
-def to_options(given: Given, api: Api) -> CallOptions:
-    """What the call tells the gateway.
+def to_options(given: Given, api: Api, run: RunEntries) -> CallOptions:
+    """What the call tells the gateway: by itself, in the name of the blocks around it, and of its run.
 
     Raises:
         ConfigError: Something in it cannot be right.
@@ -149,10 +151,12 @@ def to_options(given: Given, api: Api) -> CallOptions:
         raise ConfigError(
             f"api={wanted!r} is no wire format.", field="api", value=wanted, remedy=f"Use one of {', '.join(_APIS)}."
         )
+    around, own = current(), words.get("gateway")
     return CallOptions(
         api=wanted,
-        options=GatewayOptions.of(words.get("gateway")),
-        metadata=(metadata,) if metadata else (),
+        options=around.options if own is None else GatewayOptions.of(own).over(around.options),
+        metadata=(metadata, *around.metadata, run.asked),
+        automatic=run.automatic,
         extra_headers=_object(words, "extra_headers"),
         timeout=words.get("timeout"),
     )
@@ -202,7 +206,7 @@ def to_output(wanted: Any) -> OutputSchema | None:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            return OutputSchema(None)
+            return OutputSchema(wanted.get("schema"), loose=True)
         case {"type": "json_schema", "json_schema": {"schema": schema} as held}:
             return OutputSchema(
                 schema, str(held.get("name") or "answer"), str(held.get("description") or ""), held.get("strict")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -24,9 +23,12 @@ from cfaig_integrations.langchain.blocks import register
 from cfaig_integrations.langchain.calls import REQUEST_WORDS, for_traces, sort_words, to_options, to_request
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.fields import GatewayFields
 from cfaig_integrations.langchain.inbound import PROVIDER
 from cfaig_integrations.langchain.outbound import to_result
+from cfaig_integrations.langchain.runinfo import RunAware, run_entries
+from cfaig_integrations.langchain.serialisation import Serialised
+from cfaig_integrations.langchain.structured import StructuredOutput
+from cfaig_integrations.langchain.tokens import TokenCounting
 from cfaig_integrations.langchain.tools import bound, to_choice
 
 register()
@@ -34,7 +36,7 @@ register()
 _OWN_WORDS = (*REQUEST_WORDS, "model", "stop", "extra_body")
 
 
-class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
+class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAware):
     """Any chat model behind Cloudflare AI Gateway.
 
     Nothing that is not set is sent. Every field of `Attributes` that shapes an answer may also be given per call, and
@@ -108,7 +110,10 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         """All that shapes an answer, so that no two models share an entry of LangChain's cache; no secret."""
         own = {word: getattr(self, word) for word in _OWN_WORDS}
         where = {"api": self.api, "account_id": self.account_id, "gateway_id": self.gateway_id}
-        shaping = {**own, **where, "base_url": self.base_url, "output_version": self.output_version}
+        told = {"gateway": self.gateway and self.gateway.model_dump(mode="json", exclude_none=True)}
+        # Dynamic routes may branch on metadata (Cloudflare's docs, features/dynamic-routing).
+        told["gateway_metadata"] = self.gateway_metadata
+        shaping = {**own, **where, **told, "base_url": self.base_url, "output_version": self.output_version}
         return {word: value for word, value in shaping.items() if value is not None}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -129,7 +134,13 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         return for_traces(super()._get_invocation_params(stop, **kwargs))
 
     def _ask(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any], *, stream: bool = False
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run: BaseRunManager | None,
+        kwargs: Mapping[str, Any],
+        *,
+        stream: bool = False,
     ) -> tuple[ChatRequest, CallOptions]:
         given = sort_words(kwargs)
         own = {word: getattr(self, word) for word in _OWN_WORDS}
@@ -141,7 +152,7 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
                 value=request.n,
                 remedy="Leave n out, or invoke with disable_streaming=True.",
             )
-        return request, to_options(given, self.api)
+        return request, to_options(given, self.api, run_entries(self, run, "chat"))
 
     def _generate(
         self,
@@ -151,7 +162,7 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            request, options = self._ask(messages, stop, kwargs)
+            request, options = self._ask(messages, stop, run_manager, kwargs)
             reply, info = self._clients.sync.chat(request, options)
             return to_result(reply, info, request.model)
 
@@ -163,7 +174,7 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            request, options = self._ask(messages, stop, kwargs)
+            request, options = self._ask(messages, stop, run_manager, kwargs)
             reply, info = await self._clients.aio.chat(request, options)
             return to_result(reply, info, request.model)
 
@@ -175,7 +186,7 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with langchain_errors():
-            request, options = self._ask(messages, stop, kwargs, stream=True)
+            request, options = self._ask(messages, stop, run_manager, kwargs, stream=True)
             with self._clients.sync.stream(request, options) as events:
                 chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
                 for event in events:
@@ -192,7 +203,7 @@ class ChatCloudflareAIGateway(GatewayFields, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with langchain_errors():
-            request, options = self._ask(messages, stop, kwargs, stream=True)
+            request, options = self._ask(messages, stop, run_manager, kwargs, stream=True)
             async with await self._clients.aio.stream(request, options) as events:
                 chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
                 async for event in events:

@@ -9,13 +9,13 @@ a chunk (core would even try to parse each piece of arguments as JSON). A test h
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from cfaig_integrations.core.content import Extras, Media, Opaque, Part, Refusal, ToolCall, Turn
+from cfaig_integrations.core.content import Extras, Media, Opaque, Part, Refusal, ToolCall, Turn, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     CitationAdded,
@@ -104,7 +104,7 @@ class ChunkMaker:
         self._info = info
         self._model = model
         self._blocks = as_blocks
-        self._fold = Fold(info.wire)
+        self._fold = Fold(cast("Wire", info.wire))  # only chats stream
         self._custom: set[int] = set()
         self._whole: list[int] = []
 

@@ -22,6 +22,7 @@ from cfaig_integrations.client.sync import Client
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Connection, Timeout
 from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.runs import Mapper
 from cfaig_integrations.gateway.settings import UNSET, resolve
 from cfaig_integrations.langchain.errors import langchain_errors, to_langchain
 
@@ -81,6 +82,9 @@ class GatewayFields(BaseModel):
         base_url: Another root than `https://api.cloudflare.com/client/v4`, or a gateway's legacy `.../compat` address.
         gateway: What to tell the gateway, header by header. Alias `gateway_options`.
         gateway_metadata: At most five entries for the gateway's log, `cf-aig-metadata`.
+        run_metadata: Whether the run's own data take the places that are left: user, thread, agent, run ids.
+        metadata_keys: Which of the run's data, in place of those; also any entry of the run's metadata, by name.
+        metadata_mapper: Takes a `RunInfo` and gives the entries, in place of both.
         extra_headers: Further request headers.
         timeout: Seconds to wait for an answer; or seconds to connect and to wait; or an `httpx.Timeout`. Default
             10 and 600.
@@ -98,6 +102,9 @@ class GatewayFields(BaseModel):
     base_url: str | None = None
     gateway: GatewayOptions | None = None
     gateway_metadata: dict[str, Any] | None = None
+    run_metadata: bool = True
+    metadata_keys: list[str] | None = None
+    metadata_mapper: Mapper | None = Field(default=None, repr=False, exclude=True)
     extra_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT

@@ -5,9 +5,9 @@ Knows LangChain's messages; knows no wire and no stream.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
@@ -129,3 +129,15 @@ def to_usage(usage: Usage) -> UsageMetadata:
     if made_of:
         made["output_token_details"] = made_of
     return made
+
+
+def gateway_info(message: BaseMessage) -> GatewayInfo | None:
+    """What the gateway said about the call that made a message: log id, cache status, the model that answered ...
+
+    None for a message that did not come through this package.
+    """
+    found = message.response_metadata.get("gateway") if isinstance(message, AIMessage) else None
+    if not isinstance(found, dict) or "wire" not in found:
+        return None
+    known = cast("dict[str, Any]", found)
+    return GatewayInfo(**{name: value for name, value in known.items() if name in GatewayInfo.__dataclass_fields__})

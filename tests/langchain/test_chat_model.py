@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core import exceptions as lc
@@ -68,11 +69,13 @@ async def test_async_is_sync(make: Make, simulator: Simulator, api: str) -> None
 @every_wire
 def test_metadata_of_model_and_call_reach_the_log(make: Make, simulator: Simulator, api: str) -> None:
     model = make(api=api, gateway_metadata={"team": "docs", "tier": 1})
-    answer = model.invoke("Hi", gateway_metadata={"user": "u1", "tier": 2})
-    list(model.bind(gateway_metadata={"user": "u2"}).stream("Hi"))
+    one, two = uuid4(), uuid4()
+    answer = model.invoke("Hi", {"run_id": one}, gateway_metadata={"user": "u1", "tier": 2})
+    list(model.bind(gateway_metadata={"user": "u2"}).stream("Hi", {"run_id": two}))
     logged = {entry["id"]: entry["metadata"] for entry in simulator.logs()}
-    assert logged[answer.response_metadata["gateway"]["log_id"]] == {"user": "u1", "tier": 2, "team": "docs"}
-    assert {"user": "u2", "team": "docs", "tier": 1} in logged.values()
+    first = {"user": "u1", "tier": 2, "team": "docs", "run_id": str(one), "op": "chat"}
+    assert logged.pop(answer.response_metadata["gateway"]["log_id"]) == first
+    assert list(logged.values()) == [{"user": "u2", "team": "docs", "tier": 1, "run_id": str(two), "op": "chat"}]
 
 
 @pytest.mark.parametrize(

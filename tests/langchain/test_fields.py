@@ -40,7 +40,7 @@ def test_no_gateway_has_to_be_asked_for(make: Make, simulator: Simulator) -> Non
 
 
 def test_a_field_that_is_set_later_counts(make: Make, simulator: Simulator) -> None:
-    model = make()
+    model = make(run_metadata=False)
     model.invoke("Hi")
     model.gateway_metadata = {"late": 1}
     model.gateway = GatewayOptions(cache_ttl=60)
@@ -91,7 +91,7 @@ def test_models_of_other_output_share_no_cache_entry(make: Make) -> None:
 
 
 def test_copies_lead_where_their_own_fields_say(make: Make, simulator: Simulator) -> None:
-    model = make()
+    model = make(run_metadata=False)
     copied = model.model_copy(update={"gateway_metadata": {"copy": True}, "model": "openai/gpt-4.1-mini"})
     copied.invoke("Hi")
     assert sent(simulator).body["model"] == "openai/gpt-4.1-mini"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 import pytest
@@ -21,6 +22,14 @@ class TestUnit(ChatModelUnitTests):
     @pytest.fixture(autouse=True)
     def _token(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "token-from-the-environment")
+
+    @pytest.fixture(autouse=True)
+    def _known_to_load(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`load(allowed_objects="all")` knows the classes in core's own table alone, which no package can join."""
+        known = sys.modules["langchain_core.load.load"]
+        path = tuple(ChatCloudflareAIGateway.lc_id())
+        monkeypatch.setitem(known.ALL_SERIALIZABLE_MAPPINGS, path, path)
+        monkeypatch.setattr(known, "_default_class_paths_cache", {})
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -60,8 +69,8 @@ class OnTheSimulator(ChatModelIntegrationTests):
         return {"model": MODELS[self.api], "api": self.api, **type(self)._where}
 
     @property
-    def has_structured_output(self) -> bool:
-        return False  # comes with the structured-output methods
+    def supports_json_mode(self) -> bool:
+        return True
 
     @property
     def supports_image_inputs(self) -> bool:
@@ -112,6 +121,10 @@ class TestResponses(OnTheSimulator):
         return True
 
     @property
+    def supports_pdf_tool_message(self) -> bool:
+        return True
+
+    @property
     def model_override_value(self) -> str:
         return "openai/gpt-5.5"
 
@@ -142,6 +155,14 @@ class TestMessages(OnTheSimulator):
 
 class TestRun(OnTheSimulator):
     api = "run"
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return True
 
     @property
     def model_override_value(self) -> str:

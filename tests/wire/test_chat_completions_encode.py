@@ -141,6 +141,7 @@ OUTPUT = OutputSchema(SCHEMA, name="n", description="d", strict=True)
         ),
         (OUTPUT, Quirks(schema_form="bare"), {"type": "json_schema", "json_schema": SCHEMA}),
         (OutputSchema(None), Quirks(schema_form="guided_json"), {"type": "json_object"}),
+        (OutputSchema(SCHEMA, loose=True), PLAIN, {"type": "json_object"}),
     ],
 )
 def test_forms_of_a_schema(output: OutputSchema, quirks: Quirks, expected: dict[str, Any]) -> None:

@@ -96,11 +96,23 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"reasoning_effort": "low"}, {"output_config": {"effort": "low"}}),
     (
         {"output": OutputSchema({"type": "object"}), "reasoning_effort": "max"},
-        {"output_config": {"effort": "max", "format": {"type": "json_schema", "schema": {"type": "object"}}}},
+        {
+            "output_config": {
+                "effort": "max",
+                "format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}},
+            }
+        },
     ),
     (
         {"output": OutputSchema({"type": "object"}, name="point", description="A point.", strict=True)},
-        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "description": "A point."}}}},
+        {
+            "output_config": {
+                "format": {
+                    "type": "json_schema",
+                    "schema": {"type": "object", "additionalProperties": False, "description": "A point."},
+                }
+            }
+        },
     ),
     ({"tools": (ADD,)}, {"tools": [{"name": "add", "description": "Adds.", "input_schema": dict(ADD.parameters)}]}),
     ({"stream_usage": False}, {}),
@@ -548,3 +560,21 @@ def test_encoding_changes_nothing_that_it_was_given() -> None:
     assert first["messages"][-1]["content"][-1] == block("end")
     assert encode(*turns, tools=(ADD,)) == first
     assert json.dumps([raw, last, MARK]) == before
+
+
+def test_objects_of_a_schema_are_closed() -> None:
+    inner: dict[str, Any] = {"type": "object", "properties": {"type": {"type": "string"}, "any": True}}
+    schema = {
+        "type": "object",
+        "properties": {"list": {"type": "array", "items": inner}, "either": {"anyOf": [inner, {"type": "null"}]}},
+        "$defs": {"open": {"type": "object", "additionalProperties": {"type": "string"}}},
+    }
+    asked = encode(output=OutputSchema(schema))["output_config"]["format"]["schema"]
+    closed = {**inner, "additionalProperties": False}
+    assert asked == {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"list": {"type": "array", "items": closed}, "either": {"anyOf": [closed, {"type": "null"}]}},
+        "$defs": schema["$defs"],
+    }
+    assert "additionalProperties" not in inner

@@ -65,6 +65,7 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({"store": False, "reasoning_effort": "none"}, {"store": False, "reasoning": {"effort": "none"}}),
     ({"output": OutputSchema(None)}, {"text": {"format": {"type": "json_object"}}}),
+    ({"output": OutputSchema({"type": "object"}, loose=True)}, {"text": {"format": {"type": "json_object"}}}),
     (
         {"output": OutputSchema({"type": "object"})},
         {"text": {"format": {"type": "json_schema", "name": "answer", "schema": {"type": "object"}}}},

@@ -80,7 +80,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
 
 def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
     """The fields that ask for JSON (wire-facts §9.1)."""
-    if output.schema is None:
+    if output.schema is None or output.loose:
         return {"response_format": {"type": "json_object"}}
     match quirks.schema_form:
         case "guided_json":

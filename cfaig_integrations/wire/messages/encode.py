@@ -20,10 +20,11 @@ Knows no URL, no header and no gateway option. Where each field of a `ChatReques
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from cfaig_integrations.core.chat import ChatRequest, OutputSchema
+from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.messages.tools import tool, tool_choice
@@ -109,7 +110,28 @@ def _schema(output: OutputSchema) -> dict[str, Any]:
             field="output",
             remedy="Give a schema, or ask for JSON in the prompt.",
         )
-    schema = dict(output.schema)
+    schema = _closed(output.schema)
     if output.description:
         schema.setdefault("description", output.description)
     return schema
+
+
+def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema whose objects are all closed, unless they say otherwise: the official SDK closes every one."""
+    closed = dict(schema)
+    if closed.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    for word in ("properties", "$defs", "definitions"):
+        if isinstance(held := closed.get(word), Mapping):
+            closed[word] = {name: _closed_or_not(inner) for name, inner in cast("Json", held).items()}
+    for word in ("anyOf", "oneOf", "allOf"):
+        if isinstance(held := closed.get(word), list):
+            closed[word] = [_closed_or_not(inner) for inner in cast("Sequence[object]", held)]
+    if "items" in closed:
+        closed["items"] = _closed_or_not(closed["items"])
+    return closed
+
+
+def _closed_or_not(schema: object) -> object:
+    """A schema may also be a boolean."""
+    return _closed(cast("Json", schema)) if isinstance(schema, Mapping) else schema

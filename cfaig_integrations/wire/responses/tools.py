@@ -83,7 +83,7 @@ def _named(name: str, tools: tuple[ToolSpec, ...]) -> dict[str, Any]:
 
 def text_of(output: OutputSchema) -> dict[str, Any]:
     """The `text` object that asks for JSON."""
-    if output.schema is None:
+    if output.schema is None or output.loose:
         return {"format": {"type": "json_object"}}
     form: dict[str, Any] = {"type": "json_schema", "name": output.name, "schema": output.schema}
     if output.description:

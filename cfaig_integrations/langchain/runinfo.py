@@ -1,0 +1,240 @@
+"""Which run a call belongs to, on every path by which LangChain reaches a model.
+
+LangChain hands the run to `_generate` but not to `_stream` (langchain-core 1.6 to 1.8), so it is caught on the way:
+where `generate` turns into a stream on behalf of an observer, and with a handler of our own where `stream` begins. A
+core that no longer calls what is overridden here costs run ids on some paths and breaks nothing. Knows no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TypeAlias, cast
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager, Callbacks
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatResult
+from langchain_core.runnables import RunnableConfig, ensure_config
+
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.connection import CallOptions
+from cfaig_integrations.gateway.context import Context, current, holding, within
+from cfaig_integrations.gateway.runs import Operation, RunInfo, automatic
+from cfaig_integrations.langchain.fields import GatewayFields
+
+CONFIG_KEY = "cf_aig_metadata"
+"""Entry of a run config's metadata that holds a layer of the gateway's."""
+_NOTHING: Mapping[str, Any] = {}
+
+
+class RunEntries(NamedTuple):
+    """What a run says to the gateway's log.
+
+    Attributes:
+        asked: The layer in the run's config.
+        automatic: What nobody asked for.
+    """
+
+    asked: Mapping[str, Any] = _NOTHING
+    automatic: Mapping[str, object] = _NOTHING
+
+
+class _Watch(BaseCallbackHandler):
+    """Sees one stream's run begin. Until then, and without run metadata, it knows the config alone.
+
+    Attributes:
+        name: The run's name, if it was given one.
+        run_id: As of the run that began.
+        parent_run_id: As of the run that began.
+        tags: As of the run that began.
+        metadata: The model object's own entries and the config's, as LangChain merges them.
+        inheritable_metadata: The config's entries.
+    """
+
+    run_inline = True
+
+    def __init__(self, config: RunnableConfig) -> None:
+        callbacks = config.get("callbacks")
+        self.name = config.get("run_name")
+        self.run_id: UUID | None = None
+        self.parent_run_id = callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
+        self.tags = config.get("tags") or []
+        self.metadata: Mapping[str, Any] = _NOTHING
+        self.inheritable_metadata = config.get("metadata") or _NOTHING
+
+    @property
+    def ignore_llm(self) -> bool:
+        """Tokens and the end are of no interest."""
+        return True
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keeps what is told of the run."""
+        self.run_id, self.parent_run_id, self.tags = run_id, parent_run_id, tags or []
+        self.metadata = metadata or _NOTHING
+
+
+_Seen: TypeAlias = BaseRunManager | _Watch
+_SEEN: ContextVar[_Seen | None] = ContextVar("cfaig_langchain_run", default=None)
+
+
+def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
+    """The run of a call: of its manager if LangChain gave one, else as it was caught, else of the runnable around it.
+
+    Args:
+        manager: The call's run manager.
+        operation: What the call is.
+    """
+    seen = manager or _SEEN.get() or _Watch(ensure_config())
+    # A caller's metadata wins over the model object's; LangChain merges them the other way round.
+    metadata = {**seen.metadata, **seen.inheritable_metadata}
+    return RunInfo(
+        framework="langchain",
+        operation=operation,
+        run_id=None if seen.run_id is None else str(seen.run_id),
+        parent_run_id=None if seen.parent_run_id is None else str(seen.parent_run_id),
+        name=seen.name if isinstance(seen, _Watch) else None,
+        agent=":".join(str(part) for key in ("lc_agent_name", "langgraph_node") if (part := metadata.get(key))) or None,
+        tags=tuple(seen.tags),
+        metadata=metadata,
+    )
+
+
+def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation: Operation) -> RunEntries:
+    """What a call's run says to the gateway's log.
+
+    Args:
+        fields: The constructor words that decide it.
+        manager: The call's run manager, if LangChain gave one.
+        operation: What the call is.
+
+    Raises:
+        ConfigError: The config's layer is not a dict, or the mapper fails.
+    """
+    run = run_info(manager, operation)
+    asked: object = run.metadata.get(CONFIG_KEY) or _NOTHING
+    if not isinstance(asked, Mapping):
+        raise ConfigError(
+            f'config["metadata"]["{CONFIG_KEY}"]={asked!r} is not a dict.',
+            field=CONFIG_KEY,
+            value=asked,
+            remedy="Give a dict.",
+        )
+    found = automatic(run, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
+    return RunEntries(cast("Mapping[str, Any]", asked), found)
+
+
+class RunAware(GatewayFields, BaseChatModel):
+    """A chat model that knows on every path which run calls it."""
+
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        token = _SEEN.set(kwargs.get("run_manager"))
+        try:
+            return super()._generate_with_cache(*args, **kwargs)
+        finally:
+            _SEEN.reset(token)
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        with holding(_SEEN, kwargs.get("run_manager")):
+            return await super()._agenerate_with_cache(*args, **kwargs)
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """An answer as it is written, in chunks that add up to a message.
+
+        Args:
+            input: A prompt, a text or messages.
+            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
+            stop: Texts at which to stop.
+            **kwargs: As of every call.
+        """
+        return self._streamed(current(), input, config, stop=stop, **kwargs)
+
+    def _streamed(
+        self, context: Context, input: LanguageModelInput, config: RunnableConfig | None, **kwargs: Any
+    ) -> Generator[AIMessageChunk]:
+        watch, config = self._watched(config)
+        inner = cast("Generator[AIMessageChunk]", super().stream(input, config, **kwargs))
+        with closing(inner):
+            # The request is sent when the first chunk is asked for, and only until then is anything set: a generator
+            # runs in its reader's context, which an abandoned one would leave changed.
+            with within(context), holding(_SEEN, watch):
+                first = next(inner, None)
+            if first is not None:
+                yield first
+                yield from inner
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """An answer as it is written, in chunks that add up to a message.
+
+        Args:
+            input: A prompt, a text or messages.
+            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
+            stop: Texts at which to stop.
+            **kwargs: As of every call.
+        """
+        return self._astreamed(current(), input, config, stop=stop, **kwargs)
+
+    async def _astreamed(
+        self, context: Context, input: LanguageModelInput, config: RunnableConfig | None, **kwargs: Any
+    ) -> AsyncGenerator[AIMessageChunk]:
+        watch, config = self._watched(config)
+        inner = cast("AsyncGenerator[AIMessageChunk]", super().astream(input, config, **kwargs))
+        async with aclosing(inner):
+            with within(context), holding(_SEEN, watch):
+                first = await anext(inner, None)
+            if first is not None:
+                yield first
+                async for chunk in inner:
+                    yield chunk
+
+    def _watched(self, config: RunnableConfig | None) -> tuple[_Watch, RunnableConfig]:
+        full = ensure_config(config)
+        watch = _Watch(full)
+        if self.run_metadata:
+            full["callbacks"] = _joined(full.get("callbacks"), watch)
+        return watch, full
+
+
+def _joined(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
+    if isinstance(callbacks, BaseCallbackManager):
+        both = callbacks.copy()
+        both.add_handler(handler, inherit=False)
+        return both
+    return [*(callbacks or ()), handler]
+
+
+def run_options(fields: GatewayFields, operation: Operation) -> CallOptions:
+    """What a call that LangChain gives no run manager tells the gateway: the blocks around it, and the run around it.
+
+    Raises:
+        ConfigError: The metadata of either cannot be sent.
+    """
+    run, around = run_entries(fields, None, operation), current()
+    return CallOptions(options=around.options, metadata=(*around.metadata, run.asked), automatic=run.automatic)

@@ -1,0 +1,50 @@
+"""What embedding answers and rankings have in common: the way they are wrapped, and how they count tokens.
+
+Knows nothing of what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, cast
+
+from cfaig_integrations.core.chat import Usage
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.jsonio import load_object
+
+
+def opened(body: bytes) -> dict[str, Any]:
+    """The answer, out of Cloudflare's envelope if it is in one.
+
+    Raises:
+        ProtocolError: It is no JSON object.
+        Refused: It is an error.
+    """
+    outer = load_object(body)
+    if says_error(outer):
+        raise Refused(outer)
+    answer = unwrapped(outer)
+    if says_error(answer):
+        raise Refused(answer)
+    return answer
+
+
+def tokens_of(answer: Mapping[str, Any]) -> Usage | None:
+    """What it took, under `usage`, or under `meta` as bge-m3 says it (wire-facts §6.1); None if it does not tell."""
+    told, meta = answer.get("usage"), answer.get("meta")
+    if isinstance(told, dict):
+        usage = cast("dict[str, Any]", told)
+        given, total = _count(usage.get("prompt_tokens")), _count(usage.get("total_tokens"))
+        return Usage(input=given or total, total=total or given, raw=usage)
+    if isinstance(meta, dict):
+        costs = cast("dict[str, Any]", meta)
+        if costs.get("cost_metric_name_1") == "input_tokens":
+            spent = _count(costs.get("cost_metric_value_1"))
+            return Usage(input=spent, total=spent, raw=costs)
+    return None
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and isfinite(value) else 0

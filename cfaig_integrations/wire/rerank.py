@@ -1,0 +1,67 @@
+"""Rerank bodies on `/ai/run/{model}` (wire-facts §6.4).
+
+Knows no URL and no model by name.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, cast
+
+from cfaig_integrations.core.vectors import Ranked, RerankReply, RerankRequest
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.answers import opened, tokens_of
+from cfaig_integrations.wire.common import MALFORMED
+from cfaig_integrations.wire.jsonio import excerpt
+
+
+def encode(request: RerankRequest, *, top_k: bool = True) -> dict[str, Any]:
+    """The body of a request.
+
+    Args:
+        request: What is asked.
+        top_k: Whether the model can be told how many to return; the reply is cut to that in any case.
+    """
+    body: dict[str, Any] = {"query": request.query, "contexts": [{"text": text} for text in request.passages]}
+    if top_k and request.top is not None:
+        body["top_k"] = request.top
+    return {**body, **request.extra_body}
+
+
+def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
+    """The reply of a whole 2xx body, in Cloudflare's envelope or without it.
+
+    Args:
+        body: As it came.
+        count: How many passages were sent.
+        top: How many were asked for.
+
+    Raises:
+        ProtocolError: It is no ranking, or not one of these passages.
+        Refused: The body is an error.
+    """
+    answer = opened(body)
+    try:
+        ranking = sorted(map(_ranked, answer["response"]), key=_worst_last)
+    except (*MALFORMED, OverflowError) as error:
+        raise ProtocolError(f"The answer is no ranking: {error!r}.", body=excerpt(body)) from error
+    wanted = count if top is None else min(top, count)
+    places = {each.index for each in ranking}
+    if len(places) != len(ranking) or not places <= set(range(count)) or len(places) < wanted:
+        raise ProtocolError(
+            f"{wanted} of {count} passages should be ranked, and these came back: {sorted(places)}.",
+            body=excerpt(body),
+        )
+    return RerankReply(tuple(ranking[:wanted]), tokens_of(answer))
+
+
+def _ranked(item: Any) -> Ranked:
+    entry = cast("dict[str, Any]", item)
+    index, score = entry["id"], float(entry["score"])
+    if type(index) is not int or not isfinite(score):
+        raise ValueError(f"{entry} has no place or no score")
+    return Ranked(index, score)
+
+
+def _worst_last(ranked: Ranked) -> tuple[float, int]:
+    return -ranked.score, ranked.index

@@ -1,0 +1,138 @@
+"""Where texts and passages go, and what the table may not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.vectors import EmbedRequest
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.vector_routes import (
+    DEFAULT_RERANKER,
+    RERANKERS,
+    TABLE,
+    EmbedModel,
+    batch_size,
+    embed_route,
+    model_of,
+    rerank_route,
+)
+
+BGE = "@cf/baai/bge-small-en-v1.5"
+QWEN = "@cf/qwen/qwen3-embedding-0.6b"
+OPENAI = "openai/text-embedding-3-small"
+KNOWN = [row for row in TABLE if row.pattern != "*"]
+
+
+def asked(model: str, dimensions: int | None = None) -> EmbedRequest:
+    return EmbedRequest(model=model, texts=("a",), dimensions=dimensions)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "expected"),
+    [
+        (BGE, {}, ("run", BGE, f"/ai/run/{BGE}")),
+        (BGE, {"api": "run"}, ("run", BGE, f"/ai/run/{BGE}")),
+        (BGE, {"api": "embeddings"}, ("embeddings", BGE, "/ai/v1/embeddings")),
+        (f"workers-ai/{BGE}", {}, ("run", BGE, f"/ai/run/{BGE}")),
+        ("@cf/new/model", {}, ("run", "@cf/new/model", "/ai/run/@cf/new/model")),
+        (OPENAI, {}, ("embeddings", OPENAI, "/ai/v1/embeddings")),
+        ("dynamic/embed", {}, ("embeddings", "dynamic/embed", "/ai/v1/embeddings")),
+        (OPENAI, {"legacy": True}, ("embeddings", OPENAI, "/embeddings")),
+        (BGE, {"legacy": True}, ("embeddings", f"workers-ai/{BGE}", "/embeddings")),
+        (f"workers-ai/{BGE}", {"legacy": True}, ("embeddings", f"workers-ai/{BGE}", "/embeddings")),
+    ],
+)
+def test_routes(model: str, words: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    route = embed_route(asked(model), **words)
+    assert (route.endpoint, route.model, route.path) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "field"),
+    [
+        (OPENAI, {"api": "run"}, "api"),
+        (BGE, {"api": "run", "legacy": True}, "api"),
+        ("", {}, "model"),
+        ("@cf/../x", {}, "model"),
+        ("a b", {}, "model"),
+    ],
+)
+def test_what_leads_nowhere_is_refused(model: str, words: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        embed_route(asked(model), **words)
+    assert caught.value.field == field
+
+
+def test_dimensions_must_be_those_of_the_model() -> None:
+    assert embed_route(asked(BGE, 384)).known.dimensions == 384
+    assert embed_route(asked(OPENAI, 5)).known.dimensions is None
+    with pytest.raises(ConfigError, match="384"):
+        embed_route(asked(BGE, 256))
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "size"),
+    [
+        (BGE, None, 100),
+        (BGE, 7, 7),
+        (BGE, 100, 100),
+        (QWEN, None, 32),
+        (f"workers-ai/{QWEN}", None, 32),
+        ("@cf/google/embeddinggemma-300m", None, 32),
+        ("@cf/google/embeddinggemma-300m", 500, 500),
+        (OPENAI, None, 32),
+        (OPENAI, 2048, 2048),
+    ],
+)
+def test_batches(model: str, wanted: int | None, size: int) -> None:
+    assert batch_size(model, wanted) == size
+
+
+@pytest.mark.parametrize(("model", "most"), [(BGE, 100), (QWEN, 32)])
+def test_a_batch_above_the_cap_is_refused(model: str, most: int) -> None:
+    with pytest.raises(ConfigError, match=f"{most} at most") as caught:
+        batch_size(model, most + 1)
+    assert caught.value.field == "batch_size"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.pattern)
+def test_each_row_is_reached_and_has_its_evidence(row: EmbedModel) -> None:
+    assert model_of("some/model" if row.pattern == "*" else row.pattern) is row
+    assert row.evidence.startswith("§6.")
+    assert row.inputs.documents
+    assert row.inputs.queries
+
+
+@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.pattern)
+def test_the_simulators_own_table_agrees(row: EmbedModel) -> None:
+    """It was written from the same facts by another hand."""
+    from cfaig_integrations.simulator.dialects import embeddings
+
+    theirs = embeddings._MODELS[row.pattern]
+    assert row.dimensions == theirs.dims
+    if row.most_items is not None:
+        assert row.most_items == theirs.most_items
+    fields = {row.inputs.documents, row.inputs.queries}
+    fields |= {"pooling"} if row.inputs.pooling else set()
+    fields |= {"instruction"} if row.inputs.instruction else set()
+    fields |= {"truncate_inputs"} if row.inputs.truncate else set()
+    if "not documented" not in row.evidence:
+        assert fields <= set(theirs.fields)
+
+
+def test_no_model_of_the_simulator_is_missing() -> None:
+    from cfaig_integrations.simulator.dialects import embeddings
+
+    assert {row.pattern for row in KNOWN} == set(embeddings._MODELS)
+
+
+def test_rerankers() -> None:
+    assert rerank_route(DEFAULT_RERANKER).path == f"/ai/run/{DEFAULT_RERANKER}"
+    assert {row.id: rerank_route(row.id).top_k for row in RERANKERS} == {row.id: row.top_k for row in RERANKERS}
+    assert rerank_route("@cf/new/reranker").top_k
+    with pytest.raises(ConfigError, match="Workers AI"):
+        rerank_route("cohere/rerank")
+    with pytest.raises(ConfigError, match="legacy"):
+        rerank_route(DEFAULT_RERANKER, legacy=True)
