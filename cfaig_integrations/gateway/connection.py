@@ -120,7 +120,7 @@ class CallOptions:
 NO_CALL_OPTIONS = CallOptions()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)  # frozen would cost each model object another microsecond
 class Connection:
     """How a model object reaches the gateway. Making one does no I/O and checks what can be checked.
 

@@ -152,7 +152,11 @@ class GatewayFields(BaseModel):
         if self.api_token is not None:
             object.__setattr__(self, "api_token", settings.api_token)  # which no pickle shows
         clients = Clients(Client(connection, self.http_client), AsyncClient(connection, self.http_async_client))
-        super().__setattr__("_clients", clients)
+        private = self.__pydantic_private__
+        if private is None:  # a copy by hand, without its private half
+            super().__setattr__("_clients", clients)
+        else:
+            private["_clients"] = clients  # a model object costs 20 us, and pydantic's own way 1 of them
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy; your own HTTP clients, which cannot be copied, are shared."""
