@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects import errors, frames
 from cfaig_integrations.simulator.dialects.chat_completions import ChatCompletions, render
 from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
-from cfaig_integrations.simulator.dialects.errors import openai
 from cfaig_integrations.simulator.dialects.messages import Messages
 from cfaig_integrations.simulator.dialects.native import content, conversation
 from cfaig_integrations.simulator.dialects.reader import WorkersReader
@@ -67,7 +66,7 @@ class Run:
 
     def error(self, status: int, code: int | str, message: str) -> Record:
         """A provider's error body."""
-        return openai(status, code, message)
+        return errors.openai(status, code, message)
 
     def error_event(self, message: str) -> bytes:
         """An error inside a stream (wire-facts §5.3)."""
