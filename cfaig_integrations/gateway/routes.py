@@ -1,7 +1,7 @@
 """Model id to wire, URL and quirks: a table with its evidence beside each row.
 
-The only module that knows models by name. Knows no host, no header and no HTTP library. Sections are those of
-wire-facts.
+Knows chat models by name, as `vector_routes` knows the others and nobody else does. Knows no host, no header and no
+HTTP library. Sections are those of wire-facts.
 """
 
 from __future__ import annotations

@@ -164,6 +164,6 @@ def _call_chunk(found: Mapping[str, Any]) -> Block:
     return {"type": "tool_call_chunk", **{key: found.get(key) for key in ("id", "name", "args", "index")}}
 
 
-def register() -> None:
+def register_translations() -> None:
     """Makes core ask `translate` for the blocks of our messages."""
     register_translator(PROVIDER, translate, translate_chunk)

@@ -19,19 +19,20 @@ from pydantic import Field, field_validator
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Api, CallOptions
-from cfaig_integrations.langchain.blocks import register
+from cfaig_integrations.langchain.blocks import register_translations
 from cfaig_integrations.langchain.calls import REQUEST_WORDS, for_traces, sort_words, to_options, to_request
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.inbound import PROVIDER
 from cfaig_integrations.langchain.outbound import to_result
-from cfaig_integrations.langchain.runinfo import RunAware, run_entries
+from cfaig_integrations.langchain.runaware import RunAware
+from cfaig_integrations.langchain.runinfo import run_entries
 from cfaig_integrations.langchain.serialisation import Serialised
 from cfaig_integrations.langchain.structured import StructuredOutput
 from cfaig_integrations.langchain.tokens import TokenCounting
 from cfaig_integrations.langchain.tools import bound, to_choice
 
-register()
+register_translations()
 
 _OWN_WORDS = (*REQUEST_WORDS, "model", "stop", "extra_body")
 

@@ -1,28 +1,22 @@
-"""Which run a call belongs to, on every path by which LangChain reaches a model.
+"""Which run a call belongs to, and what the run says to the gateway's log.
 
-LangChain hands the run to `_generate` but not to `_stream` (langchain-core 1.6 to 1.8), so it is caught on the way:
-where `generate` turns into a stream on behalf of an observer, and with a handler of our own where `stream` begins. A
-core that no longer calls what is overridden here costs run ids on some paths and breaks nothing. Knows no message.
+Knows run managers, handlers and configs of LangChain; knows no message and no model: how the run is caught where
+LangChain keeps it back is `runaware`'s business.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
-from contextlib import aclosing, closing
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager, Callbacks
-from langchain_core.language_models import LanguageModelInput
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatResult
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.context import Context, current, holding, within
+from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.runs import Operation, RunInfo, automatic
 from cfaig_integrations.langchain.fields import GatewayFields
 
@@ -43,7 +37,7 @@ class RunEntries(NamedTuple):
     automatic: Mapping[str, object] = _NOTHING
 
 
-class _Watch(BaseCallbackHandler):
+class Watch(BaseCallbackHandler):
     """Sees one stream's run begin. Until then, and without run metadata, it knows the config alone.
 
     Attributes:
@@ -87,8 +81,9 @@ class _Watch(BaseCallbackHandler):
         self.metadata = metadata or _NOTHING
 
 
-_Seen: TypeAlias = BaseRunManager | _Watch
-_SEEN: ContextVar[_Seen | None] = ContextVar("cfaig_langchain_run", default=None)
+_Seen: TypeAlias = BaseRunManager | Watch
+SEEN: ContextVar[_Seen | None] = ContextVar("cfaig_langchain_run", default=None)
+"""The run as it was caught on the way."""
 
 
 def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
@@ -98,7 +93,7 @@ def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
         manager: The call's run manager.
         operation: What the call is.
     """
-    seen = manager or _SEEN.get() or _Watch(ensure_config())
+    seen = manager or SEEN.get() or Watch(ensure_config())
     # A caller's metadata wins over the model object's; LangChain merges them the other way round.
     metadata = {**seen.metadata, **seen.inheritable_metadata}
     return RunInfo(
@@ -106,7 +101,7 @@ def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
         operation=operation,
         run_id=None if seen.run_id is None else str(seen.run_id),
         parent_run_id=None if seen.parent_run_id is None else str(seen.parent_run_id),
-        name=seen.name if isinstance(seen, _Watch) else None,
+        name=seen.name if isinstance(seen, Watch) else None,
         agent=":".join(str(part) for key in ("lc_agent_name", "langgraph_node") if (part := metadata.get(key))) or None,
         tags=tuple(seen.tags),
         metadata=metadata,
@@ -135,99 +130,6 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation
         )
     found = automatic(run, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
     return RunEntries(cast("Mapping[str, Any]", asked), found)
-
-
-class RunAware(GatewayFields, BaseChatModel):
-    """A chat model that knows on every path which run calls it."""
-
-    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        token = _SEEN.set(kwargs.get("run_manager"))
-        try:
-            return super()._generate_with_cache(*args, **kwargs)
-        finally:
-            _SEEN.reset(token)
-
-    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        with holding(_SEEN, kwargs.get("run_manager")):
-            return await super()._agenerate_with_cache(*args, **kwargs)
-
-    def stream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """An answer as it is written, in chunks that add up to a message.
-
-        Args:
-            input: A prompt, a text or messages.
-            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
-            stop: Texts at which to stop.
-            **kwargs: As of every call.
-        """
-        return self._streamed(current(), input, config, stop=stop, **kwargs)
-
-    def _streamed(
-        self, context: Context, input: LanguageModelInput, config: RunnableConfig | None, **kwargs: Any
-    ) -> Generator[AIMessageChunk]:
-        watch, config = self._watched(config)
-        inner = cast("Generator[AIMessageChunk]", super().stream(input, config, **kwargs))
-        with closing(inner):
-            # The request is sent when the first chunk is asked for, and only until then is anything set: a generator
-            # runs in its reader's context, which an abandoned one would leave changed.
-            with within(context), holding(_SEEN, watch):
-                first = next(inner, None)
-            if first is not None:
-                yield first
-                yield from inner
-
-    def astream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """An answer as it is written, in chunks that add up to a message.
-
-        Args:
-            input: A prompt, a text or messages.
-            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
-            stop: Texts at which to stop.
-            **kwargs: As of every call.
-        """
-        return self._astreamed(current(), input, config, stop=stop, **kwargs)
-
-    async def _astreamed(
-        self, context: Context, input: LanguageModelInput, config: RunnableConfig | None, **kwargs: Any
-    ) -> AsyncGenerator[AIMessageChunk]:
-        watch, config = self._watched(config)
-        inner = cast("AsyncGenerator[AIMessageChunk]", super().astream(input, config, **kwargs))
-        async with aclosing(inner):
-            with within(context), holding(_SEEN, watch):
-                first = await anext(inner, None)
-            if first is not None:
-                yield first
-                async for chunk in inner:
-                    yield chunk
-
-    def _watched(self, config: RunnableConfig | None) -> tuple[_Watch, RunnableConfig]:
-        full = ensure_config(config)
-        watch = _Watch(full)
-        if self.run_metadata:
-            full["callbacks"] = _joined(full.get("callbacks"), watch)
-        return watch, full
-
-
-def _joined(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
-    if isinstance(callbacks, BaseCallbackManager):
-        both = callbacks.copy()
-        both.add_handler(handler, inherit=False)
-        return both
-    return [*(callbacks or ()), handler]
 
 
 def run_options(fields: GatewayFields, operation: Operation) -> CallOptions:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -412,3 +414,10 @@ def test_runs_and_blocks_around_an_embedding_reach_the_log(simulator: Simulator)
     with gateway_context(metadata={"team": "docs"}):
         chain.invoke("text", {"metadata": {"user_id": "u1"}})
     assert simulator.logs()[0]["metadata"] == {"team": "docs", "user_id": "u1", "op": "embedding"}
+
+
+def test_embedding_loads_no_chat_model() -> None:
+    program = "import sys, cfaig_integrations.langchain.embeddings as _; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "langchain_core.embeddings" in loaded
+    assert "langchain_core.language_models.chat_models" not in loaded

@@ -279,7 +279,7 @@ def test_a_bare_thread_inside_a_run_knows_its_own_run_only(make: Make, simulator
 
 
 def nothing_held() -> bool:
-    return runinfo._SEEN.get() is None and current() == Context()
+    return runinfo.SEEN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(make: Make, simulator: Simulator) -> None:
