@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
 import anyio
@@ -22,8 +22,11 @@ from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankRepl
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.exchange import (
+from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.steps import (
     Answer,
+    AskableToken,
     AskToken,
     HttpCall,
     Outcome,
@@ -31,9 +34,8 @@ from cfaig_integrations.gateway.exchange import (
     Send,
     Sleep,
     Step,
+    stays_open,
 )
-from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 _T = TypeVar("_T")
@@ -118,11 +120,12 @@ class AsyncChatStream:
         info: What the gateway said in the response's headers.
     """
 
-    __slots__ = ("_events", "info")
+    __slots__ = ("_events", "_line", "info")
 
     def __init__(self, session: StreamSession, line: _Line) -> None:
         self.info = session.info
-        self._events = _events(session, line)
+        self._line = line
+        self._events = cast("AsyncGeneratorType[Event]", _events(session, line))
 
     @classmethod
     async def of(cls, session: StreamSession, line: _Line) -> AsyncChatStream:
@@ -147,6 +150,9 @@ class AsyncChatStream:
 
     async def aclose(self) -> None:
         """Reads no more, and closes the connection unless it can be used again."""
+        if self._events.ag_running:
+            return  # a loop that ends closes all generators at once, this one and those around it
+        await self._line.aclose()  # and then nothing is left to wait for while the generator is closed
         await self._events.aclose()
 
 
@@ -160,6 +166,8 @@ async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
         async for chunk in line.chunks:
             for event in session.feed(chunk):
                 yield event
+            if session.ended:
+                return
         for event in session.close():
             yield event
     except line.faults as error:
@@ -216,7 +224,7 @@ class _Line:
             response = self._response = await self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
             encoded = "content-encoding" in headers
-            if exchange.stays_open(call, status, headers.get("content-type", "")):
+            if stays_open(call, status, headers.get("content-type", "")):
                 self.chunks = response.aiter_bytes() if encoded else aiter(_raw(response))
                 return Answer(status, headers, None)
             body = await response.aread() if encoded else b"".join([part async for part in _raw(response)])
@@ -248,6 +256,6 @@ async def _nothing() -> AsyncGenerator[bytes]:
     yield b""
 
 
-async def _token(source: exchange.AskableToken) -> str:
+async def _token(source: AskableToken) -> str:
     token = source()
     return await token if inspect.isawaitable(token) else token

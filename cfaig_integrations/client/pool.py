@@ -190,7 +190,8 @@ async def _keeper(loop: asyncio.AbstractEventLoop, lane: _Lane) -> AsyncIterator
         yield
     finally:
         _open.lanes.pop(loop, None)
-        await _close_lane(lane)
+        if not loop.is_closed():  # under nest_asyncio, loops end without closing their generators
+            await _close_lane(lane)
 
 
 async def _close_lane(lane: _Lane) -> None:

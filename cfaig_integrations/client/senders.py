@@ -15,7 +15,7 @@ import httpx
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.faults import HTTPX_FAULTS, faults_of
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.exchange import HttpCall
+from cfaig_integrations.gateway.steps import HttpCall
 
 
 @runtime_checkable

@@ -22,8 +22,11 @@ from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankRepl
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.exchange import (
+from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.steps import (
     Answer,
+    AskableToken,
     AskToken,
     HttpCall,
     Outcome,
@@ -31,9 +34,8 @@ from cfaig_integrations.gateway.exchange import (
     Send,
     Sleep,
     Step,
+    stays_open,
 )
-from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 _T = TypeVar("_T")
@@ -158,6 +160,8 @@ def _events(session: StreamSession, line: _Line) -> Generator[Event, None, None]
         for chunk in line.chunks:
             for event in session.feed(chunk):
                 yield event
+            if session.ended:
+                return
         for event in session.close():
             yield event
     except line.faults as error:
@@ -214,7 +218,7 @@ class _Line:
             response = self._response = self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
             encoded = "content-encoding" in headers
-            if exchange.stays_open(call, status, headers.get("content-type", "")):
+            if stays_open(call, status, headers.get("content-type", "")):
                 self.chunks = response.iter_bytes() if encoded else iter(_raw(response))
                 return Answer(status, headers, None)
             body = response.read() if encoded else b"".join(_raw(response))
@@ -241,7 +245,7 @@ def _raw(response: httpx.Response) -> httpx.SyncByteStream:
     return cast("httpx.SyncByteStream", response.stream)
 
 
-def _token(source: exchange.AskableToken) -> str:
+def _token(source: AskableToken) -> str:
     token = source()
     if inspect.iscoroutine(token):
         token.close()  # it is refused by who gets it, and must not complain of never being awaited

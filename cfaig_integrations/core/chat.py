@@ -80,6 +80,19 @@ class OutputSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """The server is to remember the conversation, where a wire and a provider can.
+
+    Attributes:
+        response_id: A response that the provider keeps; empty if there is none yet.
+        turns: How many of the request's turns, from the first, that response stands for, itself included.
+    """
+
+    response_id: str = ""
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question to a model, with all that was said before.
 
@@ -94,6 +107,8 @@ class ChatRequest:
         reasoning_effort: The provider's word, such as `low`, `medium`, `high`.
         thinking: Anthropic's `thinking` object, such as `{"type": "enabled", "budget_tokens": 2048}`.
         reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
+        previous_response_id: The response that `turns` continue, which then hold only what came after it.
+        chain: Which of `turns` the server may know already; they are all there, if it turns out that it does not.
         stream_usage: Ask for token counts in a stream, where asking is needed.
         extra_body: Further body fields, merged last, as they are.
     """
@@ -121,6 +136,7 @@ class ChatRequest:
     service_tier: str | None = None
     store: bool | None = None
     previous_response_id: str | None = None
+    chain: Chain | None = None
     stream_usage: bool = True
     extra_body: Json = field(default_factory=dict[str, Any])
 

@@ -107,6 +107,7 @@ class CallOptions:
         automatic: Metadata that is known without being given, in the order of its worth; trimmed, never refused.
         extra_headers: Further headers, over the connection's.
         timeout: As the connection's.
+        conversation: Id of the conversation that the call belongs to, for the host of a model that can make use of it.
     """
 
     api: Api | None = None
@@ -115,6 +116,7 @@ class CallOptions:
     automatic: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout: Timeout | None = None
+    conversation: object = None
 
 
 NO_CALL_OPTIONS = CallOptions()
@@ -178,11 +180,12 @@ class Connection:
         return RetryPolicy(self.max_retries, options is not None and (options.max_attempts or 1) > 1)
 
     def timeouts_of(self, call: CallOptions, *, stream: bool) -> Timeouts:
-        """How long a call waits."""
+        """How long a call waits; a stream for each piece, the first one too, the shorter of its limits."""
         given = self.timeout if call.timeout is None else call.timeout
         limits = timeouts(given)
         if stream:
-            return Timeouts(limits.connect, self.stream_idle_timeout)
+            idle = self.stream_idle_timeout
+            return Timeouts(limits.connect, idle if given is None or limits.read is None else min(limits.read, idle))
         options = self.options_of(call)
         if given is not None or options is None or options.request_timeout is None:
             return limits

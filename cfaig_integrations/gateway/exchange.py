@@ -8,95 +8,31 @@ Knows no HTTP library, no clock and no wire format's fields.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
+from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, UnsupportedContent
 from cfaig_integrations.gateway import failures, routes
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs, Timeouts
+from cfaig_integrations.gateway.affinity import affinity_headers
+from cfaig_integrations.gateway.chaining import is_forgotten, seal, tail_of
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.routes import Route
 from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, ReadOn, Send, Sleep, Step
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import ChatCodec, Refused
 from cfaig_integrations.wire.registry import codec
 
 _T = TypeVar("_T")
-AskableToken: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
-"""A token that is asked for before every request."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpCall:
-    """An HTTP request, ready to be sent."""
-
-    method: str
-    url: str
-    headers: Pairs
-    body: bytes
-    timeouts: Timeouts
-    stream: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this, and answer with an `Answer`."""
-
-    call: HttpCall
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Do nothing for so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AskToken:
-    """Ask this for a token, and answer with what it gives."""
-
-    source: AskableToken
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOn:
-    """Read the open stream, and answer with its next bytes, or None at its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server answered.
-
-    Attributes:
-        headers: Names in lower case.
-        body: All of it; None if it is a stream, and open.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes | None
-
-
-Step: TypeAlias = Send | Sleep | AskToken | ReadOn
-Outcome: TypeAlias = Answer | bytes | str | None
-
-
-def stays_open(call: HttpCall, status: int, content_type: str) -> bool:
-    """Whether an answer is to be read as it comes: a stream was asked for, and this is one.
-
-    A server may answer `stream: true` with one JSON document, and an error always is one (wire-facts §5.3).
-    """
-    if not call.stream or not 200 <= status < 300:
-        return False
-    return not ("json" in content_type or "html" in content_type)
 
 
 def chat(
@@ -240,19 +176,24 @@ class _Prepared:
     route: Route
     codec: ChatCodec
     url: str
+    headers: Mapping[str, str]
     body: bytes
+    stops: tuple[str, ...]
+    """Stop texts that the wire has no field for, so that they are looked for here."""
 
 
 class _Talk(_Tries):
     """One chat request, on its wire and perhaps on the other."""
 
-    __slots__ = ("_limits", "_request", "_stream", "_switched_from")
+    __slots__ = ("_forgotten", "_history", "_limits", "_request", "_stream", "_switched_from")
 
     def __init__(self, connection: Connection, call: CallOptions, request: ChatRequest, *, stream: bool) -> None:
         super().__init__(connection, call)
         self._request = request
         self._stream = stream
         self._switched_from: Wire | None = None
+        self._forgotten = False
+        self._history = _history(request)
         self._limits = connection.timeouts_of(call, stream=stream)
 
     def run(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
@@ -263,28 +204,51 @@ class _Talk(_Tries):
         legacy = self._connection.settings.legacy
         route = routes.route(self._request, api=self._call.api or self._connection.api, legacy=legacy)
         try:
-            return (yield from self.until_final(partial(once, self._prepared(route))))
+            return (yield from self._on_wire(route, once))
         except ApiError as error:
             if route.alternative is None or not _refuses_shape(error):
                 raise
             refusal = error
-        try:
-            other = self._prepared(routes.route(self._request, api=route.alternative, legacy=legacy))
-        except UnsupportedContent:
-            raise refusal from None
+        other = routes.route(self._request, api=route.alternative, legacy=legacy)
         self._switched_from = route.wire
         try:
-            result = yield from self.until_final(partial(once, other))
+            result = yield from self._on_wire(other, once)
+        except UnsupportedContent:
+            raise refusal from None
         except ApiError as error:
             if _refuses_shape(error):
                 raise refusal from error
             raise
-        routes.learn(self._request.model, tools=bool(self._request.tools), wire=other.route.wire)
+        routes.learn(self._request.model, tools=bool(self._request.tools), wire=other.wire)
         return result
+
+    def _on_wire(
+        self, route: Route, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]
+    ) -> Generator[Step, Outcome, _T]:
+        """The conversation over one wire; over again with the whole history, if the server does not remember it."""
+        prepared = self._prepared(route)
+        try:
+            return (yield from self.until_final(partial(once, prepared)))
+        except ApiError as error:
+            if not (self._chained(route) and is_forgotten(error)):
+                raise
+        self._forgotten = True
+        return (yield from self.until_final(partial(once, self._prepared(route))))
+
+    def _chained(self, route: Route) -> bool:
+        return route.wire == "responses" and not self._forgotten and bool(tail_of(self._request))
+
+    def _said(self, route: Route) -> ChatRequest:
+        """The request, without what the server remembers and without what is seen to here."""
+        request, chain = self._request, self._request.chain
+        if chain is not None and self._chained(route):
+            request = replace(request, turns=tail_of(request), previous_response_id=chain.response_id)
+        return replace(request, stop=()) if request.stop and route.wire == "responses" else request
 
     def _prepared(self, route: Route) -> _Prepared:
         wire_codec = codec(route.wire)
-        body = wire_codec.encode(self._request, stream=self._stream, quirks=route.quirks)
+        said = self._said(route)
+        body = wire_codec.encode(said, stream=self._stream, quirks=route.quirks)
         if route.envelope:
             body = {"model": route.model, "input": body}
         elif route.model_in_body:
@@ -294,7 +258,15 @@ class _Talk(_Tries):
         options = self._body_options(route.wire)
         if options:
             body["options"] = options | cast("dict[str, Any]", body.get("options") or {})
-        return _Prepared(route, wire_codec, self._connection.settings.url(route.path), jsonio.dump(body))
+        together = affinity_headers(route.model, self._call.conversation, self._connection.options_of(self._call))
+        return _Prepared(
+            route,
+            wire_codec,
+            self._connection.settings.url(route.path),
+            {**wire_codec.headers, **together},
+            jsonio.dump(body),
+            () if said.stop else self._request.stop,
+        )
 
     def _body_options(self, wire: Wire) -> dict[str, Any]:
         options = self._connection.options_of(self._call)
@@ -334,7 +306,7 @@ class _Talk(_Tries):
         return session
 
     def _sent(self, prepared: _Prepared) -> Generator[Step, Outcome, Answer]:
-        headers = yield from self.headers(prepared.codec.headers, stream=self._stream)
+        headers = yield from self.headers(prepared.headers, stream=self._stream)
         call = HttpCall("POST", prepared.url, headers, prepared.body, self._limits, self._stream)
         return (yield from self.send(call))
 
@@ -345,13 +317,18 @@ class _Talk(_Tries):
             answer.headers,
             requests_sent=self.sent,
             event_limit=self._connection.event_limit,
+            stops=prepared.stops,
         )
 
     def _reply(self, prepared: _Prepared, answer: Answer) -> ChatReply:
         """The reply that a whole body holds, be it a document or a stream."""
+        reply = self._decoded(prepared, answer)
+        return cut(reply, prepared.stops) if prepared.stops else reply
+
+    def _decoded(self, prepared: _Prepared, answer: Answer) -> ChatReply:
         body = answer.body or b""
         if "event-stream" in answer.headers.get("content-type", ""):
-            session = self._session(prepared, answer)
+            session = self._session(replace(prepared, stops=()), answer)
             return fold(prepared.route.wire, [*session.feed(body), *session.close()])
         try:
             return prepared.codec.decode(body)
@@ -366,7 +343,16 @@ class _Talk(_Tries):
             key_source=None if reply is None else _key_source(reply),
             switched_from=self._switched_from,
             attempts=self.sent,
+            history=self._history if prepared.route.wire == "responses" else None,
         )
+
+
+def _history(request: ChatRequest) -> str | None:
+    """Seal of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
+    # Of an answer that is cut here, the provider remembers the whole.
+    if request.chain is None or request.store is False or request.stop:
+        return None
+    return seal(request.model, request.turns)
 
 
 def _refuses_shape(error: ApiError) -> bool:

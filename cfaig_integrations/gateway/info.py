@@ -39,6 +39,7 @@ class GatewayInfo:
         key_source: Whose provider key was used: `Unified` or `BYOK`.
         switched_from: Wire that `api="auto"` tried before, if the model refused the body's shape.
         attempts: HTTP requests sent for this call.
+        history: Seal of the conversation that the provider keeps under the reply's id, if it was asked to remember.
     """
 
     wire: Format
@@ -57,6 +58,7 @@ class GatewayInfo:
     key_source: str | None = None
     switched_from: Wire | None = None
     attempts: int = 1
+    history: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What is known, as JSON without floats; what is None is left out."""
@@ -74,6 +76,7 @@ def read_info(
     key_source: str | None = None,
     switched_from: Wire | None = None,
     attempts: int = 1,
+    history: str | None = None,
 ) -> GatewayInfo:
     """What response headers say, whichever of them are there.
 
@@ -84,6 +87,7 @@ def read_info(
         key_source: From the body's `gatewayMetadata`, if it has one (wire-facts §2.3).
         switched_from: Wire that was tried before.
         attempts: HTTP requests sent.
+        history: Seal of the conversation, if it can be continued from the reply.
     """
     get = headers.get
     step, dlp = get("cf-aig-step"), get("cf-aig-dlp")
@@ -104,6 +108,7 @@ def read_info(
         key_source=key_source,
         switched_from=switched_from,
         attempts=attempts,
+        history=history,
     )
 
 

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode
 
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.exchange import Outcome, Sleep, Step, fetch
+from cfaig_integrations.gateway.exchange import fetch
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
+from cfaig_integrations.gateway.steps import Outcome, Sleep, Step
 
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from cfaig_integrations.errors import ConfigError
 
-__all__ = ["HEADER", "MOST_ENTRIES", "Scalar", "encode_metadata"]
+__all__ = ["HEADER", "MOST_ENTRIES", "Scalar", "can_be_kept", "encode_metadata"]
 
 HEADER = "cf-aig-metadata"
 MOST_ENTRIES = 5
@@ -61,6 +61,11 @@ def encode_metadata(*layers: Mapping[str, object] | None, automatic: Mapping[str
         )
     _fill(entries, automatic)
     return _dump(entries) if entries else None
+
+
+def can_be_kept(key: object, value: object) -> bool:
+    """Whether an entry would come through: a legal key, and a value that is a scalar or becomes one."""
+    return not _key_fault(key) and _scalar(value) is not None
 
 
 def _add(entries: dict[str, Scalar], layer: Mapping[str, object]) -> None:

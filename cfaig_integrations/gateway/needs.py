@@ -67,7 +67,8 @@ class Needs:
     Attributes:
         refused_by: Wires that cannot carry it whole.
         home: Wire that alone understands something in the history (a signature, a cache marker, a block of its own);
-            the latest such, None if there is nothing of the kind.
+            the latest such. Else the one whose server remembers, if that is asked for; None if there is nothing of the
+            kind.
     """
 
     refused_by: frozenset[Wire]
@@ -78,7 +79,8 @@ def needs_of(request: ChatRequest) -> Needs:
     """What a request needs of its wire."""
     refused: set[Wire] = {wire for wire, fields in _NO_FIELD.items() if _says_any(request, fields)}
     refused |= _refused_by_values(request)
-    home: Wire | None = None
+    # Anthropic's automatic prompt caching is a field of the body (`cache_control` of its official request type).
+    home: Wire | None = "messages" if "cache_control" in request.extra_body else None
     for spec in request.tools:
         if isinstance(spec, NativeTool):
             owner = _owner(spec.raw)
@@ -90,6 +92,8 @@ def needs_of(request: ChatRequest) -> Needs:
             if type(part) is not Text or part.extras:
                 refused |= _refused_by_part(part, turn.role)
                 home = _home(part) or home
+    if home is None and request.chain is not None:
+        home = "responses"
     return Needs(frozenset(refused), home)
 
 

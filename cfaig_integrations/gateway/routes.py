@@ -19,7 +19,19 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.needs import needs_of
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 
-__all__ = ["TABLE", "Api", "Route", "Row", "forget", "is_shape_refusal", "learn", "route", "row_of"]
+__all__ = [
+    "TABLE",
+    "Api",
+    "Route",
+    "Row",
+    "affinity_of",
+    "carries_pdf_results",
+    "forget",
+    "is_shape_refusal",
+    "learn",
+    "route",
+    "row_of",
+]
 
 Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "run"]
 
@@ -70,16 +82,18 @@ class Row:
         return model.startswith(self.pattern[:-1]) if self.pattern.endswith("*") else model == self.pattern
 
 
+_AUTO = "cloudflare/auto"
 _CHAT: tuple[Wire, ...] = ("chat_completions",)
 _RESPONSES: tuple[Wire, ...] = ("responses",)
 _CHAT_FIRST: tuple[Wire, ...] = ("chat_completions", "responses")
 _RESPONSES_FIRST: tuple[Wire, ...] = ("responses", "chat_completions")
 
-_OPENAI = Quirks(max_tokens_word="max_completion_tokens")
+_OPENAI = Quirks(max_tokens_word="max_completion_tokens", openai_history=True)
 _WORKERS_AI = Quirks(
     data_urls_only=True,
     strict_schema=False,
     reasoning_field="reasoning_content",
+    openai_history=True,
     thinking_switch="chat_template_kwargs",
 )
 _ALWAYS_THINKS = replace(_WORKERS_AI, thinking_switch="none")
@@ -87,7 +101,7 @@ _NATIVE = replace(_WORKERS_AI, run_body="native")
 
 TABLE: tuple[Row, ...] = (
     Row("dynamic/*", _CHAT, _CHAT, PLAIN, "§1.6: chat completions on both hosts; no route under /ai/run"),
-    Row("cloudflare/auto", _CHAT_FIRST, _CHAT_FIRST, PLAIN, "§1.6: Chat Completions and Responses"),
+    Row(_AUTO, _CHAT_FIRST, _CHAT_FIRST, PLAIN, "§1.6: Chat Completions and Responses"),
     Row(
         "@cf/openai/gpt-oss*",
         _CHAT_FIRST,
@@ -225,6 +239,29 @@ def row_of(model: str) -> Row:
     return _known(model)[1]
 
 
+def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
+    """The gateway option that keeps a conversation with one model where it began, if the model has one.
+
+    On Workers AI one instance of the model holds the conversation's prefix (§3.2, §9.7); the Auto Router keeps to the
+    model that it chose (§3.3). Nobody else looks at either.
+
+    Raises:
+        ConfigError: The id cannot be right.
+    """
+    model = _known(model)[0]
+    if model == _AUTO:
+        return "session_id"
+    return "session_affinity" if model.startswith(_IN_PATH) else None
+
+
+def carries_pdf_results(model: str) -> bool:
+    """Whether a wire of the model has a place for a PDF in a tool's result; chat completions has none."""
+    try:
+        return not {"responses", "messages"}.isdisjoint(_known(model)[1].tools)
+    except ConfigError:
+        return False
+
+
 def learn(model: str, *, tools: bool, wire: Wire) -> None:
     """Remembers for this process that a model takes this wire where it refused the other one's shape."""
     with _lock:
@@ -284,7 +321,7 @@ def _legacy_route(model: str, row: Row, api: Api) -> Route:
 
 
 def _run_route(model: str, row: Row) -> Route:
-    if model.startswith("dynamic/") or model == "cloudflare/auto":
+    if model.startswith("dynamic/") or model == _AUTO:
         raise ConfigError(
             f"{model} cannot be run: /ai/run has no route for it.",
             field="api",

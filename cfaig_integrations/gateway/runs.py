@@ -6,21 +6,23 @@ no framework, and not how a run is found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
-__all__ = ["DEFAULT_KEYS", "Framework", "Mapper", "Operation", "RunInfo", "automatic"]
+__all__ = ["DEFAULT_KEYS", "Framework", "Mapper", "Operation", "RunEntries", "RunInfo", "automatic", "conversation_of"]
 
 Framework: TypeAlias = Literal["langchain", "llama_index"]
 Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
 """What is sent when nobody chooses, in the order of its worth; the first entries that exist find room."""
+_LLAMA_KEYS = ("run_id", "agent", "op")
+"""The same for LlamaIndex, after the user's own tags (llamaindex.md §2.3)."""
 _THREAD_KEYS = ("thread_id", "session_id", "conversation_id")
 # Behind Cloudflare Access a user id may take one of the five places (reference/llamaindex.md §4).
 _MOST: Mapping[Framework, int] = MappingProxyType({"langchain": 5, "llama_index": 4})
@@ -34,12 +36,15 @@ class RunInfo:
     Attributes:
         framework: Who runs it.
         operation: What is asked of the gateway.
-        run_id: Id of this very call in the framework's traces; None where the framework keeps it to itself.
+        run_id: Id of this very call in LangChain's traces, of the workflow's run in LlamaIndex; None where the
+            framework keeps it to itself.
         parent_run_id: Id of the run that it is directly part of.
         name: Name of the run; frameworks tell it on some paths only.
+        purpose: What it all serves in the end, such as `query` or `index_construction`, where a framework says so.
         agent: `agent:node`, or the one of the two that exists.
         tags: The run's tags.
-        metadata: All of the run's metadata, a call's own entries over those of the model object. May hold anything.
+        metadata: In LangChain all of the run's metadata, a call's own entries over those of the model object, which may
+            hold anything. In LlamaIndex the user's instrument tags that the log can hold.
     """
 
     framework: Framework
@@ -47,9 +52,24 @@ class RunInfo:
     run_id: str | None = None
     parent_run_id: str | None = None
     name: str | None = None
+    purpose: str | None = None
     agent: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class RunEntries(NamedTuple):
+    """What a run says to the gateway's log.
+
+    Attributes:
+        asked: The layer that somebody wrote into the run.
+        automatic: What nobody asked for.
+        conversation: Id of the conversation that the run is part of; for the host of the model, not for the log.
+    """
+
+    asked: Mapping[str, Any] = _NOTHING
+    automatic: Mapping[str, object] = _NOTHING
+    conversation: object = None
 
 
 Mapper: TypeAlias = Callable[[RunInfo], Mapping[str, Any] | None]
@@ -57,11 +77,11 @@ Mapper: TypeAlias = Callable[[RunInfo], Mapping[str, Any] | None]
 
 _FINDERS: Mapping[str, Callable[[RunInfo], object]] = MappingProxyType(
     {
-        "thread_id": lambda run: _first(run.metadata, _THREAD_KEYS),
+        "thread_id": lambda run: conversation_of(run.metadata),
         "agent": lambda run: run.agent,
         "run_id": lambda run: run.run_id,
         "parent_run_id": lambda run: run.parent_run_id,
-        "op": lambda run: run.operation,
+        "op": lambda run: run.purpose or run.operation,
         "run_name": lambda run: run.name,
         "tags": lambda run: ",".join(run.tags),
         "framework": lambda run: run.framework,
@@ -85,9 +105,8 @@ def automatic(run: RunInfo, keys: Collection[str] | None = None, mapper: Mapper 
     if mapper is not None:
         return _mapped(run, mapper)
     entries: dict[str, object] = {}
-    for key in DEFAULT_KEYS if keys is None else keys:
-        finder = _FINDERS.get(key)
-        value = run.metadata.get(key) if finder is None else finder(run)
+    for key in _defaults(run) if keys is None else keys:
+        value = _value(run, key)
         if value is not None and value != "":
             entries[key] = value
             if keys is None and len(entries) == _MOST[run.framework]:
@@ -95,8 +114,21 @@ def automatic(run: RunInfo, keys: Collection[str] | None = None, mapper: Mapper 
     return entries
 
 
-def _first(metadata: Mapping[str, Any], keys: Sequence[str]) -> object:
-    return next((metadata[key] for key in keys if metadata.get(key) not in (None, "")), None)
+def _defaults(run: RunInfo) -> Collection[str]:
+    """LlamaIndex's tags are written for observers, one by one; LangChain's metadata may hold anything."""
+    return DEFAULT_KEYS if run.framework == "langchain" else (*run.metadata, *_LLAMA_KEYS)
+
+
+def _value(run: RunInfo, key: str) -> object:
+    finder = _FINDERS.get(key)
+    if finder is None or (run.framework == "llama_index" and key in run.metadata):
+        return run.metadata.get(key)
+    return finder(run)
+
+
+def conversation_of(metadata: Mapping[str, Any]) -> object:
+    """The id of the conversation in a run's metadata: of its thread, session or conversation; None if there is none."""
+    return next((metadata[key] for key in _THREAD_KEYS if metadata.get(key) not in (None, "")), None)
 
 
 def _mapped(run: RunInfo, mapper: Mapper) -> Mapping[str, object]:

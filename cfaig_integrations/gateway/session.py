@@ -5,10 +5,11 @@ Knows neither where the bytes come from nor who reads the events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from cfaig_integrations.core.events import Event, ReplyNoted, Started, TextDelta, UsageUpdated
+from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.errors import GatewayError, StreamBroken
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -28,15 +29,16 @@ class StreamSession:
         headers: They themselves, for errors.
         requests_sent: How many requests it took to open it.
         event_limit: Most bytes of one event.
+        stops: Texts at which the answer ends, if the server does not see to it.
 
     Attributes:
         info: What the response's headers said.
         waiting: Events that were read while the stream was opened, and that nobody has seen yet.
-        ended: Whether the stream is whole and closed.
+        ended: Whether nothing more of the stream need be read.
         requests_sent: How many requests it took to open it.
     """
 
-    __slots__ = ("_decoder", "_headers", "_parser", "_pieces", "ended", "info", "requests_sent", "waiting")
+    __slots__ = ("_decoder", "_headers", "_parser", "_pieces", "_stopper", "ended", "info", "requests_sent", "waiting")
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class StreamSession:
         *,
         requests_sent: int = 1,
         event_limit: int = DEFAULT_EVENT_LIMIT,
+        stops: tuple[str, ...] = (),
     ) -> None:
         self.info = info
         self.requests_sent = requests_sent
@@ -55,6 +58,7 @@ class StreamSession:
         self._headers = headers
         self._parser = SseParser(event_limit)
         self._pieces: list[str] = []
+        self._stopper = Stopper(stops) if stops else None
 
     @property
     def partial(self) -> str:
@@ -79,8 +83,7 @@ class StreamSession:
                 events += self._decoder.feed(name, data)
         except (Refused, GatewayError) as error:
             raise self._failed(error) from None
-        self._remember(events)
-        return events
+        return self._shown(events)
 
     def close(self) -> list[Event]:
         """The last events, once the bytes have ended.
@@ -97,8 +100,7 @@ class StreamSession:
         except (Refused, GatewayError) as error:
             raise self._failed(error) from None
         self.ended = True
-        self._remember(events)
-        return events
+        return self._shown(events)
 
     def failed(self, error: GatewayError) -> GatewayError:
         """An error that ends this stream, with what is known of the stream."""
@@ -112,7 +114,12 @@ class StreamSession:
             return self.failed(failures.from_refused(error.body, self._headers))
         return self.failed(error)
 
-    def _remember(self, events: Sequence[Event]) -> None:
+    def _shown(self, events: list[Event]) -> list[Event]:
+        """The events up to a stop text; they are remembered."""
+        if self._stopper is not None:
+            events = self._stopper.feed(events)
+            self.ended = self.ended or self._stopper.stopped
         for event in events:
             if type(event) is TextDelta:
                 self._pieces.append(event.text)
+        return events

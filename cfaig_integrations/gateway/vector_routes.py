@@ -157,12 +157,13 @@ def model_of(model: str) -> EmbedModel:
     return next(row for row in TABLE if _fits(row.pattern, sent))
 
 
-def batch_size(model: str, wanted: int | None = None) -> int:
+def batch_size(model: str, wanted: int | None = None, *, word: str = "batch_size") -> int:
     """How many texts to send in one request.
 
     Args:
         model: Model id.
-        wanted: The user's word; None: as many as the model takes, or 32 if that is not known.
+        wanted: What the user said; None: as many as the model takes, or 32 if that is not known.
+        word: The constructor word that it was said with.
 
     Raises:
         ConfigError: It is more than the model takes.
@@ -172,8 +173,8 @@ def batch_size(model: str, wanted: int | None = None) -> int:
         return most or _CAUTIOUS_BATCH
     if most is not None and wanted > most:
         raise ConfigError(
-            f"batch_size={wanted} is more than {model} takes in one request.",
-            field="batch_size",
+            f"{word}={wanted} is more than {model} takes in one request.",
+            field=word,
             value=wanted,
             remedy=f"Use {most} at most, or leave it out.",
         )

@@ -13,8 +13,9 @@ from typing import Any
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.exchange import Outcome, Step, post
+from cfaig_integrations.gateway.exchange import post
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
+from cfaig_integrations.gateway.steps import Outcome, Step
 from cfaig_integrations.gateway.vector_routes import EmbedApi, embed_route, rerank_route
 from cfaig_integrations.wire import embeddings, rerank
 

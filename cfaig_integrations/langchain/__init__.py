@@ -1,7 +1,8 @@
 """LangChain on Cloudflare AI Gateway.
 
-`ChatCloudflareAIGateway` is a chat model for every model behind the gateway, `CloudflareAIGatewayEmbeddings` embeds,
-and `CloudflareAIGatewayReranker` puts documents in order. Needs the extra `langchain`.
+`ChatCloudflareAIGateway` is a chat model for every model behind the gateway, `CloudflareAIGatewayLLM` the same models
+for programs that go from text to text, `CloudflareAIGatewayEmbeddings` embeds, and `CloudflareAIGatewayReranker` puts
+documents in order. Needs the extra `langchain`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
     from cfaig_integrations.langchain.embeddings import CloudflareAIGatewayEmbeddings
+    from cfaig_integrations.langchain.llm import CloudflareAIGatewayLLM
     from cfaig_integrations.langchain.outbound import gateway_info
     from cfaig_integrations.langchain.registration import register, unregister
     from cfaig_integrations.langchain.reranker import CloudflareAIGatewayReranker
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatCloudflareAIGateway",
     "CloudflareAIGatewayEmbeddings",
+    "CloudflareAIGatewayLLM",
     "CloudflareAIGatewayReranker",
     "gateway_info",
     "register",
@@ -28,6 +31,7 @@ __all__ = [
 _HOMES = {
     "ChatCloudflareAIGateway": "chat_model",
     "CloudflareAIGatewayEmbeddings": "embeddings",
+    "CloudflareAIGatewayLLM": "llm",
     "CloudflareAIGatewayReranker": "reranker",
     "gateway_info": "outbound",
     "register": "registration",

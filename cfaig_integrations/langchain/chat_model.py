@@ -14,30 +14,31 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from pydantic import Field, field_validator
 
+from cfaig_integrations.client.calls import call_options, chat_request
+from cfaig_integrations.client.tools import choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.connection import Api, CallOptions
+from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.langchain.blocks import register_translations
-from cfaig_integrations.langchain.calls import REQUEST_WORDS, for_traces, sort_words, to_options, to_request
+from cfaig_integrations.langchain.calls import USE_CHAIN, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.inbound import PROVIDER
+from cfaig_integrations.langchain.history import chain_of
+from cfaig_integrations.langchain.inbound import PROVIDER, to_turns
 from cfaig_integrations.langchain.outbound import to_result
+from cfaig_integrations.langchain.profile import Profiled
 from cfaig_integrations.langchain.runaware import RunAware
 from cfaig_integrations.langchain.runinfo import run_entries
-from cfaig_integrations.langchain.serialisation import Serialised
+from cfaig_integrations.langchain.serialisation import Serialised, identity
 from cfaig_integrations.langchain.structured import StructuredOutput
 from cfaig_integrations.langchain.tokens import TokenCounting
-from cfaig_integrations.langchain.tools import bound, to_choice
+from cfaig_integrations.langchain.tools import bound, to_specs
 
 register_translations()
 
-_OWN_WORDS = (*REQUEST_WORDS, "model", "stop", "extra_body")
 
-
-class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAware):
+class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profiled, RunAware):
     """Any chat model behind Cloudflare AI Gateway.
 
     Nothing that is not set is sent. Every field of `Attributes` that shapes an answer may also be given per call, and
@@ -65,6 +66,12 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
         extra_body: Further body fields, as they are.
         streaming: Stream even when invoked.
         stream_usage: Ask for token counts in streams.
+        session_affinity: Tell the host of the model which conversation a call belongs to: `x-session-affinity` for
+            Workers AI models, `cf-aig-session-id` for the Auto Router. True takes `thread_id`, `session_id` or
+            `conversation_id` of the run's metadata; a text is the id itself; False tells nothing.
+        use_previous_response_id: Send only what came after the newest reply that the provider keeps, on the Responses
+            format, which `api="auto"` then prefers. The whole history is sent where it has changed since, and once
+            more if the provider does not know the reply.
 
     Raises:
         ConfigError: A constructor word is unknown, or says where the gateway is and cannot be right.
@@ -75,32 +82,8 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
         >>> model.invoke("What is Cloudflare?").content  # doctest: +SKIP
     """
 
-    model: str
-    api: Api = "auto"
-    temperature: float | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
-    stop: list[str] | None = None
-    seed: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    n: int | None = Field(default=None, ge=1)
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    reasoning_effort: str | None = None
-    reasoning: dict[str, Any] | None = None
-    thinking: dict[str, Any] | None = None
-    service_tier: str | None = None
-    store: bool | None = None
-    extra_body: dict[str, Any] | None = None
     streaming: bool = False
-    stream_usage: bool = True
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_stop_text(cls, given: object) -> object:
-        return [given] if isinstance(given, str) else given
+    use_previous_response_id: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -108,14 +91,9 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        """All that shapes an answer, so that no two models share an entry of LangChain's cache; no secret."""
-        own = {word: getattr(self, word) for word in _OWN_WORDS}
-        where = {"api": self.api, "account_id": self.account_id, "gateway_id": self.gateway_id}
-        told = {"gateway": self.gateway and self.gateway.model_dump(mode="json", exclude_none=True)}
-        # Dynamic routes may branch on metadata (Cloudflare's docs, features/dynamic-routing).
-        told["gateway_metadata"] = self.gateway_metadata
-        shaping = {**own, **where, **told, "base_url": self.base_url, "output_version": self.output_version}
-        return {word: value for word, value in shaping.items() if value is not None}
+        """All that shapes an answer; no secret."""
+        version = {} if self.output_version is None else {"output_version": self.output_version}
+        return {**identity(self), **version}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -143,9 +121,22 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
         *,
         stream: bool = False,
     ) -> tuple[ChatRequest, CallOptions]:
-        given = sort_words(kwargs)
-        own = {word: getattr(self, word) for word in _OWN_WORDS}
-        request = to_request(own, given, messages, stop)
+        given = langchain_words(kwargs)
+        words = given.words
+        tools = to_specs(words.get("tools"))
+        turns = to_turns(messages)
+        chained = kwargs.get(USE_CHAIN, self.use_previous_response_id)
+        request = chat_request(
+            self,
+            given,
+            turns,
+            chain=chain_of(words.get("model") or self.model, messages, turns) if chained else None,
+            tools=tools,
+            tool_choice=choice_among(words.get("tool_choice"), tools),
+            parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
+            output=to_output(words.get("response_format")),
+            stop=stop,
+        )
         if stream and (request.n or 1) > 1:
             raise ConfigError(
                 f"n={request.n} cannot be streamed: LangChain's chunks add up to one message.",
@@ -153,7 +144,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
                 value=request.n,
                 remedy="Leave n out, or invoke with disable_streaming=True.",
             )
-        return request, to_options(given, self.api, run_entries(self, run, "chat"))
+        return request, call_options(given, self.api, run_entries(self, run, "chat"), affinity=self.session_affinity)
 
     def _generate(
         self,
@@ -237,7 +228,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, RunAw
         """
         with langchain_errors():
             ready = [bound(tool, strict=strict) for tool in tools]
-            to_choice(tool_choice, [tool.spec for tool in ready])
+            choice_among(tool_choice, [tool.spec for tool in ready])
         if tool_choice:
             kwargs["tool_choice"] = tool_choice
         if parallel_tool_calls is not None:

@@ -6,28 +6,25 @@ Knows no endpoint's fields and does no I/O of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from pydantic import Field
 
-from cfaig_integrations.core.chat import Usage
-from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, Pooling, Side, checked_texts
+from cfaig_integrations.client.calls import embed_requests
+from cfaig_integrations.client.fields import EmbedFields
+from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.vector_routes import EmbedApi, batch_size
+from cfaig_integrations.gateway.vector_routes import batch_size
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.fields import GatewayFields
+from cfaig_integrations.langchain.fields import LangChainFields
 from cfaig_integrations.langchain.runinfo import run_options
 
-OnUsage: TypeAlias = Callable[[Usage | None, GatewayInfo], None]
-"""Told of each request's tokens, None if the server does not count them, and of how the gateway handled it."""
 
-
-class CloudflareAIGatewayEmbeddings(GatewayFields, Embeddings):
+class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
     """Any embedding model behind Cloudflare AI Gateway.
 
     Long lists go in batches, several at a time; vectors come back in the order of the texts, and an answer with too few
@@ -58,15 +55,8 @@ class CloudflareAIGatewayEmbeddings(GatewayFields, Embeddings):
     """
 
     model: str
-    api: EmbedApi = "auto"
-    dimensions: int | None = Field(default=None, ge=1)
-    pooling: Pooling | None = None
-    instruction: str | None = None
-    truncate_inputs: bool | None = None
     batch_size: int | None = Field(default=None, ge=1)
     max_concurrency: int = Field(default=4, ge=1)
-    on_usage: OnUsage | None = Field(default=None, repr=False, exclude=True)
-    extra_body: dict[str, Any] | None = None
 
     def _connect(self) -> None:
         super()._connect()
@@ -130,27 +120,8 @@ class CloudflareAIGatewayEmbeddings(GatewayFields, Embeddings):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
-        checked = checked_texts(texts)
-        size = batch_size(self.model, self.batch_size)
-        return [
-            EmbedRequest(
-                model=self.model,
-                texts=checked[start : start + size],
-                side=side,
-                dimensions=self.dimensions,
-                pooling=self.pooling,
-                instruction=self.instruction,
-                truncate=self.truncate_inputs,
-                extra_body=self.extra_body or {},
-            )
-            for start in range(0, len(checked), size)
-        ]
+        return embed_requests(self, texts, side, model=self.model, size=batch_size(self.model, self.batch_size))
 
     def _call_options(self) -> CallOptions:
         """What the requests of one call tell the gateway beyond the constructor."""
         return run_options(self, "embedding")
-
-    def _told(self, reply: EmbedReply, info: GatewayInfo) -> tuple[list[float], ...]:
-        if self.on_usage is not None:
-            self.on_usage(reply.usage, info)
-        return reply.vectors

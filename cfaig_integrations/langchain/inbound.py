@@ -7,7 +7,8 @@ what a block means on the way out is the wire's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, assert_never
+from dataclasses import replace
+from typing import Any, Literal, assert_never
 
 from langchain_core.messages import (
     AIMessage,
@@ -18,6 +19,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from pydantic_core import from_json
 
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
@@ -34,7 +36,6 @@ from cfaig_integrations.core.content import (
     ToolResult,
     Turn,
     Wire,
-    extras_of,
 )
 from cfaig_integrations.core.skeleton import canonical, restored
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
@@ -50,6 +51,8 @@ from cfaig_integrations.langchain.media import (
     sourced_media,
     standard_media,
 )
+from cfaig_integrations.langchain.peers import beside, generated, is_generated, native
+from cfaig_integrations.langchain.thoughts import reasoning, thinking
 
 SKELETON = "cf_aig_turn"
 """Key of `additional_kwargs` under which a message keeps its skeleton."""
@@ -154,13 +157,14 @@ def assistant_turn(message: AIMessage) -> Turn:
     # written by hand in a provider's form may have its calls nowhere else.
     only_shown = not calls and provider != PROVIDER
     parts: list[Part] = []
-    reasoning = message.additional_kwargs.get("reasoning_content")
-    if isinstance(reasoning, str) and reasoning and not _shows_reasoning(message.content):
-        parts.append(Reasoning(reasoning))
+    thought = message.additional_kwargs.get("reasoning_content")
+    if isinstance(thought, str) and thought and not _shows_reasoning(message.content):
+        parts.append(Reasoning(thought))
+    parts += beside(message.additional_kwargs)
     home = _WIRES_OF_PROVIDERS.get(str(provider))
     for part in _assistant_parts(message.content, home):
         if isinstance(part, ToolCall):
-            call = part if only_shown else _taken(calls, part.id)
+            call = part if only_shown else _taken(calls, part)
             if call is not None:
                 parts.append(call)
         else:
@@ -181,6 +185,12 @@ def _shows_reasoning(content: str | list[str | dict[str, Any]]) -> bool:
 
 def _tool_calls(message: AIMessage) -> list[ToolCall]:
     calls = [ToolCall(call["id"] or "", call["name"], canonical(call["args"])) for call in message.tool_calls]
+    match message.additional_kwargs:
+        case {"function_call": {"name": str(name), "arguments": str(arguments)}} if name and not calls:
+            # OpenAI's call as it was before there were tools; a function message answers it by name.
+            calls.append(ToolCall(name, name, arguments))
+        case _:
+            pass
     if message.invalid_tool_calls:
         calls += [
             ToolCall(broken["id"] or "", broken["name"] or "", broken["args"] or "")
@@ -189,11 +199,20 @@ def _tool_calls(message: AIMessage) -> list[ToolCall]:
     return calls
 
 
-def _taken(calls: list[ToolCall], id_: str) -> ToolCall | None:
+def _taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
+    """The message's own call that a block shows; LangChain wraps the input of a free-text one."""
     for number, call in enumerate(calls):
-        if call.id == id_:
-            return calls.pop(number)
+        if call.id == shown.id:
+            found = calls.pop(number)
+            return found if shown.kind == "function" else replace(found, arguments=_free_text(found), kind="custom")
     return None
+
+
+def _free_text(call: ToolCall) -> str:
+    try:
+        return str(from_json(call.arguments)[CUSTOM_INPUT])
+    except (ValueError, KeyError, TypeError):  # not as LangChain wraps it
+        return call.arguments
 
 
 def _assistant_parts(content: str | list[str | dict[str, Any]], home: Wire | None) -> Iterable[Part]:
@@ -208,6 +227,8 @@ def _assistant_parts(content: str | list[str | dict[str, Any]], home: Wire | Non
         elif block.get("type") in _ARTEFACTS:
             # In standard form a server tool's block cannot be given back; its result is in the text (design §3).
             continue
+        elif is_generated(block, home):
+            yield generated(block)
         else:
             part = _to_part(block, home)
             if not (isinstance(part, Text) and not part.text and not part.citations):
@@ -254,7 +275,7 @@ def _to_part(block: Block, home: Wire | None) -> Part:
                 remedy="Compare it with the description of its type.",
             ) from error
     if home is not None:
-        return Opaque(home, dict(block))
+        return native(home, block)
     raise UnsupportedContent(
         f"A content block of type {kind!r} is not known.",
         field="content",
@@ -287,33 +308,6 @@ def _anthropic_citation(found: Block) -> Citation:
     return Citation(url=str(found.get("url") or ""), title=str(title or ""), quoted=quoted, raw=found)
 
 
-def _reasoning(block: Block) -> Reasoning:
-    extras = held(block, "extras")
-    text = block.get("reasoning")
-    if text is None:
-        text = "\n\n".join(str(each.get("text") or "") for each in block.get("summary") or ())
-    signature: object = extras.get("signature") or block.get("signature")
-    encrypted: object = extras.get("encrypted_content") or block.get("encrypted_content")
-    return Reasoning(
-        str(text), {**extras_of("messages", signature=signature), **_encrypted_item(block, str(text), encrypted)}
-    )
-
-
-def _encrypted_item(block: Block, text: str, encrypted: object) -> Extras:
-    """OpenAI's reasoning item as another package shows it."""
-    if not encrypted:
-        return NO_EXTRAS
-    summary: object = block.get("summary")
-    if summary is None:
-        summary = [{"type": "summary_text", "text": text}] if text else []
-    item = {"type": "reasoning", "id": block.get("id"), "summary": summary, "encrypted_content": encrypted}
-    return extras_of("responses", item={key: value for key, value in item.items() if value is not None})
-
-
-def _thinking(block: Block) -> Reasoning:
-    return Reasoning(str(block.get("thinking") or ""), extras_of("messages", signature=block.get("signature")))
-
-
 def _refusal(block: Block) -> Refusal:
     return Refusal(str(block.get("refusal") or ""))
 
@@ -321,7 +315,8 @@ def _refusal(block: Block) -> Refusal:
 def _call(block: Block) -> ToolCall:
     given = next((block[key] for key in ("args", "input", "arguments") if block.get(key)), "")
     arguments = given if isinstance(given, str) else canonical(given)
-    return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments)
+    kind: Literal["function", "custom"] = "custom" if block.get("type") == "custom_tool_call" else "function"
+    return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments, kind)
 
 
 def _tool_result(block: Block) -> ToolResult:
@@ -334,10 +329,10 @@ def _non_standard(block: Block, home: Wire | None) -> Part:
     value = held(block, "value")
     if "wire" in value and "raw" in value:
         return Opaque(value["wire"], value["raw"])
-    if value.get("type") == "refusal":  # as cores before 1.7.5 are shown one
-        return _refusal(value)
+    if value.get("type") in _KNOWN_INSIDE:
+        return _to_part(value, home)
     if home is not None:
-        return Opaque(home, value)
+        return native(home, value)
     raise UnsupportedContent(
         "A non_standard block does not say whose it is.",
         field="content",
@@ -348,18 +343,22 @@ def _non_standard(block: Block, home: Wire | None) -> Part:
 
 _ARTEFACTS = frozenset({"server_tool_call", "server_tool_call_chunk", "server_tool_result", "non_standard_annotation"})
 
+_KNOWN_INSIDE = frozenset({"refusal", "thinking", "custom_tool_call"})
+"""What a non_standard block may hold and is known all the same; cores before 1.7.5 have no other form for a refusal."""
+
 _READERS: Mapping[str, Callable[[Block], Part]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
-    "reasoning": _reasoning,
-    "thinking": _thinking,
+    "reasoning": reasoning,
+    "thinking": thinking,
     "refusal": _refusal,
     "tool_call": _call,
     "invalid_tool_call": _call,
     "tool_call_chunk": _call,
     "tool_use": _call,
     "function_call": _call,
+    "custom_tool_call": _call,
     "input_json_delta": _call,
     "tool_result": _tool_result,
     "image": standard_media,

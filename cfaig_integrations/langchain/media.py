@@ -8,13 +8,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from mimetypes import guess_type
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, extras_of
+from cfaig_integrations.core.content import Extras, Media, extras_of
+from cfaig_integrations.core.sources import MediaKind, located
 from cfaig_integrations.errors import UnsupportedContent
 
 Block = Mapping[str, Any]
-MediaKind = Literal["image", "audio", "video", "file"]
 
 
 def held(block: Block, key: str) -> Block:
@@ -51,7 +51,7 @@ def standard_media(block: Block) -> Media:
         file_id = str(block.get("file_id") or block.get("id"))
         return Media(kind, file_id=file_id, mime=mime, name=name, extras=extras)
     if block.get("url"):
-        return _located(kind, str(block["url"]), mime=mime, name=name, extras=extras)
+        return located(kind, str(block["url"]), mime=mime, name=name, extras=extras)
     raise _empty(block)
 
 
@@ -81,33 +81,21 @@ def _name_of(block: Block) -> str:
     return str(found or extras.get("filename") or extras.get("name") or extras.get("title") or "")
 
 
-def _located(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
-    """Media at an address; a `data:` URL is taken apart."""
-    if not url.startswith("data:"):
-        return Media(kind, url=url, mime=mime, name=name, extras=extras)
-    head, _, data = url[5:].partition(",")
-    if not head.endswith(";base64"):
-        raise UnsupportedContent(
-            "A data URL is not in base64.", field="url", value=url[:40], remedy="Write data:<mime>;base64,<data>."
-        )
-    return Media(kind, data=data, mime=head.removesuffix(";base64") or mime, name=name, extras=extras)
-
-
 def image_url(block: Block) -> Media:
     """OpenAI's image part of chat completions."""
     where = block["image_url"]
     if isinstance(where, str):
-        return _located("image", where, extras=markers(block))
+        return located("image", where, extras=markers(block))
     detail = where.get("detail")
     extras = {**extras_of("chat_completions", detail=detail), **extras_of("responses", detail=detail)}
-    return _located("image", str(where["url"]), extras={**extras, **markers(block)})
+    return located("image", str(where["url"]), extras={**extras, **markers(block)})
 
 
 def input_image(block: Block) -> Media:
     """OpenAI's image part of Responses."""
     if block.get("file_id"):
         return Media("image", file_id=str(block["file_id"]), extras=extras_of("responses", detail=block.get("detail")))
-    return _located("image", str(block["image_url"]), extras=extras_of("responses", detail=block.get("detail")))
+    return located("image", str(block["image_url"]), extras=extras_of("responses", detail=block.get("detail")))
 
 
 def input_audio(block: Block) -> Media:
@@ -124,11 +112,11 @@ def openai_file(block: Block) -> Media:
         case {"file_id": str(file_id)}:
             return Media("file", file_id=file_id, name=name)
         case {"file_data": str(data)} if data.startswith("data:"):
-            return _located("file", data, name=name)
+            return located("file", data, name=name)
         case {"file_data": str(data)}:
             return Media("file", data=data, mime=guess_type(name)[0] or "", name=name)
         case {"file_url": str(url)}:
-            return _located("file", url, name=name)
+            return located("file", url, name=name)
         case _:
             raise _empty(block)
 
@@ -141,7 +129,7 @@ def sourced_media(block: Block) -> Media:
     extras = _document_markers(block)
     match source.get("type"):
         case "url":
-            return Media(kind, url=str(source["url"]), mime=mime, name=name, extras=extras)
+            return located(kind, str(source["url"]), mime=mime, name=name, extras=extras)
         case "file":
             return Media(kind, file_id=str(source["file_id"]), mime=mime, name=name, extras=extras)
         case "base64" | "text":

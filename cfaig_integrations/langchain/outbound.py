@@ -14,6 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from cfaig_integrations.core.chat import ChatReply, Choice, Usage
 from cfaig_integrations.core.content import Reasoning, Refusal, Turn
 from cfaig_integrations.core.skeleton import skeleton
+from cfaig_integrations.gateway.chaining import reply_seal
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON
 from cfaig_integrations.langchain.toolcalls import sorted_calls
@@ -70,6 +71,8 @@ def ending(reply: ChatReply, choice: Choice, info: GatewayInfo, model: str) -> d
         "finish_reason": choice.finish_word or choice.finish,
         "gateway": info.as_dict(),
     }
+    if info.history is not None:
+        found["gateway"]["history"] = reply_seal(info.history, choice.turn)
     if reply.id:
         found["id"] = reply.id
     if reply.model:

@@ -19,7 +19,10 @@ _PROVIDED = {
     "langchain.chat_models.base": "ChatCloudflareAIGateway",
     "langchain.embeddings.base": "CloudflareAIGatewayEmbeddings",
 }
-_LOADABLE = {("cfaig_integrations", "langchain", "ChatCloudflareAIGateway"): f"{_HOME}.chat_model"}
+_LOADABLE = {
+    ("cfaig_integrations", "langchain", "ChatCloudflareAIGateway"): f"{_HOME}.chat_model",
+    ("cfaig_integrations", "langchain", "CloudflareAIGatewayLLM"): f"{_HOME}.llm",
+}
 
 
 def register() -> None:

@@ -17,7 +17,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.fields import GatewayFields
+from cfaig_integrations.langchain.fields import LangChainFields
 from cfaig_integrations.langchain.runinfo import run_options
 
 SCORE = "relevance_score"
@@ -27,7 +27,7 @@ Ranking: TypeAlias = list[tuple[int, float]]
 """Index of each document and its score, the best first."""
 
 
-class CloudflareAIGatewayReranker(GatewayFields, BaseDocumentCompressor):
+class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
     """Puts documents in the order in which they answer a question.
 
     Attributes:

@@ -8,33 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from cfaig_integrations.client.fields import GatewayFields
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current
-from cfaig_integrations.gateway.runs import Operation, RunInfo, automatic
-from cfaig_integrations.langchain.fields import GatewayFields
+from cfaig_integrations.gateway.runs import Operation, RunEntries, RunInfo, automatic, conversation_of
 
 CONFIG_KEY = "cf_aig_metadata"
 """Entry of a run config's metadata that holds a layer of the gateway's."""
 _NOTHING: Mapping[str, Any] = {}
-
-
-class RunEntries(NamedTuple):
-    """What a run says to the gateway's log.
-
-    Attributes:
-        asked: The layer in the run's config.
-        automatic: What nobody asked for.
-    """
-
-    asked: Mapping[str, Any] = _NOTHING
-    automatic: Mapping[str, object] = _NOTHING
 
 
 class Watch(BaseCallbackHandler):
@@ -93,7 +81,8 @@ def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
         manager: The call's run manager.
         operation: What the call is.
     """
-    seen = manager or SEEN.get() or Watch(ensure_config())
+    caught = SEEN.get()
+    seen = manager or caught or Watch(ensure_config())
     # A caller's metadata wins over the model object's; LangChain merges them the other way round.
     metadata = {**seen.metadata, **seen.inheritable_metadata}
     return RunInfo(
@@ -101,7 +90,7 @@ def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
         operation=operation,
         run_id=None if seen.run_id is None else str(seen.run_id),
         parent_run_id=None if seen.parent_run_id is None else str(seen.parent_run_id),
-        name=seen.name if isinstance(seen, Watch) else None,
+        name=next((each.name for each in (caught, seen) if isinstance(each, Watch)), None),
         agent=":".join(str(part) for key in ("lc_agent_name", "langgraph_node") if (part := metadata.get(key))) or None,
         tags=tuple(seen.tags),
         metadata=metadata,
@@ -129,7 +118,7 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation
             remedy="Give a dict.",
         )
     found = automatic(run, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
-    return RunEntries(cast("Mapping[str, Any]", asked), found)
+    return RunEntries(cast("Mapping[str, Any]", asked), found, conversation_of(run.metadata))
 
 
 def run_options(fields: GatewayFields, operation: Operation) -> CallOptions:

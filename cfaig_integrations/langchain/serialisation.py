@@ -10,15 +10,36 @@ from hashlib import sha256
 from typing import Any, Self
 
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.load.serializable import Serializable
 
+from cfaig_integrations.client.calls import OWN_WORDS
+from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.gateway.connection import timeouts
-from cfaig_integrations.langchain.fields import GatewayFields
+from cfaig_integrations.langchain.fields import LangChainFields
 
 _SERIALISED = "_serialized"
 
 
-class Serialised(GatewayFields, BaseChatModel):
-    """A chat model that `dumpd` writes and `load` reads.
+def identity(fields: ChatFields) -> dict[str, Any]:
+    """All of a model's fields that shape an answer, so that no two models share an entry of LangChain's cache.
+
+    No secret is among them: of headers only `digest` may tell.
+    """
+    own = {word: getattr(fields, word) for word in OWN_WORDS}
+    where = {word: getattr(fields, word) for word in ("api", "account_id", "gateway_id", "base_url")}
+    told = {"gateway": fields.gateway and fields.gateway.model_dump(mode="json", exclude_none=True)}
+    # Dynamic routes may branch on metadata (Cloudflare's docs, features/dynamic-routing).
+    told["gateway_metadata"] = fields.gateway_metadata
+    return {word: value for word, value in {**own, **where, **told}.items() if value is not None}
+
+
+def digest(value: object) -> str:
+    """A name for a value, which tells two apart and shows neither."""
+    return sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Written(LangChainFields, Serializable):
+    """A model that `dumpd` writes and `load` reads.
 
     HTTP clients, extra headers and functions are not written. The token is written as the name of the environment
     variable that holds it.
@@ -60,6 +81,10 @@ class Serialised(GatewayFields, BaseChatModel):
         vars(copied).pop(_SERIALISED, None)
         return copied
 
+
+class Serialised(Written, BaseChatModel):
+    """A chat model that `dumpd` writes and `load` reads, with a name of its own in LangChain's cache."""
+
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The model's name in LangChain's cache: a digest, so that headers and tools may hold secrets.
 
@@ -67,5 +92,4 @@ class Serialised(GatewayFields, BaseChatModel):
         """
         headers = sorted((self.extra_headers or {}).items())
         shaping = {**self._identifying_params, **kwargs}
-        digest = sha256(repr((sorted(shaping.items()), headers, stop)).encode("utf-8", "surrogatepass"))
-        return f"{self._llm_type} {digest.hexdigest()}"
+        return f"{self._llm_type} {digest((sorted(shaping.items()), headers, stop))}"

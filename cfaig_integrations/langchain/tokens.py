@@ -6,7 +6,7 @@ Knows no model's tokenizer and loads none; `custom_get_token_ids=` gives exact c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -21,6 +21,19 @@ _CHARACTERS_PER_TOKEN = 4
 """As langchain-core's own estimate of messages has it."""
 
 
+def token_ids(text: str, own: Callable[[str], list[int]] | None) -> list[int]:
+    """The tokens of a text: those of the caller's tokenizer, or one number for each four characters.
+
+    Args:
+        text: The text.
+        own: The caller's tokenizer.
+
+    Returns:
+        Ids. Without a tokenizer they name nothing; only how many there are means something.
+    """
+    return list(range(ceil(len(text) / _CHARACTERS_PER_TOKEN))) if own is None else own(text)
+
+
 class TokenCounting(BaseChatModel):
     """A chat model that can say how long a prompt is."""
 
@@ -33,9 +46,7 @@ class TokenCounting(BaseChatModel):
         Returns:
             Ids. Without a tokenizer they name nothing; only how many there are means something.
         """
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return list(range(ceil(len(text) / _CHARACTERS_PER_TOKEN)))
+        return token_ids(text, self.custom_get_token_ids)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """About how many tokens a conversation takes.

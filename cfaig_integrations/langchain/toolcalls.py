@@ -24,7 +24,7 @@ def parsed(call: ToolCall) -> tuple[dict[str, Any], str | None]:
         return {}, None
     try:
         found = from_json(call.arguments)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # the latter of half a surrogate pair
         return {}, f"The arguments are not JSON: {error}."
     if not isinstance(found, dict):
         return {}, f"The arguments are a JSON {type(found).__name__}, not an object."

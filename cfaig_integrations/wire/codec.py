@@ -41,6 +41,8 @@ class Quirks:
         schema_form: How an output schema is written in `response_format` on chat completions and run.
         strict_schema: Whether `strict` may stand in that envelope.
         reasoning_field: Message field under which reasoning goes back on chat completions; None: the one it came in.
+        openai_history: An assistant's message on chat completions holds OpenAI's own fields and `reasoning_field`, and
+            nothing that another provider added to the format: those are refused.
         mistral_turns: Tool-call ids have nine alphanumerics, and no user turn directly follows a tool turn.
         thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions.
         run_body: The body that `/ai/run` takes for the model.
@@ -54,6 +56,7 @@ class Quirks:
     schema_form: Literal["envelope", "bare", "guided_json"] = "envelope"
     strict_schema: bool = True
     reasoning_field: str | None = None
+    openai_history: bool = False
     mistral_turns: bool = False
     thinking_switch: Literal["chat_template_kwargs", "none"] = "none"
     run_body: Literal["chat_completions", "messages", "responses", "native"] = "chat_completions"

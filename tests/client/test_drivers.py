@@ -7,7 +7,7 @@ import gc
 import gzip
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
-from cfaig_integrations.core.events import TextDelta
+from cfaig_integrations.core.events import Event, TextDelta
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import (
     ConfigError,
@@ -245,6 +245,39 @@ def test_a_stream_that_is_dropped_unread_is_closed_and_not_only_collected(server
 
     asyncio.run(main())
     assert bodies[0].closed == 1
+
+
+def test_a_loop_that_ends_closes_open_streams_without_complaint(server: Loopback) -> None:
+    class Slow(Body):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            await super().aclose()
+
+    bodies: list[Slow] = []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        bodies.append(Slow())
+        return httpx.Response(200, headers=SSE, stream=bodies[-1])
+
+    async def read(client: AsyncClient) -> AsyncGenerator[Event]:
+        async with await client.stream(ASKED) as stream:
+            async for event in stream:
+                yield event
+
+    complaints: list[Any] = []
+
+    async def main() -> list[AsyncGenerator[Event]]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        client = AsyncClient(connect(server), httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+        readers = [read(client) for _ in range(10)]
+        for reader in readers:
+            await anext(reader)
+        return readers
+
+    kept = asyncio.run(main())  # which closes all generators that are left at once, in any order
+    assert len(kept) == len(bodies) == 10
+    assert not complaints
+    assert [body.closed for body in bodies] == [1] * 10
 
 
 def test_nothing_stays_open_during_a_pause(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

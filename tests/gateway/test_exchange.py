@@ -28,9 +28,9 @@ from cfaig_integrations.errors import (
 )
 from cfaig_integrations.gateway import exchange, logs, routes
 from cfaig_integrations.gateway.connection import CallOptions, Connection
-from cfaig_integrations.gateway.exchange import Answer, AskToken, HttpCall, ReadOn, Send, Sleep, Step
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
+from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, ReadOn, Send, Sleep, Step, stays_open
 
 JSON = {"content-type": "application/json", "cf-aig-log-id": "log1"}
 SSE = {"content-type": "text/event-stream; charset=utf-8", "cf-aig-log-id": "log1"}
@@ -427,7 +427,7 @@ def test_an_event_over_the_limit_is_refused() -> None:
 )
 def test_which_answers_are_read_as_they_come(stream: bool, status: int, content_type: str, open_: bool) -> None:
     call = HttpCall("POST", "http://host", [], b"", connection().timeouts_of(CallOptions(), stream=stream), stream)
-    assert exchange.stays_open(call, status, content_type) is open_
+    assert stays_open(call, status, content_type) is open_
 
 
 # Logs

@@ -51,8 +51,19 @@ def test_the_five_of_most_worth_in_their_order() -> None:
     ]
 
 
-def test_llama_index_leaves_a_place_to_access() -> None:
-    assert list(automatic(run(framework="llama_index"))) == ["user_id", "thread_id", "agent", "run_id"]
+def test_llama_index_leaves_a_place_to_access_and_puts_the_users_tags_first() -> None:
+    tags = {"tenant": "acme", "op": "nightly"}
+    assert automatic(run(framework="llama_index", metadata=tags, purpose="query")) == {
+        "tenant": "acme",
+        "op": "nightly",
+        "run_id": "r",
+        "agent": "scout:model",
+    }
+
+
+def test_the_purpose_of_it_all_stands_for_the_operation() -> None:
+    found = automatic(run(framework="llama_index", metadata={}, agent=None, purpose="query"))
+    assert found == {"run_id": "r", "op": "query"}
 
 
 @pytest.mark.parametrize(

@@ -18,41 +18,13 @@ from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import Opaque, Reasoning, Refusal, Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.core.fold import fold
-from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.inbound import assistant_turn
 from cfaig_integrations.langchain.outbound import to_result, to_usage
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.registry import codec
-from tests.wire.harness import events_of, needs_recordings, recordings
+from tests.recorded_replies import WIRES, info, replies, streams
+from tests.wire.harness import needs_recordings
 
 pytestmark = needs_recordings
-WIRES: dict[str, Wire] = {"chat": "chat_completions", "responses": "responses", "messages": "messages"}
-
-
-def replies(kind: str) -> list[tuple[int, ChatReply]]:
-    found: list[tuple[int, ChatReply]] = []
-    for record in recordings(kind, stream=False):
-        try:
-            found.append((record["line"], codec(WIRES[kind]).decode(record["response_body"].encode())))
-        except (Refused, ProtocolError):  # the wire's own tests say which those are
-            continue
-    return found
-
-
-def streams(kind: str) -> list[tuple[int, list[Event]]]:
-    found: list[tuple[int, list[Event]]] = []
-    for record in recordings(kind, stream=True):
-        try:
-            found.append((record["line"], events_of(codec(WIRES[kind]), [record["response_body"].encode()])))
-        except (Refused, ProtocolError):  # the wire's own tests say which streams are broken
-            continue
-    return found
-
-
-def info(wire: Wire) -> GatewayInfo:
-    return GatewayInfo(wire=wire, requested_model="asked")
 
 
 def as_message(reply: ChatReply) -> AIMessage:

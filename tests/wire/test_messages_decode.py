@@ -88,6 +88,7 @@ def test_the_stop_sequence_is_a_fact_of_the_answer_and_the_rest_of_the_reply() -
         "container": {"id": "container_1", "expires_at": "2026-06-25T17:16:14Z"},
         "context_management": {"applied_edits": []},
         "gatewayMetadata": {"keySource": "Unified"},
+        "service_tier": "standard",
     }
 
 

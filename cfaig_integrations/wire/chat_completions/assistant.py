@@ -4,8 +4,9 @@ Knows no other message. What is modelled is written from the turn's parts, every
 reply goes back as the message that it came in.
 
 Reasoning belongs to the provider that made it: of another wire it is left out, and so is reasoning without a source
-unless the model has a field for it (`Quirks.reasoning_field`). A citation is a remark on text, and goes back only as
-the `annotations` that it came from.
+unless the model has a field for it (`Quirks.reasoning_field`). Providers also add fields and blocks to this format; a
+model that takes OpenAI's alone (`Quirks.openai_history`) is not sent those of another provider. A citation is a remark
+on text, and goes back only as the `annotations` that it came from.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from cfaig_integrations.errors import UnsupportedContent
 from cfaig_integrations.wire.chat_completions.media import WIRE, data_url, part_block
 from cfaig_integrations.wire.codec import Quirks
 
+# The API takes its answers' annotations back (recorded), although its request type has no such key.
+_OPENAI_KEYS = frozenset({"annotations"})
 _MISTRAL_ID = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHANUMERICS = string.digits + string.ascii_letters
 
@@ -42,7 +45,10 @@ def assistant_message(turn: Turn, quirks: Quirks) -> dict[str, Any]:
         UnsupportedContent: The wire cannot carry a part.
     """
     extras = dict(turn.extras.get(WIRE, {}))
-    message = _Message(quirks, listed=bool(extras.pop("listed", False)))
+    listed = bool(extras.pop("listed", False))
+    if quirks.openai_history:
+        listed, extras = False, {key: extras[key] for key in extras if key in _OPENAI_KEYS}
+    message = _Message(quirks, listed=listed)
     for part in turn.parts:
         message.add(part)
     if turn.name:
@@ -76,7 +82,7 @@ class _Message:
         """Writes one part."""
         match part:
             case Text(text):
-                own = part.extras.get(WIRE, {})
+                own: Json = {} if self._quirks.openai_history else part.extras.get(WIRE, {})
                 self._listed = self._listed or bool(own)
                 self._texts.append(text)
                 self._blocks.append({"type": "text", "text": text, **own})
@@ -112,7 +118,10 @@ class _Message:
         own = part.extras.get(WIRE, {})
         if part.extras and not own:
             return
-        if "block" in own:
+        if self._quirks.openai_history:
+            if self._quirks.reasoning_field:
+                self._grow(self._quirks.reasoning_field, part.text)
+        elif "block" in own:
             self._add_block(_thinking_block(part.text, own["block"]))
         elif (field := own.get("field")) != "reasoning_details":  # those go back with the turn's extras
             field = self._quirks.reasoning_field or field
@@ -129,14 +138,16 @@ class _Message:
             entry |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
         else:
             entry |= {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        self.fields.setdefault("tool_calls", []).append(entry | extras)
+        if not self._quirks.openai_history:
+            entry |= extras
+        self.fields.setdefault("tool_calls", []).append(entry)
 
     def _add_media(self, media: Media) -> None:
         """Writes a medium that the model made, in the place that it came in."""
         own = media.extras.get(WIRE, {})
         if media.kind == "audio" and own.get("id"):
             self.fields["audio"] = {"id": own["id"]}  # all that the API takes back (official SDK: `Audio`)
-        elif media.kind == "image" and "image" in own:
+        elif media.kind == "image" and "image" in own and not self._quirks.openai_history:
             image = {**own["image"], "image_url": {"url": media.url or data_url(media)}}
             self.fields.setdefault("images", []).append(image)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 from weakref import WeakKeyDictionary
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.chat_completions.values import is_object
 from cfaig_integrations.wire.codec import Quirks
@@ -24,7 +24,7 @@ def add_tools(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> Non
     """
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
-    choice = _choice(request.tool_choice, request.tools, quirks)
+    choice = _choice(request, quirks)
     if choice is not None:
         body["tool_choice"] = choice
     if request.parallel_tool_calls is not None:
@@ -54,16 +54,17 @@ def _function(spec: FunctionTool) -> dict[str, Any]:
     return {"type": "function", "function": function, **spec.extras.get("chat_completions", {})}
 
 
-def _choice(choice: ToolChoice | None, tools: tuple[ToolSpec, ...], quirks: Quirks) -> str | dict[str, Any] | None:
+def _choice(request: ChatRequest, quirks: Quirks) -> str | dict[str, Any] | None:
     """The `tool_choice` in the form that the model takes (wire-facts §9.2)."""
+    choice, tools = request.tool_choice, request.tools
     if quirks.no_tool_choice:
         if choice not in (None, "auto"):
-            raise _refused(choice, "Leave tool_choice out, and ask for the tool in the prompt.")
+            raise _refused(request, "Leave tool_choice out, and ask for the tool in the prompt.")
         return None
     if choice == "required" and quirks.required_as_named:
         names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
         if len(names) != 1 or len(tools) != 1:
-            raise _refused(choice, "Bind a single tool, or name the tool.")
+            raise _refused(request, "Bind a single tool, or name the tool.")
         choice = NamedTool(names[0])
     if not isinstance(choice, NamedTool):
         return choice
@@ -77,6 +78,8 @@ def _custom_name(tool: NativeTool) -> object:
     return custom.get("name") if is_object(custom) else None
 
 
-def _refused(choice: ToolChoice | None, remedy: str) -> ConfigError:
+def _refused(request: ChatRequest, remedy: str) -> ConfigError:
+    choice = request.tool_choice
     value = choice.name if isinstance(choice, NamedTool) else choice
-    return ConfigError(f"This model refuses tool_choice {value!r}.", field="tool_choice", value=value, remedy=remedy)
+    what = f"{request.model} refuses tool_choice {value!r}."
+    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)

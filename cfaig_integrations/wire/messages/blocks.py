@@ -27,6 +27,8 @@ from cfaig_integrations.wire.common import require_droppable
 from cfaig_integrations.wire.jsonio import load
 from cfaig_integrations.wire.messages.media import media_block
 
+SEARCH_RESULT = "search_result"
+"""Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
 _NOTHING: Json = {}
 _LEGAL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -91,18 +93,22 @@ def _misplaced(part: Part, role: str, remedy: str) -> UnsupportedContent:
 
 
 def text_block(part: Text | Refusal) -> dict[str, Any]:
-    """A text block, with its citations if they are Anthropic's.
+    """A text block, with its citations if they are Anthropic's; or the search result that the text says in words.
 
     An empty list of citations says nothing and is left out; so is a null `file_id`, which Anthropic's answers have and
     its requests do not (official SDK: `CitationCharLocation` against `CitationCharLocationParam`).
     """
+    mine = own(part.extras)
+    if SEARCH_RESULT in mine:
+        rest = {key: value for key, value in mine.items() if key != SEARCH_RESULT}
+        return {"type": SEARCH_RESULT, **mine[SEARCH_RESULT], **rest}
     block: dict[str, Any] = {"type": "text", "text": part.text}
     if isinstance(part, Text) and part.citations:
         raws = (citation.raw for citation in part.citations)
         # The type of every citation of Anthropic ends so, and that of no other provider.
-        if mine := [_without_null_file(raw) for raw in raws if str(raw.get("type")).endswith("_location")]:
-            block["citations"] = mine
-    block.update(own(part.extras))
+        if cited := [_without_null_file(raw) for raw in raws if str(raw.get("type")).endswith("_location")]:
+            block["citations"] = cited
+    block.update(mine)
     return block
 
 

@@ -128,8 +128,13 @@ def choice_extras(message: Json) -> Extras:
 
 
 def facts(message: Json, own: Iterable[str] = _REPLY_KEYS) -> Extras:
-    """What a message says beyond the modelled keys: container, stop_details, context_management, gatewayMetadata ..."""
-    return extras_of("messages", **{key: value for key, value in message.items() if key not in own})
+    """What a message says beyond the modelled keys: container, stop_details, context_management, gatewayMetadata ...
+
+    And the service tier, which Anthropic tells among the token counts (official SDK: `Usage.service_tier`).
+    """
+    counts: Json = message.get("usage") or {}
+    told = {key: value for key, value in message.items() if key not in own}
+    return extras_of("messages", **{"service_tier": counts.get("service_tier"), **told})
 
 
 def usage_of(raw: Json) -> Usage:

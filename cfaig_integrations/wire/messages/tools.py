@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 from weakref import WeakKeyDictionary
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
 
@@ -46,7 +46,7 @@ def tool_choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
     Raises:
         ConfigError: The model refuses such a choice.
     """
-    choice = _choice(request.tool_choice, request.tools, quirks)
+    choice = _choice(request, quirks)
     parallel = request.parallel_tool_calls
     if parallel is None or not request.tools:
         return choice
@@ -56,29 +56,33 @@ def tool_choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
     return choice
 
 
-def _choice(wanted: ToolChoice | None, tools: tuple[ToolSpec, ...], quirks: Quirks) -> dict[str, Any] | None:
+def _choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
+    wanted = request.tool_choice
     if wanted is None:
         return None
     if quirks.no_tool_choice and wanted != "auto":
-        raise _refused(wanted, 'Leave it out or use "auto".')
+        raise _refused(request, 'Leave it out or use "auto".')
     match wanted:
         case "auto" | "none":
             return {"type": wanted}
         case "required":
-            return {"type": "any"} if not quirks.required_as_named else _only(tools)
+            return {"type": "any"} if not quirks.required_as_named else _only(request)
         case NamedTool(name):
             return {"type": "tool", "name": name}
         case _:
             assert_never(wanted)
 
 
-def _only(tools: tuple[ToolSpec, ...]) -> dict[str, Any]:
-    match tools:
+def _only(request: ChatRequest) -> dict[str, Any]:
+    match request.tools:
         case (FunctionTool(name=name),):
             return {"type": "tool", "name": name}
         case _:
-            raise _refused("required", "Name the tool, or bind exactly one.")
+            raise _refused(request, "Name the tool, or bind exactly one.")
 
 
-def _refused(wanted: ToolChoice, remedy: str) -> ConfigError:
-    return ConfigError(f"This model refuses tool_choice {wanted!r}.", field="tool_choice", value=wanted, remedy=remedy)
+def _refused(request: ChatRequest, remedy: str) -> ConfigError:
+    choice = request.tool_choice
+    value = choice.name if isinstance(choice, NamedTool) else choice
+    what = f"{request.model} refuses tool_choice {value!r}."
+    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)

@@ -17,7 +17,7 @@ from typing import Any
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.messages.blocks import assistant_block, own, says_something, user_block
+from cfaig_integrations.wire.messages.blocks import SEARCH_RESULT, assistant_block, own, says_something, user_block
 
 _Content = str | list[dict[str, Any]]
 
@@ -61,11 +61,11 @@ def _system_texts(turn: Turn) -> list[str]:
                 value=part,
                 remedy="Give it in a user turn.",
             )
-        if marks := own(part.extras):
+        if marks := own(part.extras).keys() - {SEARCH_RESULT}:
             raise UnsupportedContent(
                 "The gateway takes system instructions as one string, which cannot carry marks.",
-                field=next(iter(marks)),
-                value=dict(marks),
+                field=min(marks),
+                value=dict(own(part.extras)),
                 remedy="Put the mark on the first block of the first user turn: "
                 "a cache breakpoint there covers tools and system too.",
             )

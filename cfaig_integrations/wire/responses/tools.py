@@ -52,20 +52,21 @@ def tool_choice_of(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
     if choice is None or (choice == "auto" and quirks.no_tool_choice):
         return {}
     if quirks.no_tool_choice:
-        raise _refused_choice(choice, "Leave tool_choice at 'auto'.")
+        raise _refused_choice(request, "Leave tool_choice at 'auto'.")
     if isinstance(choice, NamedTool):
         return {"tool_choice": _named(choice.name, request.tools)}
     if choice == "required" and quirks.required_as_named:
         if len(request.tools) != 1 or not isinstance(request.tools[0], FunctionTool):
-            raise _refused_choice(choice, "Bind exactly one tool, or name the tool.")
+            raise _refused_choice(request, "Bind exactly one tool, or name the tool.")
         return {"tool_choice": _named(request.tools[0].name, request.tools)}
     return {"tool_choice": choice}
 
 
-def _refused_choice(choice: object, remedy: str) -> ConfigError:
-    return ConfigError(
-        f"This model does not take tool_choice={choice!r}.", field="tool_choice", value=choice, remedy=remedy
-    )
+def _refused_choice(request: ChatRequest, remedy: str) -> ConfigError:
+    choice = request.tool_choice
+    value = choice.name if isinstance(choice, NamedTool) else choice
+    what = f"{request.model} refuses tool_choice {value!r}."
+    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)
 
 
 def _named(name: str, tools: tuple[ToolSpec, ...]) -> dict[str, Any]:

@@ -1,0 +1,262 @@
+"""One call of a model: its own fields and what the caller added, as a request and as what the gateway is told.
+
+Knows the words of a call; knows no framework's messages, tools or runs, no wire, and does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast, get_args
+
+from cfaig_integrations.client.fields import ALIASES, CONNECTION_WORDS, ChatFields, EmbedFields
+from cfaig_integrations.core.chat import Chain, ChatRequest, OutputSchema, ToolChoice, ToolSpec
+from cfaig_integrations.core.content import Turn, Wire
+from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.connection import Api, CallOptions
+from cfaig_integrations.gateway.context import current
+from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.runs import RunEntries
+
+__all__ = [
+    "CALL_WORDS",
+    "OWN_WORDS",
+    "Given",
+    "call_options",
+    "chat_request",
+    "embed_requests",
+    "output_schema",
+    "sort_words",
+]
+
+_REQUEST_WORDS = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "top_k",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "reasoning_effort",
+    "thinking",
+    "reasoning",
+    "service_tier",
+    "store",
+    "stream_usage",
+)
+"""Fields of the model that a call may override, under the same name in the request."""
+OWN_WORDS = (*_REQUEST_WORDS, "model", "stop", "extra_body")
+"""Fields of the model that shape an answer."""
+CALL_WORDS = frozenset(
+    {
+        *OWN_WORDS,
+        "api",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "previous_response_id",
+        "gateway",
+        "gateway_metadata",
+        "extra_headers",
+        "timeout",
+        "session_affinity",
+    }
+)
+"""Arguments that a call may have; any other goes into the request body."""
+_CONSTRUCTOR_WORDS = CONNECTION_WORDS - CALL_WORDS
+"""Words that a call cannot change; one of them is the token, which must never stand in a body."""
+_APIS: tuple[str, ...] = ("auto", *get_args(Wire))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a call was given.
+
+    Attributes:
+        words: Arguments that this package knows, under their own names.
+        body: All others; they go into the request body as they are.
+    """
+
+    words: Mapping[str, Any]
+    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def sort_words(kwargs: Mapping[str, Any], *, remedy: str = "Give it to the constructor.") -> Given:
+    """Tells the arguments of a call apart.
+
+    Args:
+        kwargs: The call's arguments.
+        remedy: What to do about a word of the constructor; `{word}` stands for it.
+
+    Raises:
+        ConfigError: One of them belongs to the constructor.
+    """
+    words: dict[str, Any] = {}
+    body: dict[str, Any] = {}
+    for word, value in kwargs.items():
+        ours = ALIASES.get(word, word)
+        if ours in CALL_WORDS:
+            words[ours] = value
+        elif ours in _CONSTRUCTOR_WORDS:
+            raise ConfigError(
+                f"{word!r} cannot be changed for one call.", field=word, remedy=remedy.replace("{word}", ours)
+            )
+        else:
+            body[word] = value
+    return Given(words, body)
+
+
+def chat_request(
+    own: ChatFields,
+    given: Given,
+    turns: tuple[Turn, ...],
+    *,
+    chain: Chain | None = None,
+    tools: tuple[ToolSpec, ...] = (),
+    tool_choice: ToolChoice | None = None,
+    parallel_tool_calls: bool | None = None,
+    output: OutputSchema | None = None,
+    stop: Sequence[str] | None = None,
+) -> ChatRequest:
+    """The request of a call.
+
+    Args:
+        own: The model's own fields.
+        given: What the call adds.
+        turns: The conversation.
+        chain: What of it the server may remember; an explicit `previous_response_id` goes before it.
+        tools: What the model may call.
+        tool_choice: What it must call.
+        parallel_tool_calls: Whether it may call several at once.
+        output: The form of the answer.
+        stop: Stop texts, over those of `given` and `own`.
+
+    Raises:
+        ConfigError: Something in it cannot be right.
+    """
+    words = given.words
+    sampling = {word: words[word] if word in words else getattr(own, word) for word in _REQUEST_WORDS}
+    return ChatRequest(
+        model=words.get("model") or own.model,
+        turns=turns,
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=parallel_tool_calls,
+        output=output,
+        stop=_stop_texts(stop, words.get("stop"), own.stop),
+        previous_response_id=words.get("previous_response_id"),
+        chain=None if words.get("previous_response_id") else chain,
+        extra_body={**(own.extra_body or {}), **given.body, **_object(words, "extra_body")},
+        **sampling,
+    )
+
+
+def call_options(given: Given, api: Api, run: RunEntries, *, affinity: bool | str = False) -> CallOptions:
+    """What the call tells the gateway: by itself, in the name of the blocks around it, and of its run.
+
+    Args:
+        given: What the call adds.
+        api: The model's own choice of a wire.
+        run: The run.
+        affinity: The model's `session_affinity`.
+
+    Raises:
+        ConfigError: Something in it cannot be right.
+    """
+    words = given.words
+    metadata = _object(words, "gateway_metadata")
+    wanted = words.get("api") or api
+    if wanted not in _APIS:
+        raise ConfigError(
+            f"api={wanted!r} is no wire format.", field="api", value=wanted, remedy=f"Use one of {', '.join(_APIS)}."
+        )
+    around, own = current(), words.get("gateway")
+    asked: object = words.get("session_affinity", affinity)
+    if not isinstance(asked, bool | str) or asked == "":
+        raise ConfigError(
+            f"session_affinity={asked!r} is no id.",
+            field="session_affinity",
+            value=asked,
+            remedy="Give a text, True for the id of the run's conversation, or False.",
+        )
+    return CallOptions(
+        api=wanted,
+        options=around.options if own is None else GatewayOptions.of(own).over(around.options),
+        metadata=(metadata, *around.metadata, run.asked),
+        automatic=run.automatic,
+        extra_headers=_object(words, "extra_headers"),
+        timeout=words.get("timeout"),
+        conversation=run.conversation if asked is True else asked or None,
+    )
+
+
+def embed_requests(own: EmbedFields, texts: Sequence[str], side: Side, *, model: str, size: int) -> list[EmbedRequest]:
+    """The requests that embed texts, in the order of the texts.
+
+    Args:
+        own: The model's own fields.
+        texts: What to embed.
+        side: What the texts are.
+        model: Model id.
+        size: Most texts in one request.
+
+    Raises:
+        ConfigError: A text is empty; its index is named.
+    """
+    checked = checked_texts(texts)
+    return [
+        EmbedRequest(
+            model=model,
+            texts=checked[start : start + size],
+            side=side,
+            dimensions=own.dimensions,
+            pooling=own.pooling,
+            instruction=own.instruction,
+            truncate=own.truncate_inputs,
+            extra_body=own.extra_body or {},
+        )
+        for start in range(0, len(checked), size)
+    ]
+
+
+def _object(words: Mapping[str, Any], word: str) -> Mapping[str, Any]:
+    given: object = words.get(word) or {}
+    if isinstance(given, Mapping):
+        return cast("Mapping[str, Any]", given)
+    raise ConfigError(f"{word}={given!r} is not a dict.", field=word, value=given, remedy="Give a dict.")
+
+
+def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
+    for layer in layers:
+        if layer:
+            return (layer,) if isinstance(layer, str) else tuple(layer)
+    return ()
+
+
+def output_schema(wanted: Any) -> OutputSchema | None:
+    """A `response_format` in OpenAI's form.
+
+    Raises:
+        ConfigError: It is of no known form.
+    """
+    match wanted:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return OutputSchema(wanted.get("schema"), loose=True)
+        case {"type": "json_schema", "json_schema": {"schema": schema} as held}:
+            return OutputSchema(
+                schema, str(held.get("name") or "answer"), str(held.get("description") or ""), held.get("strict")
+            )
+        case _:
+            raise ConfigError(
+                f"response_format {wanted!r} is of no known form.",
+                field="response_format",
+                value=wanted,
+                remedy='Use {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.',
+            )

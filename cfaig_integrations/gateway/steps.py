@@ -1,0 +1,81 @@
+"""What a conversation asks of its driver, and what it is answered.
+
+Knows no HTTP library and no wire format; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cfaig_integrations.gateway.connection import Pairs, Timeouts
+
+AskableToken: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
+"""A token that is asked for before every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """An HTTP request, ready to be sent."""
+
+    method: str
+    url: str
+    headers: Pairs
+    body: bytes
+    timeouts: Timeouts
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this, and answer with an `Answer`."""
+
+    call: HttpCall
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskToken:
+    """Ask this for a token, and answer with what it gives."""
+
+    source: AskableToken
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """Read the open stream, and answer with its next bytes, or None at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered.
+
+    Attributes:
+        headers: Names in lower case.
+        body: All of it; None if it is a stream, and open.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+Step: TypeAlias = Send | Sleep | AskToken | ReadOn
+Outcome: TypeAlias = Answer | bytes | str | None
+
+
+def stays_open(call: HttpCall, status: int, content_type: str) -> bool:
+    """Whether an answer is to be read as it comes: a stream was asked for, and this is one.
+
+    A server may answer `stream: true` with one JSON document, and an error always is one (wire-facts §5.3).
+    """
+    if not call.stream or not 200 <= status < 300:
+        return False
+    return not ("json" in content_type or "html" in content_type)

@@ -1,0 +1,63 @@
+"""A simulated gateway for the tests of both frameworks; what they send is judged at the end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.simulator import Simulator
+from tests.wire.harness import SHARED
+
+KINDS = {"/ai/v1/chat/completions": "chat", "/ai/v1/responses": "responses", "/ai/v1/messages": "messages"}
+VALIDATOR = """
+import json, sys, validate
+for kind, body in json.load(sys.stdin):
+    found = validate.validate_request(kind, body)
+    if found and kind == "messages":
+        found = validate.validate_request("messages_beta", body)
+    for error in found:
+        print(kind, error, json.dumps(body)[:300])
+"""
+
+
+@pytest.fixture(scope="session")
+def running_simulator() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def sent_bodies() -> Iterator[list[tuple[str, Any]]]:
+    """Collects every body that any test here sends; at the end the official SDKs' types judge them all."""
+    bodies: list[tuple[str, Any]] = []
+    yield bodies
+    if bodies and SHARED.is_dir():
+        command = [sys.executable, "-B", "-c", VALIDATOR]
+        judged = subprocess.run(
+            command, cwd=SHARED / "tools", input=json.dumps(bodies), capture_output=True, text=True, check=True
+        )
+        assert not judged.stdout, judged.stdout
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulator, sent_bodies: list[tuple[str, Any]]) -> Iterator[Simulator]:
+    running_simulator.reset()
+    yield running_simulator
+    for request in running_simulator.requests:
+        for ending, kind in KINDS.items():
+            if request.path.endswith(ending) and request.body is not None:
+                sent_bodies.append((kind, request.body))
+
+
+def where(simulator: Simulator) -> dict[str, Any]:
+    """The constructor words that lead to a simulator."""
+    return {
+        "base_url": simulator.base_url,
+        "account_id": simulator.account_id,
+        "api_token": simulator.api_token,
+    }

@@ -1,0 +1,83 @@
+"""A history is continued from the provider's memory only while it is the same, and is sent whole when that is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.core.chat import Chain, ChatRequest
+from cfaig_integrations.core.content import Text, ToolCall, Turn, extras_of
+from cfaig_integrations.errors import ApiError
+from cfaig_integrations.gateway.chaining import is_forgotten, reply_seal, seal, tail_of
+from cfaig_integrations.gateway.needs import needs_of
+
+USER, REPLY = Turn("user", (Text("Hi"),)), Turn("assistant", (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":2}')))
+GPT = "openai/gpt-5.4"
+
+
+def test_a_seal_is_that_of_the_same_turns_with_the_same_provider() -> None:
+    same = seal(GPT, (Turn("user", (Text("Hi"),)),))
+    assert same == seal(GPT, [USER]) == seal("openai/gpt-5.5", [USER])
+    others = [
+        seal("anthropic/claude-opus-5", [USER]),
+        seal(GPT, []),
+        seal(GPT, [USER, USER]),
+        seal(GPT, [replace(USER, role="system")]),
+        seal(GPT, [replace(USER, name="ann")]),
+        seal(GPT, [Turn("user", (Text("H"), Text("i")))]),
+        seal(GPT, [Turn("user", (Text("Hi", extras=extras_of("messages", a=1)),))]),
+    ]
+    assert len({same, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"parts": (Text("Hel"), Text("lo"), REPLY.parts[1])}, True),
+        ({"parts": (Text("Hello"), ToolCall("c", "f", '{ "b": 2, "a": 1 }'))}, True),
+        ({"parts": (Text("Hello!"), REPLY.parts[1])}, False),
+        ({"parts": (Text("Hello"),)}, False),
+        ({"parts": (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":3}'))}, False),
+        ({"parts": (Text("Hello"), ToolCall("c", "g", '{"a":1,"b":2}'))}, False),
+        ({"parts": (Text("Hello"), ToolCall("d", "f", '{"a":1,"b":2}'))}, False),
+        ({"parts": (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":'))}, False),
+    ],
+)
+def test_a_reply_is_the_same_as_long_as_it_says_and_calls_the_same(other: dict[str, Any], same: bool) -> None:
+    assert (reply_seal("s", replace(REPLY, **other)) == reply_seal("s", REPLY)) is same
+    assert reply_seal("t", REPLY) != reply_seal("s", REPLY)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "forgotten"),
+    [
+        (400, "previous_response_not_found", "Previous response with id 'resp_1' not found.", True),
+        (404, None, "Previous response with id 'resp_1' not found.", True),
+        (200, "previous_response_not_found", "gone", True),
+        (400, 7003, "Model execution failed (User Input Error): Unknown parameter: 'previous_response_id'.", True),
+        (400, None, "No tool call found for function call output with call_id call_1.", True),
+        (404, 7003, "Model not found", False),
+        (400, None, "Invalid value at input", False),
+        (500, "previous_response_not_found", "Previous response with id 'resp_1' not found.", False),
+    ],
+)
+def test_how_servers_say_that_they_forgot(status: int, code: Any, message: str, forgotten: bool) -> None:
+    assert is_forgotten(ApiError(message, status=status, code=code)) is forgotten
+
+
+def test_the_tail_is_what_the_server_does_not_know() -> None:
+    turns = (USER, REPLY, USER)
+    assert tail_of(ChatRequest(GPT, turns)) == ()
+    assert tail_of(ChatRequest(GPT, turns, chain=Chain())) == ()
+    assert tail_of(ChatRequest(GPT, turns, chain=Chain("r", 2))) == (USER,)
+    assert tail_of(ChatRequest(GPT, turns, chain=Chain("r", 3))) == ()
+
+
+def test_who_wants_to_be_remembered_goes_where_that_is_done() -> None:
+    assert needs_of(ChatRequest(GPT, (USER,))).home is None
+    asked = needs_of(ChatRequest(GPT, (USER,), chain=Chain()))
+    assert (asked.home, asked.refused_by) == ("responses", set())
+    marked = Turn("user", (Text("Hi", extras=extras_of("messages", cache_control={})),))
+    assert needs_of(ChatRequest(GPT, (marked,), chain=Chain())).home == "messages"

@@ -1,0 +1,158 @@
+"""What LangChain keeps of an LLM and its answers: cache, serialised form, traces, and no secret in any."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.tracers.base import BaseTracer
+from langchain_core.tracers.schemas import Run
+
+from cfaig_integrations import GatewayOptions
+from cfaig_integrations.langchain import register, unregister
+from cfaig_integrations.simulator import Simulator
+from tests.langchain.llms import (
+    LLM,
+    Listener,
+    Make,
+    both,
+    generate,
+    invoke,
+    make,
+    stream,
+    texts,
+)
+
+__all__ = ["make"]
+
+
+# LangChain's cache
+
+
+@both
+def test_only_prompts_that_are_not_in_the_cache_are_asked(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    llm = make(cache=InMemoryCache())
+    first = generate(llm, asynchronous, ["a", "b"])
+    second = generate(llm, asynchronous, ["b", "c", "a", "d"])
+    assert len(simulator.requests) == 4
+    assert texts(second)[0] == texts(first)[1]
+    assert texts(second)[2] == texts(first)[0]
+
+
+OTHER_WORDS: list[dict[str, Any]] = [
+    {"model": "openai/gpt-4.1-mini"},
+    {"temperature": 0.5},
+    {"stop": ["x"]},
+    {"extra_headers": {"x-a": "1"}},
+    {"extra_headers": {"x-a": "2"}},
+    {"gateway_options": GatewayOptions(allowed_models=["a/b"])},
+    {"gateway_metadata": {"tier": 1}},
+]
+
+
+@both
+def test_what_shapes_an_answer_keeps_answers_apart(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    cache = InMemoryCache()
+    for number, words in enumerate([{}, *OTHER_WORDS]):
+        simulator.reply(f"constructor {number}")
+        assert invoke(make(cache=cache, **words), asynchronous, "Hi") == f"constructor {number}"
+    for number in range(len(OTHER_WORDS)):
+        simulator.reply(f"call {number}")
+    answers = {invoke(make(cache=cache), asynchronous, "Hi", **words) for words in OTHER_WORDS}
+    assert len(answers - {"constructor 0"}) == len(OTHER_WORDS)
+    sent = len(simulator.requests)
+    for number, words in enumerate([{}, *OTHER_WORDS]):
+        assert invoke(make(cache=cache, **words), asynchronous, "Hi") == f"constructor {number}"
+    for words in OTHER_WORDS:
+        invoke(make(cache=cache), asynchronous, "Hi", **words)
+    assert len(simulator.requests) == sent
+
+
+def test_a_changed_model_is_not_answered_from_its_past(make: Make, simulator: Simulator) -> None:
+    for answer in ("one", "two", "three"):
+        simulator.reply(answer)
+    llm = make(cache=InMemoryCache())
+    assert (llm.invoke("Hi"), llm.invoke("Hi")) == ("one", "one")
+    copied = llm.model_copy(update={"temperature": 0.5})
+    llm.temperature = 0.1
+    assert (llm.invoke("Hi"), copied.invoke("Hi")) == ("two", "three")
+
+
+# What is written down
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    register()
+    yield
+    unregister()
+
+
+@pytest.mark.usefixtures("registered")
+def test_it_is_the_same_after_a_round_trip(make: Make, simulator: Simulator) -> None:
+    llm = make(temperature=0.0, stop=["x"], gateway=GatewayOptions(cache_ttl=60), streaming=True, timeout=(1, 2))
+    written = json.loads(json.dumps(dumpd(llm)))
+    assert written["id"] == ["cfaig_integrations", "langchain", "CloudflareAIGatewayLLM"]
+    again = load(
+        written,
+        allowed_objects=[LLM],
+        valid_namespaces=["cfaig_integrations"],
+        secrets_map={"CLOUDFLARE_API_TOKEN": simulator.api_token},
+    )
+    assert isinstance(again, LLM)
+    assert again.asdict() == llm.asdict()
+    assert dumpd(again) == written
+    assert again.invoke("Hi")
+
+
+@both
+def test_no_secret_is_shown(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    listener = Listener()
+    llm = make(extra_headers={"x-key": "secret-of-object"})
+    config = {"callbacks": [listener]}
+    invoke(llm, asynchronous, "Hi", config, extra_headers={"x-call": "secret-of-call"})
+    stream(llm, asynchronous, "Hi", config, extra_headers={"x-call": "secret-of-call"})
+    assert len(listener.shown) == 2
+    for shown in (*listener.shown, dumps(llm), repr(llm), str(llm), str(llm.asdict())):
+        assert "-of-object" not in shown
+        assert "-of-call" not in shown
+        assert simulator.api_token not in shown
+    for request in simulator.requests:
+        assert (request.headers["x-key"], request.headers["x-call"]) == ("secret-of-object", "secret-of-call")
+
+
+class Traces(BaseTracer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[Run] = []
+
+    def _persist_run(self, run: Run) -> None:
+        self.runs.append(run)
+
+
+@both
+def test_tracers_see_who_answered_and_what_was_asked(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    traces, llm = Traces(), make()
+    config = {"callbacks": [traces], "metadata": {"user_id": "ann"}}
+    words = {"model": "anthropic/claude-haiku-4.5", "temperature": 0.5}
+    invoke(llm, asynchronous, "Hi", config, **words)
+    stream(llm, asynchronous, "Hi", config, **words)
+    for run, entry in zip(traces.runs, simulator.logs(), strict=True):
+        found = (run.extra or {})["metadata"]
+        assert found["ls_gateway_info"]["log_id"] == entry["id"]
+        assert (found["ls_gateway_info"]["provider"], found["ls_temperature"]) == ("anthropic", 0.5)
+        assert run.extra["invocation_params"]["model"] == words["model"]
+    params = llm._get_ls_params(stop=["x"], **words)
+    assert (params["ls_provider"], params["ls_model_name"]) == ("cloudflare_ai_gateway", words["model"])
+    assert (params["ls_model_type"], params["ls_stop"]) == ("llm", ["x"])
+
+
+def test_tokens_are_counted_without_a_tokenizer(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert make().get_num_tokens("x" * 400) == 100
+    assert make(custom_get_token_ids=lambda text: [len(text)]).get_num_tokens("x" * 400) == 1

@@ -1,0 +1,86 @@
+"""Hints for the provider's prompt cache reach it, and what it read and wrote comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from cfaig_integrations.langchain import gateway_info
+from cfaig_integrations.simulator import Simulator
+from tests.handmade import told
+from tests.langchain.complaints.kit import WAYS, every_way, every_wire, weather
+from tests.langchain.conftest import Make
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+KEYS = {"prompt_cache_key": "tenant-7", "prompt_cache_retention": "24h"}
+LONG = "The quick brown fox jumps over the lazy dog near the bank of the river. " * 120
+
+
+def marked(text: str, **mark: Any) -> HumanMessage:
+    return HumanMessage([{"type": "text", "text": text, **mark}])
+
+
+def read(message: AIMessage) -> int:
+    """How many tokens came from the cache."""
+    assert message.usage_metadata is not None
+    return message.usage_metadata.get("input_token_details", {}).get("cache_read", 0)
+
+
+@every_way
+@every_wire
+async def test_the_second_time_is_read_from_the_cache(make: Make, simulator: Simulator, api: str, way: str) -> None:
+    model, ask = make(api=api), [marked(LONG, **(MARK if api == "messages" else {}))]
+    first, second = [await WAYS[way](model, ask) for _ in range(2)]
+    assert read(first) == 0
+    assert read(second) >= 1024
+    for message in (first, second):
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["input_tokens"] >= read(message)
+        assert message.usage_metadata["input_tokens"] == (first.usage_metadata or {})["input_tokens"]
+
+
+@pytest.mark.parametrize("api", ["chat_completions", "responses"])
+def test_keys_reach_the_body(make: Make, simulator: Simulator, api: str) -> None:
+    make(api=api).invoke("Hi", **KEYS)
+    make(api=api, extra_body=KEYS).invoke("Hi")
+    make(api=api, extra_body={"prompt_cache_key": "mine"}).bind(**KEYS).invoke("Hi")
+    for request in simulator.requests:
+        assert {key: request.body.get(key) for key in KEYS} == KEYS
+
+
+def test_marks_stand_where_they_were_put(make: Make, simulator: Simulator) -> None:
+    system = SystemMessage([{"type": "text", "text": "Be brief."}])
+    hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    make(api="messages").invoke([system, marked("One.", **hour), AIMessage("1"), marked("Two.", **MARK)])
+    body = told(simulator)
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "One.", **hour}]
+    assert body["messages"][2]["content"] == [{"type": "text", "text": "Two.", **MARK}]
+
+
+@pytest.mark.parametrize("api", ["responses", "run"])
+def test_marks_of_one_format_do_not_trouble_another(make: Make, simulator: Simulator, api: str) -> None:
+    assert make(api=api).invoke([marked("Hi", **MARK)]).text
+    assert "cache_control" not in str(told(simulator))
+
+
+@every_way
+async def test_automatic_caching_goes_where_it_is_known(make: Make, simulator: Simulator, way: str) -> None:
+    model = make(model="anthropic/claude-haiku-4.5").bind_tools([weather])
+    reply = await WAYS[way](model, "Hi", **MARK)
+    info = gateway_info(reply)
+    assert info is not None
+    assert (info.wire, info.attempts, info.switched_from) == ("messages", 1, None)
+    assert told(simulator)["cache_control"] == MARK["cache_control"]
+
+
+def test_a_tool_carries_its_mark(make: Make, simulator: Simulator) -> None:
+    cached = weather.model_copy(update={"extras": MARK})
+    make(model="anthropic/claude-haiku-4.5").bind_tools([cached]).invoke("Hi")
+    assert told(simulator)["tools"][0]["cache_control"] == MARK["cache_control"]
+
+
+def test_workers_ai_is_told_the_conversation_instead(make: Make, simulator: Simulator) -> None:
+    make(model="@cf/zai-org/glm-5.2").invoke("Hi", {"metadata": {"thread_id": "t"}})
+    assert simulator.requests[-1].headers["x-session-affinity"] == "t"

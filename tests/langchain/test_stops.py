@@ -1,0 +1,75 @@
+"""Stop texts on a format that has none: the answer ends before the first one all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from cfaig_integrations.langchain import gateway_info
+from cfaig_integrations.simulator import Simulator
+from tests.langchain.complaints.kit import STREAMS, WAYS, every_way, weather
+from tests.langchain.conftest import Make
+
+TEXT = "Thought: I know.\nObservation: it rains.\nThought: so be it."
+
+
+@every_way
+@pytest.mark.parametrize("stop", ["\nObservation", "\nObservation:", "Observation: it rains. That is all"])
+async def test_the_answer_ends_before_the_stop_text(make: Make, simulator: Simulator, way: str, stop: str) -> None:
+    simulator.reply(TEXT)
+    reply = await WAYS[way](make(api="responses"), "Hi", stop=[stop])
+    assert reply.text == TEXT.partition(stop)[0]
+    finish = reply.response_metadata["finish_reason"]
+    assert (finish == "stop") is (stop in TEXT)
+    assert "stop" not in simulator.requests[-1].body
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@every_way
+async def test_both_output_versions_end(make: Make, simulator: Simulator, way: str, version: str) -> None:
+    simulator.reply(TEXT)
+    reply = await WAYS[way](make(api="responses", output_version=version, stop=["\nObs"]), "Hi")
+    assert [block["type"] for block in reply.content_blocks] == ["text"]
+    assert reply.text == "Thought: I know."
+
+
+@every_way
+async def test_calls_after_the_stop_were_never_made(make: Make, simulator: Simulator, way: str) -> None:
+    simulator.reply("Go. STOP", calls=[{"name": "weather", "arguments": {"city": "Rome"}}])
+    reply = await WAYS[way](make(api="responses").bind_tools([weather]), "Hi", stop=["STOP"])
+    assert (reply.text, reply.tool_calls) == ("Go. ", [])
+
+
+def test_a_whole_reply_tells_what_it_cost(make: Make, simulator: Simulator) -> None:
+    simulator.reply(TEXT, tokens_out=99)
+    reply = make(api="responses").invoke("Hi", stop=["\nObservation"])
+    assert reply.usage_metadata is not None
+    assert reply.usage_metadata["output_tokens"] == 99
+
+
+@pytest.mark.parametrize("way", STREAMS)
+async def test_a_stream_is_read_no_further(make: Make, simulator: Simulator, way: str) -> None:
+    """What comes after the stop text would break the stream, if anybody read it."""
+    simulator.reply("one two STOP " + "more " * 400)
+    simulator.fault("cut_clean", after_events=40)
+    reply = await WAYS[way](make(api="responses", max_retries=0), "Hi", stop=["STOP"])
+    assert reply.text == "one two "
+
+
+@every_way
+async def test_what_is_given_back_is_what_was_shown(make: Make, simulator: Simulator, way: str) -> None:
+    model = make(api="responses")
+    simulator.reply(TEXT)
+    reply = await WAYS[way](model, "Hi", stop=["\nObservation"])
+    model.invoke([("human", "Hi"), reply, ("human", "And?")])
+    assert "it rains" not in str(simulator.requests[-1].body)
+
+
+@pytest.mark.parametrize(
+    ("model", "wire"), [("openai/gpt-5.4", "chat_completions"), ("openai/gpt-5.6-luna", "responses")]
+)
+def test_auto_prefers_a_format_that_stops_by_itself(make: Make, simulator: Simulator, model: str, wire: str) -> None:
+    reply = make(model=model).bind_tools([weather]).invoke("Hi", stop=["STOP"])
+    info = gateway_info(reply)
+    assert info is not None
+    assert info.wire == wire
+    assert simulator.requests[-1].body.get("stop") == (["STOP"] if wire == "chat_completions" else None)
