@@ -55,3 +55,33 @@ def test_every_error_is_offered() -> None:
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = cfaig_integrations.no_such_name
+
+
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "{framework}":
+            raise ModuleNotFoundError("No module named " + name, name=name)
+sys.meta_path.insert(0, Absent())
+try:
+    from cfaig_integrations.{adapter} import {name}
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "framework", "extra"),
+    [
+        ("langchain", "ChatCloudflareAIGateway", "langchain_core", "langchain"),
+        ("langchain", "CloudflareAIGatewayEmbeddings", "langchain_core", "langchain"),
+        ("llama_index", "CloudflareAIGateway", "llama_index", "llama-index"),
+        ("llama_index", "CloudflareAIGatewayEmbedding", "llama_index", "llama-index"),
+        ("llama_index", "CloudflareAIGatewayRerank", "llama_index", "llama-index"),
+    ],
+)
+def test_a_missing_framework_names_its_extra(adapter: str, name: str, framework: str, extra: str) -> None:
+    code = ABSENT.format(adapter=adapter, name=name, framework=framework)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert f"pip install 'cfaig-integrations[{extra}]'" in ran.stdout

@@ -1,0 +1,209 @@
+"""Embeddings: LlamaIndex's contract on one side, the client on the other.
+
+Knows no endpoint's fields and does no I/O of its own. Events, cache, rate limiter and batches are LlamaIndex's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from pydantic import Field
+
+from cfaig_integrations.client.calls import embed_requests
+from cfaig_integrations.client.fields import EmbedFields
+from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
+from cfaig_integrations.errors import GatewayError
+from cfaig_integrations.gateway.vector_routes import batch_size
+from cfaig_integrations.llama_index.fields import LlamaFields
+from cfaig_integrations.llama_index.runinfo import run_options
+
+
+class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
+    """Any embedding model behind Cloudflare AI Gateway.
+
+    Vectors come back in the order of the texts, and an answer with too few or too short ones is an error. Nothing that
+    is not set is sent.
+
+    Attributes:
+        model_name: Model id, such as `@cf/baai/bge-m3` or `@cf/qwen/qwen3-embedding-0.6b`; the constructor's word is
+            `model`.
+        api: Endpoint. `run` has every field of a Workers AI model, and tells queries from documents where the model
+            does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models and `embeddings` otherwise.
+        dimensions: Length of the vectors, of models that can choose.
+        pooling: `mean` or `cls`, of the English bge models; vectors of the two cannot be compared. `cls` is more
+            accurate on long texts, `mean` the server's default (wire-facts §6.1).
+        instruction: The task, told to the model with queries; for models that take one.
+        truncate_inputs: Cut a text that is too long instead of failing; bge-m3.
+        embed_batch_size: Texts in one request, 1 to 2048. Default: as many as the model takes, or 32 if that is not
+            known.
+        num_workers: Most requests at a time of one `aget_text_embedding_batch`. Default 4; None: all at once. The
+            synchronous form sends one after the other.
+        embeddings_cache: LlamaIndex's; it knows a vector by its text alone, so keep one for each model, and none for
+            a model that embeds queries and documents differently.
+        on_usage: Called after each request with its token counts and `GatewayInfo`, in the caller's thread or loop.
+        extra_body: Further body fields, as they are.
+
+    Raises:
+        ConfigError: A constructor word is unknown, or `embed_batch_size` is more than the model takes.
+        pydantic.ValidationError: A value is of the wrong type or out of range.
+
+    Example:
+        >>> embed_model = CloudflareAIGatewayEmbedding(model="@cf/baai/bge-m3")  # doctest: +SKIP
+        >>> len(embed_model.get_query_embedding("What is Cloudflare?"))  # doctest: +SKIP
+        1024
+    """
+
+    model_name: str = Field(alias="model")
+    num_workers: int | None = Field(default=4, ge=1)
+
+    _settled: ClassVar[frozenset[str]] = frozenset({"model_name", "embed_batch_size"})
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex writes this class down."""
+        return "CloudflareAIGatewayEmbedding"
+
+    @property
+    def model(self) -> str:
+        """Model id."""
+        return self.model_name
+
+    @model.setter
+    def model(self, model: str) -> None:
+        self.model_name = model
+
+    def to_payload(self) -> dict[str, Any]:
+        """What observers are shown of this object; without a secret."""
+        return {**super().to_payload(), "model": self.model_name}
+
+    def _connect(self) -> None:
+        super()._connect()
+        said = self.embed_batch_size if "embed_batch_size" in self.model_fields_set else None
+        size = batch_size(self.model_name, said, word="embed_batch_size")
+        object.__setattr__(self, "embed_batch_size", size)  # set past pydantic, which would take it for the user's word
+
+    def get_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        """The vectors of texts that are to be found, batch after batch.
+
+        Args:
+            texts: The texts.
+            show_progress: Whether to show a bar.
+            **kwargs: Not used.
+
+        Raises:
+            ConfigError: A text is empty; its index is named, and nothing is sent.
+            GatewayError: The gateway or the model refuses, or cannot be reached; a note says how far it came.
+        """
+        with _watched(texts) as checked:
+            vectors: list[list[float]] = _BATCHES(self, checked, show_progress, **kwargs)
+            return vectors
+
+    async def aget_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        """The vectors of texts that are to be found, `num_workers` batches at a time; as `get_text_embedding_batch`."""
+        with _watched(texts) as checked:
+            # LlamaIndex takes one worker for no limit.
+            step = self.embed_batch_size if self.num_workers == 1 else max(len(checked), 1)
+            vectors: list[list[float]] = []
+            for start in range(0, len(checked), step):
+                vectors += await _ABATCHES(self, checked[start : start + step], show_progress, **kwargs)
+            return vectors
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._embed([query], "query")[0]
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return (await self._aembed([query], "query"))[0]
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._embed([text], "document")[0]
+
+    async def _aget_text_embedding(self, text: str) -> list[float]:
+        return (await self._aembed([text], "document"))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return self._embed(texts, "document")
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return await self._aembed(texts, "document")
+
+    def _embed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
+        options = run_options(self, "embedding")
+        vectors: list[list[float]] = []
+        for request in self._requests(texts, side):
+            with _counted(request):
+                vectors += self._told(*self._clients.sync.embed(request, options, api=self.api))
+        return vectors
+
+    async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
+        options = run_options(self, "embedding")
+        vectors: list[list[float]] = []
+        for request in self._requests(texts, side):
+            with _counted(request):
+                vectors += self._told(*await self._clients.aio.embed(request, options, api=self.api))
+        return vectors
+
+    def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
+        return embed_requests(self, texts, side, model=self.model_name, size=self.embed_batch_size)
+
+
+# LlamaIndex opens a span around an override too: with the span that is inside its own, there would be two of a name.
+_BATCHES: Any = inspect.unwrap(BaseEmbedding.get_text_embedding_batch)
+_ABATCHES: Any = inspect.unwrap(BaseEmbedding.aget_text_embedding_batch)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one call has come with its batches."""
+
+    embedded: int = 0
+    failure: BaseException | None = None
+
+
+_PROGRESS: ContextVar[_Progress | None] = ContextVar("cfaig_embedding_progress", default=None)
+
+
+@contextmanager
+def _watched(texts: Sequence[str]) -> Generator[list[str]]:
+    """The texts of a call, all of which can be embedded; a failure is told how many were.
+
+    Raises:
+        ConfigError: A text is empty, or is no text.
+    """
+    checked = list(checked_texts(texts))
+    progress = _Progress()
+    token = _PROGRESS.set(progress)
+    try:
+        yield checked
+    except GatewayError as error:
+        error.add_note(f"{progress.embedded} of {len(checked)} texts were embedded before this failure.")
+        raise
+    finally:
+        _PROGRESS.reset(token)
+
+
+@contextmanager
+def _counted(request: EmbedRequest) -> Generator[None]:
+    """One batch of a call; none is sent once another has failed.
+
+    Raises:
+        GatewayError: Another has failed. Nobody sees this one: LlamaIndex raises the first, and lets the others run on.
+    """
+    progress = _PROGRESS.get() or _Progress()
+    if progress.failure is not None:
+        raise GatewayError("Not sent: another batch of this call has failed.") from progress.failure
+    try:
+        yield
+    except BaseException as error:
+        progress.failure = error
+        raise
+    progress.embedded += len(request.texts)

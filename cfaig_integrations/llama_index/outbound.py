@@ -1,0 +1,217 @@
+"""Replies to LlamaIndex's responses.
+
+Knows LlamaIndex's messages and blocks; knows no wire. What a message cannot hold (the order of the parts, signatures,
+item ids) rides in its `additional_kwargs` as a skeleton, and goes back to the provider with the history.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    ChatMessage,
+    ChatResponse,
+    CitationBlock,
+    CompletionResponse,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    LogProb,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+from pydantic_core import from_json
+
+from cfaig_integrations.core.chat import ChatReply, Usage
+from cfaig_integrations.core.content import Citation, Extras, Media, Part, Reasoning, Refusal, Text, ToolCall, Turn
+from cfaig_integrations.core.skeleton import skeleton
+from cfaig_integrations.gateway.info import GatewayInfo
+
+SKELETON = "cf_aig_turn"
+"""Key of a message's `additional_kwargs` under which it keeps its skeleton."""
+INFO = "cf_aig"
+"""Key under which a response says what the gateway said."""
+Names = Mapping[str, str]
+"""Names of tools on the wire, and the tools' own, where the two differ."""
+
+
+def renamed(turn: Turn, names: Names) -> Turn:
+    """A turn whose calls go by other names."""
+    if not names or not turn.tool_calls:
+        return turn
+    return replace(turn, parts=tuple(_renamed_part(part, names) for part in turn.parts))
+
+
+def _renamed_part(part: Part, names: Names) -> Part:
+    return replace(part, name=names.get(part.name, part.name)) if isinstance(part, ToolCall) else part
+
+
+def to_response(reply: ChatReply, info: GatewayInfo, names: Names, *, delta: str | None = None) -> ChatResponse:
+    """A whole reply; `delta` is what a stream's last piece adds."""
+    return ChatResponse(
+        message=to_message(renamed(reply.turn, names)),
+        raw=to_raw(reply, info),
+        delta=delta,
+        logprobs=to_logprobs(reply),
+        additional_kwargs=beside_response(reply, info),
+    )
+
+
+def to_completion(response: ChatResponse) -> CompletionResponse:
+    """A chat's response as that of a completion."""
+    return CompletionResponse(
+        text=response.message.content or "",
+        additional_kwargs={**response.message.additional_kwargs, **cast("dict[str, Any]", response.additional_kwargs)},  # pyright: ignore[reportUnknownMemberType]
+        raw=response.raw,
+        logprobs=response.logprobs,
+        delta=response.delta,
+    )
+
+
+def to_message(turn: Turn) -> ChatMessage:
+    """An assistant's turn as a message."""
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=list(_blocks(turn)), additional_kwargs=beside_message(turn))
+
+
+def beside_message(turn: Turn) -> dict[str, Any]:
+    """What stands in the message's `additional_kwargs`."""
+    found: dict[str, Any] = {}
+    if turn.tool_calls:
+        found["tool_calls"] = [shown_call(call.id, call.name, call.arguments) for call in turn.tool_calls]
+    refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
+    if refusal:
+        found["refusal"] = refusal
+    bones = skeleton(turn)
+    if bones is not None:
+        found[SKELETON] = bones
+    return found
+
+
+def shown_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
+    """A call in OpenAI's form, where LlamaIndex's streaming programs still look for it (llamaindex.md §1.4)."""
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _blocks(turn: Turn) -> Iterator[ContentBlock]:
+    """The parts of a turn: all text in one block, because a message puts line breaks between them."""
+    text = turn.text
+    citations: list[Citation] = []
+    said = False
+    for part in turn.parts:
+        match part:
+            case Reasoning():
+                yield thinking_block(part.text, part.extras)
+            case Text():
+                citations += part.citations
+                if text and not said:
+                    said = True
+                    yield TextBlock(text=text)
+            case Refusal():
+                yield TextBlock(text=part.text)
+            case ToolCall():
+                yield call_block(part)
+            case Media():
+                yield media_block(part)
+            case _:
+                pass  # blocks of one provider, which the skeleton keeps
+    for citation in citations:
+        yield citation_block(citation)
+
+
+def thinking_block(text: str, extras: Extras) -> ThinkingBlock:
+    """A part of the reasoning; its signature, or its encrypted form, also where other packages look for it."""
+    item: Mapping[str, Any] = extras.get("responses", {}).get("item") or {}
+    signature = extras.get("messages", {}).get("signature")
+    known = {"signature": signature, "id": item.get("id"), "encrypted_content": item.get("encrypted_content")}
+    return ThinkingBlock(content=text, additional_information={key: value for key, value in known.items() if value})
+
+
+def call_block(call: ToolCall) -> ToolCallBlock:
+    """A call; its arguments as they arrived if they are no JSON object."""
+    return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments_of(call))
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any] | str:
+    """The arguments of a call if they are whole, else their text."""
+    if call.kind == "custom":
+        return call.arguments
+    if not call.arguments.strip():
+        return {}
+    try:
+        found = from_json(call.arguments)
+    except (ValueError, TypeError):  # the latter of half a surrogate pair
+        return call.arguments
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else call.arguments
+
+
+def media_block(media: Media) -> ContentBlock:
+    """An image, a recording, a film or a document that the model made."""
+    data = b64decode(media.data) if media.data else None
+    url, mime = media.url or None, media.mime or None
+    match media.kind:
+        case "image":
+            return ImageBlock(image=data, url=url, image_mimetype=mime)
+        case "audio":
+            return AudioBlock(audio=data, url=url, format=media.mime.partition("/")[2] or None)
+        case "video":
+            return VideoBlock(video=data, url=url, video_mimetype=mime)
+        case "file":
+            return DocumentBlock(data=data, url=url, title=media.name or None, document_mimetype=mime)
+
+
+def citation_block(citation: Citation) -> CitationBlock:
+    """A source that the text cites."""
+    places = {"start": citation.start, "end": citation.end}
+    return CitationBlock(
+        cited_content=TextBlock(text=citation.quoted),
+        source=citation.url,
+        title=citation.title,
+        additional_location_info={key: value for key, value in places.items() if value is not None},
+    )
+
+
+def to_raw(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
+    """The reply's facts as plain JSON; `usage` where LlamaIndex's token counter looks for it (llamaindex.md §1.6)."""
+    choice = reply.choices[0]
+    told = {"id": reply.id, "model": reply.model, "finish_reason": choice.finish_word or choice.finish}
+    found: dict[str, Any] = dict(reply.facts)
+    for values in choice.extras.values():
+        found |= values
+    found |= {key: value for key, value in told.items() if value}
+    if reply.usage is not None:
+        found["usage"] = {**reply.usage.raw, **_tokens(reply.usage)}
+    found[INFO] = info.as_dict()
+    return found
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
+
+
+def beside_response(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
+    """What stands in the response's `additional_kwargs`."""
+    choice = reply.choices[0]
+    found: dict[str, Any] = {} if reply.usage is None else dict(_tokens(reply.usage))
+    return {**found, "finish_reason": choice.finish_word or choice.finish, INFO: info.as_dict()}
+
+
+def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:
+    """The log probabilities of each token, the likeliest first, if they were asked for."""
+    for values in reply.choices[0].extras.values():
+        held = values.get("logprobs")
+        content = cast("Mapping[str, Any]", held).get("content") if isinstance(held, Mapping) else None
+        if content:
+            return [_alternatives(token) for token in cast("Sequence[Mapping[str, Any]]", content)]
+    return None
+
+
+def _alternatives(token: Mapping[str, Any]) -> list[LogProb]:
+    given = cast("Sequence[Mapping[str, Any]]", token.get("top_logprobs") or [token])
+    return [LogProb(token=each["token"], logprob=each["logprob"], bytes=each.get("bytes") or []) for each in given]

@@ -1,0 +1,120 @@
+"""Reranking: LlamaIndex's node postprocessor on one side, the client on the other.
+
+Knows no endpoint's fields and does no I/O of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index_instrumentation import get_dispatcher
+from pydantic import Field
+
+from cfaig_integrations.core.vectors import RerankReply, RerankRequest
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
+from cfaig_integrations.llama_index.fields import LlamaFields
+from cfaig_integrations.llama_index.runinfo import run_options
+
+_dispatcher = get_dispatcher(__name__)
+
+
+class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
+    """Puts nodes in the order in which they answer a question, and their scores in place of those of the retriever.
+
+    The model reads what an embedding model would: a node's text and those of its metadata that are not excluded from
+    embedding. The nodes that are given are not changed.
+
+    Attributes:
+        model: Rerank model of Workers AI.
+        top_n: How many of the best to keep; None: all.
+        extra_body: Further body fields, as they are.
+
+    Raises:
+        ConfigError: A constructor word is unknown, or the model cannot rerank.
+        pydantic.ValidationError: A value is of the wrong type or out of range.
+
+    Example:
+        >>> rerank = CloudflareAIGatewayRerank(top_n=3)  # doctest: +SKIP
+        >>> engine = index.as_query_engine(similarity_top_k=20, node_postprocessors=[rerank])  # doctest: +SKIP
+    """
+
+    model: str = DEFAULT_RERANKER
+    top_n: int | None = Field(default=None, ge=1)
+    extra_body: dict[str, Any] | None = None
+
+    _settled: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex writes this class down."""
+        return "CloudflareAIGatewayRerank"
+
+    def _connect(self) -> None:
+        super()._connect()
+        rerank_route(self.model)
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _asked(query_bundle)
+        if not nodes:
+            return []
+        with self._observed(nodes, query) as best:
+            reply, _ = self._clients.sync.rank(self._request(nodes, query), run_options(self, "rerank"))
+            best.extend(_scored(nodes, reply))
+        return best
+
+    @_dispatcher.span
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _asked(query_bundle)
+        if not nodes:
+            return []
+        with self._observed(nodes, query) as best:
+            reply, _ = await self._clients.aio.rank(self._request(nodes, query), run_options(self, "rerank"))
+            best.extend(_scored(nodes, reply))
+        return best
+
+    def _request(self, nodes: Sequence[NodeWithScore], query: QueryBundle) -> RerankRequest:
+        passages = tuple(each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes)
+        return RerankRequest(self.model, query.query_str, passages, self.top_n, self.extra_body or {})
+
+    @contextmanager
+    def _observed(self, nodes: list[NodeWithScore], query: QueryBundle) -> Generator[list[NodeWithScore]]:
+        """Tells LlamaIndex's observers of one reranking; takes the nodes that remain."""
+        best: list[NodeWithScore] = []
+        top = self.top_n or len(nodes)
+        _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top, model_name=self.model))
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: query.query_str,
+            EventPayload.TOP_K: top,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            yield best
+            event.on_end(payload={EventPayload.NODES: best})
+        _dispatcher.event(ReRankEndEvent(nodes=best))
+
+
+def _asked(query: QueryBundle | None) -> QueryBundle:
+    if query is None or not query.query_str:
+        raise ConfigError(
+            "There is no question to rank by.",
+            field="query_bundle",
+            value=query,
+            remedy="Give postprocess_nodes query_str=... or query_bundle=QueryBundle(...).",
+        )
+    return query
+
+
+def _scored(nodes: Sequence[NodeWithScore], reply: RerankReply) -> list[NodeWithScore]:
+    return [NodeWithScore(node=nodes[ranked.index].node, score=ranked.score) for ranked in reply.ranking]

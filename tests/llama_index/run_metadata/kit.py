@@ -1,0 +1,78 @@
+"""What these tests share: who asks what, and how to read the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.callbacks.base import global_stack_trace_ids
+from llama_index.core.instrumentation.dispatcher import active_instrument_tags
+from llama_index.core.schema import Document
+
+from cfaig_integrations.gateway.context import Context, current
+from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
+from cfaig_integrations.simulator import Simulator
+
+Entries = dict[str, Any]
+Make = Callable[..., CloudflareAIGateway]
+
+PRIVATE = "Sesame"
+"""In every question and document here, and in no log."""
+QUESTION = f"What opens with {PRIVATE}?"
+QUESTIONS = [ChatMessage(role=MessageRole.USER, content=QUESTION)]
+DOCUMENTS = [Document(text=f"{PRIVATE} opens the cave."), Document(text=f"The sea is deep, says {PRIVATE}.")]
+USERS = ("ann", "bob", "cid", "dee")
+ANN = {"user": "ann", "tenant": "acme"}
+
+METHODS = [f"{form}{kind}" for kind in ("chat", "complete") for form in ("", "a", "stream_", "astream_")]
+"""The eight methods of an LLM."""
+
+
+def purpose(method: str) -> str:
+    return "completion" if method.endswith("complete") else "chat"
+
+
+async def begun(llm: CloudflareAIGateway, method: str, **words: Any) -> Any:
+    """What a method gives; a stream that is not read yet."""
+    found: Any = getattr(llm, method)(QUESTION if method.endswith("complete") else QUESTIONS, **words)
+    return await found if method.startswith("a") else found
+
+
+async def read(found: Any) -> list[Any]:
+    if isinstance(found, AsyncGenerator):
+        return [each async for each in found]
+    return list(found) if isinstance(found, Generator) else [found]
+
+
+async def ask(llm: CloudflareAIGateway, method: str, **words: Any) -> None:
+    assert await read(await begun(llm, method, **words))
+
+
+def logged(simulator: Simulator) -> list[Entries]:
+    """The metadata of each call, oldest first."""
+    return [entry["metadata"] for entry in simulator.logs()]
+
+
+def split(simulator: Simulator) -> tuple[list[Entries], list[Entries]]:
+    """The metadata of the calls that embed, and of the others."""
+    entries = simulator.logs()
+    embeds = [entry["metadata"] for entry in entries if entry["model_type"] == "Text Embeddings"]
+    return embeds, [entry["metadata"] for entry in entries if entry["model_type"] != "Text Embeddings"]
+
+
+def ordered(entries: list[Entries]) -> list[str]:
+    return sorted(json.dumps(each, sort_keys=True) for each in entries)
+
+
+def nothing_held() -> bool:
+    return active_instrument_tags.get() == {} and current() == Context() and global_stack_trace_ids.get() == []
+
+
+def index_of(embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator) -> VectorStoreIndex:
+    """An index, of whose making the log says nothing."""
+    index = VectorStoreIndex.from_documents(DOCUMENTS, embed_model=embed_model)
+    simulator.reset()
+    return index

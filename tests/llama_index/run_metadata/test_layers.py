@@ -1,0 +1,185 @@
+"""Who wins a key and a place: call, block around it, bound copy, instrument tags, constructor, run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.instrumentation.dispatcher import instrument_tags
+from llama_index.core.schema import NodeWithScore, TextNode
+
+from cfaig_integrations import RunInfo, errors, gateway_context
+from cfaig_integrations.llama_index import (
+    CloudflareAIGateway,
+    CloudflareAIGatewayEmbedding,
+    CloudflareAIGatewayRerank,
+)
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+from tests.llama_index.run_metadata.kit import ANN, METHODS, PRIVATE, QUESTION, Entries, Make, ask, logged, purpose
+
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def quarrel(*layers: str) -> tuple[dict[str, Entries], Entries]:
+    """What each layer says, neighbours about one key each, and what must come of it; the highest layer first."""
+    said: dict[str, Entries] = {name: {} for name in layers}
+    for higher, lower in pairwise(layers):
+        said[higher][f"{higher} or {lower}"] = higher
+        said[lower][f"{higher} or {lower}"] = lower
+    return said, {f"{higher} or {lower}": higher for higher, lower in pairwise(layers)}
+
+
+@every_method
+@pytest.mark.parametrize("run_metadata", [True, False])
+async def test_the_higher_layer_wins(make: Make, simulator: Simulator, method: str, run_metadata: bool) -> None:
+    said, won = quarrel("call", "inner", "outer", "bound", "tags", "constructor")
+    llm = make(gateway_metadata=said["constructor"], run_metadata=run_metadata).with_gateway(metadata=said["bound"])
+    with (
+        instrument_tags(said["tags"]),
+        gateway_context(metadata=said["outer"]),
+        gateway_context(metadata=said["inner"]),
+    ):
+        await ask(llm, method, gateway_metadata=said["call"])
+    if not run_metadata:
+        won["tags or constructor"] = "constructor"
+    assert logged(simulator) == [won]
+    sent = json.loads(simulator.requests[-1].headers["cf-aig-metadata"])
+    assert list(sent)[:4] == ["call or inner", "inner or outer", "outer or bound", "bound or tags"]
+
+
+VECTORS: dict[str, Callable[[Any], Any]] = {
+    "embedding": lambda model: model.get_query_embedding(QUESTION),
+    "rerank": lambda model: model.postprocess_nodes([NodeWithScore(node=TextNode(text=PRIVATE))], query_str=QUESTION),
+}
+KINDS: dict[str, Any] = {"embedding": CloudflareAIGatewayEmbedding, "rerank": CloudflareAIGatewayRerank}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("run_metadata", [True, False])
+def test_the_higher_layer_wins_for_vectors(simulator: Simulator, kind: str, run_metadata: bool) -> None:
+    said, won = quarrel("inner", "outer", "bound", "tags", "constructor")
+    words = {**where(simulator), "gateway_metadata": said["constructor"], "run_metadata": run_metadata}
+    model = KINDS[kind](**words, **({"model": "@cf/baai/bge-m3"} if kind == "embedding" else {}))
+    with (
+        instrument_tags(said["tags"]),
+        gateway_context(metadata=said["outer"]),
+        gateway_context(metadata=said["inner"]),
+    ):
+        VECTORS[kind](model.with_gateway(metadata=said["bound"]))
+    won |= {"op": kind} if run_metadata else {"tags or constructor": "constructor"}
+    assert logged(simulator) == [won]
+
+
+def test_of_three_that_say_the_same_the_bound_copy_wins_over_the_tags(make: Make, simulator: Simulator) -> None:
+    llm = make(gateway_metadata={"user": "constructor", "tenant": "constructor"})
+    with instrument_tags(ANN):
+        llm.with_gateway(metadata={"user": "bound"}).complete(QUESTION)
+    assert logged(simulator) == [{"user": "bound", "tenant": "acme", "op": "completion"}]
+
+
+def test_inner_tags_replace_outer_ones(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    """As they do for LlamaIndex's observers; blocks of ours merge."""
+    with instrument_tags(ANN), gateway_context(metadata={"a": 1}):
+        with instrument_tags({"user": "bob"}), gateway_context(metadata={"b": 2}):
+            llm.complete(QUESTION)
+        llm.complete(QUESTION)
+    assert logged(simulator) == [
+        {"b": 2, "a": 1, "user": "bob", "op": "completion"},
+        {"a": 1, **ANN, "op": "completion"},
+    ]
+
+
+@every_method
+async def test_what_the_run_is_called_does_not_win_over_the_constructor(
+    make: Make, simulator: Simulator, method: str
+) -> None:
+    await ask(make(gateway_metadata={"op": "nightly"}), method)
+    assert logged(simulator) == [{"op": "nightly"}]
+
+
+async def test_an_agents_name_and_run_do_not_win_over_the_constructor(make: Make, simulator: Simulator) -> None:
+    llm = make(gateway_metadata={"agent": "mine", "run_id": "mine"})
+    await FunctionAgent(name="scout", llm=llm).run(user_msg=QUESTION)
+    assert logged(simulator) == [{"agent": "mine", "run_id": "mine", "op": "chat"}]
+
+
+async def test_tags_win_over_what_is_known_of_the_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    with instrument_tags({"op": "nightly", "agent": "mine"}):
+        handler = FunctionAgent(name="scout", llm=llm).run(user_msg=QUESTION)
+    await handler
+    assert logged(simulator) == [{"op": "nightly", "agent": "mine", "run_id": handler.run_id}]
+
+
+def test_explicit_entries_take_the_first_places_and_tags_what_is_left(make: Make, simulator: Simulator) -> None:
+    llm = make(gateway_metadata={"c": 3, "d": 4})
+    with instrument_tags({**ANN, "d": "tag"}), gateway_context(metadata={"b": 2}):
+        llm.complete(QUESTION, gateway_metadata={"a": 1})
+    assert logged(simulator) == [{"a": 1, "b": 2, "d": "tag", "c": 3, "user": "ann"}]
+
+
+def test_explicit_entries_over_five_are_refused_and_tags_never_are(make: Make, simulator: Simulator) -> None:
+    llm = make(gateway_metadata={"a": 1, "b": 2, "c": 3})
+    with instrument_tags({str(number): number for number in range(9)}):
+        with pytest.raises(errors.ConfigError, match="6 entries"):
+            llm.complete(QUESTION, gateway_metadata={"d": 4, "e": 5, "f": 6})
+        assert not simulator.requests
+        llm.complete(QUESTION, gateway_metadata={"d": 4, "e": 5})
+    assert logged(simulator) == [{"d": 4, "e": 5, "a": 1, "b": 2, "c": 3}]
+
+
+# What is sent of a run
+
+
+@every_method
+async def test_keys(make: Make, simulator: Simulator, method: str) -> None:
+    tags = {**ANN, "session_id": "s1", "run_id": "r1"}
+    with instrument_tags(tags):
+        await ask(make(metadata_keys=["tenant", "thread_id", "op", "framework", "run_id", "absent"]), method)
+        await ask(make(metadata_keys=[]), method)
+        await ask(make(metadata_keys=["op"], gateway_metadata={"user": "mine"}), method)
+        await ask(make(metadata_keys=["user"], gateway_metadata={"user": "mine"}), method)
+    op = purpose(method)
+    chosen = {"tenant": "acme", "thread_id": "s1", "op": op, "framework": "llama_index", "run_id": "r1"}
+    assert logged(simulator) == [chosen, None, {"user": "mine", "op": op}, {"user": "ann"}]
+
+
+@every_method
+async def test_a_mapper_decides_alone(make: Make, simulator: Simulator, method: str) -> None:
+    seen: list[RunInfo] = []
+
+    def mapper(run: RunInfo) -> Entries:
+        seen.append(run)
+        return {"who": run.metadata["user"], "tenant": "mapped", "none": None}
+
+    llm = make(metadata_mapper=mapper, metadata_keys=["op", "tenant"], gateway_metadata={"tenant": "mine"})
+    with instrument_tags({**ANN, "llamaindex.run_id": "r1", "llamaindex.step.input_summary": PRIVATE}):
+        await ask(llm, method)
+    assert logged(simulator) == [{"who": "ann", "tenant": "mine"}]
+    operation: Any = purpose(method)
+    assert seen == [RunInfo(framework="llama_index", operation=operation, run_id="r1", purpose=operation, metadata=ANN)]
+
+
+@every_method
+async def test_a_mapper_that_fails_stops_the_call(make: Make, simulator: Simulator, method: str) -> None:
+    with pytest.raises(errors.ConfigError, match="metadata_mapper raised KeyError"):
+        await ask(make(metadata_mapper=lambda run: {"user": run.metadata["user"]}), method)
+    assert not simulator.requests
+
+
+async def test_a_mapper_sees_the_agent(make: Make, simulator: Simulator) -> None:
+    llm = make(metadata_mapper=lambda run: {"is": f"{run.agent} of {run.run_id}", "op": run.operation})
+    handler = FunctionAgent(name="scout", llm=llm).run(user_msg=QUESTION)
+    await handler
+    assert logged(simulator) == [{"is": f"scout of {handler.run_id}", "op": "chat"}]
+
+
+@every_method
+async def test_off_is_off(make: Make, simulator: Simulator, method: str) -> None:
+    with instrument_tags(ANN):
+        await ask(make(run_metadata=False, metadata_keys=["user"], metadata_mapper=lambda _: {"a": 1}), method)
+    assert "cf-aig-metadata" not in simulator.requests[-1].headers

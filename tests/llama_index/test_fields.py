@@ -1,0 +1,287 @@
+"""What the LlamaIndex classes remember of their constructor words, however they are changed, copied or built anew."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Callable
+from copy import copy, deepcopy
+from typing import Any
+
+import httpx
+import pytest
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.rate_limiter import TokenBucketRateLimiter
+from llama_index.core.schema import NodeWithScore, TextNode
+from llama_index.core.storage.kvstore import SimpleKVStore
+
+from cfaig_integrations import GatewayOptions, errors, gateway_context
+from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank
+from cfaig_integrations.simulator import Simulator
+from tests.llama_index.conftest import where
+
+Model = CloudflareAIGatewayEmbedding | CloudflareAIGatewayRerank
+Make = Callable[..., Model]
+
+MODEL = "@cf/baai/bge-m3"
+NODES = [NodeWithScore(node=TextNode(text="Paris is the capital of France."))]
+KINDS: tuple[type[Model], ...] = (CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank)
+
+
+@pytest.fixture(params=KINDS, ids=["embedding", "rerank"])
+def kind(request: pytest.FixtureRequest) -> type[Model]:
+    found: type[Model] = request.param
+    return found
+
+
+@pytest.fixture
+def make(simulator: Simulator, kind: type[Model]) -> Make:
+    """Makes an object of each class that talks to the simulator."""
+
+    def made(**words: Any) -> Model:
+        return kind(**where(simulator) | {"model": MODEL} | words)
+
+    return made
+
+
+def call(model: Model) -> Any:
+    if isinstance(model, CloudflareAIGatewayEmbedding):
+        return model.get_query_embedding("What is the capital of France?")
+    return model.postprocess_nodes(NODES, query_str="What is the capital of France?")
+
+
+async def acall(model: Model) -> Any:
+    if isinstance(model, CloudflareAIGatewayEmbedding):
+        return await model.aget_query_embedding("What is the capital of France?")
+    return await model.apostprocess_nodes(NODES, query_str="What is the capital of France?")
+
+
+def sent(simulator: Simulator) -> Any:
+    return simulator.requests[-1]
+
+
+def test_the_classes_are_named_as_they_are_called(kind: type[Model]) -> None:
+    assert kind.class_name() == kind.__name__
+
+
+def test_an_unknown_word_is_refused_with_the_nearest(make: Make) -> None:
+    with pytest.raises(errors.ConfigError, match=r"acount_id.*Did you mean 'account_id'"):
+        make(acount_id="x")
+
+
+def test_a_word_and_its_other_name_are_not_taken_together(make: Make) -> None:
+    with pytest.raises(errors.ConfigError, match="twice"):
+        make(api_key="other")
+
+
+def test_other_names_of_words(simulator: Simulator, kind: type[Model]) -> None:
+    words = where(simulator)
+    token = words.pop("api_token")
+    model = kind(api_key=token, model_name=MODEL, gateway_options={"cache_ttl": 60}, request_timeout=5, **words)
+    assert model.model == MODEL
+    assert model.timeout == 5
+    assert call(model)
+    assert sent(simulator).headers["cf-aig-cache-ttl"] == "60"
+
+
+def test_the_environment_fills_in(simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in simulator.environment.items():
+        monkeypatch.setenv(name, value)
+    assert call(kind(model=MODEL))
+    assert sent(simulator).headers["authorization"] == f"Bearer {simulator.api_token}"
+
+
+@pytest.mark.parametrize("word", ["api_token", "account_id"])
+def test_a_word_that_nobody_says_is_named(
+    simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    words = where(simulator)
+    del words[word]
+    with pytest.raises(errors.ConfigError) as caught:
+        kind(model=MODEL, **words)
+    assert caught.value.field == word
+
+
+async def test_token_functions(make: Make, simulator: Simulator) -> None:
+    async def later() -> str:
+        return simulator.api_token
+
+    assert call(make(api_token=lambda: simulator.api_token))
+    assert await acall(make(api_token=later))
+
+
+def test_what_is_set_later_counts(make: Make, simulator: Simulator) -> None:
+    model = make(run_metadata=False)
+    call(model)
+    model.gateway_metadata = {"late": 1}
+    model.gateway = GatewayOptions(cache_ttl=60)
+    call(model)
+    assert sent(simulator).headers["cf-aig-cache-ttl"] == "60"
+    assert simulator.logs()[-1]["metadata"] == {"late": 1}
+    with pytest.raises(errors.ConfigError):
+        model.timeout = -1
+    with pytest.raises(errors.ConfigError):
+        model.model = "no model"
+
+
+def test_a_bound_copy_tells_more_and_the_first_stays_as_it_was(make: Make, simulator: Simulator) -> None:
+    model = make(gateway_metadata={"team": "docs", "tier": 1}, run_metadata=False)
+    bound = model.with_gateway(metadata={"team": "web"}, options=GatewayOptions(cache_ttl=60))
+    again = bound.with_gateway(metadata={"job": "j1"}, options={"skip_cache": True})
+    for each in (model, bound, again):
+        call(each)
+    assert [entry["metadata"] for entry in simulator.logs()] == [
+        {"team": "docs", "tier": 1},
+        {"team": "web", "tier": 1},
+        {"team": "web", "job": "j1", "tier": 1},
+    ]
+    told = [
+        {name: request.headers.get(name) for name in ("cf-aig-cache-ttl", "cf-aig-skip-cache")}
+        for request in simulator.requests
+    ]
+    assert [tuple(each.values()) for each in told] == [(None, None), ("60", None), ("60", "true")]
+    with pytest.raises(errors.ConfigError):
+        model.with_gateway(metadata={"cf.reserved": 1})
+
+
+def test_a_block_around_tells_the_log(make: Make, simulator: Simulator) -> None:
+    model = make(run_metadata=False)
+    with gateway_context(metadata={"tenant": "t1"}):
+        call(model)
+    call(model)
+    assert [entry["metadata"] for entry in simulator.logs()] == [{"tenant": "t1"}, None]
+
+
+def test_a_copy_is_led_by_its_own_words(make: Make, simulator: Simulator) -> None:
+    model = make(run_metadata=False)
+    copied = model.model_copy(update={"gateway_metadata": {"copy": True}})
+    call(copied)
+    assert simulator.logs()[0]["metadata"] == {"copy": True}
+    assert copy(model).model == MODEL
+    with pytest.raises(errors.ConfigError, match="Did you mean 'gateway_metadata'"):
+        model.model_copy(update={"gateway_metdata": {}})
+
+
+def test_deep_copies_share_what_there_is_one_of(make: Make, simulator: Simulator) -> None:
+    handlers = CallbackManager([])
+    with httpx.Client(headers={"x-mine": "yes"}) as client:
+        model = make(http_client=client, callback_manager=handlers)
+        for copied in (deepcopy(model), model.model_copy(deep=True), deepcopy([model, model])[1]):
+            assert copied.http_client is client
+            assert copied.callback_manager is handlers
+            call(copied)
+            assert sent(simulator).headers["x-mine"] == "yes"
+
+
+def test_deep_copies_share_limit_cache_and_listener(simulator: Simulator) -> None:
+    limiter, cache, told = TokenBucketRateLimiter(requests_per_minute=100), SimpleKVStore(), []
+
+    class Listener:
+        def hear(self, *heard: object) -> None:
+            told.append(heard)
+
+        def __deepcopy__(self, memo: object) -> Listener:
+            raise AssertionError("the listener was copied")
+
+    model = CloudflareAIGatewayEmbedding(
+        model=MODEL, rate_limiter=limiter, embeddings_cache=cache, on_usage=Listener().hear, **where(simulator)
+    )
+    copied = deepcopy(model)
+    assert copied.rate_limiter is limiter
+    assert copied.embeddings_cache is cache
+    copied.get_text_embedding("Hi")
+    assert len(told) == 1
+
+
+def test_secrets_are_nowhere_to_be_seen(make: Make, simulator: Simulator) -> None:
+    model = make(extra_headers={"x-key": "other secret"})
+    shown = [
+        repr(model),
+        str(model),
+        str(model.to_dict()),
+        model.to_json(),
+        str(model.model_dump()),
+        model.model_dump_json(),
+        repr(model._clients),
+    ]
+    if isinstance(model, CloudflareAIGatewayEmbedding):
+        shown.append(str(model.to_payload()))
+    for each in shown:
+        assert simulator.api_token not in each
+        assert "other secret" not in each
+    assert simulator.api_token.encode() not in pickle.dumps(model)
+    call(model)  # after which header blocks are kept
+    assert simulator.api_token.encode() not in pickle.dumps(model)
+
+
+def test_what_was_written_down_is_read_again_with_the_token_of_the_environment(
+    make: Make, simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(gateway=GatewayOptions(cache_ttl=60), gateway_metadata={"team": "docs"}, max_retries=1)
+    written = model.to_dict()
+    assert written["class_name"] == kind.__name__
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
+    for read in (kind.from_dict(written), kind.from_json(model.to_json())):
+        assert read.to_dict() == written
+        call(read)
+        assert sent(simulator).headers["cf-aig-cache-ttl"] == "60"
+    assert json.loads(model.to_json()) == written
+    assert call(kind.from_dict(written, api_key=simulator.api_token))
+
+
+def test_a_pickle_is_clean_and_leads_where_its_words_say(
+    make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with httpx.Client() as client, caplog.at_level(logging.DEBUG):
+        pickled = pickle.dumps(make(gateway_metadata={"team": "docs"}, http_client=client, timeout=(1, 2)))
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
+        model = pickle.loads(pickled)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert call(model)
+    assert model.timeout == (1, 2)
+    assert simulator.logs()[0]["metadata"]["team"] == "docs"
+
+
+def test_no_gateway_stays_asked_for(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
+    model = make(gateway_id=None)
+    for each in (model, copy(model), model.with_gateway(), pickle.loads(pickle.dumps(model))):
+        call(each)
+        assert "cf-aig-gateway-id" not in sent(simulator).headers
+
+
+def test_what_cannot_be_pickled_stays_behind_and_the_log_says_so(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = CloudflareAIGatewayEmbedding(
+        model=MODEL,
+        rate_limiter=TokenBucketRateLimiter(requests_per_minute=100),
+        metadata_mapper=lambda run: {"op": run.operation},
+        on_usage=print,
+        **where(simulator),
+    )
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
+    read = pickle.loads(pickle.dumps(model))
+    assert read.on_usage is print
+    assert read.rate_limiter is None
+    told = sorted(record.getMessage() for record in caplog.records)
+    assert [message.split()[0] for message in told] == ["metadata_mapper", "rate_limiter"]
+
+
+async def test_a_pickle_read_without_a_token_says_so_when_it_is_called(
+    make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when it is read: a pool whose worker cannot read a task waits for ever."""
+    for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    model = pickle.loads(pickle.dumps(make()))
+    with pytest.raises(errors.ConfigError, match=r"pickle.*CLOUDFLARE_API_TOKEN"):
+        call(model)
+    with pytest.raises(errors.ConfigError, match=r"pickle.*CLOUDFLARE_API_TOKEN"):
+        await acall(model)
+    assert not simulator.requests

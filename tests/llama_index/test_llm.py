@@ -1,0 +1,277 @@
+"""The LLM's eight methods: one request, one event, one token of a limiter; the same answer whole and streamed."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, MessageRole
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from pydantic import Field
+
+from cfaig_integrations import ConfigError, GatewayError, NotFound, RateLimited, StreamBroken
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+
+MODELS = {
+    "chat_completions": "openai/gpt-4.1",
+    "responses": "openai/gpt-5.4",
+    "messages": "anthropic/claude-haiku-4.5",
+    "run": "@cf/zai-org/glm-5.2",
+}
+QUESTION = [ChatMessage(role=MessageRole.USER, content="What is Cloudflare?")]
+ANSWER = "A network, and a good one."
+
+Make = Callable[..., CloudflareAIGateway]
+
+
+@pytest.fixture
+def make(simulator: Simulator) -> Make:
+    def made(**words: Any) -> CloudflareAIGateway:
+        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
+        return CloudflareAIGateway(**where(simulator), **words)
+
+    return made
+
+
+async def ask(llm: CloudflareAIGateway, method: str, **kwargs: Any) -> list[Any]:
+    """What one of the eight methods gives: one response, or those of a stream."""
+    given: Any = "What is Cloudflare?" if method.endswith("complete") else QUESTION
+    found: Any = getattr(llm, method)(given, **kwargs)
+    if method.startswith("a"):
+        found = await found
+    if isinstance(found, AsyncGenerator):
+        return [each async for each in found]
+    if isinstance(found, Generator):
+        return list(found)
+    return [found]
+
+
+METHODS = [
+    "chat",
+    "achat",
+    "stream_chat",
+    "astream_chat",
+    "complete",
+    "acomplete",
+    "stream_complete",
+    "astream_complete",
+]
+
+
+def text_of(response: ChatResponse | CompletionResponse) -> str | None:
+    return response.text if isinstance(response, CompletionResponse) else response.message.content
+
+
+@pytest.mark.parametrize("api", MODELS)
+@pytest.mark.parametrize("method", METHODS)
+async def test_every_method_on_every_wire(make: Make, simulator: Simulator, method: str, api: Any) -> None:
+    simulator.reply(ANSWER)
+    responses = await ask(make(api=api), method)
+    last = responses[-1]
+    assert text_of(last) == ANSWER
+    assert len(simulator.requests) == 1
+    beside = last.additional_kwargs
+    assert beside["total_tokens"] == beside["prompt_tokens"] + beside["completion_tokens"] > 0
+    assert beside["cf_aig"]["wire"] == api
+    assert beside["finish_reason"]
+    usage = last.raw["usage"]
+    assert usage["prompt_tokens"] == beside["prompt_tokens"]
+    assert last.raw["cf_aig"] == beside["cf_aig"]
+    json.dumps(last.raw)
+    if "stream" in method:
+        assert len(responses) > 2
+        assert "".join(response.delta or "" for response in responses) == ANSWER
+
+
+@pytest.mark.parametrize("api", MODELS)
+async def test_all_eight_say_the_same(make: Make, simulator: Simulator, api: Any) -> None:
+    llm = make(api=api, temperature=0.5)
+    ends = []
+    for method in METHODS:
+        simulator.reply(ANSWER)
+        last = (await ask(llm, method))[-1]
+        facts = {key: value for key, value in last.additional_kwargs.items() if key.endswith("tokens")}
+        ends.append((text_of(last), facts, last.additional_kwargs["finish_reason"]))
+    assert all(end == ends[0] for end in ends)
+    bodies = [{key: value for key, value in each.body.items() if "stream" not in key} for each in simulator.requests]
+    assert all(body == bodies[0] for body in bodies)
+
+
+class Seen(BaseEventHandler):
+    names: list[str] = Field(default_factory=list)
+    payloads: list[Any] = Field(default_factory=list)
+
+    def handle(self, event: BaseEvent, **kwargs: Any) -> None:
+        self.names.append(event.class_name())
+        self.payloads.append(event.model_dump())
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_observers_see_one_start_and_one_end(make: Make, simulator: Simulator, method: str) -> None:
+    debug, counting = LlamaDebugHandler(print_trace_on_end=False), TokenCountingHandler()
+    llm = make(callback_manager=CallbackManager([debug, counting]))
+    seen = Seen()
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(seen)
+    simulator.reply(ANSWER)
+    try:
+        last = (await ask(llm, method))[-1]
+    finally:
+        dispatcher.event_handlers.remove(seen)
+    pairs = debug.get_event_pairs(CBEventType.LLM)
+    assert [len(pair) for pair in pairs] == [2]
+    assert EventPayload.RESPONSE in pairs[0][1].payload or EventPayload.COMPLETION in pairs[0][1].payload
+    kind = "LLMCompletion" if method.endswith("complete") else "LLMChat"
+    assert seen.names.count(f"{kind}StartEvent") == seen.names.count(f"{kind}EndEvent") == 1
+    assert not [name for name in seen.names if name.startswith("LLM") and not name.startswith(kind)]
+    assert counting.prompt_llm_token_count == last.additional_kwargs["prompt_tokens"]
+    assert counting.completion_llm_token_count == last.additional_kwargs["completion_tokens"]
+    shown = json.dumps([seen.payloads, pairs], default=str)
+    assert simulator.api_token not in shown
+    assert "openai/gpt-4.1" in shown
+
+
+class Limiter:
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def acquire(self) -> None:
+        self.taken += 1
+
+    async def async_acquire(self) -> None:
+        self.taken += 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_call_takes_one_token_of_a_limiter(make: Make, simulator: Simulator, method: str) -> None:
+    limiter = Limiter()
+    await ask(make(rate_limiter=limiter), method)
+    assert limiter.taken == len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if "stream" in name])
+async def test_a_stream_is_opened_at_once(make: Make, simulator: Simulator, method: str) -> None:
+    simulator.fault("model_not_found")
+    llm = make()
+    given: Any = "?" if method.endswith("complete") else QUESTION
+    with pytest.raises(NotFound):
+        _ = await getattr(llm, method)(given) if method.startswith("a") else getattr(llm, method)(given)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_call_is_tried_again(make: Make, simulator: Simulator, method: str) -> None:
+    simulator.fault("internal_error", times=1)
+    simulator.reply(ANSWER)
+    last = (await ask(make(), method))[-1]
+    assert text_of(last) == ANSWER
+    assert last.additional_kwargs["cf_aig"]["attempts"] == len(simulator.requests) == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_errors_are_this_packages_own(make: Make, simulator: Simulator, method: str) -> None:
+    simulator.fault("gateway_rate_limit", times=5)
+    with pytest.raises(RateLimited) as caught:
+        await ask(make(max_retries=0), method)
+    assert caught.value.requests_sent == 1
+    assert isinstance(caught.value, GatewayError)
+
+
+def test_a_stream_that_breaks_is_an_error(make: Make, simulator: Simulator) -> None:
+    simulator.reply(ANSWER)
+    simulator.fault("cut")
+    with pytest.raises(StreamBroken):
+        list(make().stream_chat(QUESTION))
+
+
+def test_a_stream_that_nobody_reads_on_is_closed(make: Make, simulator: Simulator) -> None:
+    simulator.reply("word " * 500)
+    stream = make().stream_chat(QUESTION)
+    next(stream)
+    stream.close()
+    gc.collect()
+    assert not simulator.in_flight
+
+
+def test_words_of_a_call(make: Make, simulator: Simulator) -> None:
+    llm = make(temperature=0.1)
+    llm.chat(
+        QUESTION,
+        temperature=0.9,
+        model="openai/gpt-4.1-mini",
+        gateway={"cache_ttl": 60},
+        gateway_metadata={"user": "ann"},
+        extra_headers={"x-own": "1"},
+        user="ann",
+    )
+    (request,) = simulator.requests
+    assert request.body["temperature"] == 0.9
+    assert request.body["model"] == "openai/gpt-4.1-mini"
+    assert request.body["user"] == "ann"
+    assert request.headers["cf-aig-cache-ttl"] == "60"
+    assert json.loads(request.headers["cf-aig-metadata"])["user"] == "ann"
+    assert request.headers["x-own"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ({"api": "telepathy"}, "api"),
+        ({"account_id": "other"}, "account_id"),
+        ({"n": 2}, "n"),
+        ({"gateway": {"cache_ttll": 1}}, "cache_ttll"),
+        ({"response_format": 7}, "response_format"),
+        ({"tools": [7]}, "tool"),
+        ({"gateway_metadata": {"a": None}}, "a"),
+    ],
+)
+def test_a_wrong_word_is_told_before_anything_is_sent(
+    make: Make, simulator: Simulator, words: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigError, match=field):
+        make().chat(QUESTION, **words)
+    assert not simulator.requests
+
+
+def test_completion_prompts_are_formatted_once(make: Make, simulator: Simulator) -> None:
+    llm = make(completion_to_prompt=lambda prompt: f"<{prompt}>")
+    llm.complete("a")
+    llm.complete("b", formatted=True)
+    assert [each.body["messages"][0]["content"] for each in simulator.requests] == ["<a>", "b"]
+
+
+def test_a_system_prompt_is_not_doubled(make: Make, simulator: Simulator) -> None:
+    llm = make(system_prompt="Be brief.")
+    llm.chat(QUESTION)
+    assert [each["role"] for each in simulator.requests[0].body["messages"]] == ["user"]
+
+
+def test_what_llama_index_knows_of_the_model(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    llm = make(model="openai/gpt-4.1", max_tokens=100)
+    assert isinstance(llm, FunctionCallingLLM)
+    assert llm.metadata.context_window > 1_000_000
+    assert llm.metadata.num_output == 100
+    assert llm.metadata.is_chat_model
+    assert llm.metadata.is_function_calling_model
+    assert llm.metadata.model_name == "openai/gpt-4.1"
+    assert not caplog.records
+    small = make(model="openai/gpt-4.1", context_window=16_000, max_tokens=16_000)
+    assert (small.metadata.context_window, small.metadata.num_output) == (16_000, -1)
+
+
+def test_an_unknown_model_is_warned_of_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    llm = make(model="nobody/model-of-the-future-1")
+    assert llm.metadata.context_window == llm.metadata.context_window == 128_000
+    (record,) = caplog.records
+    assert "context_window=" in record.getMessage()
+    assert llm.metadata.is_function_calling_model
+    assert not make(model="nobody/model-of-the-future-1", is_function_calling_model=False)._has_tools()

@@ -1,0 +1,484 @@
+"""Every form of a tool and of a tool choice, names that servers refuse, and the calls of a response."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from copy import deepcopy
+from typing import Any, Generic, TypeVar
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
+from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool, ToolMetadata, adapt_to_async_tool
+from pydantic import BaseModel, Field, RootModel
+
+from cfaig_integrations.core.chat import FunctionTool as FunctionSpec
+from cfaig_integrations.core.chat import NamedTool, NativeTool
+from cfaig_integrations.core.content import Reasoning, Text, ToolCall, Turn, extras_of
+from cfaig_integrations.core.skeleton import restored, skeleton
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.llama_index.llm import CloudflareAIGateway
+from cfaig_integrations.llama_index.tools import (
+    BoundTool,
+    bound_tools,
+    history_names,
+    only_one_call,
+    prepared,
+    to_choice,
+    to_specs,
+    tool_selections,
+    wire_names,
+)
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+
+Thing = TypeVar("Thing")
+
+
+def weather(city: str) -> str:
+    """Weather in a city."""
+    return city
+
+
+class Box(BaseModel, Generic[Thing]):
+    """A box."""
+
+    value: Thing
+
+
+class Node(BaseModel):
+    """A node."""
+
+    name: str = Field(default="x", description="Its name.")
+    next: Node | None = None
+
+
+class Holder(BaseModel):
+    """Holds a node."""
+
+    node: Node = Field(description="The one.")
+
+
+class Numbers(RootModel[list[int]]):
+    """Some numbers."""
+
+
+class Open(BaseModel, extra="forbid"):
+    """Takes nothing else."""
+
+    city: str
+
+
+def tool_of(kind: type[BaseModel], name: str | None = None) -> FunctionTool:
+    return FunctionTool.from_defaults(kind, name=name or kind.__name__, description="Makes one.", fn_schema=kind)
+
+
+WEATHER = FunctionTool.from_defaults(weather)
+BOX = tool_of(Box[int])
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FORMS: dict[str, Any] = {
+    "tool": WEATHER,
+    "adapted tool": adapt_to_async_tool(WEATHER),
+    "openai": {"type": "function", "function": {"name": "weather", "description": "d", "parameters": SCHEMA}},
+    "responses": {"type": "function", "name": "weather", "description": "d", "parameters": SCHEMA},
+    "anthropic": {"name": "weather", "description": "d", "input_schema": SCHEMA},
+}
+
+
+def spec_of(tool: Any, **words: Any) -> FunctionSpec:
+    (spec,) = [made.spec for made in bound_tools([tool], **words)]
+    assert isinstance(spec, FunctionSpec)
+    return spec
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_the_same_function(form: str) -> None:
+    spec = spec_of(FORMS[form])
+    assert spec.name == "weather"
+    assert spec.description
+    assert spec.parameters["properties"]["city"]["type"] == "string"
+    (shown,) = bound_tools([FORMS[form]])
+    assert shown["function"]["name"] == "weather"
+    json.dumps(shown)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_strict_closes_the_schema(form: str) -> None:
+    closed = spec_of(FORMS[form], strict=True)
+    assert closed.strict is True
+    assert closed.parameters["additionalProperties"] is False
+    assert spec_of(FORMS[form], strict=False).strict is False
+    assert spec_of(FORMS[form]).strict is None
+    assert "additionalProperties" not in SCHEMA
+
+
+def test_a_strict_schema_holds_nothing_that_openai_refuses() -> None:
+    parameters = spec_of(tool_of(Node), strict=True).parameters
+    assert parameters["required"] == ["name", "next"]
+    assert parameters["$defs"]["Node"]["additionalProperties"] is False
+    assert "default" not in json.dumps(parameters)
+    node = spec_of(tool_of(Holder), strict=True).parameters["properties"]["node"]
+    assert node == {"anyOf": [{"$ref": "#/$defs/Node"}], "description": "The one."}
+
+
+def test_a_class_that_holds_itself_keeps_its_fields() -> None:
+    parameters = spec_of(tool_of(Node)).parameters
+    assert parameters["type"] == "object"
+    assert parameters["properties"].keys() == {"name", "next"}
+    assert parameters["$defs"]["Node"]["properties"].keys() == {"name", "next"}
+
+
+def test_what_a_class_says_about_further_keys_is_kept() -> None:
+    assert spec_of(tool_of(Open)).parameters["additionalProperties"] is False
+
+
+def test_arguments_are_always_an_object() -> None:
+    parameters = spec_of(tool_of(Numbers)).parameters
+    assert parameters["type"] == "object"
+    assert parameters["properties"]["root"]["type"] == "array"
+
+
+def test_a_tool_without_a_schema_takes_one_text() -> None:
+    tool = FunctionTool.from_defaults(weather, tool_metadata=ToolMetadata("d", "weather", fn_schema=None))
+    assert spec_of(tool).parameters["properties"].keys() == {"input"}
+
+
+def test_metadata_of_its_own_kind_is_asked() -> None:
+    class Own(ToolMetadata):
+        def get_parameters_dict(self) -> dict[str, Any]:
+            return SCHEMA
+
+    tool = FunctionTool.from_defaults(weather, tool_metadata=Own("d", "we ather"))
+    assert spec_of(tool).parameters == SCHEMA
+    assert wire_names([tool]) == {"we_ather": "we ather"}
+
+
+def test_a_long_description_is_kept() -> None:
+    tool = FunctionTool.from_defaults(weather, description="long " * 1000)
+    assert spec_of(tool).description == "long " * 1000
+
+
+def test_the_same_tool_is_converted_once() -> None:
+    assert spec_of(WEATHER) is spec_of(WEATHER)
+    assert spec_of(adapt_to_async_tool(WEATHER)) is spec_of(WEATHER)
+    assert spec_of(tool_of(Open)) is spec_of(tool_of(Open))
+    bound = bound_tools([WEATHER, BOX])
+    assert [again.spec for again in bound_tools(bound)] == [tool.spec for tool in bound]
+    assert to_specs(bound) == tuple(tool.spec for tool in bound)
+
+
+def test_a_tool_that_changed_is_converted_again() -> None:
+    tool = FunctionTool.from_defaults(weather)
+    spec_of(tool)
+    tool.metadata.description = "Something else."
+    assert spec_of(tool).description == "Something else."
+    tool.metadata.fn_schema = Open
+    assert spec_of(tool).parameters["additionalProperties"] is False
+
+
+def test_markers_of_anthropic_tools_ride_along() -> None:
+    spec = spec_of({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
+    assert spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}
+
+
+@pytest.mark.parametrize(
+    "raw", [{"type": "web_search"}, {"type": "mcp", "server_label": "x"}, {"type": "custom", "name": "Box[int]"}]
+)
+def test_built_in_tools_pass_as_they_are(raw: dict[str, Any]) -> None:
+    (made,) = bound_tools([raw])
+    assert made == raw
+    assert isinstance(made.spec, NativeTool)
+    assert made.spec.raw == raw
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        42,
+        "weather",
+        {"type": "function"},
+        {"input_schema": SCHEMA},
+        {"type": "function", "function": {}},
+        {"what": "ever"},
+        {"type": "object", "properties": {}},
+        {"type": ["function"]},
+        FunctionTool.from_defaults(weather, tool_metadata=ToolMetadata("d", name="")),
+    ],
+)
+def test_what_is_no_tool_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="tool"):
+        bound_tools([given])
+
+
+@pytest.mark.parametrize("tool", [BOX, {"type": "web_search"}], ids=["function", "native"])
+def test_bound_tools_survive_pickles_and_copies(tool: Any) -> None:
+    (made,) = bound_tools([tool])
+    for again in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
+        assert again == made
+        assert again.own_name == made.own_name
+        assert type(again.spec) is type(made.spec)
+
+
+def test_names_that_servers_refuse_go_by_others() -> None:
+    tools = [BOX, WEATHER, tool_of(Box[str]), tool_of(Open, "é" * 70), tool_of(Node, "é" * 71)]
+    specs = to_specs(tools)
+    assert [spec.name for spec in specs if isinstance(spec, FunctionSpec)] == [
+        "Box_int_",
+        "weather",
+        "Box_str_",
+        "_" * 64,
+        "_" * 62 + "_2",
+    ]
+    assert wire_names(tools) == {
+        "Box_int_": "Box[int]",
+        "Box_str_": "Box[str]",
+        "_" * 64: "é" * 70,
+        "_" * 62 + "_2": "é" * 71,
+    }
+
+
+def test_names_that_become_the_same_are_numbered() -> None:
+    tools = [BOX, tool_of(Open, "Box(int)"), tool_of(Node, "Box_int_")]
+    names = {"Box_int_": "Box[int]", "Box_int__2": "Box(int)", "Box_int__3": "Box_int_"}
+    assert wire_names(tools) == names
+    bound = bound_tools(tools)
+    assert [tool["function"]["name"] for tool in bound] == list(names)
+    assert [tool.spec.name for tool in bound_tools(bound) if isinstance(tool.spec, FunctionSpec)] == list(names)
+    assert wire_names(bound) == names
+
+
+def test_one_tool_twice_is_one_tool() -> None:
+    assert len(bound_tools([WEATHER, BOX, adapt_to_async_tool(WEATHER)])) == 2
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Two tools are called 'weather'"):
+        bound_tools([WEATHER, FunctionTool.from_defaults(weather)])
+
+
+def test_a_history_goes_by_legal_names() -> None:
+    calls = [ToolCall("1", name, "{}") for name in ("Box[int]", "Gone[str]", "weather")]
+    names = history_names([Turn("assistant", tuple(calls))], wire_names([tool_of(Open, "Box(int)"), BOX]))
+    assert names == {"Box[int]": "Box_int__2", "Gone[str]": "Gone_str_"}
+
+
+CHOICES: list[tuple[Any, Any]] = [
+    (None, None),
+    ("auto", "auto"),
+    ("none", "none"),
+    ("any", "required"),
+    ("required", "required"),
+    ("weather", NamedTool("weather")),
+    ("Box[int]", NamedTool("Box_int_")),
+    ("Box_int_", NamedTool("Box_int_")),
+    ({"type": "function", "function": {"name": "Box[int]"}}, NamedTool("Box_int_")),
+    ({"type": "function", "name": "Box[int]"}, NamedTool("Box_int_")),
+    ({"type": "tool", "name": "weather"}, NamedTool("weather")),
+    ({"type": "any"}, "required"),
+    ({"type": "auto"}, "auto"),
+    ({"type": "none"}, "none"),
+    ({"type": "web_search"}, NamedTool("web_search")),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), CHOICES, ids=str)
+def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
+    tools = [WEATHER, BOX, {"type": "web_search"}]
+    assert to_choice(given, to_specs(tools), wire_names(tools)) == expected
+
+
+@pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
+def test_a_choice_of_nothing_there_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="tool_choice"):
+        to_choice(given, to_specs([WEATHER]))
+    with pytest.raises(ConfigError, match="tool_choice"):
+        prepared([WEATHER], user_msg="Hi", tool_choice=given)
+
+
+def test_preparing_does_not_change_the_history() -> None:
+    history = [ChatMessage("Hello.")]
+    asked = ChatMessage("And now?")
+    for said in ("And now?", asked):
+        made = prepared([WEATHER], user_msg=said, chat_history=history)
+        assert [message.content for message in made["messages"]] == ["Hello.", "And now?"]
+        assert made["messages"][1].role == "user"
+    assert len(history) == 1
+    assert prepared([WEATHER], chat_history=history)["messages"] == history
+    assert prepared([WEATHER], user_msg=asked)["messages"] == [asked]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({}, {"parallel_tool_calls": False}),
+        ({"allow_parallel_tool_calls": True}, {}),
+        ({"tool_required": True, "allow_parallel_tool_calls": True}, {"tool_choice": "required"}),
+        (
+            {"tool_required": True, "tool_choice": "auto", "allow_parallel_tool_calls": True},
+            {"tool_choice": "auto"},
+        ),
+        ({"tool_choice": "Box[int]", "allow_parallel_tool_calls": True}, {"tool_choice": "Box[int]"}),
+        (
+            {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}, "allow_parallel_tool_calls": True},
+            {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}, "parallel_tool_calls": False},
+        ),
+        ({"parallel_tool_calls": True, "temperature": 0}, {"parallel_tool_calls": True, "temperature": 0}),
+    ],
+)
+def test_only_what_was_asked_for_is_said(words: dict[str, Any], expected: dict[str, Any]) -> None:
+    made = prepared([BOX], user_msg="Hi", **words)
+    assert made.pop("messages")
+    assert [tool.own_name for tool in made.pop("tools")] == ["Box[int]"]
+    assert made == expected
+
+
+def test_strict_is_that_of_the_tools() -> None:
+    (tool,) = prepared([WEATHER], user_msg="Hi", strict=True)["tools"]
+    assert tool.spec.strict is True
+
+
+def test_without_tools_nothing_is_said_about_them() -> None:
+    assert prepared([], user_msg="Hi", tool_choice="auto").keys() == {"messages"}
+    for words in ({"tool_required": True}, {"tool_choice": "any"}, {"tool_choice": "weather"}):
+        with pytest.raises(ConfigError, match="no tools"):
+            prepared([], user_msg="Hi", **words)
+
+
+def response(*arguments: Any, finish: str | None = None, text: str = "") -> ChatResponse:
+    calls = [
+        ToolCallBlock(tool_call_id=f"call_{n}", tool_name="weather", tool_kwargs=each)
+        for n, each in enumerate(arguments)
+    ]
+    message = ChatMessage(role="assistant", blocks=[*([TextBlock(text=text)] if text else []), *calls])
+    return ChatResponse(message=message, additional_kwargs={"finish_reason": finish} if finish else {})
+
+
+def chosen(found: ChatResponse, *, error: bool = False) -> list[dict[str, Any]]:
+    return [selection.tool_kwargs for selection in tool_selections(found, error_on_no_tool_call=error)]
+
+
+def test_whole_arguments_in_every_form() -> None:
+    given: list[Any] = [{"city": "Rome"}, '{"city": "Rome"}', "", " ", {}]
+    for finish in (None, "tool_calls"):
+        assert chosen(response(*given, finish=finish)) == [{"city": "Rome"}, {"city": "Rome"}, {}, {}, {}]
+    first, *_ = tool_selections(response(*given))
+    assert (first.tool_id, first.tool_name) == ("call_0", "weather")
+
+
+def test_a_call_without_an_id() -> None:
+    block = ToolCallBlock(tool_name="weather", tool_kwargs='{"a"')
+    (selection,) = tool_selections(ChatResponse(message=ChatMessage(role="assistant", blocks=[block])))
+    assert (selection.tool_id, selection.tool_kwargs) == ("", {})
+
+
+def test_every_beginning_of_arguments_is_a_selection() -> None:
+    text = json.dumps({"city": "Rome", "days": [1, 2], "more": {"a": None}})
+    for end in range(len(text) + 1):
+        for error in (True, False):
+            (arguments,) = chosen(response(text[:end]), error=error)
+            assert arguments.keys() <= {"city", "days", "more"}
+    assert chosen(response(text)) == [json.loads(text)]
+
+
+def test_arguments_of_one_piece_do_not_change_with_the_next() -> None:
+    text = json.dumps({"list": [{"n": number} for number in range(9)]})
+    seen = [(found := chosen(response(text[:end])), json.dumps(found)) for end in range(len(text) + 1)]
+    assert all(json.dumps(found) == then for found, then in seen)
+
+
+@pytest.mark.parametrize("broken", ['{"city": "Ro', "Rome", "[1]", '{"a": 1}{"b": 2}', "null"])
+def test_arguments_broken_at_the_end_are_never_completed(broken: str) -> None:
+    ended = response({"city": "Oslo"}, broken, finish="length")
+    whole, (selection,) = chosen(ended)[:1], chosen(ended)[1:]
+    assert whole == [{"city": "Oslo"}]
+    assert selection["invalid_arguments"] == broken
+    assert len(selection) == 2, "a tool of one argument would be called with the only one there is"
+    with pytest.raises(ValueError, match=r"weather.*length"):
+        chosen(ended, error=True)
+
+
+async def test_a_tool_does_not_run_on_broken_arguments() -> None:
+    (arguments,) = chosen(response('{"city": "Ro', finish="length"))
+    with pytest.raises(TypeError):
+        await WEATHER.acall(**arguments)
+
+
+def test_no_call_is_an_error_only_if_asked() -> None:
+    for finish in (None, "stop"):
+        said = response(text="I would rather talk.", finish=finish)
+        assert chosen(said) == []
+        with pytest.raises(ValueError, match="I would rather talk"):
+            chosen(said, error=True)
+
+
+def test_free_text_is_an_argument() -> None:
+    turn = Turn("assistant", (ToolCall("call_0", "weather", "print(1)", "custom"),))
+    said = response("print(1)", finish="tool_calls")
+    said.message.additional_kwargs["cf_aig_turn"] = skeleton(turn)
+    assert chosen(said, error=True) == [{"input": "print(1)"}]
+
+
+def calls_of(turn: Turn) -> ChatResponse:
+    shown = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in turn.tool_calls
+    ]
+    blocks = [ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs={}) for call in turn.tool_calls]
+    beside = {"tool_calls": shown, "cf_aig_turn": skeleton(turn)}
+    message = ChatMessage(role="assistant", blocks=[TextBlock(text=turn.text), *blocks], additional_kwargs=beside)
+    return ChatResponse(message=message, raw={"id": "1"}, additional_kwargs={"finish_reason": "tool_calls"})
+
+
+def test_one_call_stays_with_all_that_belongs_to_it() -> None:
+    first, second = ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}")
+    turn = Turn("assistant", (Reasoning("Hm.", extras_of("messages", signature="s")), first, second, Text("So.")))
+    given = calls_of(turn)
+    before = given.model_dump_json()
+    found = only_one_call(given, allow_parallel=False)
+    assert [selection.tool_id for selection in tool_selections(found)] == ["a"]
+    assert [call["id"] for call in found.message.additional_kwargs["tool_calls"]] == ["a"]
+    assert found.message.content == "So."
+    assert (found.raw, found.additional_kwargs) == (given.raw, given.additional_kwargs)
+    plain = Turn("assistant", (Reasoning("Hm."), Text("So."), first))
+    assert restored(plain, found.message.additional_kwargs["cf_aig_turn"]).parts == (*turn.parts[:2], Text("So."))
+    assert given.model_dump_json() == before
+
+
+def test_several_calls_stay_where_they_are_allowed() -> None:
+    turn = Turn("assistant", (ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}")))
+    given = calls_of(turn)
+    assert only_one_call(given, allow_parallel=True) is given
+    assert len(tool_selections(given)) == 2
+    one = response({}, finish="stop")
+    assert only_one_call(one, allow_parallel=False) is one
+
+
+def test_a_query_engine_is_a_tool() -> None:
+    class Engine:
+        def query(self, text: str) -> str:
+            return text
+
+    tool: BaseTool = QueryEngineTool(Engine(), ToolMetadata("Answers.", "my engine"))  # type: ignore[arg-type]
+    (made,) = bound_tools([tool])
+    assert isinstance(made, BoundTool)
+    assert made["function"]["name"] == "my_engine"
+    assert made["function"]["parameters"]["required"] == ["input"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
+async def test_an_agent_uses_a_tool_whose_name_servers_refuse(simulator: Simulator, api: Any, streaming: bool) -> None:
+    llm = CloudflareAIGateway(**where(simulator), model="openai/gpt-5.4", api=api)
+    tools: list[Any] = [FunctionTool.from_defaults(weather, name="weather (now)")]
+    agent = FunctionAgent(tools=tools, llm=llm, streaming=streaming, initial_tool_choice="weather (now)")
+    simulator.reply(calls=[{"id": "call_1", "name": "weather__now_", "arguments": {"city": "Rome"}}])
+    simulator.reply("Fine.")
+    answer = await agent.run("How is the weather?")
+    assert str(answer) == "Fine."
+    assert [(call.tool_name, str(call.tool_output)) for call in answer.tool_calls] == [("weather (now)", "Rome")]
+    first, second = (json.dumps(request.body) for request in simulator.requests)
+    assert "weather__now_" in first
+    assert first.count("weather (now)") == second.count("weather (now)")  # the description, which FunctionTool writes
+    assert second.count("weather__now_") == 2
+    assert "parallel_tool_calls" not in first
