@@ -20,17 +20,53 @@ def run(*words: str, env: dict[str, str | None] | None = None) -> tuple[int, str
     return result.exit_code, result.output
 
 
-def test_demo_shows_a_stream_a_tool_loop_four_wires_and_the_log() -> None:
+LANGCHAIN_CALLS = 7
+"""A streamed answer, two rounds with a tool, four wires."""
+LLAMA_INDEX_CALLS = 6
+"""Documents and question embedded, nodes ranked, an answer, and two steps of an agent."""
+
+
+def logged(output: str) -> tuple[str, int]:
+    """What the demo shows of the gateway's log, and how many calls that are."""
+    log = output.partition("What the gateway logged")[2]
+    return log, len(re.findall(r"\b\d\d:\d\d:\d\d\b", log))
+
+
+def test_demo_shows_both_frameworks_and_the_log() -> None:
     code, output = run("demo")
     assert code == 0
-    assert output.count("keeps the first five entries") == 5
-    assert "calls read_section({'heading': 'Errors'})" in output
-    assert "slow down" in output
-    log = output.partition("What the gateway logged")[2]
-    assert len(re.findall(r"\b\d\d:\d\d:\d\d\b", log)) == 7
+    assert output.count("keeps the first five entries") == 6
+    assert output.count("calls read_section({'heading': 'Errors'})") == 2
+    assert output.count("slow down") == 2
+    assert "from the section Metadata" in output
+    assert "is not installed" not in output
+    log, calls = logged(output)
+    assert calls == LANGCHAIN_CALLS + LLAMA_INDEX_CALLS
     for wire in ("chat/completions", "responses", "messages", "run"):
         assert wire in log
-    assert "app=cfaig-demo" in log
+    for said in ("part=wires", "part=query", "part=agent", "agent=reader", "op=index_construction"):
+        assert said in log
+    assert log.count("app=cfaig-demo") == calls
+
+
+@pytest.mark.parametrize(
+    ("package", "framework", "extra", "calls"),
+    [
+        ("llama_index", "LlamaIndex", "llama-index", LANGCHAIN_CALLS),
+        ("langchain_core", "LangChain", "langchain", LLAMA_INDEX_CALLS),
+    ],
+)
+def test_demo_goes_on_without_a_framework_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, package: str, framework: str, extra: str, calls: int
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    code, output = run("demo")
+    assert code == 0
+    (told,) = [line for line in output.splitlines() if "is not installed" in line]
+    assert told.startswith(framework)
+    assert f"pip install 'cfaig-integrations[{extra}]'" in told
+    assert f"{framework}: " not in output
+    assert logged(output)[1] == calls
 
 
 def test_live_without_an_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

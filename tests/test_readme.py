@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from cfaig_integrations.client.fields import ChatFields
+from cfaig_integrations.langchain import ChatCloudflareAIGateway
+from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -27,6 +30,23 @@ def test_every_python_block_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     printed = capsys.readouterr().out
     assert "input_tokens" in printed
     assert "'name': 'weather', 'args': {'city': 'Paris'}" in printed
+    _, _, llama = printed.partition("Rain in Paris.\n")
+    assert re.search(r"^Rome is in Italy\. 0\.\d+$", llama, flags=re.MULTILINE)
+    assert re.search(r"^city='France' ", llama, flags=re.MULTILINE)
+    assert "\nMISS\n" in llama
+
+
+def test_the_constructor_words_are_those_of_the_classes() -> None:
+    shown = README.partition("\n## Constructor words\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in shown.splitlines() if line.startswith("| `")]
+    meant = {word: meaning for words, meaning in rows for word in re.findall(r"`(\w+)`", words)}
+    assert meant.keys() >= ChatFields.model_fields.keys()
+    langchain, llama = ChatCloudflareAIGateway.model_fields.keys(), CloudflareAIGateway.model_fields.keys()
+    for word, meaning in meant.items():
+        assert (word in langchain, word in llama) == (
+            not meaning.rstrip().endswith(("LlamaIndex only", "for LlamaIndex")),
+            not meaning.rstrip().endswith("LangChain only"),
+        ), word
 
 
 def test_the_two_commands_are_one_line_each() -> None:

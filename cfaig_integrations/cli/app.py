@@ -37,7 +37,7 @@ def demo(
         bool, typer.Option(help="Use the account in the environment instead of a simulated gateway.")
     ] = False,
 ) -> None:
-    """Run a LangChain program on this package's own README, through a gateway."""
+    """Run LangChain and LlamaIndex programs on this package's own README, through a gateway."""
     from cfaig_integrations.cli.demo import run
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_WITHOUT_TERMINAL)

@@ -1,0 +1,92 @@
+"""LangChain's half of the demo: streaming, a tool-calling loop, and all four wire formats over one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.tools import BaseTool, tool
+from rich.console import Console
+from rich.markup import escape
+
+from cfaig_integrations.cli.demo import CHAT_MODEL, QUESTION, TOOL_QUESTION, section, table
+from cfaig_integrations.gateway.connection import Api
+from cfaig_integrations.langchain import ChatCloudflareAIGateway
+
+WIRES: Mapping[Api, str] = {
+    "chat_completions": CHAT_MODEL,
+    "responses": CHAT_MODEL,
+    "messages": "anthropic/claude-haiku-4.5",
+    "run": "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+}
+MOST_TOOL_ROUNDS = 5
+
+
+def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
+    """Shows LangChain.
+
+    Args:
+        console: Where to print.
+        connection: Constructor words that lead to the gateway.
+        sections: The document, by heading.
+    """
+    _stream(console, connection, sections)
+    _use_tools(console, connection, sections)
+    _ask_every_wire(console, connection, sections)
+
+
+def _model(connection: dict[str, Any], *, part: str, api: Api = "auto", model: str = CHAT_MODEL) -> Any:
+    return ChatCloudflareAIGateway(
+        model=model, api=api, max_tokens=400, gateway_metadata={"app": "cfaig-demo", "part": part}, **connection
+    )
+
+
+def _conversation(sections: Mapping[str, str], question: str) -> list[BaseMessage]:
+    document = "\n\n".join(f"## {heading}\n{text}" for heading, text in sections.items())
+    return [SystemMessage(f"Answer in one or two sentences, from this document:\n\n{document}"), HumanMessage(question)]
+
+
+def _stream(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
+    console.rule("LangChain: a streamed answer")
+    console.print(f"[bold]{QUESTION}[/bold]")
+    for chunk in _model(connection, part="stream").stream(_conversation(sections, QUESTION)):
+        console.print(escape(chunk.text), end="", highlight=False)
+    console.print("\n")
+
+
+def _use_tools(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
+    console.rule("LangChain: a tool-calling loop, on the Responses format")
+    console.print(f"[bold]{TOOL_QUESTION}[/bold]")
+    tools = _tools(sections)
+    model = _model(connection, part="tools").bind_tools(tools)
+    messages: list[BaseMessage] = [HumanMessage(TOOL_QUESTION)]
+    for _ in range(MOST_TOOL_ROUNDS):
+        answer: AIMessage = model.invoke(messages)
+        messages.append(answer)
+        if not answer.tool_calls:
+            console.print(f"{escape(answer.text)}\n", highlight=False)
+            return
+        for call in answer.tool_calls:
+            console.print(f"[dim]calls {call['name']}({call['args']})[/dim]", highlight=False)
+            messages.append(tools[0].invoke(call))
+    console.print(f"No answer after {MOST_TOOL_ROUNDS} rounds of tool calls.\n")
+
+
+def _tools(sections: Mapping[str, str]) -> list[BaseTool]:
+    @tool
+    def read_section(heading: str) -> str:
+        """Read one section of the README by its heading."""
+        return section(sections, heading)
+
+    return [read_section]
+
+
+def _ask_every_wire(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
+    console.rule("LangChain: the same question on each of the four wire formats")
+    shown = table("wire", "model", "answer", "tokens in/out")
+    for wire, name in WIRES.items():
+        answer = _model(connection, part="wires", api=wire, model=name).invoke(_conversation(sections, QUESTION))
+        usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
+        shown.add_row(wire, name, escape(answer.text), f"{usage['input_tokens']}/{usage['output_tokens']}")
+    console.print(shown)
