@@ -5,7 +5,7 @@ Knows no framework. Chat goes through the frameworks' classes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import SecretStr
@@ -15,7 +15,7 @@ from cfaig_integrations.client.sync import Client
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway import logs
 from cfaig_integrations.gateway.connection import Connection, Timeout
-from cfaig_integrations.gateway.logs import LogEntry, LogFilter, LogQuery, OrderBy
+from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
 from cfaig_integrations.gateway.settings import UNSET, Unset, resolve
 
 __all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter"]
@@ -109,6 +109,34 @@ class AIGateway:
         """
         return self._client.run(logs.entry(self._connection, log_id, gateway_id))
 
+    def feedback(
+        self,
+        log_id: str,
+        value: Literal[1, -1] | None = None,
+        *,
+        score: float | None = None,
+        metadata: Mapping[str, str | int | float | bool] | None = None,
+        gateway_id: str | None = None,
+    ) -> None:
+        """Adds to a call's log what people think of the answer; a log that is late is waited for once.
+
+        Needs a token with AI Gateway > Edit (wire-facts §2.1).
+
+        Args:
+            log_id: `GatewayInfo.log_id` of the call.
+            value: 1 is good, -1 is bad.
+            score: 0 to 100.
+            metadata: Texts, numbers and booleans in place of the entry's own metadata.
+            gateway_id: Gateway that the call went through, if another.
+
+        Raises:
+            ConfigError: It says nothing, or something that the API does not know.
+            NotFound: There is no such log.
+            GatewayError: The API refuses, or cannot be reached.
+        """
+        given = Feedback(value, score, metadata)
+        self._client.run(logs.feedback(self._connection, log_id, given, gateway_id))
+
     def logs(
         self,
         *,
@@ -198,6 +226,19 @@ class AsyncAIGateway:
             GatewayError: The API refuses, or cannot be reached.
         """
         return await self._client.run(logs.entry(self._connection, log_id, gateway_id))
+
+    async def feedback(
+        self,
+        log_id: str,
+        value: Literal[1, -1] | None = None,
+        *,
+        score: float | None = None,
+        metadata: Mapping[str, str | int | float | bool] | None = None,
+        gateway_id: str | None = None,
+    ) -> None:
+        """Adds to a call's log what people think of the answer; as `AIGateway.feedback`."""
+        given = Feedback(value, score, metadata)
+        await self._client.run(logs.feedback(self._connection, log_id, given, gateway_id))
 
     async def logs(
         self,

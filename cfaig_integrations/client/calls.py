@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
 from cfaig_integrations.client.fields import ALIASES, CONNECTION_WORDS, ChatFields, EmbedFields
+from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.core.chat import Chain, ChatRequest, OutputSchema, ToolChoice, ToolSpec
-from cfaig_integrations.core.content import Turn, Wire
+from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Api, CallOptions
@@ -134,7 +135,7 @@ def chat_request(
         tool_choice: What it must call.
         parallel_tool_calls: Whether it may call several at once.
         output: The form of the answer.
-        stop: Stop texts, over those of `given` and `own`.
+        stop: Stop texts, over those of `given` and `own`; none at all if it is empty.
 
     Raises:
         ConfigError: Something in it cannot be right.
@@ -233,13 +234,13 @@ def _object(words: Mapping[str, Any], word: str) -> Mapping[str, Any]:
 
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
     for layer in layers:
-        if layer:
-            return (layer,) if isinstance(layer, str) else tuple(layer)
+        if layer is not None:
+            return tuple(layer) if not isinstance(layer, str) else (layer,) if layer else ()
     return ()
 
 
 def output_schema(wanted: Any) -> OutputSchema | None:
-    """A `response_format` in OpenAI's form.
+    """A `response_format` in OpenAI's form; a strict one is closed, for the classes that make schemas leave them open.
 
     Raises:
         ConfigError: It is of no known form.
@@ -250,9 +251,9 @@ def output_schema(wanted: Any) -> OutputSchema | None:
         case {"type": "json_object"}:
             return OutputSchema(wanted.get("schema"), loose=True)
         case {"type": "json_schema", "json_schema": {"schema": schema} as held}:
-            return OutputSchema(
-                schema, str(held.get("name") or "answer"), str(held.get("description") or ""), held.get("strict")
-            )
+            strict = held.get("strict")
+            ready = closed_schema(cast("Json", schema)) if strict and isinstance(schema, Mapping) else schema
+            return OutputSchema(ready, str(held.get("name") or "answer"), str(held.get("description") or ""), strict)
         case _:
             raise ConfigError(
                 f"response_format {wanted!r} is of no known form.",

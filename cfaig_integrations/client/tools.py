@@ -172,13 +172,17 @@ def _closed(schema: object) -> object:
 def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON schema in OpenAI's strict form: no keys but its own, and all of them required.
 
-    It refuses defaults, which are left out, and keys beside a `$ref`, which goes into an `anyOf`.
+    It refuses defaults, which are left out, and keys beside a `$ref`, which goes into an `anyOf`; but a schema that is
+    one of its own definitions is written out. An object with keys of any name cannot be closed, for it would be empty:
+    it stays as it is, and the server says what it thinks of it.
     """
-    made = {key: _closed_value(key, value) for key, value in schema.items() if key != "default"}
+    made: dict[str, Any] = {key: _closed_value(key, value) for key, value in schema.items() if key != "default"}
     if "$ref" in made and len(made) > 1:
-        made["anyOf"] = [{"$ref": made.pop("$ref")}]
-    if made.get("type") == "object":
-        made["required"] = list(cast("Mapping[str, Any]", made.setdefault("properties", {})))
+        where: str = made.pop("$ref")
+        own: dict[str, Any] | None = made.get("$defs", {}).get(where.removeprefix("#/$defs/"))
+        made = {**own, **made} if own else {**made, "anyOf": [{"$ref": where}]}
+    if made.get("type") == "object" and ("properties" in made or not made.get("additionalProperties")):
+        made["required"] = list(made.setdefault("properties", {}))
         made["additionalProperties"] = False
     return made
 

@@ -47,8 +47,8 @@ class TimeoutLike(Protocol):
     read: float | None
 
 
-Timeout: TypeAlias = float | tuple[float, float] | TimeoutLike
-"""Seconds for reading, or (connect, read), or an HTTP library's own timeout object."""
+Timeout: TypeAlias = float | tuple[float | None, float | None] | TimeoutLike
+"""Seconds for reading, or (connect, read), where None is no limit, or an HTTP library's own timeout object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def timeouts(value: Timeout | None) -> Timeouts:
         case None:
             return Timeouts()
         case (connect, read):
-            return Timeouts(_seconds("timeout", connect), _seconds("timeout", read))
+            return Timeouts(_limit(connect), _limit(read))
         case TimeoutLike():
             return Timeouts(_limit(value.connect), _limit(value.read))
         case _:

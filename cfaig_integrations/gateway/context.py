@@ -16,7 +16,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 
-__all__ = ["Context", "current", "gateway_context", "holding", "within"]
+__all__ = ["NO_CONTEXT", "Context", "current", "gateway_context", "holding", "within"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class Context:
 
 
 NO_CONTEXT = Context()
+"""What holds outside of all blocks."""
 _CURRENT: ContextVar[Context] = ContextVar("cfaig_gateway_context", default=NO_CONTEXT)
 
 

@@ -18,12 +18,13 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, UnsupportedContent
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 from cfaig_integrations.gateway import failures, routes
 from cfaig_integrations.gateway.affinity import affinity_headers
 from cfaig_integrations.gateway.chaining import is_forgotten, seal, tail_of
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
+from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.routes import Route
 from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.gateway.settings import Secret
@@ -61,19 +62,27 @@ def stream(
     return (yield from talk.run(talk.opened))
 
 
-def fetch(connection: Connection, path: str) -> Generator[Step, Outcome, dict[str, Any]]:
-    """The conversation that reads a JSON object of the management API.
+def fetch(
+    connection: Connection, path: str, change: dict[str, Any] | None = None
+) -> Generator[Step, Outcome, dict[str, Any]]:
+    """The conversation that reads a JSON object of the management API, or changes it.
+
+    Args:
+        connection: Whom to ask.
+        path: Where it is.
+        change: Its fields that are to be others; None: it is only read.
 
     Raises:
         GatewayError: With `requests_sent`.
     """
     talk = _Tries(connection, NO_CALL_OPTIONS)
     url = connection.settings.url(path)
+    method, data = ("GET", b"") if change is None else ("PATCH", jsonio.dump(change))
     limits = connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
 
     def once() -> Generator[Step, Outcome, dict[str, Any]]:
         headers = yield from talk.headers({}, stream=False)
-        answer = yield from talk.send(HttpCall("GET", url, headers, b"", limits))
+        answer = yield from talk.send(HttpCall(method, url, headers, data, limits))
         body = jsonio.load_object(answer.body or b"")
         if body.get("success") is False:
             raise failures.from_refused(body, answer.headers, answer.status)
@@ -193,7 +202,7 @@ class _Talk(_Tries):
         self._stream = stream
         self._switched_from: Wire | None = None
         self._forgotten = False
-        self._history = _history(request)
+        self._history = _history(request, connection.options_of(call))
         self._limits = connection.timeouts_of(call, stream=stream)
 
     def run(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
@@ -213,7 +222,7 @@ class _Talk(_Tries):
         self._switched_from = route.wire
         try:
             result = yield from self._on_wire(other, once)
-        except UnsupportedContent:
+        except ConfigError:  # which nobody asked for on that wire
             raise refusal from None
         except ApiError as error:
             if _refuses_shape(error):
@@ -243,7 +252,7 @@ class _Talk(_Tries):
         request, chain = self._request, self._request.chain
         if chain is not None and self._chained(route):
             request = replace(request, turns=tail_of(request), previous_response_id=chain.response_id)
-        return replace(request, stop=()) if request.stop and route.wire == "responses" else request
+        return replace(request, stop=()) if request.stop and _cannot_stop(route) else request
 
     def _prepared(self, route: Route) -> _Prepared:
         wire_codec = codec(route.wire)
@@ -347,10 +356,17 @@ class _Talk(_Tries):
         )
 
 
-def _history(request: ChatRequest) -> str | None:
+def _cannot_stop(route: Route) -> bool:
+    """Whether the body is in OpenAI's Responses format, which alone has no stop texts."""
+    return route.wire == "responses" or (route.wire == "run" and route.quirks.run_body == "responses")
+
+
+def _history(request: ChatRequest, options: GatewayOptions | None) -> str | None:
     """Seal of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
-    # Of an answer that is cut here, the provider remembers the whole.
-    if request.chain is None or request.store is False or request.stop:
+    # Of an answer that is cut here, the provider remembers the whole. With zero data retention OpenAI keeps nothing,
+    # whatever `store` says (its guide "Your data").
+    unkept = request.extra_body.get("store", request.store) is False or (options is not None and options.zdr)
+    if request.chain is None or unkept or request.stop:
         return None
     return seal(request.model, request.turns)
 

@@ -91,18 +91,69 @@ def _metadata(value: object) -> Mapping[str, Any]:
 
 
 def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Step, Outcome, LogEntry]:
-    """The conversation that reads one entry; one that is not there yet is asked for a second time."""
+    """The conversation that reads one entry."""
+    return read_entry((yield from _found(connection, log_id, gateway_id)).get("result"))
+
+
+def feedback(
+    connection: Connection, log_id: str, given: Feedback, gateway_id: str | None = None
+) -> Generator[Step, Outcome, None]:
+    """The conversation that adds to one entry what people think of the answer."""
+    yield from _found(connection, log_id, gateway_id, given.fields())
+
+
+def _found(
+    connection: Connection, log_id: str, gateway_id: str | None, change: dict[str, Any] | None = None
+) -> Generator[Step, Outcome, dict[str, Any]]:
+    """One entry, read or changed; one that is not there yet is asked for a second time."""
     path = f"{_root(connection, gateway_id)}/{quote(log_id, safe='')}"
     try:
-        body = yield from fetch(connection, path)
+        return (yield from fetch(connection, path, change))
     except NotFound as early:
         yield Sleep(LATE)
         try:
-            body = yield from fetch(connection, path)
+            return (yield from fetch(connection, path, change))
         except GatewayError as error:
             error.requests_sent += early.requests_sent
             raise
-    return read_entry(body.get("result"))
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What people think of an answer (wire-facts §8.5). None is what they do not say.
+
+    Attributes:
+        value: 1 is good, -1 is bad.
+        score: 0 to 100.
+        metadata: Texts, numbers and booleans in place of the entry's own metadata.
+
+    Raises:
+        ConfigError: It says nothing, or something that the API does not know.
+    """
+
+    value: Literal[1, -1] | None = None
+    score: float | None = None
+    metadata: Mapping[str, str | int | float | bool] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fields():
+            raise ConfigError("The feedback says nothing.", field="value", remedy="Give value, score or metadata.")
+        if self.value not in (None, 1, -1):
+            raise _wrong("value", self.value, "Give 1 or -1.")
+        if self.score is not None and not 0 <= self.score <= 100:
+            raise _wrong("score", self.score, "Give 0 to 100.")
+        for key, value in (self.metadata or {}).items():
+            if not isinstance(value, str | int | float | bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+                raise _wrong(f"metadata[{key!r}]", value, "Give a text, a number or a boolean.")
+
+    def fields(self) -> dict[str, Any]:
+        """As the API says it."""
+        said = {"feedback": self.value, "score": self.score, "metadata": self.metadata and dict(self.metadata)}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def _wrong(name: str, value: object, remedy: str) -> ConfigError:
+    return ConfigError(f"{name}={value!r} is no feedback.", field=name, value=value, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

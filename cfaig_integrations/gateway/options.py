@@ -115,7 +115,7 @@ class GatewayOptions(_Strict):
 
     Attributes:
         gateway_id: Another gateway for this call; at most 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST only.
-        skip_cache: Neither read nor write the cache. `cf-aig-skip-cache`.
+        skip_cache: Neither read nor write the gateway's cache. `cf-aig-skip-cache`.
         cache_ttl: Seconds that the answer stays cached, 60 to 2,592,000 (30 days). `cf-aig-cache-ttl`.
         cache_key: Key of the answer instead of the computed one, shared by all who send it. `cf-aig-cache-key`.
         collect_log: Whether to keep a log entry. `cf-aig-collect-log`.

@@ -12,15 +12,20 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import SecretStr
 
 from cfaig_integrations.client.calls import Given, output_schema, sort_words
+from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.errors import ConfigError
 
 USE_CHAIN = "use_previous_response_id"
-_NOT_SENT = frozenset({"stream", "streaming", "output_version", "strict", USE_CHAIN})
+STRICT = "strict"
+_NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_CHAIN})
 """Words that speak to langchain-core or to this package, not to a model."""
 _HEADERS = "extra_headers"
 _HIDDEN = "**********"
-_SECRETS_OF_TOOLS = frozenset({"authorization", "headers"})
+_SECRETS = frozenset({"authorization", "authorization_token", "headers"})
+"""Keys of OpenAI's and Anthropic's objects for MCP servers that hold secrets."""
+_WITH_SCHEMAS = frozenset({"tools", "response_format"})
+"""Words whose schemas may name a property so; tools are looked at from the outside."""
 
 
 def langchain_words(kwargs: Mapping[str, Any]) -> Given:
@@ -50,27 +55,39 @@ def _unsealed(value: Any) -> Any:
 
 
 def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
-    """A call's arguments without the secrets in headers and in the tools of MCP servers."""
-    shown = dict(params)
+    """A call's arguments without the secrets in headers and in what is said of MCP servers."""
     headers, tools = params.get(_HEADERS), params.get("tools")
+    shown = {word: value if word in _WITH_SCHEMAS else _without_secrets(value) for word, value in params.items()}
     if headers:
         shown[_HEADERS] = dict.fromkeys(headers, _HIDDEN)
     if tools:
-        shown["tools"] = [_without_secrets(tool) for tool in tools]
+        shown["tools"] = [_hidden(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]
     return shown
 
 
-def _without_secrets(tool: Any) -> Any:
-    if not isinstance(tool, dict):
-        return tool
-    known = cast("dict[str, Any]", tool)
-    if known.keys().isdisjoint(_SECRETS_OF_TOOLS):
+def _hidden(known: dict[str, Any]) -> dict[str, Any]:
+    if known.keys().isdisjoint(_SECRETS):
         return known
-    return {key: _HIDDEN if key in _SECRETS_OF_TOOLS else value for key, value in known.items()}
+    return {key: _HIDDEN if key in _SECRETS else value for key, value in known.items()}
 
 
-def to_output(wanted: Any) -> OutputSchema | None:
+def _without_secrets(value: Any) -> Any:
+    match value:
+        case dict():
+            known = cast("dict[str, Any]", value)
+            return _hidden({key: _without_secrets(inner) for key, inner in known.items()})
+        case list():
+            return [_without_secrets(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]  # a user's list
+        case _:
+            return value
+
+
+def to_output(wanted: Any, strict: bool | None = None) -> OutputSchema | None:
     """A `response_format` in OpenAI's form, or a schema by itself.
+
+    Args:
+        wanted: The form or the schema.
+        strict: Whether the server must enforce a schema by itself; a form says that in its own words.
 
     Raises:
         ConfigError: It is of no known form.
@@ -86,6 +103,7 @@ def to_output(wanted: Any) -> OutputSchema | None:
                     value=wanted,
                     remedy="Give a pydantic class, a TypedDict or a JSON schema.",
                 ) from error
-            return OutputSchema(schema, str(schema.get("title") or "answer"))
+            ready = closed_schema(schema) if strict else schema
+            return OutputSchema(ready, str(schema.get("title") or "answer"), strict=strict)
         case _:
             return output_schema(wanted)

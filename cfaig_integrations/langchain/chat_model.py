@@ -21,7 +21,7 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.langchain.blocks import register_translations
-from cfaig_integrations.langchain.calls import USE_CHAIN, for_traces, langchain_words, to_output
+from cfaig_integrations.langchain.calls import STRICT, USE_CHAIN, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.history import chain_of
@@ -105,8 +105,9 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         max_tokens = kwargs.get("max_tokens", self.max_tokens)
         if max_tokens is not None:
             params["ls_max_tokens"] = max_tokens
-        if stop or self.stop:
-            params["ls_stop"] = stop or self.stop
+        stops = self.stop if stop is None else stop
+        if stops:
+            params["ls_stop"] = stops
         return params
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -123,7 +124,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
     ) -> tuple[ChatRequest, CallOptions]:
         given = langchain_words(kwargs)
         words = given.words
-        tools = to_specs(words.get("tools"))
+        tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
         turns = to_turns(messages)
         chained = kwargs.get(USE_CHAIN, self.use_previous_response_id)
         request = chat_request(
@@ -134,7 +135,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
             tools=tools,
             tool_choice=choice_among(words.get("tool_choice"), tools),
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
-            output=to_output(words.get("response_format")),
+            output=to_output(words.get("response_format"), kwargs.get(STRICT)),
             stop=stop,
         )
         if stream and (request.n or 1) > 1:
@@ -219,7 +220,8 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
             tools: Functions, tools, pydantic classes, TypedDicts, JSON schemas, OpenAI or Anthropic tool objects, or a
                 provider's built-in tools, which are sent as they are.
             tool_choice: `auto`, `none`, `any` or `required`, True, a tool's name, or a provider's own object.
-            strict: Whether arguments must match their schema exactly.
+            strict: Whether arguments must match their schema exactly; so must the answer, if `response_format` is
+                given as a class or a schema by itself.
             parallel_tool_calls: Whether several tools may be called at once.
             **kwargs: Further arguments for every call.
 
@@ -231,6 +233,8 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
             choice_among(tool_choice, [tool.spec for tool in ready])
         if tool_choice:
             kwargs["tool_choice"] = tool_choice
+        if strict is not None and kwargs.get("response_format") is not None:
+            kwargs[STRICT] = strict
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         return self.bind(tools=ready, **kwargs)

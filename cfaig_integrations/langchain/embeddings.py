@@ -5,23 +5,21 @@ Knows no endpoint's fields and does no I/O of its own.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 from pydantic import Field
 
 from cfaig_integrations.client.calls import embed_requests
 from cfaig_integrations.client.fields import EmbedFields
-from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, Side
+from cfaig_integrations.core.vectors import EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.vector_routes import batch_size
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.fields import LangChainFields
 from cfaig_integrations.langchain.runinfo import run_options
+from cfaig_integrations.langchain.together import aeach, each
 
 
 class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
@@ -95,29 +93,17 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
     def _embed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
         requests = self._requests(texts, side)
         ask = partial(self._clients.sync.embed, call=self._call_options(), api=self.api)
-        if len(requests) < 2 or self.max_concurrency == 1:
-            return [vector for answer in map(ask, requests) for vector in self._told(*answer)]
-        with ContextThreadPoolExecutor(max_workers=min(self.max_concurrency, len(requests))) as pool:
-            answers: Iterator[tuple[EmbedReply, GatewayInfo]] = pool.map(ask, requests)
-            return [vector for answer in answers for vector in self._told(*answer)]
+        answers = each(ask, requests, self.max_concurrency)
+        return [vector for answer in answers for vector in self._told(*answer)]
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
         requests = self._requests(texts, side)
         options = self._call_options()
-        places = asyncio.Semaphore(self.max_concurrency)
 
-        async def one(request: EmbedRequest) -> tuple[list[float], ...]:
-            async with places:
-                answer = await self._clients.aio.embed(request, options, api=self.api)
-            return self._told(*answer)
+        async def ask(request: EmbedRequest) -> tuple[list[float], ...]:
+            return self._told(*await self._clients.aio.embed(request, options, api=self.api))
 
-        tasks = [asyncio.create_task(one(request)) for request in requests]
-        try:
-            return [vector for vectors in await asyncio.gather(*tasks) for vector in vectors]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return [vector for vectors in await aeach(ask, requests, self.max_concurrency) for vector in vectors]
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
         return embed_requests(self, texts, side, model=self.model, size=batch_size(self.model, self.batch_size))

@@ -48,6 +48,7 @@ from cfaig_integrations.langchain.media import (
     markers,
     openai_file,
     plain_text,
+    search_source,
     sourced_media,
     standard_media,
 )
@@ -371,4 +372,5 @@ _READERS: Mapping[str, Callable[[Block], Part]] = {
     "input_audio": input_audio,
     "input_file": openai_file,
     "text-plain": plain_text,
+    "search_result": search_source,
 }

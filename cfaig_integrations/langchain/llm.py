@@ -6,11 +6,10 @@ text to text: tools, media and histories are the chat model's.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from langchain_core.callbacks import (
@@ -22,7 +21,6 @@ from langchain_core.callbacks import (
 from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 from pydantic import Field
 
 from cfaig_integrations.client.calls import call_options, chat_request
@@ -31,18 +29,17 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.context import holding
-from cfaig_integrations.langchain.calls import USE_CHAIN, for_traces, langchain_words, to_output
+from cfaig_integrations.gateway.context import NO_CONTEXT, current, holding
+from cfaig_integrations.langchain.calls import STRICT, USE_CHAIN, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.generations import PieceMaker, in_one, to_generations, to_llm_result
 from cfaig_integrations.langchain.inbound import PROVIDER
 from cfaig_integrations.langchain.runaware import RunsAware
 from cfaig_integrations.langchain.runinfo import run_entries
 from cfaig_integrations.langchain.serialisation import Written, digest, identity
+from cfaig_integrations.langchain.together import aeach, each
 from cfaig_integrations.langchain.tokens import token_ids
 
-_A = TypeVar("_A")
-_B = TypeVar("_B")
 _FOR_CHATS = ("tools", "tool_choice", "parallel_tool_calls", USE_CHAIN)
 _GIVEN: ContextVar[Mapping[str, Any] | None] = ContextVar("cfaig_langchain_given", default=None)
 """The arguments of the call whose prompts are looked up in LangChain's cache."""
@@ -99,16 +96,19 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
         """What stands in traces and, as a text, names the model in LangChain's cache.
 
         Core leaves the arguments of a call out (langchain-core 1.6 to 1.8), so that a call for another model would be
-        answered with the first one's answer.
+        answered with the first one's answer. What the blocks around a call tell the gateway counts, too.
         """
-        given = _GIVEN.get() or {}
+        given = dict(_GIVEN.get() or {})
         shown = for_traces(given)
-        if given.get("extra_headers"):
-            shown["extra_headers"] = digest((self.extra_headers, given["extra_headers"]))
+        if shown != given:  # secrets are hidden, and still tell two calls apart
+            shown["extra_headers"] = digest((self.extra_headers, sorted(given.items())))
+        around = current()
+        if around != NO_CONTEXT:
+            shown["gateway_context"] = digest(around)
         return super().asdict() | shown
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop or self.stop, **kwargs)
+        params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
 
@@ -214,7 +214,8 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
         if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(f"prompt {prompt!r} is no text.", field="prompts", value=prompt, remedy="Give a string.")
         turns = (Turn("user", (Text(prompt),)),)
-        request = chat_request(self, given, turns, output=to_output(given.words.get("response_format")), stop=stop)
+        output = to_output(given.words.get("response_format"), kwargs.get(STRICT))
+        request = chat_request(self, given, turns, output=output, stop=stop)
         if stream and (request.n or 1) > 1:
             raise ConfigError(
                 f"n={request.n} cannot be streamed: LangChain's pieces add up to one text.",
@@ -247,7 +248,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, _each(self._one, asks, self.max_concurrency))
+            return self._told(asks, [*each(self._one, asks, self.max_concurrency)])
 
     async def _agenerate(
         self,
@@ -258,7 +259,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, await _aeach(self._aone, asks, self.max_concurrency))
+            return self._told(asks, await aeach(self._aone, asks, self.max_concurrency))
 
     def _told(self, asks: Sequence[_Ask], answers: list[list[Generation]]) -> LLMResult:
         return to_llm_result(answers, asks[0].request.model if asks else self.model)
@@ -331,29 +332,3 @@ def _tell(run: BaseRunManager | None, piece: GenerationChunk) -> None:
 async def _atell(run: BaseRunManager | None, piece: GenerationChunk) -> None:
     if isinstance(run, AsyncCallbackManagerForLLMRun):
         await run.on_llm_new_token(piece.text, chunk=piece)
-
-
-def _each(ask: Callable[[_A], _B], asked: Sequence[_A], most: int) -> list[_B]:
-    """Answers in their order, so many at a time; none is begun after one failed."""
-    if len(asked) < 2 or most == 1:
-        return [ask(each) for each in asked]
-    with ContextThreadPoolExecutor(max_workers=min(most, len(asked))) as pool:
-        answers: Iterator[_B] = pool.map(ask, asked)
-        return list(answers)
-
-
-async def _aeach(ask: Callable[[_A], Awaitable[_B]], asked: Sequence[_A], most: int) -> list[_B]:
-    """Answers in their order, so many at a time; nothing goes on after one failed."""
-    places = asyncio.Semaphore(most)
-
-    async def one(each: _A) -> _B:
-        async with places:
-            return await ask(each)
-
-    tasks = [asyncio.create_task(one(each)) for each in asked]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

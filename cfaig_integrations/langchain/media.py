@@ -1,4 +1,4 @@
-"""LangChain's, OpenAI's and Anthropic's media blocks to `Media`.
+"""LangChain's, OpenAI's and Anthropic's media blocks to `Media`, and search results to text.
 
 Knows no message and no wire: whether a wire can carry what is read here is the wire's business.
 """
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Any, cast
 
-from cfaig_integrations.core.content import Extras, Media, extras_of
-from cfaig_integrations.core.sources import MediaKind, located
+from cfaig_integrations.core.content import Extras, Media, Text, extras_of
+from cfaig_integrations.core.sources import MediaKind, located, search_result
 from cfaig_integrations.errors import UnsupportedContent
 
 Block = Mapping[str, Any]
@@ -156,3 +156,10 @@ def plain_text(block: Block) -> Media:
     data = b64encode(str(block.get("text") or "").encode()).decode()
     mime = str(block.get("mime_type") or "text/plain")
     return Media("file", data=data, mime=mime, name=_name_of(block), extras=_document_markers(block))
+
+
+def search_source(block: Block) -> Text:
+    """Anthropic's search result. It is cited only if it says so (official SDK: `SearchResultBlockParam`)."""
+    said = {"citations": block.get("citations") or {"enabled": False}, "cache_control": block.get("cache_control")}
+    texts = [str(each["text"]) for each in block["content"]]
+    return search_result(str(block["title"]), str(block["source"]), texts, extras_of("messages", **said))

@@ -15,6 +15,7 @@ from langchain_core.load.serializable import Serializable
 from cfaig_integrations.client.calls import OWN_WORDS
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.gateway.connection import timeouts
+from cfaig_integrations.gateway.context import current
 from cfaig_integrations.langchain.fields import LangChainFields
 
 _SERIALISED = "_serialized"
@@ -41,8 +42,8 @@ def digest(value: object) -> str:
 class Written(LangChainFields, Serializable):
     """A model that `dumpd` writes and `load` reads.
 
-    HTTP clients, extra headers and functions are not written. The token is written as the name of the environment
-    variable that holds it.
+    HTTP clients, extra headers and functions are not written; `extra_body` is, as it stands, so it is no place for a
+    secret. The token is written as the name of the environment variable that holds it.
     """
 
     @classmethod
@@ -88,8 +89,11 @@ class Serialised(Written, BaseChatModel):
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The model's name in LangChain's cache: a digest, so that headers and tools may hold secrets.
 
-        Two names are equal only if all that shapes an answer is.
+        Two names are equal only if all that shapes an answer is, what the blocks around the call tell the gateway
+        included: no answer from outside gets into a block with `skip_cache`. That option is for the gateway's cache;
+        who wants no answer from LangChain's gives the model `cache=False`. Metadata of the run does not count, for its
+        ids would keep every answer to itself.
         """
         headers = sorted((self.extra_headers or {}).items())
         shaping = {**self._identifying_params, **kwargs}
-        return f"{self._llm_type} {digest((sorted(shaping.items()), headers, stop))}"
+        return f"{self._llm_type} {digest((sorted(shaping.items()), headers, stop, current()))}"

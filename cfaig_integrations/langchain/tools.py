@@ -106,6 +106,8 @@ def _from_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
     return _from_object(dict(tool), strict)
 
 
-def to_specs(tools: Sequence[AnyTool] | None) -> tuple[ToolSpec, ...]:
-    """The tools of a call."""
-    return tuple([bound(tool).spec for tool in tools]) if tools else ()
+def to_specs(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> tuple[ToolSpec, ...]:
+    """The tools of a call; `strict` is for those that were not bound before."""
+    if not tools:
+        return ()
+    return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])

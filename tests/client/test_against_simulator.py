@@ -19,6 +19,7 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import (
     ApiError,
+    ConfigError,
     ConnectFault,
     GatewayError,
     NotFound,
@@ -238,3 +239,42 @@ def account(simulator: Simulator) -> dict[str, str]:
         "base_url": simulator.base_url,
         "gateway_id": "default",
     }
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_feedback_goes_to_the_log_of_the_call(simulator: Simulator, driver: Driver, asynchronous: bool) -> None:
+    _, info = driver.chat(reach(simulator), CallOptions())
+    log_id = info.log_id or ""
+    if asynchronous:
+        asyncio.run(AsyncAIGateway(**account(simulator)).feedback(log_id, -1, score=7.5, metadata={"by": "ann"}))
+    else:
+        AIGateway(**account(simulator)).feedback(log_id, -1, score=7.5, metadata={"by": "ann"})
+    told = AIGateway(**account(simulator)).log(log_id)
+    assert (told.raw["feedback"], told.raw["score"], told.metadata) == (-1, 7.5, {"by": "ann"})
+    AIGateway(**account(simulator)).feedback(log_id, 1)
+    told = AIGateway(**account(simulator)).log(log_id)
+    assert (told.raw["feedback"], told.raw["score"], told.metadata) == (1, 7.5, {"by": "ann"})
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ({}, "value"),
+        ({"value": 0}, "value"),
+        ({"score": 101}, "score"),
+        ({"score": -1}, "score"),
+        ({"metadata": {"a": None}}, "metadata['a']"),
+    ],
+)
+def test_feedback_that_says_nothing_known_is_not_sent(simulator: Simulator, words: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        AIGateway(**account(simulator)).feedback("log", **words)
+    assert caught.value.field == field
+    assert not simulator.requests
+
+
+def test_feedback_on_a_log_that_is_not_there(simulator: Simulator, naps: list[float]) -> None:
+    with pytest.raises(NotFound) as caught:
+        AIGateway(**account(simulator)).feedback("nobody", 1)
+    assert caught.value.requests_sent == 2
+    assert naps == [0.5]

@@ -139,6 +139,7 @@ def test_even_the_legacy_host_has_its_token_from_api_token() -> None:
         (None, Timeouts(10.0, 600.0)),
         (5, Timeouts(10.0, 5.0)),
         ((1.5, 30), Timeouts(1.5, 30.0)),
+        ((1.5, None), Timeouts(1.5, None)),
         (httpx.Timeout(7.0, connect=2.0), Timeouts(2.0, 7.0)),
         (httpx2.Timeout(7.0, connect=2.0), Timeouts(2.0, 7.0)),
         (httpx.Timeout(None), Timeouts(None, None)),

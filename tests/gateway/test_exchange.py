@@ -259,6 +259,11 @@ def test_if_both_wires_are_refused_the_first_refusal_counts_and_nothing_is_remem
     assert play(exchange.chat(connection(), ASKED), Answer(200, JSON, WHOLE)).result[1].wire == "chat_completions"
 
 
+def test_what_the_other_wire_cannot_say_is_not_the_users_mistake() -> None:
+    made = connection(options=GatewayOptions(reject_if_busy=True))  # for which Responses has no place
+    assert isinstance(play(exchange.chat(made, ASKED), WRONG_SHAPE).raised, InvalidRequest)
+
+
 def test_another_failure_on_the_other_wire_is_that_failure() -> None:
     denied = error(401, 10000, "Authentication error")
     assert isinstance(play(exchange.chat(connection(), ASKED), WRONG_SHAPE, denied).raised, AuthError)
@@ -291,6 +296,13 @@ def test_run_wraps_the_input_and_puts_options_beside_it() -> None:
     assert body["options"] == {"rejectIfBusy": True}
     assert body["input"]["messages"] == [{"role": "user", "content": "Hello"}]
     assert played.calls[0].url.endswith("/accounts/acc/ai/run")
+
+
+def test_run_stops_by_itself_where_the_model_speaks_a_format_without_stop_texts() -> None:
+    asked = ChatRequest("openai/gpt-5.6-luna", ASKED.turns, stop=("STOP",))
+    answer = Answer(200, JSON, WHOLE.replace(b"Hi", b"one STOP two"))
+    played = play(exchange.chat(connection(), asked, CallOptions(api="run")), answer)
+    assert (played.result[0].turn.text, "STOP" in json.dumps(played.bodies[0])) == ("one ", False)
 
 
 def test_run_of_a_workers_ai_model_has_the_model_in_its_path_and_a_bare_input() -> None:

@@ -256,9 +256,11 @@ def test_only_replies_that_the_provider_keeps_are_continued(make: Make, simulato
     without = make(model="openai/gpt-5.4", api="responses").invoke([ask])
     chat = make(model="openai/gpt-4.1", api="chat_completions", use_previous_response_id=True).invoke([ask])
     cut = chaining(make).invoke([ask], stop=["zzz"])
-    for reply in (unkept, without, chat, cut, AIMessage("Hand-written.")):
+    in_body = chaining(make, extra_body={"store": False}).invoke([ask])
+    zdr = chaining(make).invoke([ask], gateway_options={"zdr": True})
+    for reply in (unkept, without, chat, cut, in_body, zdr, AIMessage("Hand-written.")):
         chaining(make).invoke([ask, reply, new])
-    assert sent_ids(simulator) == [None] * 9
+    assert sent_ids(simulator) == [None] * 13
 
 
 def test_a_reply_of_another_provider_is_not_pointed_to(make: Make, simulator: Simulator) -> None:

@@ -158,3 +158,20 @@ def test_traces_show_no_secret_of_a_call(make: Make) -> None:
     assert "docs" in traced[0]
     assert "x-key" in traced[0]
     assert not [secret for secret in ("s1", "s2", "s3") if f"'{secret}'" in traced[0]]
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+@pytest.mark.parametrize("word", ["mcp_servers", "extra_body"])
+def test_traces_show_no_secret_of_a_server(make: Make, simulator: Simulator, way: str, word: str) -> None:
+    class Tracer(BaseCallbackHandler):
+        raise_error = True
+
+        def on_chat_model_start(self, serialized: Any, messages: Any, **seen: Any) -> None:
+            raise RuntimeError(f"{serialized} {messages} {seen}")  # before anything is sent
+
+    servers = [{"type": "url", "url": "https://x", "name": "wiki", "authorization_token": "hush"}]
+    words: dict[str, Any] = {word: servers if word == "mcp_servers" else {"mcp_servers": servers}}
+    with pytest.raises(RuntimeError, match="wiki") as seen:
+        list(getattr(make(api="messages"), way)("Hi", config={"callbacks": [Tracer()]}, **words))
+    assert "hush" not in str(seen.value)
+    assert not simulator.requests

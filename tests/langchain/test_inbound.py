@@ -197,3 +197,38 @@ def test_reasoning_of_another_package_keeps_its_signature() -> None:
     ):
         part = to_turn(of_provider("anthropic", [cast("Any", block)])).parts[0]
         assert part == Reasoning("hm", {"messages": {"signature": "S"}})
+
+
+FOUND = {
+    "type": "search_result",
+    "title": "Tea",
+    "source": "https://x/t",
+    "content": [{"type": "text", "text": "Hot."}],
+}
+CITED = {**FOUND, "citations": {"enabled": True}}
+
+
+@pytest.mark.parametrize("message", ["human", "tool"])
+def test_search_results_reach_anthropic_as_they_are_and_others_as_text(
+    make: Make, simulator: Simulator, message: str
+) -> None:
+    marked = {**CITED, "cache_control": {"type": "ephemeral"}}
+    content: list[Any] = [marked, FOUND]
+    asked: list[BaseMessage] = [HumanMessage([*content, {"type": "text", "text": "Which?"}])]
+    if message == "tool":
+        asked = [HumanMessage("Which?"), AIMessage("", tool_calls=[CALL]), ToolMessage(content, tool_call_id="call_1")]  # type: ignore[list-item]
+    make(api="messages").invoke(asked)
+    [*_, last] = simulator.requests[-1].body["messages"]
+    blocks = last["content"] if message == "human" else last["content"][0]["content"]
+    assert blocks[0] == marked
+    assert blocks[1] == {**FOUND, "citations": {"enabled": False}}
+    for api in ("chat_completions", "responses", "run"):
+        make(api=api).invoke(asked)
+        sent = json.dumps(simulator.requests[-1].body)
+        assert sent.count("https://x/t") == sent.count("Hot.") == 2
+
+
+@pytest.mark.parametrize("lacking", ["title", "source", "content"])
+def test_half_a_search_result_is_refused(lacking: str) -> None:
+    with pytest.raises(UnsupportedContent, match="search_result"):
+        to_turns([HumanMessage([{key: value for key, value in FOUND.items() if key != lacking}])])

@@ -13,7 +13,7 @@ from langchain_core.load import dumpd, dumps, load
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
 
-from cfaig_integrations import GatewayOptions
+from cfaig_integrations import GatewayOptions, gateway_context
 from cfaig_integrations.langchain import register, unregister
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.llms import (
@@ -52,7 +52,25 @@ OTHER_WORDS: list[dict[str, Any]] = [
     {"extra_headers": {"x-a": "2"}},
     {"gateway_options": GatewayOptions(allowed_models=["a/b"])},
     {"gateway_metadata": {"tier": 1}},
+    {"extra_body": {"metadata": {"authorization": "a"}}},
+    {"extra_body": {"metadata": {"authorization": "b"}}},
 ]
+
+
+@both
+@pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
+def test_what_the_blocks_around_a_call_say_counts(
+    make: Make, simulator: Simulator, asynchronous: bool, words: dict[str, Any]
+) -> None:
+    for answer in ("outside", "inside"):
+        simulator.reply(answer)
+    llm = make(cache=InMemoryCache())
+    assert invoke(llm, asynchronous, "Hi") == "outside"
+    with gateway_context(**words):
+        assert invoke(llm, asynchronous, "Hi") == "inside"
+        assert invoke(llm, asynchronous, "Hi") == "inside"
+        assert "gold" not in str(llm.asdict())
+    assert invoke(llm, asynchronous, "Hi") == "outside"
 
 
 @both

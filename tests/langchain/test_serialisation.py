@@ -10,7 +10,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, dumps, load
 
-from cfaig_integrations import GatewayOptions
+from cfaig_integrations import GatewayOptions, gateway_context
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
@@ -158,6 +158,19 @@ def test_what_a_call_says_counts(make: Make, words: dict[str, Any]) -> None:
     assert model._get_llm_string(**words) != model._get_llm_string()
     assert model._get_llm_string(["x"], **words) != model._get_llm_string(**words)
     assert model._get_llm_string(**words) == make()._get_llm_string(**words)
+
+
+@pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
+def test_what_the_blocks_around_a_call_say_counts(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
+    for answer in ("outside", "inside"):
+        simulator.reply(answer)
+    model = make(cache=InMemoryCache())
+    assert model.invoke("Hi").content == "outside"
+    with gateway_context(**words):
+        assert model.invoke("Hi").content == "inside"
+        assert model.invoke("Hi").content == "inside"
+    with gateway_context():
+        assert model.invoke("Hi").content == "outside"
 
 
 def test_a_changed_model_is_not_answered_from_its_past(make: Make, simulator: Simulator) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cfaig_integrations.langchain import gateway_info
+from cfaig_integrations.langchain import CloudflareAIGatewayLLM, gateway_info
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.complaints.kit import STREAMS, WAYS, every_way, weather
-from tests.langchain.conftest import Make
+from tests.langchain.conftest import Make, where
 
 TEXT = "Thought: I know.\nObservation: it rains.\nThought: so be it."
 
@@ -73,3 +73,27 @@ def test_auto_prefers_a_format_that_stops_by_itself(make: Make, simulator: Simul
     assert info is not None
     assert info.wire == wire
     assert simulator.requests[-1].body.get("stop") == (["STOP"] if wire == "chat_completions" else None)
+
+
+@every_way
+@pytest.mark.parametrize("api", ["chat_completions", "responses"])
+@pytest.mark.parametrize("word", ["stop", "stop_sequences"])
+async def test_a_call_may_do_without_the_stop_texts_of_the_model(
+    make: Make, simulator: Simulator, way: str, api: str, word: str
+) -> None:
+    model = make(api=api, stop=["know"])
+    simulator.reply(TEXT, times=2)
+    assert (await WAYS[way](model, "Hi", **{word: []})).text == TEXT
+    assert "stop" not in simulator.requests[-1].body
+    with_stops = await WAYS[way](model, "Hi", stop=None)
+    assert (simulator.requests[-1].body.get("stop") == ["know"]) or with_stops.text == "Thought: I "
+    assert "ls_stop" not in model._get_ls_params([])
+    assert model._get_ls_params()["ls_stop"] == ["know"]
+
+
+def test_a_call_of_an_llm_may_do_without_them_too(simulator: Simulator) -> None:
+    llm = CloudflareAIGatewayLLM(model="openai/gpt-4.1", stop=["know"], **where(simulator))
+    simulator.reply(TEXT, times=2)
+    assert llm.invoke("Hi", stop=[]) == "".join(llm.stream("Hi", stop=[])) == TEXT
+    llm.invoke("Hi")
+    assert [request.body.get("stop") for request in simulator.requests] == [None, None, ["know"]]

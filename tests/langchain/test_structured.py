@@ -7,6 +7,7 @@ from itertools import pairwise, product
 from typing import Any, Literal, get_args
 
 import pytest
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_core import exceptions as lc
 from langchain_core.exceptions import OutputParserException
 from pydantic import BaseModel, field_validator
@@ -310,3 +311,26 @@ def test_further_words_go_with_every_call(make: Make, simulator: Simulator) -> N
         script(simulator, method)
         make(api="chat_completions").with_structured_output(Point, method=method, temperature=0.5).invoke(ASK)  # type: ignore[arg-type]
         assert body(simulator)["temperature"] == 0.5
+
+
+class Loose(BaseModel):
+    x: int = 0
+
+
+@pytest.mark.parametrize("api", ["chat_completions", "responses"])
+def test_a_strict_response_format_is_one_that_openai_takes(make: Make, simulator: Simulator, api: str) -> None:
+    """OpenAI refuses an open schema in strict mode, and so does the simulator."""
+    model, form = make(api=api), ProviderStrategy(Loose, strict=True).to_model_kwargs()
+    simulator.reply('{"x": 1}', times=4)
+    answers = [
+        model.invoke(ASK, **form),
+        model.invoke(ASK, response_format=Loose, strict=True),
+        model.bind_tools([Loose], strict=True, response_format=Loose).invoke(ASK),
+        model.invoke(ASK, tools=[Loose], response_format=Loose, strict=True),
+    ]
+    assert {answer.text for answer in answers} == {'{"x": 1}'}
+    for request in simulator.requests:
+        held = request.body.get("response_format", {}).get("json_schema") or request.body["text"]["format"]
+        assert (held["strict"], held["schema"]["required"]) == (True, ["x"])
+        for tool in request.body.get("tools", ()):
+            assert tool.get("function", tool)["strict"] is True

@@ -288,11 +288,15 @@ def test_35_a_log_that_comes_late_is_waited_for(asynchronous: bool) -> None:
 
 @every_wire
 @every_way
-async def test_36_every_answer_says_its_log_id(make: Make, simulator: Simulator, api: str, way: str) -> None:
-    """cloudflare-docs PR #17745, as far as the id goes."""
+async def test_36_every_answer_says_its_log_id_which_takes_feedback(
+    make: Make, simulator: Simulator, api: str, way: str
+) -> None:
+    """cloudflare-docs PR #17745."""
     info = gateway_info(await WAYS[way](make(api=api), "Hi"))
     assert info is not None
     assert [info.log_id] == [entry["id"] for entry in simulator.logs()]
+    AIGateway(**where(simulator)).feedback(info.log_id or "", 1)
+    assert [entry["feedback"] for entry in simulator.logs()] == [1]
 
 
 @every_door

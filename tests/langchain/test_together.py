@@ -1,0 +1,82 @@
+"""Several requests of one call: how many at a time, in which order, and what happens to the rest when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from cfaig_integrations.langchain.together import aeach, each
+
+NAME: ContextVar[str] = ContextVar("name", default="nobody")
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("most", [1, 2, 9])
+async def test_answers_stand_in_the_order_of_what_was_asked(most: int) -> None:
+    async def slowly(n: int) -> int:
+        await asyncio.sleep(0)
+        return n * 2
+
+    assert [*each(lambda n: n * 2, range(7), most)] == await aeach(slowly, range(7), most) == [*range(0, 14, 2)]
+    assert [*each(str, [], most)] == await aeach(slowly, [], most) == []
+
+
+def test_threads_see_what_holds_around_the_call() -> None:
+    NAME.set("ann")
+    assert {*each(lambda _: NAME.get(), range(5), 3)} == {"ann"}
+
+
+def test_after_a_failure_none_is_begun_though_an_earlier_one_is_still_under_way() -> None:
+    begun: list[int] = []
+    failed = threading.Event()
+
+    def ask(n: int) -> int:
+        begun.append(n)
+        if n == 1:
+            failed.set()
+            raise Broken
+        assert failed.wait(10)
+        threading.Event().wait(0.05)  # time in which the other thread would begin the rest
+        return n
+
+    with pytest.raises(Broken):
+        list(each(ask, range(100), 2))
+    assert begun == [0, 1]
+
+
+def test_what_came_before_the_failure_is_told() -> None:
+    def ask(n: int) -> int:
+        if n == 2:
+            raise Broken
+        return n
+
+    told: list[int] = []
+    with pytest.raises(Broken):
+        told.extend(each(ask, range(9), 1))
+    assert told == [0, 1]
+
+
+async def test_no_task_goes_on_after_one_failed() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def ask(n: int) -> None:
+        begun.append(n)
+        if n == 1:
+            raise Broken
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(n)
+
+    with pytest.raises(Broken):
+        await aeach(ask, range(100), 3)
+    assert len(begun) < 6
+    assert {*ended} == {*begun} - {1}
+    assert len(asyncio.all_tasks()) == 1
