@@ -181,8 +181,11 @@ class _Flesh:
 
 
 def _says_the_same(original: str, shown: str) -> bool:
-    """Whether the arguments as shown are the original ones: equal as JSON, or a broken text with a tail."""
+    """Whether the arguments as shown are the original ones: equal as JSON, or a broken text with a tail.
+
+    A blank text is no arguments, which frameworks show as an empty object.
+    """
     try:
-        return bool(json.loads(original) == json.loads(shown))
+        return bool(json.loads(original.strip() or "{}") == json.loads(shown.strip() or "{}"))
     except ValueError:
-        return shown.startswith(original)
+        return bool(original.strip()) and shown.startswith(original)

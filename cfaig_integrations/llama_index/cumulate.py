@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
-from cfaig_integrations.core.content import Media, Wire
+from cfaig_integrations.core.content import Media, Opaque, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     Event,
@@ -34,7 +34,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.llama_index.outbound import INFO, Names, media_block, shown_call, to_response
+from cfaig_integrations.llama_index.outbound import INFO, Names, drawn_images, media_block, shown_call, to_response
 
 _set = object.__setattr__
 
@@ -101,14 +101,18 @@ class Cumulation:
             return self._started(event)
         if isinstance(event, RefusalDelta):
             return self._refused(event.part, event.text)
-        if isinstance(event, PartAdded) and isinstance(event.value, Media):
-            self._blocks.append(media_block(event.value))
-            return self._response("")
+        if isinstance(event, PartAdded):
+            return self._came_whole(event.value)
         return None
 
     def last(self) -> ChatResponse:
         """The response that ends the stream."""
         return to_response(self._fold.reply(), self._info, self._names, delta="")
+
+    def _came_whole(self, value: Media | Opaque) -> ChatResponse | None:
+        shown = (media_block(value),) if isinstance(value, Media) else drawn_images(value)
+        self._blocks += shown
+        return self._response("") if shown else None
 
     def _said(self, text: str) -> ChatResponse:
         if self._text is None:
@@ -166,5 +170,5 @@ class Cumulation:
     def _response(self, delta: str, beside: dict[str, Any] | None = None) -> ChatResponse:
         calls = {"tool_calls": self._calls.copy()} if self._calls else {}
         message = _MESSAGE.make(blocks=self._blocks.copy(), additional_kwargs=calls)
-        made = _RESPONSE.make(message=message, raw=self._raw, delta=delta, additional_kwargs=beside or {})
+        made = _RESPONSE.make(message=message, raw=self._raw.copy(), delta=delta, additional_kwargs=beside or {})
         return cast("ChatResponse", made)

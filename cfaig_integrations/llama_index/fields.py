@@ -1,24 +1,28 @@
 """The constructor words of the LlamaIndex classes: those of both frameworks, bound copies, and clean pickles.
 
-Knows LlamaIndex's way to copy and to pickle; knows no message and no wire.
+Knows LlamaIndex's way to copy, to write down and to pickle; knows no message and no wire.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from cfaig_integrations.client.fields import GatewayFields, Token
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.connection import Timeout, TimeoutLike, timeouts
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 
 _NEVER_PICKLED = frozenset({"api_token", "http_client", "http_async_client"})
 """The secret, and what cannot leave its process."""
+_MAY_BE_SECRET = "extra_headers"
+"""A legacy host takes the provider's key in them (wire-facts §2.3)."""
 _SHARED = ("api_token", "callback_manager", "embeddings_cache", "metadata_mapper", "on_usage", "rate_limiter")
 """What deep copies have in common: a copied limiter would double the limit, and a copied listener be heard by none."""
 
@@ -57,6 +61,22 @@ class LlamaFields(GatewayFields):
         own = self.gateway if options is None else GatewayOptions.of(options).over(self.gateway)
         return self.model_copy(update={"bound_metadata": bound or None, "gateway": own})
 
+    @field_serializer("timeout")
+    def _written_timeout(self, timeout: Timeout | None) -> Timeout | None:
+        """An HTTP library's own object as the two of its limits that count."""
+        if not isinstance(timeout, TimeoutLike):
+            return timeout
+        limits = timeouts(timeout)
+        return limits.connect, limits.read
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The words as JSON, without a secret; `from_json` reads it.
+
+        Args:
+            **kwargs: As of pydantic's `model_dump`.
+        """
+        return json.dumps(self.model_dump(mode="json", **kwargs))
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy; HTTP clients, callbacks, cache and rate limiter, which cannot be copied, are shared."""
         seen = {} if memo is None else memo
@@ -67,9 +87,12 @@ class LlamaFields(GatewayFields):
     def __getstate__(self) -> dict[str, Any]:
         """Without the token, which the reading process takes from its environment, and without HTTP clients.
 
-        What else cannot be pickled, such as a rate limiter or a lambda, stays behind with a warning in the log.
+        What else may be secret, `extra_headers`, or cannot be pickled, such as a rate limiter or a lambda, stays behind
+        with a warning in the log.
         """
         state = {name: value for name, value in self.__dict__.items() if name not in _NEVER_PICKLED}
+        if state.pop(_MAY_BE_SECRET, None):
+            _log.warning("%s of %s may hold a secret, and stays behind.", _MAY_BE_SECRET, type(self).__name__)
         for name in [name for name, value in state.items() if not _can_be_pickled(value)]:
             _log.warning("%s of %s cannot be pickled, and stays behind.", name, type(self).__name__)
             del state[name]

@@ -43,6 +43,7 @@ from cfaig_integrations.llama_index.outbound import Names, renamed, to_completio
 from cfaig_integrations.llama_index.runinfo import run_entries
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
 from cfaig_integrations.llama_index.tools import (
+    bound_tools,
     history_names,
     only_one_call,
     prepared,
@@ -165,6 +166,10 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             prompt: The prompt.
             formatted: Whether it went through `completion_to_prompt` before.
             **kwargs: As of `chat`.
+
+        Raises:
+            ConfigError: As of `chat`, or the prompt is no text.
+            GatewayError: As of `chat`.
         """
         return to_completion(self._chat(self._prompt(prompt, formatted), "completion", kwargs))
 
@@ -186,6 +191,13 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         return (to_completion(response) async for response in responses)
 
     def _prompt(self, prompt: str, formatted: bool) -> list[ChatMessage]:
+        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # which a message would leave out
+            raise ConfigError(
+                f"The prompt is a {type(prompt).__name__}, not a text.",
+                field="prompt",
+                value=prompt,
+                remedy="Give a str; messages go to chat, and a PromptTemplate to predict.",
+            )
         text = prompt if formatted or self.completion_to_prompt is None else self.completion_to_prompt(prompt)
         return [ChatMessage(role=MessageRole.USER, content=text)]
 
@@ -218,7 +230,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     ) -> tuple[ChatRequest, CallOptions, Names]:
         given = sort_words(kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{word}': ...}).")
         words = given.words
-        tools = words.get("tools")
+        tools = bound_tools(words.get("tools"))
         names = wire_names(tools)
         specs = to_specs(tools)
         turns = to_turns(messages)
@@ -234,11 +246,12 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format")),
         )
-        if (request.n or 1) > 1:
+        answers: object = request.extra_body.get("n", request.n)
+        if isinstance(answers, int) and answers > 1:
             raise ConfigError(
-                f"n={request.n}: a response of LlamaIndex holds one answer.",
+                f"n={answers}: a response of LlamaIndex holds one answer.",
                 field="n",
-                value=request.n,
+                value=answers,
                 remedy="Leave n out, and call as often as you need answers.",
             )
         return (

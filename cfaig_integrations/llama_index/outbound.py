@@ -6,8 +6,7 @@ item ids) rides in its `additional_kwargs` as a skeleton, and goes back to the p
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -30,7 +29,18 @@ from llama_index.core.base.llms.types import (
 from pydantic_core import from_json
 
 from cfaig_integrations.core.chat import ChatReply, Usage
-from cfaig_integrations.core.content import Citation, Extras, Media, Part, Reasoning, Refusal, Text, ToolCall, Turn
+from cfaig_integrations.core.content import (
+    Citation,
+    Extras,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Turn,
+)
 from cfaig_integrations.core.skeleton import skeleton
 from cfaig_integrations.gateway.info import GatewayInfo
 
@@ -119,8 +129,10 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
                 yield call_block(part)
             case Media():
                 yield media_block(part)
+            case Opaque():
+                yield from drawn_images(part)  # the whole of it is in the skeleton
             case _:
-                pass  # blocks of one provider, which the skeleton keeps
+                pass
     for citation in citations:
         yield citation_block(citation)
 
@@ -152,8 +164,11 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | str:
 
 
 def media_block(media: Media) -> ContentBlock:
-    """An image, a recording, a film or a document that the model made."""
-    data = b64decode(media.data) if media.data else None
+    """An image, a recording, a film or a document that the model made.
+
+    It is given in base64, which LlamaIndex's blocks also keep: they would take bytes that happen to be base64 for it.
+    """
+    data = media.data.encode() or None
     url, mime = media.url or None, media.mime or None
     match media.kind:
         case "image":
@@ -164,6 +179,15 @@ def media_block(media: Media) -> ContentBlock:
             return VideoBlock(video=data, url=url, video_mimetype=mime)
         case "file":
             return DocumentBlock(data=data, url=url, title=media.name or None, document_mimetype=mime)
+
+
+def drawn_images(part: Opaque) -> tuple[ImageBlock, ...]:
+    """The image in a block of a tool that draws on the provider's side (official SDK: `ImageGenerationCall`)."""
+    match part.raw:
+        case {"type": "image_generation_call", "result": str(data)} if data:
+            return (ImageBlock(image=data.encode()),)
+        case _:
+            return ()
 
 
 def citation_block(citation: Citation) -> CitationBlock:
@@ -203,15 +227,28 @@ def beside_response(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
 
 
 def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:
-    """The log probabilities of each token, the likeliest first, if they were asked for."""
-    for values in reply.choices[0].extras.values():
-        held = values.get("logprobs")
-        content = cast("Mapping[str, Any]", held).get("content") if isinstance(held, Mapping) else None
-        if content:
-            return [_alternatives(token) for token in cast("Sequence[Mapping[str, Any]]", content)]
-    return None
+    """The log probabilities of each token, the likeliest first, if they were asked for; of Responses, of each text."""
+    choice = reply.choices[0]
+    held = [values.get("logprobs") for values in choice.extras.values()]
+    held += [part.extras.get("responses", {}).get("part") for part in choice.turn.parts if isinstance(part, Text)]
+    tokens: list[list[LogProb]] = []
+    for each in held:
+        if isinstance(each, Mapping):
+            known = cast("Mapping[str, Any]", each)
+            tokens += [_alternatives(token) for token in _objects(known.get("content") or known.get("logprobs"))]
+    return tokens or None
 
 
 def _alternatives(token: Mapping[str, Any]) -> list[LogProb]:
-    given = cast("Sequence[Mapping[str, Any]]", token.get("top_logprobs") or [token])
-    return [LogProb(token=each["token"], logprob=each["logprob"], bytes=each.get("bytes") or []) for each in given]
+    given = _objects(token.get("top_logprobs")) or [token]
+    return [
+        LogProb(token=str(each.get("token") or ""), logprob=each["logprob"], bytes=each.get("bytes") or [])
+        for each in given
+        if isinstance(each.get("logprob"), int | float)
+    ]
+
+
+def _objects(given: object) -> list[Mapping[str, Any]]:
+    """What of a list is objects: an answer is not lost for what some server says about its tokens."""
+    listed = cast("list[object]", given) if isinstance(given, list) else []
+    return [cast("Mapping[str, Any]", each) for each in listed if isinstance(each, Mapping)]

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, RootModel
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticUserError
 
 from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.errors import ConfigError
@@ -48,8 +48,15 @@ def object_schema(kind: type[BaseModel], *, closed: bool = False) -> dict[str, A
         closed: Adapt it to OpenAI's strict mode: no keys but those of the schema, and all of them required.
 
     Raises:
-        ConfigError: The class has no schema.
+        ConfigError: The class has no schema, or is none.
     """
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+        raise ConfigError(
+            f"{kind!r} is no pydantic class.",
+            field="output_cls",
+            value=kind,
+            remedy="Give a subclass of BaseModel; RootModel[list[int]] is one, too.",
+        )
     made = _known.setdefault(kind, {})
     if closed not in made:
         schema = _object_schema(kind)
@@ -70,12 +77,13 @@ def description_of(kind: type[BaseModel]) -> str:
 def _object_schema(kind: type[BaseModel]) -> dict[str, Any]:
     try:
         found = kind.model_json_schema()
-    except PydanticInvalidForJsonSchema as error:
+    except PydanticUserError as error:
         raise ConfigError(
             f"{kind.__name__} has no JSON schema: {error}",
             field="output_cls",
             value=kind,
-            remedy="Use types that JSON has, or give the field a schema with pydantic.WithJsonSchema.",
+            remedy="Use types that are defined and that JSON has, or give a field a schema with "
+            "pydantic.WithJsonSchema.",
         ) from error
     _described[kind] = str(found.get("description") or "")
     definitions = {"$defs": found.pop("$defs")} if "$defs" in found else {}

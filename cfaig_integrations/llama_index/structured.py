@@ -83,7 +83,8 @@ class StructuredPredict(FunctionCallingLLM):
             **prompt_args: What to put into the prompt.
 
         Raises:
-            ConfigError: The class has no JSON schema, or an argument cannot be right; nothing is sent.
+            ConfigError: The class has no JSON schema or is not pydantic's, or an argument cannot be right; nothing is
+            sent.
             ValueError: The model refused, or its answer is no object of the class.
         """
         question = self._question(output_cls, prompt, llm_kwargs, prompt_args)
@@ -153,18 +154,19 @@ class StructuredPredict(FunctionCallingLLM):
         way = self._way(words)
         if way is None:
             return None
+        said = description_of(output_cls)
         messages = self._get_messages(prompt, **prompt_args)
         name = legal_name(output_cls.__name__)
         tool: str | None = None
         match way:
             case "json_schema":
                 held = {"name": name, "schema": object_schema(output_cls, closed=strict is True)}
-                held |= {"description": said} if (said := description_of(output_cls)) else {}
+                held |= {"description": said} if said else {}
                 held |= {} if strict is None else {"strict": strict}
                 words = {"response_format": {"type": "json_schema", "json_schema": held}, **words}
             case "function_calling":
                 tool = name
-                bound = bound_class(output_cls, name, description_of(output_cls), strict=strict)
+                bound = bound_class(output_cls, name, said, strict=strict)
                 words = {"parallel_tool_calls": False, **words, "tools": [bound]}
                 if self._can_be_forced(words):
                     words["tool_choice"] = name

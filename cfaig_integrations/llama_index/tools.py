@@ -7,6 +7,7 @@ legal one on the wire, and by its own on either side of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 from weakref import WeakKeyDictionary
@@ -68,6 +69,8 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     Raises:
         ConfigError: One of them is no tool, or two different ones have the same name.
     """
+    if isinstance(tools, BaseTool):
+        raise ConfigError("tools is one tool.", field="tools", value=tools, remedy="Give a list of tools.")
     found: list[BoundTool] = []
     owners: dict[str, object] = {}
     for tool in tools or ():
@@ -120,7 +123,8 @@ def bound_class(
     """
     known = _converted.setdefault(kind or ToolMetadata, {})
     words = name, description or "", strict
-    if words not in known:
+    made = known.get(words)
+    if made is None:
         if len(known) >= _MOST_OF_A_CLASS:
             known.clear()
         function: dict[str, Any] = {
@@ -130,8 +134,8 @@ def bound_class(
         }
         if strict is not None:
             function["strict"] = strict
-        known[words] = BoundTool(*tool_of_function(function), name)
-    return known[words]
+        made = known[words] = BoundTool(*tool_of_function(function), name)
+    return made
 
 
 def _one_text() -> dict[str, Any]:
@@ -166,10 +170,10 @@ def _with_own_wire_names(tools: list[BoundTool]) -> list[BoundTool]:
     return found
 
 
-def wire_names(tools: Iterable[AnyTool] | None) -> Names:
+def wire_names(tools: Iterable[BoundTool]) -> Names:
     """Names of tools on the wire, and the tools' own, where the two differ."""
     found: dict[str, str] = {}
-    for tool in bound_tools(tools):
+    for tool in tools:
         if isinstance(tool.spec, FunctionTool) and tool.spec.name != tool.own_name:
             found[tool.spec.name] = tool.own_name
     return found
@@ -188,9 +192,9 @@ def history_names(turns: Iterable[Turn], names: Names) -> Names:
     return {own: wire for own, wire in found.items() if own != wire}
 
 
-def to_specs(tools: Iterable[AnyTool] | None) -> tuple[ToolSpec, ...]:
+def to_specs(tools: Iterable[BoundTool]) -> tuple[ToolSpec, ...]:
     """The tools of a call, as they are sent."""
-    return tuple(tool.spec for tool in bound_tools(tools))
+    return tuple(tool.spec for tool in tools)
 
 
 def to_choice(choice: Any, specs: Sequence[ToolSpec], names: Names | None = None) -> ToolChoice | None:
@@ -249,7 +253,7 @@ def prepared(
         messages.append(said)
     bound = bound_tools(tools, strict=strict)
     wanted = "required" if tool_choice is None and tool_required else tool_choice
-    choice = to_choice(wanted, [tool.spec for tool in bound], wire_names(bound))
+    choice = to_choice(wanted, to_specs(bound), wire_names(bound))
     if not bound:
         if choice == "required":
             raise ConfigError(
@@ -308,7 +312,7 @@ def finish_reason(response: ChatResponse) -> str:
 def _arguments(call: ToolCallBlock, message: ChatMessage, *, whole: bool) -> dict[str, Any]:
     given = call.tool_kwargs
     if not isinstance(given, str):
-        return given
+        return deepcopy(given)  # a tool may change its arguments, and the message is the history
     if whole and call.tool_call_id in _free_text_calls(message):
         return {FREE_TEXT: given}
     if not whole:

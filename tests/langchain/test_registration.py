@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
+from langchain.embeddings import init_embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 
-from cfaig_integrations.langchain import ChatCloudflareAIGateway, gateway_info, register, unregister
+from cfaig_integrations.langchain import (
+    ChatCloudflareAIGateway,
+    CloudflareAIGatewayEmbeddings,
+    gateway_info,
+    register,
+    unregister,
+)
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
 
@@ -31,6 +39,15 @@ def test_a_model_by_its_name(simulator: Simulator) -> None:
     assert model.model == "@cf/zai-org/glm-5.2"
     assert model.invoke("Hi").text
     assert init_chat_model("openai/gpt-4.1", model_provider="cloudflare_ai_gateway").invoke("Hi").text
+
+
+@pytest.mark.usefixtures("registered")
+def test_embeddings_by_their_name() -> None:
+    embeddings: Any = init_embeddings("cloudflare_ai_gateway:@cf/baai/bge-m3")
+    assert isinstance(embeddings, CloudflareAIGatewayEmbeddings)
+    assert len(embeddings.embed_query("Hi")) == 1024
+    named: Any = init_embeddings("@cf/baai/bge-m3", provider="cloudflare_ai_gateway", batch_size=2)
+    assert named.batch_size == 2
 
 
 @pytest.mark.usefixtures("registered")

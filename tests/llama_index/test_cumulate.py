@@ -98,6 +98,16 @@ def test_a_tool_goes_by_its_own_name() -> None:
         assert named in ([], ["wind"], ["wind", "Box[int]"])
 
 
+def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
+    cumulation = Cumulation(info("chat_completions"), NAMES)
+    for event in EVERYTHING:
+        response = cumulation.add(event)
+        if response is not None:
+            for place in (response.raw, response.additional_kwargs, response.message.additional_kwargs):
+                assert "seen" not in place
+                place["seen"] = True
+
+
 def test_a_response_that_was_given_does_not_change() -> None:
     cumulation, kept = Cumulation(info("chat_completions"), NAMES), []
     for event in EVERYTHING:

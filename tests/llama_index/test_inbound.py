@@ -418,6 +418,17 @@ replies = st.builds(
 )
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"], ids=repr)
+def test_no_arguments_are_said_again_as_they_were_unless_somebody_adds_some(blank: str) -> None:
+    reply = Turn("assistant", (ToolCall("c", "w", blank),))
+    shown = to_message(reply)
+    assert turn_of(shown) == reply
+    (block,) = shown.blocks
+    assert isinstance(block, ToolCallBlock)
+    block.tool_kwargs = {"city": "Rome"}
+    assert turn_of(shown).tool_calls[0].arguments == '{"city":"Rome"}'
+
+
 @given(replies)
 def test_every_answer_of_ours_comes_back_as_it_was(reply: Turn) -> None:
     shown = to_message(reply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
@@ -15,6 +16,7 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.tools import FunctionTool
 from pydantic import Field
 
 from cfaig_integrations import ConfigError, GatewayError, NotFound, RateLimited, StreamBroken
@@ -199,6 +201,9 @@ def test_a_stream_that_nobody_reads_on_is_closed(make: Make, simulator: Simulato
     next(stream)
     stream.close()
     gc.collect()
+    end = time.monotonic() + 5  # the server sees it a moment later
+    while simulator.in_flight and time.monotonic() < end:
+        time.sleep(0.01)
     assert not simulator.in_flight
 
 
@@ -227,7 +232,8 @@ def test_words_of_a_call(make: Make, simulator: Simulator) -> None:
     [
         ({"api": "telepathy"}, "api"),
         ({"account_id": "other"}, "account_id"),
-        ({"n": 2}, "n"),
+        ({"n": 2}, "n=2"),
+        ({"extra_body": {"n": 2}}, "n=2"),
         ({"gateway": {"cache_ttll": 1}}, "cache_ttll"),
         ({"response_format": 7}, "response_format"),
         ({"tools": [7]}, "tool"),
@@ -247,6 +253,24 @@ def test_completion_prompts_are_formatted_once(make: Make, simulator: Simulator)
     llm.complete("a")
     llm.complete("b", formatted=True)
     assert [each.body["messages"][0]["content"] for each in simulator.requests] == ["<a>", "b"]
+
+
+@pytest.mark.parametrize("method", METHODS[4:])
+@pytest.mark.parametrize("prompt", [None, 7, QUESTION[0]], ids=["nothing", "a number", "a message"])
+async def test_a_prompt_that_is_no_text_is_refused(make: Make, simulator: Simulator, method: str, prompt: Any) -> None:
+    ask_it = getattr(make(), method)
+    with pytest.raises(ConfigError, match="prompt"):
+        _ = await ask_it(prompt) if method.startswith("a") else ask_it(prompt)
+    assert not simulator.requests
+
+
+def test_tools_may_come_from_a_generator(make: Make, simulator: Simulator) -> None:
+    def look(city: str) -> str:
+        return city
+
+    names = ["look", "search"]
+    make(api="chat_completions").chat(QUESTION, tools=(FunctionTool.from_defaults(look, name=name) for name in names))
+    assert [each["function"]["name"] for each in simulator.requests[0].body["tools"]] == names
 
 
 def test_a_system_prompt_is_not_doubled(make: Make, simulator: Simulator) -> None:

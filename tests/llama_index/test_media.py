@@ -24,6 +24,7 @@ from cfaig_integrations.core.content import (
     Text,
 )
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
+from cfaig_integrations.llama_index.outbound import media_block
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.media import PDF, png, wav
 from tests.llama_index.kit import (
@@ -224,3 +225,15 @@ def test_citations_of_an_answer_are_not_sent_again() -> None:
         {"cited_content": "x", "source": "s", "title": "t", "additional_location_info": {"start": 0}}
     )
     assert turn_of(model("a", cited)).parts == (Text("a"),)
+
+
+@pytest.mark.parametrize("content", [b"abcd", b"Hello123", b"Hello, world!", PDF], ids=repr)
+@pytest.mark.parametrize("kind", ["image", "audio", "video", "file"])
+def test_what_a_model_made_is_read_as_it_was(kind: Any, content: bytes) -> None:
+    """Also where the bytes themselves look like base64."""
+    made = Media(kind, data=base64(content), mime=f"{kind}/x", name="a.txt" if kind == "file" else "")
+    assert parts_of(media_block(made)) == (made,)
+
+
+def test_data_that_is_no_base64_is_no_reason_to_lose_an_answer() -> None:
+    assert media_block(Media("image", data="abc", mime="image/png"))

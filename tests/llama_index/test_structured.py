@@ -376,6 +376,32 @@ def test_a_class_without_a_schema_is_refused_at_once(make: Make, simulator: Simu
     assert not simulator.requests
 
 
+class Unfinished(BaseModel):
+    """A class that refers to one that is nowhere."""
+
+    next: Nowhere  # type: ignore[name-defined]  # pyright: ignore[reportUndefinedVariable]  # noqa: F821
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (int, "no pydantic class"),
+        (list[int], "no pydantic class"),
+        ("Point", "no pydantic class"),
+        (Unfinished, "Nowhe"),
+    ],
+    ids=str,
+)
+def test_what_is_no_class_of_objects_is_refused_at_once(
+    make: Make, simulator: Simulator, way: Way, kind: Any, reason: str
+) -> None:
+    for method in METHODS:
+        with pytest.raises(ConfigError, match=reason):
+            method(make(structured_output=way), kind)
+    assert not simulator.requests
+
+
 def way_of(sent: Any) -> str:
     return "json_schema" if "response_format" in sent else "function_calling" if "tools" in sent else "prompt"
 

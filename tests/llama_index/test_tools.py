@@ -151,7 +151,7 @@ def test_metadata_of_its_own_kind_is_asked() -> None:
 
     tool = FunctionTool.from_defaults(weather, tool_metadata=Own("d", "we ather"))
     assert spec_of(tool).parameters == SCHEMA
-    assert wire_names([tool]) == {"we_ather": "we ather"}
+    assert wire_names(bound_tools([tool])) == {"we_ather": "we ather"}
 
 
 def test_a_long_description_is_kept() -> None:
@@ -220,8 +220,13 @@ def test_bound_tools_survive_pickles_and_copies(tool: Any) -> None:
         assert type(again.spec) is type(made.spec)
 
 
+def test_one_tool_is_no_list_of_tools() -> None:
+    with pytest.raises(ConfigError, match="Give a list"):
+        bound_tools(WEATHER)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def test_names_that_servers_refuse_go_by_others() -> None:
-    tools = [BOX, WEATHER, tool_of(Box[str]), tool_of(Open, "é" * 70), tool_of(Node, "é" * 71)]
+    tools = bound_tools([BOX, WEATHER, tool_of(Box[str]), tool_of(Open, "é" * 70), tool_of(Node, "é" * 71)])
     specs = to_specs(tools)
     assert [spec.name for spec in specs if isinstance(spec, FunctionSpec)] == [
         "Box_int_",
@@ -241,7 +246,6 @@ def test_names_that_servers_refuse_go_by_others() -> None:
 def test_names_that_become_the_same_are_numbered() -> None:
     tools = [BOX, tool_of(Open, "Box(int)"), tool_of(Node, "Box_int_")]
     names = {"Box_int_": "Box[int]", "Box_int__2": "Box(int)", "Box_int__3": "Box_int_"}
-    assert wire_names(tools) == names
     bound = bound_tools(tools)
     assert [tool["function"]["name"] for tool in bound] == list(names)
     assert [tool.spec.name for tool in bound_tools(bound) if isinstance(tool.spec, FunctionSpec)] == list(names)
@@ -259,7 +263,7 @@ def test_two_tools_of_one_name_are_refused() -> None:
 
 def test_a_history_goes_by_legal_names() -> None:
     calls = [ToolCall("1", name, "{}") for name in ("Box[int]", "Gone[str]", "weather")]
-    names = history_names([Turn("assistant", tuple(calls))], wire_names([tool_of(Open, "Box(int)"), BOX]))
+    names = history_names([Turn("assistant", tuple(calls))], wire_names(bound_tools([tool_of(Open, "Box(int)"), BOX])))
     assert names == {"Box[int]": "Box_int__2", "Gone[str]": "Gone_str_"}
 
 
@@ -284,14 +288,14 @@ CHOICES: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("given", "expected"), CHOICES, ids=str)
 def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
-    tools = [WEATHER, BOX, {"type": "web_search"}]
+    tools = bound_tools([WEATHER, BOX, {"type": "web_search"}])
     assert to_choice(given, to_specs(tools), wire_names(tools)) == expected
 
 
 @pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
 def test_a_choice_of_nothing_there_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        to_choice(given, to_specs([WEATHER]))
+        to_choice(given, to_specs(bound_tools([WEATHER])))
     with pytest.raises(ConfigError, match="tool_choice"):
         prepared([WEATHER], user_msg="Hi", tool_choice=given)
 
@@ -385,6 +389,14 @@ def test_arguments_of_one_piece_do_not_change_with_the_next() -> None:
     text = json.dumps({"list": [{"n": number} for number in range(9)]})
     seen = [(found := chosen(response(text[:end])), json.dumps(found)) for end in range(len(text) + 1)]
     assert all(json.dumps(found) == then for found, then in seen)
+
+
+def test_a_tool_that_changes_its_arguments_does_not_change_the_history() -> None:
+    given = response({"orders": [{"id": 1}], "options": {"fast": True}})
+    (arguments,) = chosen(given)
+    arguments["orders"].clear()
+    arguments["options"]["fast"] = False
+    assert chosen(given) == [{"orders": [{"id": 1}], "options": {"fast": True}}]
 
 
 @pytest.mark.parametrize("broken", ['{"city": "Ro', "Rome", "[1]", '{"a": 1}{"b": 2}', "null"])

@@ -85,7 +85,7 @@ def user_block(part: Part, quirks: Quirks) -> dict[str, Any] | None:
 
 def _misplaced(part: Part, role: str, remedy: str) -> UnsupportedContent:
     return UnsupportedContent(
-        f"A {role} message of the messages wire has no room for a {type(part).__name__} part.",
+        f"On the messages wire, the {role} message has no room for a {type(part).__name__} part.",
         field="turns",
         value=part,
         remedy=remedy,

@@ -1,0 +1,253 @@
+"""Whoever watches sees one start and one end for each request, with its tokens, whichever method is called.
+
+The eight methods themselves: `test_llm`. Programs, agents and engines: `workloads`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Generator
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
+from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
+
+from cfaig_integrations import GatewayError
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+from tests.llama_index.conftest import Events
+
+MODELS = {
+    "chat_completions": "openai/gpt-4.1",
+    "responses": "openai/gpt-5.4",
+    "messages": "anthropic/claude-haiku-4.5",
+    "run": "@cf/zai-org/glm-5.2",
+}
+QUESTION = "What is the weather in Paris?"
+ASK = PromptTemplate(QUESTION)
+every_wire = pytest.mark.parametrize("api", MODELS)
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+
+
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"It rains in {city}."
+
+
+WEATHER = FunctionTool.from_defaults(weather)
+CALL = {"id": "call_1", "name": "weather", "arguments": {"city": "Paris"}}
+NAME = {"id": "call_1", "name": "City", "arguments": {"name": "Paris"}}
+PARIS = '{"name": "Paris"}'
+TOKENS: Any = {"tokens_in": 11, "tokens_out": 7}
+
+
+class Watched:
+    """An LLM, and all who watch it."""
+
+    def __init__(self, simulator: Simulator, events: Events, api: Any, **words: Any) -> None:
+        self.debug = LlamaDebugHandler(print_trace_on_end=False)
+        self.counting = TokenCountingHandler()
+        self.simulator, self.events = simulator, events
+        manager = CallbackManager([self.debug, self.counting])
+        words = {"api": api, "model": MODELS[api], "callback_manager": manager, **words}
+        self.llm = CloudflareAIGateway(**where(simulator), **words)
+
+    def ended(self) -> list[Any]:
+        """The responses that the event handler was given at the end, one of each start."""
+        starts = [e for e in self.events.seen if isinstance(e, LLMChatStartEvent | LLMCompletionStartEvent)]
+        ends = [e for e in self.events.seen if isinstance(e, LLMChatEndEvent | LLMCompletionEndEvent)]
+        own = [e for e in starts if e.model_dict["class_name"] == CloudflareAIGateway.class_name()]
+        assert {e.model_dict["model"] for e in own} == {self.llm.model}
+        assert len(own) == len(self.simulator.requests)
+        assert len(starts) == len(ends)
+        return [e.response for e in ends]
+
+    def judge(self, requests: int = 1) -> None:
+        """One start and one end for each request, the tokens of all of them, and no secret."""
+        assert len(self.simulator.requests) == requests
+        assert self.simulator.queued == (0, 0)
+        pairs = self.debug.get_event_pairs(CBEventType.LLM)
+        assert [len(pair) for pair in pairs] == [2] * requests
+        for _, end in pairs:
+            assert end.payload is not None
+            assert end.payload.keys() & {EventPayload.RESPONSE, EventPayload.COMPLETION}
+        logs = self.simulator.logs()
+        assert self.counting.prompt_llm_token_count == sum(entry["tokens_in"] for entry in logs) == 11 * requests
+        assert self.counting.completion_llm_token_count == sum(entry["tokens_out"] for entry in logs) == 7 * requests
+        told = [response.raw["usage"] for response in self.ended() if isinstance(response.raw, dict)]
+        assert [(each["prompt_tokens"], each["completion_tokens"]) for each in told] == [(11, 7)] * requests
+        shown = f"{self.events.seen} {pairs} {[event.model_dump() for event in self.events.seen]}"
+        assert self.simulator.api_token not in shown
+
+
+async def all_of(found: Any) -> Any:
+    """What was asked for, read to its end."""
+    found = await found if isawaitable(found) else found
+    if isinstance(found, AsyncGenerator):
+        return [each async for each in found]
+    return list(found) if isinstance(found, Generator) else found
+
+
+FORMS = ("", "a", "stream_", "astream_")
+
+
+@every_wire
+@pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_object_is_one_event(simulator: Simulator, events: Events, api: str, way: str, form: str) -> None:
+    watched = Watched(simulator, events, api, structured_output=way)
+    if way == "function_calling":
+        simulator.reply(calls=[NAME], **TOKENS)
+    else:
+        simulator.reply(PARIS, **TOKENS)
+    found = await all_of(getattr(watched.llm, f"{form}structured_predict")(City, ASK))
+    assert (found[-1] if "stream" in form else found) == City(name="Paris")
+    watched.judge()
+    names = [event.class_name() for event in events.seen]
+    assert names.count("LLMStructuredPredictStartEvent") == names.count("LLMStructuredPredictEndEvent") == 1
+
+
+@every_wire
+@pytest.mark.parametrize("form", FORMS)
+async def test_so_is_a_structured_chat(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    """LlamaIndex's structured twin is one more LLM, with an event of its own around ours."""
+    watched = Watched(simulator, events, api)
+    simulator.reply(PARIS, **TOKENS)
+    twin = watched.llm.as_structured_llm(City)
+    found = await all_of(getattr(twin, f"{form}chat")([ChatMessage(role=MessageRole.USER, content=QUESTION)]))
+    assert (found[-1] if "stream" in form else found).raw == City(name="Paris")
+    watched.judge()
+
+
+@every_wire
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("calls", [[CALL], [], [CALL, {**CALL, "id": "call_2"}]], ids=["one", "none", "two"])
+async def test_a_chat_with_tools_is_one_event(
+    simulator: Simulator, events: Events, api: str, form: str, calls: list[Any]
+) -> None:
+    watched = Watched(simulator, events, api)
+    simulator.reply("I will look.", calls=calls, **TOKENS)
+    method = getattr(watched.llm, f"{form}chat_with_tools")
+    found = await all_of(method([WEATHER], user_msg=QUESTION, allow_parallel_tool_calls=True))
+    last = found[-1] if "stream" in form else found
+    assert len(watched.llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)) == len(calls)
+    watched.judge()
+    progress = [event for event in events.seen if isinstance(event, LLMChatInProgressEvent)]
+    assert bool(progress) is ("stream" in form)
+
+
+@every_wire
+@pytest.mark.parametrize("form", ["", "a"])
+async def test_a_call_that_is_run_is_one_event(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    watched = Watched(simulator, events, api)
+    simulator.reply(calls=[CALL], **TOKENS)
+    found = await all_of(getattr(watched.llm, f"{form}predict_and_call")([WEATHER], user_msg=QUESTION))
+    assert str(found) == "It rains in Paris."
+    watched.judge()
+
+
+@every_wire
+@pytest.mark.parametrize("method", ["predict", "apredict", "stream", "astream"])
+async def test_a_prompt_is_one_event(simulator: Simulator, events: Events, api: str, method: str) -> None:
+    watched = Watched(simulator, events, api)
+    simulator.reply("It rains.", **TOKENS)
+    assert "".join(await all_of(getattr(watched.llm, method)(ASK))) == "It rains."
+    watched.judge()
+
+
+PROGRAMS = [
+    *((FunctionCallingProgram, form) for form in ("", "a", "stream_")),
+    *((LLMTextCompletionProgram, form) for form in ("", "a")),
+]
+
+
+@pytest.mark.parametrize(("kind", "form"), PROGRAMS)
+async def test_llama_indexs_own_programs_are_too(simulator: Simulator, events: Events, form: str, kind: Any) -> None:
+    watched = Watched(simulator, events, "responses")
+    if kind is FunctionCallingProgram:
+        simulator.reply(calls=[NAME], **TOKENS)
+    else:
+        simulator.reply(PARIS, **TOKENS)
+    program = kind.from_defaults(output_cls=City, prompt_template_str=QUESTION, llm=watched.llm)
+    match form:
+        case "":
+            found = program()
+        case "a":
+            found = await program.acall()
+        case _:
+            found = list(program.stream_call())[-1]
+    assert found.name == "Paris"
+    watched.judge()
+
+
+@every_wire
+@pytest.mark.parametrize("form", FORMS)
+async def test_several_calls_are_as_many_events(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    watched = Watched(simulator, events, api)
+    simulator.reply("It rains.", times=3, **TOKENS)
+    for _ in range(3):
+        await all_of(getattr(watched.llm, f"{form}complete")(QUESTION))
+    watched.judge(3)
+
+
+@pytest.mark.parametrize("method", ["chat_with_tools", "achat_with_tools", "structured_predict", "predict"])
+async def test_a_failure_is_told_as_one(
+    simulator: Simulator, spans: SimpleSpanHandler, events: Events, method: str
+) -> None:
+    watched = Watched(simulator, events, "chat_completions", max_retries=0)
+    simulator.fault("provider_error")
+    given: Any = {"structured_predict": (City, ASK), "predict": (ASK,)}.get(method, ([WEATHER], QUESTION))
+    with pytest.raises(GatewayError):
+        await all_of(getattr(watched.llm, method)(*given))
+    dropped = [span.id_.partition("-")[0] for span in spans.dropped_spans]
+    assert dropped.count(f"CloudflareAIGateway.{method.removesuffix('_with_tools')}") == 1
+    assert watched.counting.total_llm_token_count == 0
+    assert not [event for event in events.seen if isinstance(event, LLMChatEndEvent)]
+
+
+@every_wire
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_span_is_opened_for_each_method_once(
+    simulator: Simulator, spans: SimpleSpanHandler, events: Events, api: str, form: str
+) -> None:
+    watched = Watched(simulator, events, api)
+    simulator.reply("It rains.")
+    simulator.reply(PARIS)
+    await all_of(getattr(watched.llm, f"{form}chat_with_tools")([WEATHER], user_msg=QUESTION))
+    await all_of(getattr(watched.llm, f"{form}structured_predict")(City, ASK))
+    names = [span.id_.partition("-")[0] for span in spans.completed_spans]
+    assert sorted(names) == sorted(
+        f"CloudflareAIGateway.{name}"
+        for name in ("_prepare_chat_with_tools", f"{form}chat", f"{form}structured_predict", f"{form}chat")
+    )
+    assert simulator.api_token not in str(spans.completed_spans)
+
+
+def test_what_is_shown_is_json(simulator: Simulator, events: Events) -> None:
+    watched = Watched(simulator, events, "messages")
+    simulator.reply(calls=[CALL], **TOKENS)
+    watched.llm.chat_with_tools([WEATHER], user_msg=QUESTION)
+    for event in events.seen:
+        if isinstance(event, LLMChatStartEvent | LLMChatEndEvent):
+            json.loads(event.model_dump_json())
