@@ -5,6 +5,7 @@ Knows the forms of OpenAI and Anthropic; knows no framework's tool objects, no w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +17,9 @@ __all__ = [
     "MARKERS",
     "choice_among",
     "closed_schema",
+    "legal_name",
     "spec_names",
+    "thinks",
     "tool_of_function",
     "tool_of_mapping",
     "tools_at_once",
@@ -26,6 +29,8 @@ MARKERS = ("cache_control", "defer_loading", "eager_input_streaming", "input_exa
 """Keys of Anthropic's tool object that are not part of the function."""
 _OF_RESPONSES = ("defer_loading", "allowed_callers")
 """Those of them that OpenAI's flat form has, too (official type `FunctionToolParam`)."""
+_LONGEST_NAME = 64
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 ToolForm = tuple[dict[str, Any], ToolSpec]
@@ -152,6 +157,16 @@ def spec_names(tools: Sequence[ToolSpec]) -> list[str]:
             else [str(tool.raw[key]) for key in ("name", "type") if key in tool.raw]
         )
     ]
+
+
+def legal_name(name: str) -> str:
+    """A name that servers take: at most 64 of `[A-Za-z0-9_-]`. Generic classes have brackets in theirs."""
+    return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
+
+
+def thinks(thinking: Mapping[str, Any] | None) -> bool:
+    """Whether Anthropic's `thinking` object turns thinking on, under which its models refuse a forced tool."""
+    return thinking is not None and thinking.get("type") != "disabled"
 
 
 def tools_at_once(said: bool | None, choice: Any) -> bool | None:

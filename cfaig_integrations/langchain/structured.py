@@ -23,6 +23,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 from pydantic_core import from_json
 
+from cfaig_integrations.client.tools import legal_name, thinks
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain.errors import langchain_errors
 
@@ -30,9 +31,7 @@ Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Validate: TypeAlias = Callable[[object], Any]
 
 _NAMELESS = "answer"
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
-_THINKING_OFF = "disabled"
 
 
 class StructuredOutput(BaseChatModel):
@@ -76,8 +75,8 @@ class StructuredOutput(BaseChatModel):
             "schema": None if schema is None else _shown(_function(schema, None)),
         }
         if method == "function_calling" and function is not None:
-            name = function["name"] = _legal(function["name"])
-            forced = not _thinks(kwargs.get("thinking", self.thinking))
+            name = function["name"] = legal_name(function["name"])
+            forced = not thinks(kwargs.get("thinking", self.thinking))
             tool = {"type": "function", "function": function}
             model = self.bind_tools(
                 [tool], tool_choice=name if forced else None, **{"parallel_tool_calls": False, **kwargs}
@@ -158,23 +157,14 @@ def _shown(function: Mapping[str, Any]) -> dict[str, Any]:
     return {"title": function["name"], **described, **function["parameters"]}
 
 
-def _legal(name: str) -> str:
-    """A name that servers take: generic classes have brackets in theirs."""
-    return _NOT_IN_NAMES.sub("_", name)[:64]
-
-
 def _response_format(function: Mapping[str, Any] | None, method: Method) -> dict[str, Any]:
     if function is None:
         return {"type": "json_object"}
     if method == "json_mode":
         return {"type": "json_object", "schema": _shown(function)}
-    held = {"name": _legal(function["name"]), "schema": function["parameters"]}
+    held = {"name": legal_name(function["name"]), "schema": function["parameters"]}
     held |= {key: function[key] for key in ("description", "strict") if key in function}
     return {"type": "json_schema", "json_schema": held}
-
-
-def _thinks(thinking: Mapping[str, Any] | None) -> bool:
-    return thinking is not None and thinking.get("type") != _THINKING_OFF
 
 
 def _validator(schema: object) -> Validate | None:

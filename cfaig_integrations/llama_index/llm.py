@@ -41,15 +41,14 @@ from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import Names, renamed, to_completion, to_response
 from cfaig_integrations.llama_index.runinfo import run_entries
+from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
 from cfaig_integrations.llama_index.tools import (
     bound_tools,
     history_names,
-    only_one_call,
     prepared,
     to_choice,
     to_specs,
-    tool_selections,
     wire_names,
 )
 

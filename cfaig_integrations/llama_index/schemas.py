@@ -5,7 +5,6 @@ Knows pydantic; knows no message and no wire.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,22 +14,15 @@ from pydantic.errors import PydanticUserError
 from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.errors import ConfigError
 
-__all__ = ["ROOT", "description_of", "is_wrapped", "legal_name", "object_schema"]
+__all__ = ["ROOT", "description_of", "is_wrapped", "object_schema"]
 
 ROOT = "root"
 """Key that holds what is not an object; pydantic's own name for the field of a `RootModel`."""
-_LONGEST_NAME = 64
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _OF_THE_CLASS = frozenset({"title", "description"})
 """What a schema says about the class as a whole, which stands beside the schema when it is sent."""
 
 _known: WeakKeyDictionary[type[BaseModel], dict[bool, dict[str, Any]]] = WeakKeyDictionary()
 _described: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
-
-
-def legal_name(name: str) -> str:
-    """A name that servers take: at most 64 of `[A-Za-z0-9_-]`. Generic classes have brackets in theirs."""
-    return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
 
 
 def is_wrapped(kind: type[BaseModel]) -> bool:

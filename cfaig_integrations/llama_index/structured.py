@@ -23,11 +23,13 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from cfaig_integrations.client.calls import output_schema
+from cfaig_integrations.client.tools import legal_name, thinks
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.gateway.profiles import profile_of
 from cfaig_integrations.llama_index.growing import GrowingJson
-from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, legal_name, object_schema
-from cfaig_integrations.llama_index.tools import bound_class, finish_reason
+from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
+from cfaig_integrations.llama_index.selections import finish_reason
+from cfaig_integrations.llama_index.tools import bound_class
 
 Way: TypeAlias = Literal["json_schema", "function_calling", "prompt"]
 
@@ -35,7 +37,6 @@ _dispatcher = get_dispatcher(__name__)
 _OF_PROGRAMS = frozenset({"tool_choice", "tool_required", "allow_parallel_tool_calls"})
 """Words that LlamaIndex's programs take out of `llm_kwargs`: which tool is called is theirs to say."""
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
-_THINKING_OFF = "disabled"
 _ASK = "Answer with one JSON object that follows this JSON schema, and with nothing else:\n{schema}"
 
 
@@ -195,7 +196,7 @@ class StructuredPredict(FunctionCallingLLM):
         thinking = words.get("thinking", self.thinking)
         profile = profile_of(words.get("model") or self.model)
         may = profile.tool_choice or not profile.known
-        return may and (thinking is None or thinking.get("type") == _THINKING_OFF)
+        return may and not thinks(thinking)
 
 
 def _with_schema(messages: list[ChatMessage], output_cls: type[BaseModel]) -> list[ChatMessage]:

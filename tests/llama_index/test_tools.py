@@ -19,15 +19,14 @@ from cfaig_integrations.core.content import Reasoning, Text, ToolCall, Turn, ext
 from cfaig_integrations.core.skeleton import restored, skeleton
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
+from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.tools import (
     BoundTool,
     bound_tools,
     history_names,
-    only_one_call,
     prepared,
     to_choice,
     to_specs,
-    tool_selections,
     wire_names,
 )
 from cfaig_integrations.simulator import Simulator
