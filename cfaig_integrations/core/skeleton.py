@@ -34,15 +34,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PLAIN_ORDER: Mapping[str, int] = {"reasoning": 0, "text": 1, "tool_call": 2}
 
 
-def skeleton(turn: Turn, *, known: Iterable[int] = ()) -> dict[str, Any] | None:
+def skeleton(turn: Turn, *, known: Iterable[int] = (), shows_media: bool = False) -> dict[str, Any] | None:
     """The skeleton of an assistant turn as JSON, or None if the framework's message holds everything.
 
     Args:
         turn: An assistant turn.
         known: Numbers of parts whose bones were given out before, by `bone`.
+        shows_media: The framework's message shows the turn's media, and so keeps their data.
     """
     skip = set(known)
-    bones = [bone(number, part) for number, part in enumerate(turn.parts) if number not in skip]
+    bones = [
+        bone(number, part, shows_media=shows_media) for number, part in enumerate(turn.parts) if number not in skip
+    ]
     if not skip and not turn.extras and _is_plain(bones):
         return None
     found: dict[str, Any] = {"parts": bones}
@@ -51,14 +54,14 @@ def skeleton(turn: Turn, *, known: Iterable[int] = ()) -> dict[str, Any] | None:
     return found
 
 
-def bone(number: int, part: Part) -> Bone:
+def bone(number: int, part: Part, *, shows_media: bool = False) -> Bone:
     """One part's bone: `n` is its place, `size` the length of its text in the joined text of its kind."""
     made: Bone = {"n": number}
     match part:
         case Opaque(wire, raw):
             return made | {"kind": "opaque", "wire": wire, "raw": dict(raw)}
         case Media():
-            return made | {"kind": "media", "value": {**asdict(part), "extras": _plain_extras(part.extras)}}
+            return made | _media_facts(part, shown=shows_media)
         case Text(text, citations):
             made |= {"kind": "text", "size": len(text)}
             if citations:
@@ -74,6 +77,13 @@ def bone(number: int, part: Part) -> Bone:
     if part.extras:
         made["extras"] = _plain_extras(part.extras)
     return made
+
+
+def _media_facts(media: Media, *, shown: bool) -> Bone:
+    value = {**asdict(media), "extras": _plain_extras(media.extras)}
+    if shown and media.data:
+        return {"kind": "shown_media", "value": value | {"data": ""}}
+    return {"kind": "media", "value": value}
 
 
 def _call_facts(call: ToolCall) -> Bone:
@@ -140,6 +150,7 @@ class _Flesh:
             "refusal": "".join(part.text for part in turn.parts if isinstance(part, Refusal)),
         }
         self._calls = list(turn.tool_calls)
+        self._media = [part for part in turn.parts if isinstance(part, Media) and part.data]
 
     def put_on(self, each: Bone) -> Part | None:
         extras: Extras = each.get("extras") or NO_EXTRAS
@@ -148,6 +159,8 @@ class _Flesh:
             return Opaque(each["wire"], each["raw"])
         if kind == "media":
             return Media(**each["value"])
+        if kind == "shown_media":
+            return self._shown(Media(**each["value"]))
         if kind == "tool_call":
             return self._call(each, extras)
         text = self._take(kind, each["size"])
@@ -156,6 +169,13 @@ class _Flesh:
         if kind == "text":
             return Text(text, tuple(Citation(**found) for found in each.get("citations", ())), extras)
         return Reasoning(text, extras) if kind == "reasoning" else Refusal(text, extras)
+
+    def _shown(self, bare: Media) -> Media | None:
+        found = next((media for media in self._media if media.kind == bare.kind), None)
+        if found is None:
+            return None
+        self._media.remove(found)
+        return replace(bare, data=found.data)
 
     def _take(self, kind: str, size: int) -> str | None:
         text = self._texts[kind]

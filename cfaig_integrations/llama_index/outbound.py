@@ -98,7 +98,7 @@ def beside_message(turn: Turn) -> dict[str, Any]:
     refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
     if refusal:
         found["refusal"] = refusal
-    bones = skeleton(turn)
+    bones = skeleton(turn, shows_media=True)
     if bones is not None:
         found[SKELETON] = bones
     return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock
 
 from cfaig_integrations.core.chat import ChatReply, Choice
-from cfaig_integrations.core.content import Text, Turn
-from cfaig_integrations.llama_index.outbound import to_response
+from cfaig_integrations.core.content import Media, Text, Turn
+from cfaig_integrations.llama_index.inbound import to_turns
+from cfaig_integrations.llama_index.outbound import to_message, to_response
 from tests.recorded_replies import info
 
 TOKENS: list[Any] = [
@@ -54,3 +57,38 @@ def test_without_them_there_are_none(odd: Any) -> None:
 @pytest.mark.parametrize("odd", [{"token": "a"}, {"token": "a", "logprob": None}, {"top_logprobs": [{"token": "a"}]}])
 def test_an_answer_is_not_lost_for_a_token_without_one(odd: Any) -> None:
     assert shown(of_chat({"content": [odd, TOKENS[1]]})) == [[], [("!", -0.2)]]
+
+
+DRAWN = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
+WITH_AN_IMAGE = Turn(
+    "assistant",
+    (
+        Text("Here it is:", extras={"chat_completions": {"note": 1}}),
+        Media("image", data=DRAWN, mime="image/png", extras={"chat_completions": {"index": 0}}),
+    ),
+)
+
+
+def test_an_image_of_the_model_is_kept_once_and_comes_back() -> None:
+    message = to_message(WITH_AN_IMAGE)
+    written = message.model_dump_json()
+    assert written.count(DRAWN) == 1
+    assert to_turns([ChatMessage.model_validate_json(written)]) == (WITH_AN_IMAGE,)
+
+
+def test_an_image_that_was_taken_out_is_not_sent() -> None:
+    message = to_message(WITH_AN_IMAGE)
+    message.blocks = [block for block in message.blocks if not isinstance(block, ImageBlock)]
+    (turn,) = to_turns([message])
+    assert [type(part) for part in turn.parts] == [Text]
+
+
+def test_an_image_that_was_put_in_its_place_is_sent() -> None:
+    other = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(32)).decode()
+    message = to_message(WITH_AN_IMAGE)
+    message.blocks = [
+        ImageBlock(image=other.encode(), image_mimetype="image/png") if isinstance(block, ImageBlock) else block
+        for block in message.blocks
+    ]
+    (turn,) = to_turns([message])
+    assert [part.data for part in turn.parts if isinstance(part, Media)] == [other]
