@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 
 from cfaig_integrations.client.fields import ALIASES, CONNECTION_WORDS, ChatFields, EmbedFields
 from cfaig_integrations.client.tools import closed_schema
-from cfaig_integrations.core.chat import Chain, ChatRequest, OutputSchema, ToolChoice, ToolSpec
+from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import ConfigError
@@ -28,6 +28,8 @@ __all__ = [
     "chat_request",
     "embed_requests",
     "output_schema",
+    "refuse_several",
+    "run_options",
     "sort_words",
 ]
 
@@ -117,7 +119,7 @@ def chat_request(
     given: Given,
     turns: tuple[Turn, ...],
     *,
-    chain: Chain | None = None,
+    continues: Continuation | None = None,
     tools: tuple[ToolSpec, ...] = (),
     tool_choice: ToolChoice | None = None,
     parallel_tool_calls: bool | None = None,
@@ -130,7 +132,7 @@ def chat_request(
         own: The model's own fields.
         given: What the call adds.
         turns: The conversation.
-        chain: What of it the server may remember; an explicit `previous_response_id` goes before it.
+        continues: What of it the server may remember; an explicit `previous_response_id` goes before it.
         tools: What the model may call.
         tool_choice: What it must call.
         parallel_tool_calls: Whether it may call several at once.
@@ -151,7 +153,7 @@ def chat_request(
         output=output,
         stop=_stop_texts(stop, words.get("stop"), own.stop),
         previous_response_id=words.get("previous_response_id"),
-        chain=None if words.get("previous_response_id") else chain,
+        continues=None if words.get("previous_response_id") else continues,
         extra_body={**(own.extra_body or {}), **given.body, **_object(words, "extra_body")},
         **sampling,
     )
@@ -194,6 +196,32 @@ def call_options(given: Given, api: Api, run: RunEntries, *, affinity: bool | st
         timeout=words.get("timeout"),
         conversation=run.conversation if asked is True else asked or None,
     )
+
+
+def run_options(run: RunEntries) -> CallOptions:
+    """What a call without words of its own tells the gateway: the blocks around it, and its run."""
+    around = current()
+    return CallOptions(options=around.options, metadata=(*around.metadata, run.asked), automatic=run.automatic)
+
+
+def refuse_several(request: ChatRequest, because: str) -> None:
+    """Refuses a request for more than one answer, which must not be mixed into one.
+
+    Args:
+        request: The request; its `extra_body` may ask for them, too.
+        because: Why there is place for one only.
+
+    Raises:
+        ConfigError: More than one is asked for.
+    """
+    answers: object = request.extra_body.get("n", request.n)
+    if isinstance(answers, int) and answers > 1:
+        raise ConfigError(
+            f"n={answers}: {because}",
+            field="n",
+            value=answers,
+            remedy="Leave n out, and call as often as you need answers.",
+        )
 
 
 def embed_requests(own: EmbedFields, texts: Sequence[str], side: Side, *, model: str, size: int) -> list[EmbedRequest]:

@@ -80,7 +80,7 @@ class OutputSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class Continuation:
     """The server is to remember the conversation, where a wire and a provider can.
 
     Attributes:
@@ -108,7 +108,7 @@ class ChatRequest:
         thinking: Anthropic's `thinking` object, such as `{"type": "enabled", "budget_tokens": 2048}`.
         reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
         previous_response_id: The response that `turns` continue, which then hold only what came after it.
-        chain: Which of `turns` the server may know already; they are all there, if it turns out that it does not.
+        continues: Which of `turns` the server may know already; they are all there, if it turns out that it does not.
         stream_usage: Ask for token counts in a stream, where asking is needed.
         extra_body: Further body fields, merged last, as they are.
     """
@@ -136,7 +136,7 @@ class ChatRequest:
     service_tier: str | None = None
     store: bool | None = None
     previous_response_id: str | None = None
-    chain: Chain | None = None
+    continues: Continuation | None = None
     stream_usage: bool = True
     extra_body: Json = field(default_factory=dict[str, Any])
 

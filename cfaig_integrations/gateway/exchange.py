@@ -21,8 +21,8 @@ from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 from cfaig_integrations.gateway import failures, routes
 from cfaig_integrations.gateway.affinity import affinity_headers
-from cfaig_integrations.gateway.chaining import is_forgotten, seal, tail_of
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
+from cfaig_integrations.gateway.continuation import is_forgotten, seal, tail_of
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.routes import Route
@@ -239,19 +239,19 @@ class _Talk(_Tries):
         try:
             return (yield from self.until_final(partial(once, prepared)))
         except ApiError as error:
-            if not (self._chained(route) and is_forgotten(error)):
+            if not (self._continues(route) and is_forgotten(error)):
                 raise
         self._forgotten = True
         return (yield from self.until_final(partial(once, self._prepared(route))))
 
-    def _chained(self, route: Route) -> bool:
+    def _continues(self, route: Route) -> bool:
         return route.wire == "responses" and not self._forgotten and bool(tail_of(self._request))
 
     def _said(self, route: Route) -> ChatRequest:
         """The request, without what the server remembers and without what is seen to here."""
-        request, chain = self._request, self._request.chain
-        if chain is not None and self._chained(route):
-            request = replace(request, turns=tail_of(request), previous_response_id=chain.response_id)
+        request, known = self._request, self._request.continues
+        if known is not None and self._continues(route):
+            request = replace(request, turns=tail_of(request), previous_response_id=known.response_id)
         return replace(request, stop=()) if request.stop and _cannot_stop(route) else request
 
     def _prepared(self, route: Route) -> _Prepared:
@@ -363,10 +363,10 @@ def _cannot_stop(route: Route) -> bool:
 
 def _history(request: ChatRequest, options: GatewayOptions | None) -> str | None:
     """Seal of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
-    # Of an answer that is cut here, the provider remembers the whole. With zero data retention OpenAI keeps nothing,
-    # whatever `store` says (its guide "Your data").
+    # Of an answer that is cut here, the provider remembers the whole; and who asks for zero data retention asks that
+    # nothing be remembered, whatever `store` says.
     unkept = request.extra_body.get("store", request.store) is False or (options is not None and options.zdr)
-    if request.chain is None or unkept or request.stop:
+    if request.continues is None or unkept or request.stop:
         return None
     return seal(request.model, request.turns)
 

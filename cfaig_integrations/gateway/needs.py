@@ -92,7 +92,7 @@ def needs_of(request: ChatRequest) -> Needs:
             if type(part) is not Text or part.extras:
                 refused |= _refused_by_part(part, turn.role)
                 home = _home(part) or home
-    if home is None and request.chain is not None:
+    if home is None and request.continues is not None:
         home = "responses"
     return Needs(frozenset(refused), home)
 

@@ -16,9 +16,9 @@ from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.errors import ConfigError
 
-USE_CHAIN = "use_previous_response_id"
+USE_PREVIOUS = "use_previous_response_id"
 STRICT = "strict"
-_NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_CHAIN})
+_NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_PREVIOUS})
 """Words that speak to langchain-core or to this package, not to a model."""
 _HEADERS = "extra_headers"
 _HIDDEN = "**********"

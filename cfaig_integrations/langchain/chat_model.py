@@ -15,16 +15,15 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
-from cfaig_integrations.client.calls import call_options, chat_request
+from cfaig_integrations.client.calls import call_options, chat_request, refuse_several
 from cfaig_integrations.client.tools import choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.langchain.blocks import register_translations
-from cfaig_integrations.langchain.calls import STRICT, USE_CHAIN, for_traces, langchain_words, to_output
+from cfaig_integrations.langchain.calls import STRICT, USE_PREVIOUS, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.history import chain_of
+from cfaig_integrations.langchain.history import continuation_of
 from cfaig_integrations.langchain.inbound import PROVIDER, to_turns
 from cfaig_integrations.langchain.outbound import to_result
 from cfaig_integrations.langchain.profile import Profiled
@@ -41,34 +40,12 @@ register_translations()
 class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profiled, RunAware):
     """Any chat model behind Cloudflare AI Gateway.
 
-    Nothing that is not set is sent. Every field of `Attributes` that shapes an answer may also be given per call, and
-    an argument that this class does not know goes into the request body.
+    Nothing that is not set is sent. The words that shape an answer are told in `ChatFields`, those that say where the
+    gateway is in `GatewayFields`. The former may also be given per call, and an argument that this class does not know
+    goes into the request body.
 
     Attributes:
-        model: Model id: `author/model` such as `openai/gpt-5.4`, or a Workers AI model such as `@cf/zai-org/glm-5.2`.
-        api: Wire format. `auto` takes Responses for tools and each model's own format otherwise.
-        temperature: Randomness, 0 to 2 on most models.
-        max_tokens: Most tokens to generate, reasoning included.
-        top_p: Nucleus sampling, 0 to 1.
-        top_k: Sample from the k likeliest tokens.
-        stop: Texts at which to stop.
-        seed: Seed for sampling.
-        frequency_penalty: -2 to 2.
-        presence_penalty: -2 to 2.
-        n: Number of answers; not in streams.
-        logprobs: Ask for log probabilities.
-        top_logprobs: How many alternatives each, 0 to 20.
-        reasoning_effort: The provider's word: `minimal`, `low`, `medium`, `high` ...
-        reasoning: The Responses format's `reasoning` object.
-        thinking: Anthropic's `thinking` object.
-        service_tier: The provider's word.
-        store: Whether the provider keeps the response for `previous_response_id`.
-        extra_body: Further body fields, as they are.
         streaming: Stream even when invoked.
-        stream_usage: Ask for token counts in streams.
-        session_affinity: Tell the host of the model which conversation a call belongs to: `x-session-affinity` for
-            Workers AI models, `cf-aig-session-id` for the Auto Router. True takes `thread_id`, `session_id` or
-            `conversation_id` of the run's metadata; a text is the id itself; False tells nothing.
         use_previous_response_id: Send only what came after the newest reply that the provider keeps, on the Responses
             format, which `api="auto"` then prefers. The whole history is sent where it has changed since, and once
             more if the provider does not know the reply.
@@ -126,25 +103,20 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         words = given.words
         tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
         turns = to_turns(messages)
-        chained = kwargs.get(USE_CHAIN, self.use_previous_response_id)
+        continued = kwargs.get(USE_PREVIOUS, self.use_previous_response_id)
         request = chat_request(
             self,
             given,
             turns,
-            chain=chain_of(words.get("model") or self.model, messages, turns) if chained else None,
+            continues=continuation_of(words.get("model") or self.model, messages, turns) if continued else None,
             tools=tools,
             tool_choice=choice_among(words.get("tool_choice"), tools),
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format"), kwargs.get(STRICT)),
             stop=stop,
         )
-        if stream and (request.n or 1) > 1:
-            raise ConfigError(
-                f"n={request.n} cannot be streamed: LangChain's chunks add up to one message.",
-                field="n",
-                value=request.n,
-                remedy="Leave n out, or invoke with disable_streaming=True.",
-            )
+        if stream:
+            refuse_several(request, "it cannot be streamed, for LangChain's chunks add up to one message.")
         return request, call_options(given, self.api, run_entries(self, run, "chat"), affinity=self.session_affinity)
 
     def _generate(

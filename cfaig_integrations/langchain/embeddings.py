@@ -11,15 +11,15 @@ from functools import partial
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
-from cfaig_integrations.client.calls import embed_requests
+from cfaig_integrations.client.calls import embed_requests, run_options
 from cfaig_integrations.client.fields import EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.vector_routes import batch_size
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.fields import LangChainFields
-from cfaig_integrations.langchain.runinfo import run_options
-from cfaig_integrations.langchain.together import aeach, each
+from cfaig_integrations.langchain.runinfo import run_entries
+from cfaig_integrations.langchain.together import aask_all, ask_all
 
 
 class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
@@ -93,7 +93,7 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
     def _embed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
         requests = self._requests(texts, side)
         ask = partial(self._clients.sync.embed, call=self._call_options(), api=self.api)
-        answers = each(ask, requests, self.max_concurrency)
+        answers = ask_all(ask, requests, self.max_concurrency)
         return [vector for answer in answers for vector in self._told(*answer)]
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
@@ -103,11 +103,11 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         async def ask(request: EmbedRequest) -> tuple[list[float], ...]:
             return self._told(*await self._clients.aio.embed(request, options, api=self.api))
 
-        return [vector for vectors in await aeach(ask, requests, self.max_concurrency) for vector in vectors]
+        return [vector for vectors in await aask_all(ask, requests, self.max_concurrency) for vector in vectors]
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
         return embed_requests(self, texts, side, model=self.model, size=batch_size(self.model, self.batch_size))
 
     def _call_options(self) -> CallOptions:
         """What the requests of one call tell the gateway beyond the constructor."""
-        return run_options(self, "embedding")
+        return run_options(run_entries(self, None, "embedding"))

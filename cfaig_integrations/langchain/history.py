@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
 
-from cfaig_integrations.core.chat import Chain
+from cfaig_integrations.core.chat import Continuation
 from cfaig_integrations.core.content import Turn
-from cfaig_integrations.gateway.chaining import reply_seal, seal
+from cfaig_integrations.gateway.continuation import reply_seal, seal
 from cfaig_integrations.langchain.inbound import to_turns
 from cfaig_integrations.langchain.outbound import gateway_info
 
 
-def chain_of(model: str, messages: Sequence[BaseMessage], turns: tuple[Turn, ...]) -> Chain:
+def continuation_of(model: str, messages: Sequence[BaseMessage], turns: tuple[Turn, ...]) -> Continuation:
     """What the newest message that can be continued stands for; nothing, if the history up to it has changed since.
 
     Args:
@@ -32,5 +32,5 @@ def chain_of(model: str, messages: Sequence[BaseMessage], turns: tuple[Turn, ...
         known = len(turns) - len(to_turns(messages[place + 1 :]))
         if reply_seal(seal(model, turns[: known - 1]), turns[known - 1]) != info.history:
             break
-        return Chain(str(message.response_metadata.get("id") or ""), known)
-    return Chain()
+        return Continuation(str(message.response_metadata.get("id") or ""), known)
+    return Continuation()

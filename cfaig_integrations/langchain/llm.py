@@ -23,24 +23,24 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from pydantic import Field
 
-from cfaig_integrations.client.calls import call_options, chat_request
+from cfaig_integrations.client.calls import call_options, chat_request, refuse_several
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import NO_CONTEXT, current, holding
-from cfaig_integrations.langchain.calls import STRICT, USE_CHAIN, for_traces, langchain_words, to_output
+from cfaig_integrations.langchain.calls import STRICT, USE_PREVIOUS, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.generations import PieceMaker, in_one, to_generations, to_llm_result
 from cfaig_integrations.langchain.inbound import PROVIDER
 from cfaig_integrations.langchain.runaware import RunsAware
 from cfaig_integrations.langchain.runinfo import run_entries
 from cfaig_integrations.langchain.serialisation import Written, digest, identity
-from cfaig_integrations.langchain.together import aeach, each
+from cfaig_integrations.langchain.together import aask_all, ask_all
 from cfaig_integrations.langchain.tokens import token_ids
 
-_FOR_CHATS = ("tools", "tool_choice", "parallel_tool_calls", USE_CHAIN)
+_FOR_CHATS = ("tools", "tool_choice", "parallel_tool_calls", USE_PREVIOUS)
 _GIVEN: ContextVar[Mapping[str, Any] | None] = ContextVar("cfaig_langchain_given", default=None)
 """The arguments of the call whose prompts are looked up in LangChain's cache."""
 
@@ -216,13 +216,8 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
         turns = (Turn("user", (Text(prompt),)),)
         output = to_output(given.words.get("response_format"), kwargs.get(STRICT))
         request = chat_request(self, given, turns, output=output, stop=stop)
-        if stream and (request.n or 1) > 1:
-            raise ConfigError(
-                f"n={request.n} cannot be streamed: LangChain's pieces add up to one text.",
-                field="n",
-                value=request.n,
-                remedy="Leave n out, or do not stream.",
-            )
+        if stream:
+            refuse_several(request, "it cannot be streamed, for LangChain's pieces add up to one text.")
         return _Ask(
             request,
             call_options(given, self.api, run_entries(self, run, "completion"), affinity=self.session_affinity),
@@ -248,7 +243,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, [*each(self._one, asks, self.max_concurrency)])
+            return self._told(asks, [*ask_all(self._one, asks, self.max_concurrency)])
 
     async def _agenerate(
         self,
@@ -259,7 +254,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, await aeach(self._aone, asks, self.max_concurrency))
+            return self._told(asks, await aask_all(self._aone, asks, self.max_concurrency))
 
     def _told(self, asks: Sequence[_Ask], answers: list[list[Generation]]) -> LLMResult:
         return to_llm_result(answers, asks[0].request.model if asks else self.model)

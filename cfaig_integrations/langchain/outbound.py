@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from cfaig_integrations.core.chat import ChatReply, Choice, Usage
 from cfaig_integrations.core.content import Reasoning, Refusal, Turn
 from cfaig_integrations.core.skeleton import skeleton
-from cfaig_integrations.gateway.chaining import reply_seal
+from cfaig_integrations.gateway.continuation import reply_seal
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON
 from cfaig_integrations.langchain.toolcalls import sorted_calls

@@ -12,13 +12,14 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field
 
+from cfaig_integrations.client.calls import run_options
 from cfaig_integrations.core.vectors import RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.fields import LangChainFields
-from cfaig_integrations.langchain.runinfo import run_options
+from cfaig_integrations.langchain.runinfo import run_entries
 
 SCORE = "relevance_score"
 """Key of a document's metadata under which LangChain's compressors tell the score."""
@@ -109,7 +110,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
 
     def _call_options(self) -> CallOptions:
         """What one call tells the gateway beyond the constructor."""
-        return run_options(self, "rerank")
+        return run_options(run_entries(self, None, "rerank"))
 
 
 def _pairs(reply: RerankReply) -> Ranking:

@@ -16,8 +16,6 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 
 from cfaig_integrations.client.fields import GatewayFields
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.runs import Operation, RunEntries, RunInfo, automatic, conversation_of
 
 CONFIG_KEY = "cf_aig_metadata"
@@ -119,13 +117,3 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation
         )
     found = automatic(run, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
     return RunEntries(cast("Mapping[str, Any]", asked), found, conversation_of(run.metadata))
-
-
-def run_options(fields: GatewayFields, operation: Operation) -> CallOptions:
-    """What a call that LangChain gives no run manager tells the gateway: the blocks around it, and the run around it.
-
-    Raises:
-        ConfigError: The metadata of either cannot be sent.
-    """
-    run, around = run_entries(fields, None, operation), current()
-    return CallOptions(options=around.options, metadata=(*around.metadata, run.asked), automatic=run.automatic)

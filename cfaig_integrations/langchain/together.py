@@ -16,7 +16,7 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def each(ask: Callable[[_A], _B], asked: Sequence[_A], most: int) -> Iterator[_B]:
+def ask_all(ask: Callable[[_A], _B], asked: Sequence[_A], most: int) -> Iterator[_B]:
     """The answers in their order, in threads that see the caller's context; none is begun after one failed.
 
     Args:
@@ -45,7 +45,7 @@ def each(ask: Callable[[_A], _B], asked: Sequence[_A], most: int) -> Iterator[_B
                 answer.cancel()
 
 
-async def aeach(ask: Callable[[_A], Awaitable[_B]], asked: Sequence[_A], most: int) -> list[_B]:
+async def aask_all(ask: Callable[[_A], Awaitable[_B]], asked: Sequence[_A], most: int) -> list[_B]:
     """The answers in their order, in tasks; nothing goes on after one failed.
 
     Args:
@@ -55,11 +55,11 @@ async def aeach(ask: Callable[[_A], Awaitable[_B]], asked: Sequence[_A], most: i
     """
     places = asyncio.Semaphore(most)
 
-    async def one(each: _A) -> _B:
+    async def in_place(one: _A) -> _B:
         async with places:
-            return await ask(each)
+            return await ask(one)
 
-    tasks = [asyncio.create_task(one(each)) for each in asked]
+    tasks = [asyncio.create_task(in_place(one)) for one in asked]
     try:
         return await asyncio.gather(*tasks)
     finally:

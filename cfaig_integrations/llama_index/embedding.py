@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import Field
 
-from cfaig_integrations.client.calls import embed_requests
+from cfaig_integrations.client.calls import embed_requests, run_options
 from cfaig_integrations.client.fields import EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.vector_routes import batch_size
 from cfaig_integrations.llama_index.fields import LlamaFields
-from cfaig_integrations.llama_index.runinfo import run_options
+from cfaig_integrations.llama_index.runinfo import run_entries
 
 
 class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
@@ -137,7 +137,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         return await self._aembed(texts, "document")
 
     def _embed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
-        options = run_options(self, "embedding")
+        options = run_options(run_entries(self, "embedding"))
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
             with _counted(request):
@@ -145,7 +145,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         return vectors
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
-        options = run_options(self, "embedding")
+        options = run_options(run_entries(self, "embedding"))
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
             with _counted(request):

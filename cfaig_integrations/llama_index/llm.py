@@ -27,7 +27,7 @@ from llama_index.core.tools.types import BaseTool
 from pydantic import Field
 
 from cfaig_integrations.client.aio import AsyncChatStream
-from cfaig_integrations.client.calls import call_options, chat_request, sort_words
+from cfaig_integrations.client.calls import call_options, chat_request, refuse_several, sort_words
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.client.sync import ChatStream
 from cfaig_integrations.client.tools import tools_at_once
@@ -245,14 +245,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format")),
         )
-        answers: object = request.extra_body.get("n", request.n)
-        if isinstance(answers, int) and answers > 1:
-            raise ConfigError(
-                f"n={answers}: a response of LlamaIndex holds one answer.",
-                field="n",
-                value=answers,
-                remedy="Leave n out, and call as often as you need answers.",
-            )
+        refuse_several(request, "a response of LlamaIndex holds one answer.")
         return (
             request,
             call_options(given, self.api, run_entries(self, operation), affinity=self.session_affinity),

@@ -16,11 +16,12 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
+from cfaig_integrations.client.calls import run_options
 from cfaig_integrations.core.vectors import RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.llama_index.fields import LlamaFields
-from cfaig_integrations.llama_index.runinfo import run_options
+from cfaig_integrations.llama_index.runinfo import run_entries
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -67,7 +68,7 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query) as best:
-            reply, _ = self._clients.sync.rank(self._request(nodes, query), run_options(self, "rerank"))
+            reply, _ = self._clients.sync.rank(self._request(nodes, query), run_options(run_entries(self, "rerank")))
             best.extend(_scored(nodes, reply))
         return best
 
@@ -79,7 +80,9 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query) as best:
-            reply, _ = await self._clients.aio.rank(self._request(nodes, query), run_options(self, "rerank"))
+            reply, _ = await self._clients.aio.rank(
+                self._request(nodes, query), run_options(run_entries(self, "rerank"))
+            )
             best.extend(_scored(nodes, reply))
         return best
 

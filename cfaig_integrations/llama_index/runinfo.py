@@ -15,8 +15,6 @@ from uuid import UUID
 from llama_index.core.callbacks.base import global_stack_trace_ids
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
-from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.metadata import can_be_kept
 from cfaig_integrations.gateway.runs import Operation, RunEntries, RunInfo, automatic, conversation_of
 from cfaig_integrations.llama_index.fields import LlamaFields
@@ -94,7 +92,8 @@ def run_entries(fields: LlamaFields, operation: Operation) -> RunEntries:
     if not fields.run_metadata:
         return RunEntries(bound, conversation=conversation)
     found = automatic(run, fields.metadata_keys, fields.metadata_mapper)
-    return RunEntries({**bound, **_in_place(fields, run), **bound}, found, conversation)
+    in_place = {key: value for key, value in _in_place(fields, run).items() if key not in bound}
+    return RunEntries({**bound, **in_place}, found, conversation)
 
 
 def _in_place(fields: LlamaFields, run: RunInfo) -> Mapping[str, Any]:
@@ -104,13 +103,3 @@ def _in_place(fields: LlamaFields, run: RunInfo) -> Mapping[str, Any]:
         return {}
     told = run.metadata if keys is None else [key for key in keys if key in run.metadata]
     return {key: run.metadata[key] for key in told if key in own and run.metadata[key] != ""}
-
-
-def run_options(fields: LlamaFields, operation: Operation) -> CallOptions:
-    """What a call without words of its own tells the gateway: the blocks around it, and its run.
-
-    Raises:
-        ConfigError: The metadata cannot be sent.
-    """
-    run, around = run_entries(fields, operation), current()
-    return CallOptions(options=around.options, metadata=(*around.metadata, run.asked), automatic=run.automatic)

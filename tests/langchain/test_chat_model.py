@@ -390,9 +390,12 @@ def test_images_in_tool_messages(make: Make, api: str) -> None:
     assert answer.text
 
 
+@pytest.mark.parametrize("words", [{"n": 2}, {"extra_body": {"n": 2}}], ids=["n", "extra_body"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_several_answers_are_whole_or_refused(make: Make, simulator: Simulator, streamed: bool) -> None:
-    model = make(api="chat_completions", n=2)
+def test_several_answers_are_whole_or_refused(
+    make: Make, simulator: Simulator, streamed: bool, words: dict[str, Any]
+) -> None:
+    model = make(api="chat_completions", **words)
     if streamed:
         with pytest.raises(errors.ConfigError, match="n=2"):
             list(model.stream("Hi"))

@@ -143,6 +143,8 @@ def test_several_answers_cannot_be_streamed(make: Make, simulator: Simulator, as
     with pytest.raises(errors.ConfigError, match="n=2"):
         stream(make(n=2), asynchronous, "Hi")
     with pytest.raises(errors.ConfigError, match="n=2"):
+        stream(make(extra_body={"n": 2}), asynchronous, "Hi")
+    with pytest.raises(errors.ConfigError, match="n=2"):
         invoke(make(streaming=True), asynchronous, "Hi", n=2)
     assert not simulator.requests
 

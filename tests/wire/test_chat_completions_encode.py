@@ -105,7 +105,7 @@ def test_a_field_without_a_place_is_refused(field: str) -> None:
 
 def test_no_field_of_a_request_is_forgotten() -> None:
     told = {*FIELDS, *NOT_HERE, "model", "turns", "stream_usage"}
-    told.add("chain")  # of Responses; any other wire sends the whole history, which is there
+    told.add("continues")  # of Responses; any other wire sends the whole history, which is there
     assert {field.name for field in fields(ChatRequest)} == told
 
 

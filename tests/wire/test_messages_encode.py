@@ -163,7 +163,7 @@ def test_no_field_of_a_request_is_forgotten() -> None:
         "parallel_tool_calls",
     }
     raising = {"seed", "frequency_penalty", "presence_penalty", "top_logprobs", "reasoning", "store"}
-    assert changed | raising | {"previous_response_id", "chain"} == set(ChatRequest.__dataclass_fields__)
+    assert changed | raising | {"previous_response_id", "continues"} == set(ChatRequest.__dataclass_fields__)
 
 
 # System instructions

@@ -119,7 +119,7 @@ def test_every_field_of_a_request_is_sent_or_raises() -> None:
     """A field that is new in `ChatRequest` fails here until the wire has a place for it, or raises."""
     known = {"model", "turns", "tools", "tool_choice", *(key for fields, _ in FIELDS for key in fields)}
     absent = {"stop", "seed", "top_k", "frequency_penalty", "presence_penalty", "thinking"}
-    absent |= {"chain"}  # what of it there is to say stands in `turns` and `previous_response_id`
+    absent |= {"continues"}  # what of it there is to say stands in `turns` and `previous_response_id`
     assert known | absent == set(ChatRequest.__dataclass_fields__)
 
 

@@ -61,8 +61,8 @@ def _call(call: ToolCall) -> tuple[str, str, str]:
 
 def tail_of(request: ChatRequest) -> tuple[Turn, ...]:
     """The turns that the server does not remember; none if it remembers none, or all."""
-    chain = request.chain
-    return request.turns[chain.turns :] if chain is not None and chain.response_id else ()
+    known = request.continues
+    return request.turns[known.turns :] if known is not None and known.response_id else ()
 
 
 def is_forgotten(error: ApiError) -> bool:
