@@ -33,7 +33,8 @@ from cfaig_integrations.wire.chat_completions.media import WIRE, data_url, part_
 from cfaig_integrations.wire.codec import Quirks
 
 # The API takes its answers' annotations back (recorded), although its request type has no such key.
-_OPENAI_KEYS = frozenset({"annotations"})
+_OPENAI_KEYS = frozenset({"annotations", "id", "legacy"})
+"""What of our extras is OpenAI's own: of a message, of speech, and of a call from before there were tools."""
 _MISTRAL_ID = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHANUMERICS = string.digits + string.ascii_letters
 
@@ -44,11 +45,8 @@ def assistant_message(turn: Turn, quirks: Quirks) -> dict[str, Any]:
     Raises:
         UnsupportedContent: The wire cannot carry a part.
     """
-    extras = dict(turn.extras.get(WIRE, {}))
-    listed = bool(extras.pop("listed", False))
-    if quirks.openai_history:
-        listed, extras = False, {key: extras[key] for key in extras if key in _OPENAI_KEYS}
-    message = _Message(quirks, listed=listed)
+    extras = _taken(turn, quirks)
+    message = _Message(quirks, listed=bool(extras.pop("listed", False)))
     for part in turn.parts:
         message.add(part)
     if turn.name:
@@ -62,6 +60,12 @@ def call_id(id_: str, quirks: Quirks) -> str:
         return id_
     number = int.from_bytes(hashlib.sha256(id_.encode()).digest())
     return "".join(_ALPHANUMERICS[number // 62**place % 62] for place in range(9))
+
+
+def _taken(said: Turn | Text | Reasoning | ToolCall | Media, quirks: Quirks) -> dict[str, Any]:
+    """The extras of a turn or a part that the model takes."""
+    own = said.extras.get(WIRE, {})
+    return {key: own[key] for key in own if key in _OPENAI_KEYS or not quirks.openai_history}
 
 
 class _Message:
@@ -82,7 +86,7 @@ class _Message:
         """Writes one part."""
         match part:
             case Text(text):
-                own: Json = {} if self._quirks.openai_history else part.extras.get(WIRE, {})
+                own = _taken(part, self._quirks)
                 self._listed = self._listed or bool(own)
                 self._texts.append(text)
                 self._blocks.append({"type": "text", "text": text, **own})
@@ -115,13 +119,10 @@ class _Message:
             self._listed = True
 
     def _add_reasoning(self, part: Reasoning) -> None:
-        own = part.extras.get(WIRE, {})
-        if part.extras and not own:
+        if part.extras and WIRE not in part.extras:
             return
-        if self._quirks.openai_history:
-            if self._quirks.reasoning_field:
-                self._grow(self._quirks.reasoning_field, part.text)
-        elif "block" in own:
+        own = _taken(part, self._quirks)
+        if "block" in own:
             self._add_block(_thinking_block(part.text, own["block"]))
         elif (field := own.get("field")) != "reasoning_details":  # those go back with the turn's extras
             field = self._quirks.reasoning_field or field
@@ -129,7 +130,7 @@ class _Message:
                 self._grow(field, part.text)
 
     def _add_call(self, call: ToolCall) -> None:
-        extras = dict(call.extras.get(WIRE, {}))
+        extras = _taken(call, self._quirks)
         if extras.pop("legacy", False):
             self.fields["function_call"] = {"name": call.name, "arguments": call.arguments}
             return
@@ -138,16 +139,14 @@ class _Message:
             entry |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
         else:
             entry |= {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        if not self._quirks.openai_history:
-            entry |= extras
-        self.fields.setdefault("tool_calls", []).append(entry)
+        self.fields.setdefault("tool_calls", []).append(entry | extras)
 
     def _add_media(self, media: Media) -> None:
         """Writes a medium that the model made, in the place that it came in."""
-        own = media.extras.get(WIRE, {})
+        own = _taken(media, self._quirks)
         if media.kind == "audio" and own.get("id"):
             self.fields["audio"] = {"id": own["id"]}  # all that the API takes back (official SDK: `Audio`)
-        elif media.kind == "image" and "image" in own and not self._quirks.openai_history:
+        elif media.kind == "image" and "image" in own:
             image = {**own["image"], "image_url": {"url": media.url or data_url(media)}}
             self.fields.setdefault("images", []).append(image)
         else:
