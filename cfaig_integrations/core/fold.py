@@ -41,6 +41,7 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
+from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ProtocolError
 
 _Rare: TypeAlias = Started | PartStarted | CitationAdded | PartNoted | PartAdded | ReplyNoted | UsageUpdated | Finished
@@ -59,7 +60,7 @@ class _Slot:
     extras: Extras = NO_EXTRAS
 
     def part(self) -> Part:
-        text = "".join(self.pieces)
+        text = repair_surrogates("".join(self.pieces))
         match self.kind:
             case "text":
                 return Text(text, tuple(self.citations), self.extras)

@@ -68,6 +68,16 @@ PLAIN = Quirks()
 class StreamDecoder(Protocol):
     """Push decoder of one stream."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the end marker came: nothing that may follow belongs to the answer, so reading stops here."""
+        ...
+
+    @property
+    def keep_alives(self) -> int:
+        """How many of the events so far only kept the connection alive (`wire.common.is_keep_alive`)."""
+        ...
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event.
 

@@ -34,6 +34,20 @@ def says_error(body: Mapping[str, Any]) -> bool:
     )
 
 
+_KEEP_ALIVE_NAMES = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
+_KEEP_ALIVE_DATA = frozenset({b"", b"null", *(name.encode() for name in _KEEP_ALIVE_NAMES)})
+
+
+def is_keep_alive(name: str, data: bytes) -> bool:
+    """Whether a server-sent event only keeps the connection alive, so that nothing of the answer goes with it.
+
+    Args:
+        name: The event's name, or the `type` of its JSON object.
+        data: The event's data.
+    """
+    return name in _KEEP_ALIVE_NAMES or data.strip().lower() in _KEEP_ALIVE_DATA
+
+
 def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     """The answer inside Cloudflare's `{"result", "success"}` envelope, or `body` if it has none (wire-facts §5.2)."""
     result = body.get("result")

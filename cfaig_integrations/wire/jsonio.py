@@ -5,11 +5,11 @@ Knows no wire format. Reading uses `pydantic_core.from_json`, two to four times 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from cfaig_integrations.core.text import read_json, repair_value
 from cfaig_integrations.errors import ConfigError, ProtocolError
 
 _SHOWN = 500
@@ -21,67 +21,69 @@ def excerpt(data: bytes | str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 
-def load(data: bytes | str) -> Any:
+def load(data: bytes | str, *, repair: bool = True) -> Any:
     """The JSON value of `data`.
+
+    Args:
+        data: UTF-8 bytes or text. Bytes that are not UTF-8 become U+FFFD.
+        repair: As in `core.text.read_json`.
 
     Raises:
         ProtocolError: It is not JSON.
     """
     try:
         return from_json(data)
-    except ValueError:
-        return _load_lenient(data)
-
-
-def _load_lenient(data: bytes | str) -> Any:
-    # The fast parser refuses an escaped half of a surrogate pair, which JSON's grammar allows.
+    except (ValueError, TypeError):  # the latter of half a surrogate pair in a `str`
+        pass
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return read_json(data.decode("utf-8", "replace") if isinstance(data, bytes) else data, repair=repair)
+    except ValueError as error:
         raise ProtocolError(f"The answer is not JSON: {error}.", body=excerpt(data)) from None
 
 
-def load_object(data: bytes | str) -> dict[str, Any]:
-    """The JSON object of `data`.
+def load_object(data: bytes | str, *, repair: bool = True) -> dict[str, Any]:
+    """The JSON object of `data`; of a list of objects, as Google sends its errors, the first.
 
     Raises:
         ProtocolError: It is not JSON, or not an object.
     """
-    value = load(data)
+    value = load(data, repair=repair)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(value, dict):
-        raise ProtocolError(f"The answer is a JSON {type(value).__name__}, not an object.", body=excerpt(data))
+        raise ProtocolError(f"The answer is a JSON {type(value).__name__}, not an object.", body=excerpt(data))  # pyright: ignore[reportUnknownArgumentType]
     return value  # pyright: ignore[reportUnknownVariableType]  # keys of JSON objects are strings
 
 
 def dump(body: dict[str, Any]) -> bytes:
-    """A request body as JSON bytes.
+    """A request body as JSON bytes, its surrogates repaired.
 
     Raises:
         ConfigError: It holds something that JSON cannot say.
     """
     try:
-        data = to_json(body, inf_nan_mode="constants")
+        data = _dumped(body)
         if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
             from_json(data, allow_inf_nan=False)
         return data
-    except ValueError as error:  # PydanticSerializationError: unknown type, or half of a surrogate pair
+    except (ValueError, RecursionError) as error:  # PydanticSerializationError among them: unknown type
         raise ConfigError(
             f"The request cannot be written as JSON: {error}.",
             field="extra_body",
-            remedy="Use strings, finite numbers, booleans, None, lists and dicts, "
-            "and text without unpaired surrogates.",
+            remedy="Use strings, finite numbers, booleans, None, lists and dicts, nested at most 200 deep.",
         ) from error
 
 
-def dump_text(value: Any) -> str:
-    """A JSON value as compact text, characters beyond ASCII as they are.
-
-    Half of a surrogate pair, which UTF-8 cannot say, comes out as the escape that it came in as.
-    """
+def _dumped(value: Any) -> bytes:
     try:
-        return to_json(value, inf_nan_mode="constants").decode()
-    except ValueError:
-        return json.dumps(value, separators=(",", ":"))
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:  # half of a surrogate pair, which UTF-8 cannot say, or a type that JSON does not have
+        return to_json(repair_value(value), inf_nan_mode="constants")
+
+
+def dump_text(value: Any) -> str:
+    """A JSON value as compact text, characters beyond ASCII as they are, surrogates repaired."""
+    return _dumped(value).decode()
 
 
 def is_object_text(text: str) -> bool:

@@ -148,7 +148,7 @@ def test_what_is_no_message_is_a_protocol_error(body: bytes) -> None:
 
 def test_half_a_surrogate_pair_does_not_break_the_answer() -> None:
     body = rb'{"content": [{"type": "tool_use", "id": "a", "name": "f", "input": {"x": "\ud83d"}}]}'
-    assert CODEC.decode(body).turn.tool_calls == (ToolCall("a", "f", r'{"x":"\ud83d"}'),)
+    assert CODEC.decode(body).turn.tool_calls == (ToolCall("a", "f", '{"x":"\ufffd"}'),)
 
 
 def test_the_format_names_its_version_in_a_header() -> None:

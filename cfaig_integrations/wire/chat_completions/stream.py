@@ -24,12 +24,13 @@ class ChatCompletionsDecoder:
     end makes final are given out by `close`.
     """
 
-    __slots__ = ("_assembler", "_broken", "_done")
+    __slots__ = ("_assembler", "_broken", "ended", "keep_alives")
 
     def __init__(self) -> None:
         self._assembler = Assembler()
         self._broken: ProtocolError | None = None
-        self._done = False
+        self.ended = False
+        self.keep_alives = 0
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event; its name means nothing on this wire.
@@ -43,7 +44,7 @@ class ChatCompletionsDecoder:
         if data[:1] != b"{":
             return self._feed_other(data)
         try:
-            chunk = load_object(data)
+            chunk = load_object(data, repair=False)
         except ProtocolError as error:
             self._broken = error  # a cut if nothing follows, else nonsense
             return ()
@@ -55,10 +56,12 @@ class ChatCompletionsDecoder:
     def _feed_other(self, data: bytes) -> Sequence[Event]:
         data = data.strip()
         if data == _DONE:
-            self._done = True
+            self.ended = True
         elif data[:1] == b"{":
             return self.feed("", data)
-        return ()  # words that keep the connection alive
+        else:
+            self.keep_alives += 1
+        return ()
 
     def close(self) -> Sequence[Event]:
         """The last events.
@@ -67,7 +70,7 @@ class ChatCompletionsDecoder:
             StreamBroken: The stream ended before its end marker.
             ProtocolError: What it held makes no answer.
         """
-        if self._broken or not (self._done or self._assembler.finished):
+        if self._broken or not (self.ended or self._assembler.finished):
             raise StreamBroken(
                 "The stream ended before the answer was whole: it has neither a finish reason nor [DONE].",
                 body=self._broken.body if self._broken else None,

@@ -72,7 +72,7 @@ class MessagesDecoder:
     take over. A second message inside an unfinished one means that the first was cut.
     """
 
-    __slots__ = ("_broken", "_ended", "_next", "_open", "_texts", "_usage", "_within")
+    __slots__ = ("_broken", "_next", "_open", "_texts", "_usage", "_within", "ended", "keep_alives")
 
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
@@ -80,7 +80,8 @@ class MessagesDecoder:
         self._usage: dict[str, Any] = {}
         self._texts: list[str] = []
         self._within = False
-        self._ended = False
+        self.ended = False
+        self.keep_alives = 0
         self._broken: ProtocolError | None = None
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
@@ -92,13 +93,15 @@ class MessagesDecoder:
             Refused: The event is an error.
         """
         if name == "ping":
+            self.keep_alives += 1
             return ()
         if self._broken is not None:
             raise self._broken
         if data[:1] != b"{" and not data.lstrip().startswith(b"{"):
-            return ()  # keep-alive words and [DONE], wire-facts §5.3
+            self.keep_alives += 1  # keep-alive words and [DONE], wire-facts §5.3
+            return ()
         try:
-            event = load(data)
+            event = load(data, repair=False)
         except ProtocolError as error:
             self._broken = error  # a cut, if nothing follows; `close` will tell
             return ()
@@ -115,7 +118,7 @@ class MessagesDecoder:
         Raises:
             StreamBroken: `message_stop` never came.
         """
-        if self._broken is not None or not self._ended:
+        if self._broken is not None or not self.ended:
             raise self._cut("The stream ended before message_stop.")
         return ()
 
@@ -155,7 +158,7 @@ class MessagesDecoder:
     def _message(self, message: dict[str, Any]) -> list[Event]:
         if self._within:
             raise self._cut("A new message begins before the message_stop of the one before.")
-        self._ended = False
+        self.ended = False
         self._usage = dict(message.get("usage") or {})
         events: list[Event] = [Started(message.get("id") or "", message.get("model") or "")]
         for index, block in enumerate(message.get("content") or ()):
@@ -180,7 +183,7 @@ class MessagesDecoder:
         return events
 
     def _message_stop(self) -> list[Event]:
-        self._ended, self._within = True, False
+        self.ended, self._within = True, False
         return [event for index in list(self._open) for event in self._finish(index)]
 
     def _begin(self, index: int, raw: dict[str, Any]) -> list[Event]:

@@ -31,11 +31,12 @@ _ENDS = frozenset({"response.completed", "response.incomplete", "response.cancel
 class ResponsesDecoder:
     """Push decoder of one stream."""
 
-    __slots__ = ("_broken", "_over", "_reply")
+    __slots__ = ("_broken", "_reply", "ended", "keep_alives")
 
     def __init__(self) -> None:
         self._reply = Assembly()
-        self._over = False
+        self.ended = False
+        self.keep_alives = 0
         self._broken: ProtocolError | None = None
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
@@ -45,16 +46,17 @@ class ResponsesDecoder:
             ProtocolError: The event before this one was broken.
             Refused: The event is an error.
         """
-        if self._over or (name not in _HANDLERS and name.startswith("response.")):
+        if self.ended or (name not in _HANDLERS and name.startswith("response.")):
             return _NOTHING
         if not data.startswith(b"{"):
             data = data.lstrip()
             if not data.startswith(b"{"):  # `[DONE]` of imitators, keep-alive words
+                self.keep_alives += 1
                 return _NOTHING
         if self._broken:
             raise self._broken
         try:
-            event = load_object(data)
+            event = load_object(data, repair=False)
         except ProtocolError as error:
             self._broken = error  # a cut, if nothing follows
             return _NOTHING
@@ -75,7 +77,7 @@ class ResponsesDecoder:
         if handler is None:
             return _NOTHING
         events = handler(self._reply, event)
-        self._over = kind in _ENDS
+        self.ended = kind in _ENDS
         return events
 
     def close(self) -> Sequence[Event]:
@@ -84,7 +86,7 @@ class ResponsesDecoder:
         Raises:
             StreamBroken: It was not.
         """
-        if not self._over:
+        if not self.ended:
             raise StreamBroken(
                 "The stream ended before its response.completed.",
                 body=self._broken.body if self._broken else None,

@@ -32,6 +32,16 @@ class RunDecoder:
         self._waiting: list[tuple[str, bytes]] = []
         self._broken: ProtocolError | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the format's end marker came."""
+        return self._decoder is not None and self._decoder.ended
+
+    @property
+    def keep_alives(self) -> int:
+        """How many of the events so far only kept the connection alive."""
+        return self._decoder.keep_alives if self._decoder else len(self._waiting)
+
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event.
 
@@ -54,7 +64,7 @@ class RunDecoder:
         if data[:1] != b"{":
             return None
         try:
-            event = load_object(data)
+            event = load_object(data, repair=False)
         except ProtocolError as error:
             self._broken = error  # a cut, if nothing follows
             return None
@@ -76,9 +86,11 @@ class RunDecoder:
 class _GeminiDecoder:
     """Decoder of a stream of generateContent answers, which ends with their finish reasons and has no other marker."""
 
-    __slots__ = ("_broken", "_gemini")
+    __slots__ = ("_broken", "_gemini", "keep_alives")
+    ended = False  # its chunks may each carry a finish reason; only the end of the bytes tells which was the last
 
     def __init__(self) -> None:
+        self.keep_alives = 0
         self._gemini = Gemini()
         self._broken: ProtocolError | None = None
 
@@ -87,9 +99,10 @@ class _GeminiDecoder:
         if self._broken:
             raise self._broken
         if data[:1] != b"{":
+            self.keep_alives += 1
             return ()
         try:
-            chunk = load_object(data)
+            chunk = load_object(data, repair=False)
         except ProtocolError as error:
             self._broken = error
             return ()

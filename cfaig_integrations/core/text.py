@@ -1,0 +1,175 @@
+"""What models and servers write where JSON or clean text is expected: one lenient reader, and the repair of surrogates.
+
+Lenient in form, strict in content: a value that was cut off is never completed, it is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_BOM = "\ufeff"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAYBE_SURROGATE = re.compile("[\ud800-\udfff]|\\\\u[dD][89a-fA-F]")
+_END_OF_THINKING = "</think>"
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_BRACKET = re.compile(r"[{\[]")
+_JSON_BRACKET = re.compile(r'\{\s*(?:"|$)|\[\s*(?:[{\["]|$)')
+"""A bracket that begins a JSON value rather than a remark of the prose."""
+_CANDIDATES = 1000
+"""Most brackets at which a JSON value is looked for in prose; keeps the search linear in the length of the text."""
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def repair_surrogates(text: str) -> str:
+    """`text` as valid Unicode: two halves that belong together are joined, a single half becomes U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def repair_value(value: Any) -> Any:
+    """A JSON value with `repair_surrogates` applied to every string and key in it."""
+    if isinstance(value, str):
+        return repair_surrogates(value)
+    if isinstance(value, dict):
+        return {repair_value(key): repair_value(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [repair_value(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+class SurrogateJoiner:
+    r"""Joins surrogate pairs whose halves arrive in two pieces of a text.
+
+    Example:
+        >>> joiner = SurrogateJoiner()
+        >>> joiner.feed("a\ud83d"), joiner.feed("\ude00b"), joiner.close()
+        ('a', '\U0001f600b', '')
+    """
+
+    __slots__ = ("_half",)
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, piece: str) -> str:
+        """The next piece, without a high half at its end, which waits for the piece after it."""
+        if not self._half and piece.isascii():
+            return piece
+        text, self._half = self._half + piece, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return repair_surrogates(text)
+
+    def close(self) -> str:
+        """U+FFFD if a half is still waiting."""
+        text, self._half = repair_surrogates(self._half), ""
+        return text
+
+
+def read_json(text: str, *, repair: bool = True) -> Any:
+    """The one JSON value that `text` is, with a BOM before it and raw control characters in its strings allowed.
+
+    Args:
+        text: The JSON text.
+        repair: Whether to repair surrogates; not in a piece of a stream, where the next piece may hold the other half.
+
+    Raises:
+        ValueError: It is not one JSON value, it was cut off, or it is nested too deeply.
+    """
+    try:
+        value = json.loads(text.lstrip(_BOM), strict=False)
+        return repair_value(value) if repair and _MAYBE_SURROGATE.search(text) else value
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def read_arguments(text: str | None) -> dict[str, Any]:
+    """The arguments of a tool call: one JSON object.
+
+    Empty text and `null` are no arguments. An object that was encoded twice, stands in a Markdown fence, or is the
+    only item of a list is taken for itself.
+
+    Raises:
+        ValueError: The text holds no object, or only a part of one.
+    """
+    stripped = (text or "").strip().lstrip(_BOM)
+    if not stripped:
+        return {}
+    if fence := _FENCE.fullmatch(stripped):
+        stripped = fence[2]
+    value = read_json(stripped)
+    for _ in range(2):
+        if isinstance(value, str):
+            value = read_json(value) if value.strip() else None
+    if isinstance(value, list) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
+        value = value[0]  # pyright: ignore[reportUnknownVariableType]
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"the JSON is a {type(value).__name__}, not an object")  # pyright: ignore[reportUnknownArgumentType]
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def find_json(text: str) -> Any:
+    """The JSON value of an answer that may have thinking, prose or a Markdown fence around it.
+
+    The whole text is tried first, then what follows `</think>`, then the last fence with JSON in it, then the last
+    object (or else list) that stands in the prose.
+
+    Raises:
+        ValueError: There is none, or it was cut off.
+    """
+    rest = strip_thinking(text).strip().lstrip(_BOM)
+    for whole in dict.fromkeys((text.strip(), rest)):
+        try:
+            value = read_json(whole)
+        except ValueError:
+            continue
+        if not isinstance(value, str):
+            return value
+        try:
+            return read_json(value)  # encoded twice
+        except ValueError:
+            return value
+    for fence in reversed(list(_FENCE.finditer(rest))):
+        try:
+            return read_json(fence[2])
+        except ValueError:
+            continue
+    found = list(_values(rest))
+    if not found:
+        raise ValueError("the text holds no JSON value")
+    objects: list[Any] = [value for value in found if isinstance(value, dict)]
+    return (objects or found)[-1]
+
+
+def strip_thinking(text: str) -> str:
+    """`text` after its `<think>` section; the opening tag may be missing, as some chat templates write it."""
+    _, tag, answer = text.rpartition(_END_OF_THINKING)
+    return answer if tag else text
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON objects and lists in prose, outermost ones only.
+
+    Raises:
+        ValueError: One of them does not end.
+    """
+    at, tried = 0, 0
+    while (bracket := _BRACKET.search(text, at)) and tried < _CANDIDATES:
+        tried += 1
+        at = bracket.start()
+        try:
+            value, at = _DECODER.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            if _JSON_BRACKET.match(text, at) or error.pos >= len(text.rstrip()):
+                raise ValueError(f"the JSON in the text is broken or was cut off: {error}") from None
+            at += 1  # a bracket of the prose
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
+        else:
+            yield repair_value(value)
