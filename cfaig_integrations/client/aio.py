@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import suppress
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
@@ -161,17 +162,19 @@ async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
         yield Started()
         for event in session.waiting:
             yield event
-        if session.ended:
-            return
-        async for chunk in line.chunks:
-            for event in session.feed(chunk):
+        while not session.ended:
+            try:
+                chunk = await line.read(streaming=True)
+            except GatewayError as error:
+                events = session.lost(error)
+            else:
+                events = session.close() if chunk is None else session.feed(chunk)
+            for event in events:
                 yield event
-            if session.ended:
-                return
-        for event in session.close():
-            yield event
-    except line.faults as error:
-        raise session.failed(fault(error, streaming=True)) from error
+        if session.error is not None:
+            raise session.error
+        if not session.stopped:
+            await line.drain()
     finally:
         await line.aclose()
 
@@ -208,7 +211,7 @@ class _Line:
             case Send(call):
                 return await self._send(call)
             case ReadOn():
-                return await self._read_on()
+                return await self.read()
             case Sleep(seconds):
                 await self.aclose()
                 await anyio.sleep(seconds)
@@ -224,7 +227,7 @@ class _Line:
             response = self._response = await self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
             encoded = "content-encoding" in headers
-            if stays_open(call, status, headers.get("content-type", "")):
+            if stays_open(call, status):
                 self.chunks = response.aiter_bytes() if encoded else aiter(_raw(response))
                 return Answer(status, headers, None)
             body = await response.aread() if encoded else b"".join([part async for part in _raw(response)])
@@ -234,11 +237,17 @@ class _Line:
         await self.aclose()
         return Answer(status, headers, body)
 
-    async def _read_on(self) -> bytes | None:
+    async def drain(self) -> None:
+        """Reads what follows the end marker, so that the connection can be used again."""
+        with suppress(*self.faults):
+            while await anext(self.chunks, None) is not None:
+                pass
+
+    async def read(self, *, streaming: bool = False) -> bytes | None:
         try:
             return await anext(self.chunks, None)
         except self.faults as error:
-            raise fault(error) from error
+            raise fault(error, streaming=streaming) from error
 
     async def aclose(self) -> None:
         response, self._response = self._response, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
@@ -155,17 +156,19 @@ def _events(session: StreamSession, line: _Line) -> Generator[Event, None, None]
         yield Started()
         for event in session.waiting:
             yield event
-        if session.ended:
-            return
-        for chunk in line.chunks:
-            for event in session.feed(chunk):
+        while not session.ended:
+            try:
+                chunk = line.read(streaming=True)
+            except GatewayError as error:
+                events = session.lost(error)
+            else:
+                events = session.close() if chunk is None else session.feed(chunk)
+            for event in events:
                 yield event
-            if session.ended:
-                return
-        for event in session.close():
-            yield event
-    except line.faults as error:
-        raise session.failed(fault(error, streaming=True)) from error
+        if session.error is not None:
+            raise session.error
+        if not session.stopped:
+            line.drain()
     finally:
         line.close()
 
@@ -202,7 +205,7 @@ class _Line:
             case Send(call):
                 return self._send(call)
             case ReadOn():
-                return self._read_on()
+                return self.read()
             case Sleep(seconds):
                 self.close()
                 time.sleep(seconds)
@@ -218,7 +221,7 @@ class _Line:
             response = self._response = self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
             encoded = "content-encoding" in headers
-            if stays_open(call, status, headers.get("content-type", "")):
+            if stays_open(call, status):
                 self.chunks = response.iter_bytes() if encoded else iter(_raw(response))
                 return Answer(status, headers, None)
             body = response.read() if encoded else b"".join(_raw(response))
@@ -228,11 +231,17 @@ class _Line:
         self.close()
         return Answer(status, headers, body)
 
-    def _read_on(self) -> bytes | None:
+    def drain(self) -> None:
+        """Reads what follows the end marker, so that the connection can be used again."""
+        with suppress(*self.faults):
+            while next(self.chunks, None) is not None:
+                pass
+
+    def read(self, *, streaming: bool = False) -> bytes | None:
         try:
             return next(self.chunks, None)
         except self.faults as error:
-            raise fault(error) from error
+            raise fault(error, streaming=streaming) from error
 
     def close(self) -> None:
         response, self._response = self._response, None

@@ -7,7 +7,6 @@ Knows no HTTP library, no clock and no wire format's fields.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,20 +17,21 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, ProtocolError
 from cfaig_integrations.gateway import failures, routes
 from cfaig_integrations.gateway.affinity import affinity_headers
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
+from cfaig_integrations.gateway.attempts import Attempts, readable
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.continuation import is_forgotten, seal, tail_of
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.routes import Route
-from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret
-from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, ReadOn, Send, Sleep, Step
+from cfaig_integrations.gateway.session import StreamSession, is_visible
+from cfaig_integrations.gateway.steps import Answer, HttpCall, Outcome, ReadOn, Step
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import ChatCodec, Refused
 from cfaig_integrations.wire.registry import codec
+from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")
 
@@ -62,122 +62,6 @@ def stream(
     return (yield from talk.run(talk.opened))
 
 
-def fetch(
-    connection: Connection, path: str, change: dict[str, Any] | None = None
-) -> Generator[Step, Outcome, dict[str, Any]]:
-    """The conversation that reads a JSON object of the management API, or changes it.
-
-    Args:
-        connection: Whom to ask.
-        path: Where it is.
-        change: Its fields that are to be others; None: it is only read.
-
-    Raises:
-        GatewayError: With `requests_sent`.
-    """
-    talk = _Tries(connection, NO_CALL_OPTIONS)
-    url = connection.settings.url(path)
-    method, data = ("GET", b"") if change is None else ("PATCH", jsonio.dump(change))
-    limits = connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
-
-    def once() -> Generator[Step, Outcome, dict[str, Any]]:
-        headers = yield from talk.headers({}, stream=False)
-        answer = yield from talk.send(HttpCall(method, url, headers, data, limits))
-        body = jsonio.load_object(answer.body or b"")
-        if body.get("success") is False:
-            raise failures.from_refused(body, answer.headers, answer.status)
-        return body
-
-    return (yield from talk.counted(talk.until_final(once)))
-
-
-def post(
-    connection: Connection,
-    path: str,
-    body: dict[str, Any],
-    decode: Callable[[bytes], _T],
-    call: CallOptions = NO_CALL_OPTIONS,
-) -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
-    """The conversation that sends a JSON object to a path, and gets what `decode` reads in the answer.
-
-    Returns:
-        What was read, the answer itself, and how many requests it took.
-
-    Raises:
-        GatewayError: With `requests_sent`.
-    """
-    talk = _Tries(connection, call)
-    url, data = connection.settings.url(path), jsonio.dump(body)
-    limits = connection.timeouts_of(call, stream=False)
-
-    def once() -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
-        headers = yield from talk.headers({}, stream=False)
-        answer = yield from talk.send(HttpCall("POST", url, headers, data, limits))
-        try:
-            return decode(answer.body or b""), answer, talk.sent
-        except Refused as error:
-            raise failures.from_refused(error.body, answer.headers, answer.status) from None
-
-    return (yield from talk.counted(talk.until_final(once)))
-
-
-class _Tries:
-    """The requests of one call: how many were sent, and whether there is to be another."""
-
-    __slots__ = ("_call", "_connection", "_retries", "sent")
-
-    def __init__(self, connection: Connection, call: CallOptions) -> None:
-        self._connection = connection
-        self._call = call
-        self._retries = 0
-        self.sent = 0
-
-    def counted(self, steps: Generator[Step, Outcome, _T]) -> Generator[Step, Outcome, _T]:
-        """`steps`, with `requests_sent` on whatever they raise."""
-        try:
-            return (yield from steps)
-        except GatewayError as error:
-            error.requests_sent = self.sent
-            raise
-
-    def until_final(self, once: Callable[[], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
-        """`once`, again and again until it succeeds or its failure is final."""
-        policy = self._connection.policy_of(self._call)
-        while True:
-            try:
-                return (yield from once())
-            except GatewayError as error:
-                delay = policy.delay(error, self._retries + 1, random.random)
-                if delay is None:
-                    raise
-            self._retries += 1
-            yield Sleep(delay)
-
-    def send(self, call: HttpCall) -> Generator[Step, Outcome, Answer]:
-        """Sends, and raises what the status says."""
-        self.sent += 1
-        try:
-            answer = yield Send(call)
-        except ConfigError:
-            self.sent -= 1
-            raise
-        if not isinstance(answer, Answer):
-            raise TypeError(f"the driver answered Send with a {type(answer).__name__}")
-        if 200 <= answer.status < 300:
-            return answer
-        raise failures.from_response(answer.status, answer.headers, answer.body or b"")
-
-    def headers(self, wire_headers: Mapping[str, str], *, stream: bool) -> Generator[Step, Outcome, Pairs]:
-        """The headers of the next request, its token asked for if it has to be."""
-        pairs = self._connection.headers_of(self._call, wire_headers, stream=stream)
-        source = self._connection.settings.api_token
-        if not isinstance(source, Secret):
-            token = yield AskToken(source)
-            auth = self._connection.auth(cast("str", token))  # checked there
-            pairs += [(name.encode(), value.encode()) for name, value in auth.items()]
-        return pairs
-
-
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A request as one wire says it."""
@@ -191,7 +75,7 @@ class _Prepared:
     """Stop texts that the wire has no field for, so that they are looked for here."""
 
 
-class _Talk(_Tries):
+class _Talk(Attempts):
     """One chat request, on its wire and perhaps on the other."""
 
     __slots__ = ("_forgotten", "_history", "_limits", "_request", "_stream", "_switched_from")
@@ -299,19 +183,14 @@ class _Talk(_Tries):
         """One try to open a stream."""
         answer = yield from self._sent(prepared)
         session = self._session(prepared, answer)
-        if answer.body is not None:
-            reply = self._reply(prepared, answer)
+        head = yield from _head()
+        if head is not None and sniff(head) in ("json", "html"):
+            body = yield from _rest(head, self._connection.event_limit)
+            reply = self._reply(prepared, readable(replace(answer, body=body)))
             session.info = self._info(prepared, answer, reply)
             session.waiting, session.ended = unfold(reply), True
-            return session
-        while not session.speaks:
-            chunk = yield ReadOn()
-            if chunk is None:
-                session.waiting += session.close()
-                break
-            if not isinstance(chunk, bytes):
-                raise TypeError(f"the driver answered ReadOn with a {type(chunk).__name__}")
-            session.waiting += session.feed(chunk)
+        else:
+            yield from _until_visible(session, head)
         return session
 
     def _sent(self, prepared: _Prepared) -> Generator[Step, Outcome, Answer]:
@@ -336,9 +215,14 @@ class _Talk(_Tries):
 
     def _decoded(self, prepared: _Prepared, answer: Answer) -> ChatReply:
         body = answer.body or b""
-        if "event-stream" in answer.headers.get("content-type", ""):
+        if sniff(body) == "events":
             session = self._session(replace(prepared, stops=()), answer)
-            return fold(prepared.route.wire, [*session.feed(body), *session.close()])
+            events = session.feed(body)
+            if not session.ended:
+                events += session.close()
+            if session.error is not None:
+                raise session.error
+            return fold(prepared.route.wire, events)
         try:
             return prepared.codec.decode(body)
         except Refused as error:
@@ -354,6 +238,54 @@ class _Talk(_Tries):
             attempts=self.sent,
             history=self._history if prepared.route.wire == "responses" else None,
         )
+
+
+def _read(*, idle: bool = False) -> Generator[Step, Outcome, bytes | None]:
+    chunk = yield ReadOn(idle)
+    if chunk is not None and not isinstance(chunk, bytes):
+        raise TypeError(f"the driver answered ReadOn with a {type(chunk).__name__}")
+    return chunk
+
+
+def _head() -> Generator[Step, Outcome, bytes | None]:
+    """The first bytes of an open answer that are not blank, or None if there are none."""
+    chunk = yield from _read()
+    while chunk is not None and sniff(chunk) is None:
+        chunk = yield from _read(idle=True)
+    return chunk
+
+
+def _rest(head: bytes, limit: int) -> Generator[Step, Outcome, bytes]:
+    """A whole document that came where a stream was asked for; complete JSON is enough where its end is lost."""
+    body = bytearray(head)
+    chunk: bytes | None = b""
+    while chunk is not None and len(body) <= limit:
+        body += chunk
+        try:
+            chunk = yield from _read()
+        except GatewayError:
+            if not jsonio.is_object_text(body.decode("utf-8", "replace")):
+                raise
+            break
+    if len(body) > limit:
+        raise ProtocolError(f"The answer is larger than {limit} bytes.", body=jsonio.excerpt(bytes(body[:2000])))
+    return bytes(body)
+
+
+def _until_visible(session: StreamSession, chunk: bytes | None) -> Generator[Step, Outcome, None]:
+    """Reads until a reader would see something of the answer; before that, nothing has reached the caller."""
+    while True:
+        events = session.close() if chunk is None else session.feed(chunk)
+        session.waiting += events
+        if session.ended or any(map(is_visible, events)):
+            break
+        try:
+            chunk = yield from _read(idle=session.idle)
+        except GatewayError as error:
+            session.waiting += session.lost(error)
+            break
+    if session.error is not None and not any(map(is_visible, session.waiting)):
+        raise session.error
 
 
 def _cannot_stop(route: Route) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from cfaig_integrations.core.content import Json
-from cfaig_integrations.errors import ApiError, ServerFault
+from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError, ServerFault
 from cfaig_integrations.gateway import complaints
 from cfaig_integrations.gateway.codes import (
     CODES,
@@ -28,8 +28,9 @@ from cfaig_integrations.gateway.codes import (
     retryable_status,
 )
 from cfaig_integrations.gateway.complaints import Complaint
+from cfaig_integrations.wire.jsonio import excerpt
 
-__all__ = ["from_refused", "from_response"]
+__all__ = ["from_html", "from_refused", "from_response"]
 
 _PRIVATE = frozenset({"set-cookie", "authorization", "cf-aig-authorization"})
 
@@ -61,6 +62,14 @@ def from_refused(body: Json, headers: Mapping[str, str], status: int = 200) -> A
         status: HTTP status of the answer; the exception keeps it.
     """
     return _error(complaints.of_body(body), status, headers)
+
+
+def from_html(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+    """The exception for an HTML page where JSON was expected."""
+    if status >= 300:
+        return from_response(status, headers, body)
+    kind, ray = headers.get("content-type", ""), headers.get("cf-ray", "")
+    return ProtocolError(f"The answer is an HTML page (status {status}, {kind}, ray {ray}).", body=excerpt(body))
 
 
 def _error(complaint: Complaint, status: int, headers: Mapping[str, str]) -> ApiError:

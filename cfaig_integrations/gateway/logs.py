@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError
+from cfaig_integrations.gateway.attempts import fetch
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.exchange import fetch
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.gateway.steps import Outcome, Sleep, Step
 

@@ -8,16 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from cfaig_integrations.core.events import Event, ReplyNoted, Started, TextDelta, UsageUpdated
+from cfaig_integrations.core.events import (
+    ArgumentsDelta,
+    Event,
+    PartNoted,
+    PartStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    ReplyNoted,
+    Started,
+    TextDelta,
+    UsageUpdated,
+)
 from cfaig_integrations.core.stops import Stopper
-from cfaig_integrations.errors import GatewayError, StreamBroken
+from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
+from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import Refused, StreamDecoder
 from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
 
-_Silent: TypeAlias = Started | ReplyNoted | UsageUpdated
+_Invisible: TypeAlias = Started | PartStarted | PartNoted | ReplyNoted | UsageUpdated
 """Events that show a reader nothing of the answer."""
+
+
+def is_visible(event: Event) -> bool:
+    """Whether a reader sees something of the answer in an event: text, arguments, media, or the answer's end."""
+    return not isinstance(event, _Invisible)
+
+
+_Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
 
 
 class StreamSession:
@@ -34,11 +55,27 @@ class StreamSession:
     Attributes:
         info: What the response's headers said.
         waiting: Events that were read while the stream was opened, and that nobody has seen yet.
-        ended: Whether nothing more of the stream need be read.
+        ended: Whether nothing more of the stream may be read: the answer is complete, or `error` says why not.
+        error: To be raised once the events before it were delivered.
+        idle: Whether the bytes last fed brought nothing of the answer: only comments, pings and blanks.
         requests_sent: How many requests it took to open it.
     """
 
-    __slots__ = ("_decoder", "_headers", "_parser", "_pieces", "_stopper", "ended", "info", "requests_sent", "waiting")
+    __slots__ = (
+        "_decoder",
+        "_headers",
+        "_held",
+        "_joiners",
+        "_parser",
+        "_pieces",
+        "_stopper",
+        "ended",
+        "error",
+        "idle",
+        "info",
+        "requests_sent",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -54,72 +91,129 @@ class StreamSession:
         self.requests_sent = requests_sent
         self.waiting: list[Event] = []
         self.ended = False
+        self.error: GatewayError | None = None
+        self.idle = False
         self._decoder = decoder
         self._headers = headers
         self._parser = SseParser(event_limit)
+        self._held = 0
         self._pieces: list[str] = []
+        self._joiners: dict[tuple[int, type[_Delta]], SurrogateJoiner] = {}
         self._stopper = Stopper(stops) if stops else None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text ended the answer here, while the server may still be writing."""
+        return self._stopper is not None and self._stopper.stopped
 
     @property
     def partial(self) -> str:
         """The text received so far."""
         return "".join(self._pieces)
 
-    @property
-    def speaks(self) -> bool:
-        """Whether `waiting` holds a part of the answer or its end."""
-        return any(not isinstance(event, _Silent) for event in self.waiting)
-
     def feed(self, chunk: bytes) -> list[Event]:
-        """The events that `chunk` completes.
-
-        Raises:
-            ApiError: The stream says that something failed.
-            ProtocolError: It is not what the wire format allows.
-        """
+        """The events that `chunk` completes, as far as it can be read: then `error` is set, and `ended`."""
         events: list[Event] = []
+        decoder, parsed = self._decoder, 0
+        keep_alives = decoder.keep_alives
         try:
             for name, data in self._parser.feed(chunk):
-                events += self._decoder.feed(name, data)
+                parsed += 1
+                events += decoder.feed(name, data)
+                if decoder.ended:
+                    events += decoder.close()
+                    self.ended = True
+                    break
         except (Refused, GatewayError) as error:
-            raise self._failed(error) from None
+            self._fail(error)
+        self.idle = parsed == decoder.keep_alives - keep_alives and not self._grew()
         return self._shown(events)
 
-    def close(self) -> list[Event]:
-        """The last events, once the bytes have ended.
+    def _grew(self) -> bool:
+        """Whether more is held of an event that is not complete yet."""
+        held, self._held = self._held, self._parser.held
+        return self._held > held
 
-        Raises:
-            ApiError: The stream says that something failed.
-            StreamBroken: It ended before its end marker.
+    def close(self) -> list[Event]:
+        """The last events, once the bytes have ended; like `feed`, it sets `error` if the answer is not complete."""
+        return self._end(self._parser.close())
+
+    def lost(self, error: GatewayError) -> list[Event]:
+        """The last events after the connection failed: none but those of a complete answer, else `error` is set.
+
+        An event at the end that is not whole was cut by the failure, and does not count.
         """
+        events = self._end([event for event in self._parser.close() if _is_whole(event[1])])
+        if isinstance(self.error, StreamBroken):
+            self.error = self._annotated(error)
+        return events
+
+    def _end(self, last: list[tuple[str, bytes]]) -> list[Event]:
         events: list[Event] = []
         try:
-            for name, data in self._parser.close():
+            for name, data in last:
                 events += self._decoder.feed(name, data)
             events += self._decoder.close()
         except (Refused, GatewayError) as error:
-            raise self._failed(error) from None
+            self._fail(error)
         self.ended = True
         return self._shown(events)
 
-    def failed(self, error: GatewayError) -> GatewayError:
-        """An error that ends this stream, with what is known of the stream."""
+    def _fail(self, error: Refused | GatewayError) -> None:
+        if isinstance(error, Refused):
+            error = failures.from_refused(error.body, self._headers)
+        self.error, self.ended = self._annotated(error), True
+
+    def _annotated(self, error: GatewayError) -> GatewayError:
         error.requests_sent = self.requests_sent
         if isinstance(error, StreamBroken):
             error.partial = error.partial or self.partial
         return error
 
-    def _failed(self, error: Refused | GatewayError) -> GatewayError:
-        if isinstance(error, Refused):
-            return self.failed(failures.from_refused(error.body, self._headers))
-        return self.failed(error)
-
     def _shown(self, events: list[Event]) -> list[Event]:
-        """The events up to a stop text; they are remembered."""
+        """The events up to a stop text, their text valid Unicode; the text is remembered."""
+        if self._joiners or _has_surrogates(events):
+            events = self._joined(events)
         if self._stopper is not None:
             events = self._stopper.feed(events)
-            self.ended = self.ended or self._stopper.stopped
+            if self.stopped:
+                self.ended, self.error = True, None
         for event in events:
             if type(event) is TextDelta:
                 self._pieces.append(event.text)
         return events
+
+    def _joined(self, events: list[Event]) -> list[Event]:
+        """The events with surrogate pairs joined, also those whose halves come in two deltas."""
+        joined: list[Event] = []
+        for event in events:
+            if isinstance(event, _Delta):
+                key = (event.part, type(event))
+                joiner = self._joiners.get(key)
+                if joiner is None:
+                    joiner = self._joiners[key] = SurrogateJoiner()
+                event.text = joiner.feed(event.text)
+                if not event.text:
+                    continue
+            joined.append(event)
+        if self.ended:
+            joined += [kind(part, text) for (part, kind), joiner in self._joiners.items() if (text := joiner.close())]
+        return joined
+
+
+def _has_surrogates(events: list[Event]) -> bool:
+    for event in events:
+        if isinstance(event, _Delta) and not event.text.isascii() and repair_surrogates(event.text) != event.text:
+            return True
+    return False
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether an event that no blank line ended is complete all the same."""
+    if not data.lstrip().startswith(b"{"):
+        return True
+    try:
+        jsonio.load(data)
+    except ProtocolError:
+        return False
+    return True

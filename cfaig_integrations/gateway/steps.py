@@ -50,7 +50,13 @@ class AskToken:
 
 @dataclass(frozen=True, slots=True)
 class ReadOn:
-    """Read the open stream, and answer with its next bytes, or None at its end."""
+    """Read the open stream, and answer with its next bytes, or None at its end.
+
+    Attributes:
+        idle: The bytes before brought nothing of the answer, so the time limit of this read began with an earlier one.
+    """
+
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,10 @@ Step: TypeAlias = Send | Sleep | AskToken | ReadOn
 Outcome: TypeAlias = Answer | bytes | str | None
 
 
-def stays_open(call: HttpCall, status: int, content_type: str) -> bool:
-    """Whether an answer is to be read as it comes: a stream was asked for, and this is one.
+def stays_open(call: HttpCall, status: int) -> bool:
+    """Whether an answer is to be read as it comes: a stream was asked for, and this is no error.
 
-    A server may answer `stream: true` with one JSON document, and an error always is one (wire-facts §5.3).
+    What is in it is told by its first byte: a server may answer `stream: true` with one JSON document, and content
+    types lie in both directions (wire-facts §5.3, §14.2).
     """
-    if not call.stream or not 200 <= status < 300:
-        return False
-    return not ("json" in content_type or "html" in content_type)
+    return call.stream and 200 <= status < 300

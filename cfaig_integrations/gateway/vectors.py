@@ -12,8 +12,8 @@ from typing import Any
 
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.attempts import post
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.exchange import post
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.steps import Outcome, Step
 from cfaig_integrations.gateway.vector_routes import EmbedApi, embed_route, rerank_route

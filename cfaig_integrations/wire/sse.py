@@ -41,6 +41,11 @@ class SseParser:
         self._after_cr = False
         self._at_start = True
 
+    @property
+    def held(self) -> int:
+        """How many bytes are held of an event that is not complete; a comment does not count."""
+        return self._held + (0 if self._tail and self._tail[0].startswith(b":") else self._tail_size)
+
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """The events that `chunk` completes.
 

@@ -246,7 +246,7 @@ def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembere
 
 
 def test_streams_switch_too() -> None:
-    played = play(exchange.stream(connection(), ASKED), WRONG_SHAPE, Answer(200, JSON, RESPONSES))
+    played = play(exchange.stream(connection(), ASKED), WRONG_SHAPE, Answer(200, JSON, None), RESPONSES, None)
     assert played.result.info.switched_from == "chat_completions"
 
 
@@ -352,7 +352,9 @@ def test_a_stream_is_handed_over_with_its_first_words() -> None:
     played = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0])
     session = played.result
     assert [type(step) for step in played.steps] == [Send, ReadOn]
-    events = [*session.waiting, *session.feed(PIECES[1]), *session.feed(PIECES[2]), *session.close()]
+    events = [*session.waiting, *session.feed(PIECES[1]), *session.feed(PIECES[2] + PIECES[1])]
+    assert session.ended
+    assert session.error is None
     assert fold("chat_completions", events).turn.text == "Hi there"
     assert session.info.log_id == "log1"
     assert played.bodies[0]["stream"] is True
@@ -391,27 +393,110 @@ def test_an_error_event_before_the_first_word_is_judged_like_an_answer() -> None
 
 def test_after_the_first_word_a_cut_is_an_error_that_keeps_what_came() -> None:
     session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
-    with pytest.raises(StreamBroken) as caught:
-        session.close()
-    assert (caught.value.partial, caught.value.requests_sent) == ("Hi", 1)
+    assert session.close() == []
+    assert isinstance(session.error, StreamBroken)
+    assert (session.error.partial, session.error.requests_sent) == ("Hi", 1)
 
 
 def test_after_the_first_word_an_error_event_is_the_error_that_it_names() -> None:
     session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
-    with pytest.raises(ServerFault, match="Overloaded") as caught:
-        session.feed(ERROR_EVENT)
-    assert (caught.value.log_id, caught.value.requests_sent) == ("log1", 1)
+    (event,) = session.feed(PIECES[0].replace(b"Hi", b" you") + ERROR_EVENT)
+    assert event == TextDelta(0, " you"), "what came before the error is delivered"
+    assert session.ended
+    assert isinstance(session.error, ServerFault)
+    assert (session.error.message, session.error.log_id, session.error.requests_sent) == ("Overloaded", "log1", 1)
+
+
+STARTS = {
+    "chat_completions": PIECES[0].replace(b'"Hi"', b'""'),
+    "messages": b"".join(
+        b"data: " + json.dumps(event).encode() + b"\n\n"
+        for event in (
+            {"type": "message_start", "message": {"id": "m", "model": "m", "content": []}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        )
+    ),
+    "responses": b"".join(
+        b"data: " + json.dumps(event).encode() + b"\n\n"
+        for event in (
+            {"type": "response.created", "response": {"id": "r", "model": "m", "status": "in_progress"}},
+            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "id": "i"}},
+            {
+                "type": "response.content_part.added",
+                "output_index": 0,
+                "content_index": 0,
+                "part": {"type": "output_text", "text": ""},
+            },
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", [ConnectFault("reset"), TimeoutFault("idle"), None], ids=["reset", "idle", "end"])
+@pytest.mark.parametrize("api", STARTS)
+def test_the_start_of_a_part_is_not_visible_so_the_stream_is_opened_again(api: Any, failure: Any) -> None:
+    opened = Answer(200, SSE, None)
+    played = play(
+        exchange.stream(connection(api=api), ASKED), opened, STARTS[api], failure, opened, STARTS[api], BROKEN
+    )
+    assert isinstance(played.raised, ProtocolError)
+    assert len(played.calls) == 2
+
+
+BROKEN = b"data: {]\n\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize("lost", [ConnectFault("reset"), TimeoutFault("idle")], ids=["reset", "idle"])
+def test_a_connection_lost_after_the_answer_is_no_error(lost: GatewayError) -> None:
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    events = [*session.waiting, *session.feed(PIECES[1] + b'data: {"usage":{"prom'), *session.lost(lost)]
+    assert session.error is None
+    assert fold("chat_completions", events).turn.text == "Hi there"
+
+
+def test_a_connection_lost_within_the_answer_is_the_error() -> None:
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    lost = StreamBroken("reset")
+    assert session.lost(lost) == []
+    assert session.error is lost
+    assert lost.partial == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "idle"),
+    [
+        (b": ping\n\n", True),
+        (b"\n\n", True),
+        (b"data: ping\n\n", True),
+        (b": half of a comment", True),
+        (b'data: {"half of', False),
+        (PIECES[1], False),
+        (b": ping\n\n" + PIECES[1], False),
+    ],
+)
+def test_only_what_belongs_to_the_answer_is_progress(chunk: bytes, idle: bool) -> None:
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session.feed(chunk)
+    assert session.idle is idle
+
+
+def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
+    high, low = PIECES[0].replace(b'"Hi"', rb'"\ud83d"'), PIECES[1].replace(b" there", rb"\ude00 and \ud83d")
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), high + low).result
+    events = [*session.waiting, *session.feed(PIECES[2])]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\U0001f600 and \ufffd"
 
 
 def test_a_document_for_a_stream_is_a_stream() -> None:
     """wire-facts §5.3: some models answer `stream: true` with one JSON document."""
-    session = play(exchange.stream(connection(), ASKED), Answer(200, JSON, WHOLE)).result
+    pieces = (b"  \n", WHOLE[:9], WHOLE[9:], None)
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), *pieces).result
     assert session.ended
     assert fold("chat_completions", session.waiting).turn.text == "Hi there"
 
 
 def test_a_stream_for_a_document_is_a_document() -> None:
-    reply, info = play(exchange.chat(connection(), ASKED), Answer(200, SSE, b"".join(PIECES))).result
+    reply, info = play(exchange.chat(connection(), ASKED), Answer(200, JSON, b"".join(PIECES))).result
     assert reply.turn.text == "Hi there"
     assert info.log_id == "log1"
 
@@ -426,20 +511,21 @@ def test_an_event_over_the_limit_is_refused() -> None:
     assert isinstance(play(exchange.stream(made, ASKED), Answer(200, SSE, None), PIECES[0]).raised, ProtocolError)
 
 
-@pytest.mark.parametrize(
-    ("stream", "status", "content_type", "open_"),
-    [
-        (True, 200, "text/event-stream", True),
-        (True, 200, "", True),
-        (True, 200, "application/json", False),
-        (True, 200, "text/html; charset=utf-8", False),
-        (True, 429, "text/event-stream", False),
-        (False, 200, "text/event-stream", False),
-    ],
-)
-def test_which_answers_are_read_as_they_come(stream: bool, status: int, content_type: str, open_: bool) -> None:
+@pytest.mark.parametrize(("stream", "status", "open_"), [(True, 200, True), (True, 429, False), (False, 200, False)])
+def test_which_answers_are_read_as_they_come(stream: bool, status: int, open_: bool) -> None:
     call = HttpCall("POST", "http://host", [], b"", connection().timeouts_of(CallOptions(), stream=stream), stream)
-    assert stays_open(call, status, content_type) is open_
+    assert stays_open(call, status) is open_
+
+
+PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+
+
+def test_a_page_is_an_error_whatever_its_content_type() -> None:
+    whole = play(exchange.chat(connection(), ASKED), Answer(200, JSON, PAGE)).raised
+    streamed = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PAGE, None).raised
+    for raised in (whole, streamed):
+        assert isinstance(raised, GatewayError)
+        assert "HTML page" in str(raised)
 
 
 # Logs

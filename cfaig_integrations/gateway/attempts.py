@@ -1,0 +1,144 @@
+"""The requests of one call: headers, sending, retries; and the two calls that are no more than that.
+
+Knows no HTTP library, no clock and no wire format's fields.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, TypeVar, cast
+
+from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
+from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, Send, Sleep, Step
+from cfaig_integrations.wire import jsonio
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.sniff import sniff
+
+_T = TypeVar("_T")
+
+
+class Attempts:
+    """The requests of one call: how many were sent, and whether there is to be another."""
+
+    __slots__ = ("_call", "_connection", "_retries", "sent")
+
+    def __init__(self, connection: Connection, call: CallOptions) -> None:
+        self._connection = connection
+        self._call = call
+        self._retries = 0
+        self.sent = 0
+
+    def counted(self, steps: Generator[Step, Outcome, _T]) -> Generator[Step, Outcome, _T]:
+        """`steps`, with `requests_sent` on whatever they raise."""
+        try:
+            return (yield from steps)
+        except GatewayError as error:
+            error.requests_sent = self.sent
+            raise
+
+    def until_final(self, once: Callable[[], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
+        """`once`, again and again until it succeeds or its failure is final."""
+        policy = self._connection.policy_of(self._call)
+        while True:
+            try:
+                return (yield from once())
+            except GatewayError as error:
+                delay = policy.delay(error, self._retries + 1, random.random)
+                if delay is None:
+                    raise
+            self._retries += 1
+            yield Sleep(delay)
+
+    def send(self, call: HttpCall) -> Generator[Step, Outcome, Answer]:
+        """Sends, and raises what the status says."""
+        self.sent += 1
+        try:
+            answer = yield Send(call)
+        except ConfigError:
+            self.sent -= 1
+            raise
+        if not isinstance(answer, Answer):
+            raise TypeError(f"the driver answered Send with a {type(answer).__name__}")
+        if 200 <= answer.status < 300:
+            return readable(answer)
+        raise failures.from_response(answer.status, answer.headers, answer.body or b"")
+
+    def headers(self, wire_headers: Mapping[str, str], *, stream: bool) -> Generator[Step, Outcome, Pairs]:
+        """The headers of the next request, its token asked for if it has to be."""
+        pairs = self._connection.headers_of(self._call, wire_headers, stream=stream)
+        source = self._connection.settings.api_token
+        if not isinstance(source, Secret):
+            token = yield AskToken(source)
+            auth = self._connection.auth(cast("str", token))  # checked there
+            pairs += [(name.encode(), value.encode()) for name, value in auth.items()]
+        return pairs
+
+
+def readable(answer: Answer) -> Answer:
+    """The answer, unless it is the page of a proxy or a login."""
+    if answer.body is not None and sniff(answer.body) == "html":
+        raise failures.from_html(answer.status, answer.headers, answer.body)
+    return answer
+
+
+def fetch(
+    connection: Connection, path: str, change: dict[str, Any] | None = None
+) -> Generator[Step, Outcome, dict[str, Any]]:
+    """The conversation that reads a JSON object of the management API, or changes it.
+
+    Args:
+        connection: Whom to ask.
+        path: Where it is.
+        change: Its fields that are to be others; None: it is only read.
+
+    Raises:
+        GatewayError: With `requests_sent`.
+    """
+    talk = Attempts(connection, NO_CALL_OPTIONS)
+    url = connection.settings.url(path)
+    method, data = ("GET", b"") if change is None else ("PATCH", jsonio.dump(change))
+    limits = connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
+
+    def once() -> Generator[Step, Outcome, dict[str, Any]]:
+        headers = yield from talk.headers({}, stream=False)
+        answer = yield from talk.send(HttpCall(method, url, headers, data, limits))
+        body = jsonio.load_object(answer.body or b"")
+        if body.get("success") is False:
+            raise failures.from_refused(body, answer.headers, answer.status)
+        return body
+
+    return (yield from talk.counted(talk.until_final(once)))
+
+
+def post(
+    connection: Connection,
+    path: str,
+    body: dict[str, Any],
+    decode: Callable[[bytes], _T],
+    call: CallOptions = NO_CALL_OPTIONS,
+) -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+    """The conversation that sends a JSON object to a path, and gets what `decode` reads in the answer.
+
+    Returns:
+        What was read, the answer itself, and how many requests it took.
+
+    Raises:
+        GatewayError: With `requests_sent`.
+    """
+    talk = Attempts(connection, call)
+    url, data = connection.settings.url(path), jsonio.dump(body)
+    limits = connection.timeouts_of(call, stream=False)
+
+    def once() -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+        headers = yield from talk.headers({}, stream=False)
+        answer = yield from talk.send(HttpCall("POST", url, headers, data, limits))
+        try:
+            return decode(answer.body or b""), answer, talk.sent
+        except Refused as error:
+            raise failures.from_refused(error.body, answer.headers, answer.status) from None
+
+    return (yield from talk.counted(talk.until_final(once)))
