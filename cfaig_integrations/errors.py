@@ -13,7 +13,7 @@
     │   ├── PaymentRequired                402
     │   ├── PermissionDenied               403
     │   ├── NotFound                       404
-    │   ├── GuardrailBlocked               guardrails or data-loss prevention said no
+    │   ├── GuardrailBlocked               guardrails, data-loss prevention or the model's filter said no
     │   ├── RateLimited                    429: come back later
     │   │   └── QuotaExceeded              a budget is used up: retrying does not help
     │   └── ServerFault                    5xx
@@ -194,7 +194,7 @@ class NotFound(ApiError):
 
 
 class GuardrailBlocked(ApiError):
-    """Guardrails or data-loss prevention blocked the prompt or the answer."""
+    """Guardrails, data-loss prevention or the model's own filter blocked the prompt or the answer."""
 
 
 class RateLimited(ApiError):

@@ -117,7 +117,15 @@ CODES: tuple[Code, ...] = (
     # Gateway and API, §5.7.
     Code(2001, 400, "§5.7", hint="The gateway does not exist, or it has no key for this provider: check gateway_id."),
     Code(2003, 429, "§5.7; §8.2: no Retry-After", retryable=True, hint="The gateway's own rate limit is reached."),
-    Code(2005, 400, "§5.7: transient, cloudflare/ai#436", retryable=True, kind=ServerFault),
+    Code(
+        2005,
+        400,
+        "§5.7: transient, cloudflare/ai#436",
+        retryable=True,
+        kind=ServerFault,
+        hint="The provider failed behind the gateway: the log entry of the call has its words. If it goes on, check "
+        "the model id and the provider's key.",
+    ),
     Code(2008, 400, "§5.7", hint="On the legacy host a model id begins with one of its provider names."),
     Code(
         2009,
@@ -151,6 +159,7 @@ CODES: tuple[Code, ...] = (
     Code(3006, 413, "§5.6"),
     Code(3007, 408, "§5.6", retryable=True),
     Code(3008, 408, "§5.6", retryable=True),
+    Code(3021, 429, "§14.1", retryable=True, hint="Workers AI takes 20 or 50 requests a minute for each model."),
     Code(3023, 403, "§5.6", hint="The account is blocked: ask Cloudflare's support."),
     Code(3036, 429, "§5.6", kind=QuotaExceeded, hint=_DAILY),
     Code(3039, 400, "§5.6"),
@@ -173,7 +182,7 @@ CODES: tuple[Code, ...] = (
     Code(5035, 403, "§1.3, §5.6", hint=_PAID),
     Code(8001, 400, "§5.6, §9.2"),
     Code(8006, 400, "§5.6", hint="A forced tool call needs a larger max_tokens on a reasoning model."),
-    Code(8007, 400, "recorded cloudflare 0929e700f3b7", kind=ContextOverflow, hint=_FITS),
+    Code(8007, 400, "§14.1: whatever the model's server refuses; its sentence says what"),
 )
 
 
@@ -187,13 +196,42 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(r"spend(?:ing)? limit exceeded", "§5.7", False, QuotaExceeded, _SPEND),
     Sentence(
-        r"context window|max(?:imum)? context length|context_length_exceeded|prompt is too long"
-        r"|total length of all messages is too long",
-        "§5.6; recorded chat 660-663, messages 344, responses 383",
+        r"context window|max(?:imum)? (?:context|model) length|context_length_exceeded|prompt (?:is )?too long"
+        r"|total length of all messages is too long|available context size|exceeds? (?:the )?context limit"
+        r"|model's context length|maximum number of tokens allowed|input is too long",
+        "§5.6, §14.1; recorded chat 660-663, messages 344, responses 383; vLLM, SGLang, llama.cpp, Google, Bedrock",
         False,
         ContextOverflow,
         _FITS,
         (400, 413, 422),
+    ),
+    Sentence(
+        r"\bnsfw\b",
+        "§14.1: with 8007",
+        False,
+        GuardrailBlocked,
+        "The model's own filter refused the prompt: change it, or use another model.",
+        (400, 403, 422),
+    ),
+    Sentence(
+        r"reasoning[ _.]?effort|\beffort\b.{0,80}(?:must|support|one of|valid)|support.{0,40}\beffort\b",
+        "§14.1: with 8007; recorded messages 148",
+        hint="The model has its own list of reasoning_effort values: use one of those, or leave it out.",
+        statuses=(400, 422),
+    ),
+    Sentence(
+        r"request time(?:d )?-?out(?! must)|timed out|\bcapacity\b|no more data cent(?:er|re)s",
+        "§14.1: 3007 and 3040 in OpenAI's form",
+        True,
+        ServerFault,
+        statuses=(400,),
+    ),
+    Sentence(
+        r"resolved for spend-limit enforcement",
+        "§14.1",
+        False,
+        hint="The gateway has a spend limit, and the model has no price: use another model, or another gateway.",
+        statuses=(403,),
     ),
     Sentence(r"upstream provider returned an error", "§5.7", True, ServerFault, statuses=(400,)),
     Sentence(
@@ -211,7 +249,7 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(
         r"gateway authentication is required",
-        "§2.2",
+        "§2.2; §14.1: on Responses also where it is on",
         False,
         hint="Turn on authentication in the gateway's settings: Unified Billing needs it.",
     ),
@@ -253,8 +291,8 @@ SENTENCES: tuple[Sentence, ...] = (
         statuses=(400,),
     ),
     Sentence(
-        r"error code: 1010",
-        "§5.5 shape 8",
+        r"error code: 1010|^just a moment|^attention required",
+        "§5.5 shape 8, and Cloudflare's pages for browsers",
         hint="Cloudflare's edge refused the client, not the request: a firewall or browser check guards the address.",
     ),
     Sentence(r"\boverloaded\b", "§5.5 shape 6", True, ServerFault, statuses=(529,)),
@@ -267,6 +305,9 @@ WORDS: Mapping[str, Word] = {
     "insufficient_quota": Word(429, f"{_OPENAI}; 400 in recorded responses 614", QuotaExceeded, False, rules=True),
     "billing_hard_limit_reached": Word(429, _OPENAI, QuotaExceeded, False, rules=True),
     "context_length_exceeded": Word(400, f"{_OPENAI}; recorded responses 383", ContextOverflow, False, rules=True),
+    "exceed_context_size_error": Word(400, "llama.cpp; §14.1", ContextOverflow, False, rules=True),
+    "content_policy_violation": Word(400, _OPENAI, GuardrailBlocked, False, rules=True),
+    "content_filter": Word(400, "Azure", GuardrailBlocked, False, rules=True),
     "too_many_prompt_tokens": Word(400, "Perplexity; recorded chat 663", ContextOverflow, False, rules=True),
     "model_not_found": Word(404, f"{_OPENAI}; 400 in recorded responses 1", rules=True),
     "invalid_api_key": Word(401, _OPENAI, rules=True),

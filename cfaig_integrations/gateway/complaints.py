@@ -1,4 +1,4 @@
-"""What an error answer says, whichever of its eight shapes it has: message, code, words.
+"""What an error answer says, whichever of its shapes it has: message, code, words.
 
 The shapes are those of wire-facts §5.5, and any of them may come from any endpoint. Knows not what a code means.
 """
@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
+from cfaig_integrations.core.text import repair_surrogates
+from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.wire.jsonio import excerpt
 
-__all__ = ["Complaint", "of_body", "of_bytes", "without_credentials"]
+__all__ = ["Complaint", "of_body", "of_bytes", "title_of"]
 
-_REQUEST_ID = re.compile(r"\s*\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8})\)\s*$")
+_LONGEST_MESSAGE = 4000
+_LONGEST_WORD = 100
+_LONGEST_TEXT = 64 * 1024
+"""Characters that are kept of a body that is not JSON."""
+_DEEPEST = 4
+"""Levels at which an error is looked for in an error."""
+_DIGITS = 12
+"""Digits of a code; Python refuses to read or print a number of 4,300."""
+
+_REQUEST_ID = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8})\)$")
 _PREFIXES = re.compile(r"^(?:AiError:\s*|Ai:\s+)+")
 _NUMBERED = re.compile(r"^(\d{4,5}):\s+")
-_TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
-_CREDENTIAL = re.compile(
-    r"""(\bBearer\s+|\bapi[ _]key(?:\ provided)?:\s*)[^\s"'\\,<>]+|\bsk-[\w-]{8,}""", re.IGNORECASE | re.VERBOSE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +55,46 @@ class Complaint:
     body: object = None
 
 
-def without_credentials(text: str) -> str:
-    """The text without bearer tokens and API keys."""
-    return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}***", text)
-
-
 def of_bytes(data: bytes) -> Complaint:
     """The complaint of a response body; JSON or not."""
-    text = without_credentials(data.decode("utf-8", "replace")).strip()
+    text = data.decode("utf-8", "replace").strip().lstrip("\ufeff")
     try:
-        body = json.loads(text)
-    except ValueError:
-        title = _TITLE.search(text)
-        return Complaint(title[1] if title else excerpt(text), body=text)
-    return _read(body)
+        body = json.loads(text, strict=False, parse_int=_number)
+    except (ValueError, RecursionError):
+        text = redacted(text[:_LONGEST_TEXT])
+        return Complaint(excerpt(text), body=text)
+    return of_body(body)
 
 
-def of_body(body: Mapping[str, Any]) -> Complaint:
+def of_body(body: object) -> Complaint:
     """The complaint of a decoded body or event."""
-    return _read(json.loads(without_credentials(json.dumps(body, default=dict))))
+    return _read(redacted(body))
+
+
+def title_of(page: bytes) -> str:
+    """The title of an HTML page."""
+    page = page[:_LONGEST_TEXT]
+    lower = page.lower()
+    start = lower.find(b">", lower.find(b"<title")) + 1 if b"<title" in lower else 0
+    end = lower.find(b"</title", start) if start else -1
+    text = unescape(page[start:end].decode("utf-8", "replace")) if end > 0 else ""
+    return str(redacted(repair_surrogates(" ".join(text.split())[:200])))
 
 
 def _read(body: Any) -> Complaint:
-    whole = _object(_first(body))  # Google's streams are lists
+    whole = _object(_first(body))  # Google's errors are lists
     if whole is None:
-        return Complaint(excerpt(str(body)), body=body)
-    entry, said = _entry(whole)
-    message, inner = _plain(said or _text(whole, "message", "description", "detail"))
+        return Complaint(excerpt(body if isinstance(body, str) else json.dumps(body)), body=body)
+    entry, told = _entry(whole)
+    said = repair_surrogates(told or _text(entry, "code", "type") or _text(whole, *_MESSAGES))
+    message, inner = _plain(said)
     code = next((c for c in map(_code, (entry, inner, whole)) if c is not None), None)
     numbered = _NUMBERED.match(message)
     if code is None and numbered:
         code, message = int(numbered[1]), message[numbered.end() :]
-    request = _REQUEST_ID.search(said)
+    request = _REQUEST_ID.search(said[-60:].rstrip())
     return Complaint(
-        message,
+        message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ...",
         code,
         tuple(dict.fromkeys(word for part in (entry, inner, whole) for word in _words(part))),
         next((s for s in map(_status, (entry, inner, whole)) if s is not None), None),
@@ -90,57 +104,77 @@ def _read(body: Any) -> Complaint:
     )
 
 
+def _number(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 1000 else digits
+
+
 def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else value  # pyright: ignore[reportUnknownVariableType]
+    """Of a list the first item that says anything."""
+    if not isinstance(value, list):
+        return value
+    return next((each for each in value if isinstance(each, dict | str) and each), value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _object(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and value else None  # pyright: ignore[reportUnknownVariableType]
 
 
-def _entry(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+_MESSAGES = ("message", "description", "detail", "error", "msg")
+
+
+def _entry(body: Mapping[str, Any], depth: int = 0) -> tuple[Mapping[str, Any], str]:
     """The object that tells of the error, and its message; in the order of wire-facts §5.5."""
-    nested = _object(body.get("response")) or {}  # response.failed
-    for found in (body.get("error"), body.get("errors"), nested.get("error")):
+    for found in _places(body):
         first = _first(found)
-        if isinstance(first, str) and first:
+        if isinstance(first, str) and first.strip():
             return {}, first
         entry = _object(first)
         if entry is not None:
-            return entry, _text(entry, "message", "description", "error", "code", "type")
+            said = _text(entry, *_MESSAGES)
+            inner, deeper = ({}, "") if said or depth >= _DEEPEST else _entry(entry, depth + 1)
+            return {**entry, **inner}, said or deeper
     return {}, ""
 
 
+def _places(body: Mapping[str, Any]) -> Iterator[Any]:
+    """Where an error may stand in an object; the nested ones are of a failed response and of an envelope (§14.5)."""
+    yield from (body.get("error"), body.get("errors"))
+    yield from (held.get("error") for name in ("response", "result") if (held := _object(body.get(name))))
+    yield from (held for name in ("message", "detail") if not isinstance(held := body.get(name), str))
+
+
 def _text(body: Mapping[str, Any], *names: str) -> str:
-    return next((value for name in names if isinstance(value := body.get(name), str) and value), "")
+    return next((value for name in names if isinstance(value := body.get(name), str) and value.strip()), "")
 
 
 def _plain(message: str) -> tuple[str, Mapping[str, Any]]:
     """The message without its wrapping, and the JSON object that it was, if it was one."""
-    text = _REQUEST_ID.sub("", _PREFIXES.sub("", message)).strip()
-    if not text.startswith("{"):
+    text = _PREFIXES.sub("", message).strip()
+    text = text[:-60] + _REQUEST_ID.sub("", text[-60:]).rstrip()
+    if not text.startswith(("{", "[")):
         return text, {}
     try:
-        whole = _object(json.loads(text)) or {}
-    except ValueError:
+        whole = _object(_first(redacted(json.loads(text, strict=False, parse_int=_number)))) or {}
+    except (ValueError, RecursionError):
         return text, {}
     entry, said = _entry(whole)
-    return said or _text(whole, "message") or text, entry or whole
+    return repair_surrogates(said or _text(whole, *_MESSAGES)) or text, entry or whole
 
 
 def _code(part: Mapping[str, Any]) -> int | str | None:
     for name in ("code", "internalCode", "type"):
         value = part.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_DIGITS:
             return value
         if isinstance(value, str) and value and value != "error":
-            return int(value) if value.isascii() and value.isdigit() else value
+            value = repair_surrogates(value[:_LONGEST_WORD])
+            return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else value
     return None
 
 
 def _words(part: Mapping[str, Any]) -> list[str]:
     found = (part.get(name) for name in ("code", "type", "status"))
-    return [value.lower() for value in found if isinstance(value, str) and value]
+    return [value.lower() for value in found if isinstance(value, str) and 0 < len(value) <= _LONGEST_WORD]
 
 
 def _status(part: Mapping[str, Any]) -> int | None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError, ServerFault
 from cfaig_integrations.gateway import complaints
 from cfaig_integrations.gateway.codes import (
@@ -28,11 +27,16 @@ from cfaig_integrations.gateway.codes import (
     retryable_status,
 )
 from cfaig_integrations.gateway.complaints import Complaint
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.gateway.redaction import names_a_credential, redacted
+from cfaig_integrations.wire.sniff import sniff
 
 __all__ = ["from_html", "from_refused", "from_response"]
 
-_PRIVATE = frozenset({"set-cookie", "authorization", "cf-aig-authorization"})
+_LONGEST_LOCATION = 300
+_LONGEST_SENTENCE = 2000
+_PAGE = 64 * 1024
+"""Bytes of a page that are looked at."""
+_RAY = re.compile(rb"Ray ID:?\s{0,20}(?:<[^<>]{0,200}>\s{0,20})?([0-9a-f]{12,20})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,14 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ApiEr
         headers: Names in lower case.
         body: As it came, in any of the shapes of wire-facts §5.5, JSON or not.
     """
+    if 300 <= status < 400 and "location" in headers:
+        return _redirected(status, headers)
+    if sniff(body) == "html":
+        return _of_page(status, headers, body)
     return _error(complaints.of_bytes(body), status, headers)
 
 
-def from_refused(body: Json, headers: Mapping[str, str], status: int = 200) -> ApiError:
+def from_refused(body: object, headers: Mapping[str, str], status: int = 200) -> ApiError:
     """The exception for an error inside an answer that is 2xx, or inside a stream (wire-facts §5.1, §5.3).
 
     Args:
@@ -65,11 +73,41 @@ def from_refused(body: Json, headers: Mapping[str, str], status: int = 200) -> A
 
 
 def from_html(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The exception for an HTML page where JSON was expected."""
-    if status >= 300:
-        return from_response(status, headers, body)
-    kind, ray = headers.get("content-type", ""), headers.get("cf-ray", "")
-    return ProtocolError(f"The answer is an HTML page (status {status}, {kind}, ray {ray}).", body=excerpt(body))
+    """The exception for a page of HTML, which no API sends: a proxy does, a login or a firewall.
+
+    Args:
+        status: HTTP status; of an error page it says whether to try again, as it does without a page.
+        headers: Names in lower case.
+        body: The page.
+    """
+    if not 200 <= status < 300:
+        return _of_page(status, headers, body)
+    said, _, ray = _page(headers, body)
+    facts = f"status {status}{f', ray {ray}' if ray else ''}"
+    text = complaints.of_bytes(body[:_PAGE]).body
+    return ProtocolError(f"{said} ({facts}). Check base_url, proxies and logins on the way.", body=text)
+
+
+def _of_page(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    said, title, ray = _page(headers, body)
+    error = _error(Complaint(title, body=complaints.of_bytes(body[:_PAGE]).body), status, headers)
+    error.message, error.args, error.ray_id = said, (said,), ray or None
+    return error
+
+
+def _page(headers: Mapping[str, str], body: bytes) -> tuple[str, str, str]:
+    """What is said of a page, its title, and its ray id, which stands in the page where no header has it."""
+    title = complaints.title_of(body)
+    ray = headers.get("cf-ray") or (found[1].decode() if (found := _RAY.search(body[:_PAGE])) else "")
+    kind = str(redacted(headers.get("content-type") or "no content type"))[:100]
+    return f"An HTML page came instead of an answer{f', titled {title!r}' if title else ''} ({kind})", title, ray
+
+
+def _redirected(status: int, headers: Mapping[str, str]) -> ApiError:
+    where = str(redacted(headers["location"]))[:_LONGEST_LOCATION].partition("?")[0].partition("#")[0]
+    error = _error(Complaint(f"The server redirects to {where!r}"), status, {**headers, "location": where})
+    error.hint = "Redirects are not followed, for the token would go along: correct base_url."
+    return error
 
 
 def _error(complaint: Complaint, status: int, headers: Mapping[str, str]) -> ApiError:
@@ -81,7 +119,7 @@ def _error(complaint: Complaint, status: int, headers: Mapping[str, str]) -> Api
         retryable=verdict.retryable,
         retry_after=_retry_after(headers),
         hint=verdict.hint or (PAYMENT_HINT if "payment-required" in headers else ""),
-        headers={name: value for name, value in headers.items() if name not in _PRIVATE},
+        headers={name: value for name, value in redacted(headers).items() if not names_a_credential(name)},
         body=complaint.body,
     )
     error.request_id = error.request_id or complaint.request_id
@@ -94,7 +132,7 @@ def _judged(complaint: Complaint, status: int) -> _Verdict:
     code = _row(complaint.code, told)
     word = _word(complaint, told)
     meant = told or (code.status if code else None) or (word.status if word else None)
-    sentence = _sentence(complaint.message.lower(), meant)
+    sentence = _sentence(complaint.message[:_LONGEST_SENTENCE].lower(), meant)
     rows: tuple[Sentence | Code | Word | None, ...] = (sentence, code, word)
     kind = next((row.kind for row in rows if row and row.kind), None)
     sure = next((row.retryable for row in rows if row and row.retryable is not None), None)
@@ -137,8 +175,12 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+            seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
+        except (
+            ValueError,
+            TypeError,
+            IndexError,
+            OverflowError,
+        ):  # of dates that are none
             return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        seconds = (when - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.content import Wire
+from cfaig_integrations.gateway.redaction import redacted
 
 __all__ = ["Format", "GatewayInfo", "read_info"]
 
@@ -98,7 +99,7 @@ def read_info(
         event_id=get("cf-aig-event-id"),
         request_id=get("cf-aig-request-id") or get("cf-ai-req-id"),
         ray_id=get("cf-ray"),
-        step=int(step) if step and step.isascii() and step.isdigit() else None,
+        step=int(step) if step and step.isascii() and step.isdigit() and len(step) < 10 else None,
         cache_status=get("cf-aig-cache-status"),
         routed_model=get("cf-aig-routed-model") or get("cf-aig-model"),
         provider=get("cf-aig-provider"),
@@ -114,6 +115,6 @@ def read_info(
 
 def _verdict(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=str, parse_constant=str)
-    except ValueError:
+        return redacted(json.loads(text, parse_float=str, parse_constant=str))
+    except (ValueError, RecursionError):
         return text

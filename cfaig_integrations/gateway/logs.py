@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
+from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError
 from cfaig_integrations.gateway.attempts import fetch
 from cfaig_integrations.gateway.connection import Connection
+from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.gateway.steps import Outcome, Sleep, Step
 
@@ -62,7 +64,13 @@ class LogEntry:
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
-_PLAIN = tuple(name for name in LogEntry.__dataclass_fields__ if name not in {"id", "metadata", "raw"})
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("created_at", "provider", "model", "path"), str),
+    **dict.fromkeys(("status_code", "tokens_in", "tokens_out", "step"), int),
+    **dict.fromkeys(("success", "cached"), (bool, int)),  # 0 and 1 of a database
+    **dict.fromkeys(("cost", "duration"), (int, float)),
+}
+"""What each field must be to count as said."""
 
 
 def read_entry(raw: object) -> LogEntry:
@@ -74,17 +82,18 @@ def read_entry(raw: object) -> LogEntry:
     if not isinstance(raw, Mapping):
         raise ProtocolError("A log entry is not an object.", body=raw)
     entry = cast("Mapping[str, Any]", raw)
-    if not entry.get("id"):
+    name = entry.get("id")
+    if not name or not isinstance(name, str | int):
         raise ProtocolError("A log entry has no id.", body=entry)
-    known = {name: entry[name] for name in _PLAIN if entry.get(name) is not None}
-    return LogEntry(id=str(entry["id"]), metadata=_metadata(entry.get("metadata")), raw=entry, **known)
+    known = {field: entry[field] for field, kind in _TYPES.items() if isinstance(entry.get(field), kind)}
+    return LogEntry(id=str(redacted(name)), metadata=_metadata(entry.get("metadata")), raw=entry, **known)
 
 
 def _metadata(value: object) -> Mapping[str, Any]:
     # A string by the published types, an object on the wire (wire-facts §8.5).
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = read_json(value)
         except ValueError:
             return {}
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

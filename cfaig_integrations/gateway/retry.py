@@ -15,7 +15,8 @@ LONGEST_WAIT = 60.0
 """Longest `Retry-After` that is waited for, in seconds; a longer one raises (wire-facts §5.8)."""
 
 _DEFAULT_RETRIES = 2
-_GATEWAY_RATE_LIMIT = 2003
+_MINUTE_LIMITS = frozenset({"2003", "3021"})
+"""The gateway's own, and that of a Workers AI model (wire-facts §14.1)."""
 _WHOLESALE_RATE_LIMIT = 2018
 
 
@@ -106,6 +107,6 @@ class RetryPolicy:
 def _backoff(error: ApiError) -> _Backoff:
     if str(error.code) == str(_WHOLESALE_RATE_LIMIT) or "wholesale rate limit" in error.message.lower():
         return _WHOLESALE
-    if str(error.code) == str(_GATEWAY_RATE_LIMIT):
+    if str(error.code) in _MINUTE_LIMITS:
         return _GATEWAY_LIMIT
     return _USUAL

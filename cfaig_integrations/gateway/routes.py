@@ -284,9 +284,12 @@ _NO_SHAPE = re.compile(
 def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
     """Whether a model refused the form of the body, before billing, so that its other wire is worth a try (§1.4).
 
-    A complaint about a parameter's value, or about the length, would come on the other wire too.
+    A complaint about a parameter's value, or about the length, would come on the other wire too. An authenticated
+    gateway was refused as one that is not, on Responses only (§14.1).
     """
     text = message.lower()
+    if status == 402:
+        return "gateway authentication is required" in text
     if status != 400 or code not in (7003, 5006, "invalid_prompt") or _NO_SHAPE.search(text):
         return False
     return code == 5006 or bool(_SHAPE.search(text))

@@ -22,12 +22,13 @@ from cfaig_integrations.errors import (
     NotFound,
     PaymentRequired,
     PermissionDenied,
+    ProtocolError,
     QuotaExceeded,
     RateLimited,
     ServerFault,
 )
 from cfaig_integrations.gateway.codes import CODES, SENTENCES, WORDS
-from cfaig_integrations.gateway.failures import from_refused, from_response
+from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
 from tests.wire.harness import needs_recordings, recordings
 
 REQUEST = "82a04848-3949-4645-83f0-94050e19f74b"
@@ -45,7 +46,7 @@ def answer(status: int, body: object, headers: Mapping[str, str] | None = None) 
 BY_CODE: list[tuple[int, int, type[ApiError], bool, str]] = [
     (2001, 400, InvalidRequest, False, "gateway"),
     (2003, 429, RateLimited, True, ""),
-    (2005, 400, ServerFault, True, ""),
+    (2005, 400, ServerFault, True, "log entry"),
     (2008, 400, InvalidRequest, False, ""),
     (2009, 401, AuthError, False, "AI Gateway > Run"),
     (2009, 503, ServerFault, True, ""),
@@ -99,7 +100,8 @@ BY_CODE: list[tuple[int, int, type[ApiError], bool, str]] = [
     (5035, 403, PermissionDenied, False, "Workers Paid"),
     (8001, 400, InvalidRequest, False, ""),
     (8006, 400, InvalidRequest, False, "max_tokens"),
-    (8007, 400, ContextOverflow, False, "max_tokens"),
+    (8007, 400, InvalidRequest, False, ""),
+    (3021, 429, RateLimited, True, "minute"),
 ]
 
 
@@ -184,6 +186,21 @@ SHAPES: list[tuple[str, object, str, int | str | None]] = [
     ("digits", {"error": {"code": "5007", "message": "No such model"}}, "No such model", 5007),
     ("json in a message", v4(8007, f'AiError: AiError: {{"object":"error","message":"Too long"}} ({REQUEST})'),
      "Too long", 8007),
+    ("errors, an object", {"errors": {"message": "Bad", "code": 5006}}, "Bad", 5006),
+    ("errors, texts", {"errors": ["", "Bad"]}, "Bad", None),
+    ("errors, the second tells", {"errors": [None, {}, {"message": "Bad"}]}, "Bad", None),
+    ("google, the second tells", [{}, {"error": {"code": 400, "message": "Bad"}}], "Bad", 400),
+    ("google, in a message", {"error": {"message": '[{"error": {"code": 400, "message": "Bad"}}]'}}, "Bad", 400),
+    ("envelope", {"state": "Failed", "result": {"error": {"message": "Bad", "code": "x"}}, "gatewayMetadata": {}},
+     "Bad", "x"),
+    ("envelope, outside", {"state": "Error", "error": "Bad", "result": {}, "gatewayMetadata": {}}, "Bad", None),
+    ("error in error", {"error": {"error": {"message": "Bad", "type": "x"}}}, "Bad", "x"),
+    ("message, an object", {"message": {"message": "Bad"}}, "Bad", None),
+    ("fastapi, list", {"detail": [{"loc": ["body"], "msg": "Bad", "type": "missing"}]}, "Bad", "missing"),
+    ("vllm", {"object": "error", "message": "Bad", "type": "BadRequestError", "param": None, "code": 400}, "Bad", 400),
+    ("llama.cpp", {"error": {"code": 400, "message": "Bad", "type": "invalid_request_error"}}, "Bad", 400),
+    ("error, true", {"error": True, "message": "Bad"}, "Bad", None),
+    ("a code of many digits", {"error": {"code": "7" * 5000, "message": "Bad"}}, "Bad", "7" * 100),
     ("broken json in a message", v4(5012, "AiError: {not json"), "{not json", 5012),
 ]  # fmt: skip
 
@@ -201,7 +218,6 @@ def test_message_and_code_are_found_in_every_shape(body: object, message: str, c
     ("text", "message"),
     [
         ("error code: 1010", "error code: 1010"),
-        ("<html><head><title> 502 Bad\nGateway</title></head><body>x</body></html>", "502 Bad\nGateway"),
         ("x" * 2000, "x" * 500 + " ..."),
     ],
 )
@@ -209,6 +225,43 @@ def test_a_body_that_is_not_json_is_quoted(text: str, message: str) -> None:
     error = from_response(502, {}, text.encode())
     assert error.message == message
     assert error.body == text
+
+
+@pytest.mark.parametrize(("status", "kind", "retryable"), [row for row in BY_STATUS if row[0] != 302])
+def test_a_page_is_an_error_of_its_status_that_tells_title_type_and_ray(
+    status: int, kind: type[ApiError], retryable: bool
+) -> None:
+    page = b"\xef\xbb\xbf <!doctype html><HTML><Title lang=en> Bad &amp;\nGateway </TITLE>Ray ID: <b>8f00ba4711ab</b>"
+    error = from_response(status, {"content-type": "text/html"}, page)
+    assert (type(error), error.retryable, error.ray_id) == (kind, retryable, "8f00ba4711ab")
+    for fact in ("HTML page", "'Bad & Gateway'", "text/html", str(status), "8f00ba4711ab"):
+        assert fact in str(error)
+
+
+@pytest.mark.parametrize("page", [b"<html>", b"<title>", b"<title>" * 9999, b"<title" + b" " * 99999, b"\xff<", b""])
+def test_a_page_in_place_of_a_2xx_answer_is_told_whatever_it_holds(page: bytes) -> None:
+    error = from_html(200, {"content-type": "text/html", "cf-ray": "8f-AMS"}, page)
+    assert type(error) is ProtocolError
+    assert all(fact in str(error) for fact in ("HTML page", "text/html", "200", "8f-AMS", "base_url"))
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://api.example/v2/x", "'https://api.example/v2/x'"),
+        ("/v2/x", "'/v2/x'"),
+        ("https://me:secret@api.example/x?token=secret#secret", "'https://***api.example/x'"),
+        ("https://team.example/login?kid=secret", "'https://team.example/login'"),
+        ("https://[::1", "'https://[::1'"),
+    ],
+)
+def test_a_redirect_tells_where_to_but_no_secret(location: str, shown: str) -> None:
+    for status in (301, 302, 303, 307, 308):
+        error = from_response(status, {"location": location}, b"<html><title>Moved</title>")
+        assert (type(error), error.retryable, error.status) == (ApiError, False, status)
+        assert shown in error.message
+        assert "base_url" in str(error)
+        assert "secret" not in f"{error} {error.headers} {error.body}"
 
 
 @pytest.mark.parametrize(
@@ -263,6 +316,34 @@ SENTENCED: list[tuple[int, int | None, str, type[ApiError], bool, str]] = [
     (400, None, "Incorrect API key provided", AuthError, False, ""),
     (403, None, "error code: 1010", PermissionDenied, False, "edge"),
     (529, None, "Overloaded", ServerFault, True, ""),
+    # wire-facts §14.1
+    (400, 8007, "Input prompt contains NSFW content.", GuardrailBlocked, False, "filter"),
+    (400, 8007, "reasoning_effort must be one of low, medium, high", InvalidRequest, False, "reasoning_effort"),
+    (400, None, "This model does not support effort level 'xhigh'.", InvalidRequest, False, "reasoning_effort"),
+    (
+        400,
+        8007,
+        "Token count exceeds the model's maximum context length",
+        ContextOverflow,
+        False,
+        "max_",
+    ),
+    (400, 8007, "Something else", InvalidRequest, False, ""),
+    (429, 3021, "inference request per min rate reached", RateLimited, True, "minute"),
+    (400, None, "AiError: Request timeout", ServerFault, True, ""),
+    (400, 7003, "AiError: Request timed out", ServerFault, True, ""),
+    (400, None, "AiError: Capacity temporarily exceeded, please try again.", ServerFault, True, ""),
+    (429, 3040, "Capacity temporarily exceeded, please try again.", RateLimited, True, "capacity"),
+    (400, None, "There are no more data centers to forward the request to", ServerFault, True, ""),
+    (400, None, "the request exceeds the available context size (8 tokens)", ContextOverflow, False, "max_"),
+    (
+        403,
+        None,
+        "Model could not be resolved for spend-limit enforcement",
+        PermissionDenied,
+        False,
+        "price",
+    ),
 ]
 
 
@@ -306,6 +387,9 @@ WORDED: list[tuple[object, type[ApiError], bool]] = [
     ({"error": {"message": "Something"}}, ServerFault, False),
     ({"error": {"message": "Something", "retryable": True}}, ServerFault, True),
     ({"success": False}, ServerFault, False),
+    ({"error": {"code": "invalid_prompt", "message": "AiError: Request timeout"}}, ServerFault, True),
+    ({"error": {"type": "exceed_context_size_error", "message": "too big"}}, ContextOverflow, False),
+    ({"error": {"code": "content_filter", "message": "x"}}, GuardrailBlocked, False),
     ({"success": False, "errors": [{"code": 2021, "message": "Wholesale rate limit exceeded"}]}, PaymentRequired, True),
 ]
 
@@ -337,7 +421,19 @@ def test_with_a_status_only_some_words_count(status: int, word: str, kind: type[
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("", None), ("nan", None), ("inf", None)],
+    [
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        ("9" * 5000, None),
+        ("Fri, 01 Jan 2100 00:00:00 +9999", None),
+        ("1 2 3", None),
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+        ("inf", None),
+    ],
 )
 def test_retry_after_in_seconds(text: str, seconds: float | None) -> None:
     assert answer(429, v4(2003), {"retry-after": text}).retry_after == seconds
@@ -374,7 +470,11 @@ def test_credentials_do_not_get_into_messages_or_bodies(secret: str) -> None:
 
 
 def test_every_exception_of_the_tree_is_reached() -> None:
-    kinds = {kind for _, _, kind, *_ in BY_CODE} | {kind for _, kind, _ in BY_STATUS}
+    kinds = (
+        {kind for _, _, _, kind, *_ in SENTENCED}
+        | {kind for _, _, kind, *_ in BY_CODE}
+        | {kind for _, kind, _ in BY_STATUS}
+    )
     tree = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ApiError)}
     assert kinds == tree
 
