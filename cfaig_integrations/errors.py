@@ -48,7 +48,11 @@ __all__ = [
     "TimeoutFault",
     "TransportFault",
     "UnsupportedContent",
+    "shown",
 ]
+
+
+_SHOWN = 100
 
 
 class GatewayError(Exception):
@@ -92,6 +96,15 @@ class ConfigError(GatewayError, ValueError):
         self.field = field
         self.value = value
         self.remedy = remedy
+
+
+def shown(value: object) -> str:
+    """A user's value as a message shows it: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # a number of 4,300 digits, a value that is nested too deeply or has a broken repr
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 class UnsupportedContent(ConfigError):

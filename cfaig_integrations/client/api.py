@@ -16,7 +16,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway import logs
 from cfaig_integrations.gateway.connection import Connection, Timeout
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
-from cfaig_integrations.gateway.settings import UNSET, Unset, resolve
+from cfaig_integrations.gateway.settings import UNSET, Unset, hidden, resolve
 
 __all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter"]
 
@@ -83,6 +83,7 @@ class AIGateway:
         max_retries: int | None = None,
         http_client: object = None,
     ) -> None:
+        api_token, api_key = hidden(api_token), hidden(api_key)
         self._connection = _connection(
             account_id=account_id,
             api_token=api_token,
@@ -201,6 +202,7 @@ class AsyncAIGateway:
         max_retries: int | None = None,
         http_async_client: object = None,
     ) -> None:
+        api_token, api_key = hidden(api_token), hidden(api_key)
         self._connection = _connection(
             account_id=account_id,
             api_token=api_token,

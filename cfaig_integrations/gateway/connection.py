@@ -5,7 +5,6 @@ Knows no model, no wire format and no HTTP library; does no I/O.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.redaction import Hidden, names_a_credential
 from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret, Settings
 
@@ -32,9 +32,13 @@ READ_TIMEOUT = 600.0
 STREAM_IDLE_TIMEOUT = 300.0
 """Seconds without a byte after which a stream is given up, as in Cloudflare's own client (wire-facts §5.3 g)."""
 _GRACE = 30.0
+_LONGEST_WAIT = 1e9
+"""Seconds; clocks and sockets overflow beyond."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\t -~]*")
+_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_PLAIN = frozenset({"accept", "accept-encoding", "content-type", "user-agent", "x-session-affinity"})
+"""Headers that may be seen, as may those of the gateway; any other is the user's own, and may be a key."""
 # The HTTP library derives these from address and body; a second opinion breaks the connection.
 _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 
@@ -86,10 +90,10 @@ def _limit(value: float | None) -> float | None:
 
 
 def _seconds(field_name: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST_WAIT:
         return float(value)
     raise ConfigError(
-        f"{field_name}={value!r} is no duration.",
+        f"{field_name}={shown(value)} is no duration.",
         field=field_name,
         value=value,
         remedy="Give seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",
@@ -114,7 +118,7 @@ class CallOptions:
     options: GatewayOptions | None = None
     metadata: tuple[Mapping[str, Any], ...] = ()
     automatic: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: Timeout | None = None
     conversation: object = None
 
@@ -145,7 +149,7 @@ class Connection:
     options: GatewayOptions | None = None
     api: Api = "auto"
     metadata: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
@@ -228,10 +232,10 @@ class Connection:
         headers |= checked_headers(self.extra_headers, legacy=settings.legacy)
         headers |= checked_headers(call.extra_headers, legacy=settings.legacy)
         if isinstance(settings.api_token, Secret):
-            headers |= self.auth(settings.api_token.get_secret_value())
+            headers |= self.auth(settings.api_token)
         return headers
 
-    def auth(self, token: str) -> dict[str, str]:
+    def auth(self, token: object) -> dict[str, str]:
         """The header that carries a token.
 
         Raises:
@@ -256,7 +260,14 @@ class Connection:
 
 
 def _pairs(headers: Mapping[str, str]) -> Pairs:
-    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    return [
+        (name.encode("ascii"), value.encode("ascii") if _may_be_seen(name) else Hidden(value.encode("ascii")))
+        for name, value in headers.items()
+    ]
+
+
+def _may_be_seen(name: str) -> bool:
+    return name in _PLAIN or (name.startswith("cf-aig-") and not names_a_credential(name))
 
 
 def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, str]:
@@ -268,20 +279,22 @@ def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, st
         ConfigError: A name or a value is illegal, or would replace the token or the framing.
     """
     checked: dict[str, str] = {}
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        raise ConfigError(f"extra_headers is a {type(headers).__name__}.", field="extra_headers", remedy="Give a dict.")
     for name, value in headers.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _illegal(shown(name), "is no header name", "Use letters, digits and hyphens.")
         lower = name.lower()
         if lower == "cf-aig-authorization" or (lower == "authorization" and not legacy):
-            raise _illegal(name, "carries the token", "Give the token as api_token.")
+            raise _illegal(f"{name!r}", "carries the token", "Give the token as api_token.")
         if lower in _FRAMING:
-            raise _illegal(name, "is derived from address and body", "Leave it out.")
-        if not _NAME.fullmatch(name):
-            raise _illegal(name, "is no header name", "Use letters, digits and hyphens.")
+            raise _illegal(f"{name!r}", "is derived from address and body", "Leave it out.")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise _illegal(name, "has an illegal value", "Give one line of ASCII text.")
+            raise _illegal(f"{name!r}", "has an illegal value", "Give one line of ASCII text without spaces around it.")
         checked[lower] = value
     return checked
 
 
 def _illegal(name: str, what: str, remedy: str) -> ConfigError:
     # The value may be a key, so it is not shown.
-    return ConfigError(f"extra_headers: {name!r} {what}.", field="extra_headers", value=name, remedy=remedy)
+    return ConfigError(f"extra_headers: {name} {what}.", field="extra_headers", value=name, remedy=remedy)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 
@@ -28,10 +28,14 @@ class Context:
     Attributes:
         metadata: Layers of metadata, the innermost block's first.
         options: Gateway options, an inner block's over an outer one's field by field.
+        outer: What holds again when the block ends.
+        block: Whose context it is.
     """
 
     metadata: tuple[Mapping[str, Any], ...] = ()
     options: GatewayOptions | None = None
+    outer: Context | None = field(default=None, repr=False, compare=False)
+    block: object = field(default=None, repr=False, compare=False)
 
 
 NO_CONTEXT = Context()
@@ -81,7 +85,7 @@ class gateway_context:  # named as the function that it is used as
         Ellipsis
     """
 
-    __slots__ = ("_metadata", "_options", "_tokens")
+    __slots__ = ("_metadata", "_options")
 
     def __init__(
         self,
@@ -91,22 +95,25 @@ class gateway_context:  # named as the function that it is used as
     ) -> None:
         if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(
-                f"metadata={metadata!r} is not a dict.", field="metadata", value=metadata, remedy="Give a dict."
+                f"metadata={shown(metadata)} is not a dict.", field="metadata", value=metadata, remedy="Give a dict."
             )
         self._metadata = MappingProxyType(dict(metadata or {}))
         encode_metadata(self._metadata)
         self._options = None if options is None else GatewayOptions.of(options)
-        self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> Context:
         outer = _CURRENT.get()
         metadata = (self._metadata, *outer.metadata) if self._metadata else outer.metadata
         options = outer.options if self._options is None else self._options.over(outer.options)
-        context = Context(metadata, options)
-        self._tokens.append(_CURRENT.set(context))
+        context = Context(metadata, options, outer, self)
+        _CURRENT.set(context)
         return context
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _CURRENT.reset(self._tokens.pop())
+        # The way back is in the context itself, so that any number of tasks may be inside the same block; a coroutine
+        # that nobody awaits any longer is closed in its collector's context, where the block never began.
+        context = _CURRENT.get()
+        if context.block is self and context.outer is not None:
+            _CURRENT.set(context.outer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 
 __all__ = ["COST", "FLAG", "LINE", "NAMES", "SLUG", "Host", "Kind", "Row", "choice", "digits", "number"]
 
@@ -40,7 +40,7 @@ class Kind:
         """
         kept = self.read(value)
         if kept is None:
-            raise ValueError(f"{name} is {self.takes}, not {value!r}")
+            raise ValueError(f"{name} is {self.takes}, not {shown(value)}")
         return kept
 
 
@@ -83,6 +83,8 @@ def choice(*words: str) -> Kind:
     return Kind(f"one of {', '.join(words)}", lambda value: value if value in words else None)
 
 
+_MOST = 2**53 - 1
+"""Beyond this an integer is not exact in JavaScript, in which the gateway reads it."""
 _UNITS = {"s": ("seconds", timedelta(seconds=1)), "ms": ("milliseconds", timedelta(milliseconds=1))}
 
 
@@ -95,7 +97,7 @@ def number(unit: Literal["s", "ms", ""], least: int, most: int | None) -> Kind:
         if isinstance(value, timedelta) and one is not None:
             count, rest = divmod(value, one)
             value = None if rest else count
-        return value if type(value) is int and least <= value and (most is None or value <= most) else None
+        return value if type(value) is int and least <= value <= (most or _MOST) else None
 
     return Kind(takes + (f"of at least {least}" if most is None else f"from {least} to {most}"), read)
 
@@ -131,5 +133,5 @@ class Row:
         else:
             where, remedy = "the legacy host", "There the gateway stands in the address: use another base_url."
         raise ConfigError(
-            f"{self.field}={value!r} has no effect on {where}.", field=self.field, value=value, remedy=remedy
+            f"{self.field}={shown(value)} has no effect on {where}.", field=self.field, value=value, remedy=remedy
         )

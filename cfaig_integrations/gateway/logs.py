@@ -12,8 +12,7 @@ from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 from cfaig_integrations.core.text import read_json
-from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError
-from cfaig_integrations.gateway.attempts import fetch
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
@@ -115,7 +114,7 @@ def _found(
     connection: Connection, log_id: str, gateway_id: str | None, change: dict[str, Any] | None = None
 ) -> Generator[Step, Outcome, dict[str, Any]]:
     """One entry, read or changed; one that is not there yet is asked for a second time."""
-    path = f"{_root(connection, gateway_id)}/{quote(log_id, safe='')}"
+    path = f"{_root(connection, gateway_id)}/{_quoted('log_id', log_id)}"
     try:
         return (yield from fetch(connection, path, change))
     except NotFound as early:
@@ -149,7 +148,7 @@ class Feedback:
             raise ConfigError("The feedback says nothing.", field="value", remedy="Give value, score or metadata.")
         if self.value not in (None, 1, -1):
             raise _wrong("value", self.value, "Give 1 or -1.")
-        if self.score is not None and not 0 <= self.score <= 100:
+        if self.score is not None and not (_is_number(self.score) and 0 <= self.score <= 100):
             raise _wrong("score", self.score, "Give 0 to 100.")
         for key, value in (self.metadata or {}).items():
             if not isinstance(value, str | int | float | bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
@@ -161,8 +160,12 @@ class Feedback:
         return {name: value for name, value in said.items() if value is not None}
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _wrong(name: str, value: object, remedy: str) -> ConfigError:
-    return ConfigError(f"{name}={value!r} is no feedback.", field=name, value=value, remedy=remedy)
+    return ConfigError(f"{name}={shown(value)} is no feedback.", field=name, value=value, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +209,17 @@ class LogQuery:
             "order_by": self.order_by,
             "order_by_direction": "desc" if self.descending else "asc",
         }
-        if self.search:
-            words["search"] = self.search
-        if self.filters:
-            rules = [{"key": rule.key, "operator": rule.operator, "value": [*rule.value]} for rule in self.filters]
-            words["filters"] = json.dumps(rules, separators=(",", ":"))
-        return urlencode(words)
+        try:
+            if self.search:
+                words["search"] = self.search
+            if self.filters:
+                rules = [{"key": rule.key, "operator": rule.operator, "value": [*rule.value]} for rule in self.filters]
+                words["filters"] = json.dumps(rules, separators=(",", ":"))
+            return urlencode(words)
+        except (AttributeError, TypeError, ValueError) as error:  # no LogFilter, no list, no JSON, no UTF-8
+            raise ConfigError(
+                f"The logs cannot be asked for that: {error}.", field="filters", remedy="Give a list of LogFilter."
+            ) from error
 
 
 def entries(
@@ -235,4 +243,10 @@ def _root(connection: Connection, gateway_id: str | None) -> str:
             remedy="Leave base_url out: they are read over Cloudflare's REST API.",
         )
     gateway = gateway_id or settings.gateway_id or DEFAULT_GATEWAY
-    return f"/ai-gateway/gateways/{quote(gateway, safe='')}/logs"
+    return f"/ai-gateway/gateways/{_quoted('gateway_id', gateway)}/logs"
+
+
+def _quoted(name: str, value: object) -> str:
+    if isinstance(value, str) and value.isascii() and value:
+        return quote(value, safe="")
+    raise ConfigError(f"{name}={shown(value)} is no id.", field=name, value=value, remedy="Give the id as a text.")

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.core.text import repair_surrogates
+from cfaig_integrations.errors import ConfigError, shown
 
 __all__ = ["HEADER", "MOST_ENTRIES", "Scalar", "can_be_kept", "encode_metadata"]
 
@@ -31,6 +32,8 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 # Beyond this an integer is not exact in JavaScript, in which the gateway reads it; its own types turn a bigint into
 # a string (wire-facts §4).
 _EXACT = 2**53 - 1
+_PRINTED = 600
+"""Bits of an integer whose digits fit."""
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -75,7 +78,7 @@ def _add(entries: dict[str, Scalar], layer: Mapping[str, object]) -> None:
         fault = _key_fault(key)
         if fault:
             raise ConfigError(
-                f"Metadata key {key!r} {fault}.",
+                f"Metadata key {shown(key)} {fault}.",
                 field="gateway_metadata",
                 value=key,
                 remedy=f"Use a string that is not empty and does not start with {RESERVED!r}.",
@@ -83,13 +86,13 @@ def _add(entries: dict[str, Scalar], layer: Mapping[str, object]) -> None:
         scalar = _scalar(value)
         if scalar is None:
             raise ConfigError(
-                f"Metadata {key}={value!r} is a {type(value).__name__}.",
+                f"Metadata {key}={shown(value)} is a {type(value).__name__}.",
                 field=f"gateway_metadata.{key}",
                 value=value,
                 remedy="Use a string, a boolean, a finite number, a UUID, an enum member or a date, or leave it out: "
                 "one null or nested value loses all metadata.",
             )
-        entries[key] = scalar
+        entries[repair_surrogates(key)] = scalar
 
 
 def _fill(entries: dict[str, Scalar], automatic: Mapping[str, object]) -> None:
@@ -99,7 +102,7 @@ def _fill(entries: dict[str, Scalar], automatic: Mapping[str, object]) -> None:
         if key not in entries and not _key_fault(key):
             scalar = _scalar(value)
             if scalar is not None:
-                entries[key] = scalar
+                entries[repair_surrogates(key)] = scalar
 
 
 def _key_fault(key: object) -> str:
@@ -119,9 +122,9 @@ def _scalar(value: object) -> Scalar | None:
         case bool():
             return value
         case str():
-            return value[:LONGEST_TEXT]
+            return repair_surrogates(value[:LONGEST_TEXT])
         case int():
-            return value if abs(value) <= _EXACT else str(value)[:LONGEST_TEXT]
+            return value if abs(value) <= _EXACT else str(value) if value.bit_length() < _PRINTED else None
         case float():
             return value if math.isfinite(value) else None
         case UUID():

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.kinds import COST, FLAG, LINE, NAMES, SLUG, Host, Kind, Row, choice, digits, number
 
 __all__ = ["TABLE", "CustomCost", "GatewayOptions"]
 
 _MONTH = 30 * 24 * 3600
+_MOST_DOLLARS = 1e12
 
 TABLE: tuple[Row, ...] = (
     Row("gateway_id", "cf-aig-gateway-id", SLUG, "§3.1, §2.2", only="rest"),
@@ -58,7 +58,7 @@ _KINDS: Mapping[str, Kind] = {row.field: row.kind for row in TABLE} | dict.fromk
 class _Strict(BaseModel):
     """Frozen, and names the nearest field when it is given one that it has not."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +67,7 @@ class _Strict(BaseModel):
             if name not in cls.model_fields:
                 near = difflib.get_close_matches(str(name), cls.model_fields, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                raise ValueError(f"{name} is no field of {cls.__name__}{hint}")
+                raise ValueError(f"{shown(name)} is no field of {cls.__name__}{hint}")
         return cast("Any", data)
 
 
@@ -92,9 +92,9 @@ class CustomCost(_Strict):
     @field_validator("*", mode="before")
     @classmethod
     def _dollars(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None or (type(value) in (int, float) and math.isfinite(value) and value >= 0):
+        if value is None or (type(value) in (int, float) and 0 <= value < _MOST_DOLLARS):
             return value
-        raise ValueError(f"{info.field_name} is a number of dollars, 0 or more, not {value!r}")
+        raise ValueError(f"{info.field_name} is a number of dollars, 0 or more, not {shown(value)}")
 
     @model_validator(mode="after")
     def _one_way(self) -> CustomCost:
@@ -185,7 +185,7 @@ class GatewayOptions(_Strict):
             return value
         if value is not None and not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"gateway={value!r} is a {type(value).__name__}.",
+                f"gateway={shown(value)} is a {type(value).__name__}.",
                 field="gateway",
                 value=value,
                 remedy="Give GatewayOptions or a mapping of its fields.",
@@ -194,6 +194,17 @@ class GatewayOptions(_Strict):
             return cls.model_validate(dict(value or {}))
         except ValidationError as error:
             raise _explained(error.errors()[0]) from error
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, whose headers are those of its own fields.
+
+        Args:
+            update: Fields that are others in the copy; checked as those of the constructor.
+            deep: Whether values are copied, too.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | dict(update))
 
     def over(self, base: GatewayOptions | None) -> GatewayOptions:
         """These options, and those of `base` where these say nothing."""

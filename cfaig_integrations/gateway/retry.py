@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, StreamBroken, TransportFault
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, StreamBroken, TransportFault, shown
 
 MOST_RETRIES = 10
 LONGEST_WAIT = 60.0
@@ -67,7 +67,7 @@ class RetryPolicy:
             return
         if isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= MOST_RETRIES:  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(
-                f"max_retries={most!r} is out of range.",
+                f"max_retries={shown(most)} is out of range.",
                 field="max_retries",
                 value=most,
                 remedy=f"Give a whole number from 0 to {MOST_RETRIES}, or None.",

@@ -5,20 +5,33 @@ Knows no model, no option of a call and no HTTP library.
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.redaction import is_credential, redacted
 
-__all__ = ["DEFAULT_BASE_URL", "DEFAULT_GATEWAY", "UNSET", "Secret", "Settings", "TokenSource", "Unset", "resolve"]
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_GATEWAY",
+    "UNSET",
+    "Secret",
+    "Settings",
+    "TokenSource",
+    "Unset",
+    "hidden",
+    "resolve",
+]
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_GATEWAY = "default"
@@ -31,8 +44,16 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "gateway_id": ("CLOUDFLARE_AI_GATEWAY_ID", "CLOUDFLARE_GATEWAY_ID", "CF_AIG_GATEWAY_ID"),
     "base_url": ("CLOUDFLARE_API_BASE_URL",),
 }
+_Env: TypeAlias = Mapping[str, str] | None
+"""Of what to take in place of `os.environ`: that one is in no variable of a frame, for its repr shows every secret."""
+_Given: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+
+_log = logging.getLogger(__name__)
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_QUOTES = "\"'`"
 _VISIBLE = re.compile(r"[!-~]+")
+_PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:internal|lan|local|localhost|test)")
+"""Hosts that no public name server knows (RFC 6761, RFC 6762)."""
 # {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (wire-facts §1.5).
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 
@@ -65,7 +86,12 @@ class Secret(SecretStr):
 
 
 def _secret_of_environment() -> Secret:
-    return Secret(_first("api_token", os.environ)[1])
+    return Secret(_first("api_token", None)[1])
+
+
+def hidden(token: Any) -> Any:
+    """What was given as a token, with a text hidden from whoever prints the variables of a frame."""
+    return Secret(token) if isinstance(token, str) else token
 
 
 TokenSource: TypeAlias = Secret | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -95,8 +121,8 @@ class Settings:
         """The address of a route's path."""
         return f"{self.base_url}{path}" if self.legacy else f"{self.base_url}/accounts/{self.account_id}{path}"
 
-    def auth_headers(self, token: str) -> dict[str, str]:
-        """The one header that carries the token.
+    def auth_headers(self, token: object) -> dict[str, str]:
+        """The one header that carries the token; a text or a `Secret`.
 
         The legacy host forwards `Authorization` to the provider, which rejects it, so the two are never sent together
         (wire-facts §2.1).
@@ -104,14 +130,18 @@ class Settings:
         Raises:
             ConfigError: The token cannot stand in a header.
         """
-        value = f"Bearer {_checked_token(token, 'api_token')}"
+        token = hidden(token)
+        fault = _token_fault(token, "api_token") or _account_fault(self.account_id, token)
+        if fault:
+            raise fault
+        value = f"Bearer {token.get_secret_value()}"
         return {"cf-aig-authorization": value} if self.legacy else {"Authorization": value}
 
 
 def resolve(
     *,
     account_id: str | None = None,
-    api_token: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
+    api_token: _Given = None,
     gateway_id: str | Literal[Unset.UNSET] | None = UNSET,
     base_url: str | None = None,
     environ: Mapping[str, str] | None = None,
@@ -131,13 +161,18 @@ def resolve(
     Raises:
         ConfigError: A value is missing or cannot be right.
     """
-    env = os.environ if environ is None else environ
-    address = _address(*_said("base_url", base_url, env, DEFAULT_BASE_URL))
+    api_token, env = hidden(api_token), environ
+    source, url = _said("base_url", base_url, env, DEFAULT_BASE_URL)
+    address = _address(source, url)
     account = _agreed("account_id", account_id, address.account, env)
     # What stands in the address was said, as a constructor word is; the environment only fills in.
     chosen = _gateway(gateway_id, address.gateway, env)
     url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, chosen)
-    return Settings(account, _token(api_token, env), chosen, url, address.legacy)
+    token = _token(api_token, env)
+    fault = _account_fault(account, token)
+    if fault:
+        raise fault
+    return Settings(account, token, chosen, url, address.legacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +201,19 @@ def _address(source: str, value: str) -> _Address:
     return _Address(base, "", legacy, inside["prefix"], inside["account"] or "", inside["gateway"] or "")
 
 
-def _first(word: str, env: Mapping[str, str]) -> tuple[str, str]:
+def _first(word: str, env: _Env) -> tuple[str, str]:
     """The first name of a word that the environment fills, and its value."""
     for name in _NAMES[word]:
-        if name in env and (found := env[name]).strip():
+        if (found := (os.environ if env is None else env).get(name, "")).strip():
             return name, found
     return "", ""
 
 
-def _said(word: str, value: str | None, env: Mapping[str, str], default: str) -> tuple[str, str]:
+def _said(word: str, value: str | None, env: _Env, default: str) -> tuple[str, str]:
     """Who said it (constructor word or variable), and what."""
     if value is not None:
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+            raise ConfigError(f"{word} is a {type(value).__name__}.", field=word, remedy="Give a str.")
         return word, value
     name, found = _first(word, env)
     return (name, found) if name else (word, default)
@@ -184,15 +221,22 @@ def _said(word: str, value: str | None, env: Mapping[str, str], default: str) ->
 
 def _base(source: str, value: str) -> SplitResult:
     remedy = f"Give an address such as {DEFAULT_BASE_URL!r}, or leave it out."
-    if not _VISIBLE.fullmatch(value):
-        raise ConfigError(f"{source}={value!r} is no address.", field=source, value=value, remedy=remedy)
-    parts = urlsplit(value.rstrip("/"))
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigError(f"{source}={value!r} is no http(s) address.", field=source, value=value, remedy=remedy)
+    shown = str(redacted(value))[:100]
+    try:
+        parts = urlsplit(value.rstrip("/"))
+        usable = _VISIBLE.fullmatch(value) and (parts.port is None or parts.port)
+    except ValueError as error:  # brackets that do not match, a port that is none
+        raise ConfigError(f"{source}={shown!r} is no address: {error}.", field=source, remedy=remedy) from None
     if "@" in parts.netloc:
         raise ConfigError(
             f"{source} holds credentials.", field=source, remedy="Take them out, and give the token as api_token."
         )
+    if not usable:
+        raise ConfigError(f"{source}={shown!r} is no address.", field=source, value=shown, remedy=remedy)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{source}={shown!r} is no http(s) address.", field=source, value=shown, remedy=remedy)
+    if parts.scheme == "http" and not _is_private(parts.hostname):
+        _log.warning("%s=%r is not encrypted: everyone on the way can read the token. Use https.", source, shown)
     if "/accounts" in parts.path:
         raise ConfigError(
             f"{source}={value!r} goes too far.",
@@ -203,34 +247,55 @@ def _base(source: str, value: str) -> SplitResult:
     return parts
 
 
-def _agreed(word: str, value: str | None, in_url: str, env: Mapping[str, str]) -> str:
+def _is_private(host: str) -> bool:
+    """Whether a host is this machine, or one that only a private network knows."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return bool(_PRIVATE_NAME.fullmatch(host))
+
+
+def _agreed(word: str, value: str | None, in_url: str, env: _Env) -> str:
     """An id that a word, the address or the environment gives; the first two must not differ."""
     if value is not None and in_url and value != in_url:
         raise ConfigError(
-            f"{word}={value!r}, but base_url says {in_url!r}.",
+            f"{word} is another one than that in base_url, {in_url!r}.",
             field=word,
-            value=value,
             remedy="Say it once, or the same twice.",
         )
-    return _slug(word, *_said(word, value if value is not None else in_url or None, env, ""))
-
-
-@lru_cache(maxsize=256)
-def _slug(word: str, source: str, found: str) -> str:
-    """An id that is one."""
-    if not found:
-        raise ConfigError(f"No {word} is given.", field=word, remedy=f"Pass {word}=..., or set {_NAMES[word][0]}.")
-    if not _SLUG.fullmatch(found):
-        raise ConfigError(
-            f"{source}={found!r} is no id.",
-            field=source,
-            value=found,
-            remedy="It is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -.",
-        )
+    source, found = _said(word, value if value is not None else in_url or None, env, "")
+    fault = _id_fault(word, source, found)
+    if fault:
+        raise fault
     return found
 
 
-def _gateway(value: str | Literal[Unset.UNSET] | None, in_url: str, env: Mapping[str, str]) -> str | None:
+@lru_cache(maxsize=256)
+def _id_fault(word: str, source: str, found: str) -> ConfigError | None:
+    """What is wrong with an id; it may be a token by mistake, and is not repeated."""
+    if not found:
+        return ConfigError(f"No {word} is given.", field=word, remedy=f"Pass {word}=..., or set {_NAMES[word][0]}.")
+    if word == "account_id" and is_credential(found):
+        return _swapped(source)
+    if not _SLUG.fullmatch(found):
+        return ConfigError(
+            f"{source} is no id: it has {len(found)} characters.",
+            field=source,
+            remedy="An id is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -.",
+        )
+    return None
+
+
+def _account_fault(account: str, token: TokenSource) -> ConfigError | None:
+    same = isinstance(token, Secret) and token.get_secret_value() == account
+    return _swapped("account_id") if same else None
+
+
+def _swapped(source: str) -> ConfigError:
+    return ConfigError(f"{source} is a token.", field=source, remedy="Give the id there, and the token as api_token.")
+
+
+def _gateway(value: str | Literal[Unset.UNSET] | None, in_url: str, env: _Env) -> str | None:
     if value is None:
         return None
     if value is UNSET:
@@ -255,37 +320,40 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
     return urlunsplit(base._replace(path=f"{prefix}/v1/{account}/{gateway}/compat"))
 
 
-def _token(
-    value: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None, env: Mapping[str, str]
-) -> TokenSource:
-    if value is None or isinstance(value, str | SecretStr):
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        source, found = _said("api_token", plain, env, "")
-        return Secret(_checked_token(found, source))
-    if not callable(value):
-        kind = type(value).__name__
-        raise ConfigError(f"api_token is a {kind}.", field="api_token", remedy="Give a str, a SecretStr or a callable.")
-    return value
+def _token(given: _Given, env: _Env) -> TokenSource:
+    source = "api_token"
+    if given is None:
+        source, found = _first("api_token", env)
+        given, found = Secret(found), ""
+    elif isinstance(given, SecretStr):
+        given = Secret(given.get_secret_value())
+    elif callable(given):
+        return given
+    fault = _token_fault(given, source)
+    if fault:
+        raise fault
+    return cast("Secret", given)
 
 
-def _checked_token(token: object, source: str) -> str:
-    """The token, if a header can carry it; a message never shows it."""
+def _token_fault(given: object, source: str) -> ConfigError | None:
+    """Why a header cannot carry a token; never shows it, nor has a frame that would when it is raised."""
+    token = given.get_secret_value() if isinstance(given, SecretStr) else given
     if not token:
-        raise ConfigError(
+        return ConfigError(
             "No api_token is given.",
             field="api_token",
             remedy=f"Pass api_token=..., or set {_NAMES['api_token'][0]}.",
         )
     if not isinstance(token, str):
-        raise ConfigError(
+        return ConfigError(
             f"{source} gave a {type(token).__name__}, not a str.",
             field=source,
-            remedy="An async callable serves async calls only; a callable must return the token itself.",
+            remedy="Give a str, a SecretStr or a callable that returns the token; async ones serve async calls only.",
         )
-    if not _VISIBLE.fullmatch(token):
-        raise ConfigError(
-            f"{source} holds a space, a line break or a character beyond ASCII.",
+    if not _VISIBLE.fullmatch(token) or token[0] in _QUOTES or token[-1] in _QUOTES:
+        return ConfigError(
+            f"{source} holds a space, a line break, a quote or a character beyond ASCII.",
             field=source,
             remedy="Give the bare token, without 'Bearer' and without quotes.",
         )
-    return token
+    return None
