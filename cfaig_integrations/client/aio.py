@@ -25,6 +25,7 @@ from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.gateway.steps import (
     Answer,
     AskableToken,
@@ -265,6 +266,6 @@ async def _nothing() -> AsyncGenerator[bytes]:
     yield b""
 
 
-async def _token(source: AskableToken) -> str:
+async def _token(source: AskableToken) -> Secret:
     token = source()
-    return await token if inspect.isawaitable(token) else token
+    return Secret(await token if inspect.isawaitable(token) else token)

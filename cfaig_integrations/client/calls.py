@@ -85,7 +85,7 @@ class Given:
         body: All others; they go into the request body as they are.
     """
 
-    words: Mapping[str, Any]
+    words: Mapping[str, Any] = field(repr=False)
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -20,7 +20,7 @@ from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Conn
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.runs import Mapper
-from cfaig_integrations.gateway.settings import UNSET, resolve
+from cfaig_integrations.gateway.settings import UNSET, hidden, resolve
 from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -38,6 +38,7 @@ ALIASES: Mapping[str, str] = {
     "stop_sequences": "stop",
 }
 """Other names that users know, and the word that they stand for."""
+_TOKEN_WORDS = frozenset({"api_token", *(alias for alias, word in ALIASES.items() if word == "api_token")})
 
 
 class Clients(NamedTuple):
@@ -94,7 +95,13 @@ class GatewayFields(BaseModel):
         http_async_client: Your own `httpx.AsyncClient`; never closed by us.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_assignment=True,
+    )
 
     account_id: str | None = None
     api_token: Token | None = Field(default=None, repr=False)
@@ -119,6 +126,8 @@ class GatewayFields(BaseModel):
     if not TYPE_CHECKING:  # a type checker sees the constructor that pydantic makes of the fields
 
         def __init__(self, **words: Any) -> None:
+            for word in _TOKEN_WORDS & words.keys():  # before there is a frame that shows it
+                words[word] = hidden(words[word])
             try:
                 super().__init__(**_understood(type(self), words))
                 self._connect()
@@ -126,12 +135,20 @@ class GatewayFields(BaseModel):
                 raise self._of_framework(error) from None
 
         def __setattr__(self, name: str, value: Any) -> None:
-            super().__setattr__(name, value)
-            if name in CONNECTION_WORDS or name in self._settled:
-                try:
+            if name == "api_token":
+                value = hidden(value)
+            before, known = self.__dict__.copy(), self.__pydantic_fields_set__.copy()
+            try:
+                super().__setattr__(name, value)
+                if name in CONNECTION_WORDS or name in self._settled:
                     self._connect()  # the one that there is says what the field said before
-                except ConfigError as error:
+            except Exception as error:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                object.__setattr__(self, "__pydantic_fields_set__", known)
+                if isinstance(error, ConfigError):
                     raise self._of_framework(error) from None
+                raise
 
     @staticmethod
     def _of_framework(error: GatewayError) -> GatewayError:

@@ -25,6 +25,7 @@ from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.gateway.steps import (
     Answer,
     AskableToken,
@@ -254,8 +255,8 @@ def _raw(response: httpx.Response) -> httpx.SyncByteStream:
     return cast("httpx.SyncByteStream", response.stream)
 
 
-def _token(source: AskableToken) -> str:
+def _token(source: AskableToken) -> Secret:
     token = source()
     if inspect.iscoroutine(token):
         token.close()  # it is refused by who gets it, and must not complain of never being awaited
-    return cast("str", token)
+    return Secret(cast("str", token))

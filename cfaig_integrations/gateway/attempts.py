@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
+from cfaig_integrations.gateway.redaction import conceal
 from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, Send, Sleep, Step
 from cfaig_integrations.wire import jsonio
@@ -24,20 +25,22 @@ _T = TypeVar("_T")
 class Attempts:
     """The requests of one call: how many were sent, and whether there is to be another."""
 
-    __slots__ = ("_call", "_connection", "_retries", "sent")
+    __slots__ = ("_call", "_connection", "_headers", "_retries", "sent")
 
     def __init__(self, connection: Connection, call: CallOptions) -> None:
         self._connection = connection
         self._call = call
+        self._headers: Pairs = []
         self._retries = 0
         self.sent = 0
 
     def counted(self, steps: Generator[Step, Outcome, _T]) -> Generator[Step, Outcome, _T]:
-        """`steps`, with `requests_sent` on whatever they raise."""
+        """`steps`, with `requests_sent` on whatever they raise, and no credential of the request in it."""
         try:
             return (yield from steps)
         except GatewayError as error:
             error.requests_sent = self.sent
+            conceal(error, self._headers)
             raise
 
     def until_final(self, once: Callable[[], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
@@ -73,8 +76,8 @@ class Attempts:
         source = self._connection.settings.api_token
         if not isinstance(source, Secret):
             token = yield AskToken(source)
-            auth = self._connection.auth(cast("str", token))  # checked there
-            pairs += [(name.encode(), value.encode()) for name, value in auth.items()]
+            pairs += self._connection.auth(token)
+        self._headers = pairs
         return pairs
 
 

@@ -232,16 +232,19 @@ class Connection:
         headers |= checked_headers(self.extra_headers, legacy=settings.legacy)
         headers |= checked_headers(call.extra_headers, legacy=settings.legacy)
         if isinstance(settings.api_token, Secret):
-            headers |= self.auth(settings.api_token)
+            headers |= self._auth(settings.api_token)
         return headers
 
-    def auth(self, token: object) -> dict[str, str]:
-        """The header that carries a token.
+    def _auth(self, token: object) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.settings.auth_headers(token).items()}
+
+    def auth(self, token: object) -> Pairs:
+        """The header that carries a token, a text or a `Secret`.
 
         Raises:
             ConfigError: The token cannot stand in a header.
         """
-        return {name.lower(): value for name, value in self.settings.auth_headers(token).items()}
+        return _pairs(self._auth(token))
 
     def _metadata(self, call: CallOptions, block: Pairs) -> Pairs:
         given = () if self.metadata is None else (self.metadata,)

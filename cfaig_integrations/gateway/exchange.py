@@ -206,6 +206,7 @@ class _Talk(Attempts):
             requests_sent=self.sent,
             event_limit=self._connection.event_limit,
             stops=prepared.stops,
+            request_headers=self._headers,
         )
 
     def _reply(self, prepared: _Prepared, answer: Answer) -> ChatReply:

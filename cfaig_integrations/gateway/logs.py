@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
+from cfaig_integrations.gateway.attempts import fetch
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY

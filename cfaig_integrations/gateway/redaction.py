@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError
 
-__all__ = ["Hidden", "conceal", "credentials_in", "is_credential", "names_a_credential", "redacted"]
+__all__ = ["Hidden", "conceal", "is_credential", "names_a_credential", "redacted"]
 
 _DEEPEST = 60
 """Levels of a JSON value that an error keeps: what is deeper can neither be printed nor pickled safely."""
@@ -65,13 +65,14 @@ def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
     return _clean(value, secrets, 0)
 
 
-def conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
+def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Takes credentials out of an error, which may quote an answer that quotes the request.
 
     Args:
         error: The error.
-        secrets: Credentials in use.
+        headers: Of the request.
     """
+    secrets = _credentials_in(headers)
     error.message = redacted(error.message, secrets)
     error.args = tuple(redacted([*error.args], secrets))
     if isinstance(error, ApiError):
@@ -81,8 +82,7 @@ def conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
         error.body = redacted(error.body, secrets)
 
 
-def credentials_in(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    """The credentials that the headers of a request carry."""
+def _credentials_in(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
     found = (value.decode("latin-1").rpartition(" ")[2] for name, value in headers if names_a_credential(name.decode()))
     return tuple(each for each in found if len(each) >= _SHORTEST)
 

@@ -24,7 +24,9 @@ from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.connection import Pairs
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.redaction import conceal
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import Refused, StreamDecoder
 from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
@@ -51,6 +53,7 @@ class StreamSession:
         requests_sent: How many requests it took to open it.
         event_limit: Most bytes of one event.
         stops: Texts at which the answer ends, if the server does not see to it.
+        request_headers: Whose credentials no error may show.
 
     Attributes:
         info: What the response's headers said.
@@ -68,6 +71,7 @@ class StreamSession:
         "_joiners",
         "_parser",
         "_pieces",
+        "_request_headers",
         "_stopper",
         "ended",
         "error",
@@ -86,6 +90,7 @@ class StreamSession:
         requests_sent: int = 1,
         event_limit: int = DEFAULT_EVENT_LIMIT,
         stops: tuple[str, ...] = (),
+        request_headers: Pairs = [],  # noqa: B006  # never changed
     ) -> None:
         self.info = info
         self.requests_sent = requests_sent
@@ -95,6 +100,7 @@ class StreamSession:
         self.idle = False
         self._decoder = decoder
         self._headers = headers
+        self._request_headers = request_headers
         self._parser = SseParser(event_limit)
         self._held = 0
         self._pieces: list[str] = []
@@ -166,6 +172,7 @@ class StreamSession:
 
     def _annotated(self, error: GatewayError) -> GatewayError:
         error.requests_sent = self.requests_sent
+        conceal(error, self._request_headers)
         if isinstance(error, StreamBroken):
             error.partial = error.partial or self.partial
         return error

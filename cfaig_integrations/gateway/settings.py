@@ -52,8 +52,8 @@ _log = logging.getLogger(__name__)
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _QUOTES = "\"'`"
 _VISIBLE = re.compile(r"[!-~]+")
-_PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:internal|lan|local|localhost|test)")
-"""Hosts that no public name server knows (RFC 6761, RFC 6762)."""
+_PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
+"""Hosts that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
 # {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (wire-facts §1.5).
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cfaig_integrations.gateway.connection import Pairs, Timeouts
+from cfaig_integrations.gateway.settings import Secret
 
 AskableToken: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 """A token that is asked for before every request."""
@@ -74,7 +75,7 @@ class Answer:
 
 
 Step: TypeAlias = Send | Sleep | AskToken | ReadOn
-Outcome: TypeAlias = Answer | bytes | str | None
+Outcome: TypeAlias = Answer | bytes | Secret | None
 
 
 def stays_open(call: HttpCall, status: int) -> bool:

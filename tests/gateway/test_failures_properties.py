@@ -40,7 +40,7 @@ BRIEFLY = settings(deadline=None, max_examples=60, derandomize=True)
 
 
 def usable(error: GatewayError) -> None:
-    conceal(error, ("canary-canary",))
+    conceal(error, [(b"authorization", b"Bearer canary-canary")])
     assert isinstance(error, GatewayError)
     assert error.message
     for shown in (str(error), repr(error)):
