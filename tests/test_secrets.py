@@ -1,0 +1,288 @@
+"""No token stands in an error, or in any variable of our frames, of any failure of any class."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cfaig_integrations
+from cfaig_integrations import AIGateway, AsyncAIGateway, GatewayError
+from cfaig_integrations.client import pool
+from cfaig_integrations.langchain import (
+    ChatCloudflareAIGateway,
+    CloudflareAIGatewayEmbeddings,
+    CloudflareAIGatewayLLM,
+    CloudflareAIGatewayReranker,
+)
+from cfaig_integrations.llama_index import (
+    CloudflareAIGateway,
+    CloudflareAIGatewayEmbedding,
+    CloudflareAIGatewayRerank,
+)
+from tests.client.loopback import JSON, SSE, Loopback, Reply, loopback, piece, streamed
+
+TOKEN = "canary-of-the-token"
+KEY = "canary-of-the-provider"
+OURS = str(Path(cfaig_integrations.__file__).parent)
+HEADERS = {"x-api-key": KEY}
+ECHO = {
+    "error": {"message": f"Who is Bearer {TOKEN}?", "code": f"x-{TOKEN}"},
+    "request": {"headers": {"authorization": f"Bearer {TOKEN}", "x-api-key": KEY}, "all": [TOKEN, KEY]},
+}
+ECHOED = {**JSON, "x-seen": TOKEN, "authorization": f"Bearer {TOKEN}", "x-api-key": KEY}
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback() as running:
+        yield running
+    pool.close_all()
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            waiting += [each.__cause__, each.__context__]
+            yield each
+
+
+def shown(error: BaseException) -> Iterator[tuple[str, str]]:
+    """What a tool that reports errors sees of one: its text, its fields, and the variables of our frames."""
+    for each in chain(error):
+        if isinstance(each, GatewayError):
+            yield "error", f"{each} {each!r} {vars(each)} {pickle.dumps(each)!r}"
+        trace = each.__traceback__
+        while trace is not None:
+            frame = trace.tb_frame
+            if frame.f_code.co_filename.startswith(OURS):
+                for name, value in frame.f_locals.items():
+                    where = f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}:{name}"
+                    yield where, repr(value)
+                    yield from ((where, part) for part in parts(value))
+            trace = trace.tb_next
+
+
+def parts(value: Any) -> Iterator[str]:
+    """Some tools print a container item by item, and the beginning of what is long."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield f"{name!r} {each!r}"
+            yield from parts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield repr(each)
+            yield from parts(each)
+    elif isinstance(value, str | bytes):
+        yield repr(value[:80])
+
+
+def check(error: BaseException, *, echoed: bool = False, secrets: tuple[str, ...] = (TOKEN, KEY)) -> None:
+    """What a server echoes is in the variables that read it, too; not in the error."""
+    leaks = {where for where, text in shown(error) if any(each in text for each in secrets)}
+    assert not sorted(leaks & {"error"} if echoed else leaks)
+
+
+def answered(call: Callable[..., Any], *given: Any) -> Any:
+    result = call(*given)
+    return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
+def echoes(reply: Reply) -> bool:
+    return any(TOKEN in text for text in (str(reply.pieces), str(reply.headers)))
+
+
+def words(server: Loopback, **more: Any) -> dict[str, Any]:
+    base = {"account_id": "acc", "api_token": TOKEN, "base_url": server.base_url, "extra_headers": HEADERS}
+    return {**base, "max_retries": 0, "timeout": (5, 0.2), **more}
+
+
+def langchain_chat(more: dict[str, Any], stream: bool) -> Any:
+    model = ChatCloudflareAIGateway(model="openai/gpt-5.4", api="chat_completions", **more)
+    return list(model.stream("x")) if stream else model.invoke("x")
+
+
+async def alangchain_chat(more: dict[str, Any], stream: bool) -> Any:
+    model = ChatCloudflareAIGateway(model="openai/gpt-5.4", api="chat_completions", **more)
+    return [each async for each in model.astream("x")] if stream else await model.ainvoke("x")
+
+
+def langchain_llm(more: dict[str, Any], stream: bool) -> Any:
+    model = CloudflareAIGatewayLLM(model="openai/gpt-5.4", api="chat_completions", **more)
+    return list(model.stream("x")) if stream else model.invoke("x")
+
+
+def llama_index(more: dict[str, Any], stream: bool) -> Any:
+    llm = CloudflareAIGateway(model="openai/gpt-5.4", api="chat_completions", **more)
+    return list(llm.stream_complete("x")) if stream else llm.complete("x")
+
+
+async def allama_index(more: dict[str, Any], stream: bool) -> Any:
+    llm = CloudflareAIGateway(model="openai/gpt-5.4", api="chat_completions", **more)
+    return [each async for each in await llm.astream_complete("x")] if stream else await llm.acomplete("x")
+
+
+CHATS: list[Callable[[dict[str, Any], bool], Any]] = [
+    langchain_chat,
+    alangchain_chat,
+    langchain_llm,
+    llama_index,
+    allama_index,
+]
+REPLIES: list[tuple[str, Reply]] = [
+    ("refused without a word", Reply([b"{}"], 401)),
+    ("another's answer", Reply([b'{"x": 1}'])),
+    ("refused", Reply([json.dumps(ECHO).encode()], 401, ECHOED)),
+    ("refused in text", Reply([f"no {TOKEN} {KEY}".encode()], 500, ECHOED)),
+    ("refused in 200", Reply([json.dumps(ECHO).encode()], 200, ECHOED)),
+    ("page", Reply([f"<html><title>{TOKEN}</title>{KEY}".encode()], 200, ECHOED)),
+    ("error page", Reply([f"<html><title>{TOKEN}</title>{KEY}".encode()], 502, ECHOED)),
+    ("redirect", Reply([b""], 302, {"location": f"https://{KEY}@x.example/{TOKEN}?token={TOKEN}"})),
+    ("no json", Reply([f'{{"seen": "Bearer {TOKEN}", "x-api-key": "{KEY}", '.encode()], 200, ECHOED)),
+    ("not ours", Reply([json.dumps({"seen": [TOKEN, KEY]}).encode()], 200, ECHOED)),
+    ("cut", Reply([b"{"], end="cut")),
+    ("reset", Reply(end="reset", silent=True)),
+    ("silent", Reply(end="stall", silent=True)),
+    ("stream of an error", streamed(f"data: {json.dumps(ECHO)}\n\n".encode())),
+    ("stream that errs", streamed(piece("a"), f"data: {json.dumps(ECHO)}\n\n".encode())),
+    ("stream of nonsense", streamed(piece("a"), f'data: {{"x": "{TOKEN} {KEY}"\n\n'.encode(), piece("b"))),
+    ("stream that breaks", streamed(piece("a"), end="reset")),
+    ("stream that ends", Reply([piece("a")], headers=SSE)),
+]
+
+
+@pytest.mark.parametrize("token", ["text", "callable"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
+@pytest.mark.parametrize("reply", [row[1] for row in REPLIES], ids=[row[0] for row in REPLIES])
+def test_a_failing_call_shows_no_token(
+    server: Loopback, reply: Reply, call: Callable[[dict[str, Any], bool], Any], stream: bool, token: str
+) -> None:
+    server.usual = reply
+    more = words(server, api_token=(lambda: TOKEN) if token == "callable" else TOKEN)
+    with pytest.raises(GatewayError) as caught:
+        answered(call, more, stream)
+    check(caught.value, echoed=echoes(reply))
+    assert server.seen[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def others(more: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    embeddings = CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **more)
+    embedding = CloudflareAIGatewayEmbedding(model_name="@cf/baai/bge-m3", **more)
+    reranker = CloudflareAIGatewayReranker(**more)
+    rerank = CloudflareAIGatewayRerank(**more)
+    own = {name: more[name] for name in ("account_id", "api_token", "base_url", "max_retries")}
+    return {
+        "embeddings": lambda: embeddings.embed_query("x"),
+        "aembeddings": lambda: asyncio.run(embeddings.aembed_query("x")),
+        "embedding": lambda: embedding.get_query_embedding("x"),
+        "aembedding": lambda: asyncio.run(embedding.aget_query_embedding("x")),
+        "reranker": lambda: reranker.rerank(["a", "b"], "x"),
+        "rerank": lambda: rerank.postprocess_nodes([node("a"), node("b")], query_str="x"),
+        "log": lambda: AIGateway(**own).log("x"),
+        "alog": lambda: asyncio.run(AsyncAIGateway(**own).log("x")),
+    }
+
+
+def node(text: str) -> Any:
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    return NodeWithScore(node=TextNode(text=text))
+
+
+NAMES = ["embeddings", "aembeddings", "embedding", "aembedding", "reranker", "rerank", "log", "alog"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("reply", [row[1] for row in REPLIES[:12]], ids=[row[0] for row in REPLIES[:12]])
+def test_a_failing_call_of_other_classes_shows_no_token(server: Loopback, reply: Reply, name: str) -> None:
+    server.usual = reply
+    with pytest.raises(GatewayError) as caught:
+        others(words(server))[name]()
+    sent = (TOKEN,) if "log" in name else (TOKEN, KEY)
+    check(caught.value, echoed=echoes(reply), secrets=sent)
+
+
+CLASSES: list[Callable[..., Any]] = [
+    lambda **more: ChatCloudflareAIGateway(model="openai/gpt-5.4", **more),
+    lambda **more: CloudflareAIGatewayLLM(model="openai/gpt-5.4", **more),
+    lambda **more: CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **more),
+    CloudflareAIGatewayReranker,
+    lambda **more: CloudflareAIGateway(model="openai/gpt-5.4", **more),
+    lambda **more: CloudflareAIGatewayEmbedding(model_name="@cf/baai/bge-m3", **more),
+    CloudflareAIGatewayRerank,
+]
+BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
+    ("a gateway that is none", {"gateway_id": "no gateway"}),
+    ("an account that is none", {"account_id": "no account"}),
+    ("the token as the account", {"account_id": TOKEN}),
+    ("the quoted token as the account", {"account_id": f"'{TOKEN}'"}),
+    ("a token as the account", {"account_id": f"cfut_{KEY}"}),
+    ("an address that is none", {"base_url": "ftp://x"}),
+    ("an address with a token", {"base_url": f"https://x.example/?token={TOKEN}"}),
+    ("an address with a password", {"base_url": f"https://x:{TOKEN}@x.example"}),
+    ("a broken address with a password", {"base_url": f"https://x:{TOKEN}@[::1"}),
+    ("an unknown word", {"accountid": "acc"}),
+    ("a bad timeout", {"timeout": -1}),
+    ("a bad option", {"gateway": {"cache_ttl": 1}}),
+    ("a wrong type beside it", {"run_metadata": "perhaps"}),
+    *((f"token {each!r}", {"api_token": each.format(TOKEN)}) for each in (
+        "'{0}'", '"{0}"', "`{0}`", "Bearer {0}", " {0}", "{0} ", "{0}\n", "{0}\x00", "é{0}", '"{0}', "{0}'",
+    )),
+    ("a token of the wrong type", {"api_token": [TOKEN]}),
+    ("a token in a dict", {"api_token": {"x": TOKEN}}),
+    ("headers as text", {"extra_headers": f"x-api-key: {KEY}"}),
+    ("headers of the wrong type", {"extra_headers": {"x-api-key": [KEY]}}),
+    ("a list of headers", {"extra_headers": [("x-api-key", KEY)]}),
+    *((f"header {each!r}", {"extra_headers": {"x-api-key": each.format(KEY)}}) for each in (
+        "{0} ", " {0}", "{0}\n", "{0}\r\nx: y", "{0}\x00", "\t{0}", "é{0}", "{0}\ud800",
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
+@pytest.mark.parametrize("bad", [row[1] for row in BAD_WORDS], ids=[row[0] for row in BAD_WORDS])
+def test_a_refused_constructor_word_is_not_repeated(make: Callable[..., Any], bad: dict[str, Any]) -> None:
+    good = {"account_id": "acc", "api_token": TOKEN}
+    with pytest.raises((GatewayError, ValueError)) as caught:
+        make(**good | bad)
+    texts = f"{caught.value} {caught.value!r}"
+    assert TOKEN not in texts
+    assert KEY not in texts
+    assert getattr(caught.value, "value", None) is None or TOKEN not in repr(vars(caught.value))
+    if not ({"api_token", "account_id", "base_url", "extra_headers"} & bad.keys()):
+        check(caught.value)
+
+
+@pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
+def test_the_environment_is_in_no_frame(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "no account")
+    with pytest.raises(GatewayError) as caught:
+        make()
+    check(caught.value)
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "acc")
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", f"'{TOKEN}'")
+    with pytest.raises(GatewayError) as caught:
+        make()
+    check(caught.value)
+
+
+@pytest.mark.parametrize("token", [f"'{TOKEN}'", f"Bearer {TOKEN}", "acc", [TOKEN], None, ""])
+@pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
+def test_what_a_callable_gives_is_not_repeated(
+    server: Loopback, token: Any, call: Callable[[dict[str, Any], bool], Any]
+) -> None:
+    with pytest.raises(GatewayError) as caught:
+        answered(call, words(server, api_token=lambda: token), False)
+    check(caught.value)
+    assert not server.seen
