@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from langchain_core.utils.function_calling import convert_to_json_schema
-from pydantic import SecretStr
+from pydantic import Secret
 
 from cfaig_integrations.client.calls import Given, output_schema, sort_words
 from cfaig_integrations.client.tools import closed_schema
@@ -35,23 +35,16 @@ def langchain_words(kwargs: Mapping[str, Any]) -> Given:
         ConfigError: One of them belongs to the constructor.
     """
     sent = {word: value for word, value in kwargs.items() if not word.startswith("ls_") and word not in _NOT_SENT}
-    headers: object = sent.get(_HEADERS)
-    if isinstance(headers, Mapping):
-        sent[_HEADERS] = {name: _unsealed(value) for name, value in cast("Mapping[str, Any]", headers).items()}
+    for word, value in sent.items():
+        if isinstance(value, Secret):
+            sent[word] = value.get_secret_value()
     return sort_words(sent, remedy="Give it to the constructor, or call model.model_copy(update={'{word}': ...}).")
 
 
 def sealed(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """A call's arguments with headers that nobody reads by accident, where core shows tracers all that it is given."""
-    shown, headers = dict(kwargs), kwargs.get(_HEADERS)
-    if isinstance(headers, Mapping):
-        values = cast("Mapping[str, Any]", headers).items()
-        shown[_HEADERS] = {name: SecretStr(value) if isinstance(value, str) else value for name, value in values}
-    return shown
-
-
-def _unsealed(value: Any) -> Any:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+    """A call's arguments, closed where they hold secrets: core shows tracers all that it is given."""
+    shown = for_traces(kwargs)
+    return {word: value if shown[word] == value else Secret(value) for word, value in kwargs.items()}
 
 
 def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +52,7 @@ def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
     headers, tools = params.get(_HEADERS), params.get("tools")
     shown = {word: value if word in _WITH_SCHEMAS else _without_secrets(value) for word, value in params.items()}
     if headers:
-        shown[_HEADERS] = dict.fromkeys(headers, _HIDDEN)
+        shown[_HEADERS] = dict.fromkeys(headers, _HIDDEN) if isinstance(headers, Mapping) else _HIDDEN
     if tools:
         shown["tools"] = [_hidden(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]
     return shown

@@ -98,14 +98,17 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
         Core leaves the arguments of a call out (langchain-core 1.6 to 1.8), so that a call for another model would be
         answered with the first one's answer. What the blocks around a call tell the gateway counts, too.
         """
-        given = dict(_GIVEN.get() or {})
+        own, given = super().asdict(), dict(_GIVEN.get() or {})
         shown = for_traces(given)
         if shown != given:  # secrets are hidden, and still tell two calls apart
             shown["extra_headers"] = digest((self.extra_headers, sorted(given.items())))
         around = current()
         if around != NO_CONTEXT:
             shown["gateway_context"] = digest(around)
-        return super().asdict() | shown
+        known = own | for_traces({word: value for word, value in own.items() if word != "extra_headers"})
+        if known != own:
+            known["secrets"] = digest(sorted(own.items()))
+        return known | shown
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)

@@ -6,16 +6,19 @@ Knows the constructor words that JSON cannot hold as they are; knows no message 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.load import dumpd
 from langchain_core.load.serializable import Serializable
 
 from cfaig_integrations.client.calls import OWN_WORDS
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.gateway.context import current
+from cfaig_integrations.langchain.calls import for_traces
 from cfaig_integrations.langchain.fields import LangChainFields
 
 _SERIALISED = "_serialized"
@@ -71,6 +74,14 @@ class Written(LangChainFields, Serializable):
             limits = timeouts(self.timeout)
             told["timeout"] = [limits.connect, limits.read]
         return told
+
+    @cached_property
+    def _serialized(self) -> dict[str, Any]:
+        """What tracers are shown of the model: as it is written, without what is secret in it."""
+        written = cast("dict[str, Any]", dumpd(self))
+        if "kwargs" in written:
+            written["kwargs"] = for_traces(written["kwargs"])
+        return written
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
