@@ -5,8 +5,9 @@ Knows the words of a call; knows no framework's messages, tools or runs, no wire
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, cast, get_args
 
 from cfaig_integrations.client.fields import ALIASES, CONNECTION_WORDS, ChatFields, EmbedFields
@@ -14,7 +15,7 @@ from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api, CallOptions
 from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.options import GatewayOptions
@@ -52,6 +53,14 @@ _REQUEST_WORDS = (
     "stream_usage",
 )
 """Fields of the model that a call may override, under the same name in the request."""
+_TYPES: Mapping[str, tuple[type, str]] = {
+    **dict.fromkeys(("temperature", "top_p", "frequency_penalty", "presence_penalty"), (Real, "a number")),
+    **dict.fromkeys(("max_tokens", "top_k", "seed", "n", "top_logprobs"), (Real, "a number")),
+    **dict.fromkeys(("logprobs", "store", "stream_usage"), (Real, "True or False")),
+    **dict.fromkeys(("reasoning_effort", "service_tier", "model", "previous_response_id"), (str, "a str")),
+    **dict.fromkeys(("reasoning", "thinking"), (Mapping, "a dict")),
+}
+"""What a call's own words are, None apart; the constructor's are checked where they are given."""
 OWN_WORDS = (*_REQUEST_WORDS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_WORDS = frozenset(
@@ -143,6 +152,9 @@ def chat_request(
         ConfigError: Something in it cannot be right.
     """
     words = given.words
+    for word, value in words.items():
+        if value is not None and word in _TYPES and not isinstance(value, _TYPES[word][0]):
+            raise _wrong(word, value, f"Give {_TYPES[word][1]}.")
     sampling = {word: words[word] if word in words else getattr(own, word) for word in _REQUEST_WORDS}
     return ChatRequest(
         model=words.get("model") or own.model,
@@ -176,13 +188,16 @@ def call_options(given: Given, api: Api, run: RunEntries, *, affinity: bool | st
     wanted = words.get("api") or api
     if wanted not in _APIS:
         raise ConfigError(
-            f"api={wanted!r} is no wire format.", field="api", value=wanted, remedy=f"Use one of {', '.join(_APIS)}."
+            f"api={shown(wanted)} is no wire format.",
+            field="api",
+            value=wanted,
+            remedy=f"Use one of {', '.join(_APIS)}.",
         )
     around, own = current(), words.get("gateway")
     asked: object = words.get("session_affinity", affinity)
     if not isinstance(asked, bool | str) or asked == "":
         raise ConfigError(
-            f"session_affinity={asked!r} is no id.",
+            f"session_affinity={shown(asked)} is no id.",
             field="session_affinity",
             value=asked,
             remedy="Give a text, True for the id of the run's conversation, or False.",
@@ -217,7 +232,7 @@ def refuse_several(request: ChatRequest, because: str) -> None:
     answers: object = request.extra_body.get("n", request.n)
     if isinstance(answers, int) and answers > 1:
         raise ConfigError(
-            f"n={answers}: {because}",
+            f"n={shown(answers)}: {because}",
             field="n",
             value=answers,
             remedy="Leave n out, and call as often as you need answers.",
@@ -257,13 +272,23 @@ def _object(words: Mapping[str, Any], word: str) -> Mapping[str, Any]:
     given: object = words.get(word) or {}
     if isinstance(given, Mapping):
         return cast("Mapping[str, Any]", given)
-    raise ConfigError(f"{word}={given!r} is not a dict.", field=word, value=given, remedy="Give a dict.")
+    raise _wrong(word, given, "Give a dict.")
+
+
+def _wrong(word: str, value: object, remedy: str) -> ConfigError:
+    # A header may be a key, so that headers are not shown.
+    said = word if word == "extra_headers" else f"{word}={shown(value)}"
+    kept = None if word == "extra_headers" else value
+    return ConfigError(f"{said} is a {type(value).__name__}.", field=word, value=kept, remedy=remedy)
 
 
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
     for layer in layers:
         if layer is not None:
-            return tuple(layer) if not isinstance(layer, str) else (layer,) if layer else ()
+            texts = () if layer == "" else (layer,) if isinstance(layer, str) else layer
+            if not isinstance(texts, Sequence | Set) or not all(isinstance(text, str) for text in texts):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+                raise _wrong("stop", layer, "Give a text, or a list of texts.")
+            return tuple(texts)
     return ()
 
 
@@ -284,7 +309,7 @@ def output_schema(wanted: Any) -> OutputSchema | None:
             return OutputSchema(ready, str(held.get("name") or "answer"), str(held.get("description") or ""), strict)
         case _:
             raise ConfigError(
-                f"response_format {wanted!r} is of no known form.",
+                f"response_format {shown(wanted)} is of no known form.",
                 field="response_format",
                 value=wanted,
                 remedy='Use {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.',

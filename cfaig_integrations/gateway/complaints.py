@@ -112,7 +112,7 @@ def _first(value: Any) -> Any:
     """Of a list the first item that says anything."""
     if not isinstance(value, list):
         return value
-    return next((each for each in value if isinstance(each, dict | str) and each), value)  # pyright: ignore[reportUnknownVariableType]
+    return next((each for each in value if each and isinstance(each, dict | str)), value)  # pyright: ignore
 
 
 def _object(value: Any) -> dict[str, Any] | None:
@@ -131,8 +131,10 @@ def _entry(body: Mapping[str, Any], depth: int = 0) -> tuple[Mapping[str, Any], 
         entry = _object(first)
         if entry is not None:
             said = _text(entry, *_MESSAGES)
-            inner, deeper = ({}, "") if said or depth >= _DEEPEST else _entry(entry, depth + 1)
-            return {**entry, **inner}, said or deeper
+            if said or depth >= _DEEPEST:
+                return entry, said
+            inner, deeper = _entry(entry, depth + 1)
+            return {**entry, **inner}, deeper
     return {}, ""
 
 

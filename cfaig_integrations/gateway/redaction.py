@@ -51,7 +51,7 @@ class Hidden(bytes):
 
     def __getitem__(self, key: Any) -> Any:
         # Some tools shorten a long value before they take its repr.
-        found = super().__getitem__(key)
+        found = cast("Any", super().__getitem__(key))
         return Hidden(found) if isinstance(found, bytes) else found
 
 
@@ -116,7 +116,7 @@ def _clean(value: Any, secrets: tuple[str, ...], depth: int) -> Any:
                 _clean(name, secrets, depth): "***"
                 if isinstance(name, str) and isinstance(each, str) and each and names_a_credential(name)
                 else _clean(each, secrets, depth + 1)
-                for name, each in cast("Mapping[Any, Any]", value).items()
+                for name, each in value.items()  # pyright: ignore[reportUnknownVariableType]  # JSON
             }
         case int() if value.bit_length() > 1000:
             return f"an integer of {value.bit_length()} bits"  # Python refuses to print one of 4,300 digits

@@ -130,11 +130,11 @@ class Settings:
         Raises:
             ConfigError: The token cannot stand in a header.
         """
-        token = hidden(token)
-        fault = _token_fault(token, "api_token") or _account_fault(self.account_id, token)
+        secret = token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
+        fault = _token_fault(secret, "api_token") or _account_fault(self.account_id, secret)
         if fault:
             raise fault
-        value = f"Bearer {token.get_secret_value()}"
+        value = f"Bearer {secret.get_secret_value()}"
         return {"cf-aig-authorization": value} if self.legacy else {"Authorization": value}
 
 
@@ -286,8 +286,8 @@ def _id_fault(word: str, source: str, found: str) -> ConfigError | None:
     return None
 
 
-def _account_fault(account: str, token: TokenSource) -> ConfigError | None:
-    same = isinstance(token, Secret) and token.get_secret_value() == account
+def _account_fault(account: str, token: object) -> ConfigError | None:
+    same = isinstance(token, SecretStr) and token.get_secret_value() == account
     return _swapped("account_id") if same else None
 
 

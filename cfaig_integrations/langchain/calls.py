@@ -52,7 +52,9 @@ def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
     headers, tools = params.get(_HEADERS), params.get("tools")
     shown = {word: value if word in _WITH_SCHEMAS else _without_secrets(value) for word, value in params.items()}
     if headers:
-        shown[_HEADERS] = dict.fromkeys(headers, _HIDDEN) if isinstance(headers, Mapping) else _HIDDEN
+        shown[_HEADERS] = (
+            dict.fromkeys(cast("Mapping[str, Any]", headers), _HIDDEN) if isinstance(headers, Mapping) else _HIDDEN
+        )
     if tools:
         shown["tools"] = [_hidden(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]
     return shown
