@@ -73,6 +73,8 @@ def error(status: int, code: int, message: str, **headers: str) -> Answer:
 
 BUSY = error(429, 3040, "out of capacity")
 WRONG_SHAPE = error(400, 7003, "Model execution failed (User Input Error): Invalid value at input")
+NO_AUTHENTICATION = error(402, 2021, "Gateway authentication is required to use unified billing")
+"""As an authenticated gateway answered on one wire only (wire-facts §14.1)."""
 
 
 @pytest.fixture(autouse=True)
@@ -234,8 +236,9 @@ def test_wrong_input_sends_nothing() -> None:
 # The other wire
 
 
-def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembered() -> None:
-    played = play(exchange.chat(connection(), ASKED), WRONG_SHAPE, Answer(200, JSON, RESPONSES))
+@pytest.mark.parametrize("refusal", [WRONG_SHAPE, NO_AUTHENTICATION], ids=["shape", "authentication"])
+def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembered(refusal: Answer) -> None:
+    played = play(exchange.chat(connection(), ASKED), refusal, Answer(200, JSON, RESPONSES))
     reply, info = played.result
     assert [call.url.rpartition("/")[2] for call in played.calls] == ["completions", "responses"]
     assert reply.turn.text == "From responses"

@@ -300,6 +300,8 @@ SHAPE: list[tuple[int, int | str | None, str, bool]] = [
     (400, 7003, "Model execution failed (User Input Error): prompt is too long", False),
     (404, 7003, "Model not found: acme/m", False),
     (402, 7003, "Wholesale rate limit exceeded for this gateway.", False),
+    (402, 2021, "Gateway authentication is required to use unified billing", True),
+    (402, 2021, "Insufficient balance", False),
     (400, 2005, "Failed to get response from provider", False),
     (400, None, "Invalid value at 'input'", False),
     (500, 5006, "Bad input", False),
