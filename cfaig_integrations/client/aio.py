@@ -9,13 +9,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import suppress
+from time import monotonic
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
 import anyio
 import httpx
+from anyio import fail_after, move_on_after
 
-from cfaig_integrations.client.faults import fault
+from cfaig_integrations.client.bodies import (
+    AFTER_THE_END,
+    MOST_BYTES,
+    MOST_ERROR_BYTES,
+    Inflater,
+    Whole,
+    already_read,
+    let_go,
+)
+from cfaig_integrations.client.cancelling import unbroken
+from cfaig_integrations.client.faults import fault, idle_fault
 from cfaig_integrations.client.senders import AsyncBorrowed, AsyncPooled, AsyncSender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
@@ -77,9 +89,10 @@ class AsyncClient:
         """
         line = _Line(self._sender)
         try:
-            return await AsyncChatStream.of(await _run(exchange.stream(self._connection, request, call), line), line)
+            session = await unbroken(_run(exchange.stream(self._connection, request, call), line))
+            return await AsyncChatStream.of(session, line)
         except BaseException:
-            await line.aclose()
+            await unbroken(line.aclose())
             raise
 
     async def embed(
@@ -110,9 +123,9 @@ class AsyncClient:
         """
         line = _Line(self._sender)
         try:
-            return await _run(talk, line)
+            return await unbroken(_run(talk, line))
         finally:
-            await line.aclose()
+            await unbroken(line.aclose())
 
 
 class AsyncChatStream:
@@ -154,7 +167,7 @@ class AsyncChatStream:
         """Reads no more, and closes the connection unless it can be used again."""
         if self._events.ag_running:
             return  # a loop that ends closes all generators at once, this one and those around it
-        await self._line.aclose()  # and then nothing is left to wait for while the generator is closed
+        await unbroken(self._line.aclose())  # and then nothing is left to wait for while the generator is closed
         await self._events.aclose()
 
 
@@ -165,7 +178,7 @@ async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
             yield event
         while not session.ended:
             try:
-                chunk = await line.read(streaming=True)
+                chunk = await unbroken(line.read(idle=session.idle, streaming=True))
             except GatewayError as error:
                 events = session.lost(error)
             else:
@@ -175,9 +188,9 @@ async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
         if session.error is not None:
             raise session.error
         if not session.stopped:
-            await line.drain()
+            await unbroken(line.drain())
     finally:
-        await line.aclose()
+        await unbroken(line.aclose())
 
 
 async def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
@@ -199,20 +212,21 @@ async def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
 class _Line:
     """One open response at most."""
 
-    __slots__ = ("_response", "_sender", "chunks", "faults")
+    __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
 
     def __init__(self, sender: AsyncSender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self.faults = sender.faults
-        self.chunks: AsyncIterator[bytes] = _nothing()
+        self._call: HttpCall | None = None
+        self._chunks: AsyncIterator[bytes] = _nothing()
+        self._since = 0.0
 
     async def do(self, step: Step) -> Outcome:
         match step:
             case Send(call):
                 return await self._send(call)
-            case ReadOn():
-                return await self.read()
+            case ReadOn(idle):
+                return await self.read(idle=idle)
             case Sleep(seconds):
                 await self.aclose()
                 await anyio.sleep(seconds)
@@ -224,41 +238,99 @@ class _Line:
 
     async def _send(self, call: HttpCall) -> Answer:
         await self.aclose()
+        self._call = call
         try:
             response = self._response = await self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
-            encoded = "content-encoding" in headers
+            self._chunks = _chunks(response, headers.get("content-encoding", ""))
             if stays_open(call, status):
-                self.chunks = response.aiter_bytes() if encoded else aiter(_raw(response))
                 return Answer(status, headers, None)
-            body = await response.aread() if encoded else b"".join([part async for part in _raw(response)])
-        except self.faults as error:
+            body = await self._whole(call, is_error=not 200 <= status < 300)
+        except GatewayError:
             await self.aclose()
-            raise fault(error) from error
+            raise
+        except self._sender.faults as error:
+            await self.aclose()
+            raise fault(error, call) from error
         await self.aclose()
         return Answer(status, headers, body)
 
-    async def drain(self) -> None:
-        """Reads what follows the end marker, so that the connection can be used again."""
-        with suppress(*self.faults):
-            while await anext(self.chunks, None) is not None:
-                pass
-
-    async def read(self, *, streaming: bool = False) -> bytes | None:
+    async def _whole(self, call: HttpCall, *, is_error: bool) -> bytes:
+        """The body; of an error, what can be had of it, because the status says more than what broke it off."""
+        whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
         try:
-            return await anext(self.chunks, None)
-        except self.faults as error:
-            raise fault(error, streaming=streaming) from error
+            while (part := await self.read(idle=whole.idle)) is not None:
+                whole.add(part)
+        except GatewayError:
+            if not is_error:
+                raise
+        return whole.bytes()
+
+    async def read(self, *, idle: bool = False, streaming: bool = False) -> bytes | None:
+        """The next bytes, or None at the end.
+
+        Args:
+            idle: The bytes before were no progress, and their time counts.
+            streaming: Part of the answer has reached the caller.
+
+        Raises:
+            GatewayError: They do not come, or not in time.
+        """
+        call, now = self._call, monotonic()
+        if not idle:
+            self._since = now
+        try:
+            if not idle or call is None or call.timeouts.read is None:
+                return await anext(self._chunks, None)
+            left = call.timeouts.read - (now - self._since)
+            if left <= 0:
+                raise idle_fault(call)
+            with fail_after(left):
+                return await anext(self._chunks, None)
+        except TimeoutError as error:
+            raise idle_fault(cast("HttpCall", call)) from error
+        except GatewayError:
+            raise
+        except self._sender.faults as error:
+            raise fault(error, call, streaming=streaming) from error
+
+    async def drain(self) -> None:
+        """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
+        with suppress(GatewayError, *self._sender.faults), move_on_after(AFTER_THE_END):
+            while await anext(self._chunks, None) is not None:
+                pass
 
     async def aclose(self) -> None:
         response, self._response = self._response, None
         if response is not None:
+            let_go(response)
             await response.aclose()
 
 
-def _raw(response: httpx.Response) -> httpx.AsyncByteStream:
-    """A body that is not compressed, without the layers that would decompress it."""
-    return cast("httpx.AsyncByteStream", response.stream)
+def _chunks(response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
+    """The body as it comes, decompressed; without httpx's layers for it, where they can be left out."""
+    body = already_read(response)
+    if body is not None:
+        return _only(body)
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    match encoding:
+        case "" | "identity":
+            return aiter(stream)
+        case "gzip" | "deflate":
+            return _inflated(stream)
+        case _:
+            return response.aiter_bytes()
+
+
+async def _inflated(stream: httpx.AsyncByteStream) -> AsyncGenerator[bytes]:
+    inflater = Inflater()
+    async for data in stream:
+        for piece in inflater.feed(data):
+            yield piece
+
+
+async def _only(body: bytes) -> AsyncGenerator[bytes]:
+    yield body
 
 
 async def _nothing() -> AsyncGenerator[bytes]:

@@ -20,6 +20,7 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
+from cfaig_integrations.gateway.steps import HttpCall
 
 _Kind: TypeAlias = Literal["timeout", "network", "protocol", "address"]
 
@@ -37,14 +38,17 @@ _KINDS: Mapping[str, _Kind] = {
     "HTTPError": "protocol",
     "StreamError": "protocol",
     "CookieConflict": "protocol",
+    # What HTTP libraries let through of the layers below.
+    "TimeoutError": "timeout",
+    "OSError": "network",
 }
 """Exception class to what it means; the first class of an exception's ancestry that is here decides."""
 
 _WAITS: Mapping[str, str] = {
-    "ConnectTimeout": "No connection could be made in time",
-    "ReadTimeout": "The server sent nothing for too long",
-    "WriteTimeout": "The request could not be written in time",
-    "PoolTimeout": "No connection became free in time",
+    "ConnectTimeout": "No connection to {host} could be made in time",
+    "ReadTimeout": "{host} sent nothing for too long",
+    "WriteTimeout": "The request to {host} could not be written in time",
+    "PoolTimeout": "No connection to {host} became free in time",
 }
 
 HTTPX_FAULTS: tuple[type[Exception], ...] = (
@@ -54,6 +58,8 @@ HTTPX_FAULTS: tuple[type[Exception], ...] = (
     httpx.StreamError,
 )
 """The roots of httpx's exceptions."""
+_LET_THROUGH: tuple[type[Exception], ...] = (OSError, UnicodeError)
+"""What transports raise besides."""
 
 
 def faults_of(client: object) -> tuple[type[Exception], ...]:
@@ -61,33 +67,74 @@ def faults_of(client: object) -> tuple[type[Exception], ...]:
     for kind in type(client).__mro__:
         if kind.__module__.partition(".")[0] == "httpx2":
             library = sys.modules["httpx2"]
-            return tuple(getattr(library, root.__name__) for root in HTTPX_FAULTS)
-    return HTTPX_FAULTS
+            return (*(getattr(library, root.__name__) for root in HTTPX_FAULTS), *_LET_THROUGH)
+    return (*HTTPX_FAULTS, *_LET_THROUGH)
 
 
-def fault(error: Exception, *, streaming: bool = False) -> GatewayError:
+def judged(error: Exception) -> httpx.Response:
+    """The response that a hook of the user's client refused for its status, which this package reads by itself.
+
+    Raises:
+        Exception: `error`, if there is none.
+    """
+    response: httpx.Response | None = getattr(error, "response", None)
+    if response is None:
+        raise error
+    return response
+
+
+def fault(error: Exception, call: HttpCall | None = None, *, streaming: bool = False) -> GatewayError:
     """What an HTTP library's exception is to this package.
 
     Args:
         error: One of `faults_of`.
+        call: What was sent.
         streaming: Whether a part of the answer already reached the caller, so that it is cut and not absent.
     """
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     names = [kind.__name__ for kind in type(error).__mro__]
+    host = _host(call)
     match _kind(names):
         case "timeout":
-            what = next((_WAITS[name] for name in names if name in _WAITS), "The server took too long")
-            return TimeoutFault(f"{'The stream stood idle for too long' if streaming else what} ({words}).")
+            what = next((_WAITS[name] for name in names if name in _WAITS), "{host} took too long").format(host=host)
+            connecting = "ConnectTimeout" in names
+            what = "The stream stood idle for too long" if streaming else what
+            return TimeoutFault(f"{what}: {_limit(call, connecting=connecting)} ({words}).")
         case "network" if streaming:
-            return StreamBroken(f"The connection broke before the stream's end ({words}).")
+            return StreamBroken(f"The connection to {host} broke before the stream's end ({words}).")
         case "network":
-            return ConnectFault(f"The connection failed before an answer came ({words}).")
+            return ConnectFault(f"The connection to {host} failed before an answer came ({words}).")
         case "address":
             return ConfigError(
                 f"The address cannot be used ({words}).", field="base_url", remedy="See base_url and proxy settings."
             )
         case "protocol":
-            return ProtocolError(f"The HTTP exchange failed ({words}).")
+            return ProtocolError(f"The HTTP exchange with {host} failed ({words}).")
+
+
+def idle_fault(call: HttpCall) -> TimeoutFault:
+    """An answer that made no progress in time, whatever else came."""
+    return TimeoutFault(f"{_host(call)} sent nothing of the answer, only signs of life: {_limit(call)}.")
+
+
+def slow_body(call: HttpCall, times: float) -> TimeoutFault:
+    """A body that does not end in time."""
+    return TimeoutFault(f"The body from {_host(call)} did not end within {times:g} times the timeout: {_limit(call)}.")
+
+
+def _host(call: HttpCall | None) -> str:
+    return "the server" if call is None else httpx.URL(call.url).host or "the server"
+
+
+def _limit(call: HttpCall | None, *, connecting: bool = False) -> str:
+    """The seconds that passed, and what sets them."""
+    if call is None:
+        return "timeout"
+    seconds = call.timeouts.connect if connecting else call.timeouts.read
+    told = "no limit" if seconds is None else f"{seconds:g} s"
+    if connecting:
+        return f"{told}, set by timeout=(connect, read)"
+    return f"{told}, set by " + ("stream_idle_timeout= (or timeout=, if shorter)" if call.stream else "timeout=")
 
 
 def _kind(names: list[str]) -> _Kind:

@@ -16,13 +16,16 @@ import os
 import ssl
 import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
+
+from cfaig_integrations.errors import ConfigError
 
 MOST_CONNECTIONS = 1000
 KEPT_ALIVE = 100
@@ -39,8 +42,24 @@ def _limits(parts: int = 1) -> httpx.Limits:
 
 @cache
 def tls() -> ssl.SSLContext:
-    """The process's one context with certificates: httpx's, made when first needed."""
-    return httpx.create_ssl_context()
+    """The process's one context with certificates: httpx's, made when first needed.
+
+    Raises:
+        ConfigError: The environment names certificates that are not there.
+    """
+    # httpx takes the first that is set, and does not look whether a directory exists.
+    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), "")
+    try:
+        if name == "SSL_CERT_DIR" and not os.path.isdir(os.environ[name]):
+            raise FileNotFoundError("no such directory")
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The certificates that {name or 'this system'} names cannot be read ({error}).",
+            field=name,
+            value=os.environ.get(name),
+            remedy="Correct or unset that environment variable.",
+        ) from error
 
 
 @cache
@@ -53,8 +72,43 @@ def _context(secure: bool) -> ssl.SSLContext:
     return tls() if secure else _no_certificates()
 
 
+_PROXIES = ("http", "https", "all")
+
+
 def _proxied() -> bool:
-    return any(getproxies().get(name) for name in ("http", "https", "all"))
+    return any(getproxies().get(name) for name in _PROXIES)
+
+
+@contextmanager
+def _usable_proxies() -> Iterator[None]:
+    """Says which variable of the environment names a proxy that httpx cannot use.
+
+    Raises:
+        ConfigError: One does.
+    """
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        if isinstance(error, ConfigError):
+            raise
+        name = next((name for name in os.environ if _names_unusable_proxy(name)), "proxy settings")
+        raise ConfigError(
+            f"The proxy of {name} in the environment cannot be used ({type(error).__name__}).",
+            field=name,
+            remedy="Give an http:// or https:// proxy (socks5:// needs httpx[socks]), unset it, or give http_client.",
+        ) from None  # it may repeat the proxy's password
+
+
+def _names_unusable_proxy(name: str) -> bool:
+    kind, _, rest = name.lower().partition("_")
+    url = os.environ[name]
+    if rest != "proxy" or kind not in _PROXIES or not url:
+        return False
+    try:
+        httpx.HTTPTransport(proxy=url if "://" in url else f"http://{url}", verify=_no_certificates()).close()
+    except (ImportError, ValueError, httpx.InvalidURL):
+        return True
+    return False
 
 
 class _Body(httpx.AsyncByteStream):
@@ -151,13 +205,25 @@ def shared(*, secure: bool) -> httpx.BaseTransport | httpx.Client:
 
 def _opened(secure: bool) -> httpx.BaseTransport | httpx.Client:
     if _proxied():
-        return httpx.Client(verify=tls(), limits=_limits())
+        with _usable_proxies():
+            return httpx.Client(verify=tls(), limits=_limits())
     return httpx.HTTPTransport(verify=_context(secure), limits=_limits())
 
 
 async def of_this_loop(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
-    """What all tasks of the running event loop send over."""
-    loop = asyncio.get_running_loop()
+    """What all tasks of the running event loop send over.
+
+    Raises:
+        ConfigError: It is not one of asyncio.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigError(
+            "The connections that this package opens need asyncio, and another event loop is running (trio?).",
+            field="http_async_client",
+            remedy="Give http_async_client=httpx.AsyncClient(), which adapts to it.",
+        ) from None
     lane = _open.lanes.get(loop)
     if lane is None:
         lane = await _new_lane(loop)
@@ -169,7 +235,8 @@ async def of_this_loop(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.Asyn
 
 def _opened_async(secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
     if _proxied():
-        return httpx.AsyncClient(verify=tls(), limits=_limits())
+        with _usable_proxies():
+            return httpx.AsyncClient(verify=tls(), limits=_limits())
     return Shards(_context(secure))
 
 

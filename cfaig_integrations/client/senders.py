@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import httpx
 
 from cfaig_integrations.client import pool
-from cfaig_integrations.client.faults import HTTPX_FAULTS, faults_of
+from cfaig_integrations.client.faults import faults_of, judged
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.steps import HttpCall
 
@@ -62,7 +62,7 @@ class AsyncSender(Protocol):
 class Pooled:
     """Sends over the pool that threads share."""
 
-    faults = HTTPX_FAULTS
+    faults = (Exception,)  # no code of the user's runs in there
 
     def open(self, call: HttpCall) -> httpx.Response:
         """The response, not read yet."""
@@ -74,7 +74,7 @@ class Pooled:
 class AsyncPooled:
     """Sends over the running event loop's pools."""
 
-    faults = HTTPX_FAULTS
+    faults = (Exception,)
 
     async def open(self, call: HttpCall) -> httpx.Response:
         """The response, not read yet."""
@@ -94,7 +94,12 @@ class Borrowed:
 
     def open(self, call: HttpCall) -> httpx.Response:
         """The response, not read yet."""
-        response: httpx.Response = self._client.send(_built(self._client, call), stream=True, follow_redirects=False)
+        try:
+            response: httpx.Response = self._client.send(
+                _built(self._client, call), stream=True, follow_redirects=False
+            )
+        except self.faults as error:
+            response = judged(error)
         return response
 
 
@@ -107,8 +112,12 @@ class AsyncBorrowed:
 
     async def open(self, call: HttpCall) -> httpx.Response:
         """The response, not read yet."""
-        request = _built(self._client, call)
-        response: httpx.Response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            response: httpx.Response = await self._client.send(
+                _built(self._client, call), stream=True, follow_redirects=False
+            )
+        except self.faults as error:
+            response = judged(error)
         return response
 
 
@@ -146,13 +155,19 @@ def _target(url: str) -> tuple[httpx.URL, bytes]:
 def _request(call: HttpCall) -> httpx.Request:
     """The request with all its headers: given a stream, httpx adds none, and need not build them twice."""
     url, host = _target(call.url)
-    headers = [(b"Host", host), *call.headers]
-    if call.body:
-        headers.append((b"Content-Length", b"%d" % len(call.body)))
     limits = call.timeouts
     timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": limits.read}
     return httpx.Request(
-        call.method, url, headers=headers, stream=httpx.ByteStream(call.body), extensions={"timeout": timeout}
+        call.method,
+        url,
+        # Never a variable of its own: tools that report errors show those, and this holds the token.
+        headers=[
+            (b"Host", host),
+            *call.headers,
+            *([(b"Content-Length", b"%d" % len(call.body))] if call.body else ()),
+        ],
+        stream=httpx.ByteStream(call.body),
+        extensions={"timeout": timeout},
     )
 
 

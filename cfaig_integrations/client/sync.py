@@ -10,12 +10,23 @@ import inspect
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
 import httpx
 
-from cfaig_integrations.client.faults import fault
+from cfaig_integrations.client.bodies import (
+    AFTER_THE_END,
+    MOST_BYTES,
+    MOST_ERROR_BYTES,
+    Inflater,
+    Whole,
+    already_read,
+    let_go,
+    within,
+)
+from cfaig_integrations.client.faults import fault, idle_fault
 from cfaig_integrations.client.senders import Borrowed, Pooled, Sender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
@@ -159,7 +170,7 @@ def _events(session: StreamSession, line: _Line) -> Generator[Event, None, None]
             yield event
         while not session.ended:
             try:
-                chunk = line.read(streaming=True)
+                chunk = line.read(idle=session.idle, streaming=True)
             except GatewayError as error:
                 events = session.lost(error)
             else:
@@ -193,20 +204,21 @@ def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
 class _Line:
     """One open response at most."""
 
-    __slots__ = ("_response", "_sender", "chunks", "faults")
+    __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self.faults = sender.faults
-        self.chunks: Iterator[bytes] = iter(())
+        self._call: HttpCall | None = None
+        self._chunks: Iterator[bytes] = iter(())
+        self._since = 0.0
 
     def do(self, step: Step) -> Outcome:
         match step:
             case Send(call):
                 return self._send(call)
-            case ReadOn():
-                return self.read()
+            case ReadOn(idle):
+                return self.read(idle=idle)
             case Sleep(seconds):
                 self.close()
                 time.sleep(seconds)
@@ -218,41 +230,94 @@ class _Line:
 
     def _send(self, call: HttpCall) -> Answer:
         self.close()
+        self._call = call
         try:
             response = self._response = self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
-            encoded = "content-encoding" in headers
+            self._chunks = _chunks(response, headers.get("content-encoding", ""))
             if stays_open(call, status):
-                self.chunks = response.iter_bytes() if encoded else iter(_raw(response))
                 return Answer(status, headers, None)
-            body = response.read() if encoded else b"".join(_raw(response))
-        except self.faults as error:
+            body = self._whole(call, is_error=not 200 <= status < 300)
+        except GatewayError:
             self.close()
-            raise fault(error) from error
+            raise
+        except self._sender.faults as error:
+            self.close()
+            raise fault(error, call) from error
         self.close()
         return Answer(status, headers, body)
 
-    def drain(self) -> None:
-        """Reads what follows the end marker, so that the connection can be used again."""
-        with suppress(*self.faults):
-            while next(self.chunks, None) is not None:
-                pass
-
-    def read(self, *, streaming: bool = False) -> bytes | None:
+    def _whole(self, call: HttpCall, *, is_error: bool) -> bytes:
+        """The body; of an error, what can be had of it, because the status says more than what broke it off."""
+        whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
         try:
-            return next(self.chunks, None)
-        except self.faults as error:
-            raise fault(error, streaming=streaming) from error
+            while (part := self.read(idle=whole.idle)) is not None:
+                whole.add(part)
+        except GatewayError:
+            if not is_error:
+                raise
+        return whole.bytes()
+
+    def read(self, *, idle: bool = False, streaming: bool = False) -> bytes | None:
+        """The next bytes, or None at the end.
+
+        Args:
+            idle: The bytes before were no progress, and their time counts.
+            streaming: Part of the answer has reached the caller.
+
+        Raises:
+            GatewayError: They do not come, or not in time.
+        """
+        call, now = self._call, monotonic()
+        if not idle:
+            self._since = now
+        try:
+            if not idle or call is None or call.timeouts.read is None:
+                return next(self._chunks, None)
+            left = call.timeouts.read - (now - self._since)
+            if left <= 0:
+                raise idle_fault(call)
+            with within(self._response, left):
+                return next(self._chunks, None)
+        except GatewayError:
+            raise
+        except self._sender.faults as error:
+            raise fault(error, call, streaming=streaming) from error
+
+    def drain(self) -> None:
+        """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
+        until = monotonic() + AFTER_THE_END
+        with suppress(GatewayError, *self._sender.faults), within(self._response, AFTER_THE_END) as limited:
+            while limited and monotonic() < until and next(self._chunks, None) is not None:
+                pass
 
     def close(self) -> None:
         response, self._response = self._response, None
         if response is not None:
+            let_go(response)
             response.close()
 
 
-def _raw(response: httpx.Response) -> httpx.SyncByteStream:
-    """A body that is not compressed, without the layers that would decompress it."""
-    return cast("httpx.SyncByteStream", response.stream)
+def _chunks(response: httpx.Response, encoding: str) -> Iterator[bytes]:
+    """The body as it comes, decompressed; without httpx's layers for it, where they can be left out."""
+    body = already_read(response)
+    if body is not None:
+        return iter((body,))
+    stream = cast("httpx.SyncByteStream", response.stream)
+    match encoding:
+        case "" | "identity":
+            return iter(stream)
+        case "gzip" | "deflate":
+            return _inflated(stream)
+        case _:
+            return response.iter_bytes()
+
+
+def _inflated(stream: httpx.SyncByteStream) -> Generator[bytes, None, None]:
+    inflater = Inflater()
+    for data in stream:
+        for piece in inflater.feed(data):
+            yield piece
 
 
 def _token(source: AskableToken) -> Secret:
