@@ -1,9 +1,9 @@
 """Cancellation that does not break what it cancels.
 
 httpcore's pool loses a connection whose cleaning up is cancelled: it stays in the pool for ever, and when all are lost,
-every call waits in vain. httpcore shields its cleaning up from anyio's scopes only, not from `Task.cancel()`, and a scope
-around `asyncio.gather` (LangChain's `ainvoke`, a Starlette response whose browser goes away) cancels the tasks in it in
-every cycle of the event loop until they end. So connections are opened, read and closed by way of `unbroken`.
+every call waits in vain. httpcore shields its cleaning up from anyio's scopes only, not from `Task.cancel()`; and a
+scope around `asyncio.gather` (LangChain's `ainvoke`; a Starlette response whose browser goes away) cancels the tasks in
+it in every cycle of the event loop until they end. So connections are opened, read and closed by way of `unbroken`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _PATIENCE = 100
 def unbroken(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
     """What `work` returns; a cancellation reaches it only where it waits for something to happen, and only once.
 
-    Elsewhere, where it only lets other tasks run (all that httpcore's cleaning up does), the cancellation is kept for
-    its next wait or its end. No task is made: the work runs in the caller's task, context and scopes.
+    Where it merely lets other tasks run, which is all that httpcore does while it cleans up, the cancellation is kept
+    for its next wait or its end. No task is made: the work runs in the caller's task, context and scopes.
 
     Raises:
         asyncio.CancelledError: The task was cancelled; never before `work` has ended.
@@ -33,47 +33,70 @@ def unbroken(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
     task = _current_task()
     if task is None:
         return (yield from work.__await__())
-    before = task.cancelling()  # a timeout inside of `work` cancels too, and takes it back itself
-    kept: asyncio.CancelledError | None = None
-    cancelled = False
-    patience = _PATIENCE
+    shield = _Shield(task)
     go_on: Any = work.send
-    given: Any = None
+    given: BaseException | None = None
     while True:
         try:
             waits_for = go_on(given)
         except StopIteration as end:
-            if kept is not None and task.cancelling() > before:
-                raise kept from None
+            shield.end(None)
             result: _T = end.value
             return result
         except Exception as error:
-            if kept is not None and task.cancelling() > before:
-                raise kept from error
+            shield.end(error)
             raise
-        go_on, given = work.send, None
-        open_requests = task.cancelling() > before
-        cancelled = cancelled and open_requests
         try:
-            if not isinstance(waits_for, asyncio.Future):
-                yield waits_for
-            elif cancelled:
-                yield from _settled(waits_for)
-            else:
-                if kept is not None and open_requests and waits_for.cancel(*kept.args):
-                    kept = None
-                yield waits_for
-        except asyncio.CancelledError as error:
-            patience -= 1
-            if waits_for is None and patience > 0:
-                kept = error
-            else:
-                go_on, given, cancelled = work.throw, error, True
+            yield from shield.wait(waits_for)
         except GeneratorExit:
             work.close()
             raise
         except BaseException as error:
             go_on, given = work.throw, error
+        else:
+            go_on, given = work.send, None
+
+
+class _Shield:
+    """Decides when a task's cancellation reaches the work that it does."""
+
+    __slots__ = ("_before", "_cancelled", "_kept", "_patience", "_task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._before = task.cancelling()
+        self._kept: asyncio.CancelledError | None = None
+        self._cancelled = False
+        self._patience = _PATIENCE
+
+    def _stands(self) -> bool:
+        """Whether the cancellation still stands: a timeout inside of the work cancels too, and takes it back."""
+        return self._task.cancelling() > self._before
+
+    def wait(self, waits_for: object) -> Generator[Any, None, None]:
+        """Waits for what the work waits for: a future, or None for the next cycle of the event loop."""
+        if not self._stands():
+            self._kept, self._cancelled = None, False
+        if isinstance(waits_for, asyncio.Future):
+            future: asyncio.Future[Any] = waits_for
+            if self._cancelled:
+                yield from _settled(future)
+                return
+            if self._kept is not None and future.cancel(*self._kept.args):
+                self._kept = None  # it comes back from the future
+        try:
+            yield waits_for
+        except asyncio.CancelledError as error:
+            self._patience -= 1
+            if waits_for is not None or self._patience < 0:
+                self._cancelled = True
+                raise
+            self._kept = error
+
+    def end(self, error: Exception | None) -> None:
+        """The work has ended, perhaps in an error."""
+        if self._kept is not None and self._stands():
+            raise self._kept from error
 
 
 def _settled(future: asyncio.Future[Any]) -> Generator[Any, None, None]:

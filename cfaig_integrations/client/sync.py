@@ -316,8 +316,7 @@ def _chunks(response: httpx.Response, encoding: str) -> Iterator[bytes]:
 def _inflated(stream: httpx.SyncByteStream) -> Generator[bytes, None, None]:
     inflater = Inflater()
     for data in stream:
-        for piece in inflater.feed(data):
-            yield piece
+        yield from inflater.feed(data)
 
 
 def _token(source: AskableToken) -> Secret:
