@@ -287,12 +287,10 @@ class _Line:
                 raise idle_fault(call)
             with fail_after(left):
                 return await anext(self._chunks, None)
-        except TimeoutError as error:
-            raise idle_fault(cast("HttpCall", call)) from error
         except GatewayError:
             raise
         except self._sender.faults as error:
-            raise fault(error, call, streaming=streaming) from error
+            raise fault(error, call, streaming=streaming, idle=idle) from error
 
     async def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -98,7 +98,7 @@ def already_read(response: httpx.Response) -> bytes | None:
 
 
 @contextmanager
-def within(response: httpx.Response | None, seconds: float) -> Iterator[bool]:
+def within(response: httpx.Response | None, seconds: float) -> Generator[bool]:
     """Lets reads of a synchronous response take so long in total; httpcore knows only a limit for each.
 
     Gives:

@@ -12,7 +12,7 @@ import asyncio
 import types
 from collections.abc import Coroutine, Generator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -46,25 +46,31 @@ def unbroken(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
         except Exception as error:
             shield.end(error)
             raise
+        go_on, given = work.send, None
         try:
-            yield from shield.wait(waits_for)
+            if shield.touched:
+                yield from shield.wait(waits_for)
+            else:
+                yield waits_for
+        except asyncio.CancelledError as error:
+            if not shield.keeps(error, waits_for):
+                go_on, given = work.throw, error
         except GeneratorExit:
             work.close()
             raise
         except BaseException as error:
             go_on, given = work.throw, error
-        else:
-            go_on, given = work.send, None
 
 
 class _Shield:
-    """Decides when a task's cancellation reaches the work that it does."""
+    """Decides when the cancellation of a task reaches the work that it does."""
 
-    __slots__ = ("_before", "_cancelled", "_kept", "_patience", "_task")
+    __slots__ = ("_before", "_cancelled", "_kept", "_patience", "_task", "touched")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         self._before = task.cancelling()
+        self.touched = False
         self._kept: asyncio.CancelledError | None = None
         self._cancelled = False
         self._patience = _PATIENCE
@@ -73,25 +79,28 @@ class _Shield:
         """Whether the cancellation still stands: a timeout inside of the work cancels too, and takes it back."""
         return self._task.cancelling() > self._before
 
+    def keeps(self, error: asyncio.CancelledError, waits_for: object) -> bool:
+        """Whether the work goes on; otherwise it is told."""
+        self.touched = True
+        self._patience -= 1
+        if waits_for is not None or self._patience < 0:
+            self._cancelled = True
+            return False
+        self._kept = error
+        return True
+
     def wait(self, waits_for: object) -> Generator[Any, None, None]:
         """Waits for what the work waits for: a future, or None for the next cycle of the event loop."""
         if not self._stands():
             self._kept, self._cancelled = None, False
         if isinstance(waits_for, asyncio.Future):
-            future: asyncio.Future[Any] = waits_for
+            future = cast("asyncio.Future[Any]", waits_for)
             if self._cancelled:
                 yield from _settled(future)
                 return
             if self._kept is not None and future.cancel(*self._kept.args):
                 self._kept = None  # it comes back from the future
-        try:
-            yield waits_for
-        except asyncio.CancelledError as error:
-            self._patience -= 1
-            if waits_for is not None or self._patience < 0:
-                self._cancelled = True
-                raise
-            self._kept = error
+        yield waits_for
 
     def end(self, error: Exception | None) -> None:
         """The work has ended, perhaps in an error."""

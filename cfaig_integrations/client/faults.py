@@ -83,18 +83,23 @@ def judged(error: Exception) -> httpx.Response:
     return response
 
 
-def fault(error: Exception, call: HttpCall | None = None, *, streaming: bool = False) -> GatewayError:
+def fault(
+    error: Exception, call: HttpCall | None = None, *, streaming: bool = False, idle: bool = False
+) -> GatewayError:
     """What an HTTP library's exception is to this package.
 
     Args:
         error: One of `faults_of`.
         call: What was sent.
         streaming: Whether a part of the answer already reached the caller, so that it is cut and not absent.
+        idle: Whether something came that was no part of the answer.
     """
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     names = [kind.__name__ for kind in type(error).__mro__]
     host = _host(call)
     match _kind(names):
+        case "timeout" if idle and call is not None:
+            return idle_fault(call)
         case "timeout":
             what = next((_WAITS[name] for name in names if name in _WAITS), "{host} took too long").format(host=host)
             connecting = "ConnectTimeout" in names

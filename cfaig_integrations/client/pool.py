@@ -16,7 +16,7 @@ import os
 import ssl
 import threading
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -80,7 +80,7 @@ def _proxied() -> bool:
 
 
 @contextmanager
-def _usable_proxies() -> Iterator[None]:
+def _usable_proxies() -> Generator[None]:
     """Says which variable of the environment names a proxy that httpx cannot use.
 
     Raises:

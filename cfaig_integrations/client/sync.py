@@ -282,7 +282,7 @@ class _Line:
         except GatewayError:
             raise
         except self._sender.faults as error:
-            raise fault(error, call, streaming=streaming) from error
+            raise fault(error, call, streaming=streaming, idle=idle) from error
 
     def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
