@@ -20,7 +20,7 @@ MOST_ERROR_BYTES = 1024 * 1024
 """Of an error's body; what follows is not read."""
 MOST_TIMEOUTS = 3.0
 """How long a whole body may take, in multiples of the timeout that holds between two pieces of it."""
-AFTER_THE_END = 0.1
+AFTER_THE_END = 0.25
 """Seconds for the last chunk of HTTP to follow a stream's end marker; it comes at once, or the connection is closed."""
 _PIECE = 1024 * 1024
 

@@ -43,8 +43,8 @@ class SseParser:
 
     @property
     def held(self) -> int:
-        """How many bytes are held of an event that is not complete; a comment does not count."""
-        return self._held + (0 if self._tail and self._tail[0].startswith(b":") else self._tail_size)
+        """How many bytes are held of an event that is not complete; comments and blanks do not count."""
+        return self._held + (0 if self._tail and self._tail[0][:1] in b": \t" else self._tail_size)
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """The events that `chunk` completes.

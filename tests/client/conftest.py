@@ -24,7 +24,8 @@ ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
 
 def connect(server: Loopback, **words: Any) -> Connection:
     """A connection to the test's server, on the wire that it speaks."""
-    settings = resolve(account_id="acc", api_token=words.pop("api_token", "tok"), base_url=server.base_url, environ={})
+    where = words.pop("base", server.base_url)
+    settings = resolve(account_id="acc", api_token=words.pop("api_token", "tok"), base_url=where, environ={})
     return Connection(settings=settings, **({"api": "chat_completions"} | words))
 
 

@@ -47,6 +47,9 @@ class Reply:
             `stall` sends no more until the client goes away.
         silent: Nothing at all is sent before the end.
         wait: Seconds before the answer.
+        raw: These very bytes, head included, instead of `status`, `headers` and `pieces`.
+        again: What is written for ever after the pieces, in chunks of HTTP, until the client goes away.
+        pause: Seconds between two of `again`.
     """
 
     pieces: list[bytes] = field(default_factory=lambda: [WHOLE])
@@ -55,11 +58,20 @@ class Reply:
     end: Literal["keep", "cut", "reset", "stall"] = "keep"
     silent: bool = False
     wait: float = 0.0
+    raw: bytes = b""
+    again: bytes = b""
+    pause: float = 0.01
 
 
 def streamed(*pieces: bytes, **more: Any) -> Reply:
     """A stream of these pieces."""
     return Reply(list(pieces) or STREAM, headers=dict(SSE), **more)
+
+
+def exact(body: bytes, *more: str, after: bytes = b"") -> Reply:
+    """One write: a head, a body whose length is told, and perhaps what should not follow it."""
+    head = "\r\n".join(["HTTP/1.1 200 OK", *more, f"content-length: {len(body)}", "", ""]).encode()
+    return Reply(raw=head + body + after)
 
 
 def zipped(reply: Reply) -> Reply:
@@ -170,12 +182,19 @@ class Loopback:
                 return False
 
     async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
+        if reply.raw:
+            writer.write(reply.raw)
+            return
         lines = [f"HTTP/1.1 {reply.status} Because", *(f"{name}: {value}" for name, value in reply.headers.items())]
         writer.write("\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode())
         for part in reply.pieces:
             writer.write(b"%x\r\n%s\r\n" % (len(part), part))
             await writer.drain()
             await asyncio.sleep(0.002)  # so that pieces arrive as pieces
+        while reply.again:
+            writer.write(b"%x\r\n%s\r\n" % (len(reply.again), reply.again))
+            await writer.drain()
+            await asyncio.sleep(reply.pause)
         if reply.end == "keep":
             writer.write(b"0\r\n\r\n")
         await writer.drain()

@@ -1,0 +1,399 @@
+"""Bodies that do not end, end too late, are too large, or are followed by what belongs to no answer."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+from cfaig_integrations.client import aio, bodies, pool, sync
+from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.bodies import Inflater
+from cfaig_integrations.client.sync import Client
+from cfaig_integrations.core.fold import fold
+from cfaig_integrations.errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    ConnectFault,
+    GatewayError,
+    ProtocolError,
+    RateLimited,
+    StreamBroken,
+    TimeoutFault,
+)
+from tests.client.conftest import ASKED, AsyncDriver, Driver, SyncDriver, connect
+from tests.client.loopback import JSON, SSE, STREAM, TEXT, WHOLE, Loopback, Reply, exact, piece, streamed, zipped
+
+Ask = Callable[..., Any]
+PING = b": ping\n\n"
+LATE = 60.0
+"""Seconds that nothing here may wait for."""
+
+
+def _library(name: str, driver: Driver, **words: Any) -> Any:
+    """A client of the user's, or None for the package's pools."""
+    if name == "ours":
+        return None
+    library = {"httpx": httpx, "httpx2": httpx2}[name]
+    return library.Client(**words) if driver.name == "sync" else library.AsyncClient(**words)
+
+
+@pytest.fixture(params=["ours", "httpx", "httpx2"])
+def owner(request: pytest.FixtureRequest) -> str:
+    made: str = request.param
+    return made
+
+
+@pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["sync", "async"])
+def ask(request: pytest.FixtureRequest) -> Any:
+    """Asks several times over one client, whole or streamed: the texts."""
+
+    def sync_texts(to: Any, client: Any, modes: str) -> list[str]:
+        ours = Client(to, client)
+        return [
+            ours.chat(ASKED)[0].turn.text if mode == "w" else fold("chat_completions", ours.stream(ASKED)).turn.text
+            for mode in modes
+        ]
+
+    async def async_texts(to: Any, client: Any, modes: str) -> list[str]:
+        ours, texts = AsyncClient(to, client), []
+        for mode in modes:
+            if mode == "w":
+                texts.append((await ours.chat(ASKED))[0].turn.text)
+                continue
+            async with await ours.stream(ASKED) as stream:
+                texts.append(fold("chat_completions", [event async for event in stream]).turn.text)
+        return texts
+
+    driver = request.param()
+
+    def texts(to: Any, owner: str, modes: str, **words: Any) -> list[str]:
+        client = _library(owner, driver, **words)
+        if driver.name == "sync":
+            return sync_texts(to, client, modes)
+        answered: list[str] = asyncio.run(async_texts(to, client, modes))
+        return answered
+
+    return texts
+
+
+# The end of a stream
+
+
+def _chunked(*parts: bytes) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("segments", ["one", "two"])
+def test_a_stream_that_ends_gives_its_connection_back(
+    server: Loopback, ask: Ask, owner: str, segments: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for driver in (sync, aio):
+        monkeypatch.setattr(driver, "AFTER_THE_END", LATE)  # a slow machine is not at fault
+    server.usual = Reply(raw=EVENTS + _chunked(*STREAM) + b"0\r\n\r\n") if segments == "one" else streamed()
+    assert ask(connect(server), owner, "sss") == [TEXT] * 3
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("end", ["stall", "reset", "cut", "pings"])
+def test_nothing_is_waited_for_after_the_end_marker(server: Loopback, ask: Ask, owner: str, end: Any) -> None:
+    server.usual = streamed(*STREAM, again=PING) if end == "pings" else streamed(*STREAM, end=end)
+    begun = time.monotonic()
+    assert ask(connect(server, stream_idle_timeout=LATE), owner, "ss") == [TEXT] * 2
+    assert time.monotonic() - begun < LATE / 2
+    assert server.until(lambda: server.open <= 1)
+    assert len(server.seen) == 2
+
+
+# Progress
+
+
+@pytest.mark.parametrize("sign", [PING, b"\n", b": x", b" "], ids=["comment", "newline", "half a comment", "blank"])
+@pytest.mark.parametrize("before", [(), (piece("Hello"),)], ids=["before the first words", "after them"])
+def test_signs_of_life_are_no_progress_of_a_stream(
+    server: Loopback, ask: Ask, owner: str, sign: bytes, before: Any
+) -> None:
+    if sign == b": x":
+        sign = b":" + b"x" * 30
+        server.usual = streamed(*before, b"\n" * bool(before) + sign, again=b"\n" + sign)
+    else:
+        server.usual = streamed(*before, sign, again=sign)
+    with pytest.raises(TimeoutFault, match=r"0\.3 s, set by stream_idle_timeout=") as caught:
+        ask(connect(server, stream_idle_timeout=0.3, max_retries=0), owner, "s")
+    assert caught.value.requests_sent == 1
+    assert server.until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_blanks_are_no_progress_of_a_whole_answer(server: Loopback, ask: Ask, owner: str, status: int) -> None:
+    server.usual = Reply([b" "], status=status, again=b"\n")
+    with pytest.raises(GatewayError) as caught:
+        ask(connect(server, timeout=0.3, max_retries=0), owner, "w")
+    if status == 500:
+        assert isinstance(caught.value, ApiError)
+        assert caught.value.status == 500
+    else:
+        assert isinstance(caught.value, TimeoutFault)
+        assert "0.3 s, set by timeout=" in caught.value.message
+
+
+def test_blanks_before_a_whole_answer_are_no_part_of_it(server: Loopback, ask: Ask, owner: str) -> None:
+    server.usual = Reply([b" ", b"\n", b"\r\n", WHOLE[:9], WHOLE[9:]])
+    assert ask(connect(server), owner, "ww") == [TEXT] * 2
+    assert server.accepted == 1
+
+
+def test_words_between_signs_of_life_are_progress(server: Loopback, ask: Ask, owner: str) -> None:
+    parts = [part for word in "abcdefghij" for part in (piece(word), PING, PING)]
+    server.usual = streamed(*parts, piece("", "stop"), b"data: [DONE]\n\n")
+    assert ask(connect(server, stream_idle_timeout=LATE), owner, "s") == ["abcdefghij"]
+
+
+# Limits
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in (sync, aio):
+        monkeypatch.setattr(driver, "MOST_BYTES", 100_000)
+        monkeypatch.setattr(driver, "MOST_ERROR_BYTES", 10_000)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_body_that_never_ends_meets_its_limit(server: Loopback, ask: Ask, owner: str) -> None:
+    server.usual = Reply([b"{"], again=b'"' + b"x" * 5000 + b'"', pause=0)
+    with pytest.raises(ProtocolError, match="larger"):
+        ask(connect(server, timeout=LATE, max_retries=0), owner, "w")
+    assert server.until(lambda: server.open == 0)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("mode", ["w", "s"])
+def test_the_error_in_a_body_that_never_ends_is_the_statuss(server: Loopback, ask: Ask, owner: str, mode: str) -> None:
+    server.usual = Reply([b"no "], status=401, again=b"x" * 5000, pause=0)
+    with pytest.raises(AuthError):
+        ask(connect(server, timeout=LATE, max_retries=0), owner, mode)
+    assert server.until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("end", ["stall", "cut", "reset"])
+def test_an_error_whose_body_breaks_off_is_the_statuss(server: Loopback, ask: Ask, owner: str, end: Any) -> None:
+    server.usual = Reply([b'{"error": {"message": "who'], status=401, end=end)
+    with pytest.raises(AuthError):
+        ask(connect(server, timeout=0.3), owner, "w")
+
+
+def test_a_body_that_trickles_meets_its_limit(
+    server: Loopback, ask: Ask, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MOST_TIMEOUTS", 0.01)
+    server.usual = Reply([b"{"], again=b"x")
+    with pytest.raises(TimeoutFault, match=r"did not end .* 60 s, set by timeout="):
+        ask(connect(server, timeout=LATE, max_retries=0), owner, "w")
+    assert server.until(lambda: server.open == 0)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_body_is_limited_by_what_it_holds(server: Loopback, ask: Ask, owner: str, encoding: str) -> None:
+    squeeze = gzip.compress if encoding == "gzip" else zlib.compress
+    server.usual = Reply([squeeze(b" " * 10_000_000)], headers=JSON | {"content-encoding": encoding})
+    with pytest.raises(ProtocolError, match="larger"):
+        ask(connect(server, max_retries=0), owner, "w")
+
+
+def test_decompression_gives_small_pieces() -> None:
+    pieces = list(Inflater().feed(gzip.compress(b"x" * 50_000_000)))
+    assert b"".join(pieces) == b"x" * 50_000_000
+    assert max(map(len, pieces)) <= 1024 * 1024
+
+
+def test_a_body_that_is_not_compressed_as_it_says(server: Loopback, ask: Ask, owner: str) -> None:
+    server.usual = Reply([WHOLE], headers=JSON | {"content-encoding": "gzip"})
+    with pytest.raises(ProtocolError, match="decompressed"):
+        ask(connect(server, max_retries=0), owner, "w")
+
+
+# What follows an answer
+
+
+EVIL = json.dumps(
+    {"id": "c2", "choices": [{"index": 0, "message": {"role": "assistant", "content": "not yours"}}]}
+).encode()
+
+
+@pytest.mark.parametrize("kind", ["whole", "compressed", "stream"])
+def test_bytes_after_an_answer_are_not_the_next_one(server: Loopback, ask: Ask, owner: str, kind: str) -> None:
+    after = exact(EVIL, "content-type: application/json").raw
+    match kind:
+        case "whole":
+            server.usual = exact(WHOLE, "content-type: application/json", after=after)
+        case "compressed":
+            server.usual = exact(gzip.compress(WHOLE), "content-encoding: gzip", after=after)
+        case _:
+            server.usual = Reply(raw=EVENTS + _chunked(*STREAM) + b"0\r\n\r\n" + after)
+    assert ask(connect(server, max_retries=0), owner, "sss" if kind == "stream" else "www") == [TEXT] * 3
+    assert server.accepted == 3
+
+
+# A client whose hooks do more than look
+
+
+def _reading(response: Any) -> None:
+    response.read()
+
+
+async def _areading(response: Any) -> None:
+    await response.aread()
+
+
+def _raising(response: Any) -> None:
+    response.raise_for_status()
+
+
+async def _araising(response: Any) -> None:
+    response.raise_for_status()
+
+
+def _hooks(driver: Driver, hook: Any, ahook: Any) -> Any:
+    return {"response": [hook if driver.name == "sync" else ahook]}
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("form", ["plain", "compressed"])
+def test_a_hook_may_have_read_the_answer(server: Loopback, driver: Driver, library: str, form: str) -> None:
+    client = _library(library, driver, event_hooks=_hooks(driver, _reading, _areading))
+    to = connect(server, timeout=LATE, stream_idle_timeout=LATE)
+    server.usual = zipped(Reply()) if form == "compressed" else Reply()
+    assert driver.chat(to, client=client)[0].turn.text == TEXT
+    client = _library(library, driver, event_hooks=_hooks(driver, _reading, _areading))
+    server.usual = zipped(streamed()) if form == "compressed" else streamed()
+    assert fold("chat_completions", driver.events(to, client=client)).turn.text == TEXT
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("mode", ["chat", "events"])
+def test_a_hook_that_raises_for_the_status_leaves_the_judgement_here(
+    server: Loopback, driver: Driver, library: str, mode: str, naps: list[float]
+) -> None:
+    server.script.append(Reply([b"{}"], status=429))
+    server.script.append(Reply([b"{}"], status=429))
+    server.usual = Reply([b"{}"], status=401)
+    client = _library(library, driver, event_hooks=_hooks(driver, _raising, _araising))
+    with pytest.raises(RateLimited):
+        getattr(driver, mode)(connect(server, max_retries=0), client=client)
+    client = _library(library, driver, event_hooks=_hooks(driver, _raising, _araising))
+    with pytest.raises(AuthError) as caught:
+        getattr(driver, mode)(connect(server), client=client)
+    assert caught.value.requests_sent == 2
+
+
+# What goes wrong around HTTP
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pool.close_all()
+    pool.tls.cache_clear()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    yield monkeypatch
+    pool.close_all()
+    pool.tls.cache_clear()
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "value", ["socks5://user:hush@127.0.0.1:1", "gopher://hush@x:1", "http://x:hush", "socks4://x"]
+)
+def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
+    server: Loopback, driver: Driver, environment: Any, variable: str, value: str
+) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(ConfigError, match=variable) as caught:
+        driver.chat(connect(server))
+    assert caught.value.field == variable
+    assert "hush" not in str(caught.value)
+    assert caught.value.requests_sent == 0
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_are_missing_are_named_by_their_variable(
+    driver: Driver, environment: Any, variable: str, server: Loopback, tmp_path: Any
+) -> None:
+    environment.delenv("SSL_CERT_FILE", raising=False)
+    environment.setenv(variable, str(tmp_path / "missing"))
+    server_url = server.base_url.replace("http://", "https://")
+    with pytest.raises(ConfigError, match=variable) as caught:
+        driver.chat(connect(server, base=server_url))
+    assert caught.value.field == variable
+
+
+def test_a_connection_that_cannot_be_made_is_named_by_its_host(server: Loopback, ask: Ask, owner: str) -> None:
+    to = connect(server, max_retries=0)
+    server.stop()
+    with pytest.raises(ConnectFault, match=r"127\.0\.0\.1"):
+        ask(to, owner, "w")
+
+
+@pytest.mark.parametrize(("words", "argument"), [({"timeout": 0.2}, "timeout="), ({"timeout": (1, 0.2)}, "timeout=")])
+def test_a_timeout_names_its_seconds_and_what_sets_them(
+    server: Loopback, ask: Ask, owner: str, words: Any, argument: str
+) -> None:
+    server.usual = Reply(silent=True, end="stall")
+    with pytest.raises(TimeoutFault, match=rf"127\.0\.0\.1 sent nothing .* 0\.2 s, set by {argument}"):
+        ask(connect(server, max_retries=0, **words), owner, "w")
+
+
+def test_a_redirect_hands_on_where_to(server: Loopback, ask: Ask, owner: str) -> None:
+    server.usual = Reply([b""], status=307, headers={"location": "https://elsewhere.example/x"})
+    with pytest.raises(ApiError) as caught:
+        ask(connect(server, max_retries=0), owner, "w", follow_redirects=True)
+    assert caught.value.headers["location"] == "https://elsewhere.example/x"
+    assert len(server.seen) == 1
+
+
+def test_another_event_loop_is_told_what_to_do(server: Loopback) -> None:
+    call = AsyncClient(connect(server)).chat(ASKED)
+    with pytest.raises(ConfigError, match="http_async_client"):
+        call.send(None)  # as trio would
+
+
+def test_the_token_stands_in_no_variable_of_the_frames_that_send(server: Loopback, driver: Driver) -> None:
+    to = connect(server, max_retries=0)
+    server.stop()
+    with pytest.raises(ConnectFault) as caught:
+        driver.chat(to)
+    shown: list[str] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        trace = error.__traceback__
+        while trace is not None:
+            if "cfaig_integrations/client/" in trace.tb_frame.f_code.co_filename:
+                shown += [
+                    f"{trace.tb_frame.f_code.co_qualname}: {value!r}" for value in trace.tb_frame.f_locals.values()
+                ]
+            trace = trace.tb_next
+        error = error.__cause__
+    assert shown
+    assert not [each for each in shown if "Bearer" in each and "HttpCall(" not in each]
+
+
+def test_a_stream_cut_in_its_words_is_still_broken(server: Loopback, ask: Ask, owner: str) -> None:
+    server.usual = Reply([b"".join(STREAM[:1])], headers=SSE, end="cut")
+    with pytest.raises(StreamBroken) as caught:
+        ask(connect(server), owner, "s")
+    assert caught.value.partial == "Hello"
