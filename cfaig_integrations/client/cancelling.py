@@ -12,7 +12,7 @@ import asyncio
 import types
 from collections.abc import Coroutine, Generator
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -89,18 +89,16 @@ class _Shield:
         self._kept = error
         return True
 
-    def wait(self, waits_for: object) -> Generator[Any, None, None]:
+    def wait(self, future: asyncio.Future[Any] | None) -> Generator[Any, None, None]:
         """Waits for what the work waits for: a future, or None for the next cycle of the event loop."""
         if not self._stands():
             self._kept, self._cancelled = None, False
-        if isinstance(waits_for, asyncio.Future):
-            future = cast("asyncio.Future[Any]", waits_for)
-            if self._cancelled:
-                yield from _settled(future)
-                return
-            if self._kept is not None and future.cancel(*self._kept.args):
-                self._kept = None  # it comes back from the future
-        yield waits_for
+        if future is not None and self._cancelled:
+            yield from _settled(future)
+            return
+        if future is not None and self._kept is not None and future.cancel(*self._kept.args):
+            self._kept = None  # it comes back from the future
+        yield future
 
     def end(self, error: Exception | None) -> None:
         """The work has ended, perhaps in an error."""

@@ -94,6 +94,9 @@ def fault(
         streaming: Whether a part of the answer already reached the caller, so that it is cut and not absent.
         idle: Whether something came that was no part of the answer.
     """
+    if "LocalProtocolError" in (kind.__name__ for kind in type(error).__mro__) and "header" in str(error).lower():
+        # It repeats the header, which may be the token; and so does the exception that it came from.
+        error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     names = [kind.__name__ for kind in type(error).__mro__]
     host = _host(call)
