@@ -89,7 +89,7 @@ class GatewayFields(BaseModel):
         extra_headers: Further request headers.
         timeout: Seconds to wait for an answer; or seconds to connect and to wait; or an `httpx.Timeout`. Default
             10 and 600.
-        stream_idle_timeout: Most seconds between two pieces of a stream. Default 300.
+        stream_idle_timeout: Most seconds between two pieces of a stream's answer, pings not counted. Default 300.
         max_retries: How often to try again, 0 to 10. Default 2, or 0 when the gateway itself is told to retry.
         http_client: Your own `httpx.Client`; never closed by us.
         http_async_client: Your own `httpx.AsyncClient`; never closed by us.
