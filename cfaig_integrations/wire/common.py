@@ -10,16 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfaig_integrations.core.content import Opaque, Wire
-from cfaig_integrations.errors import UnsupportedContent
-from cfaig_integrations.wire.jsonio import dump_text
+from cfaig_integrations.errors import ProtocolError, UnsupportedContent
+from cfaig_integrations.wire.jsonio import dump_text, excerpt
 
-MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """What Python raises where a value of an answer is not of the type that its format says."""
 
 
+DONE = b"[DONE]"
+"""The end marker of streams of chat completions."""
+
+
 def word_of(value: Any) -> str:
-    """An id, a name or a word that should be a string; empty if there is none."""
-    return value if isinstance(value, str) else "" if value is None else dump_text(value)
+    """An id, a name or a word that should be a string; numbers as their digits, empty if it is anything else."""
+    return value if isinstance(value, str) else dump_text(value) if type(value) in (int, float) else ""
 
 
 def says_error(body: Mapping[str, Any]) -> bool:
@@ -49,9 +53,26 @@ def is_keep_alive(name: str, data: bytes) -> bool:
 
 
 def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
-    """The answer inside Cloudflare's `{"result", "success"}` envelope, or `body` if it has none (wire-facts §5.2)."""
-    result = body.get("result")
-    return result if isinstance(result, dict) and "success" in body else body  # pyright: ignore[reportUnknownVariableType]
+    """The answer inside Cloudflare's envelopes, or `body` if it has none.
+
+    They are `{"result", "success"}` and `{"state", "result"}`, or one around the other (wire-facts §5.2, §14.5).
+
+    Raises:
+        ProtocolError: The state is another one than that of a complete answer.
+    """
+    while "result" in body and not says_error(body):
+        state, result = body.get("state"), body["result"]
+        if not isinstance(state, str) and "success" not in body:
+            break
+        if isinstance(state, str) and state.lower() != "completed":
+            raise ProtocolError(
+                f"The request's state is {state[:100]!r}, not 'Completed': there is no answer in it.",
+                body=excerpt(dump_text(body)),
+            )
+        if not isinstance(result, dict):
+            break
+        body = result  # pyright: ignore[reportUnknownVariableType]
+    return body
 
 
 def made_call_id(*facts: str) -> str:
@@ -101,7 +122,7 @@ def require_droppable(part: Opaque, wire: Wire) -> None:
         UnsupportedContent: The block is more than a trace of a tool that the provider ran itself.
     """
     kind = part.raw.get("type") or next(iter(part.raw), None)
-    if kind in _RUN_BY_SERVER.get(part.wire, ()):
+    if isinstance(kind, str) and kind in _RUN_BY_SERVER.get(part.wire, ()):
         return
     raise UnsupportedContent(
         f"A block {kind!r} of the {part.wire} wire cannot be sent on the {wire} wire.",

@@ -33,8 +33,9 @@ def load(data: bytes | str, *, repair: bool = True) -> Any:
     """
     try:
         return from_json(data)
-    except (ValueError, TypeError):  # the latter of half a surrogate pair in a `str`
-        pass
+    except (ValueError, TypeError) as error:  # the latter of half a surrogate pair in a `str`
+        if "recursion limit" in str(error):  # 200 levels, which the other reader's limit is above
+            raise ProtocolError("The answer's JSON is nested too deeply.", body=excerpt(data)) from None
     try:
         return read_json(data.decode("utf-8", "replace") if isinstance(data, bytes) else data, repair=repair)
     except ValueError as error:

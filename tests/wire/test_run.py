@@ -141,14 +141,14 @@ def test_an_error_in_a_2xx_answer(raw: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
-        ({"state": "Completed", "result": {"image": "https://x"}}, "Completed"),
+        ({"state": "Completed", "result": {"image": "https://x"}}, "image"),
         (wrapped({"shape": [1, 2], "data": [[1, 2]]}), "shape"),
         (wrapped({"response": [{"id": 0, "score": 0.5}]}), "rerank"),
         (wrapped({"text": "words", "vtt": ""}), "vtt"),
         ({"result": None, "success": True}, "result"),
         ({"result": [{"label": "a", "score": 1}], "success": True}, "result"),
         ({}, "keys"),
-        ({"candidates": [{"content": {"parts": [{"functionCall": {}}]}}]}, "Gemini"),
+        ({"candidates": [{"content": {"parts": [{"functionCall": {}}]}}]}, "functionCall.name"),
         ({"type": "message"}, "message"),
         ({"object": "response"}, "response"),
     ],

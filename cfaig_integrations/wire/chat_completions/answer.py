@@ -28,14 +28,12 @@ from cfaig_integrations.wire.chat_completions.calls import Calls, Ledger
 from cfaig_integrations.wire.chat_completions.values import (
     finish_of,
     hollow,
-    is_list,
-    is_object,
     joined,
     joined_objects,
     own,
-    text_of,
 )
 from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Where reasoning may stand; some endpoints fill two, and only the first is read (wire-facts §5.2)."""
@@ -50,6 +48,8 @@ class Answer:
     """Takes the deltas of one choice and says what they mean.
 
     Attributes:
+        began: Whether it has any part.
+        by_deltas: Whether its deltas are read, so that a message beside them only repeats them.
         word: The provider's word for why it ended.
         finished: Whether a finish reason has come.
     """
@@ -71,6 +71,8 @@ class Answer:
         "_rest",
         "_text_part",
         "_thinking",
+        "began",
+        "by_deltas",
         "finished",
         "word",
     )
@@ -92,11 +94,14 @@ class Answer:
         self._logprobs: list[Any] = []
         self._reasoning_field = ""
         self._text_part: int | None = None
+        self.began = False
+        self.by_deltas = False
         self.word = ""
         self.finished = False
 
     def take(self, delta: dict[str, Any], events: list[Event], *, whole: bool) -> None:
         """Takes a delta, or with `whole` a message."""
+        parts = self._ledger.parts
         self._reason(delta, events)
         content = delta.get("content")
         if is_list(content):
@@ -105,17 +110,18 @@ class Answer:
             self._add_text(text_of(content), events)
         if refusal := delta.get("refusal"):
             self._refuse(text_of(refusal), events)
-        for image in delta.get("images") or ():
-            self._add_image(image, events)
-        for raw in delta.get("tool_calls") or ():
+        if images := delta.get("images"):
+            self._add_images(images, events)
+        for raw in objects_of(delta, "tool_calls", one=True):
             self._calls.take(raw, events, whole=whole)
-        if is_object(call := delta.get("function_call")) and not hollow(call):
+        if (call := object_of(delta, "function_call")) and not hollow(call):
             self._calls.take(call, events, whole=whole, legacy=True)
         if is_object(audio := delta.get("audio")) and not hollow(audio):
             self._hear(audio)
         for key, value in delta.items():
             if key not in _MODELLED and key not in _NOISE and not hollow(value):
                 self._rest.setdefault(key, []).append(value)
+        self.began = self.began or self._ledger.parts > parts
 
     def more(self, key: str, value: Any) -> Event | None:
         """The event of a delta that has nothing but `key`, if it only goes on with a part that has begun."""
@@ -138,9 +144,9 @@ class Answer:
                 self._logprobs.append(value)
             else:
                 self._facts[key] = value
-        if (word := choice.get("finish_reason")) is not None:
+        if word := word_of(choice.get("finish_reason")):  # empty in every chunk of some servers, wire-facts §14.2
             self.finished = True
-            self.word = word_of(word) or self.word
+            self.word = word
 
     def _start(self, kind: PartKind, events: list[Event]) -> int:
         part = self._ledger.number()
@@ -180,14 +186,16 @@ class Answer:
         self._listed = self._listed or bool(blocks)
         for block in blocks:
             if not is_object(block):
-                self._add_text(text_of(block), events)
+                if block is not None:
+                    self._add_text(text_of(block), events)
                 continue
-            match block.get("type"):
+            kind = block.get("type")
+            match kind if isinstance(kind, str) or "text" not in block else "text":
                 case "thinking":
                     self._think(block, events)
                 case "text" if block.keys() <= {"type", "text"}:
-                    if text := word_of(block.get("text")):
-                        self._add_text(text, events)
+                    if (text := block.get("text")) is not None and text != "":
+                        self._add_text(text_of(text), events)
                 case "text":
                     self._add_marked_text(block, events)
                 case _:
@@ -197,7 +205,8 @@ class Answer:
     def _add_marked_text(self, block: dict[str, Any], events: list[Event]) -> None:
         """Adds a text block with further keys: a part for itself."""
         part = self._start_text(events)
-        events.append(TextDelta(part, word_of(block.get("text"))))
+        text = block.get("text")
+        events.append(TextDelta(part, "" if text is None else text_of(text)))
         events.append(PartNoted(part, own({key: block[key] for key in block if key not in ("type", "text")})))
         self._text_part = None
 
@@ -208,7 +217,7 @@ class Answer:
         part, pieces = self._thinking[-1]
         pieces.append(block)
         inner = block.get("thinking")
-        text = inner if isinstance(inner, str) else "".join(_texts(inner or ()))
+        text = inner if isinstance(inner, str) else "".join(_texts(inner))
         if text:
             events.append(ReasoningDelta(part, text))
 
@@ -217,9 +226,16 @@ class Answer:
             self._refusal_part = self._start("refusal", events)
         events.append(RefusalDelta(self._refusal_part, text))
 
+    def _add_images(self, images: Any, events: list[Event]) -> None:
+        for image in filter(is_object, images if is_list(images) else ()):
+            self._add_image(image, events)
+
     def _add_image(self, image: dict[str, Any], events: list[Event]) -> None:
         inner = image.get("image_url")
-        url = word_of(inner.get("url")) if is_object(inner) else ""
+        url = inner.get("url") if is_object(inner) else inner
+        if not isinstance(url, str) or not url:
+            events.append(PartAdded(self._ledger.number(), Opaque("chat_completions", image), self._number))
+            return
         head, _, data = url.partition(";base64,")
         extras = own({"image": {key: value for key, value in image.items() if key != "image_url"}})
         if data and head.startswith("data:"):
@@ -258,6 +274,7 @@ class Answer:
 
 
 def _texts(chunks: Any) -> list[str]:
+    chunks = chunks if is_list(chunks) else []
     return [chunk["text"] for chunk in chunks if is_object(chunk) and isinstance(chunk.get("text"), str)]
 
 
@@ -265,7 +282,7 @@ def _told_in(details: Any) -> str:
     """The readable text of OpenRouter's `reasoning_details`, for endpoints that fill no other field."""
     if not is_list(details):
         return ""
-    return "".join(detail.get("text") or detail.get("summary") or "" for detail in details if is_object(detail))
+    return "".join(word_of(detail.get("text") or detail.get("summary")) for detail in details if is_object(detail))
 
 
 def _thinking_block(pieces: list[dict[str, Any]]) -> dict[str, Any]:
@@ -281,7 +298,7 @@ def _thinking_block(pieces: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _audio(pieces: list[dict[str, Any]]) -> Media:
     whole = joined_objects([{key: value for key, value in piece.items() if key != "data"} for piece in pieces])
-    data = [piece["data"] for piece in pieces if piece.get("data")]
+    data = [piece["data"] for piece in pieces if isinstance(piece.get("data"), str)]
     if any(piece.endswith("=") for piece in data[:-1]):  # each piece was encoded for itself
         data = [base64.b64encode(b"".join(map(base64.b64decode, data))).decode()]
     transcript = word_of(whole.pop("transcript", None))
@@ -291,7 +308,7 @@ def _audio(pieces: list[dict[str, Any]]) -> Media:
 def _citations(annotations: Any) -> list[Citation]:
     """The web sources among `annotations`."""
     found: list[Citation] = []
-    for raw in annotations or ():
+    for raw in annotations if is_list(annotations) else ():
         told = raw.get("url_citation") if is_object(raw) else None
         if is_object(told):
             found.append(
@@ -299,8 +316,8 @@ def _citations(annotations: Any) -> list[Citation]:
                     url=word_of(told.get("url")),
                     title=word_of(told.get("title")),
                     quoted=word_of(told.get("content")),
-                    start=told.get("start_index"),
-                    end=told.get("end_index"),
+                    start=count_of(told.get("start_index")),
+                    end=count_of(told.get("end_index")),
                     raw=raw,
                 )
             )

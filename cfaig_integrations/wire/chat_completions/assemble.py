@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from cfaig_integrations.core.events import Event, ReplyNoted, Started, TextDelta, UsageUpdated
+from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.answer import Answer
 from cfaig_integrations.wire.chat_completions.calls import Ledger
-from cfaig_integrations.wire.chat_completions.values import hollow, is_list, is_object, own, text_of, usage_of
+from cfaig_integrations.wire.chat_completions.values import hollow, own, usage_of
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error, word_of
+from cfaig_integrations.wire.common import is_keep_alive, says_error, word_of
+from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of
 
 # Padding and internals (wire-facts §5.3), and what differs between a body and a stream by nature.
 _NO_FACTS = frozenset(
@@ -28,28 +30,32 @@ class Assembler:
 
     Attributes:
         text: The text so far, of all answers.
+        spoke: Whether the last chunk that was not plainly more of the same had anything to do with an answer.
     """
 
-    __slots__ = ("_answers", "_facts", "_ledger", "_model", "_usage", "_width", "text")
+    __slots__ = ("_answers", "_facts", "_first", "_ledger", "_model", "_usage", "_width", "spoke", "text")
 
     def __init__(self) -> None:
         self._answers: dict[int, Answer] = {}
         self._facts: dict[str, Any] = {}
+        self._first: int | None = None
         self._ledger = Ledger()
         self._model = ""
         self._usage: dict[str, Any] | None = None
         self._width = -1
+        self.spoke = False
         self.text: list[str] = []
 
-    @property
-    def finished(self) -> bool:
-        """Whether every answer that began has a finish reason."""
-        return bool(self._answers) and all(answer.finished for answer in self._answers.values())
+    def whole(self, *, ended: bool) -> bool:
+        """Whether every answer that began has a finish reason, or with `ended` none of them."""
+        words = {answer.finished for answer in self._answers.values() if answer.began or not ended}
+        return bool(self._answers) and (words <= {True} or (ended and words == {False}))
 
     def take(self, chunk: dict[str, Any]) -> list[Event]:
         """The events of one chunk.
 
         Raises:
+            ProtocolError: A field that is needed is of no use.
             Refused: The chunk is an error.
         """
         # Nearly every chunk is as wide as the one before and only goes on with one part.
@@ -61,16 +67,17 @@ class Assembler:
         """The events of a whole body, the last ones included.
 
         Raises:
+            ProtocolError: A field that is needed is of no use.
             Refused: The body is an error.
         """
         return self._take_any(body, whole=True) + self.end()
 
     def _more(self, chunk: dict[str, Any]) -> Event | None:
         """The event of a chunk that only goes on with a part that has begun, else None."""
-        choices = chunk.get("choices")
+        choices: list[dict[str, Any]] | None = chunk.get("choices")
         if choices is None:
             event = self._more_native(chunk)
-        elif len(choices) == 1:
+        elif type(choices) is list and len(choices) == 1:
             event = self._more_of(choices[0])
         else:
             return None
@@ -81,11 +88,16 @@ class Assembler:
         return event
 
     def _more_of(self, choice: dict[str, Any]) -> Event | None:
-        answer, delta = self._answers.get(choice.get("index") or 0), choice.get("delta")
-        if answer is None or not delta:
+        if type(choice) is not dict:
+            return None
+        index: int | None = choice.get("index")
+        delta: dict[str, Any] | None = choice.get("delta")
+        index = self._first if index is None else index
+        answer = self._answers.get(index) if type(index) is int else None
+        if answer is None or not delta or type(delta) is not dict:
             return None
         for key, value in choice.items():
-            if value is not None and key not in ("delta", "index"):
+            if value is not None and value != "" and key not in ("delta", "index"):
                 return None
         found = None
         for key, value in delta.items():
@@ -96,15 +108,21 @@ class Assembler:
         return answer.more(found, delta[found]) if found else None
 
     def _more_native(self, chunk: dict[str, Any]) -> Event | None:
-        answer, text = self._answers.get(0), chunk.get("response")
+        answer, text = self._answers.get(self._first or 0), chunk.get("response")
         return answer.more("content", text) if answer and text and not chunk.get("tool_calls") else None
 
     def _take_any(self, chunk: dict[str, Any], *, whole: bool) -> list[Event]:
         if says_error(chunk):
             raise Refused(chunk)
+        choices = objects_of(chunk, "choices")
+        self.spoke = bool(choices) or "response" in chunk or is_object(chunk.get("usage"))
+        if not self.spoke and is_keep_alive(word_of(chunk.get("type")), b"{}"):
+            return []
         self._width = len(chunk)
         events = self._known(chunk)
-        for choice in chunk.get("choices") or ():
+        if whole:  # an answer that stands first by its number is the first
+            choices = sorted(choices, key=lambda choice: count_of(choice.get("index")) or 0)
+        for choice in choices:
             self._take_choice(choice, events, whole=whole)
         if "response" in chunk:  # native, wire-facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
             content = chunk["response"]
@@ -112,7 +130,7 @@ class Assembler:
                 "content": text_of(content) if is_list(content) else content,
                 "tool_calls": chunk.get("tool_calls"),
             }
-            self._answer(0).take(delta, events, whole=False)
+            self._answer(None).take(delta, events, whole=False)
         self.text += [event.text for event in events if type(event) is TextDelta]
         return events
 
@@ -135,25 +153,36 @@ class Assembler:
     def _take_choice(self, choice: dict[str, Any], events: list[Event], *, whole: bool) -> None:
         if error := choice.get("error"):
             raise Refused({"error": error})
-        answer = self._answer(int(choice.get("index") or 0))
+        answer = self._answer(count_of(choice.get("index")))
         # Perplexity sends both in bodies and in streams, each time with the other one of no use.
-        first, second = ("message", "delta") if whole else ("delta", "message")
-        if is_object(said := choice.get(first)):
-            answer.take(said, events, whole=whole)
-        elif is_object(said := choice.get(second)):
-            answer.take(said, events, whole=not whole)
+        message, delta = object_of(choice, "message"), object_of(choice, "delta")
+        first, second = (message, delta) if whole else (delta, message)
+        if first is not None:
+            answer.take(first, events, whole=whole)
+            answer.by_deltas = answer.by_deltas or not whole
+        elif second is not None and not answer.by_deltas:
+            answer.take(second, events, whole=not whole)
+        elif isinstance(choice.get("text"), str):  # as the older completions have it
+            answer.take({"content": choice["text"]}, events, whole=whole)
+        elif whole:
+            raise ProtocolError("The answer's choices[] have no message.")
         answer.take_facts(choice)
 
-    def _answer(self, number: int) -> Answer:
-        answer = self._answers.get(number)
+    def _answer(self, index: int | None) -> Answer:
+        """The answer of an index; the one that is heard of first has the number 0, whatever its index says."""
+        if self._first is None:
+            self._first = index or 0
+        index = self._first if index is None else index
+        answer = self._answers.get(index)
         if answer is None:
-            answer = self._answers[number] = Answer(number, ledger=self._ledger)
+            number = {self._first: 0, 0: self._first}.get(index, index)
+            answer = self._answers[index] = Answer(number, ledger=self._ledger)
         return answer
 
     def end(self) -> list[Event]:
         """The last events, once all chunks were taken."""
         events: list[Event] = []
-        self._answer(0)
+        self._answer(None)
         for answer in self._answers.values():
             answer.end(events)
         groq = self._facts.get("x_groq")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cfaig_integrations.core.events import ArgumentsDelta, Event, PartKind, PartNoted, PartStarted
-from cfaig_integrations.wire.chat_completions.values import hollow, is_object, own
+from cfaig_integrations.wire.chat_completions.values import hollow, own
 from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.wire.fields import count_of, object_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, is_object_text
 
 _CALL_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
@@ -55,7 +56,7 @@ class _Call:
 class _Piece:
     """One entry of `tool_calls`, in one form whatever it looked like."""
 
-    index: object
+    index: str | int | None
     id: str
     name: str
     arguments: str
@@ -65,8 +66,11 @@ class _Piece:
 
 def _piece(raw: dict[str, Any], legacy: bool) -> _Piece:
     custom = raw.get("type") == "custom"
-    inner = raw.get("custom" if custom else "function")
-    inner = inner if is_object(inner) else raw  # native calls have name and arguments at the top, wire-facts §9.2
+    # Native calls have name and arguments at the top, wire-facts §9.2.
+    inner = object_of(raw, "custom" if custom else "function") or raw
+    name, index = inner.get("name"), raw.get("index")
+    if name is not None and not isinstance(name, str):
+        raise unusable("tool_calls[].function.name", name, "a string")
     arguments = inner.get("input" if custom else "arguments")
     complete = inner is raw and not legacy
     if arguments is None:
@@ -76,11 +80,11 @@ def _piece(raw: dict[str, Any], legacy: bool) -> _Piece:
     else:
         text, complete = dump_text(arguments), True
     return _Piece(
-        index=_LEGACY if legacy else raw.get("index"),
+        index=_LEGACY if legacy else index if index and isinstance(index, str) else count_of(index),
         id=word_of(raw.get("id")),
-        name=word_of(inner.get("name")),
+        name=name or "",
         arguments=text,
-        complete=complete and bool(inner.get("name")),
+        complete=complete and bool(name),
         kind="custom_tool_call" if custom else "tool_call",
     )
 
@@ -94,7 +98,7 @@ class Calls:
         self._answer = answer
         self._ledger = ledger
         self._all: list[_Call] = []
-        self._open: dict[object, _Call] = {}
+        self._open: dict[str | int, _Call] = {}
         self._last: _Call | None = None
 
     def __bool__(self) -> bool:
@@ -103,10 +107,16 @@ class Calls:
 
     def more(self, pieces: list[dict[str, Any]]) -> ArgumentsDelta | None:
         """The event of a delta's `tool_calls` if they are only more arguments of one call that has begun."""
-        if len(pieces) != 1 or pieces[0].keys() != _FRAGMENT:
+        if type(pieces) is not list or len(pieces) != 1:
             return None
-        function = pieces[0]["function"]
-        call = self._open.get(pieces[0]["index"])
+        piece = pieces[0]
+        if type(piece) is not dict or piece.keys() != _FRAGMENT:
+            return None
+        function: dict[str, Any] = piece["function"]
+        index = piece["index"]
+        if type(function) is not dict or type(index) is not int:
+            return None
+        call = self._open.get(index)
         arguments = function.get("arguments")
         if call is None or not call.started or len(function) != 1 or not arguments or type(arguments) is not str:
             return None

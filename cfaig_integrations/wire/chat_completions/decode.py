@@ -34,6 +34,9 @@ def decode(body: bytes) -> ChatReply:
         )
     try:
         return fold("chat_completions", Assembler().take_body(inner))
+    except ProtocolError as error:
+        error.body = error.body or excerpt(body)
+        raise
     except MALFORMED as error:
         raise ProtocolError(f"The answer is not a chat completion: {error!r}.", body=excerpt(body)) from error
 

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.wire.chat_completions.values import is_object
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.fields import is_object
 
 _encoded: WeakKeyDictionary[FunctionTool, dict[str, Any]] = WeakKeyDictionary()
 

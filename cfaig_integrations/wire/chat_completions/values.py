@@ -6,11 +6,12 @@ Knows no stream, no message and no request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
-from cfaig_integrations.wire.jsonio import dump_text
+from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.fields import count_of, is_list, is_object
 
 # Words seen on Cloudflare's endpoints, wire-facts §5.2.
 _FINISH: Mapping[str, FinishReason] = {
@@ -37,21 +38,6 @@ def finish_of(word: str, *, has_calls: bool) -> FinishReason:
     return _FINISH.get(word, "unknown")
 
 
-def text_of(content: Any) -> str:
-    """Content as text: numbers as their digits, objects as JSON (wire-facts §5.1, §5.3)."""
-    return content if isinstance(content, str) else dump_text(content)
-
-
-def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether a JSON value is an object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Whether a JSON value is a list."""
-    return isinstance(value, list)
-
-
 def own(values: dict[str, Any]) -> Extras:
     """Extras of this wire."""
     return {"chat_completions": values} if values else NO_EXTRAS
@@ -67,20 +53,20 @@ def hollow(value: Any) -> bool:
 def usage_of(raw: dict[str, Any]) -> Usage:
     """Token counts (wire-facts §5.4). What is not a count of tokens, such as `neurons`, stays in `raw`."""
     into, out_of = _part(raw, "prompt_tokens_details"), _part(raw, "completion_tokens_details")
-    prompt = _count(raw, "prompt_tokens") or 0
-    completion = _count(raw, "completion_tokens") or 0
-    told = _count(raw, "total_tokens")
+    prompt = count_of(raw.get("prompt_tokens")) or 0
+    completion = count_of(raw.get("completion_tokens")) or 0
+    told = count_of(raw.get("total_tokens"))
     # Google counts reasoning in the total only (wire-facts §5.4).
     output = completion if told is None else max(completion, told - prompt)
     return Usage(
         input=prompt,
         output=output,
         total=prompt + output if told is None else told,
-        cache_read=_first(_count(into, "cached_tokens"), _count(raw, "prompt_cache_hit_tokens")),
-        cache_write=_count(into, "cache_write_tokens"),
-        reasoning=_first(_count(out_of, "reasoning_tokens"), _count(raw, "reasoning_tokens")),
-        audio_in=_count(into, "audio_tokens"),
-        audio_out=_count(out_of, "audio_tokens"),
+        cache_read=_first(into.get("cached_tokens"), raw.get("prompt_cache_hit_tokens")),
+        cache_write=count_of(into.get("cache_write_tokens")),
+        reasoning=_first(out_of.get("reasoning_tokens"), raw.get("reasoning_tokens")),
+        audio_in=count_of(into.get("audio_tokens")),
+        audio_out=count_of(out_of.get("audio_tokens")),
         raw=raw,
     )
 
@@ -90,13 +76,8 @@ def _part(raw: dict[str, Any], key: str) -> dict[str, Any]:
     return part if is_object(part) else {}
 
 
-def _count(raw: dict[str, Any], key: str) -> int | None:
-    value = raw.get(key)
-    return int(value) if isinstance(value, int | float) else None
-
-
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
+def _first(*told: Any) -> int | None:
+    return next((count for count in map(count_of, told) if count is not None), None)
 
 
 def joined(pieces: Sequence[Any], key: str = "") -> Any:
@@ -129,7 +110,7 @@ def _joined_lists(lists: Sequence[list[Any]]) -> list[Any]:
     groups: dict[object, list[Any]] = {}
     for number, item in enumerate(item for items in lists for item in items):
         place: object = number
-        if is_object(item) and "index" in item:
-            place = ("index", item["index"], item.get("type"))
+        if is_object(item) and (index := count_of(item.get("index"))) is not None:
+            place = ("index", index, word_of(item.get("type")))
         groups.setdefault(place, []).append(item)
     return [joined(group) for group in groups.values()]

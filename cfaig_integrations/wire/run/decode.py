@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply
-from cfaig_integrations.core.content import Extras, Wire, extras_of, merged
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Wire, merged
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import ChatCodec, Refused
@@ -19,7 +19,7 @@ from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 from cfaig_integrations.wire.run.gemini import Gemini
 from cfaig_integrations.wire.run.shapes import shape_of
 
-_ENVELOPE = frozenset({"result", "success", "errors"})
+_ENVELOPE = frozenset({"result", "state", "success", "errors"})
 
 
 def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
@@ -40,10 +40,12 @@ def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
 
 
 def _facts(outer: dict[str, Any], answer: dict[str, Any]) -> Extras:
-    """What the envelope says besides the answer."""
-    if answer is outer:
-        return {}
-    return extras_of("run", **{key: value for key, value in outer.items() if key not in _ENVELOPE and value})
+    """What the envelopes say besides the answer."""
+    facts: dict[str, Any] = {}
+    while outer is not answer:
+        facts |= {key: value for key, value in outer.items() if key not in _ENVELOPE and value}
+        outer = outer["result"]
+    return {"run": facts} if facts else NO_EXTRAS
 
 
 def _reply(answer: dict[str, Any], body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
@@ -63,6 +65,9 @@ def _gemini(answer: dict[str, Any], body: bytes) -> ChatReply:
     gemini = Gemini()
     try:
         return fold("run", [*gemini.take(answer), *gemini.end()])
+    except ProtocolError as error:
+        error.body = error.body or excerpt(body)
+        raise
     except MALFORMED as error:
         raise ProtocolError(f"The answer is not Gemini's: {error!r}.", body=excerpt(body)) from error
 
@@ -76,9 +81,6 @@ def _joined(pieces: list[Any], codec: ChatCodec) -> ChatReply:
 
 def _described(answer: dict[str, Any]) -> str:
     """The shape of an answer, for whoever asked a model of another modality to chat."""
-    result = answer.get("result")
-    if "state" in answer and isinstance(result, dict):
-        return f"its state is {answer['state']!r} and its result has the keys {sorted(result)}"  # pyright: ignore[reportUnknownArgumentType]  # JSON
     if isinstance(answer.get("response"), list):
         return "its response is a list, as rerankers and embedding models give it"
     return f"it has the keys {sorted(answer)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cfaig_integrations.core.chat import FinishReason, Usage
-from cfaig_integrations.core.content import Citation, Json, Media, Opaque, extras_of
+from cfaig_integrations.core.content import Citation, Media, Opaque, extras_of
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     CitationAdded,
@@ -27,7 +27,9 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
+from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
 # Google's `FinishReason` and `BlockedReason` (Vertex AI reference, GenerateContentResponse).
@@ -45,9 +47,7 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 _REPLY_KEYS = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
 _CANDIDATE_KEYS = frozenset({"content", "finishReason", "index"})
-
-
-_NOTHING: Json = {}
+_COUNTS = frozenset({"candidatesTokenCount", "totalTokenCount"})
 
 
 @dataclass(slots=True)
@@ -57,12 +57,14 @@ class _Candidate:
     Attributes:
         open: The kind of the part that more text of that kind belongs to.
         part: That part's number.
+        finished: Whether its last chunk with a part had a finish reason.
     """
 
     open: Literal["text", "reasoning"] | None = None
     part: int = 0
     first_text: int | None = None
     calls: int = 0
+    finished: bool = False
     word: str = ""
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -74,51 +76,90 @@ class Gemini:
         text: The text so far.
     """
 
-    __slots__ = ("_candidates", "_facts", "_id", "_model", "_parts", "_usage", "text")
+    __slots__ = (
+        "_candidates",
+        "_counted",
+        "_doubted",
+        "_facts",
+        "_id",
+        "_model",
+        "_numbers",
+        "_parts",
+        "_usage",
+        "text",
+    )
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidate] = {}
+        self._counted = self._doubted = False
         self._facts: dict[str, Any] = {}
         self._id = ""
         self._model = ""
+        self._numbers: dict[int, int] = {}
         self._parts = 0
-        self._usage: Json = _NOTHING
+        self._usage: dict[str, Any] | None = None
         self.text: list[str] = []
 
+    def whole(self, *, ended: bool) -> bool:
+        """Whether every candidate has come to its end, or the prompt was blocked.
+
+        The format has no end marker, and some servers put a finish reason into every chunk. So it is the end only
+        with token counts beside or after it, and not if a chunk that had both was followed by more of the answer.
+
+        Args:
+            ended: Whether `[DONE]` came, which is not Google's; then the finish reason will do.
+        """
+        if not self._candidates:
+            return bool(self._blocked)
+        return self._finished and (ended or (self._counted and not self._doubted))
+
     @property
-    def finished(self) -> bool:
-        """Whether every candidate has a finish reason, or the prompt was blocked."""
-        words = [candidate.word for candidate in self._candidates.values()] or [self._blocked]
-        return all(words)
+    def _finished(self) -> bool:
+        return all(candidate.finished for candidate in self._candidates.values())
 
     @property
     def _blocked(self) -> str:
-        feedback: Json = self._facts.get("promptFeedback") or _NOTHING
-        return word_of(feedback.get("blockReason"))
+        feedback = self._facts.get("promptFeedback")
+        return word_of(feedback.get("blockReason")) if is_object(feedback) else ""
 
-    def take(self, chunk: Json) -> list[Event]:
-        """The events of one chunk."""
+    def take(self, chunk: dict[str, Any]) -> list[Event]:
+        """The events of one chunk.
+
+        Raises:
+            ProtocolError: A field that is needed is of no use.
+        """
         events: list[Event] = []
         id_, model = word_of(chunk.get("responseId")), word_of(chunk.get("modelVersion"))
         if (id_ and not self._id) or (model and not self._model):
             self._id, self._model = self._id or id_, self._model or model
             events.append(Started(self._id, self._model))
-        for raw in chunk.get("candidates") or ():
-            self._take_candidate(raw, events)
-        self._usage = chunk.get("usageMetadata") or self._usage
+        raws = objects_of(chunk, "candidates")
+        parts = [_parts_of(raw) for raw in raws]
+        if any(parts):
+            self._doubted = self._doubted or (bool(self._candidates) and self._finished and self._counted)
+            self._counted = False
+        for raw, own_parts in zip(raws, parts, strict=True):
+            self._take_candidate(raw, own_parts, events)
+        if is_object(usage := chunk.get("usageMetadata")):
+            self._usage = usage
+            self._counted = self._counted or not _COUNTS.isdisjoint(usage)
         self._facts |= {key: value for key, value in chunk.items() if key not in _REPLY_KEYS and value}
         return events
 
-    def _take_candidate(self, raw: Json, events: list[Event]) -> None:
-        number = int(raw.get("index") or 0)
+    def _take_candidate(self, raw: dict[str, Any], parts: list[dict[str, Any]], events: list[Event]) -> None:
+        # The first to be heard of is the first answer, whatever its index says.
+        index = count_of(raw.get("index"))
+        index = next(iter(self._numbers), 0) if index is None else index
+        number = self._numbers.setdefault(index, len(self._numbers))
         candidate = self._candidates.setdefault(number, _Candidate())
-        content: Json = raw.get("content") or _NOTHING
-        for part in content.get("parts") or ():
+        for part in parts:
             self._take_part(part, candidate, number, events)
-        candidate.word = word_of(raw.get("finishReason")) or candidate.word
+        word = word_of(raw.get("finishReason"))
+        candidate.finished = bool(word) or (candidate.finished and not parts)
+        candidate.word = word or candidate.word
         candidate.facts |= {key: value for key, value in raw.items() if key not in _CANDIDATE_KEYS and value}
 
-    def _take_part(self, raw: Json, candidate: _Candidate, number: int, events: list[Event]) -> None:
+    def _take_part(self, raw: dict[str, Any], candidate: _Candidate, number: int, events: list[Event]) -> None:
         if "text" in raw:
             self._add_text(raw, candidate, number, events)
             return
@@ -126,8 +167,8 @@ class Gemini:
         part = self._next()
         if "functionCall" in raw:
             _add_call(raw, part, candidate, (self._id, number), events)
-        elif "inlineData" in raw:
-            events.append(PartAdded(part, _media(raw), number))
+        elif is_object(inline := raw.get("inlineData")) and isinstance(inline.get("data"), str):
+            events.append(PartAdded(part, _media(raw, inline), number))
         else:
             events.append(PartAdded(part, Opaque("run", raw), number))
 
@@ -135,8 +176,8 @@ class Gemini:
         self._parts += 1
         return self._parts - 1
 
-    def _add_text(self, raw: Json, candidate: _Candidate, number: int, events: list[Event]) -> None:
-        text, signature = word_of(raw["text"]), raw.get("thoughtSignature")
+    def _add_text(self, raw: dict[str, Any], candidate: _Candidate, number: int, events: list[Event]) -> None:
+        text, signature = "" if raw["text"] is None else text_of(raw["text"]), word_of(raw.get("thoughtSignature"))
         kind: Literal["text", "reasoning"] = "reasoning" if raw.get("thought") else "text"
         if not text and not signature:
             return
@@ -157,7 +198,13 @@ class Gemini:
             events.append(PartNoted(candidate.part, extras_of("run", thoughtSignature=signature)))
 
     def end(self) -> list[Event]:
-        """The last events, once all chunks were taken."""
+        """The last events, once all chunks were taken.
+
+        Raises:
+            ProtocolError: They held no answer.
+        """
+        if not self._candidates and not self._blocked:
+            raise ProtocolError("The answer has no candidates and no blockReason.")
         events: list[Event] = []
         for number, candidate in self._candidates.items():
             if candidate.first_text is not None:
@@ -180,32 +227,46 @@ def _finish_of(candidate: _Candidate) -> FinishReason:
     return _FINISH.get(candidate.word, "unknown")
 
 
-def _sources(facts: Json) -> list[Citation]:
+def _sources(facts: dict[str, Any]) -> list[Citation]:
     """The pages of a web search that the answer rests on."""
-    grounding: Json = facts.get("groundingMetadata") or _NOTHING
+    grounding = facts.get("groundingMetadata")
+    chunks = grounding.get("groundingChunks") if is_object(grounding) else None
     return [
-        Citation(word_of(source["web"].get("uri")), word_of(source["web"].get("title")), raw=source)
-        for source in grounding.get("groundingChunks") or ()
-        if source.get("web")
+        Citation(word_of(web.get("uri")), word_of(web.get("title")), raw=source)
+        for source in (chunks if is_list(chunks) else ())
+        if is_object(source) and is_object(web := source.get("web")) and web
     ]
 
 
-def _add_call(raw: Json, part: int, candidate: _Candidate, place: tuple[str, int], events: list[Event]) -> None:
+def _parts_of(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a candidate; text or a part alone may stand there without the list."""
+    content = object_of(raw, "content") or {}
+    if isinstance(text := content.get("parts"), str):
+        return [{"text": text}] if text else []
+    return objects_of(content, "parts", one=True)
+
+
+def _add_call(
+    raw: dict[str, Any], part: int, candidate: _Candidate, place: tuple[str, int], events: list[Event]
+) -> None:
     """Adds a function call, whose arguments are whole and whose id may be missing."""
-    call: Json = raw["functionCall"]
-    name, arguments = word_of(call["name"]), dump_text(call.get("args") or {})
+    call = object_of(raw, "functionCall") or {}
+    name: Any = call.get("name")
+    args: Any = call.get("args") or {}
+    if not isinstance(name, str) or not name:
+        raise unusable("functionCall.name", name, "a name")
+    arguments = args if isinstance(args, str) else dump_text(args)
     reply, number = place
     id_ = word_of(call.get("id")) or made_call_id(reply, str(number), str(candidate.calls), name, arguments)
     candidate.calls += 1
     events += (PartStarted(part, "tool_call", number, id_, name), ArgumentsDelta(part, arguments))
-    if signature := raw.get("thoughtSignature"):
+    if signature := word_of(raw.get("thoughtSignature")):
         content = {"google": {"thought_signature": signature}}
         extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
         events.append(PartNoted(part, extras))
 
 
-def _media(raw: Json) -> Media:
-    inline: Json = raw["inlineData"]
+def _media(raw: dict[str, Any], inline: dict[str, Any]) -> Media:
     mime = word_of(inline.get("mimeType"))
     kind: Literal["image", "audio", "video", "file"]
     match mime.partition("/")[0]:
@@ -213,25 +274,20 @@ def _media(raw: Json) -> Media:
             kind = known
         case _:
             kind = "file"
-    extras = extras_of("run", thoughtSignature=raw.get("thoughtSignature"))
-    return Media(kind, data=word_of(inline.get("data")), mime=mime, extras=extras)
+    extras = extras_of("run", thoughtSignature=word_of(raw.get("thoughtSignature")) or None)
+    return Media(kind, data=inline["data"], mime=mime, extras=extras)
 
 
-def _usage(raw: Json) -> Usage:
+def _usage(raw: dict[str, Any]) -> Usage:
     """Token counts: Google counts thoughts beside the candidates, and tool results beside the prompt."""
-    thoughts = _count(raw, "thoughtsTokenCount")
-    sent = (_count(raw, "promptTokenCount") or 0) + (_count(raw, "toolUsePromptTokenCount") or 0)
-    generated = (_count(raw, "candidatesTokenCount") or 0) + (thoughts or 0)
+    thoughts = count_of(raw.get("thoughtsTokenCount"))
+    sent = (count_of(raw.get("promptTokenCount")) or 0) + (count_of(raw.get("toolUsePromptTokenCount")) or 0)
+    generated = (count_of(raw.get("candidatesTokenCount")) or 0) + (thoughts or 0)
     return Usage(
         input=sent,
         output=generated,
-        total=_count(raw, "totalTokenCount") or sent + generated,
-        cache_read=_count(raw, "cachedContentTokenCount"),
+        total=count_of(raw.get("totalTokenCount")) or sent + generated,
+        cache_read=count_of(raw.get("cachedContentTokenCount")),
         reasoning=thoughts,
         raw=raw,
     )
-
-
-def _count(raw: Json, key: str) -> int | None:
-    value = raw.get(key)
-    return None if value is None else int(value)

@@ -6,13 +6,15 @@ Knows no format's events.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import ChatCodec, Refused, StreamDecoder
-from cfaig_integrations.wire.common import MALFORMED, says_error
-from cfaig_integrations.wire.jsonio import excerpt, load_object
+from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, word_of
+from cfaig_integrations.wire.fields import objects_in
+from cfaig_integrations.wire.jsonio import excerpt
 from cfaig_integrations.wire.run.gemini import Gemini
 from cfaig_integrations.wire.run.shapes import Shape, shape_of_event
 
@@ -24,23 +26,25 @@ class RunDecoder:
         inner: Gives the codec of another wire.
     """
 
-    __slots__ = ("_broken", "_codec", "_decoder", "_waiting")
+    __slots__ = ("_broken", "_codec", "_decoder", "_done", "_keep_alives", "_waiting")
 
     def __init__(self, inner: Callable[[Wire], ChatCodec]) -> None:
         self._codec = inner
         self._decoder: StreamDecoder | None = None
         self._waiting: list[tuple[str, bytes]] = []
+        self._done = False
+        self._keep_alives = 0
         self._broken: ProtocolError | None = None
 
     @property
     def ended(self) -> bool:
         """Whether the format's end marker came."""
-        return self._decoder is not None and self._decoder.ended
+        return self._done if self._decoder is None else self._decoder.ended
 
     @property
     def keep_alives(self) -> int:
         """How many of the events so far only kept the connection alive."""
-        return self._decoder.keep_alives if self._decoder else len(self._waiting)
+        return self._keep_alives + (self._decoder.keep_alives if self._decoder else 0)
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event.
@@ -51,6 +55,14 @@ class RunDecoder:
         """
         if self._decoder is not None:
             return self._decoder.feed(name, data)
+        if self._broken:
+            raise self._broken
+        if is_keep_alive(name, data):
+            self._keep_alives += 1
+            return ()
+        if data.strip() == DONE:
+            self._done = True
+            return ()
         self._waiting.append((name, data))
         shape = self._shape(data)
         if shape is None:
@@ -59,18 +71,20 @@ class RunDecoder:
         return [event for waiting in self._waiting for event in decoder.feed(*waiting)]
 
     def _shape(self, data: bytes) -> Shape | None:
-        if self._broken:
-            raise self._broken
-        if data[:1] != b"{":
-            return None
         try:
-            event = load_object(data, repair=False)
+            events = objects_in(data)
         except ProtocolError as error:
             self._broken = error  # a cut, if nothing follows
             return None
-        if says_error(event):
-            raise Refused(event)
-        return shape_of_event(event)
+        for event in events:
+            if says_error(event):
+                raise Refused(event)
+            if shape := shape_of_event(event):
+                return shape
+        if is_keep_alive(word_of(events[0].get("type")), b"{}"):
+            self._keep_alives += 1
+            self._waiting.pop()
+        return None
 
     def close(self) -> Sequence[Event]:
         """The last events.
@@ -84,40 +98,61 @@ class RunDecoder:
 
 
 class _GeminiDecoder:
-    """Decoder of a stream of generateContent answers, which ends with their finish reasons and has no other marker."""
+    """Decoder of a stream of generateContent answers."""
 
-    __slots__ = ("_broken", "_gemini", "keep_alives")
-    ended = False  # its chunks may each carry a finish reason; only the end of the bytes tells which was the last
+    __slots__ = ("_broken", "_gemini", "ended", "keep_alives")
 
     def __init__(self) -> None:
+        self.ended = False
         self.keep_alives = 0
         self._gemini = Gemini()
-        self._broken: ProtocolError | None = None
+        self._broken: ProtocolError | Refused | None = None
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event."""
         if self._broken:
             raise self._broken
-        if data[:1] != b"{":
+        if is_keep_alive(name, data):
             self.keep_alives += 1
             return ()
+        self.ended = self.ended or data.strip() == DONE
+        if self.ended:
+            return ()
         try:
-            chunk = load_object(data, repair=False)
+            chunks = objects_in(data)
         except ProtocolError as error:
             self._broken = error
             return ()
+        events: list[Event] = []
+        for chunk in chunks:
+            try:
+                events += self._take(chunk, data)
+            except (ProtocolError, Refused) as error:
+                if not events:
+                    raise
+                self._broken = error  # once the caller has the events before it
+                break
+        return events
+
+    def _take(self, chunk: dict[str, Any], data: bytes) -> list[Event]:
         if says_error(chunk):
             raise Refused(chunk)
         try:
             return self._gemini.take(chunk)
+        except ProtocolError as error:
+            error.body = error.body or excerpt(data)
+            raise
         except MALFORMED as error:
             raise ProtocolError(f"The stream holds no Gemini chunk: {error!r}.", body=excerpt(data)) from error
 
     def close(self) -> Sequence[Event]:
         """The last events."""
-        if self._broken or not self._gemini.finished:
+        if isinstance(self._broken, Refused):
+            raise self._broken
+        if self._broken or not self._gemini.whole(ended=self.ended):
             raise StreamBroken(
-                "The stream ended before Gemini gave a finish reason.", partial="".join(self._gemini.text)
+                "The stream ended before Gemini gave a finish reason and token counts.",
+                partial="".join(self._gemini.text),
             ) from self._broken
         try:
             return self._gemini.end()
