@@ -6,12 +6,12 @@ Knows nothing of what they hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.fields import count_of
 from cfaig_integrations.wire.jsonio import load_object
 
 
@@ -36,15 +36,11 @@ def tokens_of(answer: Mapping[str, Any]) -> Usage | None:
     told, meta = answer.get("usage"), answer.get("meta")
     if isinstance(told, dict):
         usage = cast("dict[str, Any]", told)
-        given, total = _count(usage.get("prompt_tokens")), _count(usage.get("total_tokens"))
+        given, total = count_of(usage.get("prompt_tokens")) or 0, count_of(usage.get("total_tokens")) or 0
         return Usage(input=given or total, total=total or given, raw=usage)
     if isinstance(meta, dict):
         costs = cast("dict[str, Any]", meta)
         if costs.get("cost_metric_name_1") == "input_tokens":
-            spent = _count(costs.get("cost_metric_value_1"))
+            spent = count_of(costs.get("cost_metric_value_1")) or 0
             return Usage(input=spent, total=spent, raw=costs)
     return None
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and isfinite(value) else 0

@@ -15,6 +15,7 @@ from typing import Any, cast
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest
 from cfaig_integrations.errors import ProtocolError, UnsupportedContent
 from cfaig_integrations.wire.answers import opened, tokens_of
+from cfaig_integrations.wire.fields import count_of
 from cfaig_integrations.wire.jsonio import excerpt
 
 _HUGE = 1e9
@@ -111,7 +112,7 @@ def decode(body: bytes, *, count: int, dimensions: int | None = None) -> EmbedRe
     if listed is None:
         listed = answer.get("response")  # bge-m3 with contexts (wire-facts §6.1)
     if not isinstance(listed, list):
-        raise ProtocolError(f"The answer holds no vectors: it has the keys {sorted(answer)}.", body=excerpt(body))
+        raise ProtocolError(f"The answer holds no vectors: it has the keys {sorted(answer)[:20]}.", body=excerpt(body))
     items: list[Any] = listed  # pyright: ignore[reportUnknownVariableType]  # JSON
     if len(items) != count:
         raise ProtocolError(f"{count} texts were sent, and {len(items)} vectors came back.", body=excerpt(body))
@@ -128,13 +129,13 @@ def _in_order(items: list[Any]) -> list[Any]:
     if not all(isinstance(item, dict) for item in items):
         return items
     found = cast("list[dict[str, Any]]", items)
-    indexes = [item.get("index") for item in found]
     vectors = [item.get("embedding") for item in found]
-    if not any(index is not None for index in indexes):
+    if all(item.get("index") is None for item in found):
         return vectors
+    indexes = [count_of(item.get("index")) for item in found]
     placed = dict(zip(indexes, vectors, strict=True))
     if placed.keys() != set(range(len(items))):
-        raise ValueError(f"the indexes are {indexes}")
+        raise ValueError("the indexes do not number the texts")
     return [placed[index] for index in range(len(items))]
 
 

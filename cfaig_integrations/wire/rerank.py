@@ -5,14 +5,16 @@ Knows no URL and no model by name.
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 from cfaig_integrations.core.vectors import Ranked, RerankReply, RerankRequest
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.answers import opened, tokens_of
-from cfaig_integrations.wire.common import MALFORMED
+from cfaig_integrations.wire.fields import count_of, objects_of, unusable
 from cfaig_integrations.wire.jsonio import excerpt
+
+_MOST = 1e300
+"""Beyond every score; a number that Python compares with any other, however long."""
 
 
 def encode(request: RerankRequest, *, top_k: bool = True) -> dict[str, Any]:
@@ -42,9 +44,10 @@ def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
     """
     answer = opened(body)
     try:
-        ranking = sorted(map(_ranked, answer["response"]), key=_worst_last)
-    except (*MALFORMED, OverflowError) as error:
-        raise ProtocolError(f"The answer is no ranking: {error!r}.", body=excerpt(body)) from error
+        ranking = sorted(map(_ranked, objects_of(answer, "response")), key=_worst_last)
+    except ProtocolError as error:
+        error.body = excerpt(body)
+        raise
     wanted = count if top is None else min(top, count)
     places = {each.index for each in ranking}
     if len(places) != len(ranking) or not places <= set(range(count)) or len(places) < wanted:
@@ -55,12 +58,13 @@ def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
     return RerankReply(tuple(ranking[:wanted]), tokens_of(answer))
 
 
-def _ranked(item: Any) -> Ranked:
-    entry = cast("dict[str, Any]", item)
-    index, score = entry["id"], float(entry["score"])
-    if type(index) is not int or not isfinite(score):
-        raise ValueError(f"{entry} has no place or no score")
-    return Ranked(index, score)
+def _ranked(entry: dict[str, Any]) -> Ranked:
+    index, score = count_of(entry.get("id")), entry.get("score")
+    if index is None:
+        raise unusable("response[].id", entry.get("id"), "a place")
+    if type(score) not in (int, float) or not -_MOST < score < _MOST:
+        raise unusable("response[].score", score, "a finite number")
+    return Ranked(index, float(score))
 
 
 def _worst_last(ranked: Ranked) -> tuple[float, int]:

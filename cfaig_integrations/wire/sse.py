@@ -11,6 +11,9 @@ from cfaig_integrations.errors import ProtocolError
 DEFAULT_EVENT_LIMIT = 64 * 1024 * 1024
 """Most bytes of one event: room for a base64 image."""
 
+LINE_COST = 64
+"""What a line of an event counts beyond its bytes, so that lines without any do not fill the memory."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -83,17 +86,15 @@ class SseParser:
                     events.append(self._event())
                 self._name = ""
             elif line.startswith(b"data:"):
-                value = line[6:] if line[5:6] == b" " else line[5:]
-                self._hold(value)
-                self._data.append(value)
+                self._hold(line[6:] if line[5:6] == b" " else line[5:])
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip().decode("utf-8", "replace")
-            elif line == b"[DONE]":  # seen without its field name, wire-facts §5.3
+            elif line == b"[DONE]" or line[:1] == b"{":  # seen without its field name, wire-facts §5.3
                 if self._data:
                     events.append(self._event())
                 events.append(("", line))
             elif line == b"data":  # a field without a colon has an empty value
-                self._data.append(b"")
+                self._hold(b"")
         return events
 
     def _event(self) -> tuple[str, bytes]:
@@ -103,10 +104,11 @@ class SseParser:
         return self._name, data
 
     def _hold(self, value: bytes) -> None:
-        """Counts a whole line's data."""
-        self._held += len(value)
+        """Takes a whole line's data."""
+        self._held += len(value) + LINE_COST if self._data else len(value)
         if self._held > self._limit:
             raise self._too_large(value)
+        self._data.append(value)
 
     def _keep(self, piece: bytes) -> None:
         """Keeps a piece of a line for the rest of it; counted apart, for it holds the field's name too."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
+from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, LINE_COST, SseParser
 
 BOM = b"\xef\xbb\xbf"
 
@@ -24,7 +24,7 @@ def parsed(*chunks: bytes, limit: int = DEFAULT_EVENT_LIMIT) -> list[tuple[str, 
 def reference(data: bytes) -> list[tuple[str, bytes]]:
     """What the HTML standard says of event streams, over whole bytes, plus our two leniencies.
 
-    A last event without its blank line counts, and so does a `[DONE]` that has lost its field name.
+    A last event without its blank line counts, and so does a `[DONE]` or an object that has lost its field name.
     """
     events: list[tuple[str, bytes]] = []
     name, held = "", list[bytes]()
@@ -39,7 +39,7 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
         if not line:
             dispatch()
             name = ""
-        elif line == b"[DONE]":
+        elif line == b"[DONE]" or line.startswith(b"{"):
             dispatch()
             events.append(("", line))
         elif field == b"data":
@@ -69,6 +69,7 @@ LINES = st.sampled_from(
         b": comment",
         b":",
         b"[DONE]",
+        b'{"error": "x"}',
         b"data: [DONE]",
         b"  data: indented is unknown",
         BOM + b"data: not at the start",
@@ -107,6 +108,7 @@ def test_byte_by_byte(data: bytes) -> None:
         (b"data: at the end\r", [("", b"at the end")]),
         (b"data: x\n\n[DONE]", [("", b"x"), ("", b"[DONE]")]),
         (b"data: x\n[DONE]\n\n", [("", b"x"), ("", b"[DONE]")]),
+        (b'data: x\n{"error": 1}\n\ndata: y\n\n', [("", b"x"), ("", b'{"error": 1}'), ("", b"y")]),
         ("data: a\u2028b\u0085c\x0bd\n\n".encode(), [("", "a\u2028b\u0085c\x0bd".encode())]),
         (BOM + b"data: x\n\n", [("", b"x")]),
         (b"", []),
@@ -133,11 +135,12 @@ def test_an_event_larger_than_any_network_read() -> None:
 
 @given(cut=st.integers(0, 40), size=st.integers(0, 10))
 def test_an_event_within_the_limit_passes_in_any_split(cut: int, size: int) -> None:
+    limit = 10 + LINE_COST  # a second line counts more than its bytes
     stream = b"data: " + b"x" * size + b"\ndata:" + b"y" * (10 - size) + b"\n\n"
     expected = [("", b"x" * size + b"\n" + b"y" * (10 - size))]
-    assert parsed(stream[:cut], stream[cut:], limit=10) == expected
+    assert parsed(stream[:cut], stream[cut:], limit=limit) == expected
     for pieces in ([stream * 5], [stream[at : at + 1] for at in range(len(stream))] * 5):
-        assert parsed(*pieces, limit=10) == expected * 5, "the limit is for one event, not for the stream"
+        assert parsed(*pieces, limit=limit) == expected * 5, "the limit is for one event, not for the stream"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 10_000])
@@ -148,6 +151,9 @@ def test_an_event_within_the_limit_passes_in_any_split(cut: int, size: int) -> N
         b"data: " + b"x" * 60 + b"\ndata: " + b"x" * 41 + b"\n\n",
         b"data: never ends " + b"x" * 101,
         b"x" * 200,
+        b"data:\n" * 9,
+        b"data\n" * 9,
+        b"data: x\n" * 9,
     ],
 )
 def test_an_event_over_the_limit_is_refused(stream: bytes, chunk: int) -> None:

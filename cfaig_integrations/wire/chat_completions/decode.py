@@ -29,7 +29,7 @@ def decode(body: bytes) -> ChatReply:
     inner = unwrapped(outer)
     if not _is_chat(inner):
         raise ProtocolError(
-            f"The answer is not a chat completion: it has the keys {sorted(inner)}.",
+            f"The answer is not a chat completion: it has the keys {sorted(inner)[:20]}.",
             body=excerpt(body),
         )
     try:

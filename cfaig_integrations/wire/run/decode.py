@@ -83,4 +83,4 @@ def _described(answer: dict[str, Any]) -> str:
     """The shape of an answer, for whoever asked a model of another modality to chat."""
     if isinstance(answer.get("response"), list):
         return "its response is a list, as rerankers and embedding models give it"
-    return f"it has the keys {sorted(answer)}"
+    return f"it has the keys {sorted(answer)[:20]}"
