@@ -17,12 +17,12 @@ from cfaig_integrations.wire.jsonio import dump_text, excerpt, load
 _MOST = 2**53
 """The largest whole number that every JSON reader can hold."""
 
-_BETWEEN = re.compile(r"(?:\s|\ufeff|data:)*+")
+_BETWEEN = re.compile(r"(?:\s|\ufeff|data:|\[DONE\])*+")
 _ERROR = re.compile(r'\{\s*"(?:error|errors|success|type)"\s*:')
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def text_of(content: Any) -> str:
+def as_text(content: Any) -> str:
     """Content as text: numbers as their digits, objects as JSON (wire-facts §5.1, §5.3)."""
     return content if isinstance(content, str) else dump_text(content)
 
@@ -83,7 +83,7 @@ def unusable(key: str, value: Any, wanted: str) -> ProtocolError:
 def objects_in(data: bytes) -> list[dict[str, Any]]:
     """The JSON objects in the data of one event: more than one where a server glued events (wire-facts §14.2).
 
-    An event that was cut by an error which follows in it is that error.
+    An event that was cut by an error which follows in it is that error. `[DONE]` is no object, and no mistake.
 
     Raises:
         ProtocolError: There is anything else than objects and lists of them.
@@ -99,15 +99,15 @@ def objects_in(data: bytes) -> list[dict[str, Any]]:
             if told := _error_at_the_end(text, at):
                 return [told]
             raise ProtocolError("An event of the stream is not JSON.", body=excerpt(data)) from error
-        found += value if isinstance(value, list) else [value]
+        found += value if value and isinstance(value, list) else [value]
         at = _end(text, end)
-    if not found or not all(isinstance(each, dict) for each in found):
+    if not all(isinstance(each, dict) for each in found):
         raise ProtocolError("An event of the stream is JSON, but no object.", body=excerpt(data))
     return found
 
 
 def _end(text: str, at: int) -> int:
-    """Where the next value begins: after blanks, and after the label of an event that lost its line."""
+    """Where the next value begins: after blanks, end markers, and the label of an event that lost its line."""
     between = _BETWEEN.match(text, at)
     return between.end() if between else at
 

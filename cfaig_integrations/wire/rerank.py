@@ -59,7 +59,8 @@ def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
 
 
 def _ranked(entry: dict[str, Any]) -> Ranked:
-    index, score = count_of(entry.get("id")), entry.get("score")
+    index = count_of(entry.get("id"))
+    score: Any = entry.get("score")
     if index is None:
         raise unusable("response[].id", entry.get("id"), "a place")
     if type(score) not in (int, float) or not -_MOST < score < _MOST:

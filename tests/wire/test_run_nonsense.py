@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfaig_integrations.core.chat import ChatReply
-from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.registry import codec
-from tests.wire.chat_kit import body, sse
+from tests.wire.chat_kit import body
 from tests.wire.harness import folded
+from tests.wire.mutations import DEEP, JUNK, places, said, spoilt
 from tests.wire.test_run import GEMINI
 
 USAGE = {
@@ -40,40 +41,73 @@ MESSAGE: dict[str, Any] = {
     ],
 }
 WHOLE = json.loads(body(MESSAGE, usage=USAGE, x_groq={"id": "r"}))
-CHUNK = {**WHOLE, "choices": [{"index": 0, "delta": MESSAGE, "finish_reason": "stop", "logprobs": {"content": []}}]}
-NATIVE = {"response": "x", "tool_calls": [{"name": "f", "arguments": {}}], "usage": USAGE}
-JUNK = st.sampled_from([None, True, 0, 1.5, "", "x", [], [1], [None], {}, {"a": 1}, {"type": "text"}, [[]]])
+CHUNK: dict[str, Any] = {
+    **WHOLE,
+    "choices": [{"index": 0, "delta": MESSAGE, "finish_reason": "stop", "logprobs": {"content": []}}],
+}
+NATIVE: dict[str, Any] = {"response": "x", "tool_calls": [{"name": "f", "arguments": {}}], "usage": USAGE}
+GEMINI_CHUNK: dict[str, Any] = {**GEMINI, "promptFeedback": {"blockReason": ""}}
+RAW: list[dict[str, Any]] = [
+    WHOLE,
+    CHUNK,
+    NATIVE,
+    {"result": NATIVE, "success": True},
+    {"state": "Completed", "result": WHOLE},
+    GEMINI_CHUNK,
+]
+NAMES = ["whole", "chunk", "native", "envelope", "state", "gemini"]
+KEYS = st.sampled_from(["wire", "type", "error", "state", "result", "index", "text", "logprobs", "annotations"])
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to every value inside `value`."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in children:
-        yield (*path, key)
-        yield from places(child, (*path, key))
+def events(*values: Any) -> bytes:
+    return b"".join(b"data: " + said(value) + b"\n\n" for value in values) + b"data: [DONE]\n\n"
 
 
-def spoilt(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
-    """`value` with `junk` at a place."""
-    copy = json.loads(json.dumps(value))
-    inside = copy
-    for key in path[:-1]:
-        inside = inside[key]
-    inside[path[-1]] = junk
-    return copy
+def read(wire: Any, data: bytes, *, stream: bool) -> None:
+    """Reads an answer that may be nonsense: what comes out is well typed, or an error of the package."""
+    with suppress(GatewayError, Refused):
+        assert_well_typed(folded(codec(wire), data) if stream else codec(wire).decode(data))
 
 
-@pytest.mark.parametrize("raw", [WHOLE, CHUNK, NATIVE, GEMINI], ids=["whole", "chunk", "native", "gemini"])
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("raw", RAW, ids=NAMES)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_wrong_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(raw))))
     wrong = spoilt(raw, path, data.draw(JUNK))
+    if data.draw(st.booleans()):
+        wrong[data.draw(KEYS)] = data.draw(JUNK)
     for wire in ("chat_completions", "run"):
-        with suppress(ProtocolError, Refused):
-            assert_well_typed(codec(wire).decode(json.dumps(wrong).encode()))
-        with suppress(ProtocolError, Refused):
-            assert_well_typed(folded(codec(wire), sse(raw, wrong, wrong).encode()))
+        read(wire, said(wrong), stream=False)
+        read(wire, events(raw, wrong, wrong), stream=True)
+        read(wire, events(wrong, raw), stream=True)
+
+
+@pytest.mark.parametrize("raw", RAW, ids=NAMES)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_bytes_that_are_no_json_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
+    whole = said(raw)
+    at = data.draw(st.integers(0, len(whole)))
+    junk = data.draw(st.sampled_from([b"\xff", b"\n", b"\x00", b'"', b"{", b"\xef\xbb\xbf", DEEP, b'{"a":' * 100_000]))
+    cut = data.draw(st.integers(at, min(len(whole), at + 20)))
+    broken = whole[:at] + junk + whole[cut:]
+    for wire in ("chat_completions", "run"):
+        read(wire, broken, stream=False)
+        read(wire, b"data: " + broken + b"\n\n" + events(raw), stream=True)
+        read(wire, events(raw)[:-20] + b"data: " + broken, stream=True)
+
+
+@pytest.mark.parametrize("place", ["created", "choices", "usage", "id"])
+@pytest.mark.parametrize("depth", [150, 250, 900, 100_000])
+def test_a_value_that_is_nested_deeply(place: str, depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    for raw in (WHOLE, CHUNK):
+        data = said({**raw, place: "HERE"}).replace(b'"HERE"', deep)
+        for wire in ("chat_completions", "run"):
+            read(wire, data, stream=False)
+            read(wire, b'data: {"result": ' + data + b', "success": true}\n\n', stream=True)
+            read(wire, b"data: " + data + b"\n\ndata: [DONE]\n\n", stream=True)
 
 
 def assert_well_typed(reply: ChatReply) -> None:
@@ -81,6 +115,9 @@ def assert_well_typed(reply: ChatReply) -> None:
     words: list[Any] = [reply.id, reply.model]
     for choice in reply.choices:
         words.append(choice.finish_word)
+        for part in choice.turn.parts:
+            for cited in getattr(part, "citations", ()):
+                assert all(place is None or type(place) is int for place in (cited.start, cited.end))
         for part in choice.turn.parts:
             words += [
                 getattr(part, name)
@@ -92,4 +129,6 @@ def assert_well_typed(reply: ChatReply) -> None:
             ]
     assert all(isinstance(word, str) for word in words), words
     if reply.usage:
-        assert all(isinstance(count, int) for count in (reply.usage.input, reply.usage.output, reply.usage.total))
+        counts = [getattr(reply.usage, name) for name in reply.usage.__slots__ if name != "raw"]
+        assert all(count is None or (type(count) is int and 0 <= count < 2**56) for count in counts), counts
+    copy.deepcopy(reply)

@@ -33,7 +33,7 @@ from cfaig_integrations.wire.chat_completions.values import (
     own,
 )
 from cfaig_integrations.wire.common import word_of
-from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of
+from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Where reasoning may stand; some endpoints fill two, and only the first is read (wire-facts §5.2)."""
@@ -107,9 +107,9 @@ class Answer:
         if is_list(content):
             self._take_blocks(content, events)
         elif content is not None and content != "":
-            self._add_text(text_of(content), events)
+            self._add_text(as_text(content), events)
         if refusal := delta.get("refusal"):
-            self._refuse(text_of(refusal), events)
+            self._refuse(as_text(refusal), events)
         if images := delta.get("images"):
             self._add_images(images, events)
         for raw in objects_of(delta, "tool_calls", one=True):
@@ -156,7 +156,7 @@ class Answer:
     def _reason(self, delta: dict[str, Any], events: list[Event]) -> None:
         field = next((name for name in REASONING_FIELDS if delta.get(name)), None)
         if field is not None:
-            text = text_of(delta[field])
+            text = as_text(delta[field])
         elif self._reasoning_field in ("", "reasoning_details") and (details := delta.get("reasoning_details")):
             field, text = "reasoning_details", _told_in(details)
         else:
@@ -187,7 +187,7 @@ class Answer:
         for block in blocks:
             if not is_object(block):
                 if block is not None:
-                    self._add_text(text_of(block), events)
+                    self._add_text(as_text(block), events)
                 continue
             kind = block.get("type")
             match kind if isinstance(kind, str) or "text" not in block else "text":
@@ -195,7 +195,7 @@ class Answer:
                     self._think(block, events)
                 case "text" if block.keys() <= {"type", "text"}:
                     if (text := block.get("text")) is not None and text != "":
-                        self._add_text(text_of(text), events)
+                        self._add_text(as_text(text), events)
                 case "text":
                     self._add_marked_text(block, events)
                 case _:
@@ -206,7 +206,7 @@ class Answer:
         """Adds a text block with further keys: a part for itself."""
         part = self._start_text(events)
         text = block.get("text")
-        events.append(TextDelta(part, "" if text is None else text_of(text)))
+        events.append(TextDelta(part, "" if text is None else as_text(text)))
         events.append(PartNoted(part, own({key: block[key] for key in block if key not in ("type", "text")})))
         self._text_part = None
 

@@ -13,8 +13,8 @@ from cfaig_integrations.wire.chat_completions.answer import Answer
 from cfaig_integrations.wire.chat_completions.calls import Ledger
 from cfaig_integrations.wire.chat_completions.values import hollow, own, usage_of
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import is_keep_alive, says_error, word_of
-from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of
+from cfaig_integrations.wire.common import is_keep_alive, says_error, unwrapped, word_of
+from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of
 
 # Padding and internals (wire-facts §5.3), and what differs between a body and a stream by nature.
 _NO_FACTS = frozenset(
@@ -112,6 +112,8 @@ class Assembler:
         return answer.more("content", text) if answer and text and not chunk.get("tool_calls") else None
 
     def _take_any(self, chunk: dict[str, Any], *, whole: bool) -> list[Event]:
+        if "result" in chunk:
+            chunk = unwrapped(chunk)
         if says_error(chunk):
             raise Refused(chunk)
         choices = objects_of(chunk, "choices")
@@ -127,7 +129,7 @@ class Assembler:
         if "response" in chunk:  # native, wire-facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
             content = chunk["response"]
             delta = {
-                "content": text_of(content) if is_list(content) else content,
+                "content": as_text(content) if is_list(content) else content,
                 "tool_calls": chunk.get("tool_calls"),
             }
             self._answer(None).take(delta, events, whole=False)

@@ -69,11 +69,8 @@ class ChatCompletionsDecoder:
         if is_keep_alive(name, data):
             self.keep_alives += 1
             return ()
-        rest, done = data.strip(), False
-        while rest.endswith(DONE):  # two of them were seen, wire-facts §5.3
-            rest, done = rest[: -len(DONE)].rstrip(), True
         try:
-            chunks = objects_in(rest) if rest or not done else ()
+            chunks = objects_in(data)
         except ProtocolError as error:
             self._broken = error  # a cut if nothing follows, else nonsense
             return ()
@@ -86,7 +83,7 @@ class ChatCompletionsDecoder:
                     raise
                 self._broken = error  # once the caller has the events before it
                 return events
-        self.ended = done
+        self.ended = data.rstrip().endswith(DONE)
         return events
 
     def close(self) -> Sequence[Event]:

@@ -29,7 +29,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.common import made_call_id, word_of
-from cfaig_integrations.wire.fields import count_of, is_list, is_object, object_of, objects_of, text_of, unusable
+from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
 # Google's `FinishReason` and `BlockedReason` (Vertex AI reference, GenerateContentResponse).
@@ -177,7 +177,7 @@ class Gemini:
         return self._parts - 1
 
     def _add_text(self, raw: dict[str, Any], candidate: _Candidate, number: int, events: list[Event]) -> None:
-        text, signature = "" if raw["text"] is None else text_of(raw["text"]), word_of(raw.get("thoughtSignature"))
+        text, signature = "" if raw["text"] is None else as_text(raw["text"]), word_of(raw.get("thoughtSignature"))
         kind: Literal["text", "reasoning"] = "reasoning" if raw.get("thought") else "text"
         if not text and not signature:
             return

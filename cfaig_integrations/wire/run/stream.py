@@ -12,7 +12,7 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import ChatCodec, Refused, StreamDecoder
-from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, word_of
+from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, unwrapped, word_of
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.jsonio import excerpt
 from cfaig_integrations.wire.run.gemini import Gemini
@@ -60,9 +60,6 @@ class RunDecoder:
         if is_keep_alive(name, data):
             self._keep_alives += 1
             return ()
-        if data.strip() == DONE:
-            self._done = True
-            return ()
         self._waiting.append((name, data))
         shape = self._shape(data)
         if shape is None:
@@ -79,9 +76,11 @@ class RunDecoder:
         for event in events:
             if says_error(event):
                 raise Refused(event)
-            if shape := shape_of_event(event):
+            if shape := shape_of_event(unwrapped(event)):
                 return shape
-        if is_keep_alive(word_of(events[0].get("type")), b"{}"):
+        if not events:
+            self._done = True
+        elif is_keep_alive(word_of(events[0].get("type")), b"{}"):
             self._keep_alives += 1
             self._waiting.pop()
         return None
@@ -115,7 +114,6 @@ class _GeminiDecoder:
         if is_keep_alive(name, data):
             self.keep_alives += 1
             return ()
-        self.ended = self.ended or data.strip() == DONE
         if self.ended:
             return ()
         try:
@@ -131,10 +129,12 @@ class _GeminiDecoder:
                 if not events:
                     raise
                 self._broken = error  # once the caller has the events before it
-                break
+                return events
+        self.ended = data.rstrip().endswith(DONE)
         return events
 
     def _take(self, chunk: dict[str, Any], data: bytes) -> list[Event]:
+        chunk = unwrapped(chunk)
         if says_error(chunk):
             raise Refused(chunk)
         try:
