@@ -13,7 +13,7 @@ from cfaig_integrations.wire.chat_completions.answer import Answer
 from cfaig_integrations.wire.chat_completions.calls import Ledger
 from cfaig_integrations.wire.chat_completions.values import hollow, own, usage_of
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import is_keep_alive, says_error, unwrapped, word_of
+from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped, word_of
 from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of
 
 # Padding and internals (wire-facts §5.3), and what differs between a body and a stream by nature.
@@ -59,8 +59,12 @@ class Assembler:
             Refused: The chunk is an error.
         """
         # Nearly every chunk is as wide as the one before and only goes on with one part.
-        if len(chunk) == self._width and (event := self._more(chunk)):
-            return [event]
+        if len(chunk) == self._width:
+            try:
+                if event := self._more(chunk):
+                    return [event]
+            except MALFORMED:
+                pass  # what is wrong with it is said below
         return self._take_any(chunk, whole=False)
 
     def take_body(self, body: dict[str, Any]) -> list[Event]:
@@ -74,10 +78,10 @@ class Assembler:
 
     def _more(self, chunk: dict[str, Any]) -> Event | None:
         """The event of a chunk that only goes on with a part that has begun, else None."""
-        choices: list[dict[str, Any]] | None = chunk.get("choices")
+        choices = chunk.get("choices")
         if choices is None:
             event = self._more_native(chunk)
-        elif type(choices) is list and len(choices) == 1:
+        elif len(choices) == 1:
             event = self._more_of(choices[0])
         else:
             return None
@@ -88,13 +92,9 @@ class Assembler:
         return event
 
     def _more_of(self, choice: dict[str, Any]) -> Event | None:
-        if type(choice) is not dict:
-            return None
-        index: int | None = choice.get("index")
-        delta: dict[str, Any] | None = choice.get("delta")
-        index = self._first if index is None else index
-        answer = self._answers.get(index) if type(index) is int else None
-        if answer is None or not delta or type(delta) is not dict:
+        index, delta = choice.get("index"), choice.get("delta")
+        answer = self._answers.get(self._first if index is None else index)  # type: ignore[arg-type]
+        if answer is None or not delta:
             return None
         for key, value in choice.items():
             if value is not None and value != "" and key not in ("delta", "index"):

@@ -107,16 +107,10 @@ class Calls:
 
     def more(self, pieces: list[dict[str, Any]]) -> ArgumentsDelta | None:
         """The event of a delta's `tool_calls` if they are only more arguments of one call that has begun."""
-        if type(pieces) is not list or len(pieces) != 1:
+        if len(pieces) != 1 or pieces[0].keys() != _FRAGMENT:
             return None
-        piece = pieces[0]
-        if type(piece) is not dict or piece.keys() != _FRAGMENT:
-            return None
-        function: dict[str, Any] = piece["function"]
-        index = piece["index"]
-        if type(function) is not dict or type(index) is not int:
-            return None
-        call = self._open.get(index)
+        function = pieces[0]["function"]
+        call = self._open.get(pieces[0]["index"])
         arguments = function.get("arguments")
         if call is None or not call.started or len(function) != 1 or not arguments or type(arguments) is not str:
             return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cfaig_integrations.core.chat import FinishReason, Usage
-from cfaig_integrations.core.content import Citation, Media, Opaque, extras_of
+from cfaig_integrations.core.content import Citation, Extras, Media, Opaque, extras_of
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     CitationAdded,
@@ -262,7 +262,7 @@ def _add_call(
     events += (PartStarted(part, "tool_call", number, id_, name), ArgumentsDelta(part, arguments))
     if signature := word_of(raw.get("thoughtSignature")):
         content = {"google": {"thought_signature": signature}}
-        extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
+        extras: Extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
         events.append(PartNoted(part, extras))
 
 
