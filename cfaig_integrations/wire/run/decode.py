@@ -80,7 +80,12 @@ def _joined(pieces: list[Any], codec: ChatCodec) -> ChatReply:
 
 
 def _described(answer: dict[str, Any]) -> str:
-    """The shape of an answer, for whoever asked a model of another modality to chat."""
+    """What an answer holds instead, for whoever asked a model of another modality to chat."""
     if isinstance(answer.get("response"), list):
-        return "its response is a list, as rerankers and embedding models give it"
-    return f"it has the keys {sorted(answer)[:20]}"
+        return "its response is a list, as rerankers and embedding models give it; use the class for those"
+    if "shape" in answer:
+        return "it holds a shape and data, as embedding models give them; use the class for those"
+    return (
+        f"it has the keys {sorted(answer)[:20]}. Models that neither chat nor embed nor rank are called with "
+        "POST /ai/run, without this class"
+    )
