@@ -1,4 +1,4 @@
-"""What embedding answers and rankings have in common: the way they are wrapped, and how they count tokens.
+"""What whole answers have in common: the way they are wrapped, and how those without text count tokens.
 
 Knows nothing of what they hold.
 """

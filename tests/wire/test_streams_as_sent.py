@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.core.chat import ChatReply
+from cfaig_integrations.core.content import Opaque, Text
 from cfaig_integrations.core.events import Event, TextDelta
-from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
+from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.registry import codec
 from tests.wire.chat_kit import delta, sse
@@ -331,53 +332,26 @@ def test_arguments_of_any_type_are_text(wire: Any, arguments: Any, text: str) ->
             assert [(made.name, made.arguments) for made in reply.turn.tool_calls] == [("f", text)]
 
 
-# Envelopes.
-
-BODIES: dict[str, Any] = {
-    "chat": {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]},
-    "native": {"response": "hi"},
-}
-RUN_BODIES: dict[str, Any] = {
-    **BODIES,
-    "gemini": {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]},
-    "messages": {"type": "message", "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn"},
-    "responses": {
-        "object": "response",
-        "status": "completed",
-        "output": [{"type": "message", "content": [{"type": "output_text", "text": "hi"}]}],
-    },
-}
-
-
-def enveloped(body: Any) -> list[dict[str, Any]]:
-    state = {"state": "Completed", "result": body, "gatewayMetadata": {"keySource": "Unified"}}
-    return [state, {"result": body, "success": True}, {"result": state, "success": True, "errors": []}]
-
-
-@pytest.mark.parametrize("body", RUN_BODIES.values(), ids=RUN_BODIES)
-def test_every_envelope_around_every_answer(body: Any) -> None:
-    for raw in enveloped(body):
-        reply = codec("run").decode(json.dumps(raw).encode())
-        assert reply.turn.text == "hi"
-        assert ("gatewayMetadata" in reply.facts) is ("gatewayMetadata" in json.dumps(raw))
-        if body in BODIES.values():
-            assert codec("chat_completions").decode(json.dumps(raw).encode()).turn.text == "hi"
-            assert added_up("chat_completions", sse(raw)).turn.text == "hi"
+@BOTH
+@pytest.mark.parametrize(
+    "url", [None, "", "no address", "\ufffd", 1, [], {}, {"url": None}, {"url": {"a": 1}}, {"url": "x y"}]
+)
+def test_an_image_without_an_address_is_kept_as_it_is(wire: Any, url: Any) -> None:
+    image = {"type": "image_url", "image_url": url}
+    body = json.dumps({"choices": [{"message": {"content": "x", "images": [image, 1, None]}}]}).encode()
+    stream = sse(delta(content="x", images=[image]), delta(finish="stop"))
+    for reply in (codec(wire).decode(body), added_up(wire, stream)):
+        assert reply.turn.parts == (Text("x"), Opaque("chat_completions", image))
 
 
 @BOTH
-@pytest.mark.parametrize("result", [BODIES["chat"], {}, None])
-def test_another_state_is_named(wire: Any, result: Any) -> None:
-    for raw in (
-        {"state": "Queued", "result": result},
-        {"result": {"state": "Queued", "result": result}, "success": True},
-    ):
-        with pytest.raises(ProtocolError, match="Queued"):
-            codec(wire).decode(json.dumps(raw).encode())
-
-
-@BOTH
-def test_an_error_inside_an_envelope(wire: Any) -> None:
-    for raw in enveloped({"error": {"message": "boom"}}):
-        with pytest.raises((Refused, GatewayError)):
-            codec(wire).decode(json.dumps(raw).encode())
+@pytest.mark.parametrize("place", [None, "0", 1.5, -1, [], float("inf"), True])
+def test_a_citation_s_fields_of_no_use_are_left_out(wire: Any, place: Any) -> None:
+    source = {"url": place, "title": [], "content": {}, "start_index": place, "end_index": 4}
+    note = {"type": "url_citation", "url_citation": source}
+    message = {"content": "text", "annotations": [note, None, 1, {"url_citation": "x"}]}
+    (part,) = codec(wire).decode(json.dumps({"choices": [{"message": message}]}).encode()).turn.parts
+    assert isinstance(part, Text)
+    (cited,) = part.citations
+    assert (cited.title, cited.quoted, cited.start, cited.end) == ("", "", None, 4)
+    assert isinstance(cited.url, str)

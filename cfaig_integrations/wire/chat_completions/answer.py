@@ -8,6 +8,7 @@ calls, audio.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from cfaig_integrations.core.content import Citation, Media, Opaque
@@ -38,6 +39,7 @@ from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Where reasoning may stand; some endpoints fill two, and only the first is read (wire-facts §5.2)."""
 
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _MODELLED = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "audio", "images"})
 # A stream's own labels and noise, which no whole message has (wire-facts §5.3).
 _NOISE = frozenset({"channel", "token_ids", *REASONING_FIELDS})
@@ -233,7 +235,7 @@ class Answer:
     def _add_image(self, image: dict[str, Any], events: list[Event]) -> None:
         inner = image.get("image_url")
         url = inner.get("url") if is_object(inner) else inner
-        if not isinstance(url, str) or not url:
+        if not isinstance(url, str) or not _SCHEME.match(url):
             events.append(PartAdded(self._ledger.number(), Opaque("chat_completions", image), self._number))
             return
         head, _, data = url.partition(";base64,")

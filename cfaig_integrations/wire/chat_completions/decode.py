@@ -10,10 +10,10 @@ from typing import Any
 from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.answers import opened
 from cfaig_integrations.wire.chat_completions.assemble import Assembler
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped
-from cfaig_integrations.wire.jsonio import excerpt, load_object
+from cfaig_integrations.wire.common import MALFORMED
+from cfaig_integrations.wire.jsonio import excerpt
 
 
 def decode(body: bytes) -> ChatReply:
@@ -23,10 +23,7 @@ def decode(body: bytes) -> ChatReply:
         ProtocolError: The body is neither.
         Refused: The body is an error.
     """
-    outer = load_object(body)
-    if says_error(outer):
-        raise Refused(outer)
-    inner = unwrapped(outer)
+    inner = opened(body)
     if not _is_chat(inner):
         raise ProtocolError(
             f"The answer is not a chat completion: it has the keys {sorted(inner)[:20]}.",

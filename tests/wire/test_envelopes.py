@@ -1,0 +1,63 @@
+"""Answers in Cloudflare's envelopes, of either kind and one around the other (wire-facts §5.1, §5.2, §14.5)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.registry import codec
+from tests.wire.chat_kit import sse
+from tests.wire.test_streams_as_sent import BOTH, added_up
+
+BODIES: dict[str, Any] = {
+    "chat": {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]},
+    "native": {"response": "hi"},
+}
+RUN_BODIES: dict[str, Any] = {
+    **BODIES,
+    "gemini": {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]},
+    "messages": {"type": "message", "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn"},
+    "responses": {
+        "object": "response",
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "hi"}]}],
+    },
+}
+
+
+def enveloped(body: Any) -> list[dict[str, Any]]:
+    state = {"state": "Completed", "result": body, "gatewayMetadata": {"keySource": "Unified"}}
+    return [state, {"result": body, "success": True}, {"result": state, "success": True, "errors": []}]
+
+
+@pytest.mark.parametrize("body", RUN_BODIES.values(), ids=RUN_BODIES)
+def test_every_envelope_around_every_answer(body: Any) -> None:
+    for raw in enveloped(body):
+        reply = codec("run").decode(json.dumps(raw).encode())
+        assert reply.turn.text == "hi"
+        assert ("gatewayMetadata" in reply.facts) is ("gatewayMetadata" in json.dumps(raw))
+        if body in BODIES.values():
+            assert codec("chat_completions").decode(json.dumps(raw).encode()).turn.text == "hi"
+            assert added_up("chat_completions", sse(raw)).turn.text == "hi"
+
+
+@BOTH
+@pytest.mark.parametrize("result", [BODIES["chat"], {}, None])
+def test_another_state_is_named(wire: Any, result: Any) -> None:
+    for raw in (
+        {"state": "Queued", "result": result},
+        {"result": {"state": "Queued", "result": result}, "success": True},
+    ):
+        with pytest.raises(ProtocolError, match="Queued"):
+            codec(wire).decode(json.dumps(raw).encode())
+
+
+@BOTH
+def test_an_error_inside_an_envelope(wire: Any) -> None:
+    for raw in enveloped({"error": {"message": "boom"}}):
+        with pytest.raises(Refused):
+            codec(wire).decode(json.dumps(raw).encode())
