@@ -300,6 +300,16 @@ def test_a_message_beside_deltas_is_not_read_twice(wire: Any) -> None:
 
 
 @BOTH
+def test_a_message_is_read_where_the_deltas_said_nothing(wire: Any) -> None:
+    last = chunk(delta={}, message={"content": "ab"}, finish_reason="stop")
+    assert added_up(wire, sse(delta(role="assistant", content=""), last)).turn.text == "ab"
+    pieces = [chunk(message={"content": "a"}), chunk(message={"content": "b"}, finish_reason="stop")]
+    assert added_up(wire, sse(delta(role="assistant"), *pieces)).turn.text == "ab"
+    body = json.dumps(chunk(message={"content": ""}, delta={"content": "ab"}, finish_reason="stop"))
+    assert codec(wire).decode(body.encode()).turn.text == "ab"
+
+
+@BOTH
 def test_text_in_the_place_where_older_completions_have_it(wire: Any) -> None:
     assert added_up(wire, sse(chunk(text="a"), chunk(text="b", finish_reason="stop"))).turn.text == "ab"
     assert (

@@ -161,7 +161,9 @@ class Assembler:
         first, second = (message, delta) if whole else (delta, message)
         if first is not None:
             answer.take(first, events, whole=whole)
-            answer.by_deltas = answer.by_deltas or not whole
+            answer.by_deltas = answer.by_deltas or (answer.began and not whole)
+            if second is not None and choice.get("finish_reason") and not answer.began:
+                answer.take(second, events, whole=not whole)
         elif second is not None and not answer.by_deltas:
             answer.take(second, events, whole=not whole)
         elif isinstance(choice.get("text"), str):  # as the older completions have it
