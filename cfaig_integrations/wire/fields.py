@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.common import says_error
+from cfaig_integrations.wire.common import says_error, word_of
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load
 
 _MOST = 2**53
@@ -73,6 +73,20 @@ def objects_of(holder: Mapping[str, Any], key: str, *, one: bool = False) -> lis
         if not isinstance(item, dict):
             raise unusable(f"{key}[]", item, "an object")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def text_of(holder: Mapping[str, Any], key: str) -> str:
+    """The text under `key`; empty if there is none, and a number's digits, for models that answer with one digit.
+
+    Raises:
+        ProtocolError: There is something else.
+    """
+    value = holder.get(key)
+    if isinstance(value, str):
+        return value
+    if value is None or type(value) in (int, float):
+        return word_of(value)
+    raise unusable(key, value, "text")
 
 
 def unusable(key: str, value: Any, wanted: str) -> ProtocolError:

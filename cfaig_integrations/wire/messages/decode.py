@@ -24,7 +24,8 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.common import MALFORMED, made_call_id, says_error, unwrapped, word_of
+from cfaig_integrations.wire.fields import count_of, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 
 # Anthropic's stop reasons, as the official SDK's `StopReason` lists them.
@@ -37,7 +38,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "pause_turn": "pause",
     "refusal": "refusal",
 }
-_BLOCK_KEYS: Mapping[str, frozenset[str]] = {
+BLOCK_KEYS: Mapping[str, frozenset[str]] = {
     "text": frozenset({"type", "text", "citations"}),
     "thinking": frozenset({"type", "thinking", "signature"}),
     "tool_use": frozenset({"type", "id", "name", "input"}),
@@ -54,40 +55,95 @@ def decode(body: bytes) -> ChatReply:
         Refused: The body is an error.
     """
     whole = load_object(body)
-    message = unwrapped(whole)
-    if says_error(whole) or says_error(message):
+    if says_error(whole):
         raise Refused(whole)
+    message = unwrapped(whole)
+    if says_error(message):
+        raise Refused(message)
     try:
         return _reply(message)
-    except (AttributeError, KeyError, TypeError) as error:
+    except ProtocolError as error:
+        error.body = error.body or excerpt(body)
+        raise
+    except MALFORMED as error:
         raise ProtocolError(f"The answer is not an Anthropic message: {error!r}.", body=excerpt(body)) from error
 
 
 def _reply(message: dict[str, Any]) -> ChatReply:
-    turn = Turn("assistant", tuple(part_of(block) for block in message["content"]))
-    word = message.get("stop_reason") or ""
+    if message.get("content") is None:
+        raise missing("content")
+    id_ = word_of(message.get("id"))
+    parts = tuple(_part(block, id_, at) for at, block in enumerate(blocks_of(message)))
+    word = word_of(message.get("stop_reason"))
+    counts = counts_of(message)
     return ChatReply(
         wire="messages",
-        id=message.get("id") or "",
-        model=message.get("model") or "",
-        choices=(Choice(turn, finish_of(word), word, choice_extras(message)),),
-        usage=usage_of(message["usage"]) if message.get("usage") else None,
+        id=id_,
+        model=word_of(message.get("model")),
+        choices=(Choice(Turn("assistant", parts), finish_of(word), word, choice_extras(message)),),
+        usage=usage_of(counts) if counts else None,
         extras=facts(message),
     )
 
 
-def part_of(block: dict[str, Any]) -> Part:
-    """The part that a whole content block is."""
-    match block["type"]:
+def missing(key: str) -> ProtocolError:
+    """The error for a field without which there is no answer."""
+    return ProtocolError(f"The answer is not of Anthropic's format: it has no {key}.")
+
+
+def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The content blocks of a message; its content may also be a text, or one block without its list.
+
+    Raises:
+        ProtocolError: It is something else.
+    """
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return objects_of(message, "content", one=True)
+
+
+def kind_of(block: dict[str, Any]) -> str:
+    """The type of a block.
+
+    Raises:
+        ProtocolError: It has none.
+    """
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        raise missing("type of a content block") if kind is None else unusable("content[].type", kind, "a string")
+    return kind
+
+
+def _part(block: dict[str, Any], reply: str, at: int) -> Part:
+    match kind_of(block):
         case "text":
-            citations = tuple(citation_of(raw) for raw in block.get("citations") or ())
-            return Text(block.get("text") or "", citations, block_extras(block))
+            return Text(text_of(block, "text"), citations_of(block), block_extras(block))
         case "thinking":
-            return Reasoning(block.get("thinking") or "", block_extras(block))
+            return Reasoning(text_of(block, "thinking"), block_extras(block))
         case "tool_use":
-            return ToolCall(block["id"], block["name"], dump_text(block["input"]), extras=block_extras(block))
+            return ToolCall(*call_of(block, reply, at), input_text(block), extras=block_extras(block))
         case _:
             return Opaque("messages", block)
+
+
+def call_of(block: dict[str, Any], reply: str, at: int) -> tuple[str, str]:
+    """Id and name of a tool call; a missing id is made from the reply's and from the block's place.
+
+    Raises:
+        ProtocolError: It has no name.
+    """
+    name = block.get("name")
+    if not isinstance(name, str):
+        raise missing("name of a tool_use block") if name is None else unusable("tool_use.name", name, "a string")
+    return word_of(block.get("id")) or made_call_id(reply, str(at), name), name
+
+
+def input_text(block: dict[str, Any]) -> str:
+    """The arguments of a tool call: `{}` if there are none, and text as it is, for some servers encode them first."""
+    given = block.get("input")
+    text = "" if given is None else given if isinstance(given, str) else dump_text(given)
+    return text if text.strip() else "{}"
 
 
 def block_extras(block: dict[str, Any]) -> Extras:
@@ -96,11 +152,17 @@ def block_extras(block: dict[str, Any]) -> Extras:
     A thinking block always has a signature here, if only an empty one: that is how the encoder knows its own.
     """
     kind = block["type"]
-    own = _BLOCK_KEYS[kind]
+    own = BLOCK_KEYS[kind]
     rest = {key: value for key, value in block.items() if key not in own}
     if kind == "thinking":
-        rest["signature"] = block.get("signature") or ""
+        rest["signature"] = word_of(block.get("signature"))
     return extras_of("messages", **rest)
+
+
+def citations_of(block: dict[str, Any]) -> tuple[Citation, ...]:
+    """The citations of a text block; anything else in their place is dropped."""
+    found: Any = block.get("citations")
+    return tuple(citation_of(raw) for raw in found if isinstance(raw, dict)) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def citation_of(raw: Json) -> Citation:
@@ -108,11 +170,11 @@ def citation_of(raw: Json) -> Citation:
 
     Anthropic cites with a whole text block, and its indexes count in the source, so `start` and `end` stay None.
     """
-    source = raw.get("source") or ""
+    source = word_of(raw.get("source"))
     return Citation(
-        url=raw.get("url") or (source if source.startswith(("https://", "http://")) else ""),
-        title=raw.get("title") or raw.get("document_title") or "",
-        quoted=raw.get("cited_text") or "",
+        url=word_of(raw.get("url")) or (source if source.startswith(("https://", "http://")) else ""),
+        title=word_of(raw.get("title")) or word_of(raw.get("document_title")),
+        quoted=word_of(raw.get("cited_text")),
         raw=raw,
     )
 
@@ -132,23 +194,28 @@ def facts(message: Json, own: Iterable[str] = _REPLY_KEYS) -> Extras:
 
     And the service tier, which Anthropic tells among the token counts (official SDK: `Usage.service_tier`).
     """
-    counts: Json = message.get("usage") or {}
     told = {key: value for key, value in message.items() if key not in own}
-    return extras_of("messages", **{"service_tier": counts.get("service_tier"), **told})
+    return extras_of("messages", **{"service_tier": counts_of(message).get("service_tier"), **told})
 
 
-def usage_of(raw: Json) -> Usage:
+def counts_of(message: Json) -> dict[str, Any]:
+    """The object of token counts; empty if there is none."""
+    counts: Any = message.get("usage")
+    return counts if isinstance(counts, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def usage_of(raw: dict[str, Any]) -> Usage:
     """Token counts. Anthropic's `input_tokens` leaves out what the cache gave or took (wire-facts §5.4)."""
-    read, write = raw.get("cache_read_input_tokens"), raw.get("cache_creation_input_tokens")
-    sent = (raw.get("input_tokens") or 0) + (read or 0) + (write or 0)
-    generated = raw.get("output_tokens") or 0
-    details: Json = raw.get("output_tokens_details") or {}
+    read, write = count_of(raw.get("cache_read_input_tokens")), count_of(raw.get("cache_creation_input_tokens"))
+    sent = (count_of(raw.get("input_tokens")) or 0) + (read or 0) + (write or 0)
+    generated = count_of(raw.get("output_tokens")) or 0
+    details: Any = raw.get("output_tokens_details")
     return Usage(
         input=sent,
         output=generated,
         total=sent + generated,
         cache_read=read,
         cache_write=write,
-        reasoning=details.get("thinking_tokens"),
+        reasoning=count_of(details.get("thinking_tokens")) if isinstance(details, dict) else None,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         raw=raw,
     )

@@ -1,0 +1,120 @@
+"""Reading of streams whose events are JSON objects with a `type`: what the messages and responses wires do alike.
+
+Knows no event of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from cfaig_integrations.core.events import Event
+from cfaig_integrations.errors import ProtocolError, StreamBroken
+from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error
+from cfaig_integrations.wire.fields import objects_in
+from cfaig_integrations.wire.jsonio import excerpt, load
+
+_DONE = b"[DONE]"
+
+
+class TypedDecoder:
+    """Push decoder of one stream; a subclass takes the events.
+
+    Attributes:
+        ended: Whether the end marker came.
+        keep_alives: How many of the events so far only kept the connection alive.
+        broken: What is wrong with an event, raised when another one follows: else it may only have been cut.
+    """
+
+    __slots__ = ("broken", "ended", "keep_alives")
+    payload: ClassVar[frozenset[str]]
+    """Keys under which an event may hold a piece of the answer."""
+
+    def __init__(self) -> None:
+        self.broken: ProtocolError | Refused | None = None
+        self.ended = False
+        self.keep_alives = 0
+
+    def feed(self, name: str, data: bytes) -> Sequence[Event]:
+        """The events of one server-sent event.
+
+        Raises:
+            ProtocolError: The data, or that of the event before it, is not what the format allows.
+            Refused: The event is an error.
+        """
+        if self.ended and not self.reopens(data):
+            return ()
+        if self.broken is not None:
+            raise self.broken
+        if data[:1] != b"{":
+            return self._feed_other(name, data)
+        try:
+            event = load(data, repair=False)
+        except ProtocolError:
+            return self._feed_other(name, data)
+        try:
+            return self.take(name, event)
+        except MALFORMED as error:
+            raise _unreadable(event, error) from error
+
+    def _feed_other(self, name: str, data: bytes) -> Sequence[Event]:
+        """Takes data that is not exactly one object: a keep-alive word, several events, an imitator's `[DONE]`."""
+        if is_keep_alive(name, data) and b"\n" not in data:
+            self.keep_alives += 1
+            return ()
+        data = data.strip()
+        while data.endswith(_DONE):
+            data = data[: -len(_DONE)].rstrip()
+        try:
+            pieces = objects_in(data) if data else ()
+        except ProtocolError as error:
+            self.broken = error
+            return ()
+        events: list[Event] = []
+        for piece in pieces:
+            try:
+                events += self.take(name if len(pieces) == 1 else "", piece)
+            except (ProtocolError, Refused, *MALFORMED) as error:
+                known = error if isinstance(error, ProtocolError | Refused) else _unreadable(piece, error)
+                if not events:
+                    raise known from None
+                self.broken = known  # raised once the caller has the events before it
+                break
+            if self.ended:
+                break
+        return events
+
+    def reopens(self, data: bytes) -> bool:
+        """Whether data that follows the end marker belongs to the answer nevertheless."""
+        return False
+
+    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+        """The events of one JSON object; `name` is that of the server-sent event, which some servers leave out."""
+        raise NotImplementedError
+
+    def take_unknown(self, event: dict[str, Any]) -> Sequence[Event]:
+        """Skips an event that is of no known type, unless a piece of the answer could be lost with it.
+
+        Raises:
+            ProtocolError: It has no type, but a piece of an answer.
+            Refused: It is an error.
+        """
+        if says_error(event):
+            raise Refused(event)
+        kind = event.get("type")
+        if not event or (isinstance(kind, str) and is_keep_alive(kind, b"{}")):
+            self.keep_alives += 1
+        elif not isinstance(kind, str) and (held := sorted(self.payload & event.keys())):
+            raise ProtocolError(f"An event of the stream has a {held[0]} but no type.", body=excerpt(str(event)))
+        return ()
+
+    def cut(self, message: str, partial: str) -> ProtocolError | Refused:
+        """The error of a stream that ended too early."""
+        if isinstance(self.broken, Refused):
+            return self.broken
+        return StreamBroken(message, body=self.broken.body if self.broken else None, partial=partial)
+
+
+def _unreadable(event: dict[str, Any], error: Exception) -> ProtocolError:
+    return ProtocolError(f"The stream has an event that is not of its format: {error!r}.", body=excerpt(str(event)))
