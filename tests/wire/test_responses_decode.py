@@ -216,7 +216,10 @@ def test_an_error_inside_the_envelope_raises() -> None:
         b'{"output":"text"}',
         b'{"output":["text"]}',
         json.dumps(response(message(content=[1]))).encode(),
-        json.dumps(response(message(dict(text_part("a"), annotations=["b"])))).encode(),
+        json.dumps(response(message(dict(text_part("a"), text=["b"])))).encode(),
+        json.dumps(response(message({"text": "no type"}))).encode(),
+        json.dumps(response({"content": "no type"})).encode(),
+        json.dumps(response(dict(call(), name=None))).encode(),
         json.dumps(response(message(text_part("a"))))[:-9].encode(),
     ],
 )

@@ -250,8 +250,7 @@ def test_an_end_without_a_response_is_no_answer() -> None:
 
 
 REPEATED_BY_ITEM_DONE = {
-    *("response.content_part.done", "response.in_progress", "response.queued"),
-    *("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
+    *("response.in_progress", "response.queued"),
     *("response.code_interpreter_call_code.delta", "response.code_interpreter_call_code.done"),
     *(f"response.code_interpreter_call.{word}" for word in ("in_progress", "interpreting", "completed")),
     *(f"response.web_search_call.{word}" for word in ("in_progress", "searching", "completed")),

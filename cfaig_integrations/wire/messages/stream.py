@@ -139,9 +139,10 @@ class MessagesDecoder(TypedDecoder):
         """The events of one JSON object."""
         kind = event.get("type")
         if kind == "content_block_delta":
-            index, delta = event.get("index"), event.get("delta")
+            index: Any = event.get("index")
+            delta: Any = event.get("delta")
             block = self._open.get(index) if type(index) is int else None
-            if block is not None and type(delta) is dict:  # pyright: ignore[reportUnknownArgumentType]
+            if block is not None and delta.__class__ is dict:
                 type_, key, made = block.growth
                 piece = delta.get(key)
                 if delta.get("type") == type_ and type(piece) is str and piece:

@@ -10,7 +10,8 @@ from typing import Any
 from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error
+from cfaig_integrations.wire.common import says_error, word_of
+from cfaig_integrations.wire.fields import count_of
 
 _NOT_FACTS = frozenset(
     {
@@ -41,15 +42,15 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     if not counts:
         return None
     read, written = _object(counts, "input_tokens_details"), _object(counts, "output_tokens_details")
-    given, made = _count(counts.get("input_tokens")) or 0, _count(counts.get("output_tokens")) or 0
-    total = _count(counts.get("total_tokens"))
+    given, made = count_of(counts.get("input_tokens")) or 0, count_of(counts.get("output_tokens")) or 0
+    total = count_of(counts.get("total_tokens"))
     return Usage(
         input=given,
         output=made,
         total=given + made if total is None else total,
-        cache_read=_count(read.get("cached_tokens")),
-        cache_write=_count(read.get("cache_write_tokens")),
-        reasoning=_count(written.get("reasoning_tokens")),
+        cache_read=count_of(read.get("cached_tokens")),
+        cache_write=count_of(read.get("cache_write_tokens")),
+        reasoning=count_of(written.get("reasoning_tokens")),
         raw=counts,
     )
 
@@ -59,19 +60,15 @@ def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
-def _count(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) else None
-
-
 def finish_of(answer: dict[str, Any], *, called: bool, refused: bool) -> tuple[FinishReason, str]:
     """Why the answer ended, and the provider's word for it.
 
     A background response that is still `queued` or `in_progress` is a `pause`: it can be asked for later.
     """
-    status = str(answer.get("status") or "completed")
+    status = word_of(answer.get("status")) or "completed"
     match status:
         case "incomplete":
-            return _cut_short(str(_object(answer, "incomplete_details").get("reason") or status))
+            return _cut_short(word_of(_object(answer, "incomplete_details").get("reason")) or status)
         case "queued" | "in_progress":
             return "pause", status
         case "cancelled":

@@ -27,14 +27,16 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.fields import object_of, objects_of, text_of
+from cfaig_integrations.wire.jsonio import excerpt, is_object_text
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
-from cfaig_integrations.wire.responses.items import PARAGRAPH, as_text, citation_of, objects, parts_of
+from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of
 from cfaig_integrations.wire.responses.places import Item, Places, Slot
 
 _Delta: TypeAlias = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
 
-_DELTA_OF: Mapping[PartKind, type[_Delta]] = {
+DELTA_OF: Mapping[PartKind, type[_Delta]] = {
     "text": TextDelta,
     "refusal": RefusalDelta,
     "reasoning": ReasoningDelta,
@@ -55,6 +57,7 @@ _KIND_OF_CONTENT: Mapping[str, PartKind] = {
     "text": "text",
     "refusal": "refusal",
     "reasoning_text": "reasoning",
+    "summary_text": "reasoning",
 }
 
 
@@ -69,12 +72,12 @@ class Assembly:
 
     def created(self, event: dict[str, Any]) -> list[Event]:
         """The reply has an id and a model."""
-        answer = _object(event, "response")
+        answer = object_of(event, "response") or {}
         require_success(answer)
         return self._identified(answer)
 
     def _identified(self, answer: dict[str, Any]) -> list[Event]:
-        known = (as_text(answer.get("id")), as_text(answer.get("model")))
+        known = (word_of(answer.get("id")), word_of(answer.get("model")))
         if known == self._named:
             return []
         self._named = known
@@ -82,52 +85,72 @@ class Assembly:
 
     def item_added(self, event: dict[str, Any]) -> list[Event]:
         """An item begins: a reasoning or a call at once, a message with its content, any other when it is done."""
-        item = _object(event, "item")
+        item = object_of(event, "item") or {}
         place = self.places.item(event, item, begins=True)
         out: list[Event] = []
         match item.get("type"):
+            case "message":
+                _promise(place, item)
             case "reasoning":
+                _promise(place, item)
                 _begin(place.slot(0), "reasoning", out)
-            case "function_call" | "custom_tool_call" as kind if item.get("call_id") and item.get("name"):
-                call = parts_of({**item, "arguments": "", "input": ""})[0]
-                _begin(place.slot(0), "tool_call" if kind == "function_call" else "custom_tool_call", out, call)
+            case "function_call" | "custom_tool_call" if item.get("name"):
+                _promise(place, item)
+                if item.get("call_id"):
+                    call = parts_of(item)[0]
+                    _begin(place.slot(0), _kind_of(call), out, call)
             case _:
                 pass
         return out
 
     def item_done(self, event: dict[str, Any]) -> list[Event]:
         """An item is complete."""
-        item = _object(event, "item")
+        item = object_of(event, "item") or {}
         out: list[Event] = []
         _settle_item(self.places.item(event, item), item, out)
         return out
 
     def content_added(self, event: dict[str, Any]) -> list[Event]:
-        """A content part begins."""
-        kind = _KIND_OF_CONTENT.get(as_text(_object(event, "part").get("type")))
+        """A content part begins, or a section of a reasoning."""
+        part = object_of(event, "part") or {}
+        kind = _KIND_OF_CONTENT.get(word_of(part.get("type")))
         out: list[Event] = []
-        slot = self.places.slot(
-            event,
-            _ITEM_OF[kind or "text"],
-            0 if kind == "reasoning" else event.get("content_index"),
-        )
-        if kind is not None and slot.kind is None:
+        index = 0 if kind == "reasoning" else event.get("content_index")
+        slot = self.places.slot(event, _ITEM_OF[kind or "text"], kind or "text", index, begins=True)
+        if kind is not None:
+            slot.announced = True
             _begin(slot, kind, out)
+            if slot.kind == kind and not slot.pieces:
+                slot.given = text_of(part, "refusal" if kind == "refusal" else "text") or slot.given
         return out
+
+    def content_done(self, event: dict[str, Any]) -> list[Event]:
+        """The whole of a content part, or of a section of a reasoning."""
+        part = object_of(event, "part") or {}
+        match _KIND_OF_CONTENT.get(word_of(part.get("type"))):
+            case None:
+                return []
+            case "reasoning":
+                source = "summary" if part["type"] == "summary_text" else "content"
+                return self.reason({**event, "text": part.get("text")}, source, "text")
+            case kind:
+                return self.fill({**event, **part}, kind, "refusal" if kind == "refusal" else "text")
 
     def annotation(self, event: dict[str, Any]) -> list[Event]:
         """A text cites a source."""
         out: list[Event] = []
         slot = self._opened(event, "text", out)
-        if slot.kind == "text":
+        cited = event.get("annotation")
+        if slot.kind == "text" and isinstance(cited, dict):
             slot.cited += 1
-            out.append(CitationAdded(slot.number, citation_of(_object(event, "annotation"))))
+            out.append(CitationAdded(slot.number, citation_of(cited)))  # pyright: ignore[reportUnknownArgumentType]
         return out
 
     def _opened(self, event: dict[str, Any], kind: PartKind, out: list[Event]) -> Slot:
         """The slot that an event speaks of, begun unless it is a tool call, whose name only the item tells."""
         type_ = _ITEM_OF[kind]
-        slot = self.places.slot(event, type_, event.get("content_index") if type_ == "message" else 0)
+        index = event.get("content_index") if type_ == "message" else 0
+        slot = self.places.slot(event, type_, kind, index, begins=False)
         if slot.kind is None and kind not in ("tool_call", "custom_tool_call"):
             _begin(slot, kind, out)
         return slot
@@ -136,16 +159,22 @@ class Assembly:
         """More of a text, a refusal or the arguments of a call."""
         out: list[Event] = []
         slot = self._opened(event, kind, out)
+        piece = text_of(event, "delta")
         if slot.kind == kind:
-            _say(slot, as_text(event.get("delta")), out)
+            _grow(slot, piece, out)
+        elif slot.kind is None:
+            slot.given += piece
         return out
 
     def fill(self, event: dict[str, Any], kind: PartKind, field: str) -> list[Event]:
         """The whole of what `grow` took in pieces, if there were any."""
         out: list[Event] = []
         slot = self._opened(event, kind, out)
+        whole = text_of(event, field)
         if slot.kind == kind:
-            _catch_up(slot, as_text(event.get(field)), out)
+            _catch_up(slot, whole, out)
+        elif slot.kind is None:
+            slot.given = whole or slot.given
         return out
 
     def reason(self, event: dict[str, Any], source: str, field: str) -> list[Event]:
@@ -155,15 +184,16 @@ class Assembly:
         """
         out: list[Event] = []
         slot = self._opened(event, "reasoning", out)
-        text, section = as_text(event.get(field)), (source, event.get(f"{source}_index"))
+        text, section = text_of(event, field), (source, event.get(f"{source}_index"))
         if not text or slot.kind != "reasoning" or (slot.section and slot.section[0] != source):
+            return out
+        whole = field == "text"
+        if whole and (section == slot.section or "".join(slot.pieces).endswith(text)):
             return out
         if section != slot.section:
             text = PARAGRAPH + text if slot.section else text
             slot.section = section
-        elif field == "text":
-            return out
-        _say(slot, text, out)
+        _grow(slot, text, out)
         return out
 
     def completed(self, event: dict[str, Any]) -> list[Event]:
@@ -173,13 +203,18 @@ class Assembly:
             Refused: It is an error.
             ProtocolError: There is no response object.
         """
-        answer = _object(event, "response")
+        answer = object_of(event, "response") or {}
         if not answer:
             raise ProtocolError("The last event of the stream holds no response.", body=excerpt(str(event)))
         require_success(answer)
+        output = objects_of(answer, "output")
+        if answer.get("output") is None and not any(self.places.items()):
+            raise ProtocolError("The stream ended without any output.", body=excerpt(str(event)))
         out: list[Event] = []
-        for place, item in self.places.matched(objects(answer.get("output"), "The output")):
+        for place, item in self.places.matched(output):
             _settle_item(place, item, out)
+        for place in self.places.items():
+            _keep_promise(place, out)
         out += self._identified(answer)
         facts, usage = facts_of(answer), usage_of(answer)
         if facts:
@@ -188,8 +223,8 @@ class Assembly:
             out.append(UsageUpdated(usage))
         kinds = self.places.kinds()
         called = "tool_call" in kinds or "custom_tool_call" in kinds
-        status = {"status": as_text(event.get("type")).removeprefix("response."), **answer}
-        out.append(Finished(*finish_of(status, called=called, refused="refusal" in kinds)))
+        status = word_of(answer.get("status")) or word_of(event.get("type")).removeprefix("response.")
+        out.append(Finished(*finish_of({**answer, "status": status}, called=called, refused="refusal" in kinds)))
         return out
 
     def failed(self, event: dict[str, Any]) -> list[Event]:
@@ -198,16 +233,8 @@ class Assembly:
         Raises:
             Refused: Always, with the response object, whose `error` says why.
         """
-        raise Refused(_object(event, "response") or event)
-
-
-def _object(event: dict[str, Any], field: str) -> dict[str, Any]:
-    value = event.get(field)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ProtocolError(f"The {field} of an event {event.get('type')!r} is no object.", body=excerpt(str(value)))
-    return value  # pyright: ignore[reportUnknownVariableType]
+        answer = event.get("response")
+        raise Refused(answer if answer and isinstance(answer, dict) else event)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _begin(slot: Slot, kind: PartKind, out: list[Event], call: Part | None = None) -> None:
@@ -220,15 +247,62 @@ def _begin(slot: Slot, kind: PartKind, out: list[Event], call: Part | None = Non
 def _say(slot: Slot, text: str, out: list[Event]) -> None:
     if text and slot.kind is not None:
         slot.pieces.append(text)
-        out.append(_DELTA_OF[slot.kind](slot.number, text))
+        out.append(DELTA_OF[slot.kind](slot.number, text))
+
+
+def _grow(slot: Slot, piece: str, out: list[Event]) -> None:
+    """Says more; with the first piece, what was said before it, unless the pieces begin that anew."""
+    given, slot.given = (slot.given, "") if piece else ("", slot.given)
+    if given and not (piece.startswith(given) or given.startswith(piece) or _is_whole_input(slot, given)):
+        _say(slot, given, out)
+    _say(slot, piece, out)
+
+
+def _is_whole_input(slot: Slot, text: str) -> bool:
+    return slot.kind == "tool_call" and is_object_text(text)
 
 
 def _catch_up(slot: Slot, whole: str, out: list[Event]) -> None:
     """Says what is missing of a text; where a vendor takes words back, those that were said stand."""
     said = "".join(slot.pieces)
     slot.pieces[:] = [said]
+    if whole:
+        slot.given = ""
     if len(whole) > len(said) and whole.startswith(said):
         _say(slot, whole[len(said) :], out)
+
+
+def _promise(place: Item, item: dict[str, Any]) -> None:
+    """Remembers what an item says at its beginning; most say nothing yet, and most others repeat it in deltas."""
+    words = [_words(part) for part in parts_of(item)]
+    if any(words):
+        place.added, place.words = item, words
+
+
+def _keep_promise(place: Item, out: list[Event]) -> None:
+    """Says at the end what was only said at the beginning.
+
+    Raises:
+        ProtocolError: It belongs to a tool call whose name never came.
+    """
+    if place.added is not None and not place.settled:
+        _settle_item(place, place.added, out)
+    for slot in place.slots.values():
+        given, slot.given = slot.given, ""
+        if given and slot.kind is None:
+            raise ProtocolError("The stream has the arguments of a tool call, but not its name.", body=excerpt(given))
+        if not slot.pieces:
+            _say(slot, given, out)
+
+
+def _words(part: Part) -> str:
+    match part:
+        case Text() | Refusal() | Reasoning():
+            return part.text
+        case ToolCall():
+            return part.arguments if part.arguments != "{}" else ""  # which is how some servers begin
+        case _:
+            return ""
 
 
 def _settle_item(place: Item, item: dict[str, Any], out: list[Event]) -> None:
@@ -237,29 +311,30 @@ def _settle_item(place: Item, item: dict[str, Any], out: list[Event]) -> None:
         _settle(place.nth(position), part, out)
 
 
+def _kind_of(part: Part) -> PartKind:
+    match part:
+        case Refusal():
+            return "refusal"
+        case Reasoning():
+            return "reasoning"
+        case ToolCall():
+            return "custom_tool_call" if part.kind == "custom" else "tool_call"
+        case _:
+            return "text"
+
+
 def _settle(slot: Slot, part: Part, out: list[Event]) -> None:
     """Says of a finished part whatever its events have not said yet."""
-    kind: PartKind
-    match part:
-        case Opaque():
-            if slot.kind is None and not slot.whole:
-                slot.whole = True
-                out.append(PartAdded(slot.number, part))
-            return
-        case Text():
-            kind, text = "text", part.text
-        case Refusal():
-            kind, text = "refusal", part.text
-        case Reasoning():
-            kind, text = "reasoning", part.text
-        case ToolCall():
-            kind, text = ("custom_tool_call" if part.kind == "custom" else "tool_call"), part.arguments
-        case _:  # no other part comes from an output item
-            return
+    if not isinstance(part, Text | Refusal | Reasoning | ToolCall):
+        if isinstance(part, Opaque) and slot.kind is None and not slot.whole:
+            slot.whole = True
+            out.append(PartAdded(slot.number, part))
+        return
+    kind = _kind_of(part)
     _begin(slot, kind, out, part)
     if slot.kind != kind:
         return
-    _catch_up(slot, text, out)
+    _catch_up(slot, part.arguments if isinstance(part, ToolCall) else part.text, out)
     if isinstance(part, Text):
         out += [CitationAdded(slot.number, citation) for citation in part.citations[slot.cited :]]
         slot.cited = max(slot.cited, len(part.citations))

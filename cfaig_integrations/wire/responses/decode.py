@@ -11,10 +11,11 @@ from cfaig_integrations.core.chat import ChatReply, Choice
 from cfaig_integrations.core.content import Refusal, ToolCall, Turn
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped, word_of
+from cfaig_integrations.wire.fields import objects_of
 from cfaig_integrations.wire.jsonio import excerpt, load_object
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
-from cfaig_integrations.wire.responses.items import as_text, objects, parts_of
+from cfaig_integrations.wire.responses.items import parts_of
 
 
 def decode(body: bytes) -> ChatReply:
@@ -30,7 +31,13 @@ def decode(body: bytes) -> ChatReply:
     answer = unwrapped(outer)
     if "output" not in answer and answer.get("status") != "failed":
         raise ProtocolError("The answer is no response object: it has no output.", body=excerpt(body))
-    return reply_of(answer)
+    try:
+        return reply_of(answer)
+    except ProtocolError as error:
+        error.body = error.body or excerpt(body)
+        raise
+    except MALFORMED as error:
+        raise ProtocolError(f"The answer is no response object: {error!r}.", body=excerpt(body)) from error
 
 
 def reply_of(answer: dict[str, Any]) -> ChatReply:
@@ -41,7 +48,7 @@ def reply_of(answer: dict[str, Any]) -> ChatReply:
         Refused: It is an error.
     """
     require_success(answer)
-    parts = tuple(part for item in objects(answer.get("output"), "The output") for part in parts_of(item))
+    parts = tuple(part for item in objects_of(answer, "output") for part in parts_of(item))
     finish, word = finish_of(
         answer,
         called=any(isinstance(part, ToolCall) for part in parts),
@@ -49,8 +56,8 @@ def reply_of(answer: dict[str, Any]) -> ChatReply:
     )
     return ChatReply(
         wire="responses",
-        id=as_text(answer.get("id")),
-        model=as_text(answer.get("model")),
+        id=word_of(answer.get("id")),
+        model=word_of(answer.get("model")),
         choices=(Choice(Turn("assistant", parts), finish, word),),
         usage=usage_of(answer),
         extras=facts_of(answer),

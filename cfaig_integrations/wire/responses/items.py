@@ -16,11 +16,12 @@ Every other kind of item is an `Opaque`. A content part of an unknown kind is an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from cfaig_integrations.core.content import Citation, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.jsonio import dump_text, excerpt
+from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.wire.fields import count_of, objects_of, text_of, unusable
+from cfaig_integrations.wire.jsonio import dump_text
 
 CONTENT_PART = "cfaig.content_part"
 
@@ -28,29 +29,13 @@ PARAGRAPH = "\n\n"
 """Between the sections of one reasoning item."""
 
 
-def objects(value: Any, what: str) -> list[dict[str, Any]]:
-    """`value` as a list of JSON objects; None is an empty one.
+def parts_of(item: dict[str, Any]) -> tuple[Part, ...]:
+    """The parts of one output item, at least one.
 
     Raises:
-        ProtocolError: It is something else.
+        ProtocolError: A field without which there is no part is missing or of the wrong type.
     """
-    if value is None:
-        return []
-    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):  # pyright: ignore[reportUnknownVariableType]
-        return value  # pyright: ignore[reportUnknownVariableType]
-    raise ProtocolError(f"{what} is not a list of objects.", body=excerpt(str(value)))  # pyright: ignore[reportUnknownArgumentType]
-
-
-def as_text(value: Any) -> str:
-    """Text as text, null as nothing, anything else as compact JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else dump_text(value)
-
-
-def parts_of(item: dict[str, Any]) -> tuple[Part, ...]:
-    """The parts of one output item, at least one."""
-    match item.get("type"):
+    match type_of(item, "output"):
         case "message":
             return _message_parts(item)
         case "reasoning":
@@ -63,24 +48,39 @@ def parts_of(item: dict[str, Any]) -> tuple[Part, ...]:
             return (Opaque("responses", item),)
 
 
+def type_of(value: dict[str, Any], what: str) -> str:
+    """The type of an item or of a content part.
+
+    Raises:
+        ProtocolError: It has none.
+    """
+    kind = value.get("type")
+    if not isinstance(kind, str):
+        raise unusable(f"{what}[].type", kind, "a string")
+    return kind
+
+
 def _message_parts(item: dict[str, Any]) -> tuple[Part, ...]:
     content = item.get("content")
     head = _without(item, "content")
     if isinstance(content, str):
         return (Text(content, extras={"responses": {"item": head}}),)
-    found = objects(content, "The content of a message")
+    found = objects_of(item, "content", one=True)
     if not found:
         return (Opaque("responses", item),)
     return tuple(_content_part(head, index, part) for index, part in enumerate(found))
 
 
 def _content_part(head: Mapping[str, Any], index: int, part: dict[str, Any]) -> Part:
-    match part.get("type"):
+    match type_of(part, "content"):
         case "output_text" | "text":
-            citations = tuple(map(citation_of, objects(part.get("annotations"), "The annotations of a text")))
-            return Text(as_text(part.get("text")), citations, _place(head, index, _without(part, "text")))
+            told = _without(part, "text")
+            if (found := told.get("annotations")) is not None:
+                told["annotations"] = [each for each in found if isinstance(each, dict)] if _is_list(found) else []
+            citations = tuple(map(citation_of, told.get("annotations") or ()))
+            return Text(text_of(part, "text"), citations, _place(head, index, told))
         case "refusal":
-            return Refusal(as_text(part.get("refusal")), _place(head, index, _without(part, "refusal")))
+            return Refusal(text_of(part, "refusal"), _place(head, index, _without(part, "refusal")))
         case _:
             return Opaque("responses", {"type": CONTENT_PART, **_place(head, index, part)["responses"]})
 
@@ -92,12 +92,11 @@ def _place(head: Mapping[str, Any], index: int, part: Mapping[str, Any]) -> Extr
 
 def citation_of(annotation: dict[str, Any]) -> Citation:
     """An annotation of a text: of a web page, a file, or a file in a container."""
-    start, end = annotation.get("start_index"), annotation.get("end_index")
     return Citation(
-        url=as_text(annotation.get("url")),
-        title=as_text(annotation.get("title") or annotation.get("filename")),
-        start=start if isinstance(start, int) else None,
-        end=end if isinstance(end, int) else None,
+        url=word_of(annotation.get("url")),
+        title=word_of(annotation.get("title")) or word_of(annotation.get("filename")),
+        start=count_of(annotation.get("start_index")),
+        end=count_of(annotation.get("end_index")),
         raw=annotation,
     )
 
@@ -105,23 +104,30 @@ def citation_of(annotation: dict[str, Any]) -> Citation:
 def _reasoning_text(item: dict[str, Any]) -> str:
     """The summary, or else the reasoning itself where a vendor shows it."""
     for source in ("summary", "content"):
-        sections: list[Any] = item[source] if isinstance(item.get(source), list) else []
-        texts = [text for text in map(_section, sections) if text]
+        sections: Any = item.get(source)
+        texts = [text for text in map(_section, sections) if text] if _is_list(sections) else []
         if texts:
             return PARAGRAPH.join(texts)
     return ""
 
 
 def _section(section: Any) -> str:
-    value: Any = section
-    return as_text(value.get("text") if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownMemberType]
+    return word_of(section.get("text") if isinstance(section, dict) else section)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _call(item: dict[str, Any], field: str) -> ToolCall:
+    name, given = item.get("name"), item.get(field)
+    if not isinstance(name, str):
+        raise unusable(f"{item['type']}.name", name, "a string")
+    arguments = "" if given is None else given if isinstance(given, str) else dump_text(given)
     return ToolCall(
-        id=as_text(item.get("call_id") or item.get("id")),
-        name=as_text(item.get("name")),
-        arguments=as_text(item.get(field)),
+        id=word_of(item.get("call_id")) or word_of(item.get("id")) or made_call_id(name, arguments),
+        name=name,
+        arguments=arguments,
         kind="custom" if field == "input" else "function",
         extras={"responses": {"item": _without(item, "call_id", "name", field)}},
     )

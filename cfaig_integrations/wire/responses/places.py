@@ -7,11 +7,13 @@ Items are told apart by `output_index`, not by `item_id`: there are proxies that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
 from cfaig_integrations.core.events import PartKind
+from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.fields import count_of
 
 _MOST_SKIPPED = 100
 """Most numbers kept for indexes that a stream jumps over."""
@@ -28,9 +30,11 @@ class Slot:
         section: Of a reasoning, which section was last spoken of.
         noted: The extras that were told.
         whole: It came whole.
+        announced: Its `content_part.added` came.
+        given: What was said of it before it began, or with its beginning, and not passed on yet.
     """
 
-    __slots__ = ("cited", "kind", "noted", "number", "pieces", "section", "whole")
+    __slots__ = ("announced", "cited", "given", "kind", "noted", "number", "pieces", "section", "whole")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -40,6 +44,8 @@ class Slot:
         self.section: tuple[str, Any] | None = None
         self.noted: Extras = NO_EXTRAS
         self.whole = False
+        self.announced = False
+        self.given = ""
 
 
 class Item:
@@ -49,26 +55,49 @@ class Item:
         type: Its type; empty as long as nothing but its index is known.
         id: Its id.
         slots: Its parts by content index, in order of appearance. The first takes the number that the item was given.
+        announced: Its `output_item.added` came.
         settled: Its `output_item.done` came.
+        added: The item as it was announced, if that already held some of its words, and its parts' words.
     """
 
-    __slots__ = ("_number", "_places", "id", "settled", "slots", "type")
+    __slots__ = ("_number", "_places", "added", "announced", "id", "settled", "slots", "type", "words")
 
     def __init__(self, places: Places, number: int) -> None:
         self._places = places
         self._number = number
         self.type = ""
         self.id = ""
-        self.slots: dict[Any, Slot] = {}
+        self.slots: dict[int, Slot] = {}
+        self.announced = False
         self.settled = False
+        self.added: dict[str, Any] | None = None
+        self.words: list[str] = []
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is known of it but that an index was jumped over."""
+        return not (self.type or self.slots)
 
     def slot(self, index: Any) -> Slot:
         """The part at a content index; the first one if there is none."""
-        at = index if isinstance(index, int) else 0
+        at = count_of(index) or 0
         found = self.slots.get(at)
         if found is None:
+            count = len(self.slots)
             found = self.slots[at] = Slot(self._places.next_number() if self.slots else self._number)
+            found.given = self.words[count] if count < len(self.words) else ""
         return found
+
+    def slot_for(self, kind: PartKind, index: Any) -> Slot:
+        """The part that more of a kind belongs to, whose index may be wrong: then the last one of that kind."""
+        at = count_of(index)
+        found = None if at is None else self.slots.get(at)
+        if found is not None and found.kind in (None, kind):
+            return found
+        for slot in reversed(self.slots.values()):
+            if slot.kind == kind and (slot.announced or at is None):
+                return slot
+        return self.slot(at if found is None else max(self.slots) + 1)
 
     def nth(self, position: int) -> Slot:
         """The part at a position of the finished item.
@@ -83,14 +112,14 @@ class Item:
 
     def named(self, item: dict[str, Any]) -> Item:
         """The same, knowing what its item says of itself."""
-        self.type, self.id = str(item.get("type") or self.type), str(item.get("id") or self.id)
+        self.type, self.id = word_of(item.get("type")) or self.type, word_of(item.get("id")) or self.id
         return self
 
     def is_other_than(self, item: dict[str, Any], *, begins: bool) -> bool:
         """Whether `item` cannot be this one, although it has the same index: some vendors count nothing up."""
         if self.type and item.get("type") != self.type:
             return True
-        return self.settled and (begins or self.id != str(item.get("id") or ""))
+        return self.settled and (begins or self.id != word_of(item.get("id")))
 
 
 class Places:
@@ -120,21 +149,38 @@ class Places:
 
     def item(self, event: dict[str, Any], item: dict[str, Any], *, begins: bool = False) -> Item:
         """The item that an event brings; a new one if there is none at its index or if that is another."""
-        index = _output_index(event)
+        index = count_of(event.get("output_index"))
         known = self._latest if index is None else self._at.get(index)
-        if known is None or known.is_other_than(item, begins=begins):
-            known = self._new(index)
+        if known is None or known.blank or known.is_other_than(item, begins=begins):
+            same = None if begins else self._open(word_of(item.get("id")), item.get("type"))
+            known = same or (known if known and known.blank else self._new(index))
+        known.announced = known.announced or begins
         self._latest = known
         return known.named(item)
 
-    def slot(self, event: dict[str, Any], type_: str, content_index: Any) -> Slot:
-        """The part that an event speaks of, in an item that is of type `type_` if nothing else was said of it."""
-        index = _output_index(event)
+    def slot(self, event: dict[str, Any], type_: str, kind: PartKind, content_index: Any, *, begins: bool) -> Slot:
+        """The part that an event speaks of, in an item that is of type `type_` if nothing else was said of it.
+
+        Where a server announces its items, an index that it did not announce is wrong, and the id tells which is meant.
+        """
+        index, id_ = count_of(event.get("output_index")), word_of(event.get("item_id"))
         known = self._latest if index is None else self._at.get(index)
-        if known is None:
-            self._latest = known = self._new(index)
-        known.type = known.type or type_
-        return known.slot(content_index)
+        if known is None or known.blank or known.type not in ("", type_):
+            other = self._open(id_, type_, announced=True)
+            if known is not None and not known.blank:
+                other = other or next((item for item in reversed(self._all) if item.type == type_), None)
+                known, index = None, None
+            known = other or known or self._new(index)
+            self._latest = known
+        known.type, known.id = known.type or type_, known.id or id_
+        return known.slot(content_index) if begins else known.slot_for(kind, content_index)
+
+    def _open(self, id_: str, type_: Any, *, announced: bool = False) -> Item | None:
+        """The item of an id and a type that is not done yet."""
+        if not id_:
+            return None
+        same = (item for item in self._all if item.id == id_ and item.type == type_ and not item.settled)
+        return next((item for item in same if item.announced or not announced), None)
 
     def _new(self, index: int | None) -> Item:
         at = self._expected if index is None else index
@@ -155,16 +201,21 @@ class Places:
         The id alone does not tell: xAI gives it to several items of one response, and others change it in the end.
         """
         left = list(self._all)
+        found: dict[int, Item] = {}
+        for fits in _FITS:
+            for position, item in enumerate(output):
+                if position not in found:
+                    at = self._at.get(position)
+                    place = next((place for place in left if fits(place, item, place is at)), None)
+                    if place is not None:
+                        left.remove(place)
+                        found[position] = place
         for position, item in enumerate(output):
-            kind, id_ = item.get("type"), item.get("id")
-            named = (place for place in left if id_ and place.id == id_)
-            candidates = (place for place in (*named, self._at.get(position), *left) if place in left)
-            place = next((place for place in candidates if place and place.type in ("", kind)), None)
-            if place is None:
-                place = self._add(self._expected)
-            else:
-                left.remove(place)
-            yield place.named(item), item
+            yield (found.get(position) or self._add(self._expected)).named(item), item
+
+    def items(self) -> Iterator[Item]:
+        """All items of which anything is known."""
+        return (item for item in self._all if not item.blank)
 
     def kinds(self) -> set[PartKind | None]:
         """The kinds of all parts."""
@@ -176,6 +227,11 @@ class Places:
         return "".join(piece for slot in slots if slot.kind == "text" for piece in slot.pieces)
 
 
-def _output_index(event: dict[str, Any]) -> int | None:
-    index = event.get("output_index")
-    return index if isinstance(index, int) else None
+_Fits: TypeAlias = Callable[[Item, dict[str, Any], bool], bool]
+_FITS: tuple[_Fits, ...] = (
+    lambda place, item, _: bool(place.id) and place.id == item.get("id") and place.type in ("", item.get("type")),
+    lambda place, item, here: here and place.type == item.get("type"),
+    lambda place, item, _: place.type == item.get("type"),
+    lambda place, item, here: here and not place.type,
+    lambda place, item, _: not place.type,
+)

@@ -6,7 +6,7 @@ Knows nothing of HTTP and requests. Three rules keep the sum of the events equal
   (text that had no deltas, citations, the item's own words for echoing) is passed on when it comes.
 - An item that is not modelled comes whole with its `output_item.done`; its place is kept from the moment it begins.
 - Events of every other kind carry nothing that `output_item.done` does not repeat (progress, commands, code, partial
-  images, which are previews), so they are skipped, by name and before parsing where the stream names its events.
+  images, which are previews), so they are skipped.
 
 The end marker is `response.completed`, `response.incomplete` or `response.cancelled`; what follows it is not read.
 """
@@ -16,66 +16,50 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from cfaig_integrations.core.events import Event, PartKind, TextDelta
-from cfaig_integrations.errors import ProtocolError, StreamBroken
+from cfaig_integrations.core.events import Event, PartKind
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import says_error
-from cfaig_integrations.wire.jsonio import load_object
-from cfaig_integrations.wire.responses.assembly import Assembly
+from cfaig_integrations.wire.responses.assembly import DELTA_OF, Assembly
+from cfaig_integrations.wire.typed import TypedDecoder
 
-_NOTHING: tuple[Event, ...] = ()
-_COMMONEST = "response.output_text.delta"
+_COMMON: Mapping[Any, PartKind] = {
+    "response.output_text.delta": "text",
+    "response.function_call_arguments.delta": "tool_call",
+}
+"""Nearly all events are of these kinds, and go on with a part that has begun."""
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.cancelled"})
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(TypedDecoder):
     """Push decoder of one stream."""
 
-    __slots__ = ("_broken", "_reply", "ended", "keep_alives")
+    __slots__ = ("_reply",)
+    payload = frozenset({"annotation", "arguments", "delta", "item", "part", "response", "text"})
 
     def __init__(self) -> None:
+        super().__init__()
         self._reply = Assembly()
-        self.ended = False
-        self.keep_alives = 0
-        self._broken: ProtocolError | None = None
 
-    def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        """The events of one server-sent event.
-
-        Raises:
-            ProtocolError: The event before this one was broken.
-            Refused: The event is an error.
-        """
-        if self.ended or (name not in _HANDLERS and name.startswith("response.")):
-            return _NOTHING
-        if not data.startswith(b"{"):
-            data = data.lstrip()
-            if not data.startswith(b"{"):  # `[DONE]` of imitators, keep-alive words
-                self.keep_alives += 1
-                return _NOTHING
-        if self._broken:
-            raise self._broken
-        try:
-            event = load_object(data, repair=False)
-        except ProtocolError as error:
-            self._broken = error  # a cut, if nothing follows
-            return _NOTHING
-        kind = event.get("type") or name
-        if kind == _COMMONEST:
-            slot = self._reply.places.found(event.get("output_index"), event.get("content_index"))
+    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+        """The events of one JSON object."""
+        common = _COMMON.get(event.get("type"))
+        if common is not None:
+            slot = self._reply.places.found(event.get("output_index"), event.get("content_index", 0))
             text = event.get("delta")
-            if slot is not None and slot.kind == "text" and isinstance(text, str) and text:
+            if slot is not None and slot.kind == common and type(text) is str and text and not slot.given:
                 slot.pieces.append(text)
-                return (TextDelta(slot.number, text),)
-        return self._rare(kind, event)
+                return (DELTA_OF[common](slot.number, text),)
+        return self._rare(name, event)
 
-    def _rare(self, kind: Any, event: dict[str, Any]) -> Sequence[Event]:
-        kind = kind if isinstance(kind, str) else ""
-        handler = _HANDLERS.get(kind)
-        if ("type" not in event or not kind.startswith("response.")) and says_error(event):
+    def _rare(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+        type_ = event.get("type")
+        kind = type_ if isinstance(type_, str) else ""
+        if not kind.startswith("response.") and says_error(event):
             raise Refused(event)
+        kind = kind if kind in _HANDLERS or name not in _HANDLERS else name
+        handler = _HANDLERS.get(kind)
         if handler is None:
-            return _NOTHING
+            return () if kind.startswith("response.") else self.take_unknown(event)
         events = handler(self._reply, event)
         self.ended = kind in _ENDS
         return events
@@ -85,14 +69,11 @@ class ResponsesDecoder:
 
         Raises:
             StreamBroken: It was not.
+            Refused: The last event was an error.
         """
         if not self.ended:
-            raise StreamBroken(
-                "The stream ended before its response.completed.",
-                body=self._broken.body if self._broken else None,
-                partial=self._reply.places.text(),
-            )
-        return _NOTHING
+            raise self.cut("The stream ended before its response.completed.", self._reply.places.text())
+        return ()
 
 
 _Handler: TypeAlias = Callable[[Assembly, dict[str, Any]], Sequence[Event]]
@@ -111,7 +92,7 @@ def _reasons(source: str, field: str) -> _Handler:
 
 
 _HANDLERS: Mapping[str, _Handler] = {
-    _COMMONEST: _grows("text"),
+    "response.output_text.delta": _grows("text"),
     "response.refusal.delta": _grows("refusal"),
     "response.function_call_arguments.delta": _grows("tool_call"),
     "response.custom_tool_call_input.delta": _grows("custom_tool_call"),
@@ -125,6 +106,11 @@ _HANDLERS: Mapping[str, _Handler] = {
     "response.reasoning_text.done": _reasons("content", "text"),
     "response.output_text.annotation.added": Assembly.annotation,
     "response.content_part.added": Assembly.content_added,
+    "response.content_part.done": Assembly.content_done,
+    "response.reasoning_part.added": Assembly.content_added,
+    "response.reasoning_part.done": Assembly.content_done,
+    "response.reasoning_summary_part.added": Assembly.content_added,
+    "response.reasoning_summary_part.done": Assembly.content_done,
     "response.output_item.added": Assembly.item_added,
     "response.output_item.done": Assembly.item_done,
     "response.created": Assembly.created,
