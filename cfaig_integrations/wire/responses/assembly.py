@@ -28,10 +28,10 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
-from cfaig_integrations.wire.fields import object_of, objects_of, text_of
+from cfaig_integrations.wire.fields import count_of, object_of, objects_of, text_of
 from cfaig_integrations.wire.jsonio import excerpt, is_object_text
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
-from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of
+from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of, type_of
 from cfaig_integrations.wire.responses.places import Item, Places, Slot
 
 _Delta: TypeAlias = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
@@ -86,9 +86,10 @@ class Assembly:
     def item_added(self, event: dict[str, Any]) -> list[Event]:
         """An item begins: a reasoning or a call at once, a message with its content, any other when it is done."""
         item = object_of(event, "item") or {}
+        kind = type_of(item, "item")
         place = self.places.item(event, item, begins=True)
         out: list[Event] = []
-        match item.get("type"):
+        match kind:
             case "message":
                 _promise(place, item)
             case "reasoning":
@@ -106,19 +107,20 @@ class Assembly:
     def item_done(self, event: dict[str, Any]) -> list[Event]:
         """An item is complete."""
         item = object_of(event, "item") or {}
+        type_of(item, "item")
         out: list[Event] = []
         _settle_item(self.places.item(event, item), item, out)
         return out
 
     def content_added(self, event: dict[str, Any]) -> list[Event]:
         """A content part begins, or a section of a reasoning."""
-        part = object_of(event, "part") or {}
-        kind = _KIND_OF_CONTENT.get(word_of(part.get("type")))
+        part = object_of(event, "part") or {"type": "output_text"}
+        kind = _KIND_OF_CONTENT.get(type_of(part, "part"))
         out: list[Event] = []
         index = 0 if kind == "reasoning" else event.get("content_index")
         slot = self.places.slot(event, _ITEM_OF[kind or "text"], kind or "text", index, begins=True)
+        slot.announced = True
         if kind is not None:
-            slot.announced = True
             _begin(slot, kind, out)
             if slot.kind == kind and not slot.pieces:
                 slot.given = text_of(part, "refusal" if kind == "refusal" else "text") or slot.given
@@ -184,9 +186,12 @@ class Assembly:
         """
         out: list[Event] = []
         slot = self._opened(event, "reasoning", out)
-        text, section = text_of(event, field), (source, event.get(f"{source}_index"))
+        text, index = text_of(event, field), count_of(event.get(f"{source}_index"))
         if not text or slot.kind != "reasoning" or (slot.section and slot.section[0] != source):
             return out
+        section = (source, index)
+        if slot.section and None in (index, slot.section[1]):
+            section = slot.section = (source, slot.section[1] if index is None else index)
         whole = field == "text"
         if whole and (section == slot.section or "".join(slot.pieces).endswith(text)):
             return out

@@ -35,7 +35,7 @@ def parts_of(item: dict[str, Any]) -> tuple[Part, ...]:
     Raises:
         ProtocolError: A field without which there is no part is missing or of the wrong type.
     """
-    match type_of(item, "output"):
+    match type_of(item, "output[]"):
         case "message":
             return _message_parts(item)
         case "reasoning":
@@ -56,7 +56,7 @@ def type_of(value: dict[str, Any], what: str) -> str:
     """
     kind = value.get("type")
     if not isinstance(kind, str):
-        raise unusable(f"{what}[].type", kind, "a string")
+        raise unusable(f"{what}.type", kind, "a string")
     return kind
 
 
@@ -72,7 +72,7 @@ def _message_parts(item: dict[str, Any]) -> tuple[Part, ...]:
 
 
 def _content_part(head: Mapping[str, Any], index: int, part: dict[str, Any]) -> Part:
-    match type_of(part, "content"):
+    match type_of(part, "content[]"):
         case "output_text" | "text":
             told = _without(part, "text")
             if (found := told.get("annotations")) is not None:

@@ -78,9 +78,11 @@ class Item:
         """Whether nothing is known of it but that an index was jumped over."""
         return not (self.type or self.slots)
 
-    def slot(self, index: Any) -> Slot:
-        """The part at a content index; the first one if there is none."""
-        at = count_of(index) or 0
+    def slot(self, index: Any, *, begins: bool = False) -> Slot:
+        """The part at a content index; without one the first, or one more if that was announced already."""
+        at = count_of(index)
+        if at is None:
+            at = max(self.slots) + 1 if begins and self.slots and self.slots[min(self.slots)].announced else 0
         found = self.slots.get(at)
         if found is None:
             count = len(self.slots)
@@ -92,12 +94,14 @@ class Item:
         """The part that more of a kind belongs to, whose index may be wrong: then the last one of that kind."""
         at = count_of(index)
         found = None if at is None else self.slots.get(at)
-        if found is not None and found.kind in (None, kind):
+        if found is not None and (found.kind == kind or (found.kind is None and not found.announced)):
             return found
         for slot in reversed(self.slots.values()):
             if slot.kind == kind and (slot.announced or at is None):
                 return slot
-        return self.slot(at if found is None else max(self.slots) + 1)
+        made = self.slot(at if found is None else max(self.slots) + 1)
+        made.announced = found is not None
+        return made
 
     def nth(self, position: int) -> Slot:
         """The part at a position of the finished item.
@@ -139,11 +143,13 @@ class Places:
         self._number += 1
         return self._number - 1
 
-    def found(self, output_index: Any, content_index: Any) -> Slot | None:
-        """The part at an address, if it is known."""
+    def found(self, event: dict[str, Any]) -> Slot | None:
+        """The part that an event speaks of, if that is known and beyond doubt."""
         try:
-            item = self._at.get(output_index)
-            return None if item is None else item.slots.get(content_index)
+            item = self._at.get(event.get("output_index"))  # type: ignore[arg-type]
+            if item is None or item.id != event.get("item_id", item.id):
+                return None
+            return item.slots.get(event.get("content_index", 0))
         except TypeError:  # a list or an object for an index
             return None
 
@@ -166,21 +172,28 @@ class Places:
         index, id_ = count_of(event.get("output_index")), word_of(event.get("item_id"))
         known = self._latest if index is None else self._at.get(index)
         if known is None or known.blank or known.type not in ("", type_):
-            other = self._open(id_, type_, announced=True)
+            other = self._open(id_, type_)
             if known is not None and not known.blank:
                 other = other or next((item for item in reversed(self._all) if item.type == type_), None)
                 known, index = None, None
             known = other or known or self._new(index)
             self._latest = known
+        elif id_ and known.id and id_ != known.id:
+            known = self._of_id(id_, type_) or known
         known.type, known.id = known.type or type_, known.id or id_
-        return known.slot(content_index) if begins else known.slot_for(kind, content_index)
+        return known.slot(content_index, begins=True) if begins else known.slot_for(kind, content_index)
 
-    def _open(self, id_: str, type_: Any, *, announced: bool = False) -> Item | None:
-        """The item of an id and a type that is not done yet."""
-        if not id_:
-            return None
-        same = (item for item in self._all if item.id == id_ and item.type == type_ and not item.settled)
-        return next((item for item in same if item.announced or not announced), None)
+    def _of_id(self, id_: str, type_: Any) -> Item | None:
+        """The item of an id and a type that is not done yet; an id alone does not tell reasonings, see `matched`."""
+        for item in reversed(self._all):
+            if id_ and (item.id, item.type, item.settled) == (id_, type_, False):
+                return item if item.announced or type_ != "reasoning" else None
+        return None
+
+    def _open(self, id_: str, type_: Any) -> Item | None:
+        """The item that an event means whose index names none: the one of its id, else the last that was announced."""
+        items = (item for item in reversed(self._all) if item.type == type_ and item.announced and not item.settled)
+        return self._of_id(id_, type_) or (next(items, None) if type_ in ("message", "reasoning") else None)
 
     def _new(self, index: int | None) -> Item:
         at = self._expected if index is None else index

@@ -44,7 +44,7 @@ class ResponsesDecoder(TypedDecoder):
         """The events of one JSON object."""
         common = _COMMON.get(event.get("type"))
         if common is not None:
-            slot = self._reply.places.found(event.get("output_index"), event.get("content_index", 0))
+            slot = self._reply.places.found(event)
             text = event.get("delta")
             if slot is not None and slot.kind == common and type(text) is str and text and not slot.given:
                 slot.pieces.append(text)
