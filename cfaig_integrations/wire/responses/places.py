@@ -54,19 +54,21 @@ class Item:
     Attributes:
         type: Its type; empty as long as nothing but its index is known.
         id: Its id.
+        call_id: If it is a call, what its result will name; proxies that give an item new ids leave this one alone.
         slots: Its parts by content index, in order of appearance. The first takes the number that the item was given.
         announced: Its `output_item.added` came.
         settled: Its `output_item.done` came.
         added: The item as it was announced, if that already held some of its words, and its parts' words.
     """
 
-    __slots__ = ("_number", "_places", "added", "announced", "id", "settled", "slots", "type", "words")
+    __slots__ = ("_number", "_places", "added", "announced", "call_id", "id", "settled", "slots", "type", "words")
 
     def __init__(self, places: Places, number: int) -> None:
         self._places = places
         self._number = number
         self.type = ""
         self.id = ""
+        self.call_id = ""
         self.slots: dict[int, Slot] = {}
         self.announced = False
         self.settled = False
@@ -116,7 +118,9 @@ class Item:
 
     def named(self, item: dict[str, Any]) -> Item:
         """The same, knowing what its item says of itself."""
-        self.type, self.id = word_of(item.get("type")) or self.type, word_of(item.get("id")) or self.id
+        self.type = word_of(item.get("type")) or self.type
+        self.id = word_of(item.get("id")) or self.id
+        self.call_id = word_of(item.get("call_id")) or self.call_id
         return self
 
     def is_other_than(self, item: dict[str, Any], *, begins: bool) -> bool:
@@ -158,7 +162,9 @@ class Places:
         index = count_of(event.get("output_index"))
         known = self._latest if index is None else self._at.get(index)
         if known is None or known.blank or known.is_other_than(item, begins=begins):
-            same = None if begins else self._open(word_of(item.get("id")), item.get("type"))
+            same = (
+                None if begins else self._open(word_of(item.get("id")), item.get("type"), word_of(item.get("call_id")))
+            )
             known = same or (known if known and known.blank else self._new(index))
         known.announced = known.announced or begins
         self._latest = known
@@ -183,17 +189,19 @@ class Places:
         known.type, known.id = known.type or type_, known.id or id_
         return known.slot(content_index, begins=True) if begins else known.slot_for(kind, content_index)
 
-    def _of_id(self, id_: str, type_: Any) -> Item | None:
+    def _of_id(self, id_: str, type_: Any, call_id: str = "") -> Item | None:
         """The item of an id and a type that is not done yet; an id alone does not tell reasonings, see `matched`."""
         for item in reversed(self._all):
-            if id_ and (item.id, item.type, item.settled) == (id_, type_, False):
+            same = (id_ and item.id == id_) or (call_id and item.call_id == call_id)
+            if same and item.type == type_ and not item.settled:
                 return item if item.announced or type_ != "reasoning" else None
         return None
 
-    def _open(self, id_: str, type_: Any) -> Item | None:
+    def _open(self, id_: str, type_: Any, call_id: str = "") -> Item | None:
         """The item that an event means whose index names none: the one of its id, else the last that was announced."""
         items = (item for item in reversed(self._all) if item.type == type_ and item.announced and not item.settled)
-        return self._of_id(id_, type_) or (next(items, None) if type_ in ("message", "reasoning") else None)
+        found = self._of_id(id_, type_, call_id)
+        return found or (next(items, None) if type_ in ("message", "reasoning") else None)
 
     def _new(self, index: int | None) -> Item:
         at = self._expected if index is None else index
@@ -243,6 +251,7 @@ class Places:
 _Fits: TypeAlias = Callable[[Item, dict[str, Any], bool], bool]
 _FITS: tuple[_Fits, ...] = (
     lambda place, item, _: bool(place.id) and place.id == item.get("id") and place.type in ("", item.get("type")),
+    lambda place, item, _: bool(place.call_id) and place.call_id == item.get("call_id"),
     lambda place, item, here: here and place.type == item.get("type"),
     lambda place, item, _: place.type == item.get("type"),
     lambda place, item, here: here and not place.type,
