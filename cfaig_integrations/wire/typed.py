@@ -15,8 +15,6 @@ from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.jsonio import excerpt, load
 
-_DONE = b"[DONE]"
-
 
 class TypedDecoder:
     """Push decoder of one stream; a subclass takes the events.
@@ -63,11 +61,8 @@ class TypedDecoder:
         if is_keep_alive(name, data) and b"\n" not in data:
             self.keep_alives += 1
             return ()
-        data = data.strip()
-        while data.endswith(_DONE):
-            data = data[: -len(_DONE)].rstrip()
         try:
-            pieces = objects_in(data) if data else ()
+            pieces = objects_in(data)
         except ProtocolError as error:
             self.broken = error
             return ()

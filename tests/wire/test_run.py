@@ -382,7 +382,7 @@ def test_a_blocked_prompt() -> None:
         'data: {"resp',
         sse({"response": "a"}, done=False),
         sse({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}),
-        MESSAGES_STREAM[:-40],
+        MESSAGES_STREAM.partition("event: message_delta")[0],
         RESPONSES_STREAM[:-40],
     ],
 )

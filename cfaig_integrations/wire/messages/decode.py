@@ -25,7 +25,7 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import MALFORMED, made_call_id, says_error, unwrapped, word_of
-from cfaig_integrations.wire.fields import count_of, objects_of, text_of, unusable
+from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 
 # Anthropic's stop reasons, as the official SDK's `StopReason` lists them.
@@ -88,7 +88,7 @@ def _reply(message: dict[str, Any]) -> ChatReply:
 
 def missing(key: str) -> ProtocolError:
     """The error for a field without which there is no answer."""
-    return ProtocolError(f"The answer is not of Anthropic's format: it has no {key}.")
+    return ProtocolError(f"The message is not of Anthropic's format: it has no {key}.")
 
 
 def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -161,8 +161,8 @@ def block_extras(block: dict[str, Any]) -> Extras:
 
 def citations_of(block: dict[str, Any]) -> tuple[Citation, ...]:
     """The citations of a text block; anything else in their place is dropped."""
-    found: Any = block.get("citations")
-    return tuple(citation_of(raw) for raw in found if isinstance(raw, dict)) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    found = block.get("citations")
+    return tuple(citation_of(raw) for raw in found if is_object(raw)) if is_list(found) else ()
 
 
 def citation_of(raw: Json) -> Citation:
@@ -200,8 +200,8 @@ def facts(message: Json, own: Iterable[str] = _REPLY_KEYS) -> Extras:
 
 def counts_of(message: Json) -> dict[str, Any]:
     """The object of token counts; empty if there is none."""
-    counts: Any = message.get("usage")
-    return counts if isinstance(counts, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    counts = message.get("usage")
+    return counts if is_object(counts) else {}
 
 
 def usage_of(raw: dict[str, Any]) -> Usage:
@@ -209,13 +209,13 @@ def usage_of(raw: dict[str, Any]) -> Usage:
     read, write = count_of(raw.get("cache_read_input_tokens")), count_of(raw.get("cache_creation_input_tokens"))
     sent = (count_of(raw.get("input_tokens")) or 0) + (read or 0) + (write or 0)
     generated = count_of(raw.get("output_tokens")) or 0
-    details: Any = raw.get("output_tokens_details")
+    details = raw.get("output_tokens_details")
     return Usage(
         input=sent,
         output=generated,
         total=sent + generated,
         cache_read=read,
         cache_write=write,
-        reasoning=count_of(details.get("thinking_tokens")) if isinstance(details, dict) else None,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        reasoning=count_of(details.get("thinking_tokens")) if is_object(details) else None,
         raw=raw,
     )

@@ -27,7 +27,7 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
-from cfaig_integrations.wire.fields import count_of, object_of, text_of, unusable
+from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import is_object_text
 from cfaig_integrations.wire.messages.blocks import input_of
 from cfaig_integrations.wire.messages.decode import (
@@ -256,8 +256,8 @@ class MessagesDecoder(TypedDecoder):
                 events.append(PartStarted(part, "tool_call", id=id_, name=name))
             case "fallback":
                 # The model that takes over; a whole body names it in `model`, message_start named the first one.
-                heir: Any = raw.get("to")
-                return [*events, Started(model=word_of(heir.get("model")) if isinstance(heir, dict) else "")]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                heir = raw.get("to")
+                return [*events, Started(model=word_of(heir.get("model")) if is_object(heir) else "")]
             case _:
                 return events
         if extras := block_extras(raw):
@@ -294,8 +294,8 @@ def _grown(block: _Open, wanted: str | None, delta: dict[str, Any]) -> Sequence[
         else:
             block.absorb(delta)
     elif "citation" in delta:
-        cited: Any = delta["citation"]
-        return (CitationAdded(block.part, citation_of(cited)),) if isinstance(cited, dict) else ()  # pyright: ignore[reportUnknownArgumentType]
+        cited = delta["citation"]
+        return (CitationAdded(block.part, citation_of(cited)),) if is_object(cited) else ()
     elif wanted is not None and _GROWTH[wanted][1] in delta:
         return _said(block, _piece(block, delta))
     else:  # a signature, or what a later version of the format adds

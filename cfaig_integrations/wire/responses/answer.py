@@ -11,7 +11,7 @@ from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import says_error, word_of
-from cfaig_integrations.wire.fields import count_of
+from cfaig_integrations.wire.fields import count_of, is_object
 
 _NOT_FACTS = frozenset(
     {
@@ -57,7 +57,7 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
 
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
     found = value.get(key)
-    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return found if is_object(found) else {}
 
 
 def finish_of(answer: dict[str, Any], *, called: bool, refused: bool) -> tuple[FinishReason, str]:

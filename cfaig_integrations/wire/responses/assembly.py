@@ -28,7 +28,7 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
-from cfaig_integrations.wire.fields import count_of, object_of, objects_of, text_of
+from cfaig_integrations.wire.fields import count_of, is_object, object_of, objects_of, text_of
 from cfaig_integrations.wire.jsonio import excerpt, is_object_text
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
 from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of, type_of
@@ -143,9 +143,9 @@ class Assembly:
         out: list[Event] = []
         slot = self._opened(event, "text", out)
         cited = event.get("annotation")
-        if slot.kind == "text" and isinstance(cited, dict):
+        if slot.kind == "text" and is_object(cited):
             slot.cited += 1
-            out.append(CitationAdded(slot.number, citation_of(cited)))  # pyright: ignore[reportUnknownArgumentType]
+            out.append(CitationAdded(slot.number, citation_of(cited)))
         return out
 
     def _opened(self, event: dict[str, Any], kind: PartKind, out: list[Event]) -> Slot:
@@ -239,7 +239,7 @@ class Assembly:
             Refused: Always, with the response object, whose `error` says why.
         """
         answer = event.get("response")
-        raise Refused(answer if answer and isinstance(answer, dict) else event)  # pyright: ignore[reportUnknownArgumentType]
+        raise Refused(answer if answer and is_object(answer) else event)
 
 
 def _begin(slot: Slot, kind: PartKind, out: list[Event], call: Part | None = None) -> None:

@@ -16,11 +16,11 @@ Every other kind of item is an `Opaque`. A content part of an unknown kind is an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from cfaig_integrations.core.content import Citation, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.wire.common import made_call_id, word_of
-from cfaig_integrations.wire.fields import count_of, objects_of, text_of, unusable
+from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
 CONTENT_PART = "cfaig.content_part"
@@ -76,7 +76,7 @@ def _content_part(head: Mapping[str, Any], index: int, part: dict[str, Any]) -> 
         case "output_text" | "text":
             told = _without(part, "text")
             if (found := told.get("annotations")) is not None:
-                told["annotations"] = [each for each in found if isinstance(each, dict)] if _is_list(found) else []
+                told["annotations"] = [*filter(is_object, found)] if is_list(found) else []
             citations = tuple(map(citation_of, told.get("annotations") or ()))
             return Text(text_of(part, "text"), citations, _place(head, index, told))
         case "refusal":
@@ -105,18 +105,14 @@ def _reasoning_text(item: dict[str, Any]) -> str:
     """The summary, or else the reasoning itself where a vendor shows it."""
     for source in ("summary", "content"):
         sections: Any = item.get(source)
-        texts = [text for text in map(_section, sections) if text] if _is_list(sections) else []
+        texts = [text for text in map(_section, sections) if text] if is_list(sections) else []
         if texts:
             return PARAGRAPH.join(texts)
     return ""
 
 
 def _section(section: Any) -> str:
-    return word_of(section.get("text") if isinstance(section, dict) else section)  # pyright: ignore[reportUnknownMemberType]
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+    return word_of(section.get("text") if is_object(section) else section)
 
 
 def _call(item: dict[str, Any], field: str) -> ToolCall:
