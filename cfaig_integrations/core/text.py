@@ -20,6 +20,8 @@ _JSON_BRACKET = re.compile(r'\{\s*(?:"|$)|\[\s*(?:[{\["]|$)')
 """A bracket that begins a JSON value rather than a remark of the prose."""
 _CANDIDATES = 1000
 """Most brackets at which a JSON value is looked for in prose; keeps the search linear in the length of the text."""
+_DEEPEST = 200
+"""Levels of nesting beyond which other readers and writers of JSON give up."""
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -82,9 +84,25 @@ def read_json(text: str, *, repair: bool = True) -> Any:
     """
     try:
         value = json.loads(text.lstrip(_BOM), strict=False)
-        return repair_value(value) if repair and _MAYBE_SURROGATE.search(text) else value
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    if text.count("{") + text.count("[") > _DEEPEST and _is_deep(value):
+        raise ValueError("the JSON is nested too deeply")
+    return repair_value(value) if repair and _MAYBE_SURROGATE.search(text) else value
+
+
+def _is_deep(value: Any) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)  # pyright: ignore[reportUnknownVariableType]
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def read_arguments(text: str | None) -> dict[str, Any]:

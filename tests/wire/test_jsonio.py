@@ -44,6 +44,17 @@ def test_what_is_not_json_is_a_protocol_error_that_shows_it(text: str | bytes) -
     assert len(str(raised.value.body)) <= 510
 
 
+@pytest.mark.parametrize("depth", [199, 200, 201, 900])
+@pytest.mark.parametrize("text", ['"plain"', '"raw \\t tab"', '["wide"]' + ', ["wide"]' * 300])
+def test_only_what_can_be_written_again_is_read(depth: int, text: str) -> None:
+    deep = "[" * (depth - text.startswith("[")) + text.replace("\\t", "\t") + "]" * (depth - text.startswith("["))
+    if depth > 200:
+        with pytest.raises(ProtocolError, match="nested too deeply"):
+            jsonio.load(deep)
+    else:
+        assert jsonio.load(jsonio.dump_text(jsonio.load(deep))) == jsonio.load(deep)
+
+
 @pytest.mark.parametrize("text", ["[]", "null", "3", '"x"'])
 def test_only_an_object_is_an_object(text: str) -> None:
     with pytest.raises(ProtocolError, match="not an object"):
