@@ -94,7 +94,7 @@ _WORKERS_AI = Quirks(
     strict_schema=False,
     reasoning_field="reasoning_content",
     openai_history=True,
-    thinking_switch="chat_template_kwargs",
+    thinking_switch="enable_thinking",
 )
 _ALWAYS_THINKS = replace(_WORKERS_AI, thinking_switch="none")
 _NATIVE = replace(_WORKERS_AI, run_body="native")
@@ -121,7 +121,7 @@ TABLE: tuple[Row, ...] = (
         "@cf/mistral*",
         _CHAT,
         _CHAT,
-        replace(_ALWAYS_THINKS, no_tool_choice=True, schema_form="guided_json", mistral_turns=True),
+        replace(_ALWAYS_THINKS, no_forced_tool=True, schema_form="guided_json", mistral_turns=True),
         "§9.1, §9.2, §9.3: no tool_choice, guided_json, ids of nine, no chat_template_kwargs",
     ),
     Row(

@@ -36,29 +36,59 @@ class Quirks:
         max_tokens_word: Body field for the most tokens on chat completions.
         default_max_tokens: Sent on messages, where it is required, if the user gave none.
         data_urls_only: Remote image URLs are not fetched (wire-facts §9.2).
+        refused: Fields of a `ChatRequest` that the model's closed schema has no place for; a value for one raises. Stop
+            texts among them are looked for here instead.
+        efforts: Words that the model takes as reasoning effort, any other raises; empty: any word is sent.
         required_as_named: `tool_choice: required` is refused; with exactly one tool it is sent as that tool's name.
-        no_tool_choice: `tool_choice` is refused altogether; anything but auto raises.
+        single_as_named: `tool_choice: required` is only advice; with exactly one tool it is sent as that tool's name,
+            which forces (wire-facts §14.4).
+        no_forced_tool: `tool_choice` is auto or none; anything else raises.
+        forced_as_text: A forced call may arrive as JSON text (wire-facts §14.4).
+        bare_tools: A tool's function holds name, description and parameters, and nothing else.
         schema_form: How an output schema is written in `response_format` on chat completions and run.
         strict_schema: Whether `strict` may stand in that envelope.
+        schema_description: Whether `description` may stand in it.
+        schema_type_only: The schema in it holds `type` and `properties`, and nothing else at its top.
+        json_object: Whether JSON can be asked for without a schema; if not, that raises.
         reasoning_field: Message field under which reasoning goes back on chat completions; None: the one it came in.
         openai_history: An assistant's message on chat completions holds OpenAI's own fields and `reasoning_field`, and
             nothing that another provider added to the format: those are refused.
+        closed_history: Messages on chat completions hold nothing but role, content, an assistant's `tool_calls` and
+            `name`, a system message's `name`, and a tool's `tool_call_id`.
+        call_id_limit: Most characters of a tool call's id on chat completions (wire-facts §14.3).
         mistral_turns: Tool-call ids have nine alphanumerics, and no user turn directly follows a tool turn.
-        thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions.
+        single_system: The model takes one system message, and that first: adjacent ones are merged, a later one raises
+            (wire-facts §14.3).
+        thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions: as `enable_thinking` or as
+            `thinking` in `chat_template_kwargs`.
+        adaptive_thinking: On messages, `thinking={"type": "enabled"}` is refused: the model chooses its own budget, and
+            `reasoning_effort` guides it (wire-facts §14.3).
         run_body: The body that `/ai/run` takes for the model.
     """
 
     max_tokens_word: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     default_max_tokens: int = 8192
     data_urls_only: bool = False
+    refused: frozenset[str] = frozenset()
+    efforts: tuple[str, ...] = ()
     required_as_named: bool = False
-    no_tool_choice: bool = False
+    single_as_named: bool = False
+    no_forced_tool: bool = False
+    forced_as_text: bool = False
+    bare_tools: bool = False
     schema_form: Literal["envelope", "bare", "guided_json"] = "envelope"
     strict_schema: bool = True
+    schema_description: bool = True
+    schema_type_only: bool = False
+    json_object: bool = True
     reasoning_field: str | None = None
     openai_history: bool = False
+    closed_history: bool = False
+    call_id_limit: int = 64
     mistral_turns: bool = False
-    thinking_switch: Literal["chat_template_kwargs", "none"] = "none"
+    single_system: bool = False
+    thinking_switch: Literal["enable_thinking", "thinking", "none"] = "none"
+    adaptive_thinking: bool = False
     run_body: Literal["chat_completions", "messages", "responses", "native"] = "chat_completions"
 
 

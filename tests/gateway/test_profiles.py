@@ -178,8 +178,8 @@ def test_no_address_of_an_image_is_offered_where_the_routes_send_data_only() -> 
     assert not [row.names for row in WORKERS_AI if "image_url" in row.inputs]
 
 
-def test_no_tool_is_forced_where_the_routes_send_no_tool_choice() -> None:
+def test_no_tool_is_forced_where_the_routes_say_so() -> None:
     model = "@cf/mistralai/mistral-small-3.1-24b-instruct"
-    assert row_of(model).quirks.no_tool_choice
+    assert row_of(model).quirks.no_forced_tool
     assert not profile_of(model).tool_choice
     assert profile_of(model).tools

@@ -162,8 +162,8 @@ def test_guided_json() -> None:
         ("required", PLAIN, "required"),
         (NamedTool("f"), PLAIN, {"type": "function", "function": {"name": "f"}}),
         ("required", Quirks(required_as_named=True), {"type": "function", "function": {"name": "f"}}),
-        ("auto", Quirks(no_tool_choice=True), None),
-        (None, Quirks(no_tool_choice=True), None),
+        ("auto", Quirks(no_forced_tool=True), None),
+        (None, Quirks(no_forced_tool=True), None),
     ],
 )
 def test_forms_of_a_tool_choice(choice: Any, quirks: Quirks, expected: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_custom_tool_is_chosen_as_such() -> None:
 @pytest.mark.parametrize("choice", ["required", "none", NamedTool("f")])
 def test_a_refused_tool_choice_raises(choice: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        encoded(quirks=Quirks(no_tool_choice=True), tools=(TOOL,), tool_choice=choice)
+        encoded(quirks=Quirks(no_forced_tool=True), tools=(TOOL,), tool_choice=choice)
 
 
 @pytest.mark.parametrize("tools", [(), (TOOL, FunctionTool("g", "", {}))])
@@ -206,14 +206,14 @@ def test_a_tool_in_all_its_words_is_encoded_once() -> None:
 
 @pytest.mark.parametrize(("kind", "enabled"), [("disabled", False), ("enabled", True)])
 def test_thinking_is_a_word_of_the_chat_template(kind: str, enabled: bool) -> None:
-    request = encoded(quirks=Quirks(thinking_switch="chat_template_kwargs"), thinking={"type": kind})
+    request = encoded(quirks=Quirks(thinking_switch="enable_thinking"), thinking={"type": kind})
     assert request["chat_template_kwargs"] == {"enable_thinking": enabled}
 
 
 @pytest.mark.parametrize("thinking", [{"type": "enabled", "budget_tokens": 9}, {"type": "adaptive"}, {}])
 def test_thinking_with_more_than_a_switch_is_refused(thinking: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="thinking"):
-        encoded(quirks=Quirks(thinking_switch="chat_template_kwargs"), thinking=thinking)
+        encoded(quirks=Quirks(thinking_switch="enable_thinking"), thinking=thinking)
 
 
 def test_a_reasoning_summary_is_the_responses_wire_s() -> None:

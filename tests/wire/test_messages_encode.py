@@ -539,7 +539,7 @@ def test_models_that_refuse_to_be_forced() -> None:
     assert encode(tools=(ADD,), tool_choice="required", quirks=named)["tool_choice"] == {"type": "tool", "name": "add"}
     with pytest.raises(ConfigError):
         encode(tools=(ADD, ADD), tool_choice="required", quirks=named)
-    free = Quirks(no_tool_choice=True)
+    free = Quirks(no_forced_tool=True)
     assert encode(tools=(ADD,), tool_choice="auto", quirks=free)["tool_choice"] == {"type": "auto"}
     for forced in ("required", NamedTool("add")):
         with pytest.raises(ConfigError) as raised:

@@ -202,7 +202,7 @@ def test_required_is_named_where_the_model_wants_it_so() -> None:
 
 
 def test_a_model_without_tool_choice_is_left_to_choose() -> None:
-    quirks = Quirks(no_tool_choice=True)
+    quirks = Quirks(no_forced_tool=True)
     assert "tool_choice" not in body_of(tools=(WEATHER,), tool_choice="auto", quirks=quirks)
     with pytest.raises(ConfigError, match="tool_choice"):
         body_of(tools=(WEATHER,), tool_choice="required", quirks=quirks)

@@ -118,5 +118,5 @@ def _add_reasoning(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -
                 value=dict(request.thinking),
                 remedy='Use reasoning_effort, or api="messages" with a model that takes a thinking object.',
             )
-        # wire-facts §9.3
-        body["chat_template_kwargs"] = {"enable_thinking": request.thinking["type"] == "enabled"}
+        # wire-facts §9.3, §14.4
+        body["chat_template_kwargs"] = {quirks.thinking_switch: request.thinking["type"] == "enabled"}

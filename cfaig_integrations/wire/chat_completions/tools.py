@@ -57,7 +57,7 @@ def _function(spec: FunctionTool) -> dict[str, Any]:
 def _choice(request: ChatRequest, quirks: Quirks) -> str | dict[str, Any] | None:
     """The `tool_choice` in the form that the model takes (wire-facts §9.2)."""
     choice, tools = request.tool_choice, request.tools
-    if quirks.no_tool_choice:
+    if quirks.no_forced_tool:
         if choice not in (None, "auto"):
             raise _refused(request, "Leave tool_choice out, and ask for the tool in the prompt.")
         return None

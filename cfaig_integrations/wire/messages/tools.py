@@ -60,7 +60,7 @@ def _choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
     wanted = request.tool_choice
     if wanted is None:
         return None
-    if quirks.no_tool_choice and wanted != "auto":
+    if quirks.no_forced_tool and wanted != "auto":
         raise _refused(request, 'Leave it out or use "auto".')
     match wanted:
         case "auto" | "none":

@@ -17,7 +17,7 @@ Knows no URL and no header. Nothing is sent that the request does not say, but f
 | `extra_body` | merged last, key by key of the body |
 | `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking` | `ConfigError` |
 
-Of the quirks, `data_urls_only`, `required_as_named` and `no_tool_choice` matter here.
+Of the quirks, `data_urls_only`, `required_as_named` and `no_forced_tool` matter here.
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ def tool_choice_of(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
         ConfigError: The model refuses this choice.
     """
     choice = request.tool_choice
-    if choice is None or (choice == "auto" and quirks.no_tool_choice):
+    if choice is None or (choice == "auto" and quirks.no_forced_tool):
         return {}
-    if quirks.no_tool_choice:
+    if quirks.no_forced_tool:
         raise _refused_choice(request, "Leave tool_choice at 'auto'.")
     if isinstance(choice, NamedTool):
         return {"tool_choice": _named(choice.name, request.tools)}
