@@ -23,7 +23,7 @@ class FunctionTool:
     """A tool that the caller runs. Compared by identity, so that wires can remember its encoded form.
 
     Attributes:
-        name: At most 128 of `[A-Za-z0-9_-]` on the wires that are strict.
+        name: Any text; servers are sent a legal one (`core.legal`).
         description: What it does, for the model.
         parameters: JSON schema of its arguments, an object schema.
         strict: Whether arguments must match the schema exactly; None: the server's default.
@@ -109,8 +109,9 @@ class ChatRequest:
         reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
         previous_response_id: The response that `turns` continue, which then hold only what came after it.
         continues: Which of `turns` the server may know already; they are all there, if it turns out that it does not.
+        items_by_id: Whether items of earlier replies may be sent with the ids under which the provider keeps them.
         stream_usage: Ask for token counts in a stream, where asking is needed.
-        extra_body: Further body fields, merged last, as they are.
+        extra_body: Further body fields, added last.
     """
 
     model: str
@@ -137,6 +138,7 @@ class ChatRequest:
     store: bool | None = None
     previous_response_id: str | None = None
     continues: Continuation | None = None
+    items_by_id: bool = True
     stream_usage: bool = True
     extra_body: Json = field(default_factory=dict[str, Any])
 

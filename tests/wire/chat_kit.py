@@ -164,7 +164,8 @@ def expected_echo(message: dict[str, Any], counts: Counter[str]) -> dict[str, An
 
     - content null or absent -> "" (wire-facts §9.2)
     - tool call `index` left out: servers that check refuse it (github.com/mistralai/mistral-common/pull/165)
-    - tool call `type` added where absent; without an id one is made; absent arguments -> "": the API demands all three
+    - tool call `type` added where absent; without an id one is made; absent or empty arguments -> "{}": the API demands
+      all three
     - a key whose value says nothing is not repeated
     - of two reasoning fields the first goes back (wire-facts §5.2)
     - audio goes back as its id, which is all the API takes (official SDK)
@@ -195,6 +196,6 @@ def _expected_call(call: dict[str, Any], counts: Counter[str]) -> dict[str, Any]
     kept.setdefault("type", "function")
     kept.setdefault("id", "made")
     if "function" in kept:
-        counts["call arguments"] += "arguments" not in kept["function"]
-        kept["function"] = {"arguments": "", **kept["function"]}
+        counts["call arguments"] += not kept["function"].get("arguments")
+        kept["function"] = {**kept["function"], "arguments": kept["function"].get("arguments") or "{}"}
     return kept

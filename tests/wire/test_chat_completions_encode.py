@@ -74,8 +74,6 @@ FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "reasoning": ({"effort": "high"}, {"reasoning_effort": "high"}),
     "service_tier": ("flex", {"service_tier": "flex"}),
     "store": (False, {"store": False}),
-    "parallel_tool_calls": (False, {"parallel_tool_calls": False}),
-    "tool_choice": ("none", {"tool_choice": "none"}),
     "tools": (
         (TOOL,),
         {"tools": [{"type": "function", "function": {"name": "f", "description": "does it", "parameters": SCHEMA}}]},
@@ -104,8 +102,9 @@ def test_a_field_without_a_place_is_refused(field: str) -> None:
 
 
 def test_no_field_of_a_request_is_forgotten() -> None:
-    told = {*FIELDS, *NOT_HERE, "model", "turns", "stream_usage"}
-    told.add("continues")  # of Responses; any other wire sends the whole history, which is there
+    told = {*FIELDS, *NOT_HERE, "model", "turns", "stream_usage", "tool_choice", "parallel_tool_calls"}
+    told.add("items_by_id")  # of Responses, as is
+    told.add("continues")  # this; any other wire sends the whole history, which is there
     assert {field.name for field in fields(ChatRequest)} == told
 
 
@@ -162,7 +161,9 @@ def test_guided_json() -> None:
         ("required", PLAIN, "required"),
         (NamedTool("f"), PLAIN, {"type": "function", "function": {"name": "f"}}),
         ("required", Quirks(required_as_named=True), {"type": "function", "function": {"name": "f"}}),
-        ("auto", Quirks(no_forced_tool=True), None),
+        ("required", Quirks(single_as_named=True), {"type": "function", "function": {"name": "f"}}),
+        ("auto", Quirks(no_forced_tool=True), "auto"),
+        ("none", Quirks(no_forced_tool=True), "none"),
         (None, Quirks(no_forced_tool=True), None),
     ],
 )
@@ -177,16 +178,19 @@ def test_a_custom_tool_is_chosen_as_such() -> None:
     assert request["tool_choice"] == {"type": "custom", "custom": {"name": "sql"}}
 
 
-@pytest.mark.parametrize("choice", ["required", "none", NamedTool("f")])
+@pytest.mark.parametrize("choice", ["required", NamedTool("f")])
 def test_a_refused_tool_choice_raises(choice: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
         encoded(quirks=Quirks(no_forced_tool=True), tools=(TOOL,), tool_choice=choice)
 
 
-@pytest.mark.parametrize("tools", [(), (TOOL, FunctionTool("g", "", {}))])
-def test_required_as_named_needs_one_tool(tools: Any) -> None:
+def test_required_as_named_needs_one_tool() -> None:
+    tools = (TOOL, FunctionTool("g", "", {}))
     with pytest.raises(ConfigError, match="required"):
         encoded(quirks=Quirks(required_as_named=True), tools=tools, tool_choice="required")
+    assert (
+        encoded(quirks=Quirks(single_as_named=True), tools=tools, tool_choice="required")["tool_choice"] == "required"
+    )
 
 
 def test_a_tool_in_all_its_words_is_encoded_once() -> None:
@@ -222,7 +226,7 @@ def test_a_reasoning_summary_is_the_responses_wire_s() -> None:
 
 
 def test_only_text_is_a_string() -> None:
-    assert said(Text("a"), Text("b"))["content"] == "ab"
+    assert said(Text("a"), Text(""), Text("b"))["content"] == "a\nb"
     assert said(role="assistant")["content"] == ""
     assert said(Text("a", extras=own(cache_control={"type": "ephemeral"})))["content"] == [
         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
@@ -390,7 +394,7 @@ def test_tool_results() -> None:
     results = Turn("tool", (ToolResult("a", (Text("1"), Text("2"))), ToolResult("b", (Text("broken"),), failed=True)))
     named = Turn("tool", (ToolResult("c", (), extras=own(x=1)),), name="f")
     assert messages(results, named) == [
-        {"role": "tool", "tool_call_id": "a", "content": "12"},
+        {"role": "tool", "tool_call_id": "a", "content": "1\n2"},
         {"role": "tool", "tool_call_id": "b", "content": "broken"},
         {"role": "tool", "tool_call_id": "c", "content": "", "name": "f", "x": 1},
     ]

@@ -99,7 +99,10 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {
             "output_config": {
                 "effort": "max",
-                "format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}},
+                "format": {
+                    "type": "json_schema",
+                    "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+                },
             }
         },
     ),
@@ -109,7 +112,12 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "output_config": {
                 "format": {
                     "type": "json_schema",
-                    "schema": {"type": "object", "additionalProperties": False, "description": "A point."},
+                    "schema": {
+                        "type": "object",
+                        "properties": {},
+                        "additionalProperties": False,
+                        "description": "A point.",
+                    },
                 }
             }
         },
@@ -163,16 +171,24 @@ def test_no_field_of_a_request_is_forgotten() -> None:
         "parallel_tool_calls",
     }
     raising = {"seed", "frequency_penalty", "presence_penalty", "top_logprobs", "reasoning", "store"}
-    assert changed | raising | {"previous_response_id", "continues"} == set(ChatRequest.__dataclass_fields__)
+    assert changed | raising | {"previous_response_id", "continues", "items_by_id"} == set(
+        ChatRequest.__dataclass_fields__
+    )
 
 
 # System instructions
 
 
-def test_all_system_turns_become_one_string() -> None:
-    body = encode(system("One."), user("hi"), system("Two.", "Three."), model("ok"), user("so?"))
+def test_system_turns_at_the_beginning_become_one_string() -> None:
+    body = encode(system("One."), system("Two.", "Three."), user("hi"), model("ok"), user("so?"))
     assert body["system"] == "One.\n\nTwo.\n\nThree."  # wire-facts §1.4: an array is refused
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
+
+
+def test_a_later_system_turn_is_not_moved() -> None:
+    with pytest.raises(UnsupportedContent, match="system") as raised:
+        encode(system("One."), user("hi"), system("Two."), user("so?"))
+    assert "user message" in raised.value.remedy
 
 
 def test_an_empty_system_turn_is_none() -> None:
@@ -480,7 +496,7 @@ def test_tools_in_their_forms() -> None:
     strict = FunctionTool("f", "", {}, strict=False, extras={**MARKED, "responses": {"x": 1}})
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
     assert encode(tools=(strict, NativeTool(search)))["tools"] == [
-        {"name": "f", "input_schema": {"type": "object"}, "strict": False, **MARK},
+        {"name": "f", "input_schema": {"type": "object", "properties": {}}, "strict": False, **MARK},
         search,
     ]
 
@@ -503,7 +519,7 @@ def test_a_tool_is_encoded_once_and_forgotten_with_its_tool() -> None:
     assert (
         encode(tools=(made,))["tools"]
         == encode(tools=(made,))["tools"]
-        == [{"name": "f", "input_schema": {"type": "object"}}]
+        == [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
     )
     assert Schema.reads == 1
     alive = weakref.ref(made)

@@ -171,13 +171,12 @@ RESULTS = st.builds(
 )
 TURNS = st.lists(
     st.one_of(
-        st.builds(Turn, st.just("system"), st.lists(st.builds(Text, WORDS), max_size=2).map(tuple)),
         st.builds(Turn, st.just("user"), st.lists(TEXTS | MEDIA, max_size=3).map(tuple), WORDS),
         st.builds(Turn, st.just("assistant"), st.lists(SAID, max_size=3).map(tuple)),
         st.builds(Turn, st.just("tool"), st.lists(RESULTS, max_size=2).map(tuple)),
     ),
     max_size=6,
-).map(lambda turns: (Turn("user", (Text("Hi."),)), *turns))
+).map(lambda turns: (Turn("system", (Text("Be brief."), Text(""))), Turn("user", (Text("Hi."),)), *turns))
 TOOLS = st.sampled_from(
     [
         FunctionTool("f", "", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -191,6 +192,8 @@ def test_a_reply_goes_back_word_for_word(what: str, streamed: bool) -> None:
     reply = folded(CODEC, stream(answer).encode()) if streamed else CODEC.decode(dump(answer))
     if what == "object arguments":
         output = [call('{"city":"Oslo"}')]  # the official types want text
+    if what == "cut arguments":
+        output = [call(json.dumps({"invalid_arguments": '{"city":"Os'}, separators=(",", ":")))]
     expected = output or [{"role": "assistant", "content": ""}]
     assert items_of(HELLO, reply.turn, HELLO)[1:-1] == expected
 
@@ -214,7 +217,7 @@ def test_words_of_another_wire_are_said_simply() -> None:
     )
     assert items_of(turn) == [
         {"role": "assistant", "content": "Hello, world"},
-        {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": '{"a":'},
+        {"type": "function_call", "call_id": "toolu_1", "name": "f", "arguments": '{"invalid_arguments":"{\\"a\\":"}'},
         {"role": "assistant", "content": "no"},
         {"type": "custom_tool_call", "call_id": "x", "name": "g", "input": "text"},
     ]

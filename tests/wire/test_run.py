@@ -171,7 +171,7 @@ def test_the_input_has_no_model_and_no_envelope() -> None:
 
 
 def test_the_native_input() -> None:
-    schema = {"type": "object"}
+    schema = {"type": "object", "properties": {}}
     request = ChatRequest("m", (HELLO,), tools=(TOOL,), output=OutputSchema(schema))
     assert RUN.encode(request, stream=True, quirks=Quirks(run_body="native")) == {
         "messages": [{"role": "user", "content": "hello"}],

@@ -11,7 +11,6 @@ on text, and goes back only as the `annotations` that it came from.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import string
 from typing import Any, assert_never
@@ -31,10 +30,13 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.errors import UnsupportedContent
 from cfaig_integrations.wire.chat_completions.media import WIRE, data_url, part_block
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.legal import arguments_text, digest
 
 # The API takes its answers' annotations back (recorded), although its request type has no such key.
 _OPENAI_KEYS = frozenset({"annotations", "id", "legacy"})
 """What of our extras is OpenAI's own: of a message, of speech, and of a call from before there were tools."""
+_ID = re.compile(r"[A-Za-z0-9_.:-]+")
+"""Moonshot's ids are `functions.name:0`, which its chat template wants back."""
 _MISTRAL_ID = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHANUMERICS = string.digits + string.ascii_letters
 
@@ -55,15 +57,19 @@ def assistant_message(turn: Turn, quirks: Quirks) -> dict[str, Any]:
 
 
 def call_id(id_: str, quirks: Quirks) -> str:
-    """A tool call's id as the model takes it: for Mistral's nine alphanumerics, made of nothing but `id_` (§9.2)."""
-    if not quirks.mistral_turns or _MISTRAL_ID.fullmatch(id_):
+    """A tool call's id as the model takes it, made of nothing but `id_`; Mistral has nine alphanumerics (§9.2)."""
+    if not quirks.mistral_turns:
+        return id_ if len(id_) <= quirks.call_id_limit and _ID.fullmatch(id_) else f"call_{digest(id_)[:24]}"
+    if _MISTRAL_ID.fullmatch(id_):
         return id_
-    number = int.from_bytes(hashlib.sha256(id_.encode()).digest())
+    number = int(digest(id_), 16)
     return "".join(_ALPHANUMERICS[number // 62**place % 62] for place in range(9))
 
 
 def _taken(said: Turn | Text | Reasoning | ToolCall | Media, quirks: Quirks) -> dict[str, Any]:
     """The extras of a turn or a part that the model takes."""
+    if quirks.closed_history:
+        return {}
     own = said.extras.get(WIRE, {})
     return {key: own[key] for key in own if key in _OPENAI_KEYS or not quirks.openai_history}
 
@@ -96,6 +102,9 @@ class _Message:
                 self._add_call(part)
             case Opaque():
                 self._add_block(part_block(part, self._quirks))
+            case Refusal(text) if self._quirks.closed_history:
+                self._texts.append(text)
+                self._blocks.append({"type": "text", "text": text})
             case Refusal(text):
                 self._grow("refusal", text)
             case Media():
@@ -132,13 +141,13 @@ class _Message:
     def _add_call(self, call: ToolCall) -> None:
         extras = _taken(call, self._quirks)
         if extras.pop("legacy", False):
-            self.fields["function_call"] = {"name": call.name, "arguments": call.arguments}
+            self.fields["function_call"] = {"name": call.name, "arguments": arguments_text(call.arguments)}
             return
         entry: dict[str, Any] = {"id": call_id(call.id, self._quirks)}
         if call.kind == "custom":
             entry |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
         else:
-            entry |= {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            entry |= {"type": "function", "function": {"name": call.name, "arguments": arguments_text(call.arguments)}}
         self.fields.setdefault("tool_calls", []).append(entry | extras)
 
     def _add_media(self, media: Media) -> None:

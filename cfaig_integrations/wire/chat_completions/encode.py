@@ -13,20 +13,23 @@ Knows no model: what a model wants otherwise is in `Quirks`. Where each field go
 | `reasoning_effort`, `reasoning["effort"]` | `reasoning_effort` |
 | any other key of `reasoning` | ConfigError |
 | `thinking` | `chat_template_kwargs` (`Quirks.thinking_switch`), else ConfigError |
-| `previous_response_id` | ConfigError |
+| `previous_response_id`, and what `Quirks.refused` names | ConfigError |
 | `stream_usage` | `stream_options`, in a stream |
-| `extra_body` | merged last |
+| `extra_body` | added last (`wire.legal.add_extra`) |
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from cfaig_integrations.core.chat import ChatRequest, OutputSchema
+from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.chat_completions.tools import add_tools
 from cfaig_integrations.wire.chat_completions.turns import messages_of
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken
 
 _AS_THEY_ARE = (
     "temperature",
@@ -50,6 +53,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
+    require_taken(request, quirks)
     body: dict[str, Any] = {"model": request.model, "messages": messages_of(request.turns, quirks)}
     add_tools(body, request, quirks)
     for field in _AS_THEY_ARE:
@@ -74,26 +78,56 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
         body["stream"] = True
         if request.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    body.update(request.extra_body)
+    add_extra(body, request.extra_body)
     return body
 
 
 def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
     """The fields that ask for JSON (wire-facts §9.1)."""
-    if output.schema is None or output.loose:
+    if output.schema is None or (output.loose and quirks.json_object):
         return {"response_format": {"type": "json_object"}}
+    schema = answer_schema(output.schema)
     match quirks.schema_form:
         case "guided_json":
-            return {"guided_json": output.schema}
+            return {"guided_json": schema}
         case "bare":
-            return {"response_format": {"type": "json_schema", "json_schema": output.schema}}
+            return {"response_format": {"type": "json_schema", "json_schema": schema}}
         case "envelope":
-            envelope: dict[str, Any] = {"name": output.name, "schema": output.schema}
-            if output.description:
+            if quirks.schema_type_only:
+                schema = _type_only(schema)
+            envelope: dict[str, Any] = {"name": output.name, "schema": schema}
+            if output.description and quirks.schema_description:
                 envelope["description"] = output.description
             if output.strict is not None and quirks.strict_schema:
                 envelope["strict"] = output.strict
             return {"response_format": {"type": "json_schema", "json_schema": envelope}}
+
+
+def _type_only(schema: Json) -> Json:
+    """A schema of an object without any other key at its top; its definitions are written out where they are used."""
+    definitions: Json = schema.get("$defs") or {}
+    whole = {key: value for key, value in schema.items() if key in ("type", "properties")}
+    return cast("Json", _written_out(whole, definitions, ()))
+
+
+def _written_out(value: object, definitions: Json, inside: tuple[str, ...]) -> object:
+    if isinstance(value, list):
+        return [_written_out(each, definitions, inside) for each in cast("list[object]", value)]
+    if not isinstance(value, Mapping):
+        return value
+    named = cast("Json", value)
+    name = str(named.get("$ref", "")).removeprefix("#/$defs/")
+    if name not in definitions:
+        return {key: _written_out(each, definitions, inside) for key, each in named.items()}
+    if name in inside:
+        raise ConfigError(
+            f"The schema {name!r} holds itself, and this model takes no definitions.",
+            field="output",
+            value=name,
+            remedy="Use a schema without recursion, or another model.",
+        )
+    beside = {key: each for key, each in named.items() if key != "$ref"}
+    return _written_out({**definitions[name], **beside}, definitions, (*inside, name))
 
 
 def _add_reasoning(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> None:

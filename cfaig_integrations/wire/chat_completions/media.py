@@ -27,7 +27,8 @@ def content_of(parts: tuple[Part, ...], quirks: Quirks) -> str | list[dict[str, 
         UnsupportedContent: The wire cannot carry a part.
     """
     if all(type(part) is Text and WIRE not in part.extras for part in parts):
-        return "".join(part.text for part in parts if type(part) is Text)
+        # A server that joins the parts of a list does so without a separator, too.
+        return "\n".join([part.text for part in parts if type(part) is Text and part.text])
     blocks = [part_block(part, quirks) for part in parts]
     return [block for block in blocks if block is not None]
 

@@ -9,9 +9,9 @@ from typing import Any, assert_never
 from weakref import WeakKeyDictionary
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolSpec
-from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.fields import is_object
+from cfaig_integrations.wire.legal import chosen, has_tools, parameters_of
 
 _encoded: WeakKeyDictionary[FunctionTool, dict[str, Any]] = WeakKeyDictionary()
 
@@ -23,19 +23,21 @@ def add_tools(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> Non
         ConfigError: The model refuses such a choice.
     """
     if request.tools:
-        body["tools"] = [_tool(spec) for spec in request.tools]
-    choice = _choice(request, quirks)
+        body["tools"] = [_tool(spec, quirks) for spec in request.tools]
+    choice = chosen(request, quirks)
     if choice is not None:
-        body["tool_choice"] = choice
-    if request.parallel_tool_calls is not None:
+        body["tool_choice"] = _named(choice.name, request) if isinstance(choice, NamedTool) else choice
+    if request.parallel_tool_calls is not None and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
-def _tool(spec: ToolSpec) -> dict[str, Any]:
+def _tool(spec: ToolSpec, quirks: Quirks) -> dict[str, Any]:
     """A tool's object; not to be changed, as requests share it."""
     match spec:
         case NativeTool(raw):
             return dict(raw)
+        case FunctionTool() if quirks.bare_tools:
+            return _bare(spec)
         case FunctionTool():
             known = _encoded.get(spec)
             if known is None:
@@ -46,7 +48,7 @@ def _tool(spec: ToolSpec) -> dict[str, Any]:
 
 
 def _function(spec: FunctionTool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": spec.name, "parameters": spec.parameters}
+    function: dict[str, Any] = {"name": spec.name, "parameters": parameters_of(spec)}
     if spec.description:
         function["description"] = spec.description
     if spec.strict is not None:
@@ -54,32 +56,17 @@ def _function(spec: FunctionTool) -> dict[str, Any]:
     return {"type": "function", "function": function, **spec.extras.get("chat_completions", {})}
 
 
-def _choice(request: ChatRequest, quirks: Quirks) -> str | dict[str, Any] | None:
-    """The `tool_choice` in the form that the model takes (wire-facts §9.2)."""
-    choice, tools = request.tool_choice, request.tools
-    if quirks.no_forced_tool:
-        if choice not in (None, "auto"):
-            raise _refused(request, "Leave tool_choice out, and ask for the tool in the prompt.")
-        return None
-    if choice == "required" and quirks.required_as_named:
-        names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-        if len(names) != 1 or len(tools) != 1:
-            raise _refused(request, "Bind a single tool, or name the tool.")
-        choice = NamedTool(names[0])
-    if not isinstance(choice, NamedTool):
-        return choice
-    custom = any(isinstance(tool, NativeTool) and _custom_name(tool) == choice.name for tool in tools)
+def _bare(spec: FunctionTool) -> dict[str, Any]:
+    function = {"name": spec.name, "description": spec.description, "parameters": parameters_of(spec)}
+    return {"type": "function", "function": function}
+
+
+def _named(name: str, request: ChatRequest) -> dict[str, Any]:
+    custom = any(isinstance(tool, NativeTool) and _custom_name(tool) == name for tool in request.tools)
     kind = "custom" if custom else "function"
-    return {"type": kind, kind: {"name": choice.name}}
+    return {"type": kind, kind: {"name": name}}
 
 
 def _custom_name(tool: NativeTool) -> object:
     custom = tool.raw.get("custom")
     return custom.get("name") if is_object(custom) else None
-
-
-def _refused(request: ChatRequest, remedy: str) -> ConfigError:
-    choice = request.tool_choice
-    value = choice.name if isinstance(choice, NamedTool) else choice
-    what = f"{request.model} refuses tool_choice {value!r}."
-    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)

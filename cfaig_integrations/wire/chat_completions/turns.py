@@ -7,7 +7,7 @@ Media that tools return follow their results as one message of the user, since t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
 from cfaig_integrations.core.content import Media, Text, ToolResult, Turn
@@ -33,6 +33,10 @@ def messages_of(turns: Iterable[Turn], quirks: Quirks) -> list[dict[str, Any]]:
             writer.user_may_follow()
             messages.append({"role": turn.role, "content": text})
     writer.user_may_follow()
+    if quirks.single_system:
+        messages = _with_one_system(messages)
+    if quirks.closed_history:
+        messages = [_closed(message) for message in messages]
     return _in_mistral_order(messages) if quirks.mistral_turns else messages
 
 
@@ -119,7 +123,7 @@ class _Writer:
     def _add_assistant(self, turn: Turn) -> None:
         self._messages.append(assistant_message(turn, self._quirks))
         for call in turn.tool_calls:
-            if call.extras.get(WIRE, {}).get("legacy"):
+            if call.extras.get(WIRE, {}).get("legacy") and not self._quirks.closed_history:
                 self._legacy[call.id] = call.name
 
 
@@ -131,3 +135,46 @@ def _in_mistral_order(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ordered.append({"role": "assistant", "content": ""})
         ordered.append(message)
     return ordered
+
+
+_SYSTEM = ("system", "developer")
+_CLOSED: Mapping[str, frozenset[str]] = {
+    "system": frozenset({"role", "content", "name"}),
+    "user": frozenset({"role", "content"}),
+    "assistant": frozenset({"role", "content", "tool_calls", "name"}),
+    "tool": frozenset({"role", "content", "tool_call_id"}),
+}
+
+
+def _closed(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with the keys alone that a closed schema has for its role (wire-facts §14.3)."""
+    role = "system" if message["role"] in _SYSTEM else message["role"]
+    return {key: message[key] for key in message if key in _CLOSED[role]} | {"role": role}
+
+
+def _with_one_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with those of the system at the beginning as one.
+
+    Raises:
+        UnsupportedContent: There is another one later.
+    """
+    count = next((at for at, message in enumerate(messages) if message["role"] not in _SYSTEM), len(messages))
+    if any(message["role"] in _SYSTEM for message in messages[count:]):
+        raise UnsupportedContent(
+            "This model takes a system message at the beginning only.",
+            field="turns",
+            value="system",
+            remedy="Put the later one into the first, or give it as a user message.",
+        )
+    if count < 2:
+        return messages
+    contents = [message["content"] for message in messages[:count]]
+    if all(isinstance(content, str) for content in contents):
+        joined: Any = "\n\n".join(filter(None, contents))
+    else:
+        joined = [
+            block
+            for content in contents
+            for block in ([{"type": "text", "text": content}] if isinstance(content, str) else content)
+        ]
+    return [{**messages[0], "content": joined}, *messages[count:]]

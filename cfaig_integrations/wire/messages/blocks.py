@@ -5,8 +5,6 @@ Knows no turns: which blocks may stand together, and in which order, is `turns`'
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any, assert_never
 
 from cfaig_integrations.core.content import (
@@ -21,16 +19,15 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
 )
-from cfaig_integrations.errors import ProtocolError, UnsupportedContent
+from cfaig_integrations.errors import UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.common import require_droppable
-from cfaig_integrations.wire.jsonio import load
+from cfaig_integrations.wire.legal import arguments_object, call_id
 from cfaig_integrations.wire.messages.media import media_block
 
 SEARCH_RESULT = "search_result"
 """Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
 _NOTHING: Json = {}
-_LEGAL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def own(extras: Extras) -> Json:
@@ -116,37 +113,19 @@ def _without_null_file(raw: Json) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key != "file_id" or value is not None}
 
 
-def legal_id(id_: str) -> str:
-    """A tool call's id as Anthropic accepts it: other providers' ids are hashed, the same way wherever they occur."""
-    if _LEGAL_ID.fullmatch(id_):
-        return id_
-    return "toolu_" + hashlib.sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
-def input_of(text: str) -> dict[str, Any]:
-    """The input object of a tool call.
-
-    No text is no arguments. Text that is not one JSON object (an answer that was cut, another provider's mistake) is
-    wrapped, so that the model sees what it wrote.
-    """
-    if not text.strip():
-        return {}
-    try:
-        value = load(text)
-    except ProtocolError:
-        value = None
-    return value if isinstance(value, dict) else {"invalid_arguments": text}  # pyright: ignore[reportUnknownVariableType]
+def _id(id_: str) -> str:
+    return call_id(id_, prefix="toolu_")
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:
-    arguments = {"input": call.arguments} if call.kind == "custom" else input_of(call.arguments)
-    return {"type": "tool_use", "id": legal_id(call.id), "name": call.name, "input": arguments, **own(call.extras)}
+    arguments = {"input": call.arguments} if call.kind == "custom" else arguments_object(call.arguments)
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": arguments, **own(call.extras)}
 
 
 def _tool_result(result: ToolResult, quirks: Quirks) -> dict[str, Any]:
     block: dict[str, Any] = {
         "type": "tool_result",
-        "tool_use_id": legal_id(result.call_id),
+        "tool_use_id": _id(result.call_id),
         "content": _result_content(result.parts, quirks),
     }
     if result.failed:

@@ -13,7 +13,7 @@ Knows no URL, no header and no gateway option. Where each field of a `ChatReques
 | reasoning_effort | `output_config.effort` |
 | output | `output_config.format`; the server always enforces it; its name is a label and stays here |
 | stream_usage | nothing: a stream always says what it used |
-| extra_body | merged last, as it is |
+| extra_body | added last (`wire.legal.add_extra`) |
 | seed, frequency_penalty, presence_penalty, n > 1, logprobs, top_logprobs, reasoning, store, previous_response_id | \
 `ConfigError` |
 """
@@ -27,6 +27,7 @@ from cfaig_integrations.core.chat import ChatRequest, OutputSchema
 from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken
 from cfaig_integrations.wire.messages.tools import tool, tool_choice
 from cfaig_integrations.wire.messages.turns import conversation
 
@@ -56,6 +57,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
+    require_taken(request, quirks)
     _refuse_what_has_no_place(request)
     system, messages = conversation(request.turns, quirks)
     body: dict[str, Any] = {"model": request.model, "max_tokens": _max_tokens(request, quirks), "messages": messages}
@@ -69,14 +71,14 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
         if (value := getattr(request, word)) is not None:
             body[word] = value
     if request.thinking is not None:
-        body["thinking"] = dict(request.thinking)
+        body["thinking"] = _thinking(request, quirks)
     if request.stop:
         body["stop_sequences"] = list(request.stop)
     if config := _output_config(request):
         body["output_config"] = config
     if stream:
         body["stream"] = True
-    body.update(request.extra_body)
+    add_extra(body, request.extra_body)
     return body
 
 
@@ -92,6 +94,18 @@ def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
         return request.max_tokens
     budget = (request.thinking or {}).get("budget_tokens")  # has to be less than max_tokens, says the official SDK
     return quirks.default_max_tokens + (budget if isinstance(budget, int) else 0)
+
+
+def _thinking(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
+    given = dict(request.thinking or {})
+    if quirks.adaptive_thinking and given.get("type") == "enabled":
+        raise ConfigError(
+            f"{request.model} chooses its own budget for thinking.",
+            field="thinking",
+            value=given,
+            remedy="Use thinking={'type': 'adaptive'}, and reasoning_effort for how much.",
+        )
+    return given
 
 
 def _output_config(request: ChatRequest) -> dict[str, Any]:
@@ -110,7 +124,7 @@ def _schema(output: OutputSchema) -> dict[str, Any]:
             field="output",
             remedy="Give a schema, or ask for JSON in the prompt.",
         )
-    schema = _closed(output.schema)
+    schema = _closed(answer_schema(output.schema))
     if output.description:
         schema.setdefault("description", output.description)
     return schema

@@ -29,7 +29,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import is_object_text
-from cfaig_integrations.wire.messages.blocks import input_of
+from cfaig_integrations.wire.legal import arguments_object
 from cfaig_integrations.wire.messages.decode import (
     BLOCK_KEYS,
     block_extras,
@@ -276,7 +276,7 @@ class MessagesDecoder(TypedDecoder):
                 return () if block.pieces else (ArgumentsDelta(block.part, input_text(block.raw)),)
             case _:
                 if block.pieces:
-                    block.raw["input"] = input_of("".join(block.pieces))
+                    block.raw["input"] = arguments_object("".join(block.pieces))
                 return (PartAdded(block.part, Opaque("messages", block.raw)),)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, assert_never
 from weakref import WeakKeyDictionary
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolSpec
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.legal import chosen, has_tools, parameters_of
 
 _encoded: WeakKeyDictionary[FunctionTool, dict[str, Any]] = WeakKeyDictionary()
 
@@ -30,8 +30,7 @@ def tool(spec: ToolSpec) -> dict[str, Any]:
 
 
 def _function(spec: FunctionTool) -> dict[str, Any]:
-    # `type: object` is required (official SDK: `InputSchemaTyped`).
-    encoded: dict[str, Any] = {"name": spec.name, "input_schema": {"type": "object", **spec.parameters}}
+    encoded: dict[str, Any] = {"name": spec.name, "input_schema": parameters_of(spec)}
     if spec.description:
         encoded["description"] = spec.description
     if spec.strict is not None:
@@ -46,9 +45,9 @@ def tool_choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
     Raises:
         ConfigError: The model refuses such a choice.
     """
-    choice = _choice(request, quirks)
+    choice = _choice(chosen(request, quirks))
     parallel = request.parallel_tool_calls
-    if parallel is None or not request.tools:
+    if parallel is None or not has_tools(request):
         return choice
     choice = choice or {"type": "auto"}
     if choice["type"] != "none":  # nothing is called then (official SDK: `ToolChoiceNoneParam` has no such key)
@@ -56,33 +55,15 @@ def tool_choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
     return choice
 
 
-def _choice(request: ChatRequest, quirks: Quirks) -> dict[str, Any] | None:
-    wanted = request.tool_choice
-    if wanted is None:
-        return None
-    if quirks.no_forced_tool and wanted != "auto":
-        raise _refused(request, 'Leave it out or use "auto".')
+def _choice(wanted: ToolChoice | None) -> dict[str, Any] | None:
     match wanted:
+        case None:
+            return None
         case "auto" | "none":
             return {"type": wanted}
         case "required":
-            return {"type": "any"} if not quirks.required_as_named else _only(request)
+            return {"type": "any"}
         case NamedTool(name):
             return {"type": "tool", "name": name}
         case _:
             assert_never(wanted)
-
-
-def _only(request: ChatRequest) -> dict[str, Any]:
-    match request.tools:
-        case (FunctionTool(name=name),):
-            return {"type": "tool", "name": name}
-        case _:
-            raise _refused(request, "Name the tool, or bind exactly one.")
-
-
-def _refused(request: ChatRequest, remedy: str) -> ConfigError:
-    choice = request.tool_choice
-    value = choice.name if isinstance(choice, NamedTool) else choice
-    what = f"{request.model} refuses tool_choice {value!r}."
-    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)

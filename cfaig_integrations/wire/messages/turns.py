@@ -2,7 +2,7 @@
 
 Knows no other field of the request. What Anthropic wants of the order of things stands here:
 
-- `system` is one string: Cloudflare answers 400 to an array of blocks (wire-facts §1.4).
+- `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (wire-facts §1.4).
 - Neighbours of one role become one message; tool results stand first in theirs.
 - Empty text is refused, and so is white space at the end of a last assistant message (the start of the answer).
 
@@ -33,7 +33,15 @@ def conversation(turns: Iterable[Turn], quirks: Quirks) -> tuple[str, list[dict[
     messages: list[dict[str, Any]] = []
     for turn in turns:
         if turn.role == "system":
-            system += _system_texts(turn)
+            texts = _system_texts(turn)
+            if texts and messages:
+                raise UnsupportedContent(
+                    "The messages wire takes system instructions before the conversation only.",
+                    field="turns",
+                    value="system",
+                    remedy='Put them first, make them a user message, or use api="chat_completions" or "responses".',
+                )
+            system += texts
             continue
         content = _content(turn, quirks)
         if not content:

@@ -12,12 +12,11 @@ Knows no URL and no header. Nothing is sent that the request does not say, but f
 | `temperature`, `top_p`, `top_logprobs`, `service_tier`, `store`, `previous_response_id` | the same |
 | `reasoning`, `reasoning_effort` | `reasoning`, `reasoning.effort` |
 | `logprobs` | `include: ["message.output_text.logprobs"]` |
-| `store=False` and reasoning in play | `include: ["reasoning.encrypted_content"]`, or it could not be given back |
+| replies are not stored, and reasoning in play | `include: ["reasoning.encrypted_content"]`, or it could not go back |
 | `stream_usage` | nothing: this wire always tells usage |
-| `extra_body` | merged last, key by key of the body |
-| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking` | `ConfigError` |
-
-Of the quirks, `data_urls_only`, `required_as_named` and `no_forced_tool` matter here.
+| `extra_body` | added last (`wire.legal.add_extra`) |
+| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking`, and what \
+`Quirks.refused` names | `ConfigError` |
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Reasoning
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, Quirks
-from cfaig_integrations.wire.responses.encode_turns import input_items
+from cfaig_integrations.wire.legal import add_extra, has_tools, require_taken
+from cfaig_integrations.wire.responses.encode_turns import input_items, was_not_stored
 from cfaig_integrations.wire.responses.tools import text_of, tool_choice_of, tool_of
 
 _LEAST_TOKENS = 16
 
 _SAME_NAME = (
-    "parallel_tool_calls",
     "temperature",
     "top_p",
     "top_logprobs",
@@ -64,11 +63,10 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
+    require_taken(request, quirks)
     _require_sendable(request)
-    body: dict[str, Any] = {
-        "model": request.model,
-        "input": input_items(request.turns, quirks, stored=request.store is not False),
-    }
+    stored = request.items_by_id and request.extra_body.get("store", request.store) is not False
+    body: dict[str, Any] = {"model": request.model, "input": input_items(request.turns, quirks, stored=stored)}
     if request.tools:
         body["tools"] = [tool_of(tool) for tool in request.tools]
     body |= tool_choice_of(request, quirks)
@@ -81,10 +79,12 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
         if value is not None:
             body[field] = value
     body |= _reasoning(request)
-    body |= _include(request)
+    if request.parallel_tool_calls is not None and has_tools(request):
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    body |= _include(request, stored=stored and not any(map(was_not_stored, request.turns)))
     if stream:
         body["stream"] = True
-    body.update(request.extra_body)
+    add_extra(body, request.extra_body)
     return body
 
 
@@ -118,11 +118,11 @@ def _reasoning(request: ChatRequest) -> dict[str, Any]:
     return {"reasoning": {**(given or {}), "effort": effort}}
 
 
-def _include(request: ChatRequest) -> dict[str, Any]:
+def _include(request: ChatRequest, *, stored: bool) -> dict[str, Any]:
     wanted: list[str] = []
     if request.logprobs:
         wanted.append("message.output_text.logprobs")
-    if request.store is False and _reasons(request):
+    if not stored and _reasons(request):
         wanted.append("reasoning.encrypted_content")
     return {"include": wanted} if wanted else {}
 

@@ -34,6 +34,7 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.errors import UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.common import require_droppable
+from cfaig_integrations.wire.legal import arguments_text, call_id
 from cfaig_integrations.wire.responses.items import CONTENT_PART
 from cfaig_integrations.wire.responses.media import INPUT_PARTS, input_part, own
 
@@ -72,8 +73,10 @@ class _Input:
         self._head: Mapping[str, Any] | None = None
 
     def items_of(self, turns: Iterable[Turn]) -> list[_Object]:
+        stored = self._stored
         for turn in turns:
             parts = turn.parts
+            self._stored = stored and not was_not_stored(turn)
             self._plain = self._message = None
             if len(parts) == 1 and type(parts[0]) is Text and not (parts[0].extras or turn.extras or turn.name):
                 self._items.append({"role": turn.role, "content": parts[0].text})
@@ -126,11 +129,17 @@ class _Input:
         """The output item of a call; that of a program's call names the program, which waits for it."""
         call = self._calls.get(result.call_id)
         custom = call is not None and call.kind == "custom"
-        texts = [part.text for part in result.parts if isinstance(part, Text)]
-        output = "".join(texts) if len(result.parts) <= 1 and len(texts) == len(result.parts) else None
+        output = None
+        match result.parts:
+            case ():
+                output = ""
+            case (Text(text),):
+                output = text
+            case _:
+                pass
         item: _Object = {
             "type": "custom_tool_call_output" if custom else "function_call_output",
-            "call_id": result.call_id,
+            "call_id": call_id(result.call_id),
             "output": [input_part(part, self._quirks) for part in result.parts] if output is None else output,
         }
         caller = _item(call).get("caller") if call is not None else None
@@ -199,9 +208,9 @@ class _Input:
             {
                 "type": "custom_tool_call" if custom else "function_call",
                 **self._without_id(_item(call)),
-                "call_id": call.id,
+                "call_id": call_id(call.id),
                 "name": call.name,
-                "input" if custom else "arguments": call.arguments,
+                **({"input": call.arguments} if custom else {"arguments": arguments_text(call.arguments)}),
             }
         )
 
@@ -217,6 +226,11 @@ class _Input:
         if self._stored or item.get("type") in _FOUND_BY_ID:
             return dict(item)
         return {key: value for key, value in item.items() if key != "id"}
+
+
+def was_not_stored(turn: Turn) -> bool:
+    """Whether the reply that a turn was said of itself that it is not stored."""
+    return bool(turn.extras) and turn.extras.get("responses", {}).get("stored") is False
 
 
 def _item(part: Text | Refusal | Reasoning | ToolCall) -> Mapping[str, Any]:

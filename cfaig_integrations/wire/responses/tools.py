@@ -9,8 +9,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema, ToolSpec
-from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.legal import answer_schema, chosen, parameters_of
 
 _ENCODED: WeakKeyDictionary[FunctionTool, dict[str, Any]] = WeakKeyDictionary()
 
@@ -36,7 +36,7 @@ def _function(tool: FunctionTool) -> dict[str, Any]:
         body["description"] = tool.description
     return {
         **body,
-        "parameters": tool.parameters,
+        "parameters": parameters_of(tool),
         "strict": bool(tool.strict),
         **tool.extras.get("responses", {}),
     }
@@ -48,25 +48,10 @@ def tool_choice_of(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
     Raises:
         ConfigError: The model refuses this choice.
     """
-    choice = request.tool_choice
-    if choice is None or (choice == "auto" and quirks.no_forced_tool):
+    choice = chosen(request, quirks)
+    if choice is None:
         return {}
-    if quirks.no_forced_tool:
-        raise _refused_choice(request, "Leave tool_choice at 'auto'.")
-    if isinstance(choice, NamedTool):
-        return {"tool_choice": _named(choice.name, request.tools)}
-    if choice == "required" and quirks.required_as_named:
-        if len(request.tools) != 1 or not isinstance(request.tools[0], FunctionTool):
-            raise _refused_choice(request, "Bind exactly one tool, or name the tool.")
-        return {"tool_choice": _named(request.tools[0].name, request.tools)}
-    return {"tool_choice": choice}
-
-
-def _refused_choice(request: ChatRequest, remedy: str) -> ConfigError:
-    choice = request.tool_choice
-    value = choice.name if isinstance(choice, NamedTool) else choice
-    what = f"{request.model} refuses tool_choice {value!r}."
-    return ConfigError(what, field="tool_choice", value=value, remedy=remedy)
+    return {"tool_choice": _named(choice.name, request.tools) if isinstance(choice, NamedTool) else choice}
 
 
 def _named(name: str, tools: tuple[ToolSpec, ...]) -> dict[str, Any]:
@@ -86,7 +71,7 @@ def text_of(output: OutputSchema) -> dict[str, Any]:
     """The `text` object that asks for JSON."""
     if output.schema is None or output.loose:
         return {"format": {"type": "json_object"}}
-    form: dict[str, Any] = {"type": "json_schema", "name": output.name, "schema": output.schema}
+    form: dict[str, Any] = {"type": "json_schema", "name": output.name, "schema": answer_schema(output.schema)}
     if output.description:
         form["description"] = output.description
     if output.strict is not None:

@@ -15,6 +15,7 @@ from typing import Any
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.codec import ChatCodec, Quirks
+from cfaig_integrations.wire.legal import add_extra
 
 
 def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callable[[Wire], ChatCodec]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callabl
     else:
         body = inner(quirks.run_body).encode(plain, stream=stream, quirks=quirks)
     del body["model"]
-    body.update(request.extra_body)
+    add_extra(body, request.extra_body)
     return body
 
 
