@@ -19,7 +19,7 @@ from cfaig_integrations.core.chat import ChatReply, ChatRequest, Choice, Functio
 from cfaig_integrations.core.content import Json, Part, ToolCall, ToolResult, Turn
 from cfaig_integrations.core.events import Event, PartStarted
 
-__all__ = ["NO_NAMES", "Names", "legal", "legal_name", "renamed", "renamed_events"]
+__all__ = ["NO_NAMES", "Names", "legal", "legal_name", "rename_events", "renamed"]
 
 Names: TypeAlias = Mapping[str, str]
 """Legal name of a tool -> the user's, where they differ."""
@@ -217,7 +217,7 @@ def _own(part: Part, names: Names) -> Part:
     return replace(part, name=names.get(part.name, part.name)) if type(part) is ToolCall else part
 
 
-def renamed_events(events: Iterable[Event], names: Names) -> None:
+def rename_events(events: Iterable[Event], names: Names) -> None:
     """Gives the calls among the events of a stream the user's names again."""
     for event in events:
         if type(event) is PartStarted and event.name in names:

@@ -17,13 +17,15 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import ToolCall, Turn
 from cfaig_integrations.errors import ApiError
 
-__all__ = ["is_forgotten", "reply_seal", "seal", "tail_of"]
+__all__ = ["is_forgotten", "is_unkept_item", "reply_seal", "seal", "tail_of"]
 
 _FORGOTTEN = re.compile(
     r"previous[_ ]response"
     # The calls were in what it forgot (OpenAI's words for a result without its call).
     r"|no tool call found for (?:function|custom tool) call output"
 )
+
+_UNKEPT = re.compile(r"item with id .{1,100} not found")
 
 
 def seal(model: str, turns: Sequence[Turn]) -> str:
@@ -73,3 +75,8 @@ def is_forgotten(error: ApiError) -> bool:
     if error.status >= 500:
         return False
     return bool(_FORGOTTEN.search(f"{error.code} {error.message}".lower()))
+
+
+def is_unkept_item(error: ApiError) -> bool:
+    """Whether the server was pointed to an item of a reply that it has not stored (wire-facts §14.4)."""
+    return error.status in (400, 404) and bool(_UNKEPT.search(error.message.lower()))

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
+from cfaig_integrations.core.forced import forced_tools, with_forced_call
+from cfaig_integrations.core.legal import Names, legal, renamed
 from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, ProtocolError
@@ -22,7 +24,7 @@ from cfaig_integrations.gateway import failures, routes
 from cfaig_integrations.gateway.affinity import affinity_headers
 from cfaig_integrations.gateway.attempts import Attempts, readable
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.continuation import is_forgotten, seal, tail_of
+from cfaig_integrations.gateway.continuation import is_forgotten, is_unkept_item, seal, tail_of
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.routes import Route
@@ -73,6 +75,10 @@ class _Prepared:
     body: bytes
     stops: tuple[str, ...]
     """Stop texts that the wire has no field for, so that they are looked for here."""
+    names: Names
+    """The user's names of tools that are called otherwise in the body."""
+    forced: frozenset[str]
+    """Tools of which one must be called, if a call may arrive as text."""
 
 
 class _Talk(Attempts):
@@ -82,11 +88,12 @@ class _Talk(Attempts):
 
     def __init__(self, connection: Connection, call: CallOptions, request: ChatRequest, *, stream: bool) -> None:
         super().__init__(connection, call)
-        self._request = request
+        options = connection.options_of(call)
+        self._request = replace(request, items_by_id=False) if options is not None and options.zdr else request
         self._stream = stream
         self._switched_from: Wire | None = None
         self._forgotten = False
-        self._history = _history(request, connection.options_of(call))
+        self._history = _history(request, options)
         self._limits = connection.timeouts_of(call, stream=stream)
 
     def run(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
@@ -118,15 +125,21 @@ class _Talk(Attempts):
     def _on_wire(
         self, route: Route, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]
     ) -> Generator[Step, Outcome, _T]:
-        """The conversation over one wire; over again with the whole history, if the server does not remember it."""
+        """The conversation over one wire; over again, if the server does not keep what it was pointed to.
+
+        Then with the whole history, or without the ids of its items.
+        """
         prepared = self._prepared(route)
         try:
             return (yield from self.until_final(partial(once, prepared)))
         except ApiError as error:
-            if not (self._continues(route) and is_forgotten(error)):
+            if self._continues(route) and is_forgotten(error):
+                self._forgotten = True
+            elif self._request.items_by_id and is_unkept_item(error):
+                self._request = replace(self._request, items_by_id=False)
+            else:
                 raise
-        self._forgotten = True
-        return (yield from self.until_final(partial(once, self._prepared(route))))
+        return (yield from self._on_wire(route, once))
 
     def _continues(self, route: Route) -> bool:
         return route.wire == "responses" and not self._forgotten and bool(tail_of(self._request))
@@ -140,7 +153,7 @@ class _Talk(Attempts):
 
     def _prepared(self, route: Route) -> _Prepared:
         wire_codec = codec(route.wire)
-        said = self._said(route)
+        said, names = legal(self._said(route))
         body = wire_codec.encode(said, stream=self._stream, quirks=route.quirks)
         if route.envelope:
             body = {"model": route.model, "input": body}
@@ -159,6 +172,8 @@ class _Talk(Attempts):
             {**wire_codec.headers, **together},
             jsonio.dump(body),
             () if said.stop else self._request.stop,
+            names,
+            forced_tools(said) if route.quirks.forced_as_text else frozenset(),
         )
 
     def _body_options(self, wire: Wire) -> dict[str, Any]:
@@ -207,11 +222,13 @@ class _Talk(Attempts):
             event_limit=self._connection.event_limit,
             stops=prepared.stops,
             request_headers=self._headers,
+            names=prepared.names,
+            forced=prepared.forced,
         )
 
     def _reply(self, prepared: _Prepared, answer: Answer) -> ChatReply:
         """The reply that a whole body holds, be it a document or a stream."""
-        reply = self._decoded(prepared, answer)
+        reply = renamed(with_forced_call(self._decoded(prepared, answer), prepared.forced), prepared.names)
         return cut(reply, prepared.stops) if prepared.stops else reply
 
     def _decoded(self, prepared: _Prepared, answer: Answer) -> ChatReply:
@@ -290,8 +307,12 @@ def _until_visible(session: StreamSession, chunk: bytes | None) -> Generator[Ste
 
 
 def _cannot_stop(route: Route) -> bool:
-    """Whether the body is in OpenAI's Responses format, which alone has no stop texts."""
-    return route.wire == "responses" or (route.wire == "run" and route.quirks.run_body == "responses")
+    """Whether the model has no stop texts, or the body is in OpenAI's Responses format, which alone has none."""
+    return (
+        "stop" in route.quirks.refused
+        or route.wire == "responses"
+        or (route.wire == "run" and route.quirks.run_body == "responses")
+    )
 
 
 def _history(request: ChatRequest, options: GatewayOptions | None) -> str | None:

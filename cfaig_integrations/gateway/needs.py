@@ -87,7 +87,12 @@ def needs_of(request: ChatRequest) -> Needs:
             refused |= _ALL - {owner} if owner else _NONE
         elif "messages" in spec.extras:
             home = "messages"
+    spoken = False
     for turn in request.turns:
+        if turn.role != "system":
+            spoken = True
+        elif spoken:  # system instructions have no place in the middle of that conversation
+            refused.add("messages")
         for part in turn.parts:
             if type(part) is not Text or part.extras:
                 refused |= _refused_by_part(part, turn.role)

@@ -20,6 +20,8 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
+from cfaig_integrations.core.forced import CallHolder
+from cfaig_integrations.core.legal import NO_NAMES, Names, rename_events
 from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
@@ -54,6 +56,8 @@ class StreamSession:
         event_limit: Most bytes of one event.
         stops: Texts at which the answer ends, if the server does not see to it.
         request_headers: Whose credentials no error may show.
+        names: The user's names of tools that are called otherwise on the wire.
+        forced: Tools of which one must be called, if a call may arrive as text.
 
     Attributes:
         info: What the response's headers said.
@@ -68,7 +72,9 @@ class StreamSession:
         "_decoder",
         "_headers",
         "_held",
+        "_holder",
         "_joiners",
+        "_names",
         "_parser",
         "_pieces",
         "_request_headers",
@@ -91,6 +97,8 @@ class StreamSession:
         event_limit: int = DEFAULT_EVENT_LIMIT,
         stops: tuple[str, ...] = (),
         request_headers: Pairs = [],  # noqa: B006  # never changed
+        names: Names = NO_NAMES,
+        forced: frozenset[str] = frozenset(),
     ) -> None:
         self.info = info
         self.requests_sent = requests_sent
@@ -105,6 +113,8 @@ class StreamSession:
         self._held = 0
         self._pieces: list[str] = []
         self._joiners: dict[tuple[int, type[_Delta]], SurrogateJoiner] = {}
+        self._names = names
+        self._holder = CallHolder(forced) if forced else None
         self._stopper = Stopper(stops) if stops else None
 
     @property
@@ -178,9 +188,13 @@ class StreamSession:
         return error
 
     def _shown(self, events: list[Event]) -> list[Event]:
-        """The events up to a stop text, their text valid Unicode; the text is remembered."""
+        """The events up to a stop text, their text valid Unicode, their names the user's; the text is remembered."""
         if self._joiners or _has_surrogates(events):
             events = self._joined(events)
+        if self._holder is not None:
+            events = self._holder.feed(events) + (self._holder.released() if self.ended else [])
+        if self._names:
+            rename_events(events, self._names)
         if self._stopper is not None:
             events = self._stopper.feed(events)
             if self.stopped:

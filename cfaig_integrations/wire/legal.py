@@ -86,11 +86,13 @@ def object_schema(schema: Json, what: str, field: str) -> Json:
         return schema
     whole = dict(schema)
     if isinstance(where := whole.get("$ref"), str) and where.startswith("#/$defs/"):
-        own = (whole.get("$defs") or {}).get(where.removeprefix("#/$defs/"))
+        definitions: Json = whole.get("$defs") or {}
+        own = definitions.get(where.removeprefix("#/$defs/"))
         if isinstance(own, Mapping):
             del whole["$ref"]
             whole = {**cast("Json", own), **whole}
-    kind, properties = whole.get("type") or "object", whole.get("properties") or {}
+    kind: Any = whole.get("type") or "object"
+    properties: Any = whole.get("properties") or {}
     if (kind != "object" and not (isinstance(kind, list) and "object" in kind)) or not isinstance(properties, Mapping):
         raise ConfigError(
             f"{what} are no JSON schema of an object.",
