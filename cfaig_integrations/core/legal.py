@@ -95,7 +95,7 @@ def legal(request: ChatRequest) -> tuple[ChatRequest, Names]:
         called.append(request.tool_choice.name)
     if unpaired or "" in ids or len(set(ids)) < len(ids):
         request = replace(request, turns=_paired(request.turns))
-    names = dict.fromkeys(filter(None, tools)) | dict.fromkeys(called)
+    names = dict.fromkeys([*(name for name in tools if name is not None), *called])
     if all(map(_LEGAL.fullmatch, names)) and all(map(_LEGAL.fullmatch, speakers)) and _output_is_legal(request):
         return request, NO_NAMES
     return _with_legal_names(request, _Namer(names), _Namer(speakers))
@@ -126,18 +126,17 @@ def _holder(tool: NativeTool) -> Json:
     return cast("Json", raw[kind]) if isinstance(raw.get(kind), Mapping) else raw
 
 
-def _name_of(tool: ToolSpec) -> str:
-    """The name of a tool that the user named; empty if it is a provider's own."""
+def _name_of(tool: ToolSpec) -> str | None:
+    """The name of a tool that the user named; None if it is a provider's own."""
     if isinstance(tool, FunctionTool):
         return tool.name
     name = _holder(tool).get("name")
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) else None
 
 
 def _renamed_tool(tool: ToolSpec, namer: _Namer) -> ToolSpec:
     own = _name_of(tool)
-    name = namer(own) if own else own
-    if name == own:
+    if own is None or (name := namer(own)) == own:
         return tool
     if isinstance(tool, FunctionTool):
         known = _renamed.get(tool)

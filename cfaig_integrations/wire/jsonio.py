@@ -5,7 +5,7 @@ Knows no wire format. Reading uses `pydantic_core.from_json`, two to four times 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
@@ -63,16 +63,32 @@ def dump(body: dict[str, Any]) -> bytes:
         ConfigError: It holds something that JSON cannot say.
     """
     try:
-        data = _dumped(body)
-        if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
-            from_json(data, allow_inf_nan=False)
-        return data
+        return _strict(body)
     except (ValueError, RecursionError) as error:  # PydanticSerializationError among them: unknown type
+        where = _culprit(body)
         raise ConfigError(
-            f"The request cannot be written as JSON: {error}.",
-            field="extra_body",
+            f"The request's {where!r} cannot be written as JSON: {error}.",
+            field=where,
             remedy="Use strings, finite numbers, booleans, None, lists and dicts, nested at most 200 deep.",
-        ) from error
+        ) from None
+
+
+def _strict(value: Any) -> bytes:
+    data = _dumped(value)
+    if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
+        from_json(data, allow_inf_nan=False)
+    return data
+
+
+def _culprit(body: dict[str, Any]) -> str:
+    """The field of a body that JSON cannot say; in an object within it, the path to that."""
+    for key, value in body.items():
+        try:
+            _strict(value)
+        except (ValueError, RecursionError):
+            inner = _culprit(cast("dict[str, Any]", value)) if key == "input" and isinstance(value, dict) else ""
+            return inner or key
+    return ""
 
 
 def _dumped(value: Any) -> bytes:

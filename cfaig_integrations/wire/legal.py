@@ -110,6 +110,11 @@ def answer_schema(schema: Json) -> Json:
     return object_schema(schema, "The keys of the answer", "output")
 
 
+def too_deep(field: str) -> ConfigError:
+    """The error for a schema that is nested too deeply to be rewritten."""
+    return ConfigError("The schema is nested too deeply.", field=field, remedy="Use one of at most 200 levels.")
+
+
 def chosen(request: ChatRequest, quirks: Quirks) -> ToolChoice | None:
     """The tool choice that a model takes; None if there is none to send, or no tool to choose.
 

@@ -166,6 +166,7 @@ def test_calls_with_broken_arguments_keep_their_place(make: Make, simulator: Sim
     assert (len(said.tool_calls), len(said.invalid_tool_calls)) == (1, 1)
     results = [ToolMessage("r", tool_call_id=f"call_{n}") for n in range(2)]
     model.invoke([HumanMessage("q"), said, *results], store=True)
+    items[0]["arguments"] = json.dumps({"invalid_arguments": '{"c":'}, separators=(",", ":"))
     assert simulator.requests[-1].body["input"][1:3] == items
 
 

@@ -29,7 +29,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.chat_completions.tools import add_tools
 from cfaig_integrations.wire.chat_completions.turns import messages_of
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken
+from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken, too_deep
 
 _AS_THEY_ARE = (
     "temperature",
@@ -107,7 +107,10 @@ def _type_only(schema: Json) -> Json:
     """A schema of an object without any other key at its top; its definitions are written out where they are used."""
     definitions: Json = schema.get("$defs") or {}
     whole = {key: value for key, value in schema.items() if key in ("type", "properties")}
-    return cast("Json", _written_out(whole, definitions, ()))
+    try:
+        return cast("Json", _written_out(whole, definitions, ()))
+    except RecursionError:
+        raise too_deep("output") from None
 
 
 def _written_out(value: object, definitions: Json, inside: tuple[str, ...]) -> object:

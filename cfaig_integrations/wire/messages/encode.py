@@ -27,7 +27,7 @@ from cfaig_integrations.core.chat import ChatRequest, OutputSchema
 from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken
+from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken, too_deep
 from cfaig_integrations.wire.messages.tools import tool, tool_choice
 from cfaig_integrations.wire.messages.turns import conversation
 
@@ -124,7 +124,10 @@ def _schema(output: OutputSchema) -> dict[str, Any]:
             field="output",
             remedy="Give a schema, or ask for JSON in the prompt.",
         )
-    schema = _closed(answer_schema(output.schema))
+    try:
+        schema = _closed(answer_schema(output.schema))
+    except RecursionError:
+        raise too_deep("output") from None
     if output.description:
         schema.setdefault("description", output.description)
     return schema

@@ -14,6 +14,8 @@ from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
 
 _PDF = "application/pdf"
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+"""Official SDK: `Base64ImageSourceParam`."""
 
 
 def media_block(media: Media, quirks: Quirks) -> dict[str, Any]:
@@ -61,7 +63,15 @@ def _image_source(media: Media, quirks: Quirks) -> dict[str, Any]:
         return source
     if not media.mime:
         raise _mime_needed("image", "image/png")
-    return {"type": "base64", "media_type": media.mime, "data": media.data}
+    mime = "image/jpeg" if media.mime == "image/jpg" else media.mime
+    if mime not in _IMAGES:
+        raise UnsupportedContent(
+            f"Anthropic's format takes no images of type {media.mime!r}.",
+            field="turns",
+            value=media.mime,
+            remedy=f"Convert it to one of {', '.join(_IMAGES)}.",
+        )
+    return {"type": "base64", "media_type": mime, "data": media.data}
 
 
 def _document_source(media: Media) -> dict[str, Any]:
