@@ -62,6 +62,9 @@ _ROLES: Mapping[MessageRole, Role] = {
     MessageRole.TOOL: "tool",
 }
 
+_LAST_WORD = "You have reached the maximum number of iterations"
+"""How LlamaIndex's agents ask for an answer at the end of a conversation, as the system (`early_stopping_method`)."""
+
 
 def to_turns(messages: Sequence[ChatMessage]) -> tuple[Turn, ...]:
     """The conversation as turns; the messages stay as they are.
@@ -78,6 +81,8 @@ def to_turn(message: ChatMessage) -> Turn:
     role = _ROLES.get(message.role) or _role_of(message.role)
     if role == "tool":
         return _result(message)
+    if role == "system" and str(message.content).startswith(_LAST_WORD):
+        role = "user"  # some wires take system instructions at the beginning only
     extras = _AS_DEVELOPER if message.role == MessageRole.DEVELOPER else NO_EXTRAS
     if not message.additional_kwargs:
         match message.blocks:

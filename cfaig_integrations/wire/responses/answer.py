@@ -93,6 +93,11 @@ def _cut_short(reason: str) -> tuple[FinishReason, str]:
             return "unknown", reason
 
 
+def stored_of(answer: dict[str, Any]) -> Extras:
+    """What a turn remembers of its reply: that the provider does not store it, so that its ids mean nothing later."""
+    return {"responses": {"stored": False}} if answer.get("store") is False else NO_EXTRAS
+
+
 def facts_of(answer: dict[str, Any]) -> Extras:
     """What else the provider says of the reply: creation time, service tier, status, incomplete details ..."""
     facts = {key: value for key, value in answer.items() if key not in _NOT_FACTS and value is not None and value != {}}

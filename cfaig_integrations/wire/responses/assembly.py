@@ -30,7 +30,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, objects_of, text_of
 from cfaig_integrations.wire.jsonio import excerpt, is_object_text
-from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
+from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, stored_of, usage_of
 from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of, type_of
 from cfaig_integrations.wire.responses.places import Item, Places, Slot
 
@@ -224,6 +224,8 @@ class Assembly:
         facts, usage = facts_of(answer), usage_of(answer)
         if facts:
             out.append(ReplyNoted(facts))
+        if stored := stored_of(answer):
+            out.append(ReplyNoted(stored, turn=True))
         if usage:
             out.append(UsageUpdated(usage))
         kinds = self.places.kinds()

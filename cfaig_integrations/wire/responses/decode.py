@@ -14,7 +14,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped, word_of
 from cfaig_integrations.wire.fields import objects_of
 from cfaig_integrations.wire.jsonio import excerpt, load_object
-from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, usage_of
+from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, stored_of, usage_of
 from cfaig_integrations.wire.responses.items import parts_of
 
 
@@ -58,7 +58,7 @@ def reply_of(answer: dict[str, Any]) -> ChatReply:
         wire="responses",
         id=word_of(answer.get("id")),
         model=word_of(answer.get("model")),
-        choices=(Choice(Turn("assistant", parts), finish, word),),
+        choices=(Choice(Turn("assistant", parts, extras=stored_of(answer)), finish, word),),
         usage=usage_of(answer),
         extras=facts_of(answer),
     )
