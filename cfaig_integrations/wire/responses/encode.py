@@ -81,7 +81,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
     body |= _reasoning(request)
     if request.parallel_tool_calls is not None and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    body |= _include(request, stored=stored and not any(map(was_not_stored, request.turns)))
+    body |= _include(request, stored=stored and not any(was_not_stored(turn) for turn in request.turns if turn.extras))
     if stream:
         body["stream"] = True
     add_extra(body, request.extra_body)

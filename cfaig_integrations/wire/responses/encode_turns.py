@@ -76,7 +76,7 @@ class _Input:
         stored = self._stored
         for turn in turns:
             parts = turn.parts
-            self._stored = stored and not was_not_stored(turn)
+            self._stored = stored and not (turn.extras and was_not_stored(turn))
             self._plain = self._message = None
             if len(parts) == 1 and type(parts[0]) is Text and not (parts[0].extras or turn.extras or turn.name):
                 self._items.append({"role": turn.role, "content": parts[0].text})
@@ -230,7 +230,7 @@ class _Input:
 
 def was_not_stored(turn: Turn) -> bool:
     """Whether the reply that a turn was said of itself that it is not stored."""
-    return bool(turn.extras) and turn.extras.get("responses", {}).get("stored") is False
+    return turn.extras.get("responses", {}).get("stored") is False
 
 
 def _item(part: Text | Refusal | Reasoning | ToolCall) -> Mapping[str, Any]:
