@@ -5,12 +5,12 @@ Knows the forms of OpenAI and Anthropic; knows no framework's tool objects, no w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
+from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.errors import ConfigError
 
 __all__ = [
@@ -29,8 +29,6 @@ MARKERS = ("cache_control", "defer_loading", "eager_input_streaming", "input_exa
 """Keys of Anthropic's tool object that are not part of the function."""
 _OF_RESPONSES = ("defer_loading", "allowed_callers")
 """Those of them that OpenAI's flat form has, too (official type `FunctionToolParam`)."""
-_LONGEST_NAME = 64
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 ToolForm = tuple[dict[str, Any], ToolSpec]
@@ -159,11 +157,6 @@ def spec_names(tools: Sequence[ToolSpec]) -> list[str]:
     ]
 
 
-def legal_name(name: str) -> str:
-    """A name that servers take: at most 64 of `[A-Za-z0-9_-]`. Generic classes have brackets in theirs."""
-    return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
-
-
 def thinks(thinking: Mapping[str, Any] | None) -> bool:
     """Whether Anthropic's `thinking` object turns thinking on, under which its models refuse a forced tool."""
     return thinking is not None and thinking.get("type") != "disabled"
@@ -181,7 +174,7 @@ def tools_at_once(said: bool | None, choice: Any) -> bool | None:
 def _closed(schema: object) -> object:
     if isinstance(schema, list):
         return [_closed(each) for each in cast("Sequence[object]", schema)]
-    return closed_schema(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else schema
+    return _closed_object(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else schema
 
 
 def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +183,19 @@ def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     It refuses defaults, which are left out, and keys beside a `$ref`, which goes into an `anyOf`; but a schema that is
     one of its own definitions is written out. An object with keys of any name cannot be closed, for it would be empty:
     it stays as it is, and the server says what it thinks of it.
+
+    Raises:
+        ConfigError: It is nested too deeply.
     """
+    try:
+        return _closed_object(schema)
+    except RecursionError:
+        raise ConfigError(
+            "The schema is nested too deeply.", field="tools", remedy="Use one of at most 200 levels."
+        ) from None
+
+
+def _closed_object(schema: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {key: _closed_value(key, value) for key, value in schema.items() if key != "default"}
     if "$ref" in made and len(made) > 1:
         where: str = made.pop("$ref")

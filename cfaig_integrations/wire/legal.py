@@ -82,6 +82,8 @@ def object_schema(schema: Json, what: str, field: str) -> Json:
     Raises:
         ConfigError: It is the schema of something else.
     """
+    if not isinstance(schema, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+        schema = {"type": type(schema).__name__}
     if schema.get("type") == "object" and isinstance(schema.get("properties"), Mapping):
         return schema
     whole = dict(schema)
