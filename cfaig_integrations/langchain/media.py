@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from cfaig_integrations.core.content import Extras, Media, Text, extras_of
 from cfaig_integrations.core.sources import MediaKind, located, search_result
+from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import UnsupportedContent
 
 Block = Mapping[str, Any]
@@ -146,14 +147,14 @@ def sourced_media(block: Block) -> Media:
 def _base64_of(source: Block) -> str:
     if source["type"] == "base64":
         return _text_of(source["data"])
-    return b64encode(str(source["data"]).encode()).decode()
+    return b64encode(repair_surrogates(str(source["data"])).encode()).decode()
 
 
 def plain_text(block: Block) -> Media:
     """LangChain's plain-text document."""
     if block.get("url") or block.get("file_id") or block.get("base64"):
         return standard_media({**block, "type": "file"})
-    data = b64encode(str(block.get("text") or "").encode()).decode()
+    data = b64encode(repair_surrogates(str(block.get("text") or "")).encode()).decode()
     mime = str(block.get("mime_type") or "text/plain")
     return Media("file", data=data, mime=mime, name=_name_of(block), extras=_document_markers(block))
 

@@ -206,9 +206,13 @@ def test_a_forced_call_that_comes_as_text_is_a_call(
 ) -> None:
     text, arguments = FORCED[what]
     model = "@cf/openai/gpt-oss-120b"
-    row = routes.row_of(model)
-    monkeypatch.setattr(routes, "TABLE", (replace(row, quirks=replace(row.quirks, forced_as_text=True)), *routes.TABLE))
-    routes._known.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    known = routes.route
+
+    def route(*args: Any, **words: Any) -> routes.Route:
+        found = known(*args, **words)
+        return replace(found, quirks=replace(found.quirks, forced_as_text=True))
+
+    monkeypatch.setattr(routes, "route", route)
     request = ChatRequest(model, (HELLO,), tools=(tool("f"),), tool_choice=choice)
     message = {"role": "assistant", "content": text}
     whole = {"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
@@ -218,7 +222,6 @@ def test_a_forced_call_that_comes_as_text_is_a_call(
         events = sse(*(delta(content=piece) for piece in pieces), delta(finish="stop")).encode()
         outcomes = [Answer(200, SSE, None), events]  # type: ignore[list-item]
     reply, _ = exchanged("chat_completions", request, *outcomes, stream=stream)
-    routes._known.cache_clear()  # pyright: ignore[reportPrivateUsage]
     if arguments is None or choice in ("auto", None):
         assert (reply.turn.text, reply.turn.tool_calls, reply.finish) == (text, (), "stop")
         return
