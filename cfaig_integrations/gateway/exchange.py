@@ -101,8 +101,13 @@ class _Talk(Attempts):
         return self.counted(self._over_wires(once))
 
     def _over_wires(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
-        legacy = self._connection.settings.legacy
-        route = routes.route(self._request, api=self._call.api or self._connection.api, legacy=legacy)
+        legacy, options = self._connection.settings.legacy, self._connection.options_of(self._call)
+        route = routes.route(
+            self._request,
+            api=self._call.api or self._connection.api,
+            legacy=legacy,
+            body_options=options is not None and bool(options.body_options()),
+        )
         try:
             return (yield from self._on_wire(route, once))
         except ApiError as error:
@@ -142,7 +147,8 @@ class _Talk(Attempts):
         return (yield from self._on_wire(route, once))
 
     def _continues(self, route: Route) -> bool:
-        return route.wire == "responses" and not self._forgotten and bool(tail_of(self._request))
+        remembered = route.wire == "responses" and "previous_response_id" not in route.quirks.refused
+        return remembered and not self._forgotten and bool(tail_of(self._request))
 
     def _said(self, route: Route) -> ChatRequest:
         """The request, without what the server remembers and without what is seen to here."""

@@ -7,7 +7,7 @@ Knows no model and no URL, and encodes nothing: each wire raises for itself what
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,7 +25,7 @@ from cfaig_integrations.core.content import (
     Wire,
 )
 
-__all__ = ["Needs", "needs_of"]
+__all__ = ["Needs", "needs_of", "says_any"]
 
 _Refusals: TypeAlias = frozenset[Wire]
 
@@ -38,6 +38,28 @@ _NO_FIELD: Mapping[Wire, tuple[str, ...]] = {
     "messages": ("reasoning", "previous_response_id", "store", "top_logprobs", *_SAMPLING),
 }
 """Fields of a `ChatRequest` for which a format has no place."""
+
+_CHAT_NAMES = frozenset(
+    {
+        "chat_template_kwargs",
+        "enable_search",
+        "logit_bias",
+        "modalities",
+        "prediction",
+        "verbosity",
+        "web_search_options",
+    }
+)
+_RESPONSES_NAMES = frozenset(
+    {"background", "conversation", "include", "instructions", "max_tool_calls", "prompt", "text", "truncation"}
+)
+_CONTEXT = frozenset({"context_management"})  # Anthropic's format has one too
+_NO_NAME: Mapping[Wire, frozenset[str]] = {
+    "chat_completions": _RESPONSES_NAMES | _CONTEXT,
+    "responses": _CHAT_NAMES,
+    "messages": _CHAT_NAMES | _RESPONSES_NAMES,
+}
+"""Body fields, given as `extra_body`, for which a format has no place (wire-facts §14.4; official request types)."""
 
 # `web_search_20250305`, but not OpenAI's `web_search_preview_2025_03_11`.
 _ANTHROPIC_TYPE = re.compile(r".+_20\d{6}|mcp_toolset")
@@ -75,10 +97,19 @@ class Needs:
     home: Wire | None
 
 
-def needs_of(request: ChatRequest) -> Needs:
-    """What a request needs of its wire."""
-    refused: set[Wire] = {wire for wire, fields in _NO_FIELD.items() if _says_any(request, fields)}
+def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
+    """What a request needs of its wire.
+
+    Args:
+        request: Its parameters, tools and history count.
+        body_options: Whether gateway options stand in the body.
+    """
+    refused: set[Wire] = {wire for wire, fields in _NO_FIELD.items() if says_any(request, fields)}
     refused |= _refused_by_values(request)
+    if request.extra_body:
+        refused |= {wire for wire, names in _NO_NAME.items() if not names.isdisjoint(request.extra_body)}
+    if body_options:  # wire-facts §1.2
+        refused |= {"responses", "messages"}
     # Anthropic's automatic prompt caching is a field of the body (`cache_control` of its official request type).
     home: Wire | None = "messages" if "cache_control" in request.extra_body else None
     for spec in request.tools:
@@ -102,7 +133,8 @@ def needs_of(request: ChatRequest) -> Needs:
     return Needs(frozenset(refused), home)
 
 
-def _says_any(request: ChatRequest, fields: tuple[str, ...]) -> bool:
+def says_any(request: ChatRequest, fields: Iterable[str]) -> bool:
+    """Whether a request sets one of these fields."""
     return any((value := getattr(request, name)) is not None and value != () for name in fields)
 
 

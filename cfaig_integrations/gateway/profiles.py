@@ -9,9 +9,9 @@ OR: that of openrouter 0.2.9. LI: tables of llama-index-llms-openai 0.8.3 and -a
 2026-08-18. Recorded: an exchange with its number. §: wire-facts.
 
 Where they disagree, the smaller number: too small a window forgets early, too large a one ends in a refusal. With one
-exception: the catalogue gives some models of others 128,000 tokens, 8,192 or 4,096 out, against their makers and
-everybody else (gpt-5, gemini-3-flash); the makers are believed. Where Cloudflare runs the model, or has it run
-elsewhere (deepseek-v4-pro), it knows best.
+exception: the catalogue gives some models of others 128,000 tokens, or 16,384, 8,192 or 4,096 out, against their
+makers and everybody else (gpt-5, gpt-5.4, minimax/m3, gemini-3-flash); the makers are believed. Where Cloudflare runs
+the model, or has it run elsewhere (deepseek-v4-pro), it knows best. A row that differs from the catalogue says so.
 """
 
 from __future__ import annotations
@@ -143,22 +143,31 @@ TABLE: tuple[Row, ...] = (
         "LI: all windows; MD: the rest, of 5.2 and 5.3",
     ),
     Row(
-        "gpt-5.4 gpt-5.5 gpt-5.5-pro gpt-5.6 gpt-5.6-luna gpt-5.6-sol gpt-5.6-terra",
+        "gpt-5.4 gpt-5.5 gpt-5.5-pro",
+        1_000_000,
+        128_000,
+        _PDF,
+        _FULL,
+        "CF: window, and 16,384 out; MD, LC, LI: 1,050,000, 922,000 of them in, and 128,000 out",
+        922_000,
+    ),
+    Row(
+        "gpt-5.6 gpt-5.6-luna gpt-5.6-sol gpt-5.6-terra",
         1_050_000,
         128_000,
         _PDF,
         _FULL,
-        "MD, LC, LI; MD: 922,000 in",
+        "CF: luna; MD, LC, LI; MD: 922,000 in",
         922_000,
     ),
-    Row("gpt-5.4-pro", 1_050_000, 128_000, _PDF, _THINKS, "MD, LC", 922_000),
+    Row("gpt-5.4-pro", 1_000_000, 128_000, _PDF, _THINKS, "CF: window, and 16,384 out; MD, LC: the rest", 922_000),
     Row(
         "gpt-6-astra gpt-6-luna gpt-6-sol gpt-6.1-sol gpt-6.1-terra",
         1_050_000,
         128_000,
         _PDF,
         _FULL,
-        "LC; LI: windows of all but the last",
+        "CF: both sol, and text and image of their inputs; LC; LI: windows of all but the last",
     ),
     Row(
         "gpt-oss-120b gpt-oss-20b gpt-oss-safeguard-20b",
@@ -210,8 +219,23 @@ TABLE: tuple[Row, ...] = (
     Row("grok-4-fast grok-4-1-fast", 2_000_000, 30_000, _IMAGE, _TOOLS, "MD: Helicone"),
     Row("grok-4.20 grok-4.3", 1_000_000, 30_000, _PAPER, _FULL, "LC, MD"),
     Row("grok-4.20-0309-non-reasoning", 1_000_000, 30_000, _PAPER, _CHAT, "LC, MD"),
-    Row("grok-4.20-multi-agent", 1_000_000, 30_000, _PAPER, _FULL - _TOOLS, "LC, MD"),
-    Row("grok-4.5 grok-4.6", 500_000, None, _PAPER, _FULL, "MD; LC: 4.5; models.dev for this gateway: 4.6"),
+    Row(
+        "grok-4.20-multi-agent",
+        1_000_000,
+        30_000,
+        _PAPER,
+        _FULL - {"choice"},
+        "LC, MD, without tools; CF: tools, and 2,000,000 tokens",
+    ),
+    Row("grok-4.5", 500_000, None, _PAPER, _FULL, "MD, LC"),
+    Row(
+        "grok-4.6 grok-4.7",
+        500_000,
+        None,
+        _URL,
+        _FULL,
+        "CF: window, images by address; its closed schema has no file; MD, and models.dev for this gateway: 4.6",
+    ),
     Row("grok-build-0.1", 256_000, None, _PAPER, _FULL, "LC, MD"),
     # DeepSeek
     Row("deepseek-chat", 1_000_000, 384_000, _TEXT, _TOOLS, "MD; recorded chat 660: refuses over 1,048,565"),
@@ -251,18 +275,25 @@ TABLE: tuple[Row, ...] = (
     Row("pixtral-12b pixtral-large-latest", 128_000, None, _IMAGE, _TOOLS, "LC, MD"),
     Row("codestral-latest", 256_000, 4_096, _TEXT, _TOOLS, "LC, MD"),
     # Alibaba, Moonshot, Z.ai, MiniMax, Perplexity
-    Row("qwen3-max", 262_144, 65_536, _TEXT, _TOOLS, "MD; OR adds a schema"),
+    Row("qwen3-max", 262_144, 65_536, _TEXT, _TOOLS, "MD; OR adds a schema; CF: Reasoning, which its samples lack"),
     Row("qwen3.5-397b-a17b", 262_144, 65_536, _FILM, _FULL, "MD, OR"),
     Row("qwen3.7-max", 1_000_000, 65_536, _TEXT, _THINKS, "MD; OR: 131,072 out"),
-    Row("qwen3.7-plus", 1_000_000, 65_536, _IMAGE, _THINKS, "MD, which adds video; OR: 131,072 out"),
-    Row("qwen3.8-max", 1_000_000, 131_072, _FILM, _FULL, "MD, which adds PDF; OR"),
-    Row("kimi-k3", 1_048_576, 131_072, _FILM, _FULL, "MD; models.dev for this gateway: window"),
+    Row("qwen3.7-plus", 1_000_000, 65_536, _FILM, _THINKS, "CF: window, inputs; MD; OR: 131,072 out"),
+    Row("qwen3.8-max", 1_000_000, 131_072, _FILM, _FULL, "CF: window, inputs; MD, which adds PDF; OR"),
+    Row("kimi-k3", 1_048_576, 131_072, _FILM, _FULL, "CF: window, which it gives as output too (1,048,576); MD"),
     Row("kimi-k2.5 kimi-k2.6 kimi-k2.7-code", 262_144, None, _IMAGE, _FULL, "MD, OR"),
     Row("glm-4.6 glm-4.7 glm-5", 204_800, 131_072, _TEXT, _THINKS, "MD"),
     Row("glm-5-turbo glm-5.1", 200_000, 131_072, _TEXT, _THINKS, "MD"),
     Row("glm-5.2", 1_000_000, 131_072, _TEXT, _FULL, "MD"),
-    Row("minimax/m3", 1_000_000, 128_000, _FILM, _THINKS, "CF: window; MD: the rest"),
-    Row("minimax/m2.7", 204_800, 131_072, _TEXT, _THINKS, "MD"),
+    Row("minimax/m3", 1_000_000, 128_000, _FILM, _THINKS, "CF: window, and 4,096 out; MD: the rest"),
+    Row(
+        "minimax/m2.7",
+        204_800,
+        131_072,
+        _TEXT,
+        _THINKS - {"choice"},
+        "MD; CF: 128,000 tokens, 4,096 out, and no tool can be forced",
+    ),
     Row("sonar", 128_000, 4_096, _TEXT, _NONE, "MD"),
     Row("sonar-pro", 200_000, 8_000, _IMAGE, _NONE, "OR; MD: 8,192 out"),
     Row("sonar-reasoning-pro", 128_000, 4_096, _IMAGE, _ONLY_REASONING, "MD"),
@@ -302,11 +333,12 @@ WORKERS_AI: tuple[Row, ...] = (
     Row("deepseek-r1-distill-qwen-32b", 80_000, None, _TEXT, _ONLY_REASONING, "MD"),
     Row("deepseek-v4-flash-0731 deepseek-v4-pro-0813", 1_048_576, None, _TEXT, _FULL, "models.dev; MD: more for flash"),
     Row("glm-4.7-flash", 131_072, None, _TEXT, _FULL, "MD"),
-    Row("glm-5.2", 256_000, None, _TEXT, _FULL, "models.dev, measured; MD: 262,144"),
+    Row("glm-5.2", 256_000, None, _TEXT, _FULL, "models.dev, measured; CF, MD: 262,144"),
     Row("glm-5.3", 1_048_576, None, _TEXT, _FULL, "models.dev; skills of its maker after OR"),
-    Row("glm-5.3-flash", 1_048_576, None, _IMAGE, _FULL, "models.dev"),
+    Row("glm-5.3-flash", 1_310_720, None, _IMAGE, _FULL, "CF"),
     Row("granite-4.0-h-micro", 131_000, None, _TEXT, _TOOLS, "MD"),
     Row("eurollm-9b-it", 32_000, None, _TEXT, _TOOLS, "CF"),
+    Row("clef clef-flash clef-omni", 65_536, None, _IMAGE, _NONE, "CF; §14.7: decision models, which do not chat"),
     Row("apertus-v1.5-8b", 262_144, None, _IMAGE, _TOOLS, "CF"),
 )
 """Models that Cloudflare runs itself, whose windows are not those of the same models elsewhere."""

@@ -1,7 +1,7 @@
-"""Model id to wire, URL and quirks: a table with its evidence beside each row.
+"""Model id and request to wire, path and quirks.
 
-Knows chat models by name, as `vector_routes` knows the others and nobody else does. Knows no host, no header and no
-HTTP library. Sections are those of wire-facts.
+Knows no host, no header and no HTTP library; what is known of single models stands in `route_table`. Sections are those
+of wire-facts.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.needs import needs_of
-from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.gateway.modalities import require_kind
+from cfaig_integrations.gateway.needs import needs_of, says_any
+from cfaig_integrations.gateway.route_table import AUTO, TABLE, Row
+from cfaig_integrations.wire.codec import Quirks
 
 __all__ = [
     "TABLE",
@@ -25,10 +27,13 @@ __all__ = [
     "Route",
     "Row",
     "affinity_of",
+    "can_force_tool",
     "carries_pdf_results",
     "forget",
     "is_shape_refusal",
     "learn",
+    "legacy_id",
+    "rest_id",
     "route",
     "row_of",
 ]
@@ -59,134 +64,6 @@ class Route:
     alternative: Wire | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is known about some models.
-
-    Attributes:
-        pattern: A model id, or how one begins if it ends in `*`.
-        plain: Wires for a request without tools, the best first.
-        tools: Wires for a request with tools.
-        quirks: What wires must respect.
-        evidence: Where all that is known from.
-    """
-
-    pattern: str
-    plain: tuple[Wire, ...]
-    tools: tuple[Wire, ...]
-    quirks: Quirks
-    evidence: str
-
-    def fits(self, model: str) -> bool:
-        """Whether the row speaks of a model."""
-        return model.startswith(self.pattern[:-1]) if self.pattern.endswith("*") else model == self.pattern
-
-
-_AUTO = "cloudflare/auto"
-_CHAT: tuple[Wire, ...] = ("chat_completions",)
-_RESPONSES: tuple[Wire, ...] = ("responses",)
-_CHAT_FIRST: tuple[Wire, ...] = ("chat_completions", "responses")
-_RESPONSES_FIRST: tuple[Wire, ...] = ("responses", "chat_completions")
-
-_OPENAI = Quirks(max_tokens_word="max_completion_tokens", openai_history=True)
-_WORKERS_AI = Quirks(
-    data_urls_only=True,
-    strict_schema=False,
-    reasoning_field="reasoning_content",
-    openai_history=True,
-    thinking_switch="enable_thinking",
-)
-_ALWAYS_THINKS = replace(_WORKERS_AI, thinking_switch="none")
-_NATIVE = replace(_WORKERS_AI, run_body="native")
-
-TABLE: tuple[Row, ...] = (
-    Row("dynamic/*", _CHAT, _CHAT, PLAIN, "§1.6: chat completions on both hosts; no route under /ai/run"),
-    Row(_AUTO, _CHAT_FIRST, _CHAT_FIRST, PLAIN, "§1.6: Chat Completions and Responses"),
-    Row(
-        "@cf/openai/gpt-oss*",
-        _CHAT_FIRST,
-        _RESPONSES_FIRST,
-        _ALWAYS_THINKS,
-        "§1.1: Responses is model dependent, GPT-OSS has it; §9.3: thinking cannot be switched off",
-    ),
-    Row(
-        "@cf/zai-org/glm-4.7-flash",
-        _CHAT,
-        _CHAT,
-        replace(_WORKERS_AI, required_as_named=True),
-        "§9.2: 400 to tool_choice required",
-    ),
-    Row("@cf/moonshotai/*", _CHAT, _CHAT, _ALWAYS_THINKS, "§9.3: thinking cannot be switched off"),
-    Row(
-        "@cf/mistral*",
-        _CHAT,
-        _CHAT,
-        replace(_ALWAYS_THINKS, no_forced_tool=True, schema_form="guided_json", mistral_turns=True),
-        "§9.1, §9.2, §9.3: no tool_choice, guided_json, ids of nine, no chat_template_kwargs",
-    ),
-    Row(
-        "@cf/meta/llama-3*",
-        _CHAT,
-        _CHAT,
-        replace(_NATIVE, schema_form="bare"),
-        "§9.1: JSON mode with a bare schema; §5.1: native answers",
-    ),
-    Row(
-        "@cf/deepseek-ai/deepseek-r1-distill*",
-        _CHAT,
-        _CHAT,
-        replace(_NATIVE, schema_form="bare"),
-        "§9.1: JSON mode with a bare schema",
-    ),
-    Row("@cf/meta/*", _CHAT, _CHAT, _NATIVE, "recorded cloudflare 8 and 9: Llama 4 answers natively on run"),
-    Row(
-        "@hf/*",
-        _CHAT,
-        _CHAT,
-        replace(_NATIVE, schema_form="bare"),
-        "§9.1: hermes-2-pro and deepseek-coder take a bare schema",
-    ),
-    Row(
-        "@cf/*",
-        _CHAT,
-        _CHAT,
-        _WORKERS_AI,
-        "§1.1: not on messages, few on responses; §9.1-9.3: envelope without strict, data URLs, reasoning_content",
-    ),
-    Row(
-        "openai/gpt-5.6*",
-        _RESPONSES,
-        _RESPONSES,
-        replace(_OPENAI, run_body="responses"),
-        "§1.4: probes of 2026-08-15, chat completions rejected for luna, terra and sol",
-    ),
-    Row(
-        "openai/gpt-6.1-sol*",
-        _CHAT_FIRST,
-        _RESPONSES,
-        _OPENAI,
-        "§1.4: tools with reasoning are refused on chat completions",
-    ),
-    Row("openai/*", _CHAT_FIRST, _RESPONSES_FIRST, _OPENAI, "§1.4: gpt-5 and later refuse max_tokens; both accepted"),
-    Row(
-        "xai/grok-4.20-multi-agent*",
-        _CHAT_FIRST,
-        _CHAT_FIRST,
-        PLAIN,
-        "§10: the one xai model with web search on responses",
-    ),
-    Row("xai/*", _CHAT, _CHAT, PLAIN, "§1.4: responses rejected, probes of 2026-08-15"),
-    Row(
-        "anthropic/*",
-        ("messages", "chat_completions", "responses"),
-        ("responses", "messages", "chat_completions"),
-        Quirks(run_body="messages"),
-        "§1.1: third-party models on all of /ai/v1; §1.4: run takes the Messages shape",
-    ),
-    Row("*", _CHAT_FIRST, _RESPONSES_FIRST, PLAIN, "§1.1: third-party models on chat completions and responses"),
-)
-"""First match wins."""
-
 _PATHS: Mapping[Wire, str] = {
     "chat_completions": "/ai/v1/chat/completions",
     "responses": "/ai/v1/responses",
@@ -195,6 +72,8 @@ _PATHS: Mapping[Wire, str] = {
 }
 _LEGACY_PATH = "/chat/completions"
 _IN_PATH = ("@cf/", "@hf/")
+_SPELLINGS = (("workers-ai/@", "@"), ("google-ai-studio/", "google/"), ("grok/", "xai/"))
+"""How a model id begins on the legacy host, and how on the REST API (§1.3, §14.6)."""
 # Visible ASCII without what ends a path or is an escape: `%2F` breaks the routing (§1.1).
 _MODEL = re.compile(r"[!-~]+")
 _NOT_IN_MODEL = re.compile(r'\.\.|//|[?#%\\"]|^/|/$')
@@ -203,7 +82,7 @@ _lock = threading.Lock()
 _learned: dict[tuple[str, bool], Wire] = {}
 
 
-def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False) -> Route:
+def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body_options: bool = False) -> Route:
     """How a request goes.
 
     Under `auto`: with tools, Responses, unless the table knows better; without, the first wire of the model's row. A
@@ -213,21 +92,25 @@ def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False) -> R
     Args:
         request: Its model, tools, parameters and history count.
         api: The user's choice.
-        legacy: Whether it goes to the legacy host, which has chat completions only.
+        legacy: Whether it goes to the legacy host or a custom domain, which have chat completions only.
+        body_options: Whether `options` stand in the body, for which only chat completions and run have a place.
 
     Raises:
-        ConfigError: The model id cannot be right, or the host or `run` does not serve the model that way.
+        ConfigError: The model id cannot be right or is not that of a chat model, or the host or `run` does not serve
+            the model that way.
     """
     model, row = _known(request.model)
+    if not legacy or model.startswith(_IN_PATH):  # there, other ids go to providers whose models are not these
+        require_kind(model, "chat")
     if legacy:
         return _legacy_route(model, row, api)
     if api == "run":
         return _run_route(model, row)
     if api != "auto":
-        return Route(api, model, _PATHS[api], False, True, row.quirks)
-    wires = _choice(model, row, request)
+        return Route(api, model, _PATHS[api], False, True, row.quirks_on(api))
+    wires = _choice(model, row, request, body_options=body_options)
     other = wires[1] if len(wires) > 1 else None
-    return Route(wires[0], model, _PATHS[wires[0]], False, True, row.quirks, other)
+    return Route(wires[0], model, _PATHS[wires[0]], False, True, row.quirks_on(wires[0]), other)
 
 
 def row_of(model: str) -> Row:
@@ -249,7 +132,7 @@ def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
         ConfigError: The id cannot be right.
     """
     model = _known(model)[0]
-    if model == _AUTO:
+    if model == AUTO:
         return "session_id"
     return "session_affinity" if model.startswith(_IN_PATH) else None
 
@@ -260,6 +143,40 @@ def carries_pdf_results(model: str) -> bool:
         return not {"responses", "messages"}.isdisjoint(_known(model)[1].tools)
     except ConfigError:
         return False
+
+
+def can_force_tool(model: str, *, among: int = 1) -> bool:
+    """Whether a model can be made to call a tool, for code that would force a call by itself.
+
+    False of Mistral's models on Workers AI and of claude-opus-5.5, which only ever choose for themselves, and of
+    glm-4.7-flash among several tools, where it takes a name but not `required`. True of a model that is not known.
+
+    Args:
+        model: Model id; any text will do.
+        among: How many tools there are to choose from; 1 if the tool is named.
+    """
+    try:
+        row = _known(model)[1]
+    except ConfigError:
+        return True
+    quirks = row.quirks_on(row.tools[0])
+    return not quirks.no_forced_tool and not (quirks.required_as_named and among > 1)
+
+
+def legacy_id(model: str) -> str:
+    """A REST model id as the legacy host spells it, where an id without a provider's name gets 400/2019 (§1.5)."""
+    for theirs, rest in _SPELLINGS:
+        if model.startswith(rest):
+            return theirs + model.removeprefix(rest)
+    return model
+
+
+def rest_id(model: str) -> str:
+    """A model id in either host's spelling, as the REST API spells it."""
+    for theirs, rest in _SPELLINGS:
+        if model.startswith(theirs):
+            return rest + model.removeprefix(theirs)
+    return model
 
 
 def learn(model: str, *, tools: bool, wire: Wire) -> None:
@@ -279,30 +196,44 @@ _NO_SHAPE = re.compile(
     r"(?:temperature|top_p|top_k|tool_choice).{0,40}not supported|thought_signature|context (?:window|length)"
     r"|prompt is too long"
 )
+_NO_PATH_CODES = (None, 404, 405, 7000)
+# What else may be missing with 404, which would be missing on the other wire too.
+_NOT_THE_PATH = re.compile(r"model|account|identifier|gateway|item|response with|file|\bid\b")
+_UNPAID = "gateway authentication is required"
 
 
 def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
-    """Whether a model refused the form of the body, before billing, so that its other wire is worth a try (§1.4).
+    """Whether a model's other wire is worth a try: this one was refused before billing (§1.4, §14.1).
 
-    A complaint about a parameter's value, or about the length, would come on the other wire too. An authenticated
-    gateway was refused as one that is not, on Responses only (§14.1).
+    Either the form of the body was refused, or the path is not served, or it wants a gateway's authentication that the
+    other path does not want. A complaint about a parameter's value, or about the length, would come there too.
     """
     text = message.lower()
-    if status == 402:
-        return "gateway authentication is required" in text
-    if status != 400 or code not in (7003, 5006, "invalid_prompt") or _NO_SHAPE.search(text):
-        return False
-    return code == 5006 or bool(_SHAPE.search(text))
+    match status:
+        case 402:
+            return _UNPAID in text
+        case 405:
+            return True
+        case 404:
+            return code in _NO_PATH_CODES and not _NOT_THE_PATH.search(text)
+        case 400 if code == 7000:
+            return "no route" in text
+        case 400 if code in (7003, 5006, "invalid_prompt") and not _NO_SHAPE.search(text):
+            return code == 5006 or bool(_SHAPE.search(text))
+        case _:
+            return False
 
 
-def _choice(model: str, row: Row, request: ChatRequest) -> list[Wire]:
+def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -> list[Wire]:
     """The wires to try, the best first; more than one only if another may be tried."""
     has_tools = bool(request.tools)
     wires = row.tools if has_tools else row.plain
     if len(wires) == 1:
         return [*wires]
-    needs = needs_of(request)
-    able: list[Wire] = [wire for wire in wires if wire not in needs.refused_by] or [*wires]
+    needs = needs_of(request, body_options=body_options)
+    able: list[Wire] = [
+        wire for wire in wires if wire not in needs.refused_by and not says_any(request, row.quirks_on(wire).refused)
+    ] or [*wires]
     known = _learned.get((model, has_tools))
     if known is not None and known in able:
         return [known]
@@ -313,18 +244,17 @@ def _choice(model: str, row: Row, request: ChatRequest) -> list[Wire]:
 def _legacy_route(model: str, row: Row, api: Api) -> Route:
     if api not in ("auto", "chat_completions"):
         raise ConfigError(
-            f"api={api!r} does not exist on the legacy host.",
+            f"api={api!r} does not exist on the legacy host, nor on a custom domain.",
             field="api",
             value=api,
             remedy="Leave base_url out to use the REST API, or use api='chat_completions'.",
         )
-    # Without its provider's name the compat endpoint answers 400/2019 (§1.5).
-    sent = f"workers-ai/{model}" if model.startswith(_IN_PATH) else model
-    return Route("chat_completions", sent, _LEGACY_PATH, False, True, row.quirks)
+    quirks = row.quirks_on("chat_completions")
+    return Route("chat_completions", legacy_id(model), _LEGACY_PATH, False, True, quirks)
 
 
 def _run_route(model: str, row: Row) -> Route:
-    if model.startswith("dynamic/") or model == _AUTO:
+    if model.startswith("dynamic/") or model == AUTO:
         raise ConfigError(
             f"{model} cannot be run: /ai/run has no route for it.",
             field="api",
@@ -346,6 +276,5 @@ def _known(model: str) -> tuple[str, Row]:
             value=model,
             remedy="Ids look like author/model, @cf/author/model or dynamic/route.",
         )
-    if model.startswith("workers-ai/@"):  # the legacy host's spelling (§1.3)
-        model = model.removeprefix("workers-ai/")
+    model = rest_id(model)
     return model, next(row for row in TABLE if row.fits(model))

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from cfaig_integrations.core.vectors import EmbedRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway import routes
+from cfaig_integrations.gateway.modalities import require_kind
 from cfaig_integrations.wire.embeddings import Inputs
 
 __all__ = [
@@ -195,6 +196,7 @@ def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool =
     """
     known = model_of(request.model)
     model = _checked(request.model)
+    require_kind(model, "embedding")
     ours = model.startswith(_IN_PATH)
     if known.dimensions is not None and request.dimensions not in (None, known.dimensions):
         raise ConfigError(
@@ -206,8 +208,7 @@ def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool =
     if legacy:
         if api == "run":
             raise _not_there("run", "on the legacy host", "Leave base_url out to use the REST API, or use api='auto'.")
-        # The compat endpoint wants the provider's name before the model's (§1.5).
-        return EmbedRoute("embeddings", f"workers-ai/{model}" if ours else model, _LEGACY_EMBEDDINGS, known)
+        return EmbedRoute("embeddings", routes.legacy_id(model), _LEGACY_EMBEDDINGS, known)
     if api == "run" and not ours:
         raise _not_there(api, f"for {model}", "Use api='auto': /ai/run embeds with Workers AI's models only (§6.3).")
     if api == "embeddings" or not ours:
@@ -222,6 +223,9 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
         ConfigError: The model id cannot be right, is no Workers AI model's, or the host has no rerank endpoint.
     """
     sent = _checked(model)
+    known = next((row for row in RERANKERS if row.id == sent), None)
+    if known is None:
+        require_kind(sent, "reranking")
     if legacy:
         raise ConfigError(
             "The legacy host's compat endpoint does not rerank.",
@@ -235,13 +239,12 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
             value=model,
             remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER} (wire-facts §6.4).",
         )
-    top_k = next((row.top_k for row in RERANKERS if row.id == sent), True)
-    return RerankRoute(f"{_RUN}/{sent}", top_k)
+    return RerankRoute(f"{_RUN}/{sent}", known is None or known.top_k)
 
 
 def _checked(model: str) -> str:
     routes.row_of(model)
-    return model.removeprefix("workers-ai/") if model.startswith("workers-ai/@") else model
+    return routes.rest_id(model)
 
 
 def _fits(pattern: str, model: str) -> bool:

@@ -44,6 +44,7 @@ class Quirks:
             which forces (wire-facts §14.4).
         no_forced_tool: `tool_choice` is auto or none; anything else raises.
         forced_as_text: A forced call may arrive as JSON text (wire-facts §14.4).
+        parallel_choice: Whether `parallel_tool_calls` has a place; if not, it is left out (wire-facts §14.3).
         bare_tools: A tool's function holds name, description and parameters, and nothing else.
         schema_form: How an output schema is written in `response_format` on chat completions and run.
         strict_schema: Whether `strict` may stand in that envelope.
@@ -75,6 +76,7 @@ class Quirks:
     single_as_named: bool = False
     no_forced_tool: bool = False
     forced_as_text: bool = False
+    parallel_choice: bool = True
     bare_tools: bool = False
     schema_form: Literal["envelope", "bare", "guided_json"] = "envelope"
     strict_schema: bool = True

@@ -27,7 +27,7 @@ def add_tools(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> Non
     choice = chosen(request, quirks)
     if choice is not None:
         body["tool_choice"] = _named(choice.name, request) if isinstance(choice, NamedTool) else choice
-    if request.parallel_tool_calls is not None and has_tools(request):
+    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
 
 

@@ -79,7 +79,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
         if value is not None:
             body[field] = value
     body |= _reasoning(request)
-    if request.parallel_tool_calls is not None and has_tools(request):
+    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
     body |= _include(request, stored=stored and not any(was_not_stored(turn) for turn in request.turns if turn.extras))
     if stream:
