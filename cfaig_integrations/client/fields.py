@@ -16,7 +16,7 @@ from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.vectors import EmbedReply, Pooling
 from cfaig_integrations.errors import ConfigError, GatewayError
-from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Connection, Timeout
+from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Connection, Timeout, carries_provider_key
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.runs import Mapper
@@ -77,10 +77,13 @@ class GatewayFields(BaseModel):
     Attributes:
         account_id: Cloudflare account, 32 hex digits; else `CLOUDFLARE_ACCOUNT_ID`.
         api_token: Token with Account > Workers AI > Read (wire-facts §2.1); a string, or a function that gives one,
-            asynchronous if it likes; else `CLOUDFLARE_API_TOKEN`. Alias `api_key`.
+            asynchronous if it likes; else `CLOUDFLARE_API_TOKEN`. On a custom domain, a Cloudflare Access token. None
+            on the legacy host, beside a provider's key in `extra_headers`, is for a gateway without authentication.
+            Alias `api_key`.
         gateway_id: Gateway, at most 64 characters; else `CLOUDFLARE_AI_GATEWAY_ID`, else `default`. None must be asked
             for: then Workers AI models bypass the gateway, with its log, cache and limits (wire-facts §2.2).
-        base_url: Another root than `https://api.cloudflare.com/client/v4`, or a gateway's legacy `.../compat` address.
+        base_url: Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy `.../compat` address, or
+            a custom domain's `https://host/compat`, where neither account nor gateway is named.
         gateway: What to tell the gateway, header by header. Alias `gateway_options`.
         gateway_metadata: At most five entries for the gateway's log, `cf-aig-metadata`.
         run_metadata: Whether the run's own data take the places that are left: user, thread, agent, run ids.
@@ -159,9 +162,10 @@ class GatewayFields(BaseModel):
         """Checks the settings now, so that a wrong one is told where it was written; opens nothing."""
         settings = resolve(
             account_id=self.account_id,
-            api_token=self.api_token,
+            api_token=self.api_token if "api_token" in self.model_fields_set else UNSET,
             gateway_id=self.gateway_id if "gateway_id" in self.model_fields_set else UNSET,
             base_url=self.base_url,
+            provider_key=carries_provider_key(self.extra_headers or {}),
         )
         connection = Connection(
             settings=settings,
@@ -172,10 +176,10 @@ class GatewayFields(BaseModel):
             stream_idle_timeout=self.stream_idle_timeout,
             max_retries=self.max_retries,
         )
-        # Frameworks build models anew from every field, where None would ask for no gateway; set past pydantic, which
-        # would take it for the caller's word.
+        # Frameworks build models anew from every field, where None would ask for no gateway, and on the legacy host for
+        # no token; set past pydantic, which would take it for the caller's word.
         object.__setattr__(self, "gateway_id", settings.gateway_id)
-        if self.api_token is not None:
+        if self.api_token is not None or settings.legacy:
             object.__setattr__(self, "api_token", settings.api_token)  # which no pickle shows
         clients = Clients(Client(connection, self.http_client), AsyncClient(connection, self.http_async_client))
         private = self.__pydantic_private__

@@ -74,7 +74,7 @@ class Attempts:
         """The headers of the next request, its token asked for if it has to be."""
         pairs = self._connection.headers_of(self._call, wire_headers, stream=stream)
         source = self._connection.settings.api_token
-        if not isinstance(source, Secret):
+        if source is not None and not isinstance(source, Secret):
             token = yield AskToken(source)
             pairs += self._connection.auth(token)
         self._headers = pairs

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.metadata import encode_metadata
+from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.redaction import Hidden, names_a_credential
 from cfaig_integrations.gateway.retry import RetryPolicy
@@ -163,7 +163,7 @@ class Connection:
         if self.max_retries is not None:
             RetryPolicy(self.max_retries)
         if self.extra_headers:
-            checked_headers(self.extra_headers, legacy=self.settings.legacy)
+            checked_headers(self.extra_headers, legacy=self._own_key)
 
     def __getstate__(self) -> dict[str, Any]:
         # The built blocks hold the token, which must not get into a pickle.
@@ -173,6 +173,11 @@ class Connection:
     def _blocks(self) -> dict[bool, Pairs]:
         """Header blocks of calls that change nothing, by whether they stream."""
         return {}
+
+    @property
+    def _own_key(self) -> bool:
+        """Whether `Authorization` is the user's, for a provider's key: on the legacy host only."""
+        return self.settings.legacy and not self.settings.custom
 
     def options_of(self, call: CallOptions) -> GatewayOptions | None:
         """The gateway options of a call."""
@@ -229,8 +234,8 @@ class Connection:
             headers["cf-aig-gateway-id"] = settings.gateway_id
         if options is not None:
             headers |= {name.lower(): value for name, value in options.headers(legacy=settings.legacy).items()}
-        headers |= checked_headers(self.extra_headers, legacy=settings.legacy)
-        headers |= checked_headers(call.extra_headers, legacy=settings.legacy)
+        headers |= checked_headers(self.extra_headers, legacy=self._own_key)
+        headers |= checked_headers(call.extra_headers, legacy=self._own_key)
         if isinstance(settings.api_token, Secret):
             headers |= self._auth(settings.api_token)
         return headers
@@ -258,7 +263,9 @@ class Connection:
                     remedy="Take the header out, and give all of it as gateway_metadata.",
                 )
             return []
-        value = encode_metadata(*call.metadata, *given, automatic=call.automatic)
+        # Access adds the user's id, which takes a place (wire-facts §14.6).
+        most = MOST_ENTRIES - 1 if self.settings.custom else MOST_ENTRIES
+        value = encode_metadata(*call.metadata, *given, automatic=call.automatic, most=most)
         return [] if value is None else [(b"cf-aig-metadata", value.encode("ascii"))]
 
 
@@ -271,6 +278,11 @@ def _pairs(headers: Mapping[str, str]) -> Pairs:
 
 def _may_be_seen(name: str) -> bool:
     return name in _PLAIN or (name.startswith("cf-aig-") and not names_a_credential(name))
+
+
+def carries_provider_key(headers: Mapping[str, str]) -> bool:
+    """Whether a user's own headers hold a provider's key, which only the legacy host hands on (wire-facts §2.3)."""
+    return not {"authorization", "x-api-key"}.isdisjoint(str(name).lower() for name in headers)
 
 
 def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, str]:

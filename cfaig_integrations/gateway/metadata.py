@@ -37,32 +37,36 @@ _PRINTED = 600
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
-def encode_metadata(*layers: Mapping[str, object] | None, automatic: Mapping[str, object] = _NOTHING) -> str | None:
+def encode_metadata(
+    *layers: Mapping[str, object] | None, automatic: Mapping[str, object] = _NOTHING, most: int = MOST_ENTRIES
+) -> str | None:
     """The header's value; None if there is nothing to say.
 
     Args:
         layers: What users said, the highest layer first: it wins a key, and the first places.
         automatic: What nobody asked for: takes the places that are left, in order; an illegal entry is skipped.
 
+        most: How many entries there is a place for.
+
     Returns:
-        A JSON object in ASCII, of at most five entries. Strings are cut at 200 characters; UUIDs, enum members and
+        A JSON object in ASCII, of at most `most` entries. Strings are cut at 200 characters; UUIDs, enum members and
         dates become strings, and so do integers that JSON readers round.
 
     Raises:
-        ConfigError: The layers together have more than five entries, or one of them is illegal.
+        ConfigError: The layers together have more entries, or one of them is illegal.
     """
     entries: dict[str, Scalar] = {}
     for layer in layers:
         if layer:
             _add(entries, layer)
-    if len(entries) > MOST_ENTRIES:
+    if len(entries) > most:
         raise ConfigError(
             f"Metadata has {len(entries)} entries: {', '.join(entries)}.",
             field="gateway_metadata",
             value=dict(entries),
-            remedy=f"AI Gateway keeps {MOST_ENTRIES} and drops the rest: leave some out.",
+            remedy=f"AI Gateway keeps {most} here and drops the rest: leave some out.",
         )
-    _fill(entries, automatic)
+    _fill(entries, automatic, most)
     return _dump(entries) if entries else None
 
 
@@ -95,9 +99,9 @@ def _add(entries: dict[str, Scalar], layer: Mapping[str, object]) -> None:
         entries[repair_surrogates(key)] = scalar
 
 
-def _fill(entries: dict[str, Scalar], automatic: Mapping[str, object]) -> None:
+def _fill(entries: dict[str, Scalar], automatic: Mapping[str, object], most: int) -> None:
     for key, value in automatic.items():
-        if len(entries) >= MOST_ENTRIES:
+        if len(entries) >= most:
             return
         if key not in entries and not _key_fault(key):
             scalar = _scalar(value)

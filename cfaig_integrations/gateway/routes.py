@@ -196,7 +196,7 @@ _NO_SHAPE = re.compile(
     r"(?:temperature|top_p|top_k|tool_choice).{0,40}not supported|thought_signature|context (?:window|length)"
     r"|prompt is too long"
 )
-_NO_PATH_CODES = (None, 404, 405, 7000)
+_NO_PATH_CODES = (None, 404, 405, 7000, "invalid_request_error", "not_found")
 # What else may be missing with 404, which would be missing on the other wire too.
 _NOT_THE_PATH = re.compile(r"model|account|identifier|gateway|item|response with|file|\bid\b")
 _UNPAID = "gateway authentication is required"

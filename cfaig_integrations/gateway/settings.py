@@ -46,7 +46,6 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _Env: TypeAlias = Mapping[str, str] | None
 """Of what to take in place of `os.environ`: that one is in no variable of a frame, for its repr shows every secret."""
-_Given: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
 
 _log = logging.getLogger(__name__)
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,6 +54,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 _PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
 """Hosts that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
 # {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (wire-facts §1.5).
+_COMPLETED = re.compile(r"/v1(?:/|$)")
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 
 
@@ -66,6 +66,7 @@ class Unset(Enum):
 
 UNSET: Final = Unset.UNSET
 """Nothing was said, where None would say something."""
+_Given: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | Literal[Unset.UNSET] | None
 
 
 class Secret(SecretStr):
@@ -104,18 +105,22 @@ class Settings:
 
     Attributes:
         account_id: Cloudflare account.
-        api_token: API token with Account > Workers AI > Read (legacy host: AI Gateway > Run); a callable is asked
-            before every request, and an async one by async calls only.
+        api_token: API token with Account > Workers AI > Read (legacy host: AI Gateway > Run; custom domain: an Access
+            token); a callable is asked before every request, and an async one by async calls only. None: there is
+            none, as a gateway without authentication on the legacy host needs none beside a provider's key.
         gateway_id: Gateway; None: none is named, and `@cf/` models bypass the gateway.
         base_url: Without a slash at its end; on the legacy host with account, gateway and `/compat`.
-        legacy: Whether `base_url` is the host that came before the REST API.
+        legacy: Whether `base_url` serves OpenAI's chat completions alone: the host that came before the REST API, or a
+            custom domain.
+        custom: Whether it is a custom domain, which stands for one gateway (wire-facts §14.6).
     """
 
     account_id: str
-    api_token: TokenSource = field(repr=False)
+    api_token: TokenSource | None = field(repr=False)
     gateway_id: str | None = DEFAULT_GATEWAY
     base_url: str = DEFAULT_BASE_URL
     legacy: bool = False
+    custom: bool = False
 
     def url(self, path: str) -> str:
         """The address of a route's path."""
@@ -135,27 +140,31 @@ class Settings:
         if fault:
             raise fault
         value = f"Bearer {secret.get_secret_value()}"
-        return {"cf-aig-authorization": value} if self.legacy else {"Authorization": value}
+        return {"cf-aig-authorization": value} if self.legacy and not self.custom else {"Authorization": value}
 
 
 def resolve(
     *,
     account_id: str | None = None,
-    api_token: _Given = None,
+    api_token: _Given = UNSET,
     gateway_id: str | Literal[Unset.UNSET] | None = UNSET,
     base_url: str | None = None,
+    provider_key: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Settings from constructor words, and from the environment where they say nothing.
 
     Args:
         account_id: Else `CLOUDFLARE_ACCOUNT_ID`, `CF_ACCOUNT_ID`, or the account in a legacy `base_url`.
-        api_token: Else `CLOUDFLARE_API_TOKEN`, `CF_AIG_TOKEN`, `CF_AI_API_TOKEN`, `CF_API_TOKEN`.
+        api_token: Else, and for None, `CLOUDFLARE_API_TOKEN`, `CF_AIG_TOKEN`, `CF_AI_API_TOKEN`, `CF_API_TOKEN`.
         gateway_id: At most 64 of `[A-Za-z0-9_-]`; None asks for no gateway. Else `CLOUDFLARE_AI_GATEWAY_ID`,
             `CLOUDFLARE_GATEWAY_ID`, `CF_AIG_GATEWAY_ID`, the gateway in a legacy `base_url`, or `default`.
         base_url: Else `CLOUDFLARE_API_BASE_URL`, or Cloudflare's REST API. The legacy host's
-            `https://gateway.ai.cloudflare.com/v1[/{account}/{gateway}[/compat]]`, and any path that ends in
-            `/compat`, is completed.
+            `https://gateway.ai.cloudflare.com/v1[/{account}/{gateway}[/compat]]`, and any path with `/v1` that ends in
+            `/compat`, is completed. Any other path that ends in `/compat` is that of a custom domain, which stands for
+            one gateway: neither account nor gateway is needed.
+        provider_key: Whether the requests carry a provider's key. On the legacy host none but that is then needed, and
+            `api_token=None` asks for none.
         environ: Instead of `os.environ`.
 
     Raises:
@@ -164,15 +173,19 @@ def resolve(
     api_token, env = hidden(api_token), environ
     source, url = _said("base_url", base_url, env, DEFAULT_BASE_URL)
     address = _address(source, url)
-    account = _agreed("account_id", account_id, address.account, env)
-    # What stands in the address was said, as a constructor word is; the environment only fills in.
-    chosen = _gateway(gateway_id, address.gateway, env)
+    if address.custom:
+        account = "" if account_id is None else _agreed("account_id", account_id, "", env)
+        chosen = None if gateway_id is UNSET else _gateway(gateway_id, "", env)
+    else:
+        account = _agreed("account_id", account_id, address.account, env)
+        # What stands in the address was said, as a constructor word is; the environment only fills in.
+        chosen = _gateway(gateway_id, address.gateway, env)
     url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, chosen)
-    token = _token(api_token, env)
+    token = _token(api_token, env, address, provider_key=provider_key)
     fault = _account_fault(account, token)
     if fault:
         raise fault
-    return Settings(account, token, chosen, url, address.legacy)
+    return Settings(account, token, chosen, url, address.legacy, address.custom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +193,7 @@ class _Address:
     """A base URL taken apart.
 
     Attributes:
+        custom: Whether it is a custom domain's.
         prefix: What stands before `/v1` in a legacy address that is to be completed; None: nothing is.
     """
 
@@ -189,13 +203,17 @@ class _Address:
     prefix: str | None
     account: str = ""
     gateway: str = ""
+    custom: bool = False
 
 
 @lru_cache(maxsize=64)  # a program has few addresses and makes many models
 def _address(source: str, value: str) -> _Address:
     base = _base(source, value)
     legacy = base.hostname == _LEGACY_HOST or base.path.endswith("/compat")
-    inside = _LEGACY_PATH.fullmatch(base.path.removesuffix("/compat")) if legacy else None
+    stem = base.path.removesuffix("/compat")
+    if legacy and base.hostname != _LEGACY_HOST and not _COMPLETED.search(stem):
+        return _Address(base, urlunsplit(base), legacy, None, custom=True)
+    inside = _LEGACY_PATH.fullmatch(stem) if legacy else None
     if inside is None:
         return _Address(base, urlunsplit(base), legacy, None)
     return _Address(base, "", legacy, inside["prefix"], inside["account"] or "", inside["gateway"] or "")
@@ -320,29 +338,37 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
     return urlunsplit(base._replace(path=f"{prefix}/v1/{account}/{gateway}/compat"))
 
 
-def _token(given: _Given, env: _Env) -> TokenSource:
-    source = "api_token"
-    if given is None:
+def _token(given: _Given, env: _Env, address: _Address, *, provider_key: bool) -> TokenSource | None:
+    source, on_legacy = "api_token", address.legacy and not address.custom
+    if given is None and provider_key and on_legacy:
+        return None
+    if given is None or given is UNSET:
         source, found = _first("api_token", env)
         given, found = Secret(found), ""
+        if provider_key and on_legacy and not given.get_secret_value():
+            return None
     elif isinstance(given, SecretStr):
         given = Secret(given.get_secret_value())
     elif callable(given):
         return given
-    fault = _token_fault(given, source)
+    fault = _token_fault(given, source, _KEY_REMEDY if on_legacy else _ACCESS_REMEDY if address.custom else "")
     if fault:
         raise fault
     return cast("Secret", given)
 
 
-def _token_fault(given: object, source: str) -> ConfigError | None:
+_KEY_REMEDY = " A gateway without authentication needs only extra_headers={'Authorization': 'Bearer <provider key>'}."
+_ACCESS_REMEDY = " On a custom domain it is a Cloudflare Access token."
+
+
+def _token_fault(given: object, source: str, remedy: str = "") -> ConfigError | None:
     """Why a header cannot carry a token; never shows it, nor has a frame that would when it is raised."""
     token = given.get_secret_value() if isinstance(given, SecretStr) else given
     if not token:
         return ConfigError(
             "No api_token is given.",
             field="api_token",
-            remedy=f"Pass api_token=..., or set {_NAMES['api_token'][0]}.",
+            remedy=f"Pass api_token=..., or set {_NAMES['api_token'][0]}.{remedy}",
         )
     if not isinstance(token, str):
         return ConfigError(

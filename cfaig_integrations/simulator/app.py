@@ -30,6 +30,7 @@ def _inference() -> list[BaseRoute]:
         Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
         Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
         Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
+        Route("/compat/chat/completions", endpoint("chat_completions", custom=True), methods=["POST"]),
     ]
 
 

@@ -19,6 +19,7 @@ AUTHORS = frozenset(
         "groq",
         "alibaba",
         "minimax",
+        "moonshotai",
         "deepseek",
         "z-ai",
         "fireworks",
@@ -33,7 +34,7 @@ AUTHORS = frozenset(
         "recraft",
     }
 )
-"""Authors of wire-facts §1.3 and §1.7."""
+"""Authors of wire-facts §1.3 and §1.7, and of Cloudflare's catalogue."""
 
 LEGACY_PREFIXES = {"google-ai-studio/": "google/", "grok/": "xai/", "workers-ai/@": "@"}
 """How the legacy host spells a prefix, and how the catalogue does (wire-facts §1.3)."""
@@ -65,6 +66,9 @@ THIRD_PARTY = (
     "openai/gpt-6-astra",
     "google/gemini-3-flash",
     "xai/grok-4.6",
+    "xai/grok-4.7",
+    "minimax/m3",
+    "moonshotai/kimi-k3",
     "alibaba/qwen3-max",
     "deepseek/deepseek-v4-pro",
 )

@@ -120,6 +120,11 @@ class Simulator:
         return f"{self.url}/v1/{self.account_id}/{GATEWAY_ID}/compat"
 
     @property
+    def custom_url(self) -> str:
+        """What stands for a custom domain's `https://ai.example.com/compat`, of the gateway `default`."""
+        return f"{self.url}/compat"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Environment variables that point a user's program at the simulator."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from datetime import timedelta
 from typing import Any
@@ -51,6 +52,37 @@ def test_a_stream_asks_for_a_stream_that_no_compressor_holds_back() -> None:
     headers = sent(connection(), stream=True)
     assert headers["accept"].startswith("text/event-stream")
     assert headers["accept-encoding"] == "identity"
+
+
+CUSTOM = "https://ai.example.com/compat"
+
+
+def test_a_custom_domain_gets_its_token_as_bearer_and_no_gateway() -> None:
+    """wire-facts §14.6."""
+    headers = sent(connection(base_url=CUSTOM, options=GatewayOptions(skip_cache=True)))
+    assert headers["authorization"] == "Bearer tok"
+    assert headers["cf-aig-skip-cache"] == "true"
+    assert headers.keys().isdisjoint({"cf-aig-authorization", "cf-aig-gateway-id"})
+    with pytest.raises(ConfigError, match="carries the token"):
+        connection(base_url=CUSTOM, extra_headers={"Authorization": "Bearer key"})
+
+
+def test_a_custom_domain_leaves_a_place_in_the_metadata_for_the_user_of_access() -> None:
+    five = dict.fromkeys("abcde", 1)
+    assert json.loads(sent(connection(metadata=five))["cf-aig-metadata"]) == five
+    made = connection(base_url=CUSTOM, metadata=dict.fromkeys("abc", 1))
+    header = sent(made, CallOptions(automatic={"d": 1, "e": 1}))["cf-aig-metadata"]
+    assert json.loads(header) == dict.fromkeys("abcd", 1)
+    with pytest.raises(ConfigError, match="keeps 4") as caught:
+        sent(connection(base_url=CUSTOM, metadata=five))
+    assert caught.value.field == "gateway_metadata"
+
+
+def test_a_gateway_without_authentication_gets_the_providers_key_alone() -> None:
+    settings = resolve(base_url=LEGACY, provider_key=True, environ={})
+    headers = sent(Connection(settings=settings, extra_headers={"Authorization": "Bearer key"}))
+    assert headers["authorization"] == "Bearer key"
+    assert "cf-aig-authorization" not in headers
 
 
 def test_no_gateway_is_named_if_none_is_wanted() -> None:

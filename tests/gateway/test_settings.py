@@ -143,12 +143,11 @@ def test_the_legacy_address_is_completed_from_wherever_it_stops(base: str) -> No
 @pytest.mark.parametrize(
     ("base", "completed"),
     [
-        ("http://localhost:8/compat", "http://localhost:8/v1/acc0/gw/compat"),
         ("http://localhost:8/v1/compat", "http://localhost:8/v1/acc0/gw/compat"),
         ("http://localhost:8/proxy/v1/acc0/gw/compat", "http://localhost:8/proxy/v1/acc0/gw/compat"),
     ],
 )
-def test_any_path_that_ends_in_compat_is_a_legacy_one(base: str, completed: str) -> None:
+def test_a_path_with_v1_that_ends_in_compat_is_a_legacy_one(base: str, completed: str) -> None:
     assert settings(base_url=base, gateway_id="gw").base_url == completed
 
 
@@ -207,6 +206,53 @@ def test_a_pickle_read_where_there_is_no_token_says_so_when_it_is_used(monkeypat
     read = pickle.loads(pickle.dumps(settings()))
     with pytest.raises(ConfigError, match="CLOUDFLARE_API_TOKEN"):
         read.auth_headers(plain(read))
+
+
+CUSTOM = ("https://ai.example.com/compat", "https://ai.example.com/compat/", "http://127.0.0.1:8/llm/compat")
+
+
+@pytest.mark.parametrize("base", CUSTOM)
+def test_a_custom_domain_needs_a_token_and_nothing_else(base: str) -> None:
+    """wire-facts §14.6."""
+    made = resolve(base_url=base, api_token="access", environ={})
+    assert made.url("/chat/completions") == f"{base.rstrip('/')}/chat/completions"
+    assert made.auth_headers("access") == {"Authorization": "Bearer access"}
+    assert (made.legacy, made.custom, made.account_id, made.gateway_id) == (True, True, "", None)
+    filled = resolve(base_url=base, environ={**ENV, "CLOUDFLARE_AI_GATEWAY_ID": "env"})
+    assert (filled.url("/x"), filled.gateway_id) == (made.url("/x"), None)
+    with pytest.raises(ConfigError, match=r"api_token.*Access token"):
+        resolve(base_url=base, environ={})
+    with pytest.raises(ConfigError, match="Access token"):
+        resolve(base_url=base, provider_key=True, environ={})
+
+
+def test_an_account_or_gateway_that_is_named_beside_a_custom_domain_is_checked_and_not_sent() -> None:
+    made = settings(base_url=CUSTOM[0], account_id="acc1", gateway_id="gw1")
+    assert (made.account_id, made.gateway_id, made.base_url) == ("acc1", "gw1", CUSTOM[0])
+    for words in ({"account_id": "a b"}, {"gateway_id": "a b"}):
+        with pytest.raises(ConfigError):
+            settings(base_url=CUSTOM[0], **words)
+
+
+LEGACY = "https://gateway.ai.cloudflare.com/v1/acc0/gw/compat"
+
+
+def test_a_gateway_without_authentication_needs_a_providers_key_and_no_token() -> None:
+    """wire-facts §14.6."""
+    nobody = {name: value for name, value in ENV.items() if "TOKEN" not in name}
+    assert resolve(base_url=LEGACY, provider_key=True, environ=nobody).api_token is None
+    assert resolve(base_url=LEGACY, provider_key=True, api_token=None, environ=ENV).api_token is None
+    assert plain(resolve(base_url=LEGACY, provider_key=True, environ=ENV)) == TOKEN
+    assert plain(resolve(base_url=LEGACY, api_token=None, environ=ENV)) == TOKEN
+    with pytest.raises(ConfigError, match=r"extra_headers=.*Authorization") as caught:
+        resolve(base_url=LEGACY, environ=nobody)
+    assert caught.value.field == "api_token"
+
+
+def test_the_rest_api_always_needs_a_token() -> None:
+    assert plain(settings(api_token=None, provider_key=True)) == TOKEN
+    with pytest.raises(ConfigError, match="api_token"):
+        resolve(account_id="acc0", provider_key=True, environ={})
 
 
 def test_equal_settings_are_one_key() -> None:

@@ -355,3 +355,33 @@ def test_legacy_host(sim: Simulator) -> None:
     own = post("openai/gpt-4.1", cf_aig_authorization=ours, authorization="Bearer sk-own")
     assert own.json()["gatewayMetadata"] == {"keySource": "BYOK"}
     assert sim.logs(byok=True)[0]["wholesale"] is False
+
+
+def test_custom_domain(sim: Simulator) -> None:
+    """wire-facts §14.6."""
+    body = {"model": "google-ai-studio/gemini-3-flash", "messages": [{"role": "user", "content": "Say hi"}]}
+    url, ours = f"{sim.custom_url}/chat/completions", {"authorization": f"Bearer {sim.api_token}"}
+    answer = httpx.post(url, json=body, headers=ours)
+    assert (answer.status_code, bool(answer.headers["cf-aig-log-id"])) == (200, True)
+    assert httpx.post(url, json=body).status_code == 400
+    assert httpx.post(url, json=body, headers={"authorization": "Bearer no"}).status_code == 401
+    assert httpx.post(f"{sim.url}/compat/responses", json=body, headers=ours).status_code in (400, 404)
+
+
+def test_a_gateway_without_authentication_takes_a_providers_key(sim: Simulator, caller: Caller) -> None:
+    """wire-facts §14.6."""
+    required = {
+        "cache_invalidate_on_update": False,
+        "cache_ttl": 0,
+        "collect_logs": True,
+        "rate_limiting_interval": 0,
+        "rate_limiting_limit": 0,
+    }
+    caller.post("/ai-gateway/gateways", {"id": "open", "authentication": False, **required})
+    body = {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "Say hi"}]}
+    key = {"authorization": "Bearer sk-own"}
+    opened = sim.legacy_url.replace("/default/", "/open/")
+    answer = httpx.post(f"{opened}/chat/completions", json=body, headers=key)
+    assert answer.json()["gatewayMetadata"] == {"keySource": "BYOK"}
+    assert httpx.post(f"{opened}/chat/completions", json=body).status_code == 401
+    assert httpx.post(f"{sim.legacy_url}/chat/completions", json=body, headers=key).status_code == 401

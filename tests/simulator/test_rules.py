@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -129,6 +130,38 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, int | str, str]] = [
     ("chat_completions", MISTRAL, {"messages": turn({"id": "call_1"}, content="")}, 400, 5006, "9 characters"),
     ("chat_completions", MISTRAL, {"messages": [*turn(content=""), *HI]}, 400, 5006, "after role 'tool'"),
     ("chat_completions", LLAMA, {"messages": HI, "top_k": 51}, 400, 5006, "top_k"),
+    ("chat_completions", "openai/gpt-5.4-pro", {"messages": HI}, 400, 7003, "Invalid value at 'input'"),
+    ("chat_completions", "xai/grok-4.20-multi-agent-0309", {"messages": HI}, 400, 7003, "Invalid value at 'input'"),
+    ("responses", "google/gemini-3-flash", {"input": "hi"}, 400, 7003, "Invalid value at 'messages'"),
+    ("responses", "moonshotai/kimi-k3", {"input": "hi"}, 400, 7003, "Invalid value at 'messages'"),
+    ("responses", "alibaba/qwen3-max", {"input": "hi"}, 400, 7003, "Invalid value at 'messages'"),
+    ("chat_completions", "xai/grok-4.7", {"messages": HI, "stop": "END"}, 400, 7003, "Unrecognized key"),
+    (
+        "chat_completions",
+        "xai/grok-4.6",
+        {"messages": [*turn(content="", reasoning_content="hm"), *HI]},
+        400,
+        7003,
+        "'messages'",
+    ),
+    ("chat_completions", "minimax/m3", {"messages": HI, "seed": 1}, 400, 7003, "Unrecognized key"),
+    (
+        "chat_completions",
+        "minimax/m2.7",
+        {"messages": HI, "tools": [TOOL], "tool_choice": "required"},
+        400,
+        7003,
+        "tool_choice",
+    ),
+    (
+        "messages",
+        "anthropic/claude-sonnet-5",
+        {"messages": HI, "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}},
+        400,
+        7003,
+        "thinking.type",
+    ),
+    ("chat_completions", KIMI, {"messages": HI, "reasoning_effort": "xhigh"}, 400, 8007, "reasoning_effort"),
 ]
 
 SERVED: list[tuple[str, str, dict[str, Any]]] = [
@@ -151,6 +184,13 @@ SERVED: list[tuple[str, str, dict[str, Any]]] = [
     ("chat_completions", LLAMA, {"messages": HI, "top_k": 50}),
     ("run", LLAMA, {"prompt": "hi"}),
     ("embeddings", "@cf/baai/bge-m3", {"input": ["a"]}),
+    ("responses", "openai/gpt-5.4-pro", {"input": "hi"}),
+    ("responses", "alibaba/qwen3.8-max", {"input": "hi"}),
+    ("chat_completions", "xai/grok-4.7", {"messages": turn(content=""), "seed": 1}),
+    ("chat_completions", "minimax/m3", {"messages": HI, "tools": [TOOL], "tool_choice": "auto"}),
+    ("messages", "minimax/m3", {"messages": HI, "max_tokens": 9, "top_k": 4}),
+    ("messages", "anthropic/claude-sonnet-5", {"messages": HI, "max_tokens": 9, "thinking": {"type": "adaptive"}}),
+    ("chat_completions", KIMI, {"messages": HI, "reasoning_effort": "max"}),
 ]
 
 
@@ -246,3 +286,30 @@ def test_raw_media(caller: Caller) -> None:
         caller.account + "/ai/run/@cf/deepgram/nova-3", content=b"RIFF", headers={"content-type": "audio/wav"}
     )
     assert heard.json()["result"]["results"]["channels"][0]["alternatives"][0]["transcript"]
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+ASKED_FOR_JSON: list[tuple[str, dict[str, Any]]] = [
+    (LLAMA, {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),
+    (LLAMA, {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}}),
+    ("@cf/openai/gpt-oss-120b", {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),
+    (MISTRAL, {"guided_json": SCHEMA}),
+]
+
+
+@pytest.mark.parametrize("path", ["/ai/v1/chat/completions", "/ai/run/"])
+@pytest.mark.parametrize(("model", "wish"), ASKED_FOR_JSON)
+def test_a_workers_ai_model_takes_a_schema_in_each_of_its_forms_on_both_endpoints(
+    caller: Caller, path: str, model: str, wish: dict[str, Any]
+) -> None:
+    """wire-facts §9.1."""
+    on_run = path.endswith("/")
+    answer = caller.post(
+        path + model if on_run else path, {"messages": HI, **wish} | ({} if on_run else {"model": model})
+    )
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    held = body["result"] if on_run else body
+    said = held["response"] if "response" in held else held["choices"][0]["message"]["content"]
+    found = json.loads(said) if isinstance(said, str) else said
+    assert isinstance(found["city"], str)

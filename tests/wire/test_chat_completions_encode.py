@@ -140,7 +140,6 @@ OUTPUT = OutputSchema(SCHEMA, name="n", description="d", strict=True)
             {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "description": "d"}},
         ),
         (OUTPUT, Quirks(schema_form="bare"), {"type": "json_schema", "json_schema": SCHEMA}),
-        (OutputSchema(None), Quirks(schema_form="guided_json"), {"type": "json_object"}),
         (OutputSchema(SCHEMA, loose=True), PLAIN, {"type": "json_object"}),
     ],
 )
@@ -151,7 +150,16 @@ def test_forms_of_a_schema(output: OutputSchema, quirks: Quirks, expected: dict[
 def test_guided_json() -> None:
     request = encoded(quirks=Quirks(schema_form="guided_json"), output=OUTPUT)
     assert request["guided_json"] == SCHEMA
-    assert "response_format" not in request
+    for any_object, sent in ((OutputSchema(None), {}), (OutputSchema(SCHEMA, loose=True), SCHEMA)):
+        body = encoded(quirks=Quirks(schema_form="guided_json"), output=any_object)
+        assert (body["guided_json"], "response_format" in body) == (sent, False)
+
+
+def test_parallel_calls_are_not_mentioned_where_a_closed_schema_has_no_place_for_them() -> None:
+    assert encoded(tools=(TOOL,), parallel_tool_calls=False)["parallel_tool_calls"] is False
+    assert "parallel_tool_calls" not in encoded(
+        quirks=Quirks(parallel_choice=False), tools=(TOOL,), parallel_tool_calls=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ class HungUp(Exception):
     """The client is gone."""
 
 
-def endpoint(name: str, *, legacy: bool = False) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(name: str, *, legacy: bool = False, custom: bool = False) -> Callable[[Request], Awaitable[Response]]:
     """The handler of one path that takes model calls."""
-    return partial(handle, Endpoint(name, legacy))
+    return partial(handle, Endpoint(name, legacy or custom, custom))
 
 
 async def handle(endpoint: Endpoint, request: Request) -> Response:
@@ -87,7 +87,12 @@ _OK = 200
 def _admit(visit: Visit) -> dict[str, Any]:
     """Check everything that is checked before the model's own rules, and return the model's input."""
     world, legacy = visit.world, visit.endpoint.legacy
-    visit.credentials = (admit_legacy if legacy else admit)(visit.headers, world.api_token)
+    if legacy and not visit.endpoint.custom:
+        entered = world.gateways.find(visit.account, visit.path_gateway or "")
+        unlocked = entered is not None and not entered["authentication"]
+        visit.credentials = admit_legacy(visit.headers, world.api_token, unlocked=unlocked)
+    else:
+        visit.credentials = admit(visit.headers, world.api_token)
     check_account(visit.account, world.account_id, visit.path)
     if visit.escaped:  # wire-facts §1.1: the slashes of a model id are sent as they are
         raise at_edge(Refused(400, 7000, "No route for that URI", shape="v4"))

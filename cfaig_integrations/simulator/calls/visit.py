@@ -35,7 +35,9 @@ class Endpoint:
     name: str
     """`chat_completions`, `responses`, `messages`, `run` or `embeddings`."""
     legacy: bool = False
-    """On the host `gateway.ai.cloudflare.com`."""
+    """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
+    custom: bool = False
+    """On a custom domain, whose gateway stands nowhere in the request (wire-facts §14.6)."""
 
 
 @dataclass(slots=True)
@@ -106,8 +108,8 @@ def open_visit(world: World, endpoint: Endpoint, request: Request, raw: bytes) -
         escaped=b"%2f" in request.scope["raw_path"].lower(),
         queued=request.query_params.get("queueRequest") == "true",
         headers={name.lower(): value for name, value in request.headers.items()},
-        account=found["account"],
-        path_gateway=found.get("gateway"),
+        account=found.get("account", world.account_id),
+        path_gateway="default" if endpoint.custom else found.get("gateway"),
         path_model=found.get("model"),
         raw=raw,
         line=Line(request.receive),

@@ -36,10 +36,23 @@ def conversation(body: Record) -> Record:
         chat["messages"] = _identified(chat["messages"])
     if is_list(body.get("tools")):
         chat["tools"] = [_wrapped(t) for t in body["tools"]] or None
+    return {k: v for k, v in enveloped(chat).items() if v is not None}
+
+
+def enveloped(body: Record) -> Record:
+    """A body whose output schema stands in OpenAI's envelope, where Workers AI takes it bare and as `guided_json`.
+
+    A model has one input schema, on `/ai/run` and on chat completions (wire-facts §9.1).
+    """
     form = body.get("response_format")
     if is_record(form) and form.get("type") == "json_schema":
-        chat["response_format"] = {**form, "json_schema": _enveloped(form.get("json_schema"))}
-    return {k: v for k, v in chat.items() if v is not None}
+        return {**body, "response_format": {**form, "json_schema": _enveloped(form.get("json_schema"))}}
+    guided = body.get("guided_json")
+    if form is None and is_record(guided):
+        any_object = {"type": "json_object"}
+        form = {"type": "json_schema", "json_schema": _enveloped(guided)} if guided else any_object
+        return {**body, "response_format": form}
+    return body
 
 
 def _wrapped(tool: Any) -> Any:

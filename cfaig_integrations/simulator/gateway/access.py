@@ -51,8 +51,13 @@ def admit(headers: Mapping[str, str], token: str) -> Credentials:
     return Credentials()
 
 
-def admit_legacy(headers: Mapping[str, str], token: str) -> Credentials:
+def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = False) -> Credentials:
     """Check the token of a request to the legacy host.
+
+    Args:
+        headers: Of the request.
+        token: The gateway's.
+        unlocked: Whether the gateway's authentication is off, so that a provider's key is enough (wire-facts §14.6).
 
     Raises:
         Refused: 401/2009 without the gateway's token; the provider's own 401 when the token was sent in both headers
@@ -62,6 +67,8 @@ def admit_legacy(headers: Mapping[str, str], token: str) -> Credentials:
     key = headers.get("x-api-key") or plain
     if gateway is None and plain == token:
         return Credentials()
+    if unlocked and gateway is None and key is not None:
+        return Credentials(provider_key=key)
     if gateway != token:
         raise at_edge(Refused(401, 2009, "Unauthorized", shape="gateway"))
     if key == token:

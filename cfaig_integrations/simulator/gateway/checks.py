@@ -63,6 +63,27 @@ def tools_while_reasoning(body: Body) -> bool:
     return bool(body.get("tools")) and body.get("reasoning_effort") != "none"
 
 
+def unknown_to(*names: str) -> Check:
+    """Whether a field was sent that is not among these."""
+    return lambda body: not body.keys() <= {*names, "model", "options"}
+
+
+def unknown_in_messages(body: Body) -> bool:
+    """Whether an assistant turn has more than a closed schema allows."""
+    allowed = {"role", "content", "tool_calls", "name"}
+    return any(message.get("role") == "assistant" and not message.keys() <= allowed for message in _messages(body))
+
+
+def thinking_enabled(body: Body) -> bool:
+    """Whether a thinking budget is given."""
+    return _kind(body.get("thinking")) == "enabled"
+
+
+def effort_not_in(*words: str) -> Check:
+    """Whether another word than these is given as the reasoning effort."""
+    return lambda body: body.get("reasoning_effort") not in {None, *words}
+
+
 def unsigned_call(body: Body) -> bool:
     """Whether a replayed tool call lacks its thought signature."""
     calls = [call for message in _messages(body) for call in _dicts(message.get("tool_calls"))]

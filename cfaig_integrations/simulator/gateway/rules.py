@@ -16,6 +16,7 @@ from cfaig_integrations.simulator.gateway.checks import (
     call_id_not_nine,
     choice_is,
     content_parts,
+    effort_not_in,
     forces_tool,
     has,
     lacks,
@@ -23,8 +24,11 @@ from cfaig_integrations.simulator.gateway.checks import (
     null_content,
     remote_image,
     system_is_list,
+    thinking_enabled,
     tools_while_reasoning,
     top_k_over_fifty,
+    unknown_in_messages,
+    unknown_to,
     unsigned_call,
     user_after_tool,
 )
@@ -71,6 +75,16 @@ _NEWER_GPT = r"openai/(gpt-([5-9]|\d\d)|o[1-9]).*"
 _GPT_OSS = r"@cf/openai/gpt-oss-.*"
 _OLDER_TEXT = r"@(cf|hf)/(meta/llama-(2|3)\b.*|meta/llama-3[.-].*|mistral/.*|thebloke/.*)"
 
+_CLOSED_XAI = (
+    "max_completion_tokens", "max_tokens", "messages", "n", "parallel_tool_calls", "prompt_cache_key",
+    "reasoning_effort", "response_format", "search_parameters", "seed", "service_tier", "stream", "stream_options",
+    "temperature", "tool_choice", "tools", "top_p", "user", "web_search_options",
+)  # fmt: skip
+_CLOSED_MINIMAX = (
+    "mask_sensitive_info", "max_completion_tokens", "max_tokens", "messages", "response_format", "stream",
+    "stream_options", "temperature", "tool_choice", "tools", "top_p",
+)  # fmt: skip
+
 RULES: tuple[Rule, ...] = (
     Rule(
         r"anthropic/.*\d-\d.*",
@@ -109,6 +123,46 @@ RULES: tuple[Rule, ...] = (
         RESPONSES,
         USER_ERROR + "Invalid value at 'messages': expected array, received undefined",
         "wire-facts §1.4 (O: FX:60964327167); §10 names the one model that has it",
+    ),
+    Rule(
+        r"openai/.*-pro|xai/grok-4\.20-multi-agent-0309",
+        CHAT,
+        USER_ERROR + "Invalid value at 'input': expected string or array, received undefined",
+        "wire-facts §14.3; the catalogue offers Responses only",
+    ),
+    Rule(
+        r"(google|deepseek|moonshotai|minimax)/.*|alibaba/qwen3-max",
+        RESPONSES,
+        USER_ERROR + "Invalid value at 'messages': expected array, received undefined",
+        "wire-facts §1.4; the catalogue offers other formats only",
+    ),
+    Rule(
+        r"xai/grok-4\.[67]",
+        CHAT,
+        USER_ERROR + "Unrecognized key(s) in object",
+        "wire-facts §14.3: the schema is closed; whether it is enforced is not known",
+        unknown_to(*_CLOSED_XAI),
+    ),
+    Rule(
+        r"xai/grok-4\.[67]",
+        CHAT,
+        USER_ERROR + "Unrecognized key(s) in object at 'messages'",
+        "wire-facts §14.3: as above",
+        unknown_in_messages,
+    ),
+    Rule(
+        r"minimax/m3",
+        CHAT,
+        USER_ERROR + "Unrecognized key(s) in object",
+        "wire-facts §14.3: as above",
+        unknown_to(*_CLOSED_MINIMAX),
+    ),
+    Rule(
+        r"minimax/m3|minimax/m2\.7",
+        CHAT,
+        USER_ERROR + "Invalid value at 'tool_choice': expected 'none' | 'auto'",
+        "wire-facts §14.3: as above",
+        forces_tool,
     ),
     Rule(
         r"openai/gpt-6.*",
@@ -155,6 +209,13 @@ RULES: tuple[Rule, ...] = (
         has("top_p", "top_k"),
     ),
     Rule(
+        _NEWER_CLAUDE,
+        RUN | MESSAGES,
+        USER_ERROR + "Invalid value at 'thinking.type': expected 'adaptive' | 'disabled'",
+        "wire-facts §14.3",
+        thinking_enabled,
+    ),
+    Rule(
         r"anthropic/claude-opus-5\.5.*",
         EVERYWHERE,
         USER_ERROR + "Invalid value at 'tool_choice.type': expected 'auto' | 'none'",
@@ -189,6 +250,14 @@ RULES: tuple[Rule, ...] = (
         "wire-facts §5.6 and §9.2: 8001 (O: LC)",
         choice_is("any"),
         code=8001,
+    ),
+    Rule(
+        r"@cf/.*",
+        CHAT | RUN,
+        "AiError: Bad input: reasoning_effort: Input should be 'none', 'low', 'medium', 'high' or 'max'",
+        "wire-facts §14.1, §14.4",
+        effort_not_in("none", "low", "medium", "high", "max"),
+        code=8007,
     ),
     Rule(
         r"@cf/zai-org/glm-4\.7-flash",

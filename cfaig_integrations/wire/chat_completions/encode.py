@@ -84,7 +84,9 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
 
 def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
     """The fields that ask for JSON (wire-facts §9.1)."""
-    if output.schema is None or (output.loose and quirks.json_object):
+    if quirks.schema_form == "guided_json" and output.schema is None:  # there is no response_format
+        return {"guided_json": {}}
+    if output.schema is None or (output.loose and quirks.json_object and quirks.schema_form != "guided_json"):
         return {"response_format": {"type": "json_object"}}
     schema = answer_schema(output.schema)
     match quirks.schema_form:

@@ -10,6 +10,7 @@ from typing import Any
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects.chat_completions import offers
 from cfaig_integrations.simulator.dialects.chat_completions.history import History
+from cfaig_integrations.simulator.dialects.native import enveloped
 from cfaig_integrations.simulator.dialects.reader import OpenAIReader, Reader, Record, WorkersReader
 from cfaig_integrations.simulator.narrow import is_record
 from cfaig_integrations.simulator.talk import Asked
@@ -32,8 +33,9 @@ _OTHER_FIELDS = frozenset(
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _MOST_STOPS = 4
 _MOST_CHOICES = 128
-_ALWAYS_REASON = ("@cf/moonshotai/", "@cf/openai/")
-"""Their reasoning cannot be switched off (wire-facts §9.3)."""
+_ALWAYS_REASON = ("@cf/moonshotai/", "@cf/openai/", "@cf/zai-org/glm-5.3-flash")
+_SWITCHED = "@cf/moonshotai/kimi-k2.6"
+"""Of those above, whose reasoning cannot be switched off, the one where it can (wire-facts §9.3, §14.4)."""
 
 
 def reader_for(model: str) -> Reader:
@@ -51,6 +53,8 @@ def read(body: Record) -> Asked:
     reader = reader_for(model)
     reader.named(body, "model")
     reader.no_foreign_keys(body)
+    if is_workers_ai(model):
+        body = enveloped(body)
     reader.only(body, _OPENAI_FIELDS if model.startswith("openai/") else _OPENAI_FIELDS | _OTHER_FIELDS)
     said = History(reader, thinking=not model.startswith("openai/")).read(reader.need(body, "messages"))
     tools = offers.tools(reader, body)
@@ -113,5 +117,7 @@ def _reasons(reader: Reader, body: Record, model: str) -> bool:
         reader.among(effort, ("reasoning_effort",), _EFFORTS)
     template: Record = reader.optional(body, "chat_template_kwargs", dict) or {}
     thinking: Any = body.get("thinking") or body.get("enable_thinking") or template.get("enable_thinking")
+    if model.startswith(_SWITCHED) and template.get("thinking") is False:
+        return False
     on = bool(thinking) and not (is_record(thinking) and "disabled" in str(thinking))
     return model.startswith(_ALWAYS_REASON) or on or effort not in (None, "none")
