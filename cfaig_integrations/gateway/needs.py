@@ -118,11 +118,11 @@ def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
             refused |= _ALL - {owner} if owner else _NONE
         elif "messages" in spec.extras:
             home = "messages"
-    spoken = False
+    begun = False
     for turn in request.turns:
         if turn.role != "system":
-            spoken = True
-        elif spoken:  # system instructions have no place in the middle of that conversation
+            begun = True
+        elif begun:  # Anthropic's format has one place for instructions, before the conversation
             refused.add("messages")
         for part in turn.parts:
             if type(part) is not Text or part.extras:

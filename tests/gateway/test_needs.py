@@ -56,6 +56,8 @@ CASES: dict[str, dict[str, Any]] = {
     "spreadsheet": turn(Media("file", data="AAAA", mime="application/vnd.ms-excel")),
     "a named user": turn(Text("I"), name="ann"),
     "a named assistant": turn(Text("I"), role="assistant", name="bot"),
+    "instructions before": {"turns": (Turn("system", (Text("Be brief."),)), HELLO)},
+    "instructions later": {"turns": (HELLO, Turn("system", (Text("Be brief."),)), HELLO)},
     "a call and its result": {
         "turns": (
             HELLO,

@@ -266,7 +266,7 @@ def test_only_replies_that_the_provider_keeps_are_continued(make: Make, simulato
 def test_a_reply_of_another_provider_is_not_pointed_to(make: Make, simulator: Simulator) -> None:
     ask, new = HumanMessage("Hi"), HumanMessage("And?")
     reply = chaining(make).invoke([ask])
-    chaining(make).invoke([ask, reply, new], model="google/gemini-3-flash")
+    chaining(make).invoke([ask, reply, new], model="alibaba/qwen3.8-max")
     chaining(make).invoke([ask, reply, new], model="openai/gpt-5.5")
     assert sent_ids(simulator)[1:] == [None, reply.response_metadata["id"]]
 
