@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import TypeAlias
 
 from cfaig_integrations.core.chat import ChatRequest, NativeTool
@@ -106,8 +107,7 @@ def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
     """
     refused: set[Wire] = {wire for wire, fields in _NO_FIELD.items() if says_any(request, fields)}
     refused |= _refused_by_values(request)
-    if request.extra_body:
-        refused |= {wire for wire, names in _NO_NAME.items() if not names.isdisjoint(request.extra_body)}
+    refused |= {wire for wire, names in _NO_NAME.items() if not names.isdisjoint(request.extra_body)}
     if body_options:  # wire-facts §1.2
         refused |= {"responses", "messages"}
     # Anthropic's automatic prompt caching is a field of the body (`cache_control` of its official request type).
@@ -118,12 +118,7 @@ def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
             refused |= _ALL - {owner} if owner else _NONE
         elif "messages" in spec.extras:
             home = "messages"
-    begun = False
     for turn in request.turns:
-        if turn.role != "system":
-            begun = True
-        elif begun:  # Anthropic's format has one place for instructions, before the conversation
-            refused.add("messages")
         for part in turn.parts:
             if type(part) is not Text or part.extras:
                 refused |= _refused_by_part(part, turn.role)
@@ -149,6 +144,9 @@ def _refused_by_values(request: ChatRequest) -> set[Wire]:
         refused.add("chat_completions")
     if request.max_tokens is not None and request.max_tokens < 16:  # wire-facts §5.3 e
         refused.add("responses")
+    # Anthropic's format has one place for instructions, before the conversation.
+    if any(turn.role == "system" for turn in dropwhile(lambda turn: turn.role == "system", request.turns)):
+        refused.add("messages")
     return refused
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Media, Text, Turn
 from cfaig_integrations.core.events import TextDelta
 from cfaig_integrations.core.fold import fold
@@ -64,6 +64,7 @@ PIECES = [
     b"data: [DONE]\n\n",
 ]
 ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
+WITH_A_TOOL = replace(ASKED, tools=(FunctionTool("add", "Adds.", {"type": "object", "properties": {}}),))
 
 
 def error(status: int, code: int, message: str, **headers: str) -> Answer:
@@ -246,6 +247,38 @@ def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembere
     assert played.naps == []
     again = play(exchange.chat(connection(), ASKED), Answer(200, JSON, RESPONSES))
     assert again.result[1].switched_from is None
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(402, 2021, "Gateway authentication is required"),
+        error(405, 7000, "Method not allowed"),
+        error(404, 7000, "No route for that URI"),
+        Answer(404, {"content-type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>"),
+        Answer(404, {}, b""),
+    ],
+)
+def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: Answer) -> None:
+    """wire-facts §14.1."""
+    played = play(exchange.chat(connection(), WITH_A_TOOL), refusal, Answer(200, JSON, WHOLE))
+    assert [call.url.rpartition("/")[2] for call in played.calls] == ["responses", "completions"]
+    assert (played.result[1].switched_from, played.naps) == ("responses", [])
+    chosen = play(exchange.chat(connection(), WITH_A_TOOL, CallOptions(api="responses")), refusal)
+    assert (chosen.raised is None, len(chosen.calls)) == (False, 1)
+
+
+def test_options_in_the_body_go_where_there_is_a_place_for_them() -> None:
+    made = connection(options=GatewayOptions(reject_if_busy=True))
+    played = play(exchange.chat(made, WITH_A_TOOL), Answer(200, JSON, WHOLE))
+    assert played.calls[0].url.endswith("/chat/completions")
+
+
+def test_stop_texts_are_looked_for_here_where_a_closed_schema_has_no_place_for_them() -> None:
+    asked = ChatRequest("xai/grok-4.7", ASKED.turns, stop=("completions",))
+    played = play(exchange.chat(connection(), asked), Answer(200, JSON, WHOLE))
+    assert "stop" not in json.loads(played.calls[0].body)
+    assert "completions" not in played.result[0].turn.text
 
 
 def test_streams_switch_too() -> None:

@@ -65,13 +65,14 @@ def tools_while_reasoning(body: Body) -> bool:
 
 def unknown_to(*names: str) -> Check:
     """Whether a field was sent that is not among these."""
-    return lambda body: not body.keys() <= {*names, "model", "options"}
+    return lambda body: any(name not in {*names, "model", "options"} for name in body)
 
 
 def unknown_in_messages(body: Body) -> bool:
     """Whether an assistant turn has more than a closed schema allows."""
     allowed = {"role", "content", "tool_calls", "name"}
-    return any(message.get("role") == "assistant" and not message.keys() <= allowed for message in _messages(body))
+    assistants = (message for message in _messages(body) if message.get("role") == "assistant")
+    return any(name not in allowed for message in assistants for name in message)
 
 
 def thinking_enabled(body: Body) -> bool:
