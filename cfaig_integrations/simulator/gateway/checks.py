@@ -77,7 +77,7 @@ def unknown_in_messages(body: Body) -> bool:
 
 def thinking_enabled(body: Body) -> bool:
     """Whether a thinking budget is given."""
-    return _kind(body.get("thinking")) == "enabled"
+    return bool(_kind(body.get("thinking")) == "enabled")
 
 
 def effort_not_in(*words: str) -> Check:
