@@ -1,22 +1,23 @@
 """What a framework's message cannot hold of a turn, so that a history gives the provider its own blocks back.
 
 A framework shows text, reasoning and tool calls in its own form, each kind joined. The skeleton rides beside them as
-JSON: where each part begins and ends, the extras, the citations, the blocks that are not modelled. Knows neither the
+JSON: where each part begins and ends, the extras, the citations, the blocks that are not modelled. Digests tie it to
+the text and the reasoning that it was made with, and to itself: a program may have edited either. Knows neither the
 frameworks nor the wires.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from hashlib import blake2b
+from typing import Any, cast
 
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
     Citation,
     Extras,
-    Json,
     Media,
     Opaque,
     Part,
@@ -28,10 +29,16 @@ from cfaig_integrations.core.content import (
     Turn,
     merged,
 )
+from cfaig_integrations.core.text import read_arguments
 
 Bone = dict[str, Any]
+VERSION = 2
+"""Of the form in which a skeleton is written; one of any other version counts for nothing."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _PLAIN_ORDER: Mapping[str, int] = {"reasoning": 0, "text": 1, "tool_call": 2}
+_WHOLE = frozenset({"opaque", "media", "shown_media"})
+_DIGEST_SIZE = 8
 
 
 def skeleton(turn: Turn, *, known: Iterable[int] = (), shows_media: bool = False) -> dict[str, Any] | None:
@@ -39,19 +46,43 @@ def skeleton(turn: Turn, *, known: Iterable[int] = (), shows_media: bool = False
 
     Args:
         turn: An assistant turn.
-        known: Numbers of parts whose bones were given out before, by `bone`.
+        known: Numbers of parts whose bones were given out before, by `bone`: media and opaque ones, in their order.
         shows_media: The framework's message shows the turn's media, and so keeps their data.
     """
-    skip = set(known)
-    bones = [
-        bone(number, part, shows_media=shows_media) for number, part in enumerate(turn.parts) if number not in skip
-    ]
-    if not skip and not turn.extras and _is_plain(bones):
-        return None
-    found: dict[str, Any] = {"parts": bones}
+    bones = [bone(number, part, shows_media=shows_media) for number, part in enumerate(turn.parts)]
+    bones.sort(key=lambda each: each["kind"] not in _WHOLE)  # those that a stream gives out before come first
+    said = _said(turn, Reasoning)
+    if not turn.extras and _is_plain(bones):
+        if not said:
+            return None
+        bones = []
+    found: dict[str, Any] = {"version": VERSION, "parts": bones, "text": _digest(_words(turn))}
+    if said:
+        found["reasoning"] = _digest(said)
     if turn.extras:
         found["extras"] = _plain_extras(turn.extras)
+    found["digest"] = _own_digest(found)
+    skip = set(known)
+    found["parts"] = [each for each in bones if each["n"] not in skip]
     return found
+
+
+def _words(turn: Turn) -> str:
+    return _said(turn, Text) + _said(turn, Refusal)
+
+
+def _said(turn: Turn, kind: type[Text | Reasoning | Refusal]) -> str:
+    return "".join(part.text for part in turn.parts if isinstance(part, kind))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_SIZE).hexdigest()
+
+
+def _own_digest(bones: Mapping[str, Any]) -> str:
+    """The digest of a skeleton's own data, in whatever order its parts were added up."""
+    parts = sorted(bones["parts"], key=lambda each: each["n"])
+    return _digest(_encode_sorted({**bones, "parts": parts, "digest": ""}))
 
 
 def bone(number: int, part: Part, *, shows_media: bool = False) -> Bone:
@@ -97,7 +128,7 @@ def _is_canonical(arguments: str) -> bool:
     """Whether a framework that parses the arguments and dumps them again comes to the same text."""
     try:
         return canonical(json.loads(arguments)) == arguments
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -117,27 +148,128 @@ def _is_plain(bones: list[Bone]) -> bool:
     return bare and ranks == sorted(ranks) and 9 not in ranks and ranks.count(0) <= 1 and ranks.count(1) <= 1
 
 
-def restored(turn: Turn, bones: Json | None) -> Turn:
+def restored(turn: Turn, data: object) -> Turn:
     """`turn` as read from a framework's message, with the order, the extras and the opaque parts of its skeleton.
 
-    Where the message no longer fits its skeleton (somebody edited it), the turn is returned as it is: what the user
-    sees wins.
+    A skeleton of another version, or a damaged one, counts for nothing. Where somebody edited the message, what the
+    user sees wins; and if it is the text that was edited (a redactor did), the reasoning, the citations and the opaque
+    parts, which may say in the old form what it no longer says, are left out.
+
+    Args:
+        turn: What the message shows.
+        data: What was stored beside it: a skeleton as JSON, or anything.
     """
-    if not bones or "parts" not in bones:
+    bones = _sound(data)
+    if bones is None:
+        return turn
+    if bones["text"] != _digest(_words(turn)):
+        return _words_alone(turn)
+    if not _thinks_the_same(turn, bones):
+        return _unsigned(turn)
+    if not bones["parts"] and "extras" not in bones:
         return turn
     flesh = _Flesh(turn)
     parts: list[Part] = []
-    order = sorted(bones["parts"], key=lambda found: found["n"])
-    if [each["n"] for each in order] != list(range(len(order))):  # two messages were made one
-        return turn
-    for each in order:
+    for each in sorted(bones["parts"], key=lambda found: found["n"]):
         part = flesh.put_on(each)
         if part is None:
             return turn
         parts.append(part)
-    if flesh.left_over():
+    cited = _citations(turn.parts)
+    if flesh.left_over() or (cited and cited != _citations(parts)):
         return turn
     return replace(turn, parts=tuple(parts), extras=merged(turn.extras, bones.get("extras") or NO_EXTRAS))
+
+
+def fits(turn: Turn, data: object) -> bool:
+    """Whether a skeleton was made with the text and the reasoning that a message shows.
+
+    Args:
+        turn: What the message shows.
+        data: What was stored beside it.
+    """
+    bones = _sound(data)
+    return bones is not None and bones["text"] == _digest(_words(turn)) and _thinks_the_same(turn, bones)
+
+
+def _thinks_the_same(turn: Turn, bones: Mapping[str, Any]) -> bool:
+    said = _said(turn, Reasoning)
+    return bones.get("reasoning", "") == (_digest(said) if said else "")
+
+
+def _citations(parts: Iterable[Part]) -> list[Citation]:
+    return [citation for part in parts if isinstance(part, Text) for citation in part.citations]
+
+
+def _sound(data: object) -> dict[str, Any] | None:
+    """The skeleton, if it is one and nobody has changed it; two messages that were made one have a broken digest."""
+    if not isinstance(data, dict):
+        return None
+    found = cast("dict[str, Any]", data)
+    if found.get("version") != VERSION:
+        return None
+    try:
+        return found if found.get("digest") == _own_digest(found) else None
+    except (KeyError, TypeError, ValueError, RecursionError):  # not as it is written, or no JSON at all
+        return None
+
+
+def _words_alone(turn: Turn) -> Turn:
+    """A turn whose text was edited, without what was said in the old form."""
+    kept = [part for part in turn.parts if not isinstance(part, Reasoning | Opaque)]
+    parts = tuple([replace(part, citations=()) if isinstance(part, Text) else part for part in kept])
+    return turn if parts == turn.parts else replace(turn, parts=parts)
+
+
+def _unsigned(turn: Turn) -> Turn:
+    """A turn whose reasoning was edited, without the signatures and the encrypted form of the old one."""
+    parts = tuple([replace(part, extras=NO_EXTRAS) if isinstance(part, Reasoning) else part for part in turn.parts])
+    return turn if parts == turn.parts else replace(turn, parts=parts)
+
+
+def with_one_call(data: object) -> object:
+    """What was stored beside a message, once all its tool calls but the first were taken out.
+
+    Args:
+        data: A skeleton as JSON, or anything, which is returned as it is.
+    """
+    bones = _sound(data)
+    if bones is None:
+        return data
+    parts: list[Bone] = sorted(bones["parts"], key=lambda each: each["n"])
+    first = next((each for each in parts if each["kind"] == "tool_call"), None)
+    kept = [each for each in parts if each["kind"] != "tool_call" or each is first]
+    left = {**bones, "parts": [{**each, "n": place} for place, each in enumerate(kept)]}
+    return {**left, "digest": _own_digest(left)}
+
+
+def free_text_calls(data: object) -> set[str]:
+    """The ids of the calls of free-text tools.
+
+    Args:
+        data: What was stored beside a message.
+    """
+    bones = _sound(data)
+    return set() if bones is None else {each["id"] for each in bones["parts"] if each.get("custom")}
+
+
+def whole_parts(data: object) -> Iterator[Part]:
+    """The parts in a skeleton, or in a piece of one, that came whole; none of what is damaged."""
+    match data:
+        case {"parts": list() as bones}:
+            for each in cast("list[object]", bones):
+                match each:
+                    case {"kind": "opaque", "wire": str(wire), "raw": dict(raw)}:
+                        yield Opaque(cast("Any", wire), cast("dict[str, Any]", raw))
+                    case {"kind": "media", "value": dict(value)}:
+                        try:
+                            yield Media(**cast("dict[str, Any]", value))
+                        except TypeError:
+                            continue
+                    case _:
+                        continue
+        case _:
+            return
 
 
 class _Flesh:
@@ -145,9 +277,9 @@ class _Flesh:
 
     def __init__(self, turn: Turn) -> None:
         self._texts = {
-            "text": "".join(part.text for part in turn.parts if isinstance(part, Text)),
-            "reasoning": "".join(part.text for part in turn.parts if isinstance(part, Reasoning)),
-            "refusal": "".join(part.text for part in turn.parts if isinstance(part, Refusal)),
+            "text": _said(turn, Text),
+            "reasoning": _said(turn, Reasoning),
+            "refusal": _said(turn, Refusal),
         }
         self._calls = list(turn.tool_calls)
         self._media = [part for part in turn.parts if isinstance(part, Media) and part.data]
@@ -201,11 +333,8 @@ class _Flesh:
 
 
 def _says_the_same(original: str, shown: str) -> bool:
-    """Whether the arguments as shown are the original ones: equal as JSON, or a broken text with a tail.
-
-    A blank text is no arguments, which frameworks show as an empty object.
-    """
+    """Whether the arguments as shown are the original ones: equal as JSON, or a broken text with a tail."""
     try:
-        return bool(json.loads(original.strip() or "{}") == json.loads(shown.strip() or "{}"))
+        return read_arguments(original) == read_arguments(shown)
     except ValueError:
         return bool(original.strip()) and shown.startswith(original)

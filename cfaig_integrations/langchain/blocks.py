@@ -27,8 +27,8 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
-from cfaig_integrations.core.skeleton import restored
-from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON, assistant_turn
+from cfaig_integrations.core.skeleton import fits, restored, whole_parts
+from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON, assistant_turn, shown_turn
 from cfaig_integrations.langchain.toolcalls import parsed
 
 Block = dict[str, Any]
@@ -140,24 +140,18 @@ def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     if isinstance(chunk.content, list) and chunk.content and not ended:
         return cast("list[types.ContentBlock]", [*chunk.content, *calls])  # a piece made as blocks, indexed
     shows = chunk.content or chunk.tool_calls or chunk.additional_kwargs.keys() & {"reasoning_content", "refusal"}
-    turn = assistant_turn(chunk)
-    if ended and shows and (not bones or restored(turn, bones) is not turn):
-        return cast("list[types.ContentBlock]", blocks_of(turn))
+    turn = shown_turn(chunk)
+    if ended and shows and (not bones or fits(turn, bones)):
+        return cast("list[types.ContentBlock]", blocks_of(restored(turn, bones)))
     elsewhere = ToolCall if ended or REFUSALS_ARE_KNOWN else ToolCall | Refusal
     said = turn.parts if shows else ()
     pieces = [block for part in said if not isinstance(part, elsewhere) for block in part_blocks(part)]
     return cast("list[types.ContentBlock]", [*pieces, *_came_whole(bones), *calls])
 
 
-def _came_whole(bones: Mapping[str, Any] | None) -> list[Block]:
+def _came_whole(bones: object) -> list[Block]:
     """The blocks of parts that came whole with this piece."""
-    found: list[Block] = []
-    for bone in (bones or {}).get("parts", ()):
-        if bone["kind"] == "opaque":
-            found += opaque_blocks(Opaque(bone["wire"], bone["raw"]))
-        elif bone["kind"] == "media":
-            found.append(_media_block(Media(**bone["value"])))
-    return found
+    return [block for part in whole_parts(bones) for block in part_blocks(part)]
 
 
 def _call_chunk(found: Mapping[str, Any]) -> Block:

@@ -148,6 +148,11 @@ def _role_of(message: ChatMessage) -> Role:
 
 def assistant_turn(message: AIMessage) -> Turn:
     """An AI message as a turn, in the provider's own order and with its own extras where it still has them."""
+    return restored(shown_turn(message), message.additional_kwargs.get(SKELETON))
+
+
+def shown_turn(message: AIMessage) -> Turn:
+    """What an AI message shows, as a turn."""
     content = message.content
     if isinstance(content, str) and not message.additional_kwargs:
         said = (Text(content),) if content else ()
@@ -174,8 +179,7 @@ def assistant_turn(message: AIMessage) -> Turn:
     refusal = message.additional_kwargs.get("refusal")
     if isinstance(refusal, str) and refusal and not any(isinstance(part, Refusal) for part in parts):
         parts.append(Refusal(refusal))
-    turn = Turn("assistant", tuple(parts), name=message.name or "")
-    return restored(turn, message.additional_kwargs.get(SKELETON))
+    return Turn("assistant", tuple(parts), name=message.name or "")
 
 
 def _shows_reasoning(content: str | list[str | dict[str, Any]]) -> bool:

@@ -13,6 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCall
 from llama_index.core.llms.llm import ToolSelection
 from pydantic_core import from_json
 
+from cfaig_integrations.core.skeleton import free_text_calls, with_one_call
 from cfaig_integrations.llama_index.growing import read_so_far
 from cfaig_integrations.llama_index.outbound import SKELETON
 
@@ -60,7 +61,7 @@ def _arguments(call: ToolCallBlock, message: ChatMessage, *, whole: bool) -> dic
     given = call.tool_kwargs
     if not isinstance(given, str):
         return deepcopy(given)  # a tool may change its arguments, and the message is the history
-    if whole and call.tool_call_id in _free_text_calls(message):
+    if whole and call.tool_call_id in free_text_calls(message.additional_kwargs.get(SKELETON)):
         return {FREE_TEXT: given}
     if not whole:
         so_far = read_so_far(f"{call.tool_call_id} {call.tool_name}", given)
@@ -74,11 +75,6 @@ def _arguments(call: ToolCallBlock, message: ChatMessage, *, whole: bool) -> dic
     if isinstance(found, dict):
         return cast("dict[str, Any]", found)
     return {_BROKEN: given, "error": f"The arguments are a JSON {type(found).__name__}, not an object."}
-
-
-def _free_text_calls(message: ChatMessage) -> set[str]:
-    bones = cast("Mapping[str, Any]", message.additional_kwargs.get(SKELETON) or {})
-    return {bone["id"] for bone in bones.get("parts", ()) if bone.get("custom")}
 
 
 def only_one_call(response: ChatResponse, *, allow_parallel: bool) -> ChatResponse:
@@ -95,13 +91,6 @@ def only_one_call(response: ChatResponse, *, allow_parallel: bool) -> ChatRespon
     if "tool_calls" in beside:
         beside["tool_calls"] = beside["tool_calls"][:1]
     if SKELETON in beside:
-        beside[SKELETON] = _with_one_call(beside[SKELETON])
+        beside[SKELETON] = with_one_call(beside[SKELETON])
     told = message.model_copy(update={"blocks": kept, "additional_kwargs": beside})
     return response.model_copy(update={"message": told})
-
-
-def _with_one_call(bones: Mapping[str, Any]) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = sorted(bones["parts"], key=lambda bone: bone["n"])
-    first = next((bone for bone in parts if bone["kind"] == "tool_call"), None)
-    kept = [bone for bone in parts if bone["kind"] != "tool_call" or bone is first]
-    return {**bones, "parts": [{**bone, "n": place} for place, bone in enumerate(kept)]}

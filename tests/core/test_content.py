@@ -28,7 +28,15 @@ from cfaig_integrations.core.content import (
     extras_of,
     merged,
 )
-from cfaig_integrations.core.skeleton import restored, skeleton
+from cfaig_integrations.core.skeleton import (
+    bone,
+    fits,
+    free_text_calls,
+    restored,
+    skeleton,
+    whole_parts,
+    with_one_call,
+)
 
 WIRES = ("chat_completions", "responses", "messages", "run")
 WORDS = st.text(max_size=6)
@@ -82,22 +90,117 @@ def test_a_message_and_its_skeleton_give_the_turn_back(turn: Turn) -> None:
 
 
 @given(TURNS, WORDS)
-def test_an_edited_message_wins_over_its_skeleton(turn: Turn, more: str) -> None:
+def test_of_an_edited_message_what_it_says_alone_goes_back(turn: Turn, more: str) -> None:
     bones = skeleton(turn)
     assume(bones)
     assume(more)
     seen = shown(turn)
     edited = replace(seen, parts=(*seen.parts, Text(more)))
-    assert restored(edited, bones) == edited
+    assert restored(edited, bones).parts == tuple(part for part in edited.parts if not isinstance(part, Reasoning))
+
+
+@pytest.mark.parametrize("said", ["Ann lives in Rome.", "[...] lives in Rome.", "XXX lives in Rome.", ""])
+def test_text_of_which_a_piece_was_replaced_takes_back_nothing_that_says_it(said: str) -> None:
+    cited = Text("Ann lives in Rome.", (Citation(quoted="Ann"),), extras_of("responses", id="msg_1"))
+    secret = Opaque("messages", {"type": "redacted_thinking", "data": "Ann"})
+    call = ToolCall("call_1", "f", '{"a": 1}', extras=extras_of("run", thoughtSignature="s"))
+    turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), secret, cited, call))
+    parts = (Reasoning("It is Ann."), Text(said, cited.citations), replace(call, extras=NO_EXTRAS))
+    found = restored(Turn("assistant", parts), json.loads(json.dumps(skeleton(turn))))
+    if said == cited.text:
+        assert found == turn
+    else:
+        assert found == Turn("assistant", (Text(said), parts[2]))
+
+
+def test_reasoning_that_was_replaced_takes_back_no_signature() -> None:
+    turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), Text("So.")))
+    parts = (Reasoning("It is ___.", extras_of("messages", signature="s")), Text("So."))
+    found = restored(Turn("assistant", parts), skeleton(turn))
+    assert found.parts == (Reasoning("It is ___."), Text("So."))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def changed(value: Any, number: int, new: Any) -> Any:
+    """The JSON value with the node of this number replaced; below 0, a key is lost."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(inner: Any) -> None:
+        for key, each in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            places.append((inner, key))
+            if isinstance(each, dict | list):
+                walk(each)
+
+    copied = copy.deepcopy(value)
+    walk(copied)
+    holder, key = places[number % len(places)]
+    if number < 0:
+        del holder[key]
+    else:
+        holder[key] = new
+    return copied
+
+
+@given(TURNS, st.integers(-50, 50), JSON)
+def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int, new: Any) -> None:
+    bones = skeleton(turn)
+    assume(bones)
+    seen = shown(turn)
+    damaged = changed(bones, number, new)
+    assume(json.dumps(damaged, sort_keys=True) != json.dumps(bones, sort_keys=True))
+    assert restored(seen, damaged) is seen
+    assert not fits(seen, damaged)
+    list(whole_parts(damaged))
+    assert with_one_call(damaged) is damaged
+    assert free_text_calls(damaged) == set()
+
+
+@given(TURNS, JSON)
+def test_whatever_is_stored_beside_a_message_it_can_be_read(turn: Turn, data: Any) -> None:
+    seen = shown(turn)
+    assert restored(seen, data) is seen
+    assert free_text_calls(data) == set()
+    list(whole_parts(data))
+
+
+def test_a_skeleton_of_another_version_counts_for_nothing() -> None:
+    turn = Turn("assistant", (Text("a"), Text("b", extras=extras_of("responses", id="msg_1"))))
+    seen, bones = shown(turn), skeleton(turn)
+    assert bones
+    old = {"parts": bones["parts"]}  # as it was before there were versions
+    for data in (old, {**bones, "version": 1}, {**bones, "version": 3}, {**bones, "version": "2"}):
+        assert restored(seen, data) is seen
+
+
+def test_a_skeleton_is_found_again_in_the_sum_of_a_stream() -> None:
+    picture, note = Media("image", data="QUJD", mime="image/png"), Opaque("run", {"a": 1})
+    turn = Turn("assistant", (Text("a"), picture, Text("b"), note))
+    pieces = [{"parts": [bone(1, picture)]}, {"parts": [bone(3, note)]}]
+    last = skeleton(turn, known=[1, 3])
+    assert last
+    whole = {**last, "parts": [each for piece in [*pieces, last] for each in piece["parts"]]}
+    assert whole == skeleton(turn)
+    assert restored(Turn("assistant", (Text("ab"),)), whole) == turn
 
 
 def test_a_plain_turn_needs_no_skeleton() -> None:
     call = ToolCall("id", "name", '{"a":1}')
-    assert skeleton(Turn("assistant", (Reasoning("so"), Text("hi"), call, call))) is None
+    assert skeleton(Turn("assistant", (Text("hi"), call, call))) is None
     assert skeleton(Turn("assistant", ())) is None
     assert skeleton(Turn("assistant", (Text("hi"), Reasoning("so")))) is not None, "order"
     assert skeleton(Turn("assistant", (Text("hi"), Text("so")))) is not None, "a border between texts"
     assert skeleton(Turn("assistant", (Text("hi"),), extras=extras_of("run", a=1))) is not None
+    thought = Turn("assistant", (Reasoning("so"), Text("hi"), call))
+    bones = skeleton(thought)
+    assert bones, "the reasoning is tied to the text"
+    assert bones["parts"] == []
+    assert restored(thought, bones) is thought
 
 
 @given(EXTRAS, EXTRAS)
