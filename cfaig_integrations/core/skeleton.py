@@ -127,7 +127,8 @@ def _call_facts(call: ToolCall) -> Bone:
 def _is_canonical(arguments: str) -> bool:
     """Whether a framework that parses the arguments and dumps them again comes to the same text."""
     try:
-        return canonical(json.loads(arguments)) == arguments
+        value = json.loads(arguments)
+        return isinstance(value, dict) and canonical(value) == arguments  # pyright: ignore[reportUnknownArgumentType]
     except (ValueError, RecursionError):
         return False
 

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from cfaig_integrations.core.content import Extras, Media, Opaque, Part, Refusal, ToolCall, Turn, Wire
+from cfaig_integrations.core.content import Extras, Media, Opaque, Refusal, Turn, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     CitationAdded,
@@ -33,6 +33,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.core.skeleton import bone, canonical, skeleton
+from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.blocks import (
     REFUSALS_ARE_KNOWN,
@@ -43,7 +44,7 @@ from cfaig_integrations.langchain.blocks import (
 )
 from cfaig_integrations.langchain.inbound import CUSTOM_INPUT, PROVIDER, SKELETON
 from cfaig_integrations.langchain.outbound import ending, for_tracers, to_usage
-from cfaig_integrations.langchain.toolcalls import tail
+from cfaig_integrations.langchain.toolcalls import StreamedArguments
 
 Content = str | list[str | dict[str, Any]]
 
@@ -105,12 +106,15 @@ class ChunkMaker:
         self._model = model
         self._blocks = as_blocks
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
-        self._custom: set[int] = set()
+        self._calls: dict[int, StreamedArguments | None] = {}
         self._whole: list[int] = []
+        self._others: set[int] = set()
 
     def make(self, event: Event) -> ChatGenerationChunk | None:
-        """The chunk of one event, if it has one."""
+        """The chunk of one event, if it has one. Answers after the first, which nobody asked for, have none."""
         self._fold.add(event)
+        if self._others and getattr(event, "part", None) in self._others:
+            return None
         if isinstance(event, TextDelta):
             if self._blocks:
                 return quick_chunk([{"type": "text", "text": event.text, "index": event.part}])
@@ -118,9 +122,8 @@ class ChunkMaker:
         if isinstance(event, ArgumentsDelta):
             return self._arguments(event)
         if isinstance(event, ReasoningDelta):
-            if self._blocks:
-                return quick_chunk([{"type": "reasoning", "reasoning": event.text, "index": event.part}])
-            return quick_chunk("", beside={"reasoning_content": event.text})
+            thought: Content = [{"type": "reasoning", "reasoning": event.text, "index": event.part}]
+            return quick_chunk(thought if self._blocks else "", beside={"reasoning_content": event.text})
         return self._rare(event)
 
     def _rare(
@@ -147,7 +150,10 @@ class ChunkMaker:
             case PartNoted(part, extras) if self._blocks:
                 return self._noted(part, extras)
             case PartAdded(part, value, choice):
-                return self._added(part, value) if choice == 0 else None
+                if choice != 0:
+                    self._others.add(part)
+                    return None
+                return self._added(part, value)
             case CitationAdded() | PartNoted() | Started() | ReplyNoted() | UsageUpdated() | Finished():
                 return None
             case _:
@@ -155,22 +161,26 @@ class ChunkMaker:
 
     def _started(self, event: PartStarted) -> ChatGenerationChunk | None:
         empty: Content = [] if self._blocks else ""
+        if event.choice != 0:
+            self._others.add(event.part)
+            return None
         match event.kind:
-            case "tool_call":
-                return quick_chunk(empty, [_call_chunk(event.part, id_=event.id, name=event.name, args="")])
-            case "custom_tool_call":
+            case "tool_call" | "custom_tool_call":
+                custom = event.kind == "custom_tool_call"
+                self._calls[event.part] = None if custom else StreamedArguments()
                 # The input of a free-text tool is shown as one JSON string, opened here and closed at the end.
-                self._custom.add(event.part)
-                opening = f'{{"{CUSTOM_INPUT}":"'
-                return quick_chunk(empty, [_call_chunk(event.part, id_=event.id, name=event.name, args=opening)])
+                opening = f'{{"{CUSTOM_INPUT}":"' if custom else ""
+                id_, name = repair_surrogates(event.id), repair_surrogates(event.name)
+                return quick_chunk(empty, [_call_chunk(event.part, id_=id_, name=name, args=opening)])
             case "reasoning" if self._blocks:
                 return quick_chunk([{"type": "reasoning", "reasoning": "", "index": event.part}])
             case "text" | "reasoning" | "refusal":
                 return None
 
-    def _arguments(self, event: ArgumentsDelta) -> ChatGenerationChunk:
-        text = canonical(event.text)[1:-1] if event.part in self._custom else event.text
-        return quick_chunk([] if self._blocks else "", [_call_chunk(event.part, args=text)])
+    def _arguments(self, event: ArgumentsDelta) -> ChatGenerationChunk | None:
+        call = self._calls[event.part]
+        text = canonical(event.text)[1:-1] if call is None else call.feed(event.text)
+        return quick_chunk([] if self._blocks else "", [_call_chunk(event.part, args=text)]) if text else None
 
     def _noted(self, part: int, extras: Extras) -> ChatGenerationChunk | None:
         shown = reasoning_extras(extras)
@@ -192,7 +202,7 @@ class ChunkMaker:
         reply = self._fold.reply()
         choice = reply.choices[0]
         bones = skeleton(choice.turn, known=self._whole)
-        calls = self._closing_calls(choice.turn.parts)
+        calls = self._closing_calls(choice.turn)
         message = AIMessageChunk(
             content=_late_refusals(choice.turn) if self._blocks else "",
             additional_kwargs={} if bones is None else {SKELETON: bones},
@@ -205,12 +215,11 @@ class ChunkMaker:
         message.tool_call_chunks = calls
         return ChatGenerationChunk(message=message, generation_info=for_tracers(reply, self._model, self._info))
 
-    def _closing_calls(self, parts: tuple[Part, ...]) -> list[ToolCallChunk]:
+    def _closing_calls(self, turn: Turn) -> list[ToolCallChunk]:
         found: list[ToolCallChunk] = []
-        for number, part in enumerate(parts):
-            if isinstance(part, ToolCall):
-                rest = '"}' if part.kind == "custom" else tail(part)
-                found += [_call_chunk(number, args=rest)] if rest else []
+        for (number, streamed), call in zip(sorted(self._calls.items()), turn.tool_calls, strict=True):
+            rest = '"}' if streamed is None else streamed.close(call)
+            found += [_call_chunk(number, args=rest)] if rest else []
         return found
 
 

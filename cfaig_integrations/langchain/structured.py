@@ -5,8 +5,8 @@ Knows LangChain's kinds of schema and its messages; knows no wire: which words a
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, NoReturn, TypeAlias, cast
 
 from langchain_core import exceptions as lc
@@ -21,22 +21,25 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
-from pydantic_core import from_json
 
 from cfaig_integrations.client.tools import legal_name, thinks
+from cfaig_integrations.core.skeleton import canonical
+from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.profiles import profile_of
 from cfaig_integrations.langchain.errors import langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Validate: TypeAlias = Callable[[object], Any]
+"""Makes an object of a JSON value."""
 
 _NAMELESS = "answer"
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
 
 class StructuredOutput(BaseChatModel):
     """A chat model that can be asked for answers of a certain form."""
 
+    model: str
     thinking: dict[str, Any] | None = None
 
     def with_structured_output(
@@ -57,7 +60,8 @@ class StructuredOutput(BaseChatModel):
             schema: A pydantic class (2 or 1), which validates the answer; or a TypedDict, a JSON schema, or a function
                 or a `response_format` in OpenAI's form, which give dicts. None only with `json_mode`.
             method: `json_schema`: the server keeps the answer to the schema. `function_calling`: the answer is the
-                call of a function; it is forced, except under Anthropic's thinking, which refuses that. `json_mode`:
+                call of a function; it is forced, except of models that refuse that, such as Anthropic's while they
+                think: then JSON in the text is taken as well. `json_mode`:
                 any JSON object, whose form the prompt must describe; in a format that has no such mode, the schema.
             include_raw: Give a dict of `raw`, the message; `parsed`, or None; and `parsing_error`, or None.
             strict: Whether the server must enforce the schema. True also closes the schema's objects and requires all
@@ -70,22 +74,30 @@ class StructuredOutput(BaseChatModel):
         with langchain_errors():
             _check(schema, method, strict)
             function = _function(schema, strict) if schema is not None else None
+        is_object = function is not None and function["parameters"].get("type") == "object"
         kwargs["ls_structured_output_format"] = {
             "kwargs": {"method": method} | ({} if strict is None else {"strict": strict}),
             "schema": None if schema is None else _shown(_function(schema, None)),
         }
         if method == "function_calling" and function is not None:
             name = function["name"] = legal_name(function["name"])
-            forced = not thinks(kwargs.get("thinking", self.thinking))
+            forced = self._can_be_forced(kwargs)
             tool = {"type": "function", "function": function}
             model = self.bind_tools(
-                [tool], tool_choice=name if forced else None, **{"parallel_tool_calls": False, **kwargs}
+                [tool], **{"tool_choice": name if forced else None, "parallel_tool_calls": False, **kwargs}
             )
-            parser = AnswerParser(tool=name, validate_with=_validator(schema))
+            parser = AnswerParser(
+                tool=name, validate_with=_validator(schema), an_object=is_object, may_write=not forced
+            )
         else:
             model = self.bind(response_format=_response_format(function, method), **kwargs)
-            parser = AnswerParser(validate_with=_validator(schema))
+            parser = AnswerParser(validate_with=_validator(schema), an_object=is_object)
         return _with_raw(model, parser) if include_raw else model | parser
+
+    def _can_be_forced(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether a call can be forced: some models refuse it, and Anthropic's do while they think."""
+        profile = profile_of(kwargs.get("model") or self.model)
+        return (profile.tool_choice or not profile.known) and not thinks(kwargs.get("thinking", self.thinking))
 
 
 def _check(schema: object, method: str, strict: bool | None) -> None:
@@ -171,7 +183,10 @@ def _validator(schema: object) -> Validate | None:
     if not isinstance(schema, type) or not is_basemodel_subclass(schema):
         return None
     kind: Any = schema
-    return cast("Validate", kind.model_validate if issubclass(schema, BaseModel) else kind.parse_obj)
+    if not issubclass(schema, BaseModel):
+        return cast("Validate", kind.parse_obj)
+    # From text: a strict class takes a date, an enum or a tuple from JSON in another form than from Python.
+    return lambda found: kind.model_validate_json(canonical(found))
 
 
 def _with_raw(
@@ -201,10 +216,14 @@ class AnswerParser(BaseTransformOutputParser[Any]):
     Attributes:
         tool: Function whose call is the answer; None: the answer is the text.
         validate_with: Makes the final object; None: the JSON value itself.
+        an_object: The answer is one object, which models also write as the only item of a list.
+        may_write: The call was not forced: an answer in JSON counts as well.
     """
 
     tool: str | None = None
     validate_with: Validate | None = None
+    an_object: bool = False
+    may_write: bool = False
 
     @property
     def OutputType(self) -> Any:
@@ -240,11 +259,15 @@ class AnswerParser(BaseTransformOutputParser[Any]):
             return self._so_far(message)
         _raise_if_refused(message)
         found = self._written(message) if self.tool is None else self._called(message, self.tool)
+        alone = _only_item(found)
         if self.validate_with is None:
-            return found
+            return alone if self.an_object and alone is not None else found
         try:
             return self.validate_with(found)
-        except ValueError as error:  # the errors of both pydantics are
+        except (ValueError, RecursionError) as error:  # the errors of both pydantics are ValueErrors
+            if alone is not None:
+                with suppress(ValueError, RecursionError):
+                    return self.validate_with(alone)
             _fail(f"The answer does not fit the schema: {error}", message, error)
 
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
@@ -274,19 +297,19 @@ class AnswerParser(BaseTransformOutputParser[Any]):
         if self.tool is not None:
             calls = message.tool_calls if isinstance(message, AIMessage) else []
             return next((call["args"] for call in calls if call["name"] == self.tool and call["args"]), None)
-        text = message.text.strip()
-        if not text:
+        text = strip_thinking(message.text).strip()
+        if not text or text.startswith("<think>"):
             return None
         try:
-            return parse_json_markdown(text) or None
-        except ValueError:
+            found = parse_json_markdown(text)
+        except (ValueError, RecursionError):
             return None
+        grows = isinstance(found, dict) or (isinstance(found, list) and not self.an_object)
+        return found if found and grows else None
 
     def _written(self, message: BaseMessage) -> object:
-        text = message.text.strip()
-        fenced = _FENCED.fullmatch(text)
         try:
-            return from_json(fenced[1] if fenced else text)
+            return find_json(message.text)
         except ValueError as error:
             _fail(f"The answer is not JSON: {error}", message, error)
 
@@ -297,7 +320,19 @@ class AnswerParser(BaseTransformOutputParser[Any]):
                     return call["args"]
             for broken in message.invalid_tool_calls:
                 _fail(f"The call of {broken['name']!r} is broken: {broken['error']}", message)
+            if self.may_write and not message.tool_calls:
+                with suppress(ValueError):
+                    return find_json(message.text)
         _fail(f"The model did not call {tool!r}.", message)
+
+
+def _only_item(found: object) -> dict[str, Any] | None:
+    """The object in a list of one."""
+    match found:
+        case [dict() as alone]:
+            return cast("dict[str, Any]", alone)
+        case _:
+            return None
 
 
 def _sum(whole: BaseMessage | None, piece: str | BaseMessage) -> BaseMessage:

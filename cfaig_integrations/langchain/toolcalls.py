@@ -6,13 +6,15 @@ an argument looks like a whole one (langchain#39275).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall
 from langchain_core.messages import ToolCall as LangChainToolCall
-from pydantic_core import from_json
 
 from cfaig_integrations.core.content import ToolCall, Turn
+from cfaig_integrations.core.skeleton import canonical
+from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.langchain.inbound import CUSTOM_INPUT
 
 
@@ -20,15 +22,10 @@ def parsed(call: ToolCall) -> tuple[dict[str, Any], str | None]:
     """A call's arguments, or why they are none."""
     if call.kind == "custom":
         return {CUSTOM_INPUT: call.arguments}, None
-    if not call.arguments.strip():
-        return {}, None
     try:
-        found = from_json(call.arguments)
-    except (ValueError, TypeError) as error:  # the latter of half a surrogate pair
-        return {}, f"The arguments are not JSON: {error}."
-    if not isinstance(found, dict):
-        return {}, f"The arguments are a JSON {type(found).__name__}, not an object."
-    return found, None  # pyright: ignore[reportUnknownVariableType]  # keys of JSON objects are strings
+        return read_arguments(call.arguments), None
+    except ValueError as error:
+        return {}, f"The arguments are not one JSON object: {error}."
 
 
 def sorted_calls(turn: Turn) -> tuple[list[LangChainToolCall], list[InvalidToolCall]]:
@@ -46,18 +43,70 @@ def sorted_calls(turn: Turn) -> tuple[list[LangChainToolCall], list[InvalidToolC
     return good, bad
 
 
-def tail(call: ToolCall) -> str:
-    """What to append to a streamed call's arguments so that LangChain's lenient parser sees them for what they are.
+class StreamedArguments:
+    """A call's arguments in pieces that LangChain's lenient parser reads as `read_arguments` reads the whole.
 
-    Nothing to whole arguments, and an empty object to white space. To broken ones, what closes an open string and then
-    the innermost bracket with the wrong one, after which no parser makes sense of the text.
+    What begins as an object is passed on as it comes, half surrogate pairs replaced. Anything else (encoded twice, in
+    a fence, `null`) is held back, and comes at the end as the object that it means.
     """
-    _, error = parsed(call)
-    if error is None:
-        return "{}" if call.arguments.isspace() else ""
-    open_brackets, in_string, escaped = _state(call.arguments)
-    closing = ('"' if not escaped else '\\"') if in_string else ""
-    return closing + ("]" if not open_brackets or open_brackets[-1] == "{" else "}")
+
+    __slots__ = ("_held", "_passes")
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._passes = False
+
+    def feed(self, piece: str) -> str:
+        """What may be shown after this piece."""
+        if self._passes and not self._held and "\\" not in piece:
+            return piece
+        text = self._held + piece
+        self._passes = self._passes or text.lstrip().startswith("{")
+        end = _settled(text) if self._passes else 0
+        self._held = text[end:]
+        return _ESCAPE.sub(_without_half, text[:end])
+
+    def close(self, call: ToolCall) -> str:
+        """The rest, once the call is whole.
+
+        To broken arguments it adds what closes an open string and then the innermost bracket with the wrong one, after
+        which no parser makes sense of the text.
+
+        Args:
+            call: The call.
+        """
+        args, error = parsed(call)
+        if error is None:
+            return "" if self._passes or not call.arguments else canonical(args)
+        open_brackets, in_string, escaped = _state(call.arguments)
+        closing = ('"' if not escaped else '\\"') if in_string else ""
+        return self._held + closing + ("]" if not open_brackets or open_brackets[-1] == "{" else "}")
+
+
+_HEX = "[0-9a-fA-F]"
+_ESCAPE = re.compile(
+    rf"\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
+    rf"|(?P<half>\\u[dD](?:(?P<high>[89abAB])|[c-fC-F]){_HEX}{{2}})"
+    rf"|\\u{_HEX}{{4}}|\\[^u]",
+    re.DOTALL,
+)
+"""An escape of JSON; two that make one character together are one."""
+
+
+def _settled(text: str) -> int:
+    """Up to where the next piece changes nothing: it may complete an escape, or a pair of them."""
+    end, waits = 0, None
+    for found in _ESCAPE.finditer(text):
+        end = found.end()
+        waits = found.start() if found["high"] else None
+    open_escape = text.find("\\", end)
+    if waits is not None and end == (len(text) if open_escape < 0 else open_escape):
+        return waits
+    return len(text) if open_escape < 0 else open_escape
+
+
+def _without_half(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape["half"] else escape[0]
 
 
 def _state(text: str) -> tuple[list[str], bool, bool]:
