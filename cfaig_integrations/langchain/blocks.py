@@ -29,6 +29,7 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.core.skeleton import fits, restored, whole_parts
 from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON, assistant_turn, shown_turn
+from cfaig_integrations.langchain.media import held
 from cfaig_integrations.langchain.toolcalls import parsed
 
 Block = dict[str, Any]
@@ -86,7 +87,7 @@ def reasoning_extras(extras: Extras) -> Block:
     """What a reasoning block shows of its extras, so that other packages can give it back too."""
     shown: Block = {}
     for values in extras.values():
-        known = {**values.get("item", {}), **values}
+        known = {**held(values, "item"), **values}
         shown |= {key: known[key] for key in _SHOWN_REASONING_EXTRAS if known.get(key)}
     return {"extras": shown} if shown else {}
 
@@ -121,7 +122,10 @@ def opaque_blocks(part: Opaque) -> list[Block]:
     if provider is not None:
         # The translators may take pieces out of what they are given.
         message = AIMessage(content=[dict(part.raw)], response_metadata={"model_provider": provider})
-        found = [cast("Block", dict(block)) for block in message.content_blocks]
+        try:
+            found = [cast("Block", dict(block)) for block in message.content_blocks]
+        except Exception:  # core's translators take a provider's block to be as its documentation says
+            found = []
         if found and all(block.get("type") not in {"non_standard", "tool_call"} for block in found):
             return [{key: value for key, value in block.items() if key != "index"} for block in found]
     return [{"type": "non_standard", "value": {"wire": part.wire, "raw": dict(part.raw)}}]

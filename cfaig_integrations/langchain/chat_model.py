@@ -32,7 +32,7 @@ from cfaig_integrations.langchain.runinfo import run_entries
 from cfaig_integrations.langchain.serialisation import Serialised, identity
 from cfaig_integrations.langchain.structured import StructuredOutput
 from cfaig_integrations.langchain.tokens import TokenCounting
-from cfaig_integrations.langchain.tools import bound, to_specs
+from cfaig_integrations.langchain.tools import bound, forced, to_specs
 
 register_translations()
 
@@ -103,14 +103,15 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         words = given.words
         tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
         turns = to_turns(messages)
+        model = words.get("model") or self.model
         continued = kwargs.get(USE_PREVIOUS, self.use_previous_response_id)
         request = chat_request(
             self,
             given,
             turns,
-            continues=continuation_of(words.get("model") or self.model, messages, turns) if continued else None,
+            continues=continuation_of(model, messages, turns) if continued else None,
             tools=tools,
-            tool_choice=choice_among(words.get("tool_choice"), tools),
+            tool_choice=forced(model, choice_among(words.get("tool_choice"), tools)),
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format"), kwargs.get(STRICT)),
             stop=stop,

@@ -123,7 +123,8 @@ class ChunkMaker:
             return self._arguments(event)
         if isinstance(event, ReasoningDelta):
             thought: Content = [{"type": "reasoning", "reasoning": event.text, "index": event.part}]
-            return quick_chunk(thought if self._blocks else "", beside={"reasoning_content": event.text})
+            beside = {"reasoning_content": event.text} if event.text else None
+            return quick_chunk(thought if self._blocks else "", beside=beside)
         return self._rare(event)
 
     def _rare(
@@ -141,7 +142,7 @@ class ChunkMaker:
         match event:
             case RefusalDelta(part, text):
                 shown: Content = [refusal_block(text) | {"index": part}] if REFUSALS_ARE_KNOWN else []
-                return quick_chunk(shown if self._blocks else "", beside={"refusal": text})
+                return quick_chunk(shown if self._blocks else "", beside={"refusal": text} if text else None)
             case PartStarted():
                 return self._started(event)
             case CitationAdded(part, citation) if self._blocks:

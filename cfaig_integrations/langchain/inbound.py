@@ -19,7 +19,6 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from pydantic_core import from_json
 
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
@@ -38,6 +37,7 @@ from cfaig_integrations.core.content import (
     Wire,
 )
 from cfaig_integrations.core.skeleton import canonical, restored
+from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.langchain.media import (
     Block,
@@ -167,8 +167,7 @@ def shown_turn(message: AIMessage) -> Turn:
     if isinstance(thought, str) and thought and not _shows_reasoning(message.content):
         parts.append(Reasoning(thought))
     parts += beside(message.additional_kwargs)
-    home = _WIRES_OF_PROVIDERS.get(str(provider))
-    for part in _assistant_parts(message.content, home):
+    for part in _assistant_parts(message.content, provider):
         if isinstance(part, ToolCall):
             call = part if only_shown else _taken(calls, part)
             if call is not None:
@@ -189,7 +188,7 @@ def _shows_reasoning(content: str | list[str | dict[str, Any]]) -> bool:
 
 
 def _tool_calls(message: AIMessage) -> list[ToolCall]:
-    calls = [ToolCall(call["id"] or "", call["name"], canonical(call["args"])) for call in message.tool_calls]
+    calls = [ToolCall(call["id"] or "", call["name"], _as_text(call["args"])) for call in message.tool_calls]
     match message.additional_kwargs:
         case {"function_call": {"name": str(name), "arguments": str(arguments)}} if name and not calls:
             # OpenAI's call as it was before there were tools; a function message answers it by name.
@@ -204,6 +203,18 @@ def _tool_calls(message: AIMessage) -> list[ToolCall]:
     return calls
 
 
+def _as_text(arguments: object) -> str:
+    try:
+        return canonical(arguments)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"The arguments of a tool call are not JSON: {error}.",
+            field="tool_calls",
+            value=type(arguments).__name__,
+            remedy="Give strings, numbers, booleans, None, lists and dicts.",
+        ) from error
+
+
 def _taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
     """The message's own call that a block shows; LangChain wraps the input of a free-text one."""
     for number, call in enumerate(calls):
@@ -215,29 +226,40 @@ def _taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
 
 def _free_text(call: ToolCall) -> str:
     try:
-        return str(from_json(call.arguments)[CUSTOM_INPUT])
+        return str(read_json(call.arguments)[CUSTOM_INPUT])
     except (ValueError, KeyError, TypeError):  # not as LangChain wraps it
         return call.arguments
 
 
-def _assistant_parts(content: str | list[str | dict[str, Any]], home: Wire | None) -> Iterable[Part]:
+def _assistant_parts(content: str | list[str | dict[str, Any]], provider: object) -> Iterable[Part]:
     if isinstance(content, str):
         if content:
             yield Text(content)
         return
+    home = _WIRES_OF_PROVIDERS.get(str(provider))
     for block in content:
         if isinstance(block, str):
             if block:
                 yield Text(block)
-        elif block.get("type") in _ARTEFACTS:
-            # In standard form a server tool's block cannot be given back; its result is in the text (design §3).
-            continue
         elif is_generated(block, home):
             yield generated(block)
-        else:
-            part = _to_part(block, home)
-            if not (isinstance(part, Text) and not part.text and not part.citations):
+        # In standard form a server tool's block cannot be given back; its result is in the text (design §3).
+        elif block.get("type") not in _ARTEFACTS:
+            part = _said(block, home, ours=provider == PROVIDER)
+            if part is not None:
                 yield part
+
+
+def _said(block: Block, home: Wire | None, *, ours: bool) -> Part | None:
+    """The part that a block of an answer shows, if it shows any."""
+    try:
+        part = _to_part(block, home)
+    except UnsupportedContent:
+        if ours and block.get("type") in _MEDIA:
+            return None  # as the provider wrote it, it is in the skeleton
+        raise
+    empty = part == Reasoning("") or (isinstance(part, Text) and not part.text and not part.citations)
+    return None if empty else part
 
 
 def to_parts(content: str | list[str | dict[str, Any]]) -> tuple[Part, ...]:
@@ -319,7 +341,7 @@ def _refusal(block: Block) -> Refusal:
 
 def _call(block: Block) -> ToolCall:
     given = next((block[key] for key in ("args", "input", "arguments") if block.get(key)), "")
-    arguments = given if isinstance(given, str) else canonical(given)
+    arguments = given if isinstance(given, str) else _as_text(given)
     kind: Literal["function", "custom"] = "custom" if block.get("type") == "custom_tool_call" else "function"
     return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments, kind)
 
@@ -347,6 +369,8 @@ def _non_standard(block: Block, home: Wire | None) -> Part:
 
 
 _ARTEFACTS = frozenset({"server_tool_call", "server_tool_call_chunk", "server_tool_result", "non_standard_annotation"})
+
+_MEDIA = frozenset({"image", "audio", "video", "file"})
 
 _KNOWN_INSIDE = frozenset({"refusal", "thinking", "custom_tool_call"})
 """What a non_standard block may hold and is known all the same; cores before 1.7.5 have no other form for a refusal."""

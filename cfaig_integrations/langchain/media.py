@@ -20,8 +20,8 @@ Block = Mapping[str, Any]
 
 def held(block: Block, key: str) -> Block:
     """The object under a key, or an empty one."""
-    found: Block | None = block.get(key)
-    return found or {}
+    found = block.get(key)
+    return cast("Block", found) if isinstance(found, Mapping) else {}
 
 
 def markers(block: Block) -> Extras:

@@ -45,7 +45,8 @@ def model_profile(model: str) -> ModelProfile | None:
         tool_calling=known.tools,
         tool_choice=known.tool_choice,
         tool_call_streaming=known.tools,
-        structured_output=known.structured_output,
+        # Without it agents would force a tool, which such a model refuses.
+        structured_output=known.structured_output or (known.tools and not known.tool_choice),
     )
     if known.max_output is not None:
         made["max_output_tokens"] = known.max_output

@@ -14,9 +14,10 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from cfaig_integrations.client.tools import MARKERS, tool_of_function, tool_of_mapping
-from cfaig_integrations.core.chat import NativeTool, ToolSpec
+from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.profiles import profile_of
 
 AnyTool = Any
 """A dict, a pydantic class, a TypedDict, a function or a BaseTool: LangChain's own signature names no more."""
@@ -111,3 +112,27 @@ def to_specs(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> 
     if not tools:
         return ()
     return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])
+
+
+def forced(model: str, choice: ToolChoice | None) -> ToolChoice | None:
+    """The choice, if the model can be made to keep to it.
+
+    Args:
+        model: Model id.
+        choice: What it must call, such as what LangChain's `ToolStrategy` chooses.
+
+    Raises:
+        ConfigError: It is known to refuse that.
+    """
+    if choice in (None, "auto", "none"):
+        return choice
+    known = profile_of(model)
+    if known.known and known.tools and not known.tool_choice:
+        raise ConfigError(
+            f"{model} cannot be made to call a tool.",
+            field="tool_choice",
+            value=choice,
+            remedy="For an answer of a schema use with_structured_output(schema) or ProviderStrategy(schema); "
+            "for a tool leave tool_choice out, and ask for it in the prompt.",
+        )
+    return choice
