@@ -195,7 +195,7 @@ def fits(turn: Turn, data: object) -> bool:
 
 def _thinks_the_same(turn: Turn, bones: Mapping[str, Any]) -> bool:
     said = _said(turn, Reasoning)
-    return bones.get("reasoning", "") == (_digest(said) if said else "")
+    return bool(bones.get("reasoning", "") == (_digest(said) if said else ""))
 
 
 def _citations(parts: Iterable[Part]) -> list[Citation]:
@@ -256,21 +256,16 @@ def free_text_calls(data: object) -> set[str]:
 
 def whole_parts(data: object) -> Iterator[Part]:
     """The parts in a skeleton, or in a piece of one, that came whole; none of what is damaged."""
-    match data:
-        case {"parts": list() as bones}:
-            for each in cast("list[object]", bones):
-                match each:
-                    case {"kind": "opaque", "wire": str(wire), "raw": dict(raw)}:
-                        yield Opaque(cast("Any", wire), cast("dict[str, Any]", raw))
-                    case {"kind": "media", "value": dict(value)}:
-                        try:
-                            yield Media(**cast("dict[str, Any]", value))
-                        except TypeError:
-                            continue
-                    case _:
-                        continue
-        case _:
-            return
+    pieces: Any = cast("Bone", data).get("parts") if isinstance(data, dict) else None
+    bones: list[Bone] = [*pieces] if isinstance(pieces, list) else []  # pyright: ignore[reportUnknownVariableType]
+    for each in bones:
+        try:
+            if each["kind"] == "opaque":
+                yield Opaque(each["wire"], {**each["raw"]})
+            elif each["kind"] == "media":
+                yield Media(**each["value"])
+        except (KeyError, TypeError):  # damaged
+            continue
 
 
 class _Flesh:

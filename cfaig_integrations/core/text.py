@@ -175,9 +175,9 @@ def _values(text: str) -> Iterator[Any]:
     """The JSON objects and lists in prose, outermost ones only.
 
     Raises:
-        ValueError: One of them does not end.
+        ValueError: One of them does not end, or two of them stand side by side, so that nothing says which one counts.
     """
-    at, tried = 0, 0
+    at, tried, end = 0, 0, -1
     while (bracket := _BRACKET.search(text, at)) and tried < _CANDIDATES:
         tried += 1
         at = bracket.start()
@@ -190,4 +190,7 @@ def _values(text: str) -> Iterator[Any]:
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None
         else:
+            if end >= 0 and not text[end : bracket.start()].strip():
+                raise ValueError("the text holds several JSON values side by side")
+            end = at
             yield repair_value(value)

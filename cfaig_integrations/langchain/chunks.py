@@ -42,9 +42,9 @@ from cfaig_integrations.langchain.blocks import (
     reasoning_extras,
     refusal_block,
 )
-from cfaig_integrations.langchain.inbound import CUSTOM_INPUT, PROVIDER, SKELETON
+from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON
 from cfaig_integrations.langchain.outbound import ending, for_tracers, to_usage
-from cfaig_integrations.langchain.toolcalls import StreamedArguments
+from cfaig_integrations.langchain.toolcalls import CUSTOM_INPUT, StreamedArguments
 
 Content = str | list[str | dict[str, Any]]
 

@@ -7,8 +7,7 @@ what a block means on the way out is the wire's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from langchain_core.messages import (
     AIMessage,
@@ -36,8 +35,7 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
-from cfaig_integrations.core.skeleton import canonical, restored
-from cfaig_integrations.core.text import read_json
+from cfaig_integrations.core.skeleton import restored
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.langchain.media import (
     Block,
@@ -52,15 +50,22 @@ from cfaig_integrations.langchain.media import (
     sourced_media,
     standard_media,
 )
-from cfaig_integrations.langchain.peers import beside, generated, is_generated, native
+from cfaig_integrations.langchain.messagecalls import call_in, calls_of, taken
+from cfaig_integrations.langchain.peers import (
+    ITEMS_OF_RESULTS,
+    beside,
+    generated,
+    is_generated,
+    item,
+    item_of_result,
+    native,
+)
 from cfaig_integrations.langchain.thoughts import reasoning, thinking
 
 SKELETON = "cf_aig_turn"
 """Key of `additional_kwargs` under which a message keeps its skeleton."""
 PROVIDER = "cloudflare_ai_gateway"
 """`model_provider` of our messages, and `ls_provider` of our runs."""
-CUSTOM_INPUT = "__arg1"
-"""The one argument under which LangChain shows the input of a free-text tool."""
 
 _WIRES_OF_PROVIDERS: Mapping[str, Wire] = {
     "openai": "responses",
@@ -108,6 +113,9 @@ def to_turn(message: BaseMessage) -> Turn:
     match message:
         case AIMessage():
             return assistant_turn(message)
+        case ToolMessage(additional_kwargs={"type": str(kind)}) if kind in ITEMS_OF_RESULTS:
+            failed = message.status == "error"
+            return Turn("user", (item_of_result(kind, message.tool_call_id, message.content, failed=failed),))
         case ToolMessage():
             result = ToolResult(message.tool_call_id, _result_parts(message.content), failed=message.status == "error")
             return Turn("tool", (result,))
@@ -156,8 +164,8 @@ def shown_turn(message: AIMessage) -> Turn:
     content = message.content
     if isinstance(content, str) and not message.additional_kwargs:
         said = (Text(content),) if content else ()
-        return Turn("assistant", (*said, *_tool_calls(message)), name=message.name or "")
-    calls = _tool_calls(message)
+        return Turn("assistant", (*said, *calls_of(message)), name=message.name or "")
+    calls = calls_of(message)
     provider = message.response_metadata.get("model_provider")
     # The message's own list of calls is what programs edit, and a block only says where a call stands; but a message
     # written by hand in a provider's form may have its calls nowhere else.
@@ -169,7 +177,7 @@ def shown_turn(message: AIMessage) -> Turn:
     parts += beside(message.additional_kwargs)
     for part in _assistant_parts(message.content, provider):
         if isinstance(part, ToolCall):
-            call = part if only_shown else _taken(calls, part)
+            call = part if only_shown else taken(calls, part)
             if call is not None:
                 parts.append(call)
         else:
@@ -185,50 +193,6 @@ def _shows_reasoning(content: str | list[str | dict[str, Any]]) -> bool:
     return not isinstance(content, str) and any(
         isinstance(block, dict) and block.get("type") in {"reasoning", "thinking"} for block in content
     )
-
-
-def _tool_calls(message: AIMessage) -> list[ToolCall]:
-    calls = [ToolCall(call["id"] or "", call["name"], _as_text(call["args"])) for call in message.tool_calls]
-    match message.additional_kwargs:
-        case {"function_call": {"name": str(name), "arguments": str(arguments)}} if name and not calls:
-            # OpenAI's call as it was before there were tools; a function message answers it by name.
-            calls.append(ToolCall(name, name, arguments))
-        case _:
-            pass
-    if message.invalid_tool_calls:
-        calls += [
-            ToolCall(broken["id"] or "", broken["name"] or "", broken["args"] or "")
-            for broken in message.invalid_tool_calls
-        ]
-    return calls
-
-
-def _as_text(arguments: object) -> str:
-    try:
-        return canonical(arguments)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"The arguments of a tool call are not JSON: {error}.",
-            field="tool_calls",
-            value=type(arguments).__name__,
-            remedy="Give strings, numbers, booleans, None, lists and dicts.",
-        ) from error
-
-
-def _taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
-    """The message's own call that a block shows; LangChain wraps the input of a free-text one."""
-    for number, call in enumerate(calls):
-        if call.id == shown.id:
-            found = calls.pop(number)
-            return found if shown.kind == "function" else replace(found, arguments=_free_text(found), kind="custom")
-    return None
-
-
-def _free_text(call: ToolCall) -> str:
-    try:
-        return str(read_json(call.arguments)[CUSTOM_INPUT])
-    except (ValueError, KeyError, TypeError):  # not as LangChain wraps it
-        return call.arguments
 
 
 def _assistant_parts(content: str | list[str | dict[str, Any]], provider: object) -> Iterable[Part]:
@@ -339,13 +303,6 @@ def _refusal(block: Block) -> Refusal:
     return Refusal(str(block.get("refusal") or ""))
 
 
-def _call(block: Block) -> ToolCall:
-    given = next((block[key] for key in ("args", "input", "arguments") if block.get(key)), "")
-    arguments = given if isinstance(given, str) else _as_text(given)
-    kind: Literal["function", "custom"] = "custom" if block.get("type") == "custom_tool_call" else "function"
-    return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments, kind)
-
-
 def _tool_result(block: Block) -> ToolResult:
     content = block.get("content") or ""
     parts = _result_parts(content if isinstance(content, str) else list(content))
@@ -372,7 +329,7 @@ _ARTEFACTS = frozenset({"server_tool_call", "server_tool_call_chunk", "server_to
 
 _MEDIA = frozenset({"image", "audio", "video", "file"})
 
-_KNOWN_INSIDE = frozenset({"refusal", "thinking", "custom_tool_call"})
+_KNOWN_INSIDE = frozenset({"refusal", "thinking", "custom_tool_call"}) | ITEMS_OF_RESULTS
 """What a non_standard block may hold and is known all the same; cores before 1.7.5 have no other form for a refusal."""
 
 _READERS: Mapping[str, Callable[[Block], Part]] = {
@@ -382,13 +339,13 @@ _READERS: Mapping[str, Callable[[Block], Part]] = {
     "reasoning": reasoning,
     "thinking": thinking,
     "refusal": _refusal,
-    "tool_call": _call,
-    "invalid_tool_call": _call,
-    "tool_call_chunk": _call,
-    "tool_use": _call,
-    "function_call": _call,
-    "custom_tool_call": _call,
-    "input_json_delta": _call,
+    "tool_call": call_in,
+    "invalid_tool_call": call_in,
+    "tool_call_chunk": call_in,
+    "tool_use": call_in,
+    "function_call": call_in,
+    "custom_tool_call": call_in,
+    "input_json_delta": call_in,
     "tool_result": _tool_result,
     "image": standard_media,
     "audio": standard_media,
@@ -401,4 +358,5 @@ _READERS: Mapping[str, Callable[[Block], Part]] = {
     "input_file": openai_file,
     "text-plain": plain_text,
     "search_result": search_source,
+    **dict.fromkeys(ITEMS_OF_RESULTS, item),
 }

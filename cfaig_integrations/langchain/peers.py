@@ -5,7 +5,7 @@ Knows their habits; knows no message and no wire.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cfaig_integrations.core.content import Media, Opaque, Part, Wire, extras_of
@@ -44,3 +44,47 @@ def generated(block: Block) -> Opaque:
     """The item of OpenAI's image tool whose image a standard block shows."""
     item = {"type": "image_generation_call", "id": block["id"], "result": block.get("base64")}
     return Opaque("responses", {**item, **held(block, "extras")})
+
+
+ITEMS_OF_RESULTS = frozenset(
+    {
+        "apply_patch_call_output",
+        "computer_call_output",
+        "local_shell_call_output",
+        "mcp_approval_response",
+        "shell_call_output",
+    }
+)
+"""OpenAI's items with which a program answers the calls of its built-in tools (SDK: `ResponseInputItemParam`)."""
+
+
+def item(block: Block) -> Opaque:
+    """An item of OpenAI's that stands among the content blocks."""
+    return native("responses", block)
+
+
+def item_of_result(kind: str, call_id: str, content: str | Sequence[str | Block], *, failed: bool) -> Opaque:
+    """The item that langchain-openai makes of a tool message whose `additional_kwargs` name its type.
+
+    Args:
+        kind: One of `ITEMS_OF_RESULTS`.
+        call_id: The call.
+        content: What the message says.
+        failed: The tool failed.
+    """
+    output = content if isinstance(content, str) or kind == "shell_call_output" or len(content) != 1 else content[0]
+    match kind:
+        case "mcp_approval_response":
+            words = output.strip().lower() if isinstance(output, str) else ""
+            facts: Block = {"approval_request_id": call_id, "approve": not failed and words in _YES}
+        case "local_shell_call_output":
+            facts = {"id": call_id, "output": output}
+        case "apply_patch_call_output":
+            facts = {"call_id": call_id, "status": "failed" if failed else "completed", "output": output}
+        case _:
+            facts = {"call_id": call_id, "output": output}
+    return Opaque("responses", {"type": kind, **facts})
+
+
+_YES = frozenset({"yes", "y", "true", "ok", "allow", "allowed", "approve", "approved", "accept"})
+"""Words that approve; anything else does not."""

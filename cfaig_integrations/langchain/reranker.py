@@ -24,8 +24,8 @@ from cfaig_integrations.langchain.runinfo import run_entries
 SCORE = "relevance_score"
 """Key of a document's metadata under which LangChain's compressors tell the score."""
 
-Ranking: TypeAlias = list[tuple[int, float]]
-"""Index of each document and its score, the best first."""
+Ranking: TypeAlias = list[tuple[int, float | None]]
+"""Index of each document and its score, the best first; at the end those that are empty, which have no score."""
 
 
 class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
@@ -56,7 +56,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         rerank_route(self.model)
 
     def rerank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Ranking:
-        """The documents' indexes and scores, the best first.
+        """The documents' indexes and scores, the best first; empty documents come last, without a score.
 
         Args:
             documents: Texts or documents; none gives none.
@@ -68,19 +68,23 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
             GatewayError: The gateway or the model refuses, or cannot be reached.
         """
         with langchain_errors():
-            request = self._request(documents, query, top_n)
-            return _pairs(self._clients.sync.rank(request, self._call_options())[0]) if request.passages else []
+            request, places = self._request(documents, query, top_n)
+            reply = self._clients.sync.rank(request, self._call_options())[0] if request.passages else _NONE
+            return _ranking(reply, places, len(documents), request.top)
 
     async def arerank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Ranking:
         """The documents' indexes and scores, the best first; as `rerank`."""
         with langchain_errors():
-            request = self._request(documents, query, top_n)
-            return _pairs((await self._clients.aio.rank(request, self._call_options()))[0]) if request.passages else []
+            request, places = self._request(documents, query, top_n)
+            reply = (await self._clients.aio.rank(request, self._call_options()))[0] if request.passages else _NONE
+            return _ranking(reply, places, len(documents), request.top)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
         """Copies of the best documents, the best first, each with its score in `metadata["relevance_score"]`.
+
+        Empty documents, which no model ranks, come last and have no score.
 
         Args:
             documents: What was retrieved.
@@ -99,26 +103,38 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         """Copies of the best documents, the best first; as `compress_documents`."""
         return _scored(documents, await self.arerank(documents, query))
 
-    def _request(self, documents: Sequence[str | Document], query: str, top_n: int | None) -> RerankRequest:
+    def _request(
+        self, documents: Sequence[str | Document], query: str, top_n: int | None
+    ) -> tuple[RerankRequest, list[int]]:
+        """The request, and the place of each of its passages among the documents: models refuse empty ones."""
         if not query:
             raise ConfigError("query is empty.", field="query", value=query, remedy="Give the question.")
         if top_n is not None and top_n < 1:
             raise ConfigError(f"top_n={top_n} keeps nothing.", field="top_n", value=top_n, remedy="Give 1 or more.")
-        passages = tuple(each if isinstance(each, str) else each.page_content for each in documents)
+        texts = [each if isinstance(each, str) else each.page_content for each in documents]
+        places = [place for place, text in enumerate(texts) if text]
+        passages = tuple(texts[place] for place in places)
         top = self.top_n if top_n is None else top_n
-        return RerankRequest(self.model, query, passages, top, self.extra_body or {})
+        return RerankRequest(self.model, query, passages, top, self.extra_body or {}), places
 
     def _call_options(self) -> CallOptions:
         """What one call tells the gateway beyond the constructor."""
         return run_options(run_entries(self, None, "rerank"))
 
 
-def _pairs(reply: RerankReply) -> Ranking:
-    return [(ranked.index, ranked.score) for ranked in reply.ranking]
+_NONE = RerankReply(())
+
+
+def _ranking(reply: RerankReply, places: Sequence[int], count: int, top: int | None) -> Ranking:
+    ranked: Ranking = [(places[found.index], found.score) for found in reply.ranking]
+    known = set(places)
+    return [*ranked, *((place, None) for place in range(count) if place not in known)][:top]
 
 
 def _scored(documents: Sequence[Document], ranking: Ranking) -> list[Document]:
-    return [
-        documents[index].model_copy(update={"metadata": {**documents[index].metadata, SCORE: score}})
-        for index, score in ranking
-    ]
+    return [_with_score(documents[index], score) for index, score in ranking]
+
+
+def _with_score(document: Document, score: float | None) -> Document:
+    kept = {key: value for key, value in document.metadata.items() if key != SCORE}
+    return document.model_copy(update={"metadata": kept if score is None else {**kept, SCORE: score}})

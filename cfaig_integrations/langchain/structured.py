@@ -83,9 +83,8 @@ class StructuredOutput(BaseChatModel):
             name = function["name"] = legal_name(function["name"])
             forced = self._can_be_forced(kwargs)
             tool = {"type": "function", "function": function}
-            model = self.bind_tools(
-                [tool], **{"tool_choice": name if forced else None, "parallel_tool_calls": False, **kwargs}
-            )
+            words: dict[str, Any] = {"tool_choice": name if forced else None, "parallel_tool_calls": False, **kwargs}
+            model = self.bind_tools([tool], **words)
             parser = AnswerParser(
                 tool=name, validate_with=_validator(schema), an_object=is_object, may_write=not forced
             )
@@ -301,11 +300,11 @@ class AnswerParser(BaseTransformOutputParser[Any]):
         if not text or text.startswith("<think>"):
             return None
         try:
-            found = parse_json_markdown(text)
+            found: Any = parse_json_markdown(text)
         except (ValueError, RecursionError):
             return None
-        grows = isinstance(found, dict) or (isinstance(found, list) and not self.an_object)
-        return found if found and grows else None
+        kinds = (dict,) if self.an_object else (dict, list)
+        return found if found and isinstance(found, kinds) else None  # pyright: ignore[reportUnknownVariableType]
 
     def _written(self, message: BaseMessage) -> object:
         try:
@@ -328,11 +327,9 @@ class AnswerParser(BaseTransformOutputParser[Any]):
 
 def _only_item(found: object) -> dict[str, Any] | None:
     """The object in a list of one."""
-    match found:
-        case [dict() as alone]:
-            return cast("dict[str, Any]", alone)
-        case _:
-            return None
+    if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):  # pyright: ignore[reportUnknownArgumentType]
+        return None
+    return cast("dict[str, Any]", found[0])
 
 
 def _sum(whole: BaseMessage | None, piece: str | BaseMessage) -> BaseMessage:

@@ -15,7 +15,9 @@ from langchain_core.messages import ToolCall as LangChainToolCall
 from cfaig_integrations.core.content import ToolCall, Turn
 from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.core.text import read_arguments
-from cfaig_integrations.langchain.inbound import CUSTOM_INPUT
+
+CUSTOM_INPUT = "__arg1"
+"""The one argument under which LangChain shows the input of a free-text tool."""
 
 
 def parsed(call: ToolCall) -> tuple[dict[str, Any], str | None]:
