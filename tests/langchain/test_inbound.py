@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, Turn
 from cfaig_integrations.core.skeleton import restored, skeleton
-from cfaig_integrations.errors import UnsupportedContent
+from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.langchain.inbound import to_turn, to_turns
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
@@ -233,3 +233,42 @@ def test_search_results_reach_anthropic_as_they_are_and_others_as_text(
 def test_half_a_search_result_is_refused(lacking: str) -> None:
     with pytest.raises(UnsupportedContent, match="search_result"):
         to_turns([HumanMessage([{key: value for key, value in FOUND.items() if key != lacking}])])
+
+
+OUTPUTS: dict[str, tuple[dict[str, Any], Any]] = {
+    "apply_patch_call_output": ({"call_id": "c", "status": "completed", "output": "done"}, "done"),
+    "computer_call_output": (
+        {"call_id": "c", "output": {"type": "input_image", "image_url": "data:image/png;base64,QUJD"}},
+        [{"type": "input_image", "image_url": "data:image/png;base64,QUJD"}],
+    ),
+    "local_shell_call_output": ({"id": "c", "output": "a"}, "a"),
+    "mcp_approval_response": ({"approval_request_id": "c", "approve": True}, "yes"),
+}
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_an_answer_to_a_built_in_tool_of_openai_goes_in_as_its_users_write_it(kind: str) -> None:
+    facts, content = OUTPUTS[kind]
+    item = {"type": kind, **facts}
+    for message in (
+        HumanMessage([item]),
+        HumanMessage([{"type": "non_standard", "value": item}]),
+        HumanMessage([{"type": "non_standard", "value": {"wire": "responses", "raw": item}}]),
+        ToolMessage(content, tool_call_id="c", additional_kwargs={"type": kind}),
+    ):
+        assert to_turn(message) == Turn("user", (Opaque("responses", item),))
+
+
+@pytest.mark.parametrize("said", ["no", "", "I would rather not", "nope"])
+def test_only_a_clear_yes_approves(said: str) -> None:
+    beside = {"type": "mcp_approval_response"}
+    (part,) = to_turn(ToolMessage(said, tool_call_id="c", additional_kwargs=beside)).parts
+    assert isinstance(part, Opaque)
+    assert part.raw["approve"] is False
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), b"x"])
+def test_arguments_that_are_no_json_are_an_error_of_ours(value: Any) -> None:
+    call = {"name": "f", "args": {"a": value}, "id": "1", "type": "tool_call"}
+    with pytest.raises(ConfigError, match="arguments of a tool call are not JSON"):
+        to_turn(AIMessage("", tool_calls=[cast("Any", call)]))

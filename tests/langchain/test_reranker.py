@@ -137,3 +137,25 @@ def test_retrieve_then_rerank(make: Make, simulator: Simulator) -> None:
         lambda question: reranker.compress_documents(store.as_retriever().invoke(question), question)
     )
     assert [each.page_content for each in chain.invoke(QUESTION)] == [TEXTS[1]]
+
+
+@both
+@pytest.mark.parametrize(("top", "expected"), [(None, ["2", "0", "1", "3"]), (3, ["2", "0", "1"]), (1, ["2"])])
+def test_empty_documents_come_last_and_are_not_sent(
+    make: Make, simulator: Simulator, asynchronous: bool, top: int | None, expected: list[str]
+) -> None:
+    old = {"relevance_score": 0.9}  # of another compressor, before
+    texts = [TEXTS[0], "", TEXTS[1], ""]
+    documents = [Document(page_content=text, id=str(n), metadata=old) for n, text in enumerate(texts)]
+    best = compress(make(top_n=top), documents, QUESTION, asynchronous)
+    assert [each.id for each in best] == expected
+    assert ["relevance_score" in each.metadata for each in best] == [each in "02" for each in expected]
+    assert simulator.requests[0].body["contexts"] == [{"text": TEXTS[0]}, {"text": TEXTS[1]}]
+
+
+@both
+def test_where_all_is_empty_nothing_is_sent(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    reranker = make()
+    ranking = asyncio.run(reranker.arerank(["", ""], QUESTION)) if asynchronous else reranker.rerank(["", ""], QUESTION)
+    assert ranking == [(0, None), (1, None)]
+    assert not simulator.requests
