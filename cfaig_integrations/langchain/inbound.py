@@ -208,7 +208,7 @@ def _assistant_parts(content: str | list[str | dict[str, Any]], provider: object
         elif is_generated(block, home):
             yield generated(block)
         # In standard form a server tool's block cannot be given back; its result is in the text (design §3).
-        elif block.get("type") not in _ARTEFACTS:
+        elif _kind_of(block) not in _ARTEFACTS:
             part = _said(block, home, ours=provider == PROVIDER)
             if part is not None:
                 yield part
@@ -219,7 +219,7 @@ def _said(block: Block, home: Wire | None, *, ours: bool) -> Part | None:
     try:
         part = _to_part(block, home)
     except UnsupportedContent:
-        if ours and block.get("type") in _MEDIA:
+        if ours and _kind_of(block) in _MEDIA:
             return None  # as the provider wrote it, it is in the skeleton
         raise
     empty = part == Reasoning("") or (isinstance(part, Text) and not part.text and not part.citations)
@@ -250,11 +250,15 @@ def _result_parts(content: str | list[str | dict[str, Any]]) -> tuple[Text | Med
     return tuple(found)
 
 
+def _kind_of(block: Block) -> str:
+    return kind if isinstance(kind := block.get("type"), str) else ""
+
+
 def _to_part(block: Block, home: Wire | None) -> Part:
-    kind = block.get("type")
+    kind = _kind_of(block)
     if kind == "non_standard":
         return _non_standard(block, home)
-    read = _READERS.get(kind) if isinstance(kind, str) else None
+    read = _READERS.get(kind)
     if read is not None:
         try:
             return read(block)
@@ -268,7 +272,7 @@ def _to_part(block: Block, home: Wire | None) -> Part:
     if home is not None:
         return native(home, block)
     raise UnsupportedContent(
-        f"A content block of type {kind!r} is not known.",
+        f"A content block of type {block.get('type')!r} is not known.",
         field="content",
         value=kind,
         remedy="Use LangChain's standard blocks; a provider's own block goes in as "
@@ -313,7 +317,7 @@ def _non_standard(block: Block, home: Wire | None) -> Part:
     value = held(block, "value")
     if "wire" in value and "raw" in value:
         return Opaque(value["wire"], value["raw"])
-    if value.get("type") in _KNOWN_INSIDE:
+    if _kind_of(value) in _KNOWN_INSIDE:
         return _to_part(value, home)
     if home is not None:
         return native(home, value)

@@ -140,7 +140,7 @@ def gateway_info(message: BaseMessage) -> GatewayInfo | None:
     None for a message that did not come through this package.
     """
     found = message.response_metadata.get("gateway") if isinstance(message, AIMessage) else None
-    if not isinstance(found, dict) or "wire" not in found:
+    if not isinstance(found, dict) or not {"wire", "requested_model"} <= found.keys():
         return None
     known = cast("dict[str, Any]", found)
     return GatewayInfo(**{name: value for name, value in known.items() if name in GatewayInfo.__dataclass_fields__})

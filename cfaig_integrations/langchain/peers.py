@@ -16,11 +16,11 @@ from cfaig_integrations.langchain.thoughts import reasoning
 def beside(kept: Mapping[str, Any]) -> Iterator[Part]:
     """What langchain-openai keeps in `additional_kwargs`: the reasoning, what the provider's tools left, and speech."""
     match kept:
-        case {"reasoning": {"summary": list()} as item}:
+        case {"reasoning": {"summary": list()} as item} if _objects(item["summary"]) == item["summary"]:
             yield reasoning(item)
         case _:
             pass
-    for item in kept.get("tool_outputs") or ():
+    for item in _objects(kept.get("tool_outputs")):
         yield native("responses", item)
     match kept:
         case {"audio": {"id": str(id_)} as audio} if id_:
@@ -28,6 +28,12 @@ def beside(kept: Mapping[str, Any]) -> Iterator[Part]:
             yield Media("audio", data=data, text=words, extras=extras_of("chat_completions", id=id_))
         case _:
             pass
+
+
+def _objects(found: object) -> list[Block]:
+    """The objects in a list, if it holds nothing else."""
+    items: list[Any] = [*found] if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType]
+    return items if all(isinstance(each, dict) for each in items) else []
 
 
 def native(home: Wire, block: Block) -> Opaque:

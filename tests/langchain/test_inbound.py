@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
+from cfaig_integrations.core.chat import Continuation
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, Turn
 from cfaig_integrations.core.skeleton import restored, skeleton
-from cfaig_integrations.errors import ConfigError, UnsupportedContent
+from cfaig_integrations.errors import ConfigError, GatewayError, UnsupportedContent
+from cfaig_integrations.langchain.history import continuation_of
 from cfaig_integrations.langchain.inbound import to_turn, to_turns
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
@@ -272,3 +275,68 @@ def test_arguments_that_are_no_json_are_an_error_of_ours(value: Any) -> None:
     call = {"name": "f", "args": {"a": value}, "id": "1", "type": "tool_call"}
     with pytest.raises(ConfigError, match="arguments of a tool call are not JSON"):
         to_turn(AIMessage("", tool_calls=[cast("Any", call)]))
+
+
+def nested(depth: int) -> Any:
+    value: Any = 5
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+ODD_BLOCKS: list[dict[str, Any]] = [
+    {"type": {"a": 1}},
+    {"type": None},
+    {},
+    {"type": "text", "text": 5},
+    {"type": "text", "text": "a", "annotations": 5},
+    {"type": "text", "text": "a", "annotations": [5]},
+    {"type": "text", "text": "a", "citations": {"a": 1}},
+    {"type": "image", "url": 5},
+    {"type": "image", "id": 5},
+    {"type": "image", "source": {"type": [1]}},
+    {"type": "image_url", "image_url": 5},
+    {"type": "reasoning", "summary": 5},
+    {"type": "reasoning", "reasoning": "a", "extras": 5},
+    {"type": "thinking", "thinking": 5},
+    {"type": "tool_use", "input": nested(3000), "id": "1", "name": "f"},
+    {"type": "non_standard", "value": 5},
+    {"type": "non_standard", "value": {"type": {"a": 1}}},
+    {"type": "tool_result", "tool_use_id": 5, "content": 5},
+    {"type": "search_result", "content": 5},
+]
+
+
+@pytest.mark.parametrize("place", range(len(ODD_BLOCKS)))
+@pytest.mark.parametrize("provider", [None, 5, "openai", "anthropic", "cloudflare_ai_gateway"])
+def test_an_odd_block_is_read_or_refused(place: int, provider: Any) -> None:
+    content: list[Any] = [ODD_BLOCKS[place]]
+    for message in (of_provider(provider, content), HumanMessage(content), ToolMessage(content, tool_call_id="1")):
+        with suppress(GatewayError):
+            to_turns([message])
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"reasoning_content": 5},
+        {"reasoning": {"summary": [5]}},
+        {"tool_outputs": 5},
+        {"tool_outputs": [5]},
+        {"audio": {"id": "x", "data": 5}},
+        {"function_call": 5},
+        {"refusal": 5},
+        {"type": 5},
+        {"cf_aig_turn": {"version": 2, "parts": [5], "digest": 5}},
+    ],
+)
+def test_odd_things_beside_a_message_are_left_out(beside: dict[str, Any]) -> None:
+    (turn,) = to_turns([AIMessage("x", additional_kwargs=beside)])
+    assert turn.text == "x"
+    assert to_turns([ToolMessage("x", tool_call_id="1", additional_kwargs=beside)])[0].role == "tool"
+
+
+@pytest.mark.parametrize("told", [5, {}, [1], {"wire": 5}, {"wire": "x", "requested_model": "m", "history": {"a": 1}}])
+def test_odd_facts_of_the_gateway_continue_nothing(told: Any) -> None:
+    message = AIMessage("x", response_metadata={"gateway": told, "id": {"a": 1}})
+    assert continuation_of("m", [message], to_turns([message])) == Continuation()
