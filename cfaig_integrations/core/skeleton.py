@@ -228,22 +228,6 @@ def _unsigned(turn: Turn) -> Turn:
     return turn if parts == turn.parts else replace(turn, parts=parts)
 
 
-def with_one_call(data: object) -> object:
-    """What was stored beside a message, once all its tool calls but the first were taken out.
-
-    Args:
-        data: A skeleton as JSON, or anything, which is returned as it is.
-    """
-    bones = _sound(data)
-    if bones is None:
-        return data
-    parts: list[Bone] = sorted(bones["parts"], key=lambda each: each["n"])
-    first = next((each for each in parts if each["kind"] == "tool_call"), None)
-    kept = [each for each in parts if each["kind"] != "tool_call" or each is first]
-    left = {**bones, "parts": [{**each, "n": place} for place, each in enumerate(kept)]}
-    return {**left, "digest": _own_digest(left)}
-
-
 def free_text_calls(data: object) -> set[str]:
     """The ids of the calls of free-text tools.
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from pydantic_core import from_json
 
-from cfaig_integrations.core.skeleton import free_text_calls, with_one_call
-from cfaig_integrations.llama_index.growing import read_so_far
-from cfaig_integrations.llama_index.outbound import SKELETON
+from cfaig_integrations.core.content import ToolCall
+from cfaig_integrations.core.skeleton import free_text_calls
+from cfaig_integrations.core.text import read_arguments
+from cfaig_integrations.llama_index.inbound import to_turn
+from cfaig_integrations.llama_index.outbound import SKELETON, to_message
 
 FREE_TEXT = "input"
 """Argument that holds the text of a Responses free-text tool's call."""
@@ -64,17 +67,20 @@ def _arguments(call: ToolCallBlock, message: ChatMessage, *, whole: bool) -> dic
     if whole and call.tool_call_id in free_text_calls(message.additional_kwargs.get(SKELETON)):
         return {FREE_TEXT: given}
     if not whole:
-        so_far = read_so_far(f"{call.tool_call_id} {call.tool_name}", given)
-        return cast("dict[str, Any]", so_far) if isinstance(so_far, dict) else {}
-    if not given.strip():
-        return {}
+        return object_so_far(given) or {}
     try:
-        found = from_json(given)
-    except (ValueError, TypeError) as error:
-        return {_BROKEN: given, "error": f"The arguments are not JSON: {error}"}
-    if isinstance(found, dict):
-        return cast("dict[str, Any]", found)
-    return {_BROKEN: given, "error": f"The arguments are a JSON {type(found).__name__}, not an object."}
+        return read_arguments(given)
+    except ValueError as error:
+        return {_BROKEN: given, "error": f"The arguments are not a JSON object: {error}"}
+
+
+def object_so_far(text: str) -> dict[str, Any] | None:
+    """The JSON object that is being written in `text`, as far as it goes; None if there is none yet."""
+    try:
+        found: object = from_json(text, allow_partial="trailing-strings")
+    except (ValueError, TypeError):  # the latter of half a surrogate pair
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def only_one_call(response: ChatResponse, *, allow_parallel: bool) -> ChatResponse:
@@ -86,11 +92,6 @@ def only_one_call(response: ChatResponse, *, allow_parallel: bool) -> ChatRespon
     calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if allow_parallel or len(calls) < 2:
         return response
-    kept = [block for block in message.blocks if not isinstance(block, ToolCallBlock) or block is calls[0]]
-    beside = dict(message.additional_kwargs)
-    if "tool_calls" in beside:
-        beside["tool_calls"] = beside["tool_calls"][:1]
-    if SKELETON in beside:
-        beside[SKELETON] = with_one_call(beside[SKELETON])
-    told = message.model_copy(update={"blocks": kept, "additional_kwargs": beside})
-    return response.model_copy(update={"message": told})
+    turn = to_turn(message)
+    kept = tuple([part for part in turn.parts if not isinstance(part, ToolCall) or part is turn.tool_calls[0]])
+    return response.model_copy(update={"message": to_message(replace(turn, parts=kept))})

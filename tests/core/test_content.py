@@ -35,7 +35,6 @@ from cfaig_integrations.core.skeleton import (
     restored,
     skeleton,
     whole_parts,
-    with_one_call,
 )
 
 WIRES = ("chat_completions", "responses", "messages", "run")
@@ -157,7 +156,6 @@ def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int,
     assert restored(seen, damaged) is seen
     assert not fits(seen, damaged)
     list(whole_parts(damaged))
-    assert with_one_call(damaged) is damaged
     assert free_text_calls(damaged) == set()
 
 

@@ -19,6 +19,7 @@ from cfaig_integrations.core.content import Reasoning, Text, ToolCall, Turn, ext
 from cfaig_integrations.core.skeleton import restored, skeleton
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
+from cfaig_integrations.llama_index.outbound import to_message
 from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.tools import (
     BoundTool,
@@ -398,7 +399,7 @@ def test_a_tool_that_changes_its_arguments_does_not_change_the_history() -> None
     assert chosen(given) == [{"orders": [{"id": 1}], "options": {"fast": True}}]
 
 
-@pytest.mark.parametrize("broken", ['{"city": "Ro', "Rome", "[1]", '{"a": 1}{"b": 2}', "null"])
+@pytest.mark.parametrize("broken", ['{"city": "Ro', "Rome", "[1]", '{"a": 1}{"b": 2}', '"Rome"'])
 def test_arguments_broken_at_the_end_are_never_completed(broken: str) -> None:
     ended = response({"city": "Oslo"}, broken, finish="length")
     whole, (selection,) = chosen(ended)[:1], chosen(ended)[1:]
@@ -431,14 +432,7 @@ def test_free_text_is_an_argument() -> None:
 
 
 def calls_of(turn: Turn) -> ChatResponse:
-    shown = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in turn.tool_calls
-    ]
-    blocks = [ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs={}) for call in turn.tool_calls]
-    beside = {"tool_calls": shown, "cf_aig_turn": skeleton(turn)}
-    message = ChatMessage(role="assistant", blocks=[TextBlock(text=turn.text), *blocks], additional_kwargs=beside)
-    return ChatResponse(message=message, raw={"id": "1"}, additional_kwargs={"finish_reason": "tool_calls"})
+    return ChatResponse(message=to_message(turn), raw={"id": "1"}, additional_kwargs={"finish_reason": "tool_calls"})
 
 
 def test_one_call_stays_with_all_that_belongs_to_it() -> None:
