@@ -1,7 +1,7 @@
 """Everything that this package raises, and nothing else that it raises.
 
     GatewayError
-    ├── ConfigError (also ValueError)      wrong before anything was sent: field, value, remedy
+    ├── ConfigError                        wrong before anything was sent: field, value, remedy
     │   └── UnsupportedContent             a wire cannot carry what the user gave
     ├── TransportFault                     no answer came
     │   ├── ConnectFault                   refused, reset, name not found, TLS
@@ -82,8 +82,11 @@ def _revive(kind: type[GatewayError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
-class ConfigError(GatewayError, ValueError):
+class ConfigError(GatewayError):
     """The input is wrong, and nothing was sent.
+
+    Not a ValueError: LlamaIndex's query engines, selectors and extractors take every ValueError for a bad answer of the
+    model, and go on. In LangChain, where arguments that are wrong are ValueErrors, it is one as well.
 
     Attributes:
         field: The constructor word, call argument or environment variable at fault.

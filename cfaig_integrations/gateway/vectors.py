@@ -48,14 +48,21 @@ def rank(
 ) -> Generator[Step, Outcome, tuple[RerankReply, GatewayInfo]]:
     """The conversation that ranks the passages of one request.
 
+    Empty ones, which servers refuse (wire-facts §14.3), are not sent, and have no place in the ranking.
+
     Raises:
         GatewayError: With `requests_sent`.
     """
     route = rerank_route(request.model, legacy=connection.settings.legacy)
-    body = rerank.encode(request, top_k=route.top_k) | _body_options(connection, call, takes=True)
-    read = partial(rerank.decode, count=len(request.passages), top=request.top)
+    places = [place for place, passage in enumerate(request.passages) if passage]
+    if not places:
+        return RerankReply(()), read_info({}, wire="run", model=request.model, attempts=0)
+    sent_request = replace(request, passages=tuple([request.passages[place] for place in places]))
+    body = rerank.encode(sent_request, top_k=route.top_k) | _body_options(connection, call, takes=True)
+    read = partial(rerank.decode, count=len(places), top=request.top)
     reply, answer, sent = yield from post(connection, route.path, body, read, call)
-    return reply, read_info(answer.headers, wire="run", model=request.model, attempts=sent)
+    ranking = tuple([replace(ranked, index=places[ranked.index]) for ranked in reply.ranking])
+    return replace(reply, ranking=ranking), read_info(answer.headers, wire="run", model=request.model, attempts=sent)
 
 
 def _body_options(connection: Connection, call: CallOptions, *, takes: bool) -> dict[str, Any]:

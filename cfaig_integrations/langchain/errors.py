@@ -63,7 +63,8 @@ _LANGCHAIN_KINDS: Mapping[type[ours.GatewayError], type[lc.ModelError]] = {
 
 def _both(kind: type[ours.GatewayError], langchain_kind: type[lc.ModelError]) -> type[ours.GatewayError]:
     members: dict[str, Any] = {"__doc__": kind.__doc__, "__module__": __name__}
-    return type(kind.__name__, (kind, langchain_kind), members)
+    bases = (kind, langchain_kind, ValueError) if issubclass(kind, ours.ConfigError) else (kind, langchain_kind)
+    return type(kind.__name__, bases, members)
 
 
 _BOTH: Mapping[type[ours.GatewayError], type[ours.GatewayError]] = {

@@ -22,6 +22,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
+from cfaig_integrations.core.chat import FinishReason
 from cfaig_integrations.core.content import Media, Opaque, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
@@ -34,7 +35,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.llama_index.outbound import INFO, Names, drawn_images, media_block, shown_call, to_response
+from cfaig_integrations.llama_index.outbound import INFO, Names, media_blocks, shown_call, to_response
 
 _set = object.__setattr__
 
@@ -73,9 +74,13 @@ class Cumulation:
     Args:
         info: What the gateway said in the response's headers.
         names: Tools that go by other names on the wire.
+
+    Attributes:
+        finish: Why the answer ended, once `last` has been called.
     """
 
     def __init__(self, info: GatewayInfo, names: Names) -> None:
+        self.finish: FinishReason = "unknown"
         self._info = info
         self._names = names
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
@@ -107,10 +112,12 @@ class Cumulation:
 
     def last(self) -> ChatResponse:
         """The response that ends the stream."""
-        return to_response(self._fold.reply(), self._info, self._names, delta="")
+        reply = self._fold.reply()
+        self.finish = reply.finish
+        return to_response(reply, self._info, self._names, delta="")
 
     def _came_whole(self, value: Media | Opaque) -> ChatResponse | None:
-        shown = (media_block(value),) if isinstance(value, Media) else drawn_images(value)
+        shown = media_blocks(value)
         self._blocks += shown
         return self._response("") if shown else None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.schema import BaseNode, MetadataMode
 from pydantic import Field
 
 from cfaig_integrations.client.calls import embed_requests, run_options
@@ -88,6 +89,26 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         size = batch_size(self.model_name, said, word="embed_batch_size")
         object.__setattr__(self, "embed_batch_size", size)  # set past pydantic, which would take it for the user's word
 
+    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
+        """Gives the nodes their vectors, as a step of an ingestion pipeline.
+
+        Nodes without text, such as those of images, get none, and vector stores leave them out.
+
+        Args:
+            nodes: The nodes.
+            **kwargs: As of `get_text_embedding_batch`.
+
+        Raises:
+            GatewayError: As of `get_text_embedding_batch`.
+        """
+        super().__call__(_with_text(nodes), **kwargs)
+        return nodes
+
+    async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
+        """Gives the nodes their vectors; as calling it."""
+        await super().acall(_with_text(nodes), **kwargs)
+        return nodes
+
     def get_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
@@ -154,6 +175,10 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
         return embed_requests(self, texts, side, model=self.model_name, size=self.embed_batch_size)
+
+
+def _with_text(nodes: Sequence[BaseNode]) -> list[BaseNode]:
+    return [node for node in nodes if node.get_content(metadata_mode=MetadataMode.EMBED)]
 
 
 # LlamaIndex opens a span around an override too: with the span that is inside its own, there would be two of a name.

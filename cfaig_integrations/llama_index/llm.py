@@ -31,7 +31,7 @@ from cfaig_integrations.client.calls import call_options, chat_request, refuse_s
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.client.sync import ChatStream
 from cfaig_integrations.client.tools import tools_at_once
-from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.core.chat import ChatRequest, FinishReason
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.profiles import profile_of
@@ -203,6 +203,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
         request, options, names = self._ask(messages, operation, kwargs)
         reply, info = self._clients.sync.chat(request, options)
+        _tell_of_a_cut(request, reply.finish)
         return to_response(reply, info, names)
 
     async def _achat(
@@ -210,19 +211,20 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     ) -> ChatResponse:
         request, options, names = self._ask(messages, operation, kwargs)
         reply, info = await self._clients.aio.chat(request, options)
+        _tell_of_a_cut(request, reply.finish)
         return to_response(reply, info, names)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
         request, options, names = self._ask(messages, operation, kwargs)
-        return _responses(self._clients.sync.stream(request, options), names)
+        return _responses(self._clients.sync.stream(request, options), names, request)
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
         request, options, names = self._ask(messages, operation, kwargs)
-        return _aresponses(await self._clients.aio.stream(request, options), names)
+        return _aresponses(await self._clients.aio.stream(request, options), names, request)
 
     def _ask(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
@@ -267,7 +269,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             user_msg=user_msg,
             chat_history=chat_history,
             allow_parallel_tool_calls=allow_parallel_tool_calls,
-            tool_required=tool_required,
+            tool_required=tool_required and self._can_be_forced(kwargs),
             **{"strict": self.strict, **kwargs},
         )
 
@@ -304,21 +306,37 @@ def _window_of(model: str) -> int:
     return profile.max_input
 
 
-def _responses(events: ChatStream, names: Names) -> Generator[ChatResponse]:
+def _tell_of_a_cut(request: ChatRequest, finish: FinishReason) -> None:
+    """Logs that an answer was cut at a limit that the caller did not set: engines show the text alone.
+
+    Many Workers AI models stop at 256 tokens by default (wire-facts §9.2).
+    """
+    if finish == "length" and request.max_tokens is None:
+        _log.warning(
+            "The answer of %r was cut at the server's own limit of tokens (finish_reason 'length'). Give max_tokens=.",
+            request.model,
+        )
+
+
+def _responses(events: ChatStream, names: Names, request: ChatRequest) -> Generator[ChatResponse]:
     with events:
         cumulation = Cumulation(events.info, names)
         for event in events:
             response = cumulation.add(event)
             if response is not None:
                 yield response
-        yield cumulation.last()
+        last = cumulation.last()
+        _tell_of_a_cut(request, cumulation.finish)
+        yield last
 
 
-async def _aresponses(events: AsyncChatStream, names: Names) -> AsyncGenerator[ChatResponse]:
+async def _aresponses(events: AsyncChatStream, names: Names, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
     async with events:
         cumulation = Cumulation(events.info, names)
         async for event in events:
             response = cumulation.add(event)
             if response is not None:
                 yield response
-        yield cumulation.last()
+        last = cumulation.last()
+        _tell_of_a_cut(request, cumulation.finish)
+        yield last

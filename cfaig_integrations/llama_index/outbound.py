@@ -26,7 +26,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
     VideoBlock,
 )
-from pydantic_core import from_json
+from pydantic import ValidationError
 
 from cfaig_integrations.core.chat import ChatReply, Usage
 from cfaig_integrations.core.content import (
@@ -42,6 +42,7 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.core.skeleton import skeleton
+from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.info import GatewayInfo
 
 SKELETON = "cf_aig_turn"
@@ -87,7 +88,11 @@ def to_completion(response: ChatResponse) -> CompletionResponse:
 
 def to_message(turn: Turn) -> ChatMessage:
     """An assistant's turn as a message."""
-    return ChatMessage(role=MessageRole.ASSISTANT, blocks=list(_blocks(turn)), additional_kwargs=beside_message(turn))
+    blocks = list(_blocks(turn))
+    if not turn.tool_calls and not any(isinstance(block, TextBlock) for block in blocks):
+        # The content of a message without a text block is None, and chat engines take str() of it.
+        blocks.append(TextBlock(text=""))
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=beside_message(turn))
 
 
 def beside_message(turn: Turn) -> dict[str, Any]:
@@ -113,24 +118,21 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
     """The parts of a turn: all text in one block, because a message puts line breaks between them."""
     text = turn.text
     citations: list[Citation] = []
-    said = False
     for part in turn.parts:
         match part:
             case Reasoning():
                 yield thinking_block(part.text, part.extras)
             case Text():
                 citations += part.citations
-                if text and not said:
-                    said = True
+                if text:
                     yield TextBlock(text=text)
+                    text = ""
             case Refusal():
                 yield TextBlock(text=part.text)
             case ToolCall():
                 yield call_block(part)
-            case Media():
-                yield media_block(part)
-            case Opaque():
-                yield from drawn_images(part)  # the whole of it is in the skeleton
+            case Media() | Opaque():
+                yield from media_blocks(part)
             case _:
                 pass
     for citation in citations:
@@ -139,14 +141,18 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
 
 def thinking_block(text: str, extras: Extras) -> ThinkingBlock:
     """A part of the reasoning; its signature, or its encrypted form, also where other packages look for it."""
-    item: Mapping[str, Any] = extras.get("responses", {}).get("item") or {}
+    item = _mapping(extras.get("responses", {}).get("item"))
     signature = extras.get("messages", {}).get("signature")
     known = {"signature": signature, "id": item.get("id"), "encrypted_content": item.get("encrypted_content")}
     return ThinkingBlock(content=text, additional_information={key: value for key, value in known.items() if value})
 
 
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
 def call_block(call: ToolCall) -> ToolCallBlock:
-    """A call; its arguments as they arrived if they are no JSON object."""
+    """A call; its arguments as they arrived if they hold no JSON object."""
     return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments_of(call))
 
 
@@ -154,22 +160,39 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | str:
     """The arguments of a call if they are whole, else their text."""
     if call.kind == "custom":
         return call.arguments
-    if not call.arguments.strip():
-        return {}
     try:
-        found = from_json(call.arguments)
-    except (ValueError, TypeError):  # the latter of half a surrogate pair
+        return read_arguments(call.arguments)
+    except ValueError:
         return call.arguments
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else call.arguments
+
+
+def media_blocks(part: Media | Opaque) -> tuple[ContentBlock, ...]:
+    """The image, recording, film or document that the model made, or that a tool drew on the provider's side.
+
+    None if a block cannot hold it, such as a file's id in the provider's store or an address that is no URL: the
+    whole of it is in the skeleton.
+    """
+    match part:
+        case Media():
+            made = part
+        case Opaque(raw={"type": "image_generation_call", "result": str(data)}):  # official SDK: `ImageGenerationCall`
+            made = Media("image", data=data)
+        case _:
+            return ()
+    try:
+        return (media_block(made),) if made.data or made.url else ()
+    except ValidationError:
+        return ()
 
 
 def media_block(media: Media) -> ContentBlock:
-    """An image, a recording, a film or a document that the model made.
+    """A block that holds a medium; its data in base64, for which blocks also take bytes that happen to be it.
 
-    It is given in base64, which LlamaIndex's blocks also keep: they would take bytes that happen to be base64 for it.
+    Raises:
+        ValidationError: Its address is no URL.
     """
-    data = media.data.encode() or None
-    url, mime = media.url or None, media.mime or None
+    data = media.data.encode(errors="replace") or None
+    url, mime = cast("Any", media.url or None), media.mime or None
     match media.kind:
         case "image":
             return ImageBlock(image=data, url=url, image_mimetype=mime)
@@ -179,15 +202,6 @@ def media_block(media: Media) -> ContentBlock:
             return VideoBlock(video=data, url=url, video_mimetype=mime)
         case "file":
             return DocumentBlock(data=data, url=url, title=media.name or None, document_mimetype=mime)
-
-
-def drawn_images(part: Opaque) -> tuple[ImageBlock, ...]:
-    """The image in a block of a tool that draws on the provider's side (official SDK: `ImageGenerationCall`)."""
-    match part.raw:
-        case {"type": "image_generation_call", "result": str(data)} if data:
-            return (ImageBlock(image=data.encode()),)
-        case _:
-            return ()
 
 
 def citation_block(citation: Citation) -> CitationBlock:
@@ -241,11 +255,14 @@ def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:
 
 def _alternatives(token: Mapping[str, Any]) -> list[LogProb]:
     given = _objects(token.get("top_logprobs")) or [token]
-    return [
-        LogProb(token=str(each.get("token") or ""), logprob=each["logprob"], bytes=each.get("bytes") or [])
-        for each in given
-        if isinstance(each.get("logprob"), int | float)
-    ]
+    return [found for each in given if (found := _logprob(each)) is not None]
+
+
+def _logprob(given: Mapping[str, Any]) -> LogProb | None:
+    try:
+        return LogProb(token=str(given.get("token") or ""), logprob=given["logprob"], bytes=given.get("bytes") or [])
+    except (KeyError, ValidationError):
+        return None
 
 
 def _objects(given: object) -> list[Mapping[str, Any]]:

@@ -30,7 +30,8 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
     """Puts nodes in the order in which they answer a question, and their scores in place of those of the retriever.
 
     The model reads what an embedding model would: a node's text and those of its metadata that are not excluded from
-    embedding. The nodes that are given are not changed.
+    embedding. A node of which it would read nothing is not ranked: it stands at the end, without a score. The nodes
+    that are given are not changed.
 
     Attributes:
         model: Rerank model of Workers AI.
@@ -69,7 +70,7 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
             return []
         with self._observed(nodes, query) as best:
             reply, _ = self._clients.sync.rank(self._request(nodes, query), run_options(run_entries(self, "rerank")))
-            best.extend(_scored(nodes, reply))
+            best.extend(_scored(nodes, reply, self.top_n))
         return best
 
     @_dispatcher.span
@@ -83,11 +84,11 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
             reply, _ = await self._clients.aio.rank(
                 self._request(nodes, query), run_options(run_entries(self, "rerank"))
             )
-            best.extend(_scored(nodes, reply))
+            best.extend(_scored(nodes, reply, self.top_n))
         return best
 
     def _request(self, nodes: Sequence[NodeWithScore], query: QueryBundle) -> RerankRequest:
-        passages = tuple(each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes)
+        passages = tuple([_passage(each) for each in nodes])
         return RerankRequest(self.model, query.query_str, passages, self.top_n, self.extra_body or {})
 
     @contextmanager
@@ -119,5 +120,12 @@ def _asked(query: QueryBundle | None) -> QueryBundle:
     return query
 
 
-def _scored(nodes: Sequence[NodeWithScore], reply: RerankReply) -> list[NodeWithScore]:
-    return [NodeWithScore(node=nodes[ranked.index].node, score=ranked.score) for ranked in reply.ranking]
+def _scored(nodes: Sequence[NodeWithScore], reply: RerankReply, top: int | None) -> list[NodeWithScore]:
+    """The nodes in their order, then those that were not ranked because they are empty."""
+    scores = {ranked.index: ranked.score for ranked in reply.ranking}
+    places = [*scores, *(place for place, each in enumerate(nodes) if place not in scores and not _passage(each))]
+    return [NodeWithScore(node=nodes[place].node, score=scores.get(place)) for place in places[:top]]
+
+
+def _passage(each: NodeWithScore) -> str:
+    return each.node.get_content(metadata_mode=MetadataMode.EMBED)

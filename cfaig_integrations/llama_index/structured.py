@@ -6,29 +6,32 @@ question goes through `chat` and its like, so that observers, retries and the ru
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NoReturn, TypeAlias, cast
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
-from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictInProgressEvent,
+    LLMStructuredPredictStartEvent,
+)
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import BaseOutputParser, Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from cfaig_integrations.client.calls import output_schema
 from cfaig_integrations.client.tools import legal_name, thinks
 from cfaig_integrations.core.chat import OutputSchema
+from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.llama_index.growing import GrowingJson
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
-from cfaig_integrations.llama_index.selections import finish_reason
+from cfaig_integrations.llama_index.selections import finish_reason, object_so_far
 from cfaig_integrations.llama_index.tools import bound_class
 
 Way: TypeAlias = Literal["json_schema", "function_calling", "prompt"]
@@ -36,7 +39,7 @@ Way: TypeAlias = Literal["json_schema", "function_calling", "prompt"]
 _dispatcher = get_dispatcher(__name__)
 _OF_PROGRAMS = frozenset({"tool_choice", "tool_required", "allow_parallel_tool_calls"})
 """Words that LlamaIndex's programs take out of `llm_kwargs`: which tool is called is theirs to say."""
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_THINKING = "<think>"
 _ASK = "Answer with one JSON object that follows this JSON schema, and with nothing else:\n{schema}"
 
 
@@ -116,7 +119,24 @@ class StructuredPredict(FunctionCallingLLM):
         _dispatcher.event(LLMStructuredPredictEndEvent(output=answer))
         return answer
 
-    # LlamaIndex's `stream_structured_predict` and its async twin call these two, between events of their own.
+    @_dispatcher.span
+    def stream_structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        """Beginnings of an object, then the object; as `structured_predict`.
+
+        LlamaIndex's own sends the request when the first of them is taken, and raises there what goes wrong with it.
+        """
+        _dispatcher.event(
+            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
+        )
+        return _observed(self._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args))
+
+    # The method above and LlamaIndex's `astream_structured_predict` call these two, between events of their own.
 
     def _structured_stream_call(
         self,
@@ -173,7 +193,7 @@ class StructuredPredict(FunctionCallingLLM):
                     words["tool_choice"] = name
             case "prompt":
                 messages = _with_schema(messages, output_cls)
-        return _Question(output_cls, messages, words, tool, self.output_parser, loose=way == "prompt")
+        return _Question(output_cls, messages, words, tool, self.output_parser)
 
     def _way(self, words: Mapping[str, Any]) -> Way | None:
         if self.structured_output != "auto":
@@ -217,7 +237,6 @@ class _Question(Generic[Model]):
     Attributes:
         tool: Function whose call is the answer; None: the answer is the text.
         parser: What the user lets see the text first.
-        loose: There may be other text around the JSON.
     """
 
     output_cls: type[Model]
@@ -225,7 +244,6 @@ class _Question(Generic[Model]):
     words: dict[str, Any]
     tool: str | None
     parser: BaseOutputParser | None
-    loose: bool
 
     def answer(self, response: ChatResponse) -> Model:
         """The object in a whole response.
@@ -261,15 +279,9 @@ class _Question(Generic[Model]):
         self._fail(f"The model did not call {tool!r}.", response)
 
     def _written(self, response: ChatResponse, text: str) -> object:
-        stripped = text.strip()
-        fenced = _FENCED.search(stripped) if self.loose else _FENCED.fullmatch(stripped)
-        if fenced:
-            stripped = fenced[1]
-        elif self.loose:
-            stripped = stripped[max(stripped.find("{"), 0) : stripped.rfind("}") + 1]
         try:
-            return from_json(stripped)
-        except (ValueError, TypeError) as error:
+            return find_json(text)
+        except ValueError as error:
             self._fail(f"The answer is not JSON: {error}", response, error)
 
     def _fail(self, reason: str, response: ChatResponse, cause: Exception | None = None) -> NoReturn:
@@ -279,14 +291,19 @@ class _Question(Generic[Model]):
         ) from cause
 
 
+_STEP = 256
+"""A text is read again once it has grown by this part of it, so that a stream costs what its text is long."""
+
+
 class _Partials:
     """The beginnings of an object, as a stream of its text or of its call's arguments brings them."""
 
     def __init__(self, question: _Question[Any]) -> None:
         self._tool = question.tool
         self._kind = create_flexible_model(question.output_cls)
-        self._json = GrowingJson()
         self._given: object = None
+        self._next = 0
+        """Length from which the text is read again."""
 
     def take(self, response: ChatResponse) -> FlexibleModel | None:
         """What a response adds, if it adds something."""
@@ -298,14 +315,30 @@ class _Partials:
 
     def _read(self, message: ChatMessage) -> object:
         if self._tool is None:
-            text = message.content or ""
-            start = text.find("{")
-            return self._json.read(text[start:]) if start >= 0 else None
+            return self._so_far(message.content or "")
         for block in message.blocks:
             if isinstance(block, ToolCallBlock) and block.tool_name == self._tool:
                 given = block.tool_kwargs
-                return self._json.read(given) if isinstance(given, str) else given
+                return self._so_far(given) if isinstance(given, str) else given
         return None
+
+    def _so_far(self, text: str) -> object:
+        if len(text) < self._next:
+            return None
+        self._next = len(text) + len(text) // _STEP
+        answer = strip_thinking(text)
+        start = answer.find("{")
+        thinks = answer.lstrip().startswith(_THINKING)
+        return object_so_far(answer[start:]) if start >= 0 and not thinks else None
+
+
+def _observed(objects: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    found: Any = None
+    with closing(objects):
+        for found in objects:
+            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
+            yield found
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=found))
 
 
 def _objects(

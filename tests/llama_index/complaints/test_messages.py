@@ -153,7 +153,7 @@ async def test_28_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simu
     found = await answers(make(api=api), method, "Draw a cat.")
     assert len(found) == (2 if "stream" in method else 1)  # shown as soon as it is there
     for response in found:
-        (block,) = response.message.blocks
+        (block,) = (each for each in response.message.blocks if not isinstance(each, TextBlock))
         assert isinstance(block, ImageBlock)
         assert block.resolve_image(as_base64=True).read().decode() == PNG
         assert ChatMessage.model_validate_json(response.message.model_dump_json()).blocks
@@ -190,5 +190,6 @@ def test_28_a_document_is_what_it_says_it_is(
 async def test_24_the_last_piece_of_a_thought_alone_is_a_message(make: Make, simulator: Simulator, method: str) -> None:
     simulator.reply("", reasoning="Let me look.")
     last = await answer(make(api="messages", **THINKERS["messages"]), method)
-    assert [type(block) for block in last.message.blocks] == [ThinkingBlock]
+    assert [type(block) for block in last.message.blocks] == [ThinkingBlock, TextBlock]
+    assert last.message.content == ""
     assert ChatMessage.model_validate_json(last.message.model_dump_json()) == last.message
