@@ -136,7 +136,19 @@ class StructuredPredict(FunctionCallingLLM):
         )
         return _observed(self._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args))
 
-    # The method above and LlamaIndex's `astream_structured_predict` call these two, between events of their own.
+    @_dispatcher.span
+    async def astream_structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        """Beginnings of an object, then the object; as `stream_structured_predict`."""
+        _dispatcher.event(
+            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
+        )
+        return _aobserved(await self._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args))
 
     def _structured_stream_call(
         self,
@@ -336,6 +348,15 @@ def _observed(objects: Generator[Any, None, None]) -> Generator[Any, None, None]
     found: Any = None
     with closing(objects):
         for found in objects:
+            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
+            yield found
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=found))
+
+
+async def _aobserved(objects: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    found: Any = None
+    async with aclosing(objects):
+        async for found in objects:
             _dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
             yield found
     _dispatcher.event(LLMStructuredPredictEndEvent(output=found))

@@ -15,7 +15,7 @@ from llama_index.core.instrumentation.dispatcher import instrument_tags
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.rate_limiter import BaseRateLimiter
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import ImageNode, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from cfaig_integrations import GatewayOptions, RunInfo, errors
@@ -101,6 +101,19 @@ def test_no_text_needs_no_request(make: Make, simulator: Simulator, asynchronous
     for workers in (1, 4):
         assert embed(make(num_workers=workers), [], asynchronous) == []
     assert not simulator.requests
+
+
+@both
+@pytest.mark.parametrize("texts", [["", "Hi", "", "Ho"], ["", ""], []])
+def test_nodes_without_text_are_skipped(make: Make, simulator: Simulator, texts: list[str], asynchronous: bool) -> None:
+    nodes = [TextNode(text=text) for text in texts] + [ImageNode(image_url="https://x/y.png")]
+    pipeline = IngestionPipeline(transformations=[make(embed_batch_size=1)])
+    found = asyncio.run(pipeline.arun(nodes=nodes)) if asynchronous else pipeline.run(nodes=nodes)
+    assert [node.node_id for node in found] == [node.node_id for node in nodes]
+    assert [node.embedding is not None for node in found] == [bool(text) for text in texts] + [False]
+    assert [node.embedding for node in found if node.embedding] == [
+        one(make(), text, asynchronous) for text in texts if text
+    ]
 
 
 @both

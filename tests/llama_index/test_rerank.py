@@ -106,6 +106,29 @@ def test_no_node_needs_no_request(make: Make, simulator: Simulator, asynchronous
 
 
 @both
+@pytest.mark.parametrize("model", [MODEL, M3])
+@pytest.mark.parametrize(
+    ("top_n", "expected"), [(None, ["2", "3", "1", "0", "4"]), (4, ["2", "3", "1", "0"]), (2, ["2", "3"])]
+)
+def test_nodes_without_text_stand_unranked_at_the_end(
+    make: Make, simulator: Simulator, model: str, top_n: int | None, expected: list[str], asynchronous: bool
+) -> None:
+    texts = ["", *TEXTS, ""]
+    given = [NodeWithScore(node=TextNode(text=text, id_=str(n)), score=0.5) for n, text in enumerate(texts)]
+    best = rerank(make(model=model, top_n=top_n), given, asynchronous)
+    assert [each.node_id for each in best] == expected
+    assert [each.score is None for each in best] == [place in {"0", "4"} for place in expected]
+    assert [context["text"] for context in simulator.requests[0].body["contexts"]] == TEXTS
+
+
+@both
+def test_nodes_that_are_all_empty_need_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    given = [NodeWithScore(node=TextNode(text="", id_=str(n)), score=0.5) for n in range(3)]
+    assert [each.node_id for each in rerank(make(top_n=2), given, asynchronous)] == ["0", "1"]
+    assert not simulator.requests
+
+
+@both
 @pytest.mark.parametrize("asked", [{"query_bundle": None}, {"query_str": ""}, {"query_bundle": QueryBundle("")}])
 def test_a_missing_question_is_refused(
     make: Make, simulator: Simulator, nodes: list[NodeWithScore], asked: dict[str, Any], asynchronous: bool

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import date, datetime
+from enum import Enum
 from itertools import pairwise, product
 from typing import Any, Generic, Literal, TypeVar, get_args
+from uuid import UUID
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
@@ -76,6 +79,22 @@ class Exact(BaseModel):
     kinds: frozenset[Literal["a", "b"]]
 
 
+class Colour(Enum):
+    RED = "red"
+
+
+class Typed(BaseModel):
+    """Types that JSON writes as texts and lists."""
+
+    model_config = ConfigDict(strict=True)
+
+    day: date
+    at: datetime
+    colour: Colour
+    id: UUID
+    pair: tuple[int, str]
+
+
 class Words(BaseModel):
     """Some words."""
 
@@ -89,6 +108,11 @@ KINDS: dict[str, tuple[Any, str]] = {
     "holds itself": (Node(name="a", next=Node(name="b")), '{"name": "a", "next": {"name": "b"}}'),
     "no object": (Numbers([1, 2]), '{"root": [1, 2]}'),
     "strict": (Exact(kinds=frozenset("ab")), '{"kinds": ["a", "b"]}'),
+    "strict types": (
+        Typed(day=date(2026, 1, 2), at=datetime(2026, 1, 2, 3, 4), colour=Colour.RED, id=UUID(int=7), pair=(1, "a")),
+        '{"day": "2026-01-02", "at": "2026-01-02T03:04:00", "colour": "red", '
+        '"id": "00000000-0000-0000-0000-000000000007", "pair": [1, "a"]}',
+    ),
 }
 
 
@@ -324,6 +348,81 @@ def test_a_refusal_is_an_error(make: Make, simulator: Simulator, api: str, way: 
 def test_json_in_a_fence_is_json(make: Make, simulator: Simulator, method: Method) -> None:
     simulator.reply(f"```json\n{ANSWER}\n```")
     assert method(make(api="chat_completions"), Point)[-1] == Point(x=1, y=2)
+
+
+AROUND: dict[str, str] = {
+    "thoughts": "<think>\nEasy.\n</think>\n\n{}",
+    "thoughts without their opening tag": "Easy.\n</think>\n{}",
+    "thoughts with braces": '<think>The schema is {{"x": ...}}, so {{x}}.</think>\n{}',
+    "thoughts with an answer": '<think>{{"x": 7, "y": 7}}?</think>{}',
+    "a fence after thoughts": "<think>x {{y}}</think>\n```json\n{}\n```",
+    "a fence in capitals": "```JSON\n{}\n```",
+    "a fence of another name": "Here:\n~~~json5\n{}\n~~~\nOr so.",
+    "prose before": "Here is the JSON: {}",
+    "prose with a brace after": "{}\nHope that helps :}} ",
+    "prose with brackets before": "As asked [1] {{so}}: {}",
+    "a BOM": "\ufeff{}",
+    "encoded twice": "twice",
+}
+
+
+@every_method
+@pytest.mark.parametrize("way", ["json_schema", "prompt"])
+@pytest.mark.parametrize("around", AROUND)
+def test_what_stands_around_an_answer_does_not_matter(
+    make: Make, simulator: Simulator, around: str, way: Way, method: Method
+) -> None:
+    form = AROUND[around]
+    simulator.reply(json.dumps(ANSWER) if form == "twice" else form.format(ANSWER))
+    *partials, last = method(make(api="chat_completions", structured_output=way), Point)
+    assert last == Point(x=1, y=2)
+    if "</think>" in form and form.startswith("<think>"):
+        assert {7} & {getattr(partial, "x", None) for partial in partials} == set()
+
+
+@every_method
+@pytest.mark.parametrize("way", ["json_schema", "prompt"])
+@pytest.mark.parametrize(
+    "text", ['<think>{{"x": 1}}</think>{"x": 1, "y"', '```json\n{"x": 1, "y": 2', 'See {"x": 1, "y": 2']
+)
+def test_an_answer_that_was_cut_stays_cut(
+    make: Make, simulator: Simulator, text: str, way: Way, method: Method
+) -> None:
+    simulator.reply(text, finish="length")
+    with pytest.raises(ValueError, match="'length'"):
+        method(make(api="chat_completions", structured_output=way), Point)
+
+
+@every_method
+@pytest.mark.parametrize(
+    "raw", ['[{"x": 1, "y": 2}]', json.dumps(ANSWER), '\ufeff{"x": 1, "y": 2}', '```json\n{"x": 1, "y": 2}\n```']
+)
+def test_a_call_with_arguments_in_another_form(make: Make, simulator: Simulator, raw: str, method: Method) -> None:
+    simulator.reply(calls=[{"id": "call_1", "name": "Point", "raw": raw}])
+    llm = make(api="chat_completions", structured_output="function_calling")
+    assert method(llm, Point)[-1] == Point(x=1, y=2)
+
+
+@every_method
+def test_control_characters_are_text(make: Make, simulator: Simulator, method: Method) -> None:
+    for way in ("json_schema", "function_calling"):
+        text = '{"first": "a\n\tb", "second": []}'
+        if way == "function_calling":
+            simulator.reply(calls=[{"id": "call_1", "name": "Words", "raw": text}])
+        else:
+            simulator.reply(text)
+        llm = make(api="chat_completions", structured_output=way)
+        assert method(llm, Words)[-1] == Words(first="a\n\tb", second=[])
+
+
+def test_a_long_stream_of_objects_costs_what_it_is_long(make: Make, simulator: Simulator) -> None:
+    """Each value is read again only when the text has grown by a part of itself."""
+    simulator.reply(json.dumps({"first": "a", "second": ["some word"] * 4000}))
+    *partials, last = streamed(make(api="chat_completions"), Words)
+    assert len(last.second) == 4000
+    assert 100 < len(partials) < 2000
+    lengths = [len(getattr(partial, "second", None) or ()) for partial in partials]
+    assert lengths == sorted(lengths)
 
 
 @every_method

@@ -1,0 +1,374 @@
+"""Answers as servers and models really give them, and what LlamaIndex's engines make of ours and of our errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.extractors import TitleExtractor
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.response_synthesizers import ResponseMode
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.selectors import LLMSingleSelector, PydanticSingleSelector
+from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
+
+from cfaig_integrations import ConfigError, GatewayError, UnsupportedContent, gateway_context
+from cfaig_integrations.core.chat import ChatReply, Choice, Usage
+from cfaig_integrations.core.content import (
+    Citation,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Turn,
+)
+from cfaig_integrations.core.unfold import unfold
+from cfaig_integrations.gateway.info import read_info
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.llama_index.cumulate import Cumulation
+from cfaig_integrations.llama_index.inbound import to_turns
+from cfaig_integrations.llama_index.outbound import to_completion, to_response
+from cfaig_integrations.llama_index.selections import tool_selections
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+
+MODELS = {
+    "chat_completions": "openai/gpt-4.1",
+    "responses": "openai/gpt-5.4",
+    "messages": "anthropic/claude-haiku-4.5",
+    "run": "@cf/zai-org/glm-5.2",
+}
+Make = Callable[..., CloudflareAIGateway]
+
+every_wire = pytest.mark.parametrize("api", MODELS)
+both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+@pytest.fixture
+def make(simulator: Simulator) -> Make:
+    def made(**words: Any) -> CloudflareAIGateway:
+        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
+        return CloudflareAIGateway(**where(simulator) | words)
+
+    return made
+
+
+async def awaited(found: Any) -> Any:
+    return await found if isawaitable(found) else found
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+class Fixed(BaseRetriever):
+    """Finds the same node for every question."""
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return [NodeWithScore(node=TextNode(text="Paris is in France."), score=1.0)]
+
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "an option that no wire of the model has": {"api": "messages", "seed": 1},
+    "a token function that gives none": {"api_token": lambda: ""},
+    "several answers": {"n": 2},
+    "a sixth metadata entry": {"gateway_metadata": {f"k{number}": "v" for number in range(5)}},
+}
+every_mistake = pytest.mark.parametrize("mistake", MISTAKES)
+
+
+async def query(llm: CloudflareAIGateway, asynchronous: bool, **words: Any) -> Any:
+    engine = RetrieverQueryEngine.from_args(Fixed(), llm=llm, **words)
+    return str(await engine.aquery("q") if asynchronous else engine.query("q"))
+
+
+@both
+@every_mistake
+@pytest.mark.parametrize(
+    ("mode", "streaming"),
+    [
+        (mode, streaming)
+        for mode in (ResponseMode.COMPACT, ResponseMode.REFINE, ResponseMode.TREE_SUMMARIZE, ResponseMode.ACCUMULATE)
+        for streaming in (False, True)
+        if not (streaming and mode == ResponseMode.ACCUMULATE)
+    ],
+)
+async def test_a_mistake_in_the_configuration_goes_through_a_query_engine(
+    make: Make, simulator: Simulator, mode: ResponseMode, streaming: bool, mistake: str, asynchronous: bool
+) -> None:
+    with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError) as caught:
+        await query(make(**MISTAKES[mistake]), asynchronous, response_mode=mode, streaming=streaming)
+    assert caught.value.field
+    assert caught.value.remedy
+    assert not simulator.requests
+
+
+@both
+@every_mistake
+@pytest.mark.parametrize("selector", [LLMSingleSelector, PydanticSingleSelector])
+async def test_a_mistake_in_the_configuration_goes_through_a_selector(
+    make: Make, simulator: Simulator, selector: Any, mistake: str, asynchronous: bool
+) -> None:
+    chooser = selector.from_defaults(llm=make(**MISTAKES[mistake]))
+    with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError):
+        await awaited((chooser.aselect if asynchronous else chooser.select)(["a", "b"], "q"))
+    assert not simulator.requests
+
+
+@every_mistake
+def test_a_mistake_in_the_configuration_goes_through_an_extractor(
+    make: Make, simulator: Simulator, mistake: str
+) -> None:
+    extractor = TitleExtractor(llm=make(**MISTAKES[mistake]), nodes=1, show_progress=False)
+    with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError):
+        extractor.process_nodes([TextNode(text="Paris.")])
+    assert not simulator.requests
+
+
+def test_what_engines_swallow_is_not_among_our_errors() -> None:
+    kinds, found = [GatewayError], set[type[GatewayError]]()
+    while kinds:
+        kind = kinds.pop()
+        if kind.__module__ == GatewayError.__module__:
+            found.add(kind)
+            kinds += kind.__subclasses__()
+    assert {ConfigError, UnsupportedContent} < found
+    assert not [kind for kind in found if issubclass(kind, ValueError | TypeError)]
+
+
+@every_wire
+@pytest.mark.parametrize("reasoning", ["", "Hm."])
+@pytest.mark.parametrize("method", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_an_empty_answer_is_an_empty_text(
+    make: Make, simulator: Simulator, api: str, reasoning: str, method: str
+) -> None:
+    simulator.reply("", reasoning=reasoning)
+    engine = SimpleChatEngine.from_defaults(llm=make(api=api))
+    found = getattr(engine, method)("q")
+    if method.startswith("a"):
+        found = await found
+    if method == "stream_chat":
+        assert "".join(found.response_gen) == ""
+    elif method == "astream_chat":
+        assert "".join([piece async for piece in found.async_response_gen()]) == ""
+    assert str(found) == ""
+    if api == "responses" and reasoning:
+        return  # OpenAI takes no reasoning back that nothing follows
+    simulator.reply("Now.")
+    assert str(engine.chat("And now?")) == "Now."
+
+
+ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "none": ("", {}),
+    "blank": (" \n", {}),
+    "null": ("null", {}),
+    "object": ('{"city": "Rome"}', {"city": "Rome"}),
+    "encoded twice": (json.dumps('{"city": "Rome"}'), {"city": "Rome"}),
+    "in a list": ('[{"city": "Rome"}]', {"city": "Rome"}),
+    "control characters": ('{"city": "Rome\n\tor so"}', {"city": "Rome\n\tor so"}),
+    "BOM": ('\ufeff{"city": "Rome"}', {"city": "Rome"}),
+    "fenced": ('```json\n{"city": "Rome"}\n```', {"city": "Rome"}),
+    "surrogates": (r'{"city": "\ud83d\ude00 \ud83d"}', {"city": "😀 �"}),
+}
+
+
+def reply_of(*parts: Part, **more: Any) -> ChatReply:
+    return ChatReply("chat_completions", "c1", "m", (Choice(Turn("assistant", parts), "stop", "stop"),), **more)
+
+
+INFO = read_info({}, wire="chat_completions", model="m", attempts=1)
+
+
+def streamed(reply: ChatReply) -> list[ChatResponse]:
+    cumulation = Cumulation(INFO, {})
+    found = [response for event in unfold(reply) if (response := cumulation.add(event)) is not None]
+    return [*found, cumulation.last()]
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_arguments_of_a_call_in_any_form(case: str) -> None:
+    text, expected = ARGUMENTS[case]
+    reply = reply_of(ToolCall("call_1", "weather", text))
+    for response in (to_response(reply, INFO, {}), streamed(reply)[-1]):
+        (block,) = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
+        assert block.tool_kwargs == expected
+        (selection,) = tool_selections(response)
+        assert selection.tool_kwargs == expected
+    beside = {"finish_reason": "tool_calls"}
+    as_text = ToolCallBlock(tool_call_id="call_1", tool_name="weather", tool_kwargs=text)  # by another program
+    kept = ChatResponse(message=ChatMessage(role="assistant", blocks=[as_text]), additional_kwargs=beside)
+    assert tool_selections(kept)[0].tool_kwargs == expected
+
+
+CUT = [
+    '{"city": "Ro',
+    '{"city": "Rome"',
+    '{"city": "Rome",',
+    '[{"city"',
+    '"{\\"city\\": \\"Ro"',
+    '```json\n{"city": "Ro',
+]
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_arguments_that_were_cut_stay_cut(text: str) -> None:
+    response = to_response(reply_of(ToolCall("call_1", "weather", text)), INFO, {})
+    (selection,) = tool_selections(response, error_on_no_tool_call=False)
+    assert selection.tool_kwargs["invalid_arguments"] == text
+    with pytest.raises(ValueError, match="weather"):
+        tool_selections(response)
+
+
+def test_arguments_as_far_as_they_go_are_objects() -> None:
+    for text, _ in ARGUMENTS.values():
+        for response in streamed(reply_of(ToolCall("call_1", "weather", text)))[:-1]:
+            (selection,) = tool_selections(response)
+            assert isinstance(selection.tool_kwargs, dict)
+
+
+@every_wire
+def test_a_tool_without_arguments_is_called(make: Make, simulator: Simulator, api: str) -> None:
+    simulator.reply(calls=[{"id": "call_1", "name": "now", "arguments": {}}])
+    tool = FunctionTool.from_defaults(lambda: "noon", name="now", description="The time.")
+    assert str(make(api=api).predict_and_call([tool], "What time is it?")) == "noon"
+
+
+TEXTS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["", "http://", "http://[::1", "https://x/y.png", "data:,", "AAAA", "====", "\0", "{", "null", "x y"]
+    ),
+)
+NUMBERS = st.one_of(st.integers(), st.just(10**400), st.floats(), st.booleans())
+VALUES = st.recursive(
+    st.one_of(st.none(), NUMBERS, TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "item",
+                    "signature",
+                    "logprobs",
+                    "content",
+                    "token",
+                    "logprob",
+                    "top_logprobs",
+                    "bytes",
+                    "part",
+                    "type",
+                ]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["item", "signature", "logprobs", "part", "type", "data"]), VALUES, max_size=3
+)
+EXTRAS = st.dictionaries(st.sampled_from(list(MODELS)), OBJECTS, max_size=2)
+PLACES = st.one_of(st.none(), st.integers())
+PARTS = st.one_of(
+    st.builds(Text, TEXTS, st.lists(st.builds(Citation, TEXTS, TEXTS, TEXTS, PLACES, PLACES), max_size=2).map(tuple)),
+    st.builds(Reasoning, TEXTS, EXTRAS),
+    st.builds(Refusal, TEXTS, EXTRAS),
+    st.builds(ToolCall, TEXTS, TEXTS, TEXTS, st.sampled_from(["function", "custom"]), EXTRAS),
+    st.builds(
+        lambda kind, place, value, mime, name: Media(kind, mime=mime, name=name, **{place: value}),
+        st.sampled_from(["image", "audio", "video", "file"]),
+        st.sampled_from(["url", "data", "file_id"]),
+        TEXTS,
+        TEXTS,
+        TEXTS,
+    ),
+    st.builds(Opaque, st.sampled_from(["responses", "messages"]), OBJECTS),
+    st.builds(lambda data: Opaque("responses", {"type": "image_generation_call", "result": data}), VALUES),
+)
+REPLIES = st.builds(
+    lambda parts, extras, word, usage: ChatReply(
+        "responses", "r1", "m", (Choice(Turn("assistant", tuple(parts)), "stop", word, extras),), usage, extras
+    ),
+    st.lists(PARTS, max_size=4),
+    EXTRAS,
+    TEXTS,
+    st.one_of(st.none(), st.builds(Usage, st.integers(), st.integers(), st.integers(), raw=OBJECTS)),
+)
+
+
+def in_json(response: ChatResponse) -> Any:
+    """A response as JSON, in which no two NaNs differ."""
+    return response.model_dump_json()
+
+
+@settings(max_examples=400, deadline=None)
+@given(reply=REPLIES)
+def test_whatever_a_decoder_gives_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
+    whole = to_response(reply, INFO, {}, delta="")
+    pieces = streamed(reply)
+    assert in_json(pieces[-1]) == in_json(whole)
+    for response in pieces:
+        to_completion(response)
+        tool_selections(response, error_on_no_tool_call=False)
+    assert isinstance(whole.message.content, str) or whole.message.blocks
+    assert to_turns([whole.message])
+    assert to_turns([ChatMessage.model_validate_json(whole.message.model_dump_json())])
+
+
+LIMITED = [
+    "chat",
+    "achat",
+    "stream_chat",
+    "astream_chat",
+    "complete",
+    "acomplete",
+    "stream_complete",
+    "astream_complete",
+]
+
+
+@every_wire
+@pytest.mark.parametrize("method", LIMITED)
+@pytest.mark.parametrize("words", [{}, {"max_tokens": 20}])
+async def test_an_answer_that_the_server_cut_is_told_in_the_log(
+    make: Make, simulator: Simulator, caplog: pytest.LogCaptureFixture, api: str, method: str, words: dict[str, Any]
+) -> None:
+    simulator.reply("It begins and", finish="length")
+    asked: Any = "q" if method.endswith("complete") else [ChatMessage(content="q")]
+    with caplog.at_level(logging.WARNING):
+        found = getattr(make(api=api, **words), method)(asked)
+        if method.startswith("a"):
+            found = await found
+        if method.startswith("astream"):
+            [each async for each in found]
+        elif method.startswith("stream"):
+            list(found)
+    assert ("max_tokens" in caplog.text) == (not words)
+
+
+@pytest.mark.parametrize("stream", ["stream_structured_predict", "astream_structured_predict"])
+@pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
+async def test_a_structured_stream_raises_from_the_call(
+    make: Make, simulator: Simulator, stream: str, way: Any
+) -> None:
+    simulator.fault("no_credits", times=None)
+    call = getattr(make(structured_output=way, max_retries=0), stream)
+    with pytest.raises(GatewayError):
+        await awaited(call(Answer, PromptTemplate("q")))
