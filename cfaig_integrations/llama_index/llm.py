@@ -218,13 +218,17 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
         request, options, names = self._ask(messages, operation, kwargs)
-        return _responses(self._clients.sync.stream(request, options), names, request)
+        responses = _responses(self._clients.sync.stream(request, options), names, request)
+        next(responses)
+        return responses
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
         request, options, names = self._ask(messages, operation, kwargs)
-        return _aresponses(await self._clients.aio.stream(request, options), names, request)
+        responses = _aresponses(await self._clients.aio.stream(request, options), names, request)
+        await anext(responses)
+        return responses
 
     def _ask(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
@@ -319,24 +323,36 @@ def _tell_of_a_cut(request: ChatRequest, finish: FinishReason) -> None:
 
 
 def _responses(events: ChatStream, names: Names, request: ChatRequest) -> Generator[ChatResponse]:
+    """The responses of a stream, the first one twice: once for the call, where what goes wrong before it is raised."""
     with events:
-        cumulation = Cumulation(events.info, names)
+        cumulation, shown = Cumulation(events.info, names), False
         for event in events:
             response = cumulation.add(event)
             if response is not None:
+                if not shown:
+                    shown = True
+                    yield response
                 yield response
         last = cumulation.last()
         _tell_of_a_cut(request, cumulation.finish)
+        if not shown:
+            yield last
         yield last
 
 
 async def _aresponses(events: AsyncChatStream, names: Names, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
+    """The responses of a stream, the first one twice; as `_responses`."""
     async with events:
-        cumulation = Cumulation(events.info, names)
+        cumulation, shown = Cumulation(events.info, names), False
         async for event in events:
             response = cumulation.add(event)
             if response is not None:
+                if not shown:
+                    shown = True
+                    yield response
                 yield response
         last = cumulation.last()
         _tell_of_a_cut(request, cumulation.finish)
+        if not shown:
+            yield last
         yield last

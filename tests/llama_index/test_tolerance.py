@@ -23,7 +23,7 @@ from llama_index.core.selectors import LLMSingleSelector, PydanticSingleSelector
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from cfaig_integrations import ConfigError, GatewayError, UnsupportedContent, gateway_context
+from cfaig_integrations import ConfigError, GatewayError, StreamBroken, UnsupportedContent, gateway_context
 from cfaig_integrations.core.chat import ChatReply, Choice, Usage
 from cfaig_integrations.core.content import (
     Citation,
@@ -372,3 +372,85 @@ async def test_a_structured_stream_raises_from_the_call(
     call = getattr(make(structured_output=way, max_retries=0), stream)
     with pytest.raises(GatewayError):
         await awaited(call(Answer, PromptTemplate("q")))
+
+
+def sse(*events: dict[str, Any]) -> str:
+    return "".join(f"event: {event.get('type', 'message')}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def chunk(delta: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
+MESSAGE = {"id": "m1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {}}
+BEGUN: dict[str, tuple[str, str]] = {
+    "a role": ("chat_completions", sse(chunk({"role": "assistant", "content": ""}))),
+    "a call": (
+        "chat_completions",
+        sse(chunk({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "weather"}}]})),
+    ),
+    "a message": ("messages", sse({"type": "message_start", "message": MESSAGE})),
+    "a block": (
+        "messages",
+        sse(
+            {"type": "message_start", "message": MESSAGE},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        ),
+    ),
+    "a block that is not shown": (
+        "messages",
+        sse(
+            {"type": "message_start", "message": MESSAGE},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "redacted_thinking", "data": "x"}},
+            {"type": "content_block_stop", "index": 0},
+        ),
+    ),
+    "a response": ("responses", sse({"type": "response.created", "response": {"id": "r1", "output": []}})),
+    "an item that is not shown": (
+        "responses",
+        sse(
+            {"type": "response.created", "response": {"id": "r1", "output": []}},
+            {"type": "response.output_item.added", "output_index": 0, "item": SEARCH},
+            {"type": "response.output_item.done", "output_index": 0, "item": SEARCH},
+        ),
+    ),
+    "nothing": ("run", sse({"response": ""})),
+}
+TIME = FunctionTool.from_defaults(lambda: "noon", name="weather", description="The weather.")
+STREAMS: dict[str, tuple[Any, ...]] = {
+    "stream_chat": ([ChatMessage(content="q")],),
+    "astream_chat": ([ChatMessage(content="q")],),
+    "stream_complete": ("q",),
+    "astream_complete": ("q",),
+    "stream_chat_with_tools": ([TIME], "q"),
+    "astream_chat_with_tools": ([TIME], "q"),
+    "stream_structured_predict": (Answer, PromptTemplate("q")),
+    "astream_structured_predict": (Answer, PromptTemplate("q")),
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+@pytest.mark.parametrize("method", STREAMS)
+async def test_a_stream_that_fails_before_it_shows_anything_raises_from_the_call(
+    make: Make, simulator: Simulator, begun: str, method: str
+) -> None:
+    api, body = BEGUN[begun]
+    simulator.reply_raw(body=body, content_type="text/event-stream", times=None)
+    call = getattr(make(api=api, max_retries=0), method)
+    with pytest.raises(StreamBroken):
+        await awaited(call(*STREAMS[method]))
+
+
+@pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
+async def test_a_stream_that_nobody_reads_gives_its_connection_back(
+    make: Make, simulator: Simulator, method: str
+) -> None:
+    for _ in range(70):
+        simulator.reply("A long answer, of which nobody reads a word.")
+        found = await awaited(getattr(make(), method)([ChatMessage(content="q")]))
+        if method == "astream_chat":
+            await found.aclose()
+        del found
+    simulator.reply("Now.")
+    assert (await make().acomplete("q")).text == "Now."
