@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from numbers import Real
+from functools import cache
 from typing import Any, cast, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from cfaig_integrations.client.fields import ALIASES, CONNECTION_WORDS, ChatFields, EmbedFields
 from cfaig_integrations.client.tools import closed_schema
@@ -53,14 +55,6 @@ _REQUEST_WORDS = (
     "stream_usage",
 )
 """Fields of the model that a call may override, under the same name in the request."""
-_TYPES: Mapping[str, tuple[type, str]] = {
-    **dict.fromkeys(("temperature", "top_p", "frequency_penalty", "presence_penalty"), (Real, "a number")),
-    **dict.fromkeys(("max_tokens", "top_k", "seed", "n", "top_logprobs"), (Real, "a number")),
-    **dict.fromkeys(("logprobs", "store", "stream_usage"), (Real, "True or False")),
-    **dict.fromkeys(("reasoning_effort", "service_tier", "model", "previous_response_id"), (str, "a str")),
-    **dict.fromkeys(("reasoning", "thinking"), (Mapping, "a dict")),
-}
-"""What a call's own words are, None apart; the constructor's are checked where they are given."""
 OWN_WORDS = (*_REQUEST_WORDS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_WORDS = frozenset(
@@ -152,10 +146,7 @@ def chat_request(
         ConfigError: Something in it cannot be right.
     """
     words = given.words
-    for word, value in words.items():
-        if value is not None and word in _TYPES and not isinstance(value, _TYPES[word][0]):
-            raise _wrong(word, value, f"Give {_TYPES[word][1]}.")
-    sampling = {word: words[word] if word in words else getattr(own, word) for word in _REQUEST_WORDS}
+    sampling = {word: _typed(word, words[word]) if word in words else getattr(own, word) for word in _REQUEST_WORDS}
     return ChatRequest(
         model=words.get("model") or own.model,
         turns=turns,
@@ -282,13 +273,33 @@ def _wrong(word: str, value: object, remedy: str) -> ConfigError:
     return ConfigError(f"{said} is a {type(value).__name__}.", field=word, value=kept, remedy=remedy)
 
 
+@cache
+def _type_of(word: str) -> TypeAdapter[Any]:
+    return TypeAdapter(ChatFields.model_fields[word].annotation)
+
+
+def _typed(word: str, value: object) -> Any:
+    """The value of a call's argument, of the type that the constructor takes.
+
+    Raises:
+        ConfigError: It is of another type.
+    """
+    try:
+        return _type_of(word).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_context=False)[0]["msg"]
+        raise ConfigError(
+            f"{word}={shown(value)} has the wrong type: {reason}.",
+            field=word,
+            value=value,
+            remedy="Give what the constructor takes.",
+        ) from None
+
+
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
     for layer in layers:
         if layer is not None:
-            texts = () if layer == "" else (layer,) if isinstance(layer, str) else layer
-            if not isinstance(texts, Sequence | Set) or not all(isinstance(text, str) for text in texts):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-                raise _wrong("stop", layer, "Give a text, or a list of texts.")
-            return tuple(texts)
+            return tuple(_typed("stop", layer)) if not isinstance(layer, str) else (layer,) if layer else ()
     return ()
 
 

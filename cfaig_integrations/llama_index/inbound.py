@@ -271,18 +271,19 @@ def _arguments(given: object) -> str:
         return ""
     try:
         return given if isinstance(given, str) else canonical(given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"The arguments of a tool call are not JSON: {error}.",
             field="tool_kwargs",
-            value=repr(given)[:200],
+            value=type(given).__name__,
             remedy="Give strings, numbers, booleans, None, lists and dicts.",
         ) from error
 
 
 def _old_calls(beside: Mapping[str, Any]) -> list[ToolCall]:
     """The calls of messages that have no blocks for them: OpenAI's objects or dicts, and Anthropic's."""
-    calls = [_old_call(given) for given in beside.get("tool_calls") or ()]
+    listed: object = beside.get("tool_calls") or ()
+    calls = [_old_call(given) for given in (listed if isinstance(listed, list | tuple) else [listed])]  # pyright: ignore[reportUnknownVariableType]
     old = beside.get("function_call")
     if calls or not old:
         return calls

@@ -454,3 +454,68 @@ async def test_a_stream_that_nobody_reads_gives_its_connection_back(
         del found
     simulator.reply("Now.")
     assert (await make().acomplete("q")).text == "Now."
+
+
+def nested(depth: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        made = {"type": "object", "properties": {"x": made}}
+    return made
+
+
+def calling(arguments: Any) -> ChatMessage:
+    return ChatMessage(role="assistant", blocks=[ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs=arguments)])
+
+
+DEEP = {"type": "json_schema", "json_schema": {"schema": nested(3000), "strict": True}}
+BAD: dict[str, tuple[list[ChatMessage], dict[str, Any]]] = {
+    "arguments that are no JSON": ([calling({"a": {1, 2}})], {}),
+    "arguments of great depth": ([calling(nested(3000))], {}),
+    "old calls that are no list": ([ChatMessage(role="assistant", additional_kwargs={"tool_calls": 5})], {}),
+    "old calls that are no calls": ([ChatMessage(role="assistant", additional_kwargs={"tool_calls": [5]})], {}),
+    "no list of tools": ([], {"tools": 5}),
+    "one tool": ([], {"tools": {"type": "function", "function": {"name": "f"}}}),
+    "a tool that is none": ([], {"tools": [None]}),
+    "no stop texts": ([], {"stop": 5}),
+    "no number": ([], {"max_tokens": "many"}),
+    "no thinking": ([], {"thinking": 5}),
+    "no reasoning": ([], {"reasoning": 5}),
+    "a schema of great depth": ([], {"response_format": DEEP}),
+    "a body that is no JSON": ([], {"extra_body": {"x": object()}}),
+    "no options": ([], {"gateway": 5}),
+}
+
+
+@every_wire
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("streams", [False, True])
+@both
+async def test_bad_input_is_told_as_such(
+    make: Make, simulator: Simulator, api: str, bad: str, streams: bool, asynchronous: bool
+) -> None:
+    messages, words = BAD[bad]
+    llm = make(api=api)
+    chat, stream = (llm._achat, llm._astream_chat) if asynchronous else (llm._chat, llm._stream_chat)  # not observed
+    with pytest.raises(ConfigError):
+        await awaited((stream if streams else chat)([ChatMessage(content="q"), *messages], "chat", words))
+    assert not simulator.requests
+
+
+REFUSING = "@cf/mistralai/mistral-small-3.1-24b-instruct"
+
+
+@both
+@pytest.mark.parametrize(("model", "choice"), [(REFUSING, None), ("openai/gpt-4.1", "required")])
+async def test_a_selector_forces_its_tool_only_where_the_model_can_be_forced(
+    make: Make, simulator: Simulator, model: str, choice: str | None, asynchronous: bool
+) -> None:
+    simulator.reply(calls=[{"id": "a23456789", "name": "SingleSelection", "arguments": {"index": 2, "reason": "So."}}])
+    selector = PydanticSingleSelector.from_defaults(llm=make(model=model, api="chat_completions"))
+    found = await awaited((selector.aselect if asynchronous else selector.select)(["a", "b"], "q"))
+    assert found.ind == 1
+    assert simulator.requests[0].body.get("tool_choice") == choice
+
+
+def test_a_choice_that_the_user_made_is_not_dropped(make: Make) -> None:
+    with pytest.raises(ConfigError, match="tool_choice"):
+        make(model=REFUSING).chat_with_tools([TIME], "q", tool_choice="required")
