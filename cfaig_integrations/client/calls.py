@@ -275,7 +275,7 @@ def _wrong(word: str, value: object, remedy: str) -> ConfigError:
 
 @cache
 def _type_of(word: str) -> TypeAdapter[Any]:
-    return TypeAdapter(ChatFields.model_fields[word].annotation)
+    return TypeAdapter(cast("Any", ChatFields.model_fields[word].annotation))
 
 
 def _typed(word: str, value: object) -> Any:

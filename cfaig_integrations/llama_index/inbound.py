@@ -282,8 +282,8 @@ def _arguments(given: object) -> str:
 
 def _old_calls(beside: Mapping[str, Any]) -> list[ToolCall]:
     """The calls of messages that have no blocks for them: OpenAI's objects or dicts, and Anthropic's."""
-    listed: object = beside.get("tool_calls") or ()
-    calls = [_old_call(given) for given in (listed if isinstance(listed, list | tuple) else [listed])]  # pyright: ignore[reportUnknownVariableType]
+    listed: object = beside.get("tool_calls") or []
+    calls = [_old_call(given) for given in (cast("list[object]", listed) if isinstance(listed, list) else [listed])]
     old = beside.get("function_call")
     if calls or not old:
         return calls

@@ -21,6 +21,7 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
     MessageRole,
 )
+from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.llms import callbacks
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
@@ -258,6 +259,21 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             names,
         )
 
+    def predict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
+        """What the tool gives that the model calls.
+
+        Programs and selectors require a call with `tool_required`; a model that refuses to be forced is only asked.
+        """
+        return super().predict_and_call(tools, *args, **self._unforced(kwargs))
+
+    async def apredict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
+        """What the tool gives that the model calls; as `predict_and_call`."""
+        return await super().apredict_and_call(tools, *args, **self._unforced(kwargs))
+
+    def _unforced(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        forced = kwargs.get("tool_required") and self._can_be_forced(kwargs)
+        return kwargs if forced else {word: value for word, value in kwargs.items() if word != "tool_required"}
+
     def _prepare_chat_with_tools(
         self,
         tools: Sequence[BaseTool],
@@ -273,7 +289,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             user_msg=user_msg,
             chat_history=chat_history,
             allow_parallel_tool_calls=allow_parallel_tool_calls,
-            tool_required=tool_required and self._can_be_forced(kwargs),
+            tool_required=tool_required,
             **{"strict": self.strict, **kwargs},
         )
 

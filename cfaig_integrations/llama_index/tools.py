@@ -63,8 +63,10 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     Raises:
         ConfigError: One of them is no tool, or two different ones have the same name.
     """
-    if isinstance(tools, BaseTool | Mapping) or not isinstance(tools, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
-        raise ConfigError("tools is not a list.", field="tools", value=tools, remedy="Give a list of tools.")
+    # a user's value
+    if isinstance(tools, BaseTool | Mapping) or not isinstance(tools, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(cast("object", tools)).__name__
+        raise ConfigError(f"tools is a {kind}.", field="tools", value=kind, remedy="Give a list of tools.")
     found: list[BoundTool] = []
     owners: dict[str, object] = {}
     for tool in tools or ():
