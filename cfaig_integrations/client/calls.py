@@ -5,7 +5,7 @@ Knows the words of a call; knows no framework's messages, tools or runs, no wire
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast, get_args
@@ -146,6 +146,9 @@ def chat_request(
         ConfigError: Something in it cannot be right.
     """
     words = given.words
+    for word in ("model", "previous_response_id"):
+        if not isinstance(words.get(word), str | None):
+            raise _wrong(word, words[word], "Give a str.")
     sampling = {word: _typed(word, words[word]) if word in words else getattr(own, word) for word in _REQUEST_WORDS}
     return ChatRequest(
         model=words.get("model") or own.model,
