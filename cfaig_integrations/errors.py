@@ -48,7 +48,6 @@ __all__ = [
     "TimeoutFault",
     "TransportFault",
     "UnsupportedContent",
-    "shown",
 ]
 
 

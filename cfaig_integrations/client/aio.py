@@ -15,7 +15,6 @@ from typing import Self, TypeVar, assert_never, cast
 
 import anyio
 import httpx
-from anyio import fail_after, move_on_after
 
 from cfaig_integrations.client.bodies import (
     AFTER_THE_END,
@@ -285,7 +284,7 @@ class _Line:
             left = call.timeouts.read - (now - self._since)
             if left <= 0:
                 raise idle_fault(call)
-            with fail_after(left):
+            with anyio.fail_after(left):
                 return await anext(self._chunks, None)
         except GatewayError:
             raise
@@ -294,7 +293,7 @@ class _Line:
 
     async def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
-        with suppress(GatewayError, *self._sender.faults), move_on_after(AFTER_THE_END):
+        with suppress(GatewayError, *self._sender.faults), anyio.move_on_after(AFTER_THE_END):
             while await anext(self._chunks, None) is not None:
                 pass
 

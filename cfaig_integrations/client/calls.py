@@ -288,7 +288,7 @@ def _typed(word: str, value: object) -> Any:
         ConfigError: It is of another type.
     """
     try:
-        return _type_of(word).validate_python(value)
+        return _type_of(word).validate_python(value, strict=isinstance(value, str))
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False)[0]["msg"]
         raise ConfigError(

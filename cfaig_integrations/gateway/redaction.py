@@ -66,13 +66,25 @@ def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
 
 
 def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Takes credentials out of an error, which may quote an answer that quotes the request.
+    """Takes credentials out of an error and its causes, which may quote an answer that quotes the request.
 
     Args:
         error: The error.
         headers: Of the request.
     """
     secrets = _credentials_in(headers)
+    waiting: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in done:
+            done.add(id(each))
+            waiting += [each.__cause__, each.__context__]
+            if isinstance(each, GatewayError):
+                _conceal(each, secrets)
+
+
+def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
     error.message = redacted(error.message, secrets)
     error.args = tuple(redacted([*error.args], secrets))
     if isinstance(error, ApiError):

@@ -146,7 +146,7 @@ def test_a_range_error_says_the_range() -> None:
     ],
 )
 def test_an_unknown_name_is_refused_and_the_nearest_suggested(made: Any, nearest: str) -> None:
-    with pytest.raises(ValueError, match=f"did you mean {nearest}"):
+    with pytest.raises((ConfigError, ValueError), match=f"did you mean {nearest}"):
         made()
 
 

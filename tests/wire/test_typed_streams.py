@@ -41,7 +41,11 @@ def stream_of(wire: str, body: Json | None = None) -> list[Json]:
 
 def sse(*events: Json, named: bool = True) -> bytes:
     def name(event: Json) -> bytes:
-        return f"event: {event['type']}\n".encode() if named and isinstance(event.get("type"), str) else b""
+        return (
+            f"event: {event['type']}\n".encode("utf-8", "replace")
+            if named and isinstance(event.get("type"), str)
+            else b""
+        )
 
     return b"".join(name(event) + b"data: " + said(event) + b"\n\n" for event in events)
 
