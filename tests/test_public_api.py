@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import cfaig_integrations
+
 LISTING = Path(__file__).with_name("public_api.txt")
 PACKAGE = "cfaig_integrations"
 MODULES = {
@@ -29,7 +31,7 @@ def members(name: str, value: Any) -> Iterator[str]:
     if not inspect.isclass(value):
         yield f"{name}{parameters(value)}" if callable(value) else f"{name}: {type(value).__name__}"
         return
-    bases = [base.__name__ for base in value.__mro__[1:] if ours(base) and not base.__name__.startswith("_")]
+    bases = [base.__name__ for base in value.__mro__[1:] if getattr(cfaig_integrations, base.__name__, None) is base]
     yield f"class {name}({', '.join(bases)})"
     fields: dict[str, Any] = getattr(value, "model_fields", {})
     if not fields and inspect.isfunction(value.__init__) and getattr(value.__init__, "__qualname__", "") != "object":
