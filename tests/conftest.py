@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cfaig_integrations.simulator import Simulator
 from tests.wire.harness import SHARED
+
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 KINDS = {"/ai/v1/chat/completions": "chat", "/ai/v1/responses": "responses", "/ai/v1/messages": "messages"}
 VALIDATOR = """

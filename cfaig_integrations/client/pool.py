@@ -47,11 +47,12 @@ def tls() -> ssl.SSLContext:
     Raises:
         ConfigError: The environment names certificates that are not there.
     """
-    # httpx takes the first that is set, and does not look whether a directory exists.
+    # httpx takes the first that is set; a directory that does not exist passes, before 0.28 a file too.
     name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), "")
     try:
-        if name == "SSL_CERT_DIR" and not os.path.isdir(os.environ[name]):
-            raise FileNotFoundError("no such directory")
+        exists = os.path.isdir if name == "SSL_CERT_DIR" else os.path.exists
+        if name and not exists(os.environ[name]):
+            raise FileNotFoundError("no such file or directory")
         return httpx.create_ssl_context()
     except (OSError, ValueError) as error:
         raise ConfigError(

@@ -118,6 +118,6 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         taken.append(seconds)
 
     monkeypatch.setattr(sync, "time", SimpleNamespace(sleep=taken.append))
-    monkeypatch.setattr(aio, "anyio", SimpleNamespace(sleep=nap))
+    monkeypatch.setattr("anyio.sleep", nap)
     monkeypatch.setattr(random, "random", lambda: 1.0)
     return taken

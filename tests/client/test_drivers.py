@@ -293,7 +293,7 @@ def test_nothing_stays_open_during_a_pause(server: Loopback, monkeypatch: pytest
         closed.append(await asyncio.to_thread(server.until, lambda: server.open == 0, 5))
 
     monkeypatch.setattr("cfaig_integrations.client.sync.time", SimpleNamespace(sleep=nap))
-    monkeypatch.setattr("cfaig_integrations.client.aio.anyio", SimpleNamespace(sleep=anap))
+    monkeypatch.setattr("anyio.sleep", anap)
     assert list(Client(connect(server)).stream(ASKED))
     pool.close_all()
     server.script.append(streamed(busy, end="stall"))

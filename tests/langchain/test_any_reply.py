@@ -161,7 +161,6 @@ def test_chunks_add_up_to_the_message(reply: ChatReply) -> None:
     assert to_turns([in_blocks]) == to_turns([whole])
 
 
-@settings(max_examples=100)
 @given(REPLIES)
 def test_pieces_of_a_text_add_up_to_it(reply: ChatReply) -> None:
     told = info(reply.wire)

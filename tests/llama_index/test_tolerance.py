@@ -318,7 +318,7 @@ def in_json(response: ChatResponse) -> Any:
     return response.model_dump_json()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(reply=REPLIES)
 def test_whatever_a_decoder_gives_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
     whole = to_response(reply, INFO, {}, delta="")

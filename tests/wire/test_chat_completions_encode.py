@@ -535,7 +535,7 @@ QUIRKS = st.builds(
 
 
 @needs_recordings
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(request=REQUESTS, quirks=QUIRKS, stream=st.booleans())
 def test_the_official_types_know_every_request(request: ChatRequest, quirks: Quirks, stream: bool) -> None:
     sys.path.insert(0, str(SHARED / "tools"))

@@ -324,7 +324,7 @@ ARGUMENTS = st.dictionaries(st.text(max_size=5), st.text(max_size=8) | st.intege
 CALL = st.builds(lambda name, arguments: {"name": name, "arguments": arguments}, TEXT, ARGUMENTS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_body_told_as_a_stream_is_the_same_reply(data: st.DataObject) -> None:
     message: dict[str, Any] = {"role": "assistant", "content": data.draw(TEXT | st.none())}

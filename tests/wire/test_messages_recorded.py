@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
@@ -216,7 +216,7 @@ REQUESTS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(REQUESTS, st.booleans())
 def test_any_request_is_one_that_the_official_types_allow(request: ChatRequest, stream: bool) -> None:
     body = CODEC.encode(request, stream=stream)

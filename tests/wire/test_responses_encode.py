@@ -263,7 +263,7 @@ _REQUEST = st.builds(
 
 
 @needs_recordings
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(request=_REQUEST, streamed=st.booleans())
 def test_bodies_are_what_the_official_types_say(request: ChatRequest, streamed: bool) -> None:
     sys.path.insert(0, str(SHARED / "tools"))

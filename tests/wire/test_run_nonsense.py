@@ -70,7 +70,7 @@ def read(wire: Any, data: bytes, *, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("raw", RAW, ids=NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_wrong_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(raw))))
@@ -84,7 +84,6 @@ def test_a_wrong_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize("raw", RAW, ids=NAMES)
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_bytes_that_are_no_json_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
     whole = said(raw)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, OutputSchema
@@ -156,11 +156,9 @@ REQUESTS = st.builds(
     extra_body=st.dictionaries(WORDS, JSON, max_size=1),
 )
 QUIRKS = st.sampled_from([PLAIN, OPENAI, GROK, MINIMAX, MISTRAL])
-ANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("wire", WIRES)
-@ANY
 @given(request=REQUESTS, quirks=QUIRKS, stream=st.booleans())
 def test_what_leaves_is_legal(wire: Wire, request: ChatRequest, quirks: Quirks, stream: bool) -> None:
     try:
@@ -185,7 +183,6 @@ def test_what_leaves_is_legal(wire: Wire, request: ChatRequest, quirks: Quirks, 
 
 @needs_recordings
 @pytest.mark.parametrize("wire", ["chat_completions", "responses", "messages"])
-@ANY
 @given(request=REQUESTS, stream=st.booleans())
 def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatRequest, stream: bool) -> None:
     sys.path.insert(0, str(SHARED / "tools"))
@@ -206,7 +203,6 @@ def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatR
 
 
 @pytest.mark.parametrize("wire", WIRES)
-@ANY
 @given(said=st.lists(WORDS.filter(str.strip), min_size=4, max_size=4))
 def test_any_text_survives_a_history(wire: Wire, said: list[str]) -> None:
     system, asked, wrote, returned = said

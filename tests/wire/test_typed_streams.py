@@ -420,7 +420,7 @@ def _spoilt(data: st.DataObject, value: Json) -> Any:
     return spoilt(value, path, data.draw(JUNK))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_whatever_comes_is_an_answer_or_an_error_of_the_package(data: st.DataObject) -> None:
     wire, body, events = data.draw(st.sampled_from(FORMS))
@@ -443,7 +443,7 @@ def test_whatever_comes_is_an_answer_or_an_error_of_the_package(data: st.DataObj
                 assert_well_typed(read())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_whatever_bytes_come_are_an_answer_or_an_error_of_the_package(data: st.DataObject) -> None:
     wire, body, events = data.draw(st.sampled_from(FORMS))

@@ -69,7 +69,7 @@ def test_every_envelope_is_opened(read: Callable[[bytes], None], raw: Any) -> No
 
 
 @pytest.mark.parametrize(("read", "raw"), CASES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_wrong_value_anywhere(read: Callable[[bytes], None], raw: Any, data: st.DataObject) -> None:
     wrapped = data.draw(st.sampled_from(enveloped(raw)))

@@ -189,7 +189,7 @@ PIECES = st.lists(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max
 
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(parts=PIECES)
 def test_11_the_deltas_are_the_text(simulator: Simulator, api: Any, parts: list[list[str]]) -> None:
     """Mistral PR #22284."""
