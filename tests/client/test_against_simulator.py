@@ -159,7 +159,7 @@ def test_a_stream_that_stalls_too_long_is_a_timeout(simulator: Simulator, driver
     simulator.reply("One two three four five six.", times=None)
     simulator.fault("stall", times=None, seconds=30)
     with pytest.raises(TimeoutFault):
-        driver.events(reach(simulator, stream_idle_timeout=0.2))
+        driver.events(reach(simulator, stream_idle_timeout=2))
     assert len(simulator.requests) == 1
 
 

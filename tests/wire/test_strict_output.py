@@ -193,7 +193,7 @@ def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatR
     except GatewayError:
         return
     unknown = {f".{key}: unknown key" for key in map(repair_surrogates, request.extra_body)}
-    unknown |= {f".messages[{at}].reasoning: unknown key" for at in range(len(request.turns))}
+    unknown |= {f".messages[{at}].reasoning: unknown key" for at in range(len(body.get("messages", ())))}
     kind = {"chat_completions": "chat"}.get(wire, wire)
     errors: list[str] = validate_request(kind, body)
     # A block that this wire made goes back as it came, whatever it is.
