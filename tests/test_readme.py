@@ -37,7 +37,7 @@ def test_every_python_block_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_the_constructor_words_are_those_of_the_classes() -> None:
-    shown = README.partition("\n## Constructor words\n")[2].partition("\n## ")[0]
+    shown = README.partition("\n## Constructor arguments\n")[2].partition("\n#")[0]
     rows = [line.split("|")[1:3] for line in shown.splitlines() if line.startswith("| `")]
     meant = {word: meaning for words, meaning in rows for word in re.findall(r"`(\w+)`", words)}
     assert meant.keys() >= ChatFields.model_fields.keys()

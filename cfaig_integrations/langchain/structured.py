@@ -322,7 +322,8 @@ class AnswerParser(BaseTransformOutputParser[Any]):
             if self.may_write and not message.tool_calls:
                 with suppress(ValueError):
                     return find_json(message.text)
-        _fail(f"The model did not call {tool!r}.", message)
+        remedy = " It cannot be forced to here: use method='json_schema'." if self.may_write else ""
+        _fail(f"The model did not call {tool!r}.{remedy}", message)
 
 
 def _only_item(found: object) -> dict[str, Any] | None:

@@ -169,8 +169,8 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | str:
 def media_blocks(part: Media | Opaque) -> tuple[ContentBlock, ...]:
     """The image, recording, film or document that the model made, or that a tool drew on the provider's side.
 
-    None if a block cannot hold it, such as a file's id in the provider's store or an address that is no URL: the
-    whole of it is in the skeleton.
+    None if a block cannot hold it, such as a file's id in the provider's store, an address that is no URL, or data in
+    the address that are not in base64: the whole of it is in the skeleton.
     """
     match part:
         case Media():
@@ -180,9 +180,10 @@ def media_blocks(part: Media | Opaque) -> tuple[ContentBlock, ...]:
         case _:
             return ()
     try:
-        return (media_block(made),) if made.data or made.url else ()
+        block = media_block(made) if made.data or made.url else None
     except ValidationError:
         return ()
+    return () if block is None or str(getattr(block, "url", "")).startswith("data:") else (block,)
 
 
 def media_block(media: Media) -> ContentBlock:

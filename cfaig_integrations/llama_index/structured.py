@@ -60,8 +60,8 @@ class StructuredPredict(FunctionCallingLLM):
     Attributes:
         structured_output: How. `json_schema`: the server keeps the answer to the schema. `function_calling`: the answer
             is the call of a function; it is forced, except where the model refuses that. `prompt`: the schema is in the
-            prompt, for models that have neither. `auto`: the first of them that the model is known to have, or what
-            `pydantic_program_mode` says.
+            prompt, for models that have neither. `auto`: the first of them that the model is known to have, a function
+            only if it can be forced, or what `pydantic_program_mode` says.
         strict: Whether the server must enforce the schema. True also closes the schema's objects and requires all their
             fields, as OpenAI asks for. None: the server's default.
     """
@@ -191,6 +191,7 @@ class StructuredPredict(FunctionCallingLLM):
         messages = self._get_messages(prompt, **prompt_args)
         name = legal_name(output_cls.__name__)
         tool: str | None = None
+        forced = True
         match way:
             case "json_schema":
                 held = {"name": name, "schema": object_schema(output_cls, closed=strict is True)}
@@ -201,11 +202,11 @@ class StructuredPredict(FunctionCallingLLM):
                 tool = name
                 bound = bound_class(output_cls, name, said, strict=strict)
                 words = {"parallel_tool_calls": False, **words, "tools": [bound]}
-                if self._can_be_forced(words):
-                    words["tool_choice"] = name
+                forced = self._can_be_forced(words)
+                words |= {"tool_choice": name} if forced else {}
             case "prompt":
                 messages = _with_schema(messages, output_cls)
-        return _Question(output_cls, messages, words, tool, self.output_parser)
+        return _Question(output_cls, messages, words, tool, self.output_parser, forced)
 
     def _way(self, words: Mapping[str, Any]) -> Way | None:
         if self.structured_output != "auto":
@@ -219,7 +220,8 @@ class StructuredPredict(FunctionCallingLLM):
                 profile = profile_of(words.get("model") or self.model)
                 if profile.structured_output or not profile.known:
                     return "json_schema"
-                return "function_calling" if self.metadata.is_function_calling_model else "prompt"
+                may = self.metadata.is_function_calling_model and self._can_be_forced(words)
+                return "function_calling" if may else "prompt"
             case _:
                 return None
 
@@ -249,6 +251,7 @@ class _Question(Generic[Model]):
     Attributes:
         tool: Function whose call is the answer; None: the answer is the text.
         parser: What the user lets see the text first.
+        forced: Whether the tool is one that the model must call.
     """
 
     output_cls: type[Model]
@@ -256,6 +259,7 @@ class _Question(Generic[Model]):
     words: dict[str, Any]
     tool: str | None
     parser: BaseOutputParser | None
+    forced: bool
 
     def answer(self, response: ChatResponse) -> Model:
         """The object in a whole response.
@@ -288,7 +292,8 @@ class _Question(Generic[Model]):
                 if isinstance(block.tool_kwargs, dict):
                     return block.tool_kwargs
                 self._fail(f"The call of {tool!r} is broken: {block.tool_kwargs!r}", response)
-        self._fail(f"The model did not call {tool!r}.", response)
+        remedy = "" if self.forced else " It cannot be forced to here: use structured_output='json_schema' or 'prompt'."
+        self._fail(f"The model did not call {tool!r}.{remedy}", response)
 
     def _written(self, response: ChatResponse, text: str) -> object:
         try:

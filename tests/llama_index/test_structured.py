@@ -329,10 +329,15 @@ def test_a_cut_answer_says_so(make: Make, simulator: Simulator, way: Way, method
 
 
 @every_method
-def test_a_model_that_does_not_call_is_an_error(make: Make, simulator: Simulator, method: Method) -> None:
+@pytest.mark.parametrize(
+    ("model", "remedy"), [("openai/gpt-4.1", ""), ("minimax/m2.7", r" It cannot be .*: use structured_output=.*")]
+)
+def test_a_model_that_does_not_call_is_an_error(
+    make: Make, simulator: Simulator, method: Method, model: str, remedy: str
+) -> None:
     simulator.reply("I would rather talk.")
-    with pytest.raises(ValueError, match=r"did not call 'Point'.*I would rather talk"):
-        method(make(api="chat_completions", structured_output="function_calling"), Point)
+    with pytest.raises(ValueError, match=rf"did not call 'Point'\.{remedy} \(finish.*I would rather talk"):
+        method(make(api="chat_completions", model=model, structured_output="function_calling"), Point)
 
 
 @every_way
@@ -513,6 +518,8 @@ def way_of(sent: Any) -> str:
         ({"model": "openai/some-model-of-tomorrow"}, "json_schema"),
         ({"model": "openai/gpt-4-turbo"}, "function_calling"),
         ({"model": "openai/gpt-4-turbo", "is_function_calling_model": False}, "prompt"),
+        ({"model": "@cf/mistralai/mistral-small-3.1-24b-instruct"}, "prompt"),
+        ({"model": "minimax/m2.7"}, "prompt"),
         ({"pydantic_program_mode": PydanticProgramMode.FUNCTION}, "function_calling"),
         ({"pydantic_program_mode": PydanticProgramMode.LLM}, "prompt"),
         ({"pydantic_program_mode": PydanticProgramMode.LLM, "structured_output": "json_schema"}, "json_schema"),

@@ -252,7 +252,7 @@ def test_a_tool_without_arguments_is_called(make: Make, simulator: Simulator, ap
 TEXTS = st.one_of(
     st.text(max_size=20),
     st.sampled_from(
-        ["", "http://", "http://[::1", "https://x/y.png", "data:,", "AAAA", "====", "\0", "{", "null", "x y"]
+        ["", "http://", "http://[::1", "https://x/y.png", "data:,", "DATA:", "AAAA", "====", "\0", "{", "null", "x y"]
     ),
 )
 NUMBERS = st.one_of(st.integers(), st.just(10**400), st.floats(), st.booleans())
