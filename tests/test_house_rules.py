@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "cfaig_integrations").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def name(path: Path) -> str:
@@ -39,3 +43,78 @@ def test_a_function_fits_on_a_screen(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_a_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+OUTSIDE = re.compile(r"(?<![.\w/])\.\./|(?<![.\w/])(?:[A-Z]:\\|~/|/(?:home|mnt|opt|root|tmp|Users|work)/)")
+"""A path that leaves the repository, or that exists only on somebody's machine."""
+
+
+@pytest.mark.parametrize("text", ["see ../notes.md", "/home/someone/x", "`/tmp/x`", "C:\\x", "(~/.netrc)"])
+def test_a_path_outside_the_repository_is_seen(text: str) -> None:
+    assert OUTSIDE.search(text)
+
+
+@pytest.mark.parametrize("text", ["POST .../gateways", "https://host/compat/work/", "a/../b", "'\\n'"])
+def test_a_url_or_a_path_inside_the_repository_is_not_taken_for_one(text: str) -> None:
+    assert not OUTSIDE.search(text)
+
+
+def test_nothing_outside_the_repository_is_referred_to() -> None:
+    found = [
+        f"{name(path)}:{number}: {line}"
+        for path in [ROOT / "README.md", ROOT / "pyproject.toml", *MODULES]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if OUTSIDE.search(line)
+    ]
+    assert not found
+
+
+EXTRA_OF = {"langchain": ["langchain"], "llama_index": ["llama-index"], "simulator": ["simulator"], "cli": ["all"]}
+"""Per folder, the extras whose dependencies its modules may import beside those of the package."""
+DISTRIBUTION_OF = {"llama_index": "llama-index-core"}
+"""Import names that are not the name of their distribution with underscores."""
+
+
+def declared(extras: list[str]) -> set[str]:
+    """The names of the distributions that the package and some of its extras declare."""
+    requirements: list[str] = list(PROJECT["dependencies"])
+    for extra in extras:
+        requirements += PROJECT["optional-dependencies"][extra]
+    names: set[str] = set()
+    for requirement in requirements:
+        own = re.fullmatch(r"cfaig-integrations\[(.+)\]", requirement)
+        names |= declared(own[1].split(",")) if own else set(re.findall(r"^[\w-]+", requirement))
+    return names
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The top-level names of the third-party modules that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                found = [alias.name for alias in node.names]
+            case ast.ImportFrom(module=str(module), level=0):
+                found = [module]
+            case _:
+                continue
+        for module in found:
+            top = module.partition(".")[0]
+            if top not in sys.stdlib_module_names and top != "cfaig_integrations":
+                yield top
+
+
+def test_what_a_module_imports_is_declared() -> None:
+    undeclared: dict[str, set[str]] = {}
+    for path in MODULES:
+        folder = path.relative_to(ROOT / "cfaig_integrations").parts[0]
+        modules = imports(ast.parse(path.read_text(encoding="utf-8")))
+        needed = {DISTRIBUTION_OF.get(module, module.replace("_", "-")) for module in modules}
+        if missing := needed - declared(EXTRA_OF.get(folder, [])):
+            undeclared[name(path)] = missing
+    assert not undeclared
+
+
+def test_the_license_is_in_the_package() -> None:
+    assert PROJECT["license"] == "MIT"
+    for file in PROJECT["license-files"]:
+        assert (ROOT / file).read_text(encoding="utf-8").startswith("MIT License\n")
