@@ -13,7 +13,8 @@ from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -56,3 +57,12 @@ def test_the_two_commands_are_one_line_each() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("cfaig demo")
     assert "pytest" in commands[1]
+
+
+def test_the_paths_for_contributors_exist() -> None:
+    section = README.partition("\n## Contributing\n")[2]
+    named = re.findall(r"`([\w.]+/[\w./]*)`", section)
+    assert len(named) > 10
+    assert not [
+        path for path in named if not any((base / path).exists() for base in (ROOT, ROOT / "cfaig_integrations"))
+    ]
