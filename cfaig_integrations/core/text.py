@@ -15,6 +15,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAYBE_SURROGATE = re.compile("[\ud800-\udfff]|\\\\u[dD][89a-fA-F]")
 _END_OF_THINKING = "</think>"
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n\s*[{\[]", re.MULTILINE)
 _BRACKET = re.compile(r"[{\[]")
 _JSON_BRACKET = re.compile(r'\{\s*(?:"|$)|\[\s*(?:[{\["]|$)')
 """A bracket that begins a JSON value rather than a remark of the prose."""
@@ -153,16 +154,27 @@ def find_json(text: str) -> Any:
             return read_json(value)  # encoded twice
         except ValueError:
             return value
+    if rest.startswith("<think>"):
+        raise ValueError("the text holds no JSON: it ends within its thinking")
     for fence in reversed(list(_FENCE.finditer(rest))):
         try:
-            return read_json(fence[2])
+            value = read_json(fence[2])
         except ValueError:
             continue
+        after = rest[fence.end() :]
+        later = list(_values(after)) if _begins_json(after) else []
+        return later[-1] if later else value
     found = list(_values(rest))
     if not found:
         raise ValueError("the text holds no JSON value")
     objects: list[Any] = [value for value in found if isinstance(value, dict)]
     return (objects or found)[-1]
+
+
+def _begins_json(text: str) -> bool:
+    """Whether one more JSON value begins that no fence or bracket ends."""
+    last = max(text.rfind("}"), text.rfind("]"))
+    return bool(_OPEN_FENCE.search(text) or _JSON_BRACKET.search(text, last + 1))
 
 
 def strip_thinking(text: str) -> str:

@@ -7,7 +7,7 @@ question goes through `chat` and its like, so that observers, retries and the ru
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NoReturn, TypeAlias, cast
 
@@ -281,9 +281,17 @@ class _Question(Generic[Model]):
             found = self._written(response, str(parsed))
         if is_wrapped(self.output_cls) and isinstance(found, dict) and ROOT in found:
             found = cast("dict[str, Any]", found)[ROOT]
+        alone = (
+            cast("list[object]", found)[0]
+            if isinstance(found, list) and len(cast("list[object]", found)) == 1
+            else None
+        )
         try:
             return self.output_cls.model_validate_json(to_json(found))
         except ValueError as error:
+            if isinstance(alone, dict):  # as models write it, too
+                with suppress(ValueError):
+                    return self.output_cls.model_validate_json(to_json(alone))
             self._fail(f"The answer is no {self.output_cls.__name__}: {error}", response, error)
 
     def _called(self, response: ChatResponse, tool: str) -> object:

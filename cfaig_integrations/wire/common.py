@@ -32,7 +32,7 @@ def says_error(body: Mapping[str, Any]) -> bool:
         body.get("error")
         or body.get("errors")
         or body.get("success") is False
-        or body.get("type") == "error"
+        or body.get("type") in ("error", "response.failed")  # the latter also where chunks were asked for
         or body.get("object") == "error"  # vLLM and Mistral, whose message stands at the top
         or "internalCode" in body
     )

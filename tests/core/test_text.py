@@ -90,6 +90,9 @@ def test_arguments_that_are_not_whole_are_never_completed(text: str) -> None:
         ('```Json\n{"a": 0}\n```\nor rather\n~~~\n{"a": 1}\n~~~', {"a": 1}),
         ('```python\nprint({})\n```\n{"a": 1}', {"a": 1}),
         ('The answer [1] is {"a": {"b": [2]}}, as {said}.', {"a": {"b": [2]}}),
+        ('{"a": "</think><think>"}', {"a": "</think><think>"}),
+        ('```json\n{"a": 0}\n```\nor rather\n```json\n{"a": 1}', {"a": 1}),
+        ('```json\n{"a": 1}\n```\nwhere {x} and [1] mean "y".', {"a": 1}),
         ("The answers are [1, 2].", [1, 2]),
         ('for example {"a": 0}; so {"a": 1}', {"a": 1}),
     ],
@@ -112,6 +115,10 @@ def test_the_value_of_an_answer_with_text_around_it(text: str, value: Any) -> No
         "see [" * 100_000,
         "{x" * 100_000,
         '<think>{"a": 1}</think>',
+        '<think>perhaps {"a": 1}',
+        'so {"a": 0}</think><think>perhaps {"a": 1}',
+        '```json\n{"a": 0}\n```\nor rather\n```json\n{"a": 1, "b": [{"c": 2}',
+        '```json\n{"a": 0}\n```\nor rather {"a": 1',
     ],
 )
 def test_an_answer_without_a_whole_value(text: str) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.exceptions import OutputParserException
 from pydantic import BaseModel, ConfigDict
 
 from cfaig_integrations.errors import ConfigError
@@ -52,6 +53,16 @@ def test_an_answer_may_have_other_text_around_it(
         assert pieces[-1] == expected
         if schema is PointDict:
             assert all(piece.keys() <= {"x", "y"} and piece.get("x") in (None, 1) for piece in pieces)
+
+
+@pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", '[{"x": 1}, {"x": 2}]', f"<think>{json.dumps(ANSWER)}"])
+def test_an_answer_that_is_no_object_is_an_error(make: Make, simulator: Simulator, text: str) -> None:
+    simulator.reply(text, times=2)
+    model = make(api="chat_completions").with_structured_output(PointDict)
+    with pytest.raises(OutputParserException):
+        model.invoke(ASK)
+    with pytest.raises(OutputParserException):
+        list(model.stream(ASK))
 
 
 class Color(Enum):

@@ -361,6 +361,7 @@ AROUND: dict[str, str] = {
     "thoughts with braces": '<think>The schema is {{"x": ...}}, so {{x}}.</think>\n{}',
     "thoughts with an answer": '<think>{{"x": 7, "y": 7}}?</think>{}',
     "a fence after thoughts": "<think>x {{y}}</think>\n```json\n{}\n```",
+    "a list of one": "[{}]",
     "a fence in capitals": "```JSON\n{}\n```",
     "a fence of another name": "Here:\n~~~json5\n{}\n~~~\nOr so.",
     "prose before": "Here is the JSON: {}",

@@ -214,6 +214,7 @@ def test_an_error_inside_the_envelope_raises() -> None:
         b"{}",
         b'{"id":"x"}',
         b'{"output":"text"}',
+        b'{"output":null,"status":"completed"}',
         b'{"output":["text"]}',
         json.dumps(response(message(content=[1]))).encode(),
         json.dumps(response(message(dict(text_part("a"), text=["b"])))).encode(),

@@ -172,6 +172,7 @@ ERRORS = {
     "without a label": f"data: {A}\n\n{json.dumps(ERROR)}\n\n",
     "a list, as Google sends it": f"data: {A}\n\ndata: [{json.dumps(ERROR)}]\n\n",
     "Anthropic's": f'data: {A}\n\ndata: {A[:40]}{{"type": "error", "error": {{"type": "x", "message": "boom"}}}}\n\n',
+    "Responses'": f'data: {A}\n\ndata: {{"type": "response.failed", "response": {json.dumps(ERROR)}}}\n\n',
 }
 
 

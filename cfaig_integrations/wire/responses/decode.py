@@ -29,7 +29,7 @@ def decode(body: bytes) -> ChatReply:
     if says_error(outer):
         raise Refused(outer)
     answer = unwrapped(outer)
-    if "output" not in answer and answer.get("status") != "failed":
+    if answer.get("output") is None and answer.get("status") != "failed":
         raise ProtocolError("The answer is no response object: it has no output.", body=excerpt(body))
     try:
         return reply_of(answer)
