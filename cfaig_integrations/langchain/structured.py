@@ -260,7 +260,7 @@ class AnswerParser(BaseTransformOutputParser[Any]):
         found = self._written(message) if self.tool is None else self._called(message, self.tool)
         alone = _only_item(found)
         if self.validate_with is None:
-            answer = alone if self.an_object and alone is not None else found
+            answer: Any = alone if self.an_object and alone is not None else found
             if self.an_object and not isinstance(answer, dict):
                 _fail(f"The answer is a JSON {type(answer).__name__}, not an object.", message)
             return answer

@@ -281,17 +281,12 @@ class _Question(Generic[Model]):
             found = self._written(response, str(parsed))
         if is_wrapped(self.output_cls) and isinstance(found, dict) and ROOT in found:
             found = cast("dict[str, Any]", found)[ROOT]
-        alone = (
-            cast("list[object]", found)[0]
-            if isinstance(found, list) and len(cast("list[object]", found)) == 1
-            else None
-        )
         try:
             return self.output_cls.model_validate_json(to_json(found))
         except ValueError as error:
-            if isinstance(alone, dict):  # as models write it, too
+            if isinstance(found, list) and len(alone := cast("list[object]", found)) == 1:  # as models write it, too
                 with suppress(ValueError):
-                    return self.output_cls.model_validate_json(to_json(alone))
+                    return self.output_cls.model_validate_json(to_json(alone[0]))
             self._fail(f"The answer is no {self.output_cls.__name__}: {error}", response, error)
 
     def _called(self, response: ChatResponse, tool: str) -> object:

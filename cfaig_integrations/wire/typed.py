@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error
+from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.jsonio import excerpt, load
 
@@ -51,6 +51,8 @@ class TypedDecoder:
             event = load(data, repair=False)
         except ProtocolError:
             return self._feed_other(name, data)
+        if "result" in event:
+            event = unwrapped(event)
         try:
             return self.take(name, event)
         except MALFORMED as error:
@@ -69,7 +71,7 @@ class TypedDecoder:
         events: list[Event] = []
         for piece in pieces:
             try:
-                events += self.take(name if len(pieces) == 1 else "", piece)
+                events += self.take(name if len(pieces) == 1 else "", unwrapped(piece))
             except (ProtocolError, Refused, *MALFORMED) as error:
                 known = error if isinstance(error, ProtocolError | Refused) else _unreadable(piece, error)
                 if not events:

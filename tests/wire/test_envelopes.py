@@ -61,3 +61,24 @@ def test_an_error_inside_an_envelope(wire: Any) -> None:
     for raw in enveloped({"error": {"message": "boom"}}):
         with pytest.raises(Refused):
             codec(wire).decode(json.dumps(raw).encode())
+
+
+TYPED: dict[Any, list[dict[str, Any]]] = {
+    "messages": [
+        {"type": "message_start", "message": {"content": []}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "message_stop"},
+    ],
+    "responses": [
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "hi"},
+        {"type": "response.completed", "response": {"status": "completed", "output": None}},
+    ],
+}
+
+
+@pytest.mark.parametrize("wire", TYPED)
+@pytest.mark.parametrize("through", ["itself", "run"])
+def test_every_envelope_around_every_event(wire: Any, through: Any) -> None:
+    for kind in range(3):
+        stream = sse(*(enveloped(event)[kind] for event in TYPED[wire]), done=False)
+        assert added_up(wire if through == "itself" else through, stream).turn.text == "hi"
