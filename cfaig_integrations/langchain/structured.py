@@ -263,7 +263,7 @@ class AnswerParser(BaseTransformOutputParser[Any]):
             answer: Any = alone if self.an_object and alone is not None else found
             if self.an_object and not isinstance(answer, dict):
                 _fail(f"The answer is a JSON {type(answer).__name__}, not an object.", message)
-            return answer
+            return answer  # pyright: ignore[reportUnknownVariableType]  # JSON
         try:
             return self.validate_with(found)
         except (ValueError, RecursionError) as error:  # the errors of both pydantics are ValueErrors
