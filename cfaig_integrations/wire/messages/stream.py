@@ -27,6 +27,7 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import is_object_text
 from cfaig_integrations.wire.legal import arguments_object
@@ -46,7 +47,6 @@ from cfaig_integrations.wire.messages.decode import (
     missing,
     usage_of,
 )
-from cfaig_integrations.wire.typed import TypedDecoder
 
 _DELTA_KEYS = frozenset({"stop_reason", "stop_sequence"})
 _DELTA_EVENT_KEYS = frozenset({"type", "delta", "usage"})
@@ -94,7 +94,7 @@ class _Open:
 _NO_GROWTH = ("", "", TextDelta)
 
 
-class MessagesDecoder(TypedDecoder):
+class MessagesDecoder(EventDecoder):
     """Push decoder of one stream, ended by `message_stop`.
 
     Without that marker an answer is whole all the same once it has its stop reason, for nothing but the marker comes

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 from cfaig_integrations.core.events import Event, PartKind
 from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import says_error
+from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.responses.assembly import DELTA_OF, Assembly
-from cfaig_integrations.wire.typed import TypedDecoder
 
 _COMMON: Mapping[Any, PartKind] = {
     "response.output_text.delta": "text",
@@ -30,7 +30,7 @@ _COMMON: Mapping[Any, PartKind] = {
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.cancelled"})
 
 
-class ResponsesDecoder(TypedDecoder):
+class ResponsesDecoder(EventDecoder):
     """Push decoder of one stream."""
 
     __slots__ = ("_reply",)

@@ -12,9 +12,9 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import ChatCodec, Refused, StreamDecoder
-from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, unwrapped, word_of
+from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped, word_of
+from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.fields import objects_in
-from cfaig_integrations.wire.jsonio import excerpt
 from cfaig_integrations.wire.run.gemini import Gemini
 from cfaig_integrations.wire.run.shapes import Shape, shape_of_event
 
@@ -96,64 +96,32 @@ class RunDecoder:
         raise StreamBroken("The stream ended before anything of an answer came.") from self._broken
 
 
-class _GeminiDecoder:
+class _GeminiDecoder(EventDecoder):
     """Decoder of a stream of generateContent answers."""
 
-    __slots__ = ("_broken", "_gemini", "ended", "keep_alives")
+    __slots__ = ("_gemini",)
+    ends_with_done = True
 
     def __init__(self) -> None:
-        self.ended = False
-        self.keep_alives = 0
+        super().__init__()
         self._gemini = Gemini()
-        self._broken: ProtocolError | Refused | None = None
 
-    def feed(self, name: str, data: bytes) -> Sequence[Event]:
-        """The events of one server-sent event."""
-        if self._broken:
-            raise self._broken
-        if is_keep_alive(name, data):
+    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+        """The events of one chunk."""
+        if is_keep_alive(word_of(event.get("type")) or name, b"{}"):
             self.keep_alives += 1
             return ()
-        if self.ended:
-            return ()
-        try:
-            chunks = objects_in(data)
-        except ProtocolError as error:
-            self._broken = error
-            return ()
-        events: list[Event] = []
-        for chunk in chunks:
-            try:
-                events += self._take(chunk, data)
-            except (ProtocolError, Refused) as error:
-                if not events:
-                    raise
-                self._broken = error  # once the caller has the events before it
-                return events
-        self.ended = data.rstrip().endswith(DONE)
-        return events
-
-    def _take(self, chunk: dict[str, Any], data: bytes) -> list[Event]:
-        chunk = unwrapped(chunk)
+        chunk = unwrapped(event)
         if says_error(chunk):
             raise Refused(chunk)
-        try:
-            return self._gemini.take(chunk)
-        except ProtocolError as error:
-            error.body = error.body or excerpt(data)
-            raise
-        except MALFORMED as error:
-            raise ProtocolError(f"The stream holds no Gemini chunk: {error!r}.", body=excerpt(data)) from error
+        return self._gemini.take(chunk)
 
     def close(self) -> Sequence[Event]:
         """The last events."""
-        if isinstance(self._broken, Refused):
-            raise self._broken
-        if self._broken or not self._gemini.whole(ended=self.ended):
-            raise StreamBroken(
-                "The stream ended before Gemini gave a finish reason and token counts.",
-                partial="".join(self._gemini.text),
-            ) from self._broken
+        if self.broken or not self._gemini.whole(ended=self.ended):
+            raise self.cut(
+                "The stream ended before Gemini gave a finish reason and token counts.", "".join(self._gemini.text)
+            )
         try:
             return self._gemini.end()
         except MALFORMED as error:

@@ -1,6 +1,6 @@
-"""Reading of streams whose events are JSON objects with a `type`: what the messages and responses wires do alike.
+"""Reading of streams whose events are JSON objects: what all wires do alike.
 
-Knows no event of either.
+Knows no event of any.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped
+from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, unwrapped
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.jsonio import excerpt, load
 
 
-class TypedDecoder:
+class EventDecoder:
     """Push decoder of one stream; a subclass takes the events.
 
     Attributes:
@@ -26,8 +26,10 @@ class TypedDecoder:
     """
 
     __slots__ = ("broken", "ended", "keep_alives")
-    payload: ClassVar[frozenset[str]]
-    """Keys under which an event may hold a piece of the answer."""
+    ends_with_done: ClassVar[bool] = False
+    """Whether `[DONE]` is the end marker; elsewhere only servers that imitate a format send it."""
+    payload: ClassVar[frozenset[str]] = frozenset()
+    """Keys under which an event without a type may hold a piece of the answer."""
 
     def __init__(self) -> None:
         self.broken: ProtocolError | Refused | None = None
@@ -55,11 +57,11 @@ class TypedDecoder:
             event = unwrapped(event)
         try:
             return self.take(name, event)
-        except MALFORMED as error:
-            raise _unreadable(event, error) from error
+        except (ProtocolError, *MALFORMED) as error:
+            raise _located(error, data) from None
 
     def _feed_other(self, name: str, data: bytes) -> Sequence[Event]:
-        """Takes data that is not exactly one object: a keep-alive word, several events, an imitator's `[DONE]`."""
+        """Takes data that is not exactly one object: a keep-alive word, several objects, `[DONE]`."""
         if is_keep_alive(name, data) and b"\n" not in data:
             self.keep_alives += 1
             return ()
@@ -73,13 +75,14 @@ class TypedDecoder:
             try:
                 events += self.take(name if len(pieces) == 1 else "", unwrapped(piece))
             except (ProtocolError, Refused, *MALFORMED) as error:
-                known = error if isinstance(error, ProtocolError | Refused) else _unreadable(piece, error)
+                known = _located(error, data)
                 if not events:
                     raise known from None
                 self.broken = known  # raised once the caller has the events before it
-                break
+                return events
             if self.ended:
-                break
+                return events
+        self.ended = self.ends_with_done and data.rstrip().endswith(DONE)
         return events
 
     def reopens(self, data: bytes) -> bool:
@@ -103,7 +106,7 @@ class TypedDecoder:
         if not event or (isinstance(kind, str) and is_keep_alive(kind, b"{}")):
             self.keep_alives += 1
         elif not isinstance(kind, str) and (held := sorted(self.payload & event.keys())):
-            raise ProtocolError(f"An event of the stream has a {held[0]} but no type.", body=excerpt(str(event)))
+            raise ProtocolError(f"An event of the stream has a {held[0]} but no type.")
         return ()
 
     def cut(self, message: str, partial: str) -> ProtocolError | Refused:
@@ -113,5 +116,11 @@ class TypedDecoder:
         return StreamBroken(message, body=self.broken.body if self.broken else None, partial=partial)
 
 
-def _unreadable(event: dict[str, Any], error: Exception) -> ProtocolError:
-    return ProtocolError(f"The stream has an event that is not of its format: {error!r}.", body=excerpt(str(event)))
+def _located(error: Exception, data: bytes) -> ProtocolError | Refused:
+    """The error of an event, with the event."""
+    if isinstance(error, Refused):
+        return error
+    if not isinstance(error, ProtocolError):
+        return ProtocolError(f"The stream has an event that is not of its format: {error!r}.", body=excerpt(data))
+    error.body = error.body or excerpt(data)
+    return error
