@@ -35,7 +35,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.llama_index.outbound import INFO, Names, media_blocks, shown_call, to_response
+from cfaig_integrations.llama_index.outbound import INFO, media_blocks, shown_call, to_response
 
 _set = object.__setattr__
 
@@ -73,16 +73,14 @@ class Cumulation:
 
     Args:
         info: What the gateway said in the response's headers.
-        names: Tools that go by other names on the wire.
 
     Attributes:
         finish: Why the answer ended, once `last` has been called.
     """
 
-    def __init__(self, info: GatewayInfo, names: Names) -> None:
+    def __init__(self, info: GatewayInfo) -> None:
         self.finish: FinishReason = "unknown"
         self._info = info
-        self._names = names
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
         self._raw: dict[str, Any] = {INFO: info.as_dict()}
         self._blocks: list[ContentBlock] = []
@@ -114,7 +112,7 @@ class Cumulation:
         """The response that ends the stream."""
         reply = self._fold.reply()
         self.finish = reply.finish
-        return to_response(reply, self._info, self._names, delta="")
+        return to_response(reply, self._info, delta="")
 
     def _came_whole(self, value: Media | Opaque) -> ChatResponse | None:
         shown = media_blocks(value)
@@ -157,11 +155,10 @@ class Cumulation:
     def _started(self, event: PartStarted) -> ChatResponse | None:
         if event.kind not in {"tool_call", "custom_tool_call"}:
             return None
-        name = self._names.get(event.name, event.name)
         self._shown[event.part] = len(self._blocks)
-        self._blocks.append(_CALL.make(tool_call_id=event.id, tool_name=name, tool_kwargs=""))
+        self._blocks.append(_CALL.make(tool_call_id=event.id, tool_name=event.name, tool_kwargs=""))
         self._call_places[event.part] = len(self._calls)
-        self._calls.append(shown_call(event.id, name, ""))
+        self._calls.append(shown_call(event.id, event.name, ""))
         return self._response("")
 
     def _argued(self, part: int, text: str) -> ChatResponse:

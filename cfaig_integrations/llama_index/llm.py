@@ -31,7 +31,7 @@ from cfaig_integrations.client.aio import AsyncChatStream
 from cfaig_integrations.client.calls import call_options, chat_request, refuse_several, sort_words
 from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.client.sync import ChatStream
-from cfaig_integrations.client.tools import tools_at_once
+from cfaig_integrations.client.tools import choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest, FinishReason
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
@@ -40,18 +40,11 @@ from cfaig_integrations.gateway.runs import Operation
 from cfaig_integrations.llama_index.cumulate import Cumulation
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
-from cfaig_integrations.llama_index.outbound import Names, renamed, to_completion, to_response
+from cfaig_integrations.llama_index.outbound import to_completion, to_response
 from cfaig_integrations.llama_index.runinfo import run_entries
 from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
-from cfaig_integrations.llama_index.tools import (
-    bound_tools,
-    history_names,
-    prepared,
-    to_choice,
-    to_specs,
-    wire_names,
-)
+from cfaig_integrations.llama_index.tools import bound_tools, prepared, to_specs
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
@@ -202,62 +195,52 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         return [ChatMessage(role=MessageRole.USER, content=text)]
 
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
-        request, options, names = self._ask(messages, operation, kwargs)
+        request, options = self._ask(messages, operation, kwargs)
         reply, info = self._clients.sync.chat(request, options)
         _tell_of_a_cut(request, reply.finish)
-        return to_response(reply, info, names)
+        return to_response(reply, info)
 
     async def _achat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> ChatResponse:
-        request, options, names = self._ask(messages, operation, kwargs)
+        request, options = self._ask(messages, operation, kwargs)
         reply, info = await self._clients.aio.chat(request, options)
         _tell_of_a_cut(request, reply.finish)
-        return to_response(reply, info, names)
+        return to_response(reply, info)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
-        request, options, names = self._ask(messages, operation, kwargs)
-        responses = _responses(self._clients.sync.stream(request, options), names, request)
+        request, options = self._ask(messages, operation, kwargs)
+        responses = _responses(self._clients.sync.stream(request, options), request)
         next(responses)
         return responses
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
-        request, options, names = self._ask(messages, operation, kwargs)
-        responses = _aresponses(await self._clients.aio.stream(request, options), names, request)
+        request, options = self._ask(messages, operation, kwargs)
+        responses = _aresponses(await self._clients.aio.stream(request, options), request)
         await anext(responses)
         return responses
 
     def _ask(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
-    ) -> tuple[ChatRequest, CallOptions, Names]:
+    ) -> tuple[ChatRequest, CallOptions]:
         given = sort_words(kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{word}': ...}).")
         words = given.words
-        tools = bound_tools(words.get("tools"))
-        names = wire_names(tools)
-        specs = to_specs(tools)
-        turns = to_turns(messages)
-        on_wire = history_names(turns, names)
-        if on_wire:
-            turns = tuple(renamed(turn, on_wire) for turn in turns)
+        specs = to_specs(bound_tools(words.get("tools")))
         request = chat_request(
             self,
             given,
-            turns,
+            to_turns(messages),
             tools=specs,
-            tool_choice=to_choice(words.get("tool_choice"), specs, names),
+            tool_choice=choice_among(words.get("tool_choice"), specs),
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format")),
         )
         refuse_several(request, "a response of LlamaIndex holds one answer.")
-        return (
-            request,
-            call_options(given, self.api, run_entries(self, operation), affinity=self.session_affinity),
-            names,
-        )
+        return request, call_options(given, self.api, run_entries(self, operation), affinity=self.session_affinity)
 
     def predict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
         """What the tool gives that the model calls.
@@ -338,10 +321,10 @@ def _tell_of_a_cut(request: ChatRequest, finish: FinishReason) -> None:
         )
 
 
-def _responses(events: ChatStream, names: Names, request: ChatRequest) -> Generator[ChatResponse]:
+def _responses(events: ChatStream, request: ChatRequest) -> Generator[ChatResponse]:
     """The responses of a stream, the first one twice: once for the call, where what goes wrong before it is raised."""
     with events:
-        cumulation, shown = Cumulation(events.info, names), False
+        cumulation, shown = Cumulation(events.info), False
         for event in events:
             response = cumulation.add(event)
             if response is not None:
@@ -356,10 +339,10 @@ def _responses(events: ChatStream, names: Names, request: ChatRequest) -> Genera
         yield last
 
 
-async def _aresponses(events: AsyncChatStream, names: Names, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
+async def _aresponses(events: AsyncChatStream, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
     """The responses of a stream, the first one twice; as `_responses`."""
     async with events:
-        cumulation, shown = Cumulation(events.info, names), False
+        cumulation, shown = Cumulation(events.info), False
         async for event in events:
             response = cumulation.add(event)
             if response is not None:

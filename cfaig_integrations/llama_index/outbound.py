@@ -7,7 +7,6 @@ item ids) rides in its `additional_kwargs` as a skeleton, and goes back to the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import (
@@ -34,7 +33,6 @@ from cfaig_integrations.core.content import (
     Extras,
     Media,
     Opaque,
-    Part,
     Reasoning,
     Refusal,
     Text,
@@ -49,25 +47,12 @@ SKELETON = "cf_aig_turn"
 """Key of a message's `additional_kwargs` under which it keeps its skeleton."""
 INFO = "cf_aig"
 """Key under which a response says what the gateway said."""
-Names = Mapping[str, str]
-"""Names of tools on the wire, and the tools' own, where the two differ."""
 
 
-def renamed(turn: Turn, names: Names) -> Turn:
-    """A turn whose calls go by other names."""
-    if not names or not turn.tool_calls:
-        return turn
-    return replace(turn, parts=tuple(_renamed_part(part, names) for part in turn.parts))
-
-
-def _renamed_part(part: Part, names: Names) -> Part:
-    return replace(part, name=names.get(part.name, part.name)) if isinstance(part, ToolCall) else part
-
-
-def to_response(reply: ChatReply, info: GatewayInfo, names: Names, *, delta: str | None = None) -> ChatResponse:
+def to_response(reply: ChatReply, info: GatewayInfo, *, delta: str | None = None) -> ChatResponse:
     """A whole reply; `delta` is what a stream's last piece adds."""
     return ChatResponse(
-        message=to_message(renamed(reply.turn, names)),
+        message=to_message(reply.turn),
         raw=to_raw(reply, info),
         delta=delta,
         logprobs=to_logprobs(reply),

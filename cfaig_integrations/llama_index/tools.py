@@ -1,13 +1,11 @@
 """LlamaIndex's tools and tool choices to ours, and the calls of a response to LlamaIndex's selections.
 
-Knows LlamaIndex's tools and responses; knows no wire. Servers take fewer names than LlamaIndex: each tool goes by a
-legal one on the wire, and by its own on either side of it.
+Knows LlamaIndex's tools and responses; knows no wire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
@@ -15,35 +13,25 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
-from cfaig_integrations.client.tools import choice_among, legal_name, tool_of_function, tool_of_mapping, tools_at_once
-from cfaig_integrations.core.chat import FunctionTool, ToolChoice, ToolSpec
-from cfaig_integrations.core.content import Turn
+from cfaig_integrations.client.tools import choice_among, tool_of_function, tool_of_mapping, tools_at_once
+from cfaig_integrations.core.chat import FunctionTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.llama_index.outbound import Names
 from cfaig_integrations.llama_index.schemas import object_schema
 
 AnyTool: TypeAlias = BaseTool | Mapping[str, Any]
 
 
 class BoundTool(dict[str, Any]):
-    """A tool in OpenAI's form, as LlamaIndex's observers see it, that remembers its converted value and its own name.
+    """A tool in OpenAI's form, as LlamaIndex's observers see it, that remembers its converted value.
 
     Equal to the dict that it is. A call that carries it converts nothing.
     """
 
-    __slots__ = ("own_name", "spec")
+    __slots__ = ("spec",)
 
-    def __init__(self, shown: Mapping[str, Any], spec: ToolSpec, own_name: str) -> None:
+    def __init__(self, shown: Mapping[str, Any], spec: ToolSpec) -> None:
         super().__init__(shown)
         self.spec = spec
-        self.own_name = own_name
-
-    def named(self, name: str) -> BoundTool:
-        """The same by another name on the wire; a provider's own tool keeps its name."""
-        if not isinstance(self.spec, FunctionTool):
-            return self
-        shown = {**self, "function": {**self["function"], "name": name}}
-        return BoundTool(shown, replace(self.spec, name=name), self.own_name)
 
 
 _Words: TypeAlias = tuple[str, str, bool | None]
@@ -53,7 +41,7 @@ _MOST_OF_A_CLASS = 256
 
 
 def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) -> list[BoundTool]:
-    """The tools of a call, each with a name of its own that servers take.
+    """The tools of a call.
 
     Args:
         tools: LlamaIndex's tools; or dicts: OpenAI's or Anthropic's tool objects, or a provider's built-in tool, which
@@ -72,18 +60,19 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     for tool in tools or ():
         made = _bound(tool, strict)
         owner = tool.metadata if isinstance(tool, BaseTool) else tool
-        if made.own_name and made.own_name in owners:
-            if owners[made.own_name] is owner:
+        name = made.spec.name if isinstance(made.spec, FunctionTool) else ""
+        if name and name in owners:
+            if owners[name] is owner:
                 continue  # a retriever found a tool that is there anyway
             raise ConfigError(
-                f"Two tools are called {made.own_name!r}.",
+                f"Two tools are called {name!r}.",
                 field="tools",
-                value=made.own_name,
+                value=name,
                 remedy="Give each a name of its own.",
             )
-        owners[made.own_name] = owner
+        owners[name] = owner
         found.append(made)
-    return _with_own_wire_names(found)
+    return found
 
 
 def _bound(tool: AnyTool, strict: bool | None) -> BoundTool:
@@ -99,7 +88,8 @@ def _bound(tool: AnyTool, strict: bool | None) -> BoundTool:
     kind = type(metadata)
     if any(getattr(kind, own) is not getattr(ToolMetadata, own) for own in ("to_openai_tool", "get_parameters_dict")):
         made = _of_mapping(metadata.to_openai_tool(skip_length_check=True), strict)
-        return BoundTool(made, made.spec, metadata.name)
+        # LlamaIndex writes another name there if it has characters that OpenAI refuses.
+        return BoundTool(*tool_of_function({**made["function"], "name": metadata.name})) if "function" in made else made
     return bound_class(metadata.fn_schema, metadata.name, metadata.description, strict=strict)
 
 
@@ -110,7 +100,7 @@ def bound_class(
 
     Args:
         kind: The class; None: one text, called `input`.
-        name: The tool's own name, of any characters.
+        name: Of any characters.
         description: What it does, for the model.
         strict: Whether arguments must match the schema exactly.
 
@@ -124,13 +114,13 @@ def bound_class(
         if len(known) >= _MOST_OF_A_CLASS:
             known.clear()
         function: dict[str, Any] = {
-            "name": legal_name(name),
+            "name": name,
             "description": description or "",
             "parameters": object_schema(kind, closed=strict is True) if kind else _one_text(),
         }
         if strict is not None:
             function["strict"] = strict
-        made = known[words] = BoundTool(*tool_of_function(function), name)
+        made = known[words] = BoundTool(*tool_of_function(function))
     return made
 
 
@@ -139,82 +129,12 @@ def _one_text() -> dict[str, Any]:
 
 
 def _of_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
-    shown, spec = tool_of_mapping(tool, strict=strict)
-    if not isinstance(spec, FunctionTool):
-        return BoundTool(shown, spec, "")
-    own = tool.own_name if isinstance(tool, BoundTool) else spec.name
-    made = BoundTool(shown, spec, own)
-    legal = legal_name(spec.name)
-    return made if legal == spec.name else made.named(legal)
-
-
-def _with_own_wire_names(tools: list[BoundTool]) -> list[BoundTool]:
-    """No two functions under one name: the later ones of a name are numbered."""
-    taken: set[str] = set()
-    found: list[BoundTool] = []
-    for tool in tools:
-        if not isinstance(tool.spec, FunctionTool):
-            found.append(tool)
-            continue
-        name, number = tool.spec.name, 1
-        while name in taken:
-            number += 1
-            ending = f"_{number}"
-            name = tool.spec.name[: 64 - len(ending)] + ending
-        taken.add(name)
-        found.append(tool if name == tool.spec.name else tool.named(name))
-    return found
-
-
-def wire_names(tools: Iterable[BoundTool]) -> Names:
-    """Names of tools on the wire, and the tools' own, where the two differ."""
-    found: dict[str, str] = {}
-    for tool in tools:
-        if isinstance(tool.spec, FunctionTool) and tool.spec.name != tool.own_name:
-            found[tool.spec.name] = tool.own_name
-    return found
-
-
-def history_names(turns: Iterable[Turn], names: Names) -> Names:
-    """Own names of the tools that a history calls, and those on the wire, where the two differ.
-
-    Args:
-        turns: The history; its calls may be of tools that this call does not have.
-        names: See `wire_names`.
-    """
-    back = {own: wire for wire, own in names.items()}
-    called = {call.name for turn in turns for call in turn.tool_calls}
-    found = {own: back.get(own) or legal_name(own) for own in called}
-    return {own: wire for own, wire in found.items() if own != wire}
+    return BoundTool(*tool_of_mapping(tool, strict=strict))
 
 
 def to_specs(tools: Iterable[BoundTool]) -> tuple[ToolSpec, ...]:
     """The tools of a call, as they are sent."""
     return tuple(tool.spec for tool in tools)
-
-
-def to_choice(choice: Any, specs: Sequence[ToolSpec], names: Names | None = None) -> ToolChoice | None:
-    """A tool choice in any of its forms: a word, a tool's own name or that on the wire, OpenAI's or Anthropic's dict.
-
-    Args:
-        choice: The choice; None: the server's own.
-        specs: The tools.
-        names: Those of them that go by other names on the wire.
-
-    Raises:
-        ConfigError: It names a tool that is not there, or is of no known form.
-    """
-    return choice_among(_on_wire(choice, {own: wire for wire, own in names.items()}) if names else choice, specs)
-
-
-def _on_wire(choice: Any, wire: Mapping[str, str]) -> Any:
-    match choice:
-        case str(name):
-            return wire.get(name, name)
-        case {"function": {"name": str(name)}} | {"name": str(name)} if name in wire:
-            return wire[name]
-        case _:
-            return choice
 
 
 def prepared(
@@ -236,7 +156,7 @@ def prepared(
         chat_history: The conversation.
         allow_parallel_tool_calls: False: the server is told to call one at a time.
         tool_required: The model must call a tool, unless `tool_choice` says something else.
-        tool_choice: See `to_choice`.
+        tool_choice: See `client.tools.choice_among`.
         strict: Whether arguments must match their schema exactly.
         **kwargs: Further arguments of `chat`, over these.
 
@@ -249,7 +169,7 @@ def prepared(
         messages.append(said)
     bound = bound_tools(tools, strict=strict)
     wanted = "required" if tool_choice is None and tool_required else tool_choice
-    choice = to_choice(wanted, to_specs(bound), wire_names(bound))
+    choice = choice_among(wanted, to_specs(bound))
     if not bound:
         if choice == "required":
             raise ConfigError(

@@ -32,7 +32,7 @@ EVERYTHING: list[Event] = [
     TextDelta(1, "It is "),
     TextDelta(1, "sunny."),
     PartStarted(2, "tool_call", id="a", name="wind"),
-    PartStarted(3, "tool_call", id="b", name="Box_int_"),
+    PartStarted(3, "tool_call", id="b", name="Box[int]"),
     ArgumentsDelta(3, '{"v'),
     ArgumentsDelta(2, '{"city": '),
     ArgumentsDelta(3, '": 1}'),
@@ -42,11 +42,10 @@ EVERYTHING: list[Event] = [
     RefusalDelta(4, "more."),
     Finished("tool_calls", "tool_calls"),
 ]
-NAMES = {"Box_int_": "Box[int]"}
 
 
-def told(wire: Wire, events: list[Event], names: dict[str, str] | None = None) -> list[ChatResponse]:
-    cumulation = Cumulation(info(wire), names or {})
+def told(wire: Wire, events: list[Event]) -> list[ChatResponse]:
+    cumulation = Cumulation(info(wire))
     responses = [response for event in events if (response := cumulation.add(event)) is not None]
     return [*responses, cumulation.last()]
 
@@ -67,7 +66,7 @@ def constructed(response: ChatResponse) -> ChatResponse:
 
 
 def test_a_response_built_in_haste_is_a_constructed_one() -> None:
-    for response in told("chat_completions", EVERYTHING, NAMES)[:-1]:
+    for response in told("chat_completions", EVERYTHING)[:-1]:
         twin = constructed(response)
         assert response == twin
         assert response.model_dump() == twin.model_dump()
@@ -77,7 +76,7 @@ def test_a_response_built_in_haste_is_a_constructed_one() -> None:
 
 
 def test_every_response_holds_the_whole_message() -> None:
-    responses = told("chat_completions", EVERYTHING, NAMES)
+    responses = told("chat_completions", EVERYTHING)
     assert_cumulative(responses)
     assert responses[-1].message.content == "It is sunny.\nNo more."
     thoughts = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
@@ -90,8 +89,8 @@ def test_every_response_holds_the_whole_message() -> None:
     assert growing[-1] == [{"city": "Rome"}, {"v": 1}]
 
 
-def test_a_tool_goes_by_its_own_name() -> None:
-    for response in told("chat_completions", EVERYTHING, NAMES):
+def test_names_are_those_of_the_tools() -> None:
+    for response in told("chat_completions", EVERYTHING):
         named = [block.tool_name for block in response.message.blocks if isinstance(block, ToolCallBlock)]
         shown = [call["function"]["name"] for call in response.message.additional_kwargs.get("tool_calls", [])]
         assert named == shown
@@ -99,7 +98,7 @@ def test_a_tool_goes_by_its_own_name() -> None:
 
 
 def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
-    cumulation = Cumulation(info("chat_completions"), NAMES)
+    cumulation = Cumulation(info("chat_completions"))
     for event in EVERYTHING:
         response = cumulation.add(event)
         if response is not None:
@@ -109,7 +108,7 @@ def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
 
 
 def test_a_response_that_was_given_does_not_change() -> None:
-    cumulation, kept = Cumulation(info("chat_completions"), NAMES), []
+    cumulation, kept = Cumulation(info("chat_completions")), []
     for event in EVERYTHING:
         response = cumulation.add(event)
         if response is not None:
@@ -126,7 +125,7 @@ def test_every_recorded_stream(kind: str) -> None:
     assert len(found) > 40
     for line, events in found:
         responses = told(WIRES[kind], events)
-        whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), {}, delta="")
+        whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), delta="")
         try:
             assert_cumulative(responses)
             assert responses[-1] == whole
@@ -141,7 +140,7 @@ def test_every_recorded_reply_comes_back_as_it_was(kind: str) -> None:
     found = replies(kind)
     assert len(found) > 300
     for line, reply in found:
-        response = to_response(reply, info(reply.wire), {})
+        response = to_response(reply, info(reply.wire))
         again = ChatMessage.model_validate_json(response.message.model_dump_json())
         try:
             assert to_turns([response.message]) == (reply.turn,)
@@ -157,7 +156,7 @@ def test_every_recorded_reply_comes_back_as_it_was(kind: str) -> None:
 def test_every_recorded_thought_is_a_thinking_block(kind: str) -> None:
     seen = 0
     for _, reply in replies(kind):
-        blocks = to_response(reply, info(reply.wire), {}).message.blocks
+        blocks = to_response(reply, info(reply.wire)).message.blocks
         thoughts = [block for block in blocks if isinstance(block, ThinkingBlock)]
         seen += len(thoughts)
         if kind == "messages":

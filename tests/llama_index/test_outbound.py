@@ -26,7 +26,7 @@ TOKENS: list[Any] = [
 
 
 def shown(choice: Choice) -> list[list[tuple[str, float]]] | None:
-    response = to_response(ChatReply("chat_completions", "", "", (choice,), None), info("chat_completions"), {})
+    response = to_response(ChatReply("chat_completions", "", "", (choice,), None), info("chat_completions"))
     if response.logprobs is None:
         return None
     return [[(each.token, each.logprob) for each in token] for token in response.logprobs]

@@ -196,7 +196,7 @@ INFO = read_info({}, wire="chat_completions", model="m", attempts=1)
 
 
 def streamed(reply: ChatReply) -> list[ChatResponse]:
-    cumulation = Cumulation(INFO, {})
+    cumulation = Cumulation(INFO)
     found = [response for event in unfold(reply) if (response := cumulation.add(event)) is not None]
     return [*found, cumulation.last()]
 
@@ -205,7 +205,7 @@ def streamed(reply: ChatReply) -> list[ChatResponse]:
 def test_arguments_of_a_call_in_any_form(case: str) -> None:
     text, expected = ARGUMENTS[case]
     reply = reply_of(ToolCall("call_1", "weather", text))
-    for response in (to_response(reply, INFO, {}), streamed(reply)[-1]):
+    for response in (to_response(reply, INFO), streamed(reply)[-1]):
         (block,) = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
         assert block.tool_kwargs == expected
         (selection,) = tool_selections(response)
@@ -228,7 +228,7 @@ CUT = [
 
 @pytest.mark.parametrize("text", CUT)
 def test_arguments_that_were_cut_stay_cut(text: str) -> None:
-    response = to_response(reply_of(ToolCall("call_1", "weather", text)), INFO, {})
+    response = to_response(reply_of(ToolCall("call_1", "weather", text)), INFO)
     (selection,) = tool_selections(response, error_on_no_tool_call=False)
     assert selection.tool_kwargs["invalid_arguments"] == text
     with pytest.raises(ValueError, match="weather"):
@@ -321,7 +321,7 @@ def in_json(response: ChatResponse) -> Any:
 @settings(max_examples=400)
 @given(reply=REPLIES)
 def test_whatever_a_decoder_gives_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
-    whole = to_response(reply, INFO, {}, delta="")
+    whole = to_response(reply, INFO, delta="")
     pieces = streamed(reply)
     assert in_json(pieces[-1]) == in_json(whole)
     for response in pieces:

@@ -13,6 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBloc
 from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool, ToolMetadata, adapt_to_async_tool
 from pydantic import BaseModel, Field, RootModel
 
+from cfaig_integrations.client.tools import choice_among
 from cfaig_integrations.core.chat import FunctionTool as FunctionSpec
 from cfaig_integrations.core.chat import NamedTool, NativeTool
 from cfaig_integrations.core.content import Reasoning, Text, ToolCall, Turn, extras_of
@@ -24,11 +25,8 @@ from cfaig_integrations.llama_index.selections import only_one_call, tool_select
 from cfaig_integrations.llama_index.tools import (
     BoundTool,
     bound_tools,
-    history_names,
     prepared,
-    to_choice,
     to_specs,
-    wire_names,
 )
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
@@ -151,7 +149,7 @@ def test_metadata_of_its_own_kind_is_asked() -> None:
 
     tool = FunctionTool.from_defaults(weather, tool_metadata=Own("d", "we ather"))
     assert spec_of(tool).parameters == SCHEMA
-    assert wire_names(bound_tools([tool])) == {"we_ather": "we ather"}
+    assert spec_of(tool).name == "we ather"
 
 
 def test_a_long_description_is_kept() -> None:
@@ -216,7 +214,6 @@ def test_bound_tools_survive_pickles_and_copies(tool: Any) -> None:
     (made,) = bound_tools([tool])
     for again in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
         assert again == made
-        assert again.own_name == made.own_name
         assert type(again.spec) is type(made.spec)
 
 
@@ -225,31 +222,11 @@ def test_one_tool_is_no_list_of_tools() -> None:
         bound_tools(WEATHER)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def test_names_that_servers_refuse_go_by_others() -> None:
-    tools = bound_tools([BOX, WEATHER, tool_of(Box[str]), tool_of(Open, "x" * 70), tool_of(Node, "x" * 71)])
-    specs = to_specs(tools)
-    assert [spec.name for spec in specs if isinstance(spec, FunctionSpec)] == [
-        "Box_int_",
-        "weather",
-        "Box_str_",
-        "x" * 64,
-        "x" * 62 + "_2",
-    ]
-    assert wire_names(tools) == {
-        "Box_int_": "Box[int]",
-        "Box_str_": "Box[str]",
-        "x" * 64: "x" * 70,
-        "x" * 62 + "_2": "x" * 71,
-    }
-
-
-def test_names_that_become_the_same_are_numbered() -> None:
-    tools = [BOX, tool_of(Open, "Box(int)"), tool_of(Node, "Box_int_")]
-    names = {"Box_int_": "Box[int]", "Box_int__2": "Box(int)", "Box_int__3": "Box_int_"}
-    bound = bound_tools(tools)
-    assert [tool["function"]["name"] for tool in bound] == list(names)
-    assert [tool.spec.name for tool in bound_tools(bound) if isinstance(tool.spec, FunctionSpec)] == list(names)
-    assert wire_names(bound) == names
+def test_tools_keep_their_own_names() -> None:
+    names = ["Box[int]", "weather", "Box(int)", "Box_int_", "x" * 70]
+    bound = bound_tools([BOX, WEATHER, *(tool_of(Open, name) for name in names[2:])])
+    assert [tool["function"]["name"] for tool in bound] == names
+    assert [tool.spec.name for tool in bound_tools(bound) if isinstance(tool.spec, FunctionSpec)] == names
 
 
 def test_one_tool_twice_is_one_tool() -> None:
@@ -261,12 +238,6 @@ def test_two_tools_of_one_name_are_refused() -> None:
         bound_tools([WEATHER, FunctionTool.from_defaults(weather)])
 
 
-def test_a_history_goes_by_legal_names() -> None:
-    calls = [ToolCall("1", name, "{}") for name in ("Box[int]", "Gone[str]", "weather")]
-    names = history_names([Turn("assistant", tuple(calls))], wire_names(bound_tools([tool_of(Open, "Box(int)"), BOX])))
-    assert names == {"Box[int]": "Box_int__2", "Gone[str]": "Gone_str_"}
-
-
 CHOICES: list[tuple[Any, Any]] = [
     (None, None),
     ("auto", "auto"),
@@ -274,10 +245,9 @@ CHOICES: list[tuple[Any, Any]] = [
     ("any", "required"),
     ("required", "required"),
     ("weather", NamedTool("weather")),
-    ("Box[int]", NamedTool("Box_int_")),
-    ("Box_int_", NamedTool("Box_int_")),
-    ({"type": "function", "function": {"name": "Box[int]"}}, NamedTool("Box_int_")),
-    ({"type": "function", "name": "Box[int]"}, NamedTool("Box_int_")),
+    ("Box[int]", NamedTool("Box[int]")),
+    ({"type": "function", "function": {"name": "Box[int]"}}, NamedTool("Box[int]")),
+    ({"type": "function", "name": "Box[int]"}, NamedTool("Box[int]")),
     ({"type": "tool", "name": "weather"}, NamedTool("weather")),
     ({"type": "any"}, "required"),
     ({"type": "auto"}, "auto"),
@@ -289,13 +259,13 @@ CHOICES: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "expected"), CHOICES, ids=str)
 def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
     tools = bound_tools([WEATHER, BOX, {"type": "web_search"}])
-    assert to_choice(given, to_specs(tools), wire_names(tools)) == expected
+    assert choice_among(given, to_specs(tools)) == expected
 
 
 @pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
 def test_a_choice_of_nothing_there_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        to_choice(given, to_specs(bound_tools([WEATHER])))
+        choice_among(given, to_specs(bound_tools([WEATHER])))
     with pytest.raises(ConfigError, match="tool_choice"):
         prepared([WEATHER], user_msg="Hi", tool_choice=given)
 
@@ -333,7 +303,7 @@ def test_preparing_does_not_change_the_history() -> None:
 def test_only_what_was_asked_for_is_said(words: dict[str, Any], expected: dict[str, Any]) -> None:
     made = prepared([BOX], user_msg="Hi", **words)
     assert made.pop("messages")
-    assert [tool.own_name for tool in made.pop("tools")] == ["Box[int]"]
+    assert [tool.spec.name for tool in made.pop("tools")] == ["Box[int]"]
     assert made == expected
 
 
@@ -467,7 +437,7 @@ def test_a_query_engine_is_a_tool() -> None:
     tool: BaseTool = QueryEngineTool(Engine(), ToolMetadata("Answers.", "my engine"))  # type: ignore[arg-type]
     (made,) = bound_tools([tool])
     assert isinstance(made, BoundTool)
-    assert made["function"]["name"] == "my_engine"
+    assert made["function"]["name"] == "my engine"
     assert made["function"]["parameters"]["required"] == ["input"]
 
 
