@@ -13,7 +13,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field
 
 from cfaig_integrations.client.calls import run_options
-from cfaig_integrations.core.vectors import RerankReply, RerankRequest
+from cfaig_integrations.core.vectors import RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
@@ -68,16 +68,14 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
             GatewayError: The gateway or the model refuses, or cannot be reached.
         """
         with langchain_errors():
-            request, places = self._request(documents, query, top_n)
-            reply = self._clients.sync.rank(request, self._call_options())[0] if request.passages else _NONE
-            return _ranking(reply, places, len(documents), request.top)
+            request = self._request(documents, query, top_n)
+            return ranking_of(request, self._clients.sync.rank(request, self._call_options())[0])
 
     async def arerank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Ranking:
         """The documents' indexes and scores, the best first; as `rerank`."""
         with langchain_errors():
-            request, places = self._request(documents, query, top_n)
-            reply = (await self._clients.aio.rank(request, self._call_options()))[0] if request.passages else _NONE
-            return _ranking(reply, places, len(documents), request.top)
+            request = self._request(documents, query, top_n)
+            return ranking_of(request, (await self._clients.aio.rank(request, self._call_options()))[0])
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -103,32 +101,18 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         """Copies of the best documents, the best first; as `compress_documents`."""
         return _scored(documents, await self.arerank(documents, query))
 
-    def _request(
-        self, documents: Sequence[str | Document], query: str, top_n: int | None
-    ) -> tuple[RerankRequest, list[int]]:
-        """The request, and the place of each of its passages among the documents: models refuse empty ones."""
+    def _request(self, documents: Sequence[str | Document], query: str, top_n: int | None) -> RerankRequest:
         if not query:
             raise ConfigError("query is empty.", field="query", value=query, remedy="Give the question.")
         if top_n is not None and top_n < 1:
             raise ConfigError(f"top_n={top_n} keeps nothing.", field="top_n", value=top_n, remedy="Give 1 or more.")
-        texts = [each if isinstance(each, str) else each.page_content for each in documents]
-        places = [place for place, text in enumerate(texts) if text]
-        passages = tuple(texts[place] for place in places)
+        passages = tuple([each if isinstance(each, str) else each.page_content for each in documents])
         top = self.top_n if top_n is None else top_n
-        return RerankRequest(self.model, query, passages, top, self.extra_body or {}), places
+        return RerankRequest(self.model, query, passages, top, self.extra_body or {})
 
     def _call_options(self) -> CallOptions:
         """What one call tells the gateway beyond the constructor."""
         return run_options(run_entries(self, None, "rerank"))
-
-
-_NONE = RerankReply(())
-
-
-def _ranking(reply: RerankReply, places: Sequence[int], count: int, top: int | None) -> Ranking:
-    ranked: Ranking = [(places[found.index], found.score) for found in reply.ranking]
-    known = set(places)
-    return [*ranked, *((place, None) for place in range(count) if place not in known)][:top]
 
 
 def _scored(documents: Sequence[Document], ranking: Ranking) -> list[Document]:

@@ -17,7 +17,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
 from cfaig_integrations.client.calls import run_options
-from cfaig_integrations.core.vectors import RerankReply, RerankRequest
+from cfaig_integrations.core.vectors import RerankReply, RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.llama_index.fields import LlamaFields
@@ -69,8 +69,9 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query) as best:
-            reply, _ = self._clients.sync.rank(self._request(nodes, query), run_options(run_entries(self, "rerank")))
-            best.extend(_scored(nodes, reply, self.top_n))
+            request = self._request(nodes, query)
+            reply, _ = self._clients.sync.rank(request, run_options(run_entries(self, "rerank")))
+            best.extend(_scored(nodes, request, reply))
         return best
 
     @_dispatcher.span
@@ -81,14 +82,13 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query) as best:
-            reply, _ = await self._clients.aio.rank(
-                self._request(nodes, query), run_options(run_entries(self, "rerank"))
-            )
-            best.extend(_scored(nodes, reply, self.top_n))
+            request = self._request(nodes, query)
+            reply, _ = await self._clients.aio.rank(request, run_options(run_entries(self, "rerank")))
+            best.extend(_scored(nodes, request, reply))
         return best
 
     def _request(self, nodes: Sequence[NodeWithScore], query: QueryBundle) -> RerankRequest:
-        passages = tuple([_passage(each) for each in nodes])
+        passages = tuple([each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes])
         return RerankRequest(self.model, query.query_str, passages, self.top_n, self.extra_body or {})
 
     @contextmanager
@@ -120,12 +120,5 @@ def _asked(query: QueryBundle | None) -> QueryBundle:
     return query
 
 
-def _scored(nodes: Sequence[NodeWithScore], reply: RerankReply, top: int | None) -> list[NodeWithScore]:
-    """The nodes in their order, then those that were not ranked because they are empty."""
-    scores = {ranked.index: ranked.score for ranked in reply.ranking}
-    places = [*scores, *(place for place, each in enumerate(nodes) if place not in scores and not _passage(each))]
-    return [NodeWithScore(node=nodes[place].node, score=scores.get(place)) for place in places[:top]]
-
-
-def _passage(each: NodeWithScore) -> str:
-    return each.node.get_content(metadata_mode=MetadataMode.EMBED)
+def _scored(nodes: Sequence[NodeWithScore], request: RerankRequest, reply: RerankReply) -> list[NodeWithScore]:
+    return [NodeWithScore(node=nodes[place].node, score=score) for place, score in ranking_of(request, reply)]
