@@ -130,7 +130,11 @@ def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
 
 def says_any(request: ChatRequest, fields: Iterable[str]) -> bool:
     """Whether a request sets one of these fields."""
-    return any((value := getattr(request, name)) is not None and value != () for name in fields)
+    for name in fields:
+        value = getattr(request, name)
+        if value is not None and value != ():
+            return True
+    return False
 
 
 def _refused_by_values(request: ChatRequest) -> set[Wire]:

@@ -5,7 +5,7 @@ Knows neither where the bytes come from nor who reads the events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from cfaig_integrations.core.events import (
@@ -26,7 +26,6 @@ from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
-from cfaig_integrations.gateway.connection import Pairs
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.redaction import conceal
 from cfaig_integrations.wire import jsonio
@@ -35,14 +34,12 @@ from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
 
 _Invisible: TypeAlias = Started | PartStarted | PartNoted | ReplyNoted | UsageUpdated
 """Events that show a reader nothing of the answer."""
+_Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
 
 
 def is_visible(event: Event) -> bool:
     """Whether a reader sees something of the answer in an event: text, arguments, media, or the answer's end."""
     return not isinstance(event, _Invisible)
-
-
-_Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
 
 
 class StreamSession:
@@ -96,7 +93,7 @@ class StreamSession:
         requests_sent: int = 1,
         event_limit: int = DEFAULT_EVENT_LIMIT,
         stops: tuple[str, ...] = (),
-        request_headers: Pairs = [],  # noqa: B006  # never changed
+        request_headers: Iterable[tuple[bytes, bytes]] = (),
         names: Names = NO_NAMES,
         forced: frozenset[str] = frozenset(),
     ) -> None:
@@ -142,13 +139,9 @@ class StreamSession:
                     break
         except (Refused, GatewayError) as error:
             self._fail(error)
-        self.idle = parsed == decoder.keep_alives - keep_alives and not self._grew()
+        held, self._held = 0 if parsed else self._held, self._parser.held
+        self.idle = not events and parsed == decoder.keep_alives - keep_alives and self._held <= held
         return self._shown(events)
-
-    def _grew(self) -> bool:
-        """Whether more is held of an event that is not complete yet."""
-        held, self._held = self._held, self._parser.held
-        return self._held > held
 
     def close(self) -> list[Event]:
         """The last events, once the bytes have ended; like `feed`, it sets `error` if the answer is not complete."""
@@ -224,7 +217,8 @@ class StreamSession:
 
 def _has_surrogates(events: list[Event]) -> bool:
     for event in events:
-        if isinstance(event, _Delta) and not event.text.isascii() and repair_surrogates(event.text) != event.text:
+        text = getattr(event, "text", "")
+        if not text.isascii() and repair_surrogates(text) is not text:
             return True
     return False
 
