@@ -104,19 +104,19 @@ def within(response: httpx.Response | None, seconds: float) -> Generator[bool]:
     Gives:
         Whether that could be done: the connection is httpcore's, and no other response is read over it.
     """
-    told = {} if response is None else response.extensions
-    network: Any = told.get("network_stream")
-    if network is None or told.get("http_version") == b"HTTP/2":
+    extensions = {} if response is None else response.extensions
+    network: Any = extensions.get("network_stream")
+    if network is None or extensions.get("http_version") == b"HTTP/2":
         yield False
         return
     read, until = network.read, time.monotonic() + seconds
 
-    def hurried(max_bytes: int, timeout: float | None = None) -> bytes:
+    def read_in_time(max_bytes: int, timeout: float | None = None) -> bytes:
         left = max(until - time.monotonic(), 0.001)
         data: bytes = read(max_bytes, timeout=left if timeout is None else min(left, timeout))
         return data
 
-    network.read = hurried
+    network.read = read_in_time
     try:
         yield True
     finally:
@@ -130,17 +130,17 @@ def let_go(response: httpx.Response) -> None:
     httpcore keeps what it read beyond the end of a body, and would read it as the answer to the next request. Its h11
     state is not public, so it is looked for; without it, nothing is changed.
     """
-    at: Any = response.stream
+    layer: Any = response.stream
     for _ in range(8):
-        state: Any = getattr(at, "_h11_state", None)
+        state: Any = getattr(layer, "_h11_state", None)
         if state is not None:
             if state.trailing_data[0]:
                 state.send_failed()
             return
         for name in ("_httpcore_stream", "_connection", "_stream", "_inner"):
-            inner: Any = getattr(at, name, None)
+            inner: Any = getattr(layer, name, None)
             if inner is not None:
-                at = inner
+                layer = inner
                 break
         else:
             return

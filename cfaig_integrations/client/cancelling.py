@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-_PATIENCE = 100
+_MOST_CANCELLATIONS = 100
 """Most cancellations that are kept from work that cleans up; for httpcore's, about ten are enough."""
 
 
@@ -65,7 +65,7 @@ def unbroken(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
 class _Shield:
     """Decides when the cancellation of a task reaches the work that it does."""
 
-    __slots__ = ("_before", "_cancelled", "_kept", "_patience", "_task", "touched")
+    __slots__ = ("_before", "_cancelled", "_kept", "_left", "_task", "touched")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
@@ -73,7 +73,7 @@ class _Shield:
         self.touched = False
         self._kept: asyncio.CancelledError | None = None
         self._cancelled = False
-        self._patience = _PATIENCE
+        self._left = _MOST_CANCELLATIONS
 
     def _stands(self) -> bool:
         """Whether the cancellation still stands: a timeout inside of the work cancels too, and takes it back."""
@@ -82,8 +82,8 @@ class _Shield:
     def keeps(self, error: asyncio.CancelledError, waits_for: object) -> bool:
         """Whether the work goes on; otherwise it is told."""
         self.touched = True
-        self._patience -= 1
-        if waits_for is not None or self._patience < 0:
+        self._left -= 1
+        if waits_for is not None or self._left < 0:
             self._cancelled = True
             return False
         self._kept = error
@@ -108,7 +108,7 @@ class _Shield:
 
 def _settled(future: asyncio.Future[Any]) -> Generator[Any, None, None]:
     """Waits for a future that cancelling the task does not cancel; its exception reaches the work from the future."""
-    for _ in range(_PATIENCE):
+    for _ in range(_MOST_CANCELLATIONS):
         if future.done():
             return
         with suppress(asyncio.CancelledError, Exception):

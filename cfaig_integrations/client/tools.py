@@ -10,14 +10,13 @@ from typing import Any, cast
 
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
-from cfaig_integrations.core.legal import legal_name
+from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.errors import ConfigError
 
 __all__ = [
     "MARKERS",
     "choice_among",
     "closed_schema",
-    "legal_name",
     "spec_names",
     "thinks",
     "tool_of_function",
@@ -155,6 +154,23 @@ def spec_names(tools: Sequence[ToolSpec]) -> list[str]:
             else [str(tool.raw[key]) for key in ("name", "type") if key in tool.raw]
         )
     ]
+
+
+def arguments_text(arguments: object, *, field: str) -> str:
+    """The arguments of a call as a framework's message has them, as JSON text; a text as it is.
+
+    Raises:
+        ConfigError: They are not JSON.
+    """
+    try:
+        return arguments if isinstance(arguments, str) else canonical(arguments)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"The arguments of a tool call are not JSON: {error}.",
+            field=field,
+            value=type(arguments).__name__,
+            remedy="Give strings, numbers, booleans, None, lists and dicts.",
+        ) from error
 
 
 def thinks(thinking: Mapping[str, Any] | None) -> bool:

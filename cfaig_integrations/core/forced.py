@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from hashlib import sha256
 from json import dumps
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest, FinishReason, FunctionTool, NamedTool
 from cfaig_integrations.core.content import Text, ToolCall
 from cfaig_integrations.core.events import ArgumentsDelta, Event, Finished, PartStarted
+from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.core.text import read_arguments, strip_thinking
 
 __all__ = ["CallHolder", "forced_tools", "with_forced_call"]
@@ -53,8 +53,7 @@ def _call_in(text: str, tools: frozenset[str]) -> ToolCall | None:
     rest = {key: value for key, value in said.items() if key not in ("name", "type", "id")}
     given = rest.get(next(iter(rest))) if len(rest) == 1 and rest.keys() <= {*_ARGUMENTS} else rest
     arguments = given if isinstance(given, str) else dumps(given, ensure_ascii=False)
-    id_ = "call_" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    return ToolCall(id_, name, arguments)
+    return ToolCall(made_call_id(text), name, arguments)
 
 
 class CallHolder:

@@ -19,7 +19,7 @@ from cfaig_integrations.core.chat import ChatReply, ChatRequest, Choice, Functio
 from cfaig_integrations.core.content import Json, Part, ToolCall, ToolResult, Turn
 from cfaig_integrations.core.events import Event, PartStarted
 
-__all__ = ["NO_NAMES", "Names", "legal", "legal_name", "rename_events", "renamed"]
+__all__ = ["NO_NAMES", "Names", "legal", "legal_name", "made_call_id", "rename_events", "renamed"]
 
 Names: TypeAlias = Mapping[str, str]
 """Legal name of a tool -> the user's, where they differ."""
@@ -45,6 +45,11 @@ def legal_name(name: str) -> str:
 
 def _digest(*facts: object) -> str:
     return sha256("\0".join(map(str, facts)).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def made_call_id(*facts: object) -> str:
+    """An id for a tool call that came without one: the same wherever the facts are, in a body and in a stream of it."""
+    return f"call_{_digest(*facts)}"
 
 
 class _Namer:
@@ -171,12 +176,12 @@ def _paired(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
         for part in turn.parts:
             if type(part) is ToolCall:
                 count = seen[part.id] = seen.get(part.id, 0) + 1
-                given = part.id if part.id and count == 1 else f"call_{_digest(part.id, count)}"
+                given = part.id if part.id and count == 1 else made_call_id(part.id, count)
                 group.append((part.id, given))
                 parts.append(replace(part, id=given) if given != part.id else part)
             elif type(part) is ToolResult:
                 answered = _answered(part.call_id, waiting) or last.get(part.call_id) or part.call_id
-                given = last[part.call_id] = answered or f"call_{_digest('', len(made))}"
+                given = last[part.call_id] = answered or made_call_id("", len(made))
                 parts.append(replace(part, call_id=given) if given != part.call_id else part)
             else:
                 parts.append(part)

@@ -84,13 +84,14 @@ def from_html(status: int, headers: Mapping[str, str], body: bytes) -> GatewayEr
         return _of_page(status, headers, body)
     said, _, ray = _page(headers, body)
     facts = f"status {status}{f', ray {ray}' if ray else ''}"
-    text = complaints.of_bytes(body[:_PAGE]).body
-    return ProtocolError(f"{said} ({facts}). Check base_url, proxies and logins on the way.", body=text)
+    return ProtocolError(
+        f"{said} ({facts}). Check base_url, proxies and logins on the way.", body=redacted(body[:_PAGE])
+    )
 
 
 def _of_page(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     said, title, ray = _page(headers, body)
-    error = _error(Complaint(title, body=complaints.of_bytes(body[:_PAGE]).body), status, headers)
+    error = _error(Complaint(title, body=redacted(body[:_PAGE])), status, headers)
     error.message, error.args, error.ray_id = said, (said,), ray or None
     return error
 
@@ -176,11 +177,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             when = parsedate_to_datetime(text)
             seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            OverflowError,
-        ):  # of dates that are none
+        except (ValueError, TypeError, IndexError, OverflowError):  # what is no date
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

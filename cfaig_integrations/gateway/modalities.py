@@ -23,9 +23,9 @@ class Row:
 
     Attributes:
         pattern: Regular expression for the whole id, in lower case.
-        task: The same for people, with its article.
+        task: What they are for, as messages say it, with its article.
         evidence: Where this is known from. "Catalogue" is Cloudflare's file of the model.
-        kind: The same, as far as this package has a class for it.
+        kind: The kind of class that this package has for them, if any.
     """
 
     pattern: str
@@ -80,6 +80,7 @@ TABLE: tuple[Row, ...] = (
 )
 """First match wins."""
 
+_NAMES = {"chat": "a chat model", "embedding": "an embedding model", "reranking": "a reranking model"}
 _CLASSES = {
     "chat": "Use ChatCloudflareAIGateway (LangChain) or CloudflareAIGateway (LlamaIndex).",
     "embedding": "Use CloudflareAIGatewayEmbeddings (LangChain) or CloudflareAIGatewayEmbedding (LlamaIndex).",
@@ -108,17 +109,8 @@ def require_kind(model: str, kind: Kind) -> None:
     if row is None or row.kind == kind:
         return
     raise ConfigError(
-        f"model={model!r} is {row.task}, not {_WANTED[kind]}.",
+        f"model={model!r} is {row.task}, not {_NAMES[kind]}.",
         field="model",
         value=model,
         remedy=_CLASSES[row.kind],
     )
-
-
-_WANTED = {
-    "chat": "a chat model",
-    "embedding": "an embedding model",
-    "reranking": "a reranking model",
-    "decision": "a decision model",
-    "other": "a model of another kind",
-}

@@ -10,10 +10,9 @@ from typing import Literal
 
 from langchain_core.messages import AIMessage
 
+from cfaig_integrations.client.tools import arguments_text
 from cfaig_integrations.core.content import ToolCall
-from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.core.text import read_json
-from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain.media import Block
 from cfaig_integrations.langchain.toolcalls import CUSTOM_INPUT
 
@@ -24,7 +23,10 @@ def calls_of(message: AIMessage) -> list[ToolCall]:
     Raises:
         ConfigError: Their arguments are not JSON.
     """
-    calls = [ToolCall(call["id"] or "", call["name"], _as_text(call["args"])) for call in message.tool_calls]
+    calls = [
+        ToolCall(call["id"] or "", call["name"], arguments_text(call["args"], field="tool_calls"))
+        for call in message.tool_calls
+    ]
     match message.additional_kwargs:
         case {"function_call": {"name": str(name), "arguments": str(arguments)}} if name and not calls:
             # OpenAI's call as it was before there were tools; a function message answers it by name.
@@ -37,18 +39,6 @@ def calls_of(message: AIMessage) -> list[ToolCall]:
             for broken in message.invalid_tool_calls
         ]
     return calls
-
-
-def _as_text(arguments: object) -> str:
-    try:
-        return canonical(arguments)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"The arguments of a tool call are not JSON: {error}.",
-            field="tool_calls",
-            value=type(arguments).__name__,
-            remedy="Give strings, numbers, booleans, None, lists and dicts.",
-        ) from error
 
 
 def taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
@@ -74,6 +64,6 @@ def call_in(block: Block) -> ToolCall:
         ConfigError: Its arguments are not JSON.
     """
     given = next((block[key] for key in ("args", "input", "arguments") if block.get(key)), "")
-    arguments = given if isinstance(given, str) else _as_text(given)
+    arguments = arguments_text(given, field="tool_calls")
     kind: Literal["function", "custom"] = "custom" if block.get("type") == "custom_tool_call" else "function"
     return ToolCall(str(block.get("call_id") or block.get("id") or ""), str(block.get("name") or ""), arguments, kind)

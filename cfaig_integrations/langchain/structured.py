@@ -22,7 +22,8 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from cfaig_integrations.client.tools import legal_name, thinks
+from cfaig_integrations.client.tools import thinks
+from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.errors import ConfigError

@@ -26,6 +26,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
+from cfaig_integrations.client.tools import arguments_text
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
     Extras,
@@ -43,7 +44,7 @@ from cfaig_integrations.core.content import (
     extras_of,
     merged,
 )
-from cfaig_integrations.core.skeleton import canonical, restored
+from cfaig_integrations.core.skeleton import restored
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.llama_index.media import citable, media, old_images
 from cfaig_integrations.llama_index.outbound import SKELETON
@@ -267,17 +268,7 @@ def _encrypted_item(known: Json, text: str) -> Extras:
 
 def _arguments(given: object) -> str:
     """The text of a call's arguments: as it is, or of the object that it was parsed to."""
-    if given is None:
-        return ""
-    try:
-        return given if isinstance(given, str) else canonical(given)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"The arguments of a tool call are not JSON: {error}.",
-            field="tool_kwargs",
-            value=type(given).__name__,
-            remedy="Give strings, numbers, booleans, None, lists and dicts.",
-        ) from error
+    return "" if given is None else arguments_text(given, field="tool_kwargs")
 
 
 def _old_calls(beside: Mapping[str, Any]) -> list[ToolCall]:

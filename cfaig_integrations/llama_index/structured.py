@@ -26,8 +26,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from cfaig_integrations.client.calls import output_schema
-from cfaig_integrations.client.tools import legal_name, thinks
+from cfaig_integrations.client.tools import thinks
 from cfaig_integrations.core.chat import OutputSchema
+from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.gateway.profiles import profile_of
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema

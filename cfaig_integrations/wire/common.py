@@ -5,7 +5,6 @@ Knows no wire's encoding.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,11 +72,6 @@ def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
             break
         body = result  # pyright: ignore[reportUnknownVariableType]
     return body
-
-
-def made_call_id(*facts: str) -> str:
-    """An id for a tool call that came without one: the same for a body and for a stream of it."""
-    return "call_" + hashlib.sha256("\0".join(facts).encode("utf-8", "replace")).hexdigest()[:24]
 
 
 _RUN_BY_SERVER: Mapping[Wire, frozenset[str]] = {

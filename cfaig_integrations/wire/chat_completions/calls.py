@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cfaig_integrations.core.events import ArgumentsDelta, Event, PartKind, PartNoted, PartStarted
+from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.wire.chat_completions.values import hollow, own
-from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import count_of, object_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, is_object_text
 

@@ -22,9 +22,10 @@ from cfaig_integrations.core.content import (
     Turn,
     extras_of,
 )
+from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, made_call_id, says_error, unwrapped, word_of
+from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped, word_of
 from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 

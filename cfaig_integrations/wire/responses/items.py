@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfaig_integrations.core.content import Citation, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.core.legal import made_call_id
+from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 

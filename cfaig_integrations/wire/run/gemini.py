@@ -27,8 +27,9 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
+from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.common import made_call_id, word_of
+from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
