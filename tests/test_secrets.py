@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 import cfaig_integrations
 from cfaig_integrations import AIGateway, AsyncAIGateway, GatewayError
 from cfaig_integrations.client import pool
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain import (
     ChatCloudflareAIGateway,
     CloudflareAIGatewayEmbeddings,
@@ -287,3 +289,33 @@ def test_what_a_callable_gives_is_not_repeated(
         answered(call, words(server, api_token=lambda: token), False)
     check(caught.value)
     assert not server.seen
+
+
+@pytest.mark.parametrize("raised", [ValueError, KeyError, AttributeError, StopIteration, StopAsyncIteration, OSError])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
+def test_a_token_function_that_fails_is_a_configuration_error(
+    server: Loopback, call: Callable[[dict[str, Any], bool], Any], raised: type[Exception], is_async: bool
+) -> None:
+    """Not its own: LlamaIndex takes a ValueError for an answer of the model that cannot be read."""
+
+    def fails() -> str:
+        raise raised(TOKEN)
+
+    async def afails() -> str:
+        return fails()
+
+    with pytest.raises(ConfigError, match="api_token") as caught:
+        answered(call, words(server, api_token=afails if is_async else fails), False)
+    assert (caught.value.field, caught.value.requests_sent) == ("api_token", 0)
+    assert TOKEN not in str(caught.value)
+    if not is_async:
+        assert any(type(each) is raised for each in chain(caught.value))
+    assert not server.seen
+
+
+@pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
+def test_a_token_function_may_give_a_secret(server: Loopback, call: Callable[[dict[str, Any], bool], Any]) -> None:
+    server.usual = Reply()
+    answered(call, words(server, api_token=lambda: SecretStr(TOKEN)), False)
+    assert server.seen[0].headers["authorization"] == f"Bearer {TOKEN}"

@@ -26,7 +26,7 @@ from cfaig_integrations.client.bodies import (
     let_go,
 )
 from cfaig_integrations.client.cancelling import unbroken
-from cfaig_integrations.client.faults import fault, idle_fault
+from cfaig_integrations.client.faults import fault, idle_fault, token_faults
 from cfaig_integrations.client.senders import AsyncBorrowed, AsyncPooled, AsyncSender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
@@ -36,7 +36,7 @@ from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.settings import Secret, secret_of
 from cfaig_integrations.gateway.steps import (
     Answer,
     AskableToken,
@@ -241,7 +241,7 @@ class _Line:
         try:
             response = self._response = await self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
-            self._chunks = _chunks(response, headers.get("content-encoding", ""))
+            self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
             if stays_open(call, status):
                 return Answer(status, headers, None)
             body = await self._whole(call, is_error=not 200 <= status < 300)
@@ -313,14 +313,14 @@ def _chunks(response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
     match encoding:
         case "" | "identity":
             return aiter(stream)
-        case "gzip" | "deflate":
-            return _inflated(stream)
+        case "gzip" | "x-gzip" | "deflate":
+            return _inflated(stream, encoding)
         case _:
             return response.aiter_bytes()
 
 
-async def _inflated(stream: httpx.AsyncByteStream) -> AsyncGenerator[bytes]:
-    inflater = Inflater()
+async def _inflated(stream: httpx.AsyncByteStream, encoding: str) -> AsyncGenerator[bytes]:
+    inflater = Inflater(encoding)
     async for data in stream:
         for piece in inflater.feed(data):
             yield piece
@@ -336,5 +336,6 @@ async def _nothing() -> AsyncGenerator[bytes]:
 
 
 async def _token(source: AskableToken) -> Secret:
-    token = source()
-    return Secret(await token if inspect.isawaitable(token) else token)
+    with token_faults():
+        token = source()
+        return secret_of(await token if inspect.isawaitable(token) else token)

@@ -23,6 +23,8 @@ MOST_TIMEOUTS = 3.0
 AFTER_THE_END = 0.25
 """Seconds for the last chunk of HTTP to follow a stream's end marker; it comes at once, or the connection is closed."""
 _PIECE = 1024 * 1024
+_GZIP = 0x1F
+"""The first byte of each part of what gzip makes."""
 
 
 class Whole:
@@ -67,12 +69,17 @@ class Whole:
 
 
 class Inflater:
-    """Decompresses gzip and deflate in pieces of bounded size: a megabyte can hold a gigabyte."""
+    """Decompresses gzip and deflate in pieces of bounded size: a megabyte can hold a gigabyte.
 
-    __slots__ = ("_zlib",)
+    Args:
+        encoding: What the server calls it.
+    """
 
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
+    __slots__ = ("_bare", "_zlib")
+
+    def __init__(self, encoding: str = "gzip") -> None:
+        self._bare = encoding == "deflate"
+        self._zlib: Any = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What `data` decompresses to.
@@ -81,11 +88,17 @@ class Inflater:
             ProtocolError: It is not compressed as the headers say.
         """
         while data:
+            if self._zlib is None or self._zlib.eof:
+                if self._zlib is not None and data[0] != _GZIP:
+                    return  # bytes that are no further part of it
+                # Either header; deflate often comes without any.
+                bare = self._bare and data[0] & 15 != zlib.DEFLATED and data[0] != _GZIP
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
             try:
                 yield self._zlib.decompress(data, _PIECE)
             except zlib.error as error:
                 raise ProtocolError(f"The answer cannot be decompressed ({error}).") from None
-            data = self._zlib.unconsumed_tail
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
 
 
 def already_read(response: httpx.Response) -> bytes | None:

@@ -7,7 +7,8 @@ found out, so that neither has to be imported for the other.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import httpx
@@ -118,6 +119,25 @@ def fault(
             )
         case "protocol":
             return ProtocolError(f"The HTTP exchange with {host} failed ({words}).")
+
+
+@contextmanager
+def token_faults() -> Generator[None]:
+    """Sees to it that what a user's own token function raises reaches the user: frameworks swallow a ValueError.
+
+    Raises:
+        ConfigError: It raised something.
+    """
+    try:
+        yield
+    except GatewayError:
+        raise
+    except Exception as error:  # any at all; its text may hold the token
+        raise ConfigError(
+            f"The function given as api_token raised {type(error).__name__}.",
+            field="api_token",
+            remedy="See the error that this one was raised from.",
+        ) from error
 
 
 def idle_fault(call: HttpCall) -> TimeoutFault:

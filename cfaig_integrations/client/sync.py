@@ -26,7 +26,7 @@ from cfaig_integrations.client.bodies import (
     let_go,
     within,
 )
-from cfaig_integrations.client.faults import fault, idle_fault
+from cfaig_integrations.client.faults import fault, idle_fault, token_faults
 from cfaig_integrations.client.senders import Borrowed, Pooled, Sender, lower_case
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
@@ -36,7 +36,7 @@ from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.settings import Secret, secret_of
 from cfaig_integrations.gateway.steps import (
     Answer,
     AskableToken,
@@ -234,7 +234,7 @@ class _Line:
         try:
             response = self._response = self._sender.open(call)
             status, headers = response.status_code, lower_case(response)
-            self._chunks = _chunks(response, headers.get("content-encoding", ""))
+            self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
             if stays_open(call, status):
                 return Answer(status, headers, None)
             body = self._whole(call, is_error=not 200 <= status < 300)
@@ -307,20 +307,21 @@ def _chunks(response: httpx.Response, encoding: str) -> Iterator[bytes]:
     match encoding:
         case "" | "identity":
             return iter(stream)
-        case "gzip" | "deflate":
-            return _inflated(stream)
+        case "gzip" | "x-gzip" | "deflate":
+            return _inflated(stream, encoding)
         case _:
             return response.iter_bytes()
 
 
-def _inflated(stream: httpx.SyncByteStream) -> Generator[bytes, None, None]:
-    inflater = Inflater()
+def _inflated(stream: httpx.SyncByteStream, encoding: str) -> Generator[bytes, None, None]:
+    inflater = Inflater(encoding)
     for data in stream:
         yield from inflater.feed(data)
 
 
 def _token(source: AskableToken) -> Secret:
-    token = source()
+    with token_faults():
+        token = source()
     if inspect.iscoroutine(token):
         token.close()  # it is refused by who gets it, and must not complain of never being awaited
-    return Secret(cast("str", token))
+    return secret_of(token)

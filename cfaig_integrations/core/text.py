@@ -14,7 +14,9 @@ _BOM = "\ufeff"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAYBE_SURROGATE = re.compile("[\ud800-\udfff]|\\\\u[dD][89a-fA-F]")
 _END_OF_THINKING = "</think>"
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:([\w+.-]+)[ \t]*)?\r?$", re.MULTILINE)
+"""A line that opens a fenced block, or closes it if no word follows."""
+_FENCED = re.compile(r"(`{3,}|~{3,})[ \t]*(?:[\w+.-]+[ \t]*)?\r?\n(.*)^[ \t]*\1", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n\s*[{\[]", re.MULTILINE)
 _BRACKET = re.compile(r"[{\[]")
 _JSON_BRACKET = re.compile(r'\{\s*(?:"|$)|\[\s*(?:[{\["]|$)')
@@ -23,7 +25,15 @@ _CANDIDATES = 1000
 """Most brackets at which a JSON value is looked for in prose; keeps the search linear in the length of the text."""
 _DEEPEST = 200
 """Levels of nesting beyond which other readers and writers of JSON give up."""
-_DECODER = json.JSONDecoder(strict=False)
+_MOST_DIGITS = 1000
+
+
+def read_int(digits: str) -> int | str:
+    """A whole number; the digits themselves where there are so many that Python refuses to read or print them."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=read_int)
 
 
 def repair_surrogates(text: str) -> str:
@@ -84,7 +94,7 @@ def read_json(text: str, *, repair: bool = True) -> Any:
         ValueError: It is not one JSON value, it was cut off, or it is nested too deeply.
     """
     try:
-        value = json.loads(text.lstrip(_BOM), strict=False)
+        value = _DECODER.decode(text.lstrip(_BOM))
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     if text.count("{") + text.count("[") > _DEEPEST and _is_deep(value):
@@ -118,7 +128,7 @@ def read_arguments(text: str | None) -> dict[str, Any]:
     stripped = (text or "").strip().lstrip(_BOM)
     if not stripped:
         return {}
-    if fence := _FENCE.fullmatch(stripped):
+    if fence := _FENCED.fullmatch(stripped):
         stripped = fence[2]
     value = read_json(stripped)
     for _ in range(2):
@@ -156,12 +166,12 @@ def find_json(text: str) -> Any:
             return value
     if rest.startswith("<think>"):
         raise ValueError("the text holds no JSON: it ends within its thinking")
-    for fence in reversed(list(_FENCE.finditer(rest))):
+    for block, end in reversed(_fenced(rest)):
         try:
-            value = read_json(fence[2])
+            value = read_json(block)
         except ValueError:
             continue
-        after = rest[fence.end() :]
+        after = rest[end:]
         later = list(_values(after)) if _begins_json(after) else []
         return later[-1] if later else value
     found = list(_values(rest))
@@ -181,6 +191,27 @@ def strip_thinking(text: str) -> str:
     """`text` after its `<think>` section; the opening tag may be missing, as some chat templates write it."""
     _, tag, answer = text.rpartition(_END_OF_THINKING)
     return answer if tag else text
+
+
+def _fenced(text: str) -> list[tuple[str, int]]:
+    """What stands in fenced blocks, and where each ends; found in linear time, however many of them do not end."""
+    lines = list(_FENCE.finditer(text))
+    closing: dict[str, int] = {}
+    ends: list[int | None] = []
+    for at in reversed(range(len(lines))):
+        ends.append(closing.get(lines[at][1]))
+        if not lines[at][2]:
+            closing[lines[at][1]] = at
+    ends.reverse()
+    blocks: list[tuple[str, int]] = []
+    at = 0
+    while at < len(lines):
+        end = ends[at]
+        if end is not None:
+            blocks.append((text[lines[at].end() : lines[end].start()], lines[end].end()))
+            at = end
+        at += 1
+    return blocks
 
 
 def _values(text: str) -> Iterator[Any]:

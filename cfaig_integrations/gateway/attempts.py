@@ -17,6 +17,7 @@ from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, Send, Sleep, Step
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.common import says_error
 from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")
@@ -89,13 +90,14 @@ def readable(answer: Answer) -> Answer:
 
 
 def fetch(
-    connection: Connection, path: str, change: dict[str, Any] | None = None
-) -> Generator[Step, Outcome, dict[str, Any]]:
-    """The conversation that reads a JSON object of the management API, or changes it.
+    connection: Connection, path: str, read: Callable[[object], _T], change: dict[str, Any] | None = None
+) -> Generator[Step, Outcome, _T]:
+    """The conversation that reads an object of the management API, or changes it.
 
     Args:
         connection: Whom to ask.
         path: Where it is.
+        read: Makes what is wanted of the answer's result.
         change: Its fields that are to be others; None: it is only read.
 
     Raises:
@@ -106,13 +108,13 @@ def fetch(
     method, data = ("GET", b"") if change is None else ("PATCH", jsonio.dump(change))
     limits = connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
 
-    def once() -> Generator[Step, Outcome, dict[str, Any]]:
+    def once() -> Generator[Step, Outcome, _T]:
         headers = yield from talk.headers({}, stream=False)
         answer = yield from talk.send(HttpCall(method, url, headers, data, limits))
         body = jsonio.load_object(answer.body or b"")
-        if body.get("success") is False:
+        if says_error(body):
             raise failures.from_refused(body, answer.headers, answer.status)
-        return body
+        return read(body.get("result"))
 
     return (yield from talk.counted(talk.until_final(once)))
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
-from cfaig_integrations.core.text import repair_surrogates
+from cfaig_integrations.core.text import read_int, repair_surrogates
 from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.wire.jsonio import excerpt
 
@@ -59,7 +59,7 @@ def of_bytes(data: bytes) -> Complaint:
     """The complaint of a response body; JSON or not."""
     text = data.decode("utf-8", "replace").strip().lstrip("\ufeff")
     try:
-        body = json.loads(text, strict=False, parse_int=_number)
+        body = json.loads(text, strict=False, parse_int=read_int)
     except (ValueError, RecursionError):
         text = redacted(text[:_LONGEST_TEXT])
         return Complaint(excerpt(text), body=text)
@@ -88,24 +88,23 @@ def _read(body: Any) -> Complaint:
     entry, told = _entry(whole)
     said = repair_surrogates(told or _text(entry, "code", "type") or _text(whole, *_MESSAGES))
     message, inner = _plain(said)
-    code = next((c for c in map(_code, (entry, inner, whole)) if c is not None), None)
+    parts = (entry, inner, whole)
+    code = _code(parts, "code", "internalCode")
     numbered = _NUMBERED.match(message)
     if code is None and numbered:
         code, message = int(numbered[1]), message[numbered.end() :]
+    if code is None:
+        code = _code(parts, "type")
     request = _REQUEST_ID.search(said[-60:].rstrip())
     return Complaint(
         message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ...",
         code,
-        tuple(dict.fromkeys(word for part in (entry, inner, whole) for word in _words(part))),
-        next((s for s in map(_status, (entry, inner, whole)) if s is not None), None),
+        tuple(dict.fromkeys(word for part in parts for word in _words(part))),
+        next((s for s in map(_status, parts) if s is not None), None),
         next((part["retryable"] for part in (entry, whole) if isinstance(part.get("retryable"), bool)), None),
         _text(whole, "requestId", "request_id") or (request[1] if request else None),
         whole,
     )
-
-
-def _number(digits: str) -> int | str:
-    return int(digits) if len(digits) <= 1000 else digits
 
 
 def _first(value: Any) -> Any:
@@ -143,6 +142,8 @@ def _places(body: Mapping[str, Any]) -> Iterator[Any]:
     yield from (body.get("error"), body.get("errors"))
     yield from (held.get("error") for name in ("response", "result") if (held := _object(body.get(name))))
     yield from (held for name in ("message", "detail") if not isinstance(held := body.get(name), str))
+    if "state" in body:
+        yield body.get("result")
 
 
 def _text(body: Mapping[str, Any], *names: str) -> str:
@@ -156,21 +157,20 @@ def _plain(message: str) -> tuple[str, Mapping[str, Any]]:
     if not text.startswith(("{", "[")):
         return text, {}
     try:
-        whole = _object(_first(redacted(json.loads(text, strict=False, parse_int=_number)))) or {}
+        whole = _object(_first(redacted(json.loads(text, strict=False, parse_int=read_int)))) or {}
     except (ValueError, RecursionError):
         return text, {}
     entry, said = _entry(whole)
     return repair_surrogates(said or _text(whole, *_MESSAGES)) or text, entry or whole
 
 
-def _code(part: Mapping[str, Any]) -> int | str | None:
-    for name in ("code", "internalCode", "type"):
-        value = part.get(name)
+def _code(parts: Iterable[Mapping[str, Any]], *names: str) -> int | str | None:
+    for value in (part.get(name) for part in parts for name in names):
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_DIGITS:
             return value
         if isinstance(value, str) and value and value != "error":
-            value = repair_surrogates(value[:_LONGEST_WORD])
-            return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else value
+            word = repair_surrogates(value[:_LONGEST_WORD])
+            return int(word) if word.isascii() and word.isdigit() and len(word) <= _DIGITS else word
     return None
 
 

@@ -6,9 +6,9 @@ Knows no HTTP library. The cost of a call stands here and nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from cfaig_integrations.core.text import read_json
@@ -19,6 +19,7 @@ from cfaig_integrations.gateway.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.gateway.steps import Outcome, Sleep, Step
 
+_T = TypeVar("_T")
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
 
 LATE = 0.5
@@ -101,27 +102,31 @@ def _metadata(value: object) -> Mapping[str, Any]:
 
 def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Step, Outcome, LogEntry]:
     """The conversation that reads one entry."""
-    return read_entry((yield from _found(connection, log_id, gateway_id)).get("result"))
+    return (yield from _found(connection, log_id, gateway_id, read_entry))
 
 
 def feedback(
     connection: Connection, log_id: str, given: Feedback, gateway_id: str | None = None
 ) -> Generator[Step, Outcome, None]:
     """The conversation that adds to one entry what people think of the answer."""
-    yield from _found(connection, log_id, gateway_id, given.fields())
+    yield from _found(connection, log_id, gateway_id, lambda _: None, given.fields())
 
 
 def _found(
-    connection: Connection, log_id: str, gateway_id: str | None, change: dict[str, Any] | None = None
-) -> Generator[Step, Outcome, dict[str, Any]]:
+    connection: Connection,
+    log_id: str,
+    gateway_id: str | None,
+    read: Callable[[object], _T],
+    change: dict[str, Any] | None = None,
+) -> Generator[Step, Outcome, _T]:
     """One entry, read or changed; one that is not there yet is asked for a second time."""
     path = f"{_root(connection, gateway_id)}/{_quoted('log_id', log_id)}"
     try:
-        return (yield from fetch(connection, path, change))
+        return (yield from fetch(connection, path, read, change))
     except NotFound as early:
         yield Sleep(LATE)
         try:
-            return (yield from fetch(connection, path, change))
+            return (yield from fetch(connection, path, read, change))
         except GatewayError as error:
             error.requests_sent += early.requests_sent
             raise
@@ -227,11 +232,13 @@ def entries(
     connection: Connection, query: LogQuery, gateway_id: str | None = None
 ) -> Generator[Step, Outcome, list[LogEntry]]:
     """The conversation that lists entries."""
-    body = yield from fetch(connection, f"{_root(connection, gateway_id)}?{query.encoded()}")
-    found = body.get("result")
-    if not isinstance(found, list):
-        raise ProtocolError("The list of logs is not a list.", body=found)
-    return [read_entry(raw) for raw in cast("list[object]", found)]
+    return (yield from fetch(connection, f"{_root(connection, gateway_id)}?{query.encoded()}", _read_entries))
+
+
+def _read_entries(raw: object) -> list[LogEntry]:
+    if not isinstance(raw, list):
+        raise ProtocolError("The list of logs is not a list.", body=raw)
+    return [read_entry(each) for each in cast("list[object]", raw)]
 
 
 def _root(connection: Connection, gateway_id: str | None) -> str:

@@ -28,7 +28,7 @@ _CREDENTIAL = re.compile(
       (?P<value>[\w.~+/=*-]{8,})
     | \b(?:sk-|cf(?:ut|at|k)_)[\w-]{8,}
     | \b(?P<key>(?:AIza|AKIA|gh[opsu]_|gsk_|hf_|nvapi-|pplx-|r8_|xai-)[\w-]{8,})
-    | \beyJ[\w-]{8,}\.[\w.-]{8,}
+    | \beyJ[\w-]{8,500}\.[\w.-]{8,}
     | (?P<field>(?i:[?&][\w-]{0,40}(?:key|token|secret|signature|password|sig)=))[^&\s"'\#<>]{4,}
     | (?P<scheme>\b(?i:https?|wss?)://)[^/\s@"'<>]{1,300}@
     """,

@@ -95,6 +95,11 @@ def hidden(token: Any) -> Any:
     return Secret(token) if isinstance(token, str) else token
 
 
+def secret_of(token: object) -> Secret:
+    """What a function gave as a token, hidden whatever it is."""
+    return Secret(cast("str", token.get_secret_value() if isinstance(token, SecretStr) else token))
+
+
 TokenSource: TypeAlias = Secret | Callable[[], str] | Callable[[], Awaitable[str]]
 """A token, or what is asked for one before every request."""
 
@@ -364,7 +369,7 @@ _ACCESS_REMEDY = " On a custom domain it is a Cloudflare Access token."
 def _token_fault(given: object, source: str, remedy: str = "") -> ConfigError | None:
     """Why a header cannot carry a token; never shows it, nor has a frame that would when it is raised."""
     token = given.get_secret_value() if isinstance(given, SecretStr) else given
-    if not token:
+    if token == "":
         return ConfigError(
             "No api_token is given.",
             field="api_token",

@@ -34,6 +34,7 @@ def says_error(body: Mapping[str, Any]) -> bool:
         or body.get("type") in ("error", "response.failed")  # the latter also where chunks were asked for
         or body.get("object") == "error"  # vLLM and Mistral, whose message stands at the top
         or "internalCode" in body
+        or ("state" in body and isinstance(result := body.get("result"), dict) and says_error(result))  # pyright: ignore
     )
 
 

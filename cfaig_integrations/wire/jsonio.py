@@ -34,6 +34,8 @@ def load(data: bytes | str, *, repair: bool = True) -> Any:
     try:
         return from_json(data)
     except (ValueError, TypeError) as error:  # the latter of half a surrogate pair in a `str`
+        if not data.strip():
+            raise ProtocolError("The answer is empty.", body=excerpt(data)) from None
         if "recursion limit" in str(error):  # 200 levels, which the other reader's limit is above
             raise ProtocolError("The answer's JSON is nested too deeply.", body=excerpt(data)) from None
     try:

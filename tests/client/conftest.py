@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+import anyio
 import pytest
 
 from cfaig_integrations.client import aio, pool, sync

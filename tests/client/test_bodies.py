@@ -223,6 +223,27 @@ def test_decompression_gives_small_pieces() -> None:
     assert max(map(len, pieces)) <= 1024 * 1024
 
 
+BARE = zlib.compress(WHOLE)[2:-4]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("GZIP", gzip.compress(WHOLE)),
+        ("x-gzip", gzip.compress(WHOLE)),
+        ("gzip", gzip.compress(WHOLE[:40]) + gzip.compress(WHOLE[40:])),
+        ("gzip", gzip.compress(WHOLE) + b"\0" * 1000),
+        ("deflate", zlib.compress(WHOLE)),
+        ("deflate", BARE),
+    ],
+    ids=["capitals", "x-gzip", "two parts", "padded", "deflate", "without a header"],
+)
+def test_the_forms_of_compression(server: Loopback, ask: Ask, owner: str, encoding: str, body: bytes) -> None:
+    for pieces in ([body], [body[at : at + 7] for at in range(0, len(body), 7)]):
+        server.script.append(Reply(pieces, headers=JSON | {"content-encoding": encoding}))
+        assert ask(connect(server, max_retries=0), owner, "w") == [TEXT]
+
+
 def test_a_body_that_is_not_compressed_as_it_says(server: Loopback, ask: Ask, owner: str) -> None:
     server.usual = Reply([WHOLE], headers=JSON | {"content-encoding": "gzip"})
     with pytest.raises(ProtocolError, match="decompressed"):

@@ -614,7 +614,14 @@ def test_logs_are_listed_by_a_query() -> None:
 
 @pytest.mark.parametrize("body", [b'{"success":true,"result":{}}', b'{"success":true,"result":[{}]}', b"[]"])
 def test_a_strange_list_is_refused(body: bytes) -> None:
-    assert isinstance(play(logs.entries(connection(), logs.LogQuery()), Answer(200, JSON, body)).raised, ProtocolError)
+    raised = play(logs.entries(connection(), logs.LogQuery()), Answer(200, JSON, body)).raised
+    assert isinstance(raised, ProtocolError)
+    assert raised.requests_sent == 1
+
+
+def test_an_error_inside_a_log_answer_is_one() -> None:
+    body = b'{"errors": [{"code": 10000, "message": "Authentication error"}]}'
+    assert isinstance(play(logs.entry(connection(), "1"), Answer(200, JSON, body)).raised, AuthError)
 
 
 def test_the_legacy_host_has_no_logs() -> None:

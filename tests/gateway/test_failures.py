@@ -183,6 +183,10 @@ SHAPES: list[tuple[str, object, str, int | str | None]] = [
     ("fastapi", {"detail": "Bad"}, "Bad", None),
     ("google", [{"error": {"code": 400, "message": "Bad", "status": "INVALID_ARGUMENT"}}], "Bad", 400),
     ("numbered", {"error": "5007: No such model"}, "No such model", 5007),
+    ("numbered, with a type", {"type": "error", "error": {"type": "api_error", "message": "5007: No such model"}},
+     "No such model", 5007),
+    ("envelope, plain", {"state": "Failed", "result": {"name": "AiError", "internalCode": 5006, "message": "Bad"}},
+     "Bad", 5006),
     ("digits", {"error": {"code": "5007", "message": "No such model"}}, "No such model", 5007),
     ("json in a message", v4(8007, f'AiError: AiError: {{"object":"error","message":"Too long"}} ({REQUEST})'),
      "Too long", 8007),
@@ -391,6 +395,13 @@ WORDED: list[tuple[object, type[ApiError], bool]] = [
     ({"error": {"type": "exceed_context_size_error", "message": "too big"}}, ContextOverflow, False),
     ({"error": {"code": "content_filter", "message": "x"}}, GuardrailBlocked, False),
     ({"success": False, "errors": [{"code": 2021, "message": "Wholesale rate limit exceeded"}]}, PaymentRequired, True),
+    (
+        {"errors": [{"code": 7003, "message": "Model execution failed (User Input Error): Invalid value at input"}]},
+        InvalidRequest,
+        False,
+    ),
+    ({"error": "Model or provider could not be resolved for spend-limit enforcement"}, PermissionDenied, False),
+    ({"error": "Gateway authentication is required to use unified billing"}, PaymentRequired, False),
 ]
 
 

@@ -56,11 +56,16 @@ def test_another_state_is_named(wire: Any, result: Any) -> None:
             codec(wire).decode(json.dumps(raw).encode())
 
 
-@BOTH
+FAILED = {"state": "Failed", "result": {"error": {"message": "boom"}}}
+
+
+@pytest.mark.parametrize("wire", ["chat_completions", "responses", "messages", "run"])
 def test_an_error_inside_an_envelope(wire: Any) -> None:
-    for raw in enveloped({"error": {"message": "boom"}}):
+    for raw in (*enveloped({"error": {"message": "boom"}}), FAILED, {"result": FAILED, "success": True}):
         with pytest.raises(Refused):
             codec(wire).decode(json.dumps(raw).encode())
+    with pytest.raises(Refused):
+        added_up(wire, sse(FAILED))
 
 
 TYPED: dict[Any, list[dict[str, Any]]] = {

@@ -29,6 +29,8 @@ def decode(body: bytes) -> ChatReply:
     if says_error(outer):
         raise Refused(outer)
     answer = unwrapped(outer)
+    if answer is not outer and says_error(answer):
+        raise Refused(answer)
     if answer.get("output") is None and answer.get("status") != "failed":
         raise ProtocolError("The answer is no response object: it has no output.", body=excerpt(body))
     try:
