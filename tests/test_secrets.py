@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 import cfaig_integrations
 from cfaig_integrations import AIGateway, AsyncAIGateway, GatewayError
@@ -159,6 +159,8 @@ REPLIES: list[tuple[str, Reply]] = [
     ("stream of nonsense", streamed(piece("a"), f'data: {{"x": "{TOKEN} {KEY}"\n\n'.encode(), piece("b"))),
     ("stream that breaks", streamed(piece("a"), end="reset")),
     ("stream that ends", Reply([piece("a")], headers=SSE)),
+    ("no HTTP", Reply(raw=f"{TOKEN} {KEY}\r\n\r\n".encode(), end="cut")),
+    ("no header", Reply(raw=f"HTTP/1.1 200 OK\r\n{TOKEN} {KEY}\r\n\r\n".encode(), end="cut")),
 ]
 
 
@@ -243,6 +245,10 @@ BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
     )),
     ("a token of the wrong type", {"api_token": [TOKEN]}),
     ("a token in a dict", {"api_token": {"x": TOKEN}}),
+    ("a token in bytes", {"api_token": TOKEN.encode()}),
+    ("a token under its other name", {"api_key": [TOKEN], "api_token": None}),
+    ("a client that is text", {"http_client": TOKEN}),
+    ("a timeout that is text", {"timeout": TOKEN, "extra_headers": {"x-api-key": KEY}}),
     ("headers as text", {"extra_headers": f"x-api-key: {KEY}"}),
     ("headers of the wrong type", {"extra_headers": {"x-api-key": [KEY]}}),
     ("a list of headers", {"extra_headers": [("x-api-key", KEY)]}),
@@ -258,11 +264,13 @@ def test_a_refused_constructor_word_is_not_repeated(make: Callable[..., Any], ba
     good = {"account_id": "acc", "api_token": TOKEN}
     with pytest.raises((GatewayError, ValueError)) as caught:
         make(**good | bad)
-    texts = f"{caught.value} {caught.value!r}"
+    texts = f"{caught.value} {caught.value!r} {pickle.dumps(caught.value)!r}"
+    if isinstance(caught.value, ValidationError):
+        texts += repr(caught.value.errors())
     assert TOKEN not in texts
     assert KEY not in texts
     assert getattr(caught.value, "value", None) is None or TOKEN not in repr(vars(caught.value))
-    if not ({"api_token", "account_id", "base_url", "extra_headers"} & bad.keys()):
+    if not ({"api_token", "account_id", "base_url", "extra_headers", "http_client"} & bad.keys()):
         check(caught.value)
 
 
@@ -289,6 +297,24 @@ def test_what_a_callable_gives_is_not_repeated(
         answered(call, words(server, api_token=lambda: token), False)
     check(caught.value)
     assert not server.seen
+
+
+@pytest.mark.parametrize("reply", [row[1] for row in REPLIES if row[0] in {"no HTTP", "no header"}])
+@pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
+def test_what_the_http_library_quotes_shows_no_token(
+    server: Loopback, reply: Reply, call: Callable[[dict[str, Any], bool], Any]
+) -> None:
+    server.usual = reply
+    with pytest.raises(GatewayError) as caught:
+        answered(call, words(server), False)
+    for each in chain(caught.value):
+        assert TOKEN not in f"{each} {each!r}"
+
+
+@pytest.mark.parametrize("make", CLASSES[:3] + CLASSES[4:6])
+def test_fields_of_the_body_are_not_shown(make: Callable[..., Any]) -> None:
+    model = make(account_id="acc", api_token=TOKEN, extra_body={"mcp_servers": [{"authorization_token": KEY}]})
+    assert KEY not in repr(model)
 
 
 @pytest.mark.parametrize("raised", [ValueError, KeyError, AttributeError, StopIteration, StopAsyncIteration, OSError])

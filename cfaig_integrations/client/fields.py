@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
@@ -20,7 +21,7 @@ from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Conn
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.runs import Mapper
-from cfaig_integrations.gateway.settings import UNSET, hidden, resolve
+from cfaig_integrations.gateway.settings import UNSET, hidden, refuse_wrong_type, resolve
 from cfaig_integrations.gateway.vector_routes import EmbedApi
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -69,6 +70,16 @@ def _understood(kind: type[BaseModel], words: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{ours!r} is given twice, once as {word!r}.", field=word, remedy="Give it once.")
         understood[ours] = value
     return understood
+
+
+def _without_inputs(error: ValidationError) -> ValidationError:
+    """The same error without the values, any of which may be a key: tools print and pickle them."""
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    return ValidationError.from_exception_data(
+        error.title,
+        [{"type": PydanticCustomError(each["type"], each["msg"]), "loc": each["loc"], "input": None} for each in told],  # pyright: ignore
+        hide_input=True,
+    )
 
 
 class GatewayFields(BaseModel):
@@ -132,16 +143,24 @@ class GatewayFields(BaseModel):
             for word in _TOKEN_WORDS & words.keys():  # before there is a frame that shows it
                 words[word] = hidden(words[word])
             try:
+                for word in _TOKEN_WORDS & words.keys():
+                    refuse_wrong_type(words[word])
                 super().__init__(**_understood(type(self), words))
                 self._connect()
             except ConfigError as error:
+                words.clear()  # this frame is shown, too
                 raise self._of_framework(error) from None
+            except ValidationError as error:
+                words.clear()
+                raise _without_inputs(error) from None
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name == "api_token":
                 value = hidden(value)
             before, known = self.__dict__.copy(), self.__pydantic_fields_set__.copy()
             try:
+                if name == "api_token":
+                    refuse_wrong_type(value)
                 super().__setattr__(name, value)
                 if name in CONNECTION_WORDS or name in self._settled:
                     self._connect()  # the one that there is says what the field said before
@@ -151,7 +170,7 @@ class GatewayFields(BaseModel):
                 object.__setattr__(self, "__pydantic_fields_set__", known)
                 if isinstance(error, ConfigError):
                     raise self._of_framework(error) from None
-                raise
+                raise _without_inputs(error) if isinstance(error, ValidationError) else error from None
 
     @staticmethod
     def _of_framework(error: GatewayError) -> GatewayError:
@@ -257,7 +276,7 @@ class ChatFields(GatewayFields):
     thinking: dict[str, Any] | None = None
     service_tier: str | None = None
     store: bool | None = None
-    extra_body: dict[str, Any] | None = None
+    extra_body: dict[str, Any] | None = Field(default=None, repr=False)  # keys of MCP servers among them
     stream_usage: bool = True
     session_affinity: bool | Annotated[str, Field(min_length=1)] = True
 
@@ -288,7 +307,7 @@ class EmbedFields(GatewayFields):
     instruction: str | None = None
     truncate_inputs: bool | None = None
     on_usage: OnUsage | None = Field(default=None, repr=False, exclude=True)
-    extra_body: dict[str, Any] | None = None
+    extra_body: dict[str, Any] | None = Field(default=None, repr=False)  # keys of MCP servers among them
 
     def _told(self, reply: EmbedReply, info: GatewayInfo) -> tuple[list[float], ...]:
         """The vectors, once the user has been told what they took."""

@@ -82,6 +82,9 @@ def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None
             waiting += [each.__cause__, each.__context__]
             if isinstance(each, GatewayError):
                 _conceal(each, secrets)
+            elif secrets and any(isinstance(said, str) and secret in said for said in each.args for secret in secrets):
+                # An HTTP library quotes a head that it cannot read.
+                each.args = tuple(redacted(said, secrets) if isinstance(said, str) else said for said in each.args)
 
 
 def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:

@@ -91,8 +91,15 @@ def _secret_of_environment() -> Secret:
 
 
 def hidden(token: Any) -> Any:
-    """What was given as a token, with a text hidden from whoever prints the variables of a frame."""
-    return Secret(token) if isinstance(token, str) else token
+    """What was given as a token, hidden from whoever prints the variables of a frame, be it of the wrong type."""
+    given = token is None or token is UNSET or callable(token) or isinstance(token, SecretStr)
+    return token if given else Secret(cast("str", token))
+
+
+def refuse_wrong_type(token: object) -> None:
+    """Raises a ConfigError for a hidden token that is no text."""
+    if isinstance(token, SecretStr) and not isinstance(token.get_secret_value(), str):  # pyright: ignore
+        raise cast("ConfigError", _token_fault(token, "api_token"))
 
 
 def secret_of(token: object) -> Secret:

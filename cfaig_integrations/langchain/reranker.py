@@ -49,7 +49,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
 
     model: str = DEFAULT_RERANKER
     top_n: int | None = Field(default=None, ge=1)
-    extra_body: dict[str, Any] | None = None
+    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
 
     def _connect(self) -> None:
         super()._connect()
