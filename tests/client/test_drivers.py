@@ -426,12 +426,13 @@ def test_an_async_token_is_refused_by_sync_calls(server: Loopback) -> None:
     assert not server.seen
 
 
-def test_what_a_users_callable_raises_is_the_users(server: Loopback, driver: Driver) -> None:
+def test_what_a_users_callable_raises_is_the_cause(server: Loopback, driver: Driver) -> None:
     def token() -> str:
         raise LookupError("vault is shut")
 
-    with pytest.raises(LookupError, match="vault"):
+    with pytest.raises(ConfigError, match="LookupError") as caught:
         driver.chat(connect(server, api_token=token))
+    assert str(caught.value.__cause__) == "vault is shut"
 
 
 # A user's own client
