@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import anyio
 import pytest
 
 from cfaig_integrations.client import aio, pool, sync

@@ -89,7 +89,7 @@ def test_arguments_that_are_not_whole_are_never_completed(text: str) -> None:
         ('Here:\n```json\n{"a": 1}\n```\nDone.', {"a": 1}),
         ('```Json\n{"a": 0}\n```\nor rather\n~~~\n{"a": 1}\n~~~', {"a": 1}),
         ('```python\nprint({})\n```\n{"a": 1}', {"a": 1}),
-        ('```\r\n{"a": 1}\r\n```\r\n{"b', {"a": 1}),
+        ('```\r\n{"a": 1}\r\n```\r\nDone', {"a": 1}),
         ('```begun\n~~~ \n{"a": 1}\n~~~\n', {"a": 1}),
         (f'so {{"a": {"9" * 5000}}}', {"a": "9" * 5000}),
         ('The answer [1] is {"a": {"b": [2]}}, as {said}.', {"a": {"b": [2]}}),
