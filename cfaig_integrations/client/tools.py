@@ -11,7 +11,7 @@ from typing import Any, cast
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
 from cfaig_integrations.core.skeleton import canonical
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 
 __all__ = [
     "MARKERS",
@@ -201,13 +201,20 @@ def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     it stays as it is, and the server says what it thinks of it.
 
     Raises:
-        ConfigError: It is nested too deeply.
+        ConfigError: It is nested too deeply, or no schema.
     """
     try:
         return _closed_object(schema)
     except RecursionError:
         raise ConfigError(
             "The schema is nested too deeply.", field="tools", remedy="Use one of at most 200 levels."
+        ) from None
+    except (AttributeError, TypeError):
+        raise ConfigError(
+            f"{shown(schema)} is no JSON schema of an object.",
+            field="tools",
+            value=schema,
+            remedy='Give {"type": "object", "properties": {...}}.',
         ) from None
 
 
@@ -218,14 +225,15 @@ def _closed_object(schema: Mapping[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] | None = made.get("$defs", {}).get(where.removeprefix("#/$defs/"))
         made = {**own, **made} if own else {**made, "anyOf": [{"$ref": where}]}
     if made.get("type") == "object" and ("properties" in made or not made.get("additionalProperties")):
-        made["required"] = list(made.setdefault("properties", {}))
+        made["properties"] = made.get("properties") or {}
+        made["required"] = list(made["properties"])
         made["additionalProperties"] = False
     return made
 
 
 def _closed_value(key: str, value: Any) -> object:
     match key:
-        case "properties" | "$defs":  # whose keys are names
+        case "properties" | "$defs" if value is not None:  # whose keys are names
             return {name: _closed(each) for name, each in cast("Mapping[str, Any]", value).items()}
         case "enum" | "const" | "examples":
             return value

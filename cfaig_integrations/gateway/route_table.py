@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.codec import PLAIN, Quirks
@@ -38,8 +39,8 @@ class Row:
         """Whether the row speaks of a model."""
         return fnmatchcase(model, self.pattern)
 
-    def quirks_on(self, wire: Wire) -> Quirks:
-        """What a wire must respect."""
+    def quirks_on(self, wire: Wire | Literal["auto"]) -> Quirks:
+        """What a wire must respect; with `auto` the one that is the least strict."""
         return self.quirks if self.on_chat is None or wire != "chat_completions" else self.on_chat
 
 
@@ -78,6 +79,7 @@ _CLAUDE = Quirks(run_body="messages")
 _ADAPTIVE = replace(_CLAUDE, adaptive_thinking=True, refused=frozenset({"temperature", "top_p", "top_k"}))
 _WORKERS_AI = Quirks(
     data_urls_only=True,
+    one_system=True,
     strict_schema=False,
     reasoning_field="reasoning_content",
     openai_history=True,
@@ -93,7 +95,8 @@ TABLE: tuple[Row, ...] = (
     Row("dynamic/*", _CHAT, _CHAT, PLAIN, "§1.6: chat completions on both hosts; no route under /ai/run"),
     Row(AUTO, _CHAT_FIRST, _CHAT_FIRST, PLAIN, "§1.6: Chat Completions and Responses"),
     # Workers AI. §1.1: not on messages, few on responses. §9.1-9.3: envelope without strict, data URLs,
-    # reasoning_content. §14.4: `required` is advice, a name forces; efforts of models that sglang hosts.
+    # reasoning_content. §14.3: one system message. §14.4: `required` is advice, a name forces; efforts of models that
+    # sglang hosts.
     Row(
         "@cf/openai/gpt-oss*",
         _CHAT_FIRST,

@@ -122,6 +122,21 @@ def row_of(model: str) -> Row:
     return _known(model)[1]
 
 
+def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = False) -> bool:
+    """Whether a model is known to refuse being made to call a tool.
+
+    Args:
+        model: Model id; any string will do.
+        api: The wire that the user wants.
+        several: It is to call any one of several tools.
+    """
+    try:
+        quirks = row_of(model).quirks_on(api)
+    except ConfigError:  # which the call itself will say
+        return False
+    return quirks.no_forced_tool or (several and quirks.required_as_named)
+
+
 def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
     """The gateway option that keeps a conversation with one model where it began, if the model has one.
 

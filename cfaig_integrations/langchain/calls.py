@@ -5,7 +5,7 @@ Knows LangChain's call arguments; knows no message, no wire and does no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.utils.function_calling import convert_to_json_schema
@@ -14,7 +14,8 @@ from pydantic import Secret
 from cfaig_integrations.client.calls import Given, output_schema, sort_words
 from cfaig_integrations.client.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.langchain.errors import NOT_CONVERTED
 
 USE_PREVIOUS = "use_previous_response_id"
 STRICT = "strict"
@@ -43,21 +44,21 @@ def langchain_words(kwargs: Mapping[str, Any]) -> Given:
 
 def sealed(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """A call's arguments, closed where they hold secrets: core shows tracers all that it is given."""
-    shown = for_traces(kwargs)
-    return {word: value if shown[word] == value else Secret(value) for word, value in kwargs.items()}
+    traced = for_traces(kwargs)
+    return {word: value if traced[word] == value else Secret(value) for word, value in kwargs.items()}
 
 
 def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
     """A call's arguments without the secrets in headers and in what is said of MCP servers."""
     headers, tools = params.get(_HEADERS), params.get("tools")
-    shown = {word: value if word in _WITH_SCHEMAS else _without_secrets(value) for word, value in params.items()}
+    traced = {word: value if word in _WITH_SCHEMAS else _without_secrets(value) for word, value in params.items()}
     if headers:
-        shown[_HEADERS] = (
+        traced[_HEADERS] = (
             dict.fromkeys(cast("Mapping[str, Any]", headers), _HIDDEN) if isinstance(headers, Mapping) else _HIDDEN
         )
-    if tools:
-        shown["tools"] = [_hidden(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]
-    return shown
+    if isinstance(tools, Sequence):
+        traced["tools"] = [_hidden(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]  # pyright: ignore[reportUnknownVariableType]
+    return traced
 
 
 def _hidden(known: dict[str, Any]) -> dict[str, Any]:
@@ -91,9 +92,9 @@ def to_output(wanted: Any, strict: bool | None = None) -> OutputSchema | None:
         case type() | {"title": str()} | {"properties": {}}:
             try:
                 schema = convert_to_json_schema(wanted)
-            except (TypeError, ValueError) as error:
+            except NOT_CONVERTED as error:
                 raise ConfigError(
-                    f"response_format {wanted!r} is no schema: {error}",
+                    f"response_format {shown(wanted)} is no schema: {error}",
                     field="response_format",
                     value=wanted,
                     remedy="Give a pydantic class, a TypedDict or a JSON schema.",

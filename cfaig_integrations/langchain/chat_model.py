@@ -111,7 +111,9 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
             turns,
             continues=continuation_of(model, messages, turns) if continued else None,
             tools=tools,
-            tool_choice=forced(model, choice_among(words.get("tool_choice"), tools)),
+            tool_choice=forced(
+                model, words.get("api") or self.api, choice_among(words.get("tool_choice"), tools), tools
+            ),
             parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
             output=to_output(words.get("response_format"), kwargs.get(STRICT)),
             stop=stop,

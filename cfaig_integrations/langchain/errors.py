@@ -38,6 +38,9 @@ class Response:
         return self._body
 
 
+NOT_CONVERTED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""What LangChain's converters of tools and schemas raise for values that are none."""
+
 _LANGCHAIN_KINDS: Mapping[type[ours.GatewayError], type[lc.ModelError]] = {
     ours.ConfigError: lc.ModelInvalidRequestError,
     ours.UnsupportedContent: lc.ModelInvalidRequestError,

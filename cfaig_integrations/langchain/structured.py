@@ -26,9 +26,10 @@ from cfaig_integrations.client.tools import thinks
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.langchain.errors import langchain_errors
+from cfaig_integrations.gateway.routes import refuses_force
+from cfaig_integrations.langchain.errors import NOT_CONVERTED, langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Validate: TypeAlias = Callable[[object], Any]
@@ -96,8 +97,10 @@ class StructuredOutput(BaseChatModel):
 
     def _can_be_forced(self, kwargs: Mapping[str, Any]) -> bool:
         """Whether a call can be forced: some models refuse it, and Anthropic's do while they think."""
-        profile = profile_of(kwargs.get("model") or self.model)
-        return (profile.tool_choice or not profile.known) and not thinks(kwargs.get("thinking", self.thinking))
+        model = kwargs.get("model") or self.model
+        profile = profile_of(model)
+        may = (profile.tool_choice or not profile.known) and not refuses_force(model, kwargs.get("api") or self.api)
+        return may and not thinks(kwargs.get("thinking", self.thinking))
 
 
 def _check(schema: object, method: str, strict: bool | None) -> None:
@@ -133,9 +136,9 @@ def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, A
         form = {**form, "strict": strict}
     try:
         function: dict[str, Any] = {**convert_to_openai_tool(form, strict=strict)["function"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except NOT_CONVERTED as error:
         raise ConfigError(
-            f"{schema!r} is no schema: {error}",
+            f"{shown(schema)} is no schema: {error}",
             field="schema",
             value=schema,
             remedy="Give a pydantic class, a TypedDict or a JSON schema.",
@@ -166,7 +169,10 @@ def _named(schema: dict[str, Any]) -> dict[str, Any]:
 def _shown(function: Mapping[str, Any]) -> dict[str, Any]:
     """The schema as tracers show it."""
     described = {"description": function["description"]} if "description" in function else {}
-    return {"title": function["name"], **described, **function["parameters"]}
+    parameters: dict[str, Any] = function["parameters"]
+    # Core reads the type as a word, for tracers and outside of a call.
+    kind = {} if isinstance(parameters.get("type", ""), str) else {"type": "object"}
+    return {"title": function["name"], **described, **parameters, **kind}
 
 
 def _response_format(function: Mapping[str, Any] | None, method: Method) -> dict[str, Any]:

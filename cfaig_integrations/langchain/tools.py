@@ -5,7 +5,7 @@ Knows every form in which programs hand tools to a model; knows no wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -16,8 +16,11 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from cfaig_integrations.client.tools import MARKERS, tool_of_function, tool_of_mapping
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.profiles import profile_of
+from cfaig_integrations.gateway.routes import refuses_force
+from cfaig_integrations.langchain.errors import NOT_CONVERTED
 
 AnyTool = Any
 """A dict, a pydantic class, a TypedDict, a function or a BaseTool: LangChain's own signature names no more."""
@@ -84,20 +87,20 @@ def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
     if native is not None:
         return BoundTool(native, NativeTool(native))
     try:
-        shown = convert_to_openai_tool(tool, strict=strict)
-    except (ValueError, TypeError) as error:
+        form = convert_to_openai_tool(tool, strict=strict)
+    except NOT_CONVERTED as error:
         raise ConfigError(
-            f"{tool!r} cannot be made a tool: {error}",
+            f"{shown(tool)} cannot be made a tool: {error}",
             field="tools",
             value=tool,
             remedy="Give a BaseTool, a function with type hints and a docstring, a pydantic class, a TypedDict or a "
             "JSON schema.",
         ) from error
-    if "function" not in shown:  # a free-text tool, or one that core knows to be built in
-        return BoundTool(shown, NativeTool(shown))
+    if "function" not in form:  # a free-text tool, or one that core knows to be built in
+        return BoundTool(form, NativeTool(form))
     markers = {key: extras[key] for key in MARKERS if key in extras}
-    _, spec = tool_of_function(shown["function"], {"messages": markers} if markers else NO_EXTRAS)
-    return BoundTool({**shown, **markers}, spec)
+    _, spec = tool_of_function(form["function"], {"messages": markers} if markers else NO_EXTRAS)
+    return BoundTool({**form, **markers}, spec)
 
 
 def _from_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
@@ -111,25 +114,32 @@ def to_specs(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> 
     """The tools of a call; `strict` is for those that were not bound before."""
     if not tools:
         return ()
+    if not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+        raise ConfigError(
+            f"tools={shown(tools)} is no list.", field="tools", value=tools, remedy="Give a list of tools."
+        )
     return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])
 
 
-def forced(model: str, choice: ToolChoice | None) -> ToolChoice | None:
+def forced(model: str, api: Api, choice: ToolChoice | None, tools: Sequence[ToolSpec]) -> ToolChoice | None:
     """The choice, if the model can be made to keep to it.
 
     Args:
         model: Model id.
+        api: The wire that the user wants.
         choice: What it must call, such as what LangChain's `ToolStrategy` chooses.
+        tools: The tools.
 
     Raises:
         ConfigError: It is known to refuse that.
     """
-    if choice in (None, "auto", "none"):
+    if choice in (None, "auto", "none") or not tools:
         return choice
     known = profile_of(model)
-    if known.known and known.tools and not known.tool_choice:
+    several = choice == "required" and len(tools) > 1
+    if (known.known and known.tools and not known.tool_choice) or refuses_force(model, api, several=several):
         raise ConfigError(
-            f"{model} cannot be made to call a tool.",
+            f"{model} cannot be made to call {'any one of several tools' if several else 'a tool'}.",
             field="tool_choice",
             value=choice,
             remedy="For an answer of a schema use with_structured_output(schema) or ProviderStrategy(schema); "

@@ -31,6 +31,7 @@ from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.gateway.profiles import profile_of
+from cfaig_integrations.gateway.routes import refuses_force
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
 from cfaig_integrations.llama_index.selections import finish_reason, object_so_far
 from cfaig_integrations.llama_index.tools import bound_class
@@ -229,8 +230,9 @@ class StructuredPredict(FunctionCallingLLM):
     def _can_be_forced(self, words: Mapping[str, Any]) -> bool:
         """Whether a call can be forced; Anthropic's models refuse that while they think."""
         thinking = words.get("thinking", self.thinking)
-        profile = profile_of(words.get("model") or self.model)
-        may = profile.tool_choice or not profile.known
+        model = words.get("model") or self.model
+        profile = profile_of(model)
+        may = (profile.tool_choice or not profile.known) and not refuses_force(model, words.get("api") or self.api)
         return may and not thinks(thinking)
 
 

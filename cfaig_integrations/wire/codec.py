@@ -58,7 +58,7 @@ class Quirks:
             `name`, a system message's `name`, and a tool's `tool_call_id`.
         call_id_limit: Most characters of a tool call's id on chat completions (wire-facts §14.3).
         mistral_turns: Tool-call ids have nine alphanumerics, and no user turn directly follows a tool turn.
-        single_system: The model takes one system message, and that first: adjacent ones are merged, a later one raises
+        one_system: System messages that stand side by side are merged, for some templates refuse a second one
             (wire-facts §14.3).
         thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions: as `enable_thinking` or as
             `thinking` in `chat_template_kwargs`.
@@ -88,7 +88,7 @@ class Quirks:
     closed_history: bool = False
     call_id_limit: int = 64
     mistral_turns: bool = False
-    single_system: bool = False
+    one_system: bool = False
     thinking_switch: Literal["enable_thinking", "thinking", "none"] = "none"
     adaptive_thinking: bool = False
     run_body: Literal["chat_completions", "messages", "responses", "native"] = "chat_completions"

@@ -20,6 +20,8 @@ from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.jsonio import dump_text
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAYBE_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{309}")
+"""Numbers that become infinite, which JSON cannot say."""
 
 
 def call_id(id_: str, legal: re.Pattern[str] = _ID, prefix: str = "call_") -> str:
@@ -49,6 +51,8 @@ def arguments_text(text: str) -> str:
 def _strict(text: str) -> dict[str, Any] | None:
     try:
         value = from_json(text, allow_inf_nan=False)
+        if _MAYBE_HUGE.search(text):
+            from_json(dump_text(value), allow_inf_nan=False)
     except (ValueError, TypeError):  # the latter of half a surrogate pair
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
@@ -107,7 +111,8 @@ def object_schema(schema: Json, what: str, field: str) -> Json:
 
 def answer_schema(schema: Json) -> Json:
     """An output schema: that of an object has `properties`, others stay as they are."""
-    if schema.get("type") != "object" or isinstance(schema.get("properties"), Mapping):
+    is_mapping = isinstance(schema, Mapping)  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+    if is_mapping and (schema.get("type") != "object" or isinstance(schema.get("properties"), Mapping)):
         return schema
     return object_schema(schema, "The keys of the answer", "output")
 

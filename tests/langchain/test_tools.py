@@ -15,7 +15,9 @@ from cfaig_integrations.client.tools import choice_among as to_choice
 from cfaig_integrations.client.tools import tools_at_once as to_parallel
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.langchain.tools import bound, to_specs
+from cfaig_integrations.langchain.tools import bound, forced, to_specs
+from cfaig_integrations.wire.legal import parameters_of
+from tests.langchain.conftest import Make
 
 
 @tool
@@ -178,3 +180,61 @@ def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
 def test_a_choice_of_nothing_bound_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
         to_choice(given, to_specs([bound(weather)]))
+
+
+DEEP: dict[str, Any] = {"type": "string"}
+for _ in range(400):
+    DEEP = {"type": "object", "properties": {"a": DEEP}}
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize(
+    "parameters", ["x", [1], {"type": "object", "properties": [1]}, {"type": "array", "items": {}}], ids=repr
+)
+def test_what_is_no_schema_of_arguments_is_refused(make: Make, parameters: Any, strict: bool | None) -> None:
+    forms: list[dict[str, Any]] = [
+        {"type": "function", "function": {"name": "f", "parameters": parameters}},
+        {"type": "function", "name": "f", "parameters": parameters},
+        {"name": "f", "input_schema": parameters},
+    ]
+    for form in forms:
+        with pytest.raises(ConfigError):
+            make().bind_tools([form], strict=strict).invoke("q")
+
+
+@pytest.mark.parametrize("strict", [None, True])
+def test_properties_may_be_null(strict: bool | None) -> None:
+    form = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": None}}}
+    made = bound(form, strict=strict).spec
+    assert isinstance(made, FunctionTool)
+    assert parameters_of(made)["properties"] == {}
+
+
+@pytest.mark.parametrize("tools", [5, [None], [5], ["x"], [{"type": 5}], [{}], [DEEP], [object()]], ids=str)
+def test_what_is_no_tool_is_refused_by_the_call(make: Make, tools: Any) -> None:
+    with pytest.raises(ConfigError):
+        make().invoke("q", tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("model", "api", "choice", "count", "refused"),
+    [
+        ("minimax/m3", "chat_completions", "any", 1, True),
+        ("minimax/m3", "messages", "any", 1, False),
+        ("@cf/zai-org/glm-4.7-flash", "auto", "any", 2, True),
+        ("@cf/zai-org/glm-4.7-flash", "auto", "weather", 2, False),
+        ("@cf/zai-org/glm-4.7-flash", "auto", "any", 1, False),
+        ("@cf/mistralai/mistral-small-3.1-24b-instruct", "auto", "any", 1, True),
+        ("@cf/mistralai/mistral-small-3.1-24b-instruct", "auto", "any", 0, False),
+        ("anthropic/claude-opus-5.5", "auto", "weather", 1, True),
+        ("openai/gpt-4.1", "auto", "any", 2, False),
+    ],
+)
+def test_who_cannot_be_forced_is_told_what_works(model: str, api: Any, choice: str, count: int, refused: bool) -> None:
+    specs = to_specs([weather, {"name": "other", "input_schema": SCHEMA}][:count])
+    wanted = to_choice(choice, specs)
+    if refused:
+        with pytest.raises(ConfigError, match="ProviderStrategy"):
+            forced(model, api, wanted, specs)
+    else:
+        assert forced(model, api, wanted, specs) == wanted

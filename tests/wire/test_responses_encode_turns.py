@@ -256,6 +256,35 @@ def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
     assert body_of(HELLO, turn)["input"][1:] == output
 
 
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize(
+    ("turns", "sent"),
+    [
+        (["reasoning", "user"], ["user"]),
+        (["reasoning"], []),
+        (["call", "reasoning", "result", "user"], ["call", "result", "user"]),
+        (["reasoning", "reasoning", "user"], ["user"]),
+        (["reasoning", "call", "result"], ["reasoning", "call", "result"]),
+        (["reasoning", "reasoning", "message", "user"], ["reasoning", "reasoning", "message", "user"]),
+        (["reasoning", "plain", "reasoning", "system"], ["reasoning", "plain", "system"]),
+    ],
+)
+def test_reasoning_goes_back_with_what_followed_it_alone(turns: list[str], sent: list[str], store: bool) -> None:
+    made = {
+        "reasoning": CODEC.decode(dump(response(reasoning("a", encrypted_content="gAAA")))).turn,
+        "call": CODEC.decode(dump(response(call()))).turn,
+        "message": CODEC.decode(dump(response(message(text_part("a"))))).turn,
+        "plain": assistant(Text("a")),
+        "result": Turn("tool", (ToolResult("call_1", (Text("4"),)),)),
+        "user": HELLO,
+        "system": Turn("system", (Text("s"),)),
+    }
+    kinds = {"function_call": "call", "function_call_output": "result", "assistant": "plain"}
+    items = items_of(*(made[turn] for turn in turns), store=store)
+    found = [kind if (kind := item.get("type")) else item["role"] for item in items]
+    assert [kinds.get(kind, kind) for kind in found] == sent
+
+
 def test_nothing_that_a_reply_holds_is_changed_by_sending_it() -> None:
     answer = response(message(text_part("a"), text_part("b")), call(), OUTPUTS["unknown item"][0])
     turn, again = CODEC.decode(dump(answer)).turn, CODEC.decode(dump(answer)).turn

@@ -27,7 +27,8 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.core.legal import legal
 from cfaig_integrations.core.text import repair_surrogates
-from cfaig_integrations.errors import ConfigError, GatewayError, UnsupportedContent
+from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.gateway.routes import route
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.registry import codec
@@ -39,7 +40,7 @@ ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 OPENAI = Quirks(call_id_limit=40, openai_history=True)
 GROK = Quirks(closed_history=True, schema_description=False, refused=frozenset({"stop", "top_k"}))
 MINIMAX = Quirks(bare_tools=True, schema_type_only=True, json_object=False, no_forced_tool=True)
-MISTRAL = Quirks(mistral_turns=True, single_system=True, data_urls_only=True)
+MISTRAL = Quirks(mistral_turns=True, one_system=True, data_urls_only=True)
 
 
 def sent(wire: Wire, request: ChatRequest, quirks: Quirks = PLAIN, *, stream: bool = False) -> dict[str, Any]:
@@ -243,6 +244,8 @@ def test_any_text_survives_a_history(wire: Wire, said: list[str]) -> None:
         ("[1]", {"invalid_arguments": "[1]"}),
         ("7", {"invalid_arguments": "7"}),
         ('{"a": NaN}', {"invalid_arguments": '{"a": NaN}'}),
+        ('{"a": 1e999}', {"invalid_arguments": '{"a": 1e999}'}),
+        ('{"a": "1e999"}', {"a": "1e999"}),
         ("\ud83d", {"invalid_arguments": "\ufffd"}),
         ('{"a":' * 2000 + "1" + "}" * 2000, {"invalid_arguments": '{"a":' * 2000 + "1" + "}" * 2000}),
     ],
@@ -474,17 +477,19 @@ def test_a_closed_schema_holds_type_and_properties() -> None:
         sent("chat_completions", ChatRequest("m", HELLO, output=OutputSchema(endless)), MINIMAX)
 
 
-def test_a_model_with_one_system_message_gets_one() -> None:
-    quirks = Quirks(single_system=True)
-    turns = (Turn("system", (Text("One."),)), Turn("system", (Text("Two."),)), *HELLO)
-    assert [m["content"] for m in sent("chat_completions", ChatRequest("m", turns), quirks)["messages"]] == [
-        "One.\n\nTwo.",
-        "hi",
-    ]
-    with pytest.raises(UnsupportedContent, match="system"):
-        sent("chat_completions", ChatRequest("m", (*turns, Turn("system", (Text("Three."),)))), quirks)
-    roles = [m["role"] for m in sent("chat_completions", ChatRequest("m", (*HELLO, turns[0])))["messages"]]
-    assert roles == ["user", "system"]
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("@cf/zai-org/glm-5.2", ["One.\n\nTwo.", "hi", "Three.\n\nFour."]),
+        ("@hf/nousresearch/hermes-2-pro-mistral-7b", ["One.\n\nTwo.", "hi", "Three.\n\nFour."]),
+        ("openai/gpt-4.1", ["One.", "Two.", "hi", "Three.", "Four."]),
+    ],
+)
+def test_system_messages_side_by_side_are_one_where_a_second_is_refused(model: str, expected: list[str]) -> None:
+    one, two, three, four = (Turn("system", (Text(f"{n}."),)) for n in ("One", "Two", "Three", "Four"))
+    request = ChatRequest(model, (one, two, *HELLO, three, four))
+    body = sent("chat_completions", request, route(request, api="chat_completions").quirks)
+    assert [m["content"] for m in body["messages"]] == expected
 
 
 def test_items_that_are_not_kept_go_without_ids() -> None:

@@ -33,8 +33,8 @@ def messages_of(turns: Iterable[Turn], quirks: Quirks) -> list[dict[str, Any]]:
             writer.user_may_follow()
             messages.append({"role": turn.role, "content": text})
     writer.user_may_follow()
-    if quirks.single_system:
-        messages = _with_one_system(messages)
+    if quirks.one_system:
+        messages = _with_systems_merged(messages)
     if quirks.closed_history:
         messages = [_closed(message) for message in messages]
     return _in_mistral_order(messages) if quirks.mistral_turns else messages
@@ -152,29 +152,22 @@ def _closed(message: dict[str, Any]) -> dict[str, Any]:
     return {key: message[key] for key in message if key in _CLOSED[role]} | {"role": role}
 
 
-def _with_one_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with those of the system at the beginning as one.
+def _with_systems_merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with neighbours of the system as one; each stays where it is."""
+    merged: list[dict[str, Any]] = []
+    for message in messages:
+        if merged and message["role"] in _SYSTEM and merged[-1]["role"] in _SYSTEM:
+            merged[-1] = {**merged[-1], "content": _both(merged[-1]["content"], message["content"])}
+        else:
+            merged.append(message)
+    return merged
 
-    Raises:
-        UnsupportedContent: There is another one later.
-    """
-    count = next((at for at, message in enumerate(messages) if message["role"] not in _SYSTEM), len(messages))
-    if any(message["role"] in _SYSTEM for message in messages[count:]):
-        raise UnsupportedContent(
-            "This model takes a system message at the beginning only.",
-            field="turns",
-            value="system",
-            remedy="Put the later one into the first, or give it as a user message.",
-        )
-    if count < 2:
-        return messages
-    contents = [message["content"] for message in messages[:count]]
-    if all(isinstance(content, str) for content in contents):
-        joined: Any = "\n\n".join(filter(None, contents))
-    else:
-        joined = [
-            block
-            for content in contents
-            for block in ([{"type": "text", "text": content}] if isinstance(content, str) else content)
-        ]
-    return [{**messages[0], "content": joined}, *messages[count:]]
+
+def _both(before: Any, after: Any) -> Any:
+    if isinstance(before, str) and isinstance(after, str):
+        return "\n\n".join(filter(None, (before, after)))
+    return [
+        block
+        for content in (before, after)
+        for block in ([{"type": "text", "text": content}] if isinstance(content, str) else content)
+    ]

@@ -77,7 +77,7 @@ def _system_texts(turn: Turn) -> list[str]:
                 remedy="Put the mark on the first block of the first user turn: "
                 "a cache breakpoint there covers tools and system too.",
             )
-        if part.text:
+        if part.text and not part.text.isspace():
             texts.append(part.text)
     return texts
 

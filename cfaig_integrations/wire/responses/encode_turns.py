@@ -6,7 +6,7 @@ said in its simplest form:
 | part | from this wire | from another |
 |---|---|---|
 | Text, Refusal | its message item, regrouped | `{"role": "assistant", "content": "..."}`, neighbours joined |
-| Reasoning | its item | left out: reasoning can only be shown to the provider that made it |
+| Reasoning | its item, if another follows | left out: reasoning can only be shown to the provider that made it |
 | ToolCall | its item | `function_call` or `custom_tool_call` |
 | Opaque | the item | left out if it is a trace of a tool that the provider ran, else `UnsupportedContent` |
 
@@ -71,6 +71,7 @@ class _Input:
         self._plain: _Object | None = None
         self._message: _Object | None = None
         self._head: Mapping[str, Any] | None = None
+        self._reasoned = False
 
     def items_of(self, turns: Iterable[Turn]) -> list[_Object]:
         stored = self._stored
@@ -84,7 +85,7 @@ class _Input:
                 self._assistant(parts)
             else:
                 self._spoken(turn)
-        return self._items
+        return _followed(self._items) if self._reasoned else self._items
 
     def _add(self, item: _Object) -> None:
         self._plain = self._message = None
@@ -200,6 +201,7 @@ class _Input:
     def _reasoning(self, item: Mapping[str, Any]) -> None:
         if item and (self._stored or item.get("encrypted_content")):
             self._add(self._without_id(item))
+            self._reasoned = True
 
     def _call(self, call: ToolCall) -> None:
         self._calls[call.id] = call
@@ -226,6 +228,24 @@ class _Input:
         if self._stored or item.get("type") in _FOUND_BY_ID:
             return dict(item)
         return {key: value for key, value in item.items() if key != "id"}
+
+
+def _followed(items: list[_Object]) -> list[_Object]:
+    """The items without reasoning that nothing of the model's follows, as in an answer that was cut.
+
+    The API answers 400: "reasoning was provided without its required following item".
+    """
+    kept: list[_Object] = []
+    for item in reversed(items):
+        if item.get("type") != "reasoning" or (kept and _is_models(kept[-1])):
+            kept.append(item)
+    kept.reverse()
+    return kept
+
+
+def _is_models(item: Mapping[str, Any]) -> bool:
+    given = str(item.get("type")).endswith(("_output", "_response"))
+    return item.get("role", "assistant") == "assistant" and not given
 
 
 def was_not_stored(turn: Turn) -> bool:
