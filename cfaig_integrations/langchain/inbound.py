@@ -315,7 +315,7 @@ def _tool_result(block: Block) -> ToolResult:
 
 def _non_standard(block: Block, home: Wire | None) -> Part:
     value = held(block, "value")
-    if "wire" in value and "raw" in value:
+    if isinstance(value.get("wire"), str) and isinstance(value.get("raw"), Mapping):
         return Opaque(value["wire"], value["raw"])
     if _kind_of(value) in _KNOWN_INSIDE:
         return _to_part(value, home)

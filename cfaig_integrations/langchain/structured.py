@@ -27,6 +27,7 @@ from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.skeleton import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.profiles import profile_of
 from cfaig_integrations.gateway.routes import refuses_force
 from cfaig_integrations.langchain.errors import NOT_CONVERTED, langchain_errors
@@ -42,6 +43,7 @@ class StructuredOutput(BaseChatModel):
     """A chat model that can be asked for answers of a certain form."""
 
     model: str
+    api: Api = "auto"
     thinking: dict[str, Any] | None = None
 
     def with_structured_output(

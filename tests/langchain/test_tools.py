@@ -210,7 +210,7 @@ def test_properties_may_be_null(strict: bool | None) -> None:
     assert parameters_of(made)["properties"] == {}
 
 
-@pytest.mark.parametrize("tools", [5, [None], [5], ["x"], [{"type": 5}], [{}], [DEEP], [object()]], ids=str)
+@pytest.mark.parametrize("tools", [5, [None], [5], ["x"], [{"type": 5}], [{}], [DEEP], [object()]], ids=range(8))
 def test_what_is_no_tool_is_refused_by_the_call(make: Make, tools: Any) -> None:
     with pytest.raises(ConfigError):
         make().invoke("q", tools=tools)

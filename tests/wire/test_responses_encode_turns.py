@@ -262,6 +262,7 @@ def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
     [
         (["reasoning", "user"], ["user"]),
         (["reasoning"], []),
+        (["own words", "user"], ["user"]),
         (["call", "reasoning", "result", "user"], ["call", "result", "user"]),
         (["reasoning", "reasoning", "user"], ["user"]),
         (["reasoning", "call", "result"], ["reasoning", "call", "result"]),
@@ -272,6 +273,7 @@ def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
 def test_reasoning_goes_back_with_what_followed_it_alone(turns: list[str], sent: list[str], store: bool) -> None:
     made = {
         "reasoning": CODEC.decode(dump(response(reasoning("a", encrypted_content="gAAA")))).turn,
+        "own words": assistant(Opaque("responses", reasoning("a"))),
         "call": CODEC.decode(dump(response(call()))).turn,
         "message": CODEC.decode(dump(response(message(text_part("a"))))).turn,
         "plain": assistant(Text("a")),

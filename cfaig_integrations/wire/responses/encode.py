@@ -81,7 +81,9 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
     body |= _reasoning(request)
     if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    body |= _include(request, stored=stored and not any(was_not_stored(turn) for turn in request.turns if turn.extras))
+    if "store" not in quirks.refused:  # a closed schema without it has no `include` either (wire-facts §14.3)
+        unstored = any(was_not_stored(turn) for turn in request.turns if turn.extras)
+        body |= _include(request, stored=stored and not unstored)
     if stream:
         body["stream"] = True
     add_extra(body, request.extra_body)

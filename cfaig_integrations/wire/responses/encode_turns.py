@@ -89,6 +89,7 @@ class _Input:
 
     def _add(self, item: _Object) -> None:
         self._plain = self._message = None
+        self._reasoned = self._reasoned or item.get("type") == "reasoning"
         self._items.append(item)
 
     def _spoken(self, turn: Turn) -> None:
@@ -201,7 +202,6 @@ class _Input:
     def _reasoning(self, item: Mapping[str, Any]) -> None:
         if item and (self._stored or item.get("encrypted_content")):
             self._add(self._without_id(item))
-            self._reasoned = True
 
     def _call(self, call: ToolCall) -> None:
         self._calls[call.id] = call
