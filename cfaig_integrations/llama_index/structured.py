@@ -232,7 +232,7 @@ class StructuredPredict(FunctionCallingLLM):
         thinking = words.get("thinking", self.thinking)
         model = words.get("model") or self.model
         profile = profile_of(model)
-        api = words.get("api") or getattr(self, "api", "auto")
+        api: Any = words.get("api") or getattr(self, "api", "auto")
         may = (profile.tool_choice or not profile.known) and not refuses_force(model, api)
         return may and not thinks(thinking)
 
