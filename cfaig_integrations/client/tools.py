@@ -225,8 +225,8 @@ def _closed_object(schema: Mapping[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] | None = made.get("$defs", {}).get(where.removeprefix("#/$defs/"))
         made = {**own, **made} if own else {**made, "anyOf": [{"$ref": where}]}
     if made.get("type") == "object" and ("properties" in made or not made.get("additionalProperties")):
-        made["properties"] = made.get("properties") or {}
-        made["required"] = list(made["properties"])
+        properties: dict[str, Any] = made.get("properties") or {}
+        made |= {"properties": properties, "required": list(properties)}
         made["additionalProperties"] = False
     return made
 

@@ -229,12 +229,11 @@ class StructuredPredict(FunctionCallingLLM):
 
     def _can_be_forced(self, words: Mapping[str, Any]) -> bool:
         """Whether a call can be forced; Anthropic's models refuse that while they think."""
-        thinking = words.get("thinking", self.thinking)
         model = words.get("model") or self.model
         profile = profile_of(model)
         api: Any = words.get("api") or getattr(self, "api", "auto")
         may = (profile.tool_choice or not profile.known) and not refuses_force(model, api)
-        return may and not thinks(thinking)
+        return may and not thinks(words.get("thinking", self.thinking))
 
 
 def _with_schema(messages: list[ChatMessage], output_cls: type[BaseModel]) -> list[ChatMessage]:
