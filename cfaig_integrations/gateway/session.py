@@ -203,6 +203,7 @@ class StreamSession:
         for event in events:
             if isinstance(event, _Delta):
                 key = (event.part, type(event))
+                joined += self._lone_halves(but=key)
                 joiner = self._joiners.get(key)
                 if joiner is None:
                     joiner = self._joiners[key] = SurrogateJoiner()
@@ -210,9 +211,19 @@ class StreamSession:
                 if not event.text:
                     continue
             joined.append(event)
-        if self.ended:
-            joined += [kind(part, text) for (part, kind), joiner in self._joiners.items() if (text := joiner.close())]
-        return joined
+        return joined + self._lone_halves() if self.ended else joined
+
+    def _lone_halves(self, but: tuple[int, type[_Delta]] | None = None) -> list[Event]:
+        """Ends the texts that wait for the other half of a pair: another text, or the end of the answer, follows them.
+
+        Arguments of parallel calls may alternate, so they wait for the end.
+        """
+        found = [
+            (key, joiner.close())
+            for key, joiner in self._joiners.items()
+            if but is None or (key != but and key[1] is not ArgumentsDelta)
+        ]
+        return [kind(part, text) for (part, kind), text in found if text]
 
 
 def _has_surrogates(events: list[Event]) -> bool:

@@ -627,3 +627,10 @@ def test_an_error_inside_a_log_answer_is_one() -> None:
 def test_the_legacy_host_has_no_logs() -> None:
     made = connection(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
     assert isinstance(play(logs.entry(made, "1")).raised, ConfigError)
+
+
+def test_half_a_pair_ends_the_text_that_it_stands_in() -> None:
+    thought = PIECES[0].replace(b'"content":"Hi"', rb'"reasoning_content":"so \ud83d"')
+    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), thought + PIECES[0]).result
+    texts = [event.text for event in session.waiting if hasattr(event, "text")]
+    assert texts == ["so ", "\ufffd", "Hi"]
