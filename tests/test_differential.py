@@ -80,7 +80,7 @@ def langchain_stream(kind: str, events: list[Event]) -> AIMessage:
 
 
 def llama_stream(kind: str, events: list[Event]) -> ChatResponse:
-    cumulation = Cumulation(info(WIRES[kind]), {})
+    cumulation = Cumulation(info(WIRES[kind]))
     for event in events:
         cumulation.add(event)
     return cumulation.last()
@@ -91,7 +91,7 @@ def test_every_whole_reply(kind: str) -> None:
     found = replies(kind)
     assert len(found) > 300
     for line, reply in found:
-        ours, theirs = by_langchain(reply), to_response(reply, info(reply.wire), {})
+        ours, theirs = by_langchain(reply), to_response(reply, info(reply.wire))
         assert read_by_langchain(ours) == read_by_llama_index(theirs), f"{kind}.jsonl line {line}"
         assert langchain_inbound.to_turns([ours]) == llama_inbound.to_turns([theirs.message]), f"{kind}.jsonl {line}"
 
@@ -103,5 +103,5 @@ def test_every_stream(kind: str) -> None:
     for line, events in found:
         ours, theirs = langchain_stream(kind, events), llama_stream(kind, events)
         assert read_by_langchain(ours) == read_by_llama_index(theirs), f"{kind}.jsonl line {line}"
-        whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), {}, delta="")
+        whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), delta="")
         assert theirs == whole, f"{kind}.jsonl line {line}"

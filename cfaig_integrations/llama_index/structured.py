@@ -1,7 +1,6 @@
 """Answers that are objects of a pydantic class: how to ask for one, and how to read it.
 
-Knows LlamaIndex's prompts and responses; knows no wire: which words ask for JSON is the codecs' business. Every
-question goes through `chat` and its like, so that observers, retries and the run's metadata hold for it, too.
+Every question goes through `chat` and its like, so that observers, retries and the run's metadata hold for it, too.
 """
 
 from __future__ import annotations
