@@ -131,6 +131,8 @@ def checked_texts(texts: Iterable[str], *, word: str = "texts") -> tuple[str, ..
 
 def ranking_of(request: RerankRequest, reply: RerankReply) -> list[tuple[int, float | None]]:
     """Place and score of each passage that is kept, the best first; empty ones, which are not ranked, come last."""
-    ranked = [(found.index, found.score) for found in reply.ranking]
-    empty = [(place, None) for place, passage in enumerate(request.passages) if not passage]
+    ranked: list[tuple[int, float | None]] = [(found.index, found.score) for found in reply.ranking]
+    empty: list[tuple[int, float | None]] = [
+        (place, None) for place, passage in enumerate(request.passages) if not passage
+    ]
     return [*ranked, *empty][: request.top]
