@@ -28,8 +28,8 @@ BREACHES = {
     "the other adapter imports httpx": ("llama_index/fields.py", "import httpx"),
     "an adapter imports the other": ("llama_index/fields.py", "import cfaig_integrations.langchain.fields"),
     "the other imports the one": ("langchain/fields.py", "import cfaig_integrations.llama_index.fields"),
-    "the simulator imports core": ("simulator/mind/__init__.py", "import cfaig_integrations.core.content"),
-    "the simulator imports the client": ("simulator/mind/__init__.py", "import cfaig_integrations.client.sync"),
+    "the simulator imports core": ("simulator/fake_model/__init__.py", "import cfaig_integrations.core.content"),
+    "the simulator imports the client": ("simulator/fake_model/__init__.py", "import cfaig_integrations.client.sync"),
     "the client imports the simulator": ("client/sync.py", "import cfaig_integrations.simulator"),
 }
 

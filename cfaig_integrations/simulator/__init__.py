@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cfaig_integrations.simulator.http.recorder import Captured
+    from cfaig_integrations.simulator.scripting.faults import FAULTS, Fault
     from cfaig_integrations.simulator.server import Simulator
-    from cfaig_integrations.simulator.steering.faults import FAULTS, Fault
-    from cfaig_integrations.simulator.talk import Answer, Call
+    from cfaig_integrations.simulator.types import Answer, Call
 
 __all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator"]
 
 _HOMES = {
-    "FAULTS": "steering.faults",
-    "Answer": "talk",
-    "Call": "talk",
+    "FAULTS": "scripting.faults",
+    "Answer": "types",
+    "Call": "types",
     "Captured": "http.recorder",
-    "Fault": "steering.faults",
+    "Fault": "scripting.faults",
     "Simulator": "server",
 }
 _NEEDED = frozenset({"starlette", "uvicorn", "h11"})

@@ -9,10 +9,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from cfaig_integrations.simulator.calls.inference import endpoint
+from cfaig_integrations.simulator.inference.endpoint import endpoint
 from cfaig_integrations.simulator.management import account, control, logs
-from cfaig_integrations.simulator.management.handlers import no_route, wrong_method
-from cfaig_integrations.simulator.world import World
+from cfaig_integrations.simulator.management.common import no_route, wrong_method
+from cfaig_integrations.simulator.state import World
 
 ACCOUNT = "/client/v4/accounts/{account}"
 GATEWAYS = ACCOUNT + "/ai-gateway/gateways"

@@ -19,10 +19,10 @@ from cfaig_integrations.simulator.app import build_app
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import Captured
-from cfaig_integrations.simulator.steering.answers import answer_of, raw_of
-from cfaig_integrations.simulator.steering.script import trouble
-from cfaig_integrations.simulator.talk import Call
-from cfaig_integrations.simulator.world import make_world
+from cfaig_integrations.simulator.scripting.answers import answer_of, raw_of
+from cfaig_integrations.simulator.scripting.script import trouble
+from cfaig_integrations.simulator.state import make_world
+from cfaig_integrations.simulator.types import Call
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "simulator-token-not-a-secret"

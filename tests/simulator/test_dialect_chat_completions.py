@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.simulator import mind
+from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.talk import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, BadBody, Call
 
 from . import oracle
 
@@ -254,7 +254,7 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
     for exchange in oracle.recorded("chat", "api.openai.com"):
         sent = exchange["request_body"]
         asked = CHAT.read({**sent, "model": f"openai/{sent['model']}"})
-        oracle.check("chat", CHAT, asked, mind.think(asked))
+        oracle.check("chat", CHAT, asked, fake_model.think(asked))
         seen += 1
     assert seen > 150
 

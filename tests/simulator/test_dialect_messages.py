@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.simulator import mind
+from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.talk import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, BadBody, Call
 
 from . import oracle
 
@@ -196,18 +196,18 @@ def test_a_cut_call_streams_what_was_written() -> None:
 
 def test_what_it_says_can_be_sent_back() -> None:
     asked = MESSAGES.read(body(tools=[TOOL], thinking=ENABLED))
-    whole = MESSAGES.whole(asked, mind.think(asked))
+    whole = MESSAGES.whole(asked, fake_model.think(asked))
     kinds = [b["type"] for b in whole["content"]]
     assert kinds == ["thinking", "tool_use"]
     assert whole["content"][1]["input"] == {"city": "Paris"}
     result = {**RESULT, "tool_use_id": whole["content"][1]["id"]}
     again = MESSAGES.read(body(USER, assistant(*whole["content"]), user(result), tools=[TOOL], thinking=ENABLED))
-    assert "sunny" in mind.think(again).text
+    assert "sunny" in fake_model.think(again).text
 
 
 def test_a_web_search_is_shown_cited_and_counted() -> None:
     asked = MESSAGES.read(body({"role": "user", "content": "Search for the Ruby version"}, tools=[SEARCH]))
-    whole = MESSAGES.whole(asked, mind.think(asked))
+    whole = MESSAGES.whole(asked, fake_model.think(asked))
     use, result, text = whole["content"]
     assert use["input"] == {"query": "Ruby version"}
     assert result["tool_use_id"] == use["id"]
@@ -231,7 +231,7 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
         if "system" in roles:  # a beta that the simulator does not follow
             continue
         asked = MESSAGES.read({**sent, "model": f"anthropic/{sent['model']}"})
-        oracle.check("messages", MESSAGES, asked, mind.think(asked))
+        oracle.check("messages", MESSAGES, asked, fake_model.think(asked))
         seen += 1
     assert seen > 350
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.simulator import mind
+from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.talk import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, BadBody, Call
 
 from . import oracle
 
@@ -167,7 +167,7 @@ def test_encrypted_reasoning_only_if_included() -> None:
 
 def test_a_web_search_is_shown_and_cited() -> None:
     asked = RESPONSES.read({**body(tools=[{"type": "web_search_preview"}]), "input": "Search for the Ruby version"})
-    answer = mind.think(asked)
+    answer = fake_model.think(asked)
     assert answer.searches == ["Ruby version"]
     call, message = RESPONSES.whole(asked, answer)["output"]
     assert call["type"] == "web_search_call"
@@ -180,7 +180,7 @@ def test_previous_response_id_continues_unless_not_stored() -> None:
     first = RESPONSES.read({"model": GPT, "input": "My name is Bob"})
     stored = RESPONSES.whole(first, Answer(text="Hi", reasoning="hm"))["id"]
     asked = RESPONSES.read({"model": GPT, "input": "What is my name?", "previous_response_id": stored})
-    assert "Bob" in mind.think(asked).text
+    assert "Bob" in fake_model.think(asked).text
     unstored = RESPONSES.whole(RESPONSES.read(body(store=False)), Answer(text="Hi"))["id"]
     with pytest.raises(BadBody, match="not found"):
         RESPONSES.read(body(previous_response_id=unstored))
@@ -193,7 +193,7 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
         if "previous_response_id" in sent:
             continue
         asked = RESPONSES.read({**sent, "model": f"openai/{sent['model']}"})
-        oracle.check("responses", RESPONSES, asked, mind.think(asked))
+        oracle.check("responses", RESPONSES, asked, fake_model.think(asked))
         seen += 1
     assert seen > 400
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.simulator import mind
+from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.talk import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, BadBody, Call
 
 from . import oracle
 
@@ -34,7 +34,7 @@ def test_native_answers_natively() -> None:
 @pytest.mark.parametrize("tool", [FLAT, {"type": "function", "function": FLAT}])
 def test_native_calls_have_objects_and_no_id(tool: dict[str, Any]) -> None:
     asked = RUN.read(body(LLAMA, tools=[tool]))
-    whole = RUN.whole(asked, mind.think(asked))
+    whole = RUN.whole(asked, fake_model.think(asked))
     assert whole["tool_calls"] == [{"name": "get_weather", "arguments": {"city": "Paris"}}]
     assert whole["response"] is None
 
@@ -45,14 +45,14 @@ def test_native_calls_can_be_sent_back_without_ids() -> None:
     result = {"role": "tool", "name": "get_weather", "content": "sunny"}
     asked = RUN.read(body(LLAMA, messages=[USER, calling, result], tools=[FLAT]))
     assert asked.said[1].calls[0].arguments == {"city": "Paris"}
-    assert "sunny" in mind.think(asked).text
+    assert "sunny" in fake_model.think(asked).text
 
 
 @pytest.mark.parametrize("schema", [FORM, {"name": "w", "schema": FORM}])
 def test_native_json_mode_gives_an_object_and_no_stream(schema: dict[str, Any]) -> None:
     wish = {"type": "json_schema", "json_schema": schema}
     asked = RUN.read(body(LLAMA, response_format=wish))
-    assert RUN.whole(asked, mind.think(asked))["response"] == {"city": "Paris"}
+    assert RUN.whole(asked, fake_model.think(asked))["response"] == {"city": "Paris"}
     with pytest.raises(BadBody, match="streaming"):
         RUN.read(body(LLAMA, response_format=wish, stream=True))
 
@@ -76,7 +76,7 @@ def test_native_stream() -> None:
 
 def test_newer_workers_ai_models_answer_chat_completions() -> None:
     asked = RUN.read(body(KIMI, tools=[FLAT], stream=True))
-    answer = mind.think(asked)
+    answer = fake_model.think(asked)
     assert RUN.whole(asked, answer)["object"] == "chat.completion"
     assert oracle.events(RUN.stream(asked, answer))[-1]["response"] == ""
 
@@ -84,7 +84,7 @@ def test_newer_workers_ai_models_answer_chat_completions() -> None:
 def test_third_party_answers_in_its_own_format_with_the_key_source() -> None:
     for model, kind in ((GPT, "chat"), (CLAUDE, "messages")):
         asked = RUN.read(body(model))
-        oracle.check(kind, RUN, asked, mind.think(asked))
+        oracle.check(kind, RUN, asked, fake_model.think(asked))
         assert RUN.whole(asked, Answer(text="x"))["gatewayMetadata"] == {"keySource": "Unified"}
     assert "gatewayMetadata" not in RUN.whole(RUN.read(body(KIMI)), Answer(text="x"))
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.simulator.dialects import embed
-from cfaig_integrations.simulator.mind import vectors
-from cfaig_integrations.simulator.talk import BadBody
+from cfaig_integrations.simulator.fake_model import vectors
+from cfaig_integrations.simulator.types import BadBody
 
 from . import oracle
 

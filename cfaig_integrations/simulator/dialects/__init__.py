@@ -13,7 +13,7 @@ from cfaig_integrations.simulator.dialects.embeddings import embed
 from cfaig_integrations.simulator.dialects.messages import Messages
 from cfaig_integrations.simulator.dialects.responses import Responses
 from cfaig_integrations.simulator.dialects.run import Run
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, Asked
 
 __all__ = ["DIALECTS", "Dialect", "embed"]
 

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Collection
 
-from cfaig_integrations.simulator.dialects.reader import At, Reader
+from cfaig_integrations.simulator.dialects.validation import At, Reader
 
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=-]+)*;base64,(.+)", re.DOTALL)
 _WEB = re.compile(r"https?://[^\s/]+\S*")

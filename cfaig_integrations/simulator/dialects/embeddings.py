@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record, WorkersReader
-from cfaig_integrations.simulator.mind import vectors
-from cfaig_integrations.simulator.mind.vectors import Kind
-from cfaig_integrations.simulator.narrow import is_list
-from cfaig_integrations.simulator.talk import BadBody
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record, WorkersReader
+from cfaig_integrations.simulator.fake_model import vectors
+from cfaig_integrations.simulator.fake_model.vectors import Kind
+from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.types import BadBody
 
 _NO_MODEL = 5007
 _NOT_FOUND, _NOT_FOUND_STATUS = 7003, 404

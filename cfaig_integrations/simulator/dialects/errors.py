@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects import sse
 
 _SERVER = 500
 _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -28,4 +28,4 @@ def openai(status: int, code: int | str | None, message: str) -> dict[str, Any]:
 def anthropic(status: int, message: str) -> dict[str, Any]:
     """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
     kind = _kind(status, _ANTHROPIC, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": frames.fresh("req_011")}
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": sse.fresh("req_011")}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cfaig_integrations.simulator.dialects.reader import WorkersReader
-from cfaig_integrations.simulator.narrow import is_list, is_record
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.dialects.validation import WorkersReader
+from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.types import Answer, Asked
 
 Record = dict[str, Any]
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.dialects import errors, frames
+from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.chat_completions import ChatCompletions, render
 from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
 from cfaig_integrations.simulator.dialects.messages import Messages
 from cfaig_integrations.simulator.dialects.native import content, conversation
-from cfaig_integrations.simulator.dialects.reader import WorkersReader
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.dialects.validation import WorkersReader
+from cfaig_integrations.simulator.types import Answer, Asked
 
 Record = dict[str, Any]
 
@@ -70,7 +70,7 @@ class Run:
 
     def error_event(self, message: str) -> bytes:
         """An error inside a stream (wire-facts §5.3)."""
-        return frames.data({"error": {"message": message, "code": _CODE}})
+        return sse.data({"error": {"message": message, "code": _CODE}})
 
     def _inner(self, model: str) -> ChatCompletions | Messages:
         return self._messages if model.startswith("anthropic/") else self._chat
@@ -91,10 +91,10 @@ def _usage(asked: Asked, answer: Answer) -> Record:
 def _native_stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
     """`response` pieces with padding, a tail with usage, `[DONE]` (wire-facts §5.3 a)."""
     text = answer.text or answer.refusal
-    for n, piece in enumerate(frames.text_fragments(text)):
-        yield frames.data({"response": piece, "p": padding(n)})
+    for n, piece in enumerate(sse.text_fragments(text)):
+        yield sse.data({"response": piece, "p": padding(n)})
     if answer.calls:
         calls = [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
-        yield frames.data({"response": "", "tool_calls": calls, "p": padding(1)})
-    yield frames.data({"response": "", "usage": _usage(asked, answer)})
-    yield frames.DONE
+        yield sse.data({"response": "", "tool_calls": calls, "p": padding(1)})
+    yield sse.data({"response": "", "usage": _usage(asked, answer)})
+    yield sse.DONE

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
-from cfaig_integrations.simulator.narrow import is_list, is_record
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.json_types import is_list, is_record
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, cast
 
-from cfaig_integrations.simulator.narrow import is_list
+from cfaig_integrations.simulator.json_types import is_list
 
 Body = dict[str, Any]
 Check = Callable[[Body], bool]

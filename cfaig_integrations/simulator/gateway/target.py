@@ -12,7 +12,7 @@ from typing import Any, cast
 from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, is_workers_ai, modern
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.http.bodies import Refused
-from cfaig_integrations.simulator.narrow import is_list
+from cfaig_integrations.simulator.json_types import is_list
 
 Body = dict[str, Any]
 

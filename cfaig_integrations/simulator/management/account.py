@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from cfaig_integrations.simulator.catalogue import TASKS, THIRD_PARTY, WORKERS_AI, Listed, price
 from cfaig_integrations.simulator.gateway.settings import REQUIRED
 from cfaig_integrations.simulator.http.bodies import Refused, success
-from cfaig_integrations.simulator.management.handlers import guarded, json_body, whole_number
-from cfaig_integrations.simulator.world import World
+from cfaig_integrations.simulator.management.common import guarded, json_body, whole_number
+from cfaig_integrations.simulator.state import World
 
 
 @guarded

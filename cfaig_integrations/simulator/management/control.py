@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cfaig_integrations.simulator.http.bodies import Refused
-from cfaig_integrations.simulator.management.handlers import json_body
-from cfaig_integrations.simulator.steering.answers import answer_of, raw_of
-from cfaig_integrations.simulator.steering.faults import FAULTS
-from cfaig_integrations.simulator.steering.script import trouble
-from cfaig_integrations.simulator.world import World, world_of
+from cfaig_integrations.simulator.management.common import json_body
+from cfaig_integrations.simulator.scripting.answers import answer_of, raw_of
+from cfaig_integrations.simulator.scripting.faults import FAULTS
+from cfaig_integrations.simulator.scripting.script import trouble
+from cfaig_integrations.simulator.state import World, world_of
 
 
 def _bytes(fields: Mapping[str, Any]) -> tuple[bytes | None, list[bytes] | None]:

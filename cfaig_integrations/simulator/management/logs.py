@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 from cfaig_integrations.simulator.gateway.metadata import Scalar
 from cfaig_integrations.simulator.gateway.store import Store
 from cfaig_integrations.simulator.http.bodies import Refused, success
-from cfaig_integrations.simulator.management.handlers import guarded, json_body, whole_number
-from cfaig_integrations.simulator.narrow import is_list
-from cfaig_integrations.simulator.world import World
+from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.management.common import guarded, json_body, whole_number
+from cfaig_integrations.simulator.state import World
 
 Condition = tuple[str, list[Any]]
 

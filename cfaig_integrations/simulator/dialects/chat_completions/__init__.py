@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cfaig_integrations.simulator.dialects import errors, frames
+from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.chat_completions import read, render, stream
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, Asked
 
 
 class ChatCompletions:
@@ -34,4 +34,4 @@ class ChatCompletions:
 
     def error_event(self, message: str) -> bytes:
         """OpenAI's error inside a stream."""
-        return frames.data(errors.openai(500, "server_error", message))
+        return sse.data(errors.openai(500, "server_error", message))

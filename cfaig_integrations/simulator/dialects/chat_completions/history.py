@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.chat_completions import parts
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
-from cfaig_integrations.simulator.talk import Call, Result, Said
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.types import Call, Result, Said
 
 ROLES = ("system", "assistant", "user", "tool", "developer")
 _KEYS = {"role", "content", "name", "cache_control"}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import attachments
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
 
 _SOUNDS = ("wav", "mp3")
 _DETAILS = ("auto", "low", "high", "original")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.dialects.chat_completions import offers
 from cfaig_integrations.simulator.dialects.chat_completions.history import History
+from cfaig_integrations.simulator.dialects.chat_completions.tools import read_schema, read_tool_choice, read_tools
 from cfaig_integrations.simulator.dialects.native import enveloped
-from cfaig_integrations.simulator.dialects.reader import OpenAIReader, Reader, Record, WorkersReader
-from cfaig_integrations.simulator.narrow import is_record
-from cfaig_integrations.simulator.talk import Asked
+from cfaig_integrations.simulator.dialects.validation import OpenAIReader, Reader, Record, WorkersReader
+from cfaig_integrations.simulator.json_types import is_record
+from cfaig_integrations.simulator.types import Asked
 
 _OPENAI_FIELDS = frozenset(
     {
@@ -57,8 +57,8 @@ def read(body: Record) -> Asked:
         body = enveloped(body)
     reader.only(body, _OPENAI_FIELDS if model.startswith("openai/") else _OPENAI_FIELDS | _OTHER_FIELDS)
     said = History(reader, thinking=not model.startswith("openai/")).read(reader.need(body, "messages"))
-    tools = offers.tools(reader, body)
-    schema = offers.schema(reader, body)
+    tools = read_tools(reader, body)
+    schema = read_schema(reader, body)
     if schema == {} and model.startswith("openai/") and "json" not in str(body["messages"]).lower():
         word = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
         reader.fail(word, ("messages",))
@@ -68,7 +68,7 @@ def read(body: Record) -> Asked:
         model=model,
         said=said,
         tools=tools,
-        choice=offers.choice(reader, body, tools),
+        choice=read_tool_choice(reader, body, tools),
         parallel=reader.flag(body, "parallel_tool_calls", default=True),
         schema=schema,
         reason=_reasons(reader, body, model),

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import echoed, is_workers_ai
-from cfaig_integrations.simulator.dialects import frames
-from cfaig_integrations.simulator.talk import Answer, Asked, Call
+from cfaig_integrations.simulator.dialects import sse
+from cfaig_integrations.simulator.types import Answer, Asked, Call
 
 Record = dict[str, Any]
 
@@ -30,7 +30,7 @@ class Shape:
     shows_reasoning: bool = False
     signs_calls: bool = False
     id: str = ""
-    created: int = field(default_factory=frames.now)
+    created: int = field(default_factory=sse.now)
 
     def __post_init__(self) -> None:
         """Derive everything from the model id."""
@@ -39,7 +39,7 @@ class Shape:
         self.shows_reasoning = not self.model.startswith("openai/")
         # wire-facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
         self.signs_calls = self.model.startswith("google/gemini-3")
-        self.id = frames.fresh("", 32).lower() if self.workers else frames.fresh("chatcmpl-", 29)
+        self.id = sse.fresh("", 32).lower() if self.workers else sse.fresh("chatcmpl-", 29)
 
     def head(self, kind: str) -> Record:
         """The fields that every body and every chunk begin with."""
@@ -49,7 +49,7 @@ class Shape:
 
 def finish(answer: Answer) -> str:
     """The `finish_reason`."""
-    return _FINISHES[frames.ending(answer)]
+    return _FINISHES[sse.ending(answer)]
 
 
 def usage(shape: Shape, tokens_in: int, tokens_out: int, cached: int = 0, reasoning: int = 0) -> Record:
@@ -78,16 +78,16 @@ def tool_call(shape: Shape, call: Call) -> Record:
     made: Record = {
         "id": call.id or call_id(shape.model),
         "type": "function",
-        "function": {"name": call.name, "arguments": frames.arguments(call)},
+        "function": {"name": call.name, "arguments": sse.arguments(call)},
     }
     if shape.signs_calls:
-        made["extra_content"] = {"google": {"thought_signature": frames.seal(call.name)}}
+        made["extra_content"] = {"google": {"thought_signature": sse.seal(call.name)}}
     return made
 
 
 def call_id(model: str) -> str:
     """A new id; Mistral's have exactly nine characters (wire-facts §9.2)."""
-    return frames.fresh("", 9) if model.startswith("@cf/mistral") else frames.fresh("call_")
+    return sse.fresh("", 9) if model.startswith("@cf/mistral") else sse.fresh("call_")
 
 
 def whole(asked: Asked, answer: Answer) -> Record:
@@ -122,13 +122,13 @@ def deltas(shape: Shape, answer: Answer) -> Iterator[Record]:
     first: Record = {"role": "assistant", "content": ""}
     yield first if shape.workers else {**first, "refusal": None}
     if shape.shows_reasoning:
-        yield from ({"reasoning_content": piece} for piece in frames.text_fragments(answer.reasoning))
-    yield from ({"content": piece} for piece in frames.text_fragments(_spoken(shape, answer)))
+        yield from ({"reasoning_content": piece} for piece in sse.text_fragments(answer.reasoning))
+    yield from ({"content": piece} for piece in sse.text_fragments(_spoken(shape, answer)))
     if not shape.workers:
-        yield from ({"refusal": piece} for piece in frames.text_fragments(answer.refusal))
+        yield from ({"refusal": piece} for piece in sse.text_fragments(answer.refusal))
     for index, call in enumerate(answer.calls):
         opened = tool_call(shape, call)
         opened["function"]["arguments"] = ""
         yield {"tool_calls": [{"index": index, **opened}]}
-        for piece in frames.argument_fragments(call):
+        for piece in sse.argument_fragments(call):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects import sse
 from cfaig_integrations.simulator.dialects.chat_completions import render
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, Asked
 
 Record = dict[str, Any]
 
@@ -24,8 +24,8 @@ def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, `[DONE]` included."""
     shape = render.Shape(asked.model)
     events = _hybrid(shape, asked, answer) if shape.workers else _plain(shape, asked, answer)
-    yield from (frames.data(event) for event in events)
-    yield frames.DONE
+    yield from (sse.data(event) for event in events)
+    yield sse.DONE
 
 
 def padding(seed: int) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cfaig_integrations.simulator.dialects import errors, frames
+from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.messages import read, render, stream
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, Asked
 
 
 class Messages:
@@ -34,4 +34,4 @@ class Messages:
 
     def error_event(self, message: str) -> bytes:
         """An `error` event."""
-        return frames.event({"type": "error", "error": {"type": "api_error", "message": message}})
+        return sse.event({"type": "error", "error": {"type": "api_error", "message": message}})

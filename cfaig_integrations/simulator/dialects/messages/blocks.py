@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cfaig_integrations.simulator.dialects import attachments, schemas
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
-from cfaig_integrations.simulator.narrow import is_list
-from cfaig_integrations.simulator.talk import Call, Result
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.types import Call, Result
 
 SERVER = (
     "advisor_tool_result", "bash_code_execution_tool_result", "code_execution_tool_result", "compaction",

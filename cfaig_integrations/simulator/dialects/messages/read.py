@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import schemas
-from cfaig_integrations.simulator.dialects.messages import blocks, turns
-from cfaig_integrations.simulator.dialects.reader import AnthropicReader, At, Reader, Record
-from cfaig_integrations.simulator.talk import Asked, Said, Tool
+from cfaig_integrations.simulator.dialects.messages import blocks, history
+from cfaig_integrations.simulator.dialects.validation import AnthropicReader, At, Reader, Record
+from cfaig_integrations.simulator.types import Asked, Said, Tool
 
 _SERVER_TOOL = re.compile(
     r"(?:web_search|web_fetch|code_execution|bash|text_editor|computer|memory|tool_search_tool_(?:bm25|regex)|advisor"
@@ -39,7 +39,7 @@ def read(body: Record) -> Asked:
     reader.need(body, "max_tokens")
     limit = reader.count(body, "max_tokens")
     reasons, extended = _thinking(reader, body, limit or 0)
-    said = turns.read(reader, reader.need(body, "messages"), thinking=extended)
+    said = history.read(reader, reader.need(body, "messages"), thinking=extended)
     tools, search = _tools(reader, body)
     choice, parallel = _choice(reader, body, tools)
     if extended and choice not in ("auto", "none"):

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects import sse
 from cfaig_integrations.simulator.dialects.messages import render
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, Asked
 
 Record = dict[str, Any]
 
@@ -22,7 +22,7 @@ _STEP = 3
 def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, from `message_start` to `message_stop`."""
     for event in _events(asked, answer):
-        yield frames.event(event)
+        yield sse.event(event)
 
 
 def _events(asked: Asked, answer: Answer) -> Iterator[Record]:
@@ -38,7 +38,7 @@ def _events(asked: Asked, answer: Answer) -> Iterator[Record]:
         yield {"type": "content_block_start", "index": index, "content_block": _begun(block)}
         if index == 0:
             yield {"type": "ping"}
-        text = frames.arguments(next(calls)) if block["type"] == "tool_use" else None
+        text = sse.arguments(next(calls)) if block["type"] == "tool_use" else None
         for delta in _deltas(block, text):
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
@@ -67,9 +67,9 @@ def _deltas(block: Record, arguments: str | None) -> Iterator[Record]:
     match block["type"]:
         case "text":
             yield from ({"type": "citations_delta", "citation": c} for c in block.get("citations", []))
-            yield from ({"type": "text_delta", "text": piece} for piece in frames.text_fragments(block["text"]))
+            yield from ({"type": "text_delta", "text": piece} for piece in sse.text_fragments(block["text"]))
         case "thinking":
-            for piece in frames.text_fragments(block["thinking"]):
+            for piece in sse.text_fragments(block["thinking"]):
                 yield {"type": "thinking_delta", "thinking": piece}
             yield {"type": "signature_delta", "signature": block["signature"]}
         case "tool_use":

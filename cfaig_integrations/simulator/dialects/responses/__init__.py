@@ -9,9 +9,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from cfaig_integrations.simulator.dialects import errors, frames
+from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.responses import read, render, stream
-from cfaig_integrations.simulator.talk import Answer, Asked, BadBody
+from cfaig_integrations.simulator.types import Answer, Asked, BadBody
 
 _KEPT = 256
 
@@ -47,7 +47,7 @@ class Responses:
     def error_event(self, message: str) -> bytes:
         """An `error` event."""
         event = {"type": "error", "sequence_number": 0, "code": "server_error", "message": message, "param": None}
-        return frames.event(event)
+        return sse.event(event)
 
     def _earlier(self, body: dict[str, Any]) -> list[Any]:
         identity: Any = body.get("previous_response_id")

@@ -10,9 +10,9 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.chat_completions.history import call_of
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
 from cfaig_integrations.simulator.dialects.responses import parts
-from cfaig_integrations.simulator.talk import Call, Result, Said
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.types import Call, Result, Said
 
 OPAQUE = (
     "additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call", "compaction",

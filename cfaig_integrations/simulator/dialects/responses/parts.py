@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import attachments
-from cfaig_integrations.simulator.dialects.reader import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
 
 GIVEN = ("input_text", "input_image", "input_file", "input_audio")
 RETURNED = ("input_text", "input_image", "input_file")

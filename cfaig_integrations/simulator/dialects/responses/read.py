@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.dialects.reader import OpenAIReader, Reader, Record
-from cfaig_integrations.simulator.dialects.responses import offers
 from cfaig_integrations.simulator.dialects.responses.items import Items
-from cfaig_integrations.simulator.talk import Asked, Said
+from cfaig_integrations.simulator.dialects.responses.tools import read_schema, read_tool_choice, read_tools
+from cfaig_integrations.simulator.dialects.validation import OpenAIReader, Reader, Record
+from cfaig_integrations.simulator.types import Asked, Said
 
 _FIELDS = frozenset(
     {
@@ -48,8 +48,8 @@ def read(body: Record, earlier: list[Any]) -> Asked:
     model = reader.named(body, "model")
     reader.no_foreign_keys(body)
     reader.only(body, _FIELDS)
-    tools, search = offers.tools(reader, body)
-    schema = offers.schema(reader, body)
+    tools, search = read_tools(reader, body)
+    schema = read_schema(reader, body)
     said = _said(reader, body, earlier, model)
     if schema == {} and "json" not in f"{body.get('input')}{body.get('instructions')}".lower():
         word = "Response input messages must contain the word 'json' in some form"
@@ -59,7 +59,7 @@ def read(body: Record, earlier: list[Any]) -> Asked:
         model=model,
         said=said,
         tools=tools,
-        choice=offers.choice(reader, body, tools),
+        choice=read_tool_choice(reader, body, tools),
         parallel=reader.flag(body, "parallel_tool_calls", default=True),
         schema=schema,
         reason=_reasons(reader, body, model),

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from cfaig_integrations.simulator.catalogue import echoed, is_workers_ai
-from cfaig_integrations.simulator.dialects import frames
-from cfaig_integrations.simulator.talk import Answer, Asked
+from cfaig_integrations.simulator.dialects import sse
+from cfaig_integrations.simulator.types import Answer, Asked
 
 Record = dict[str, Any]
 
@@ -26,7 +26,7 @@ _ECHOED: Record = {
 
 def identity(prefix: str) -> str:
     """A new id such as `msg_...`."""
-    return frames.fresh(prefix, _ID).lower()
+    return sse.fresh(prefix, _ID).lower()
 
 
 def output(asked: Asked, answer: Answer) -> list[Record]:
@@ -42,13 +42,13 @@ def output(asked: Asked, answer: Answer) -> list[Record]:
             "id": identity("fc_"),
             "type": "function_call",
             "status": "completed",
-            "arguments": frames.arguments(call),
-            "call_id": call.id or frames.fresh("call_"),
+            "arguments": sse.arguments(call),
+            "call_id": call.id or sse.fresh("call_"),
             "name": call.name,
         }
         for call in answer.calls
     ]
-    if frames.ending(answer) == "length" and "status" in items[-1]:
+    if sse.ending(answer) == "length" and "status" in items[-1]:
         items[-1]["status"] = "incomplete"
     return items
 
@@ -62,7 +62,7 @@ def _reasoning(asked: Asked, answer: Answer) -> Record:
     if wanted.get("summary") or wanted.get("generate_summary"):
         item["summary"] = [{"type": "summary_text", "text": answer.reasoning}]
     if "reasoning.encrypted_content" in (asked.echo.get("include") or []):
-        item["encrypted_content"] = frames.seal(answer.reasoning)
+        item["encrypted_content"] = sse.seal(answer.reasoning)
     return item
 
 
@@ -117,7 +117,7 @@ def opened(asked: Asked) -> Record:
     return {
         "id": identity("resp_"),
         "object": "response",
-        "created_at": frames.now(),
+        "created_at": sse.now(),
         "status": "in_progress",
         "completed_at": None,
         "error": None,
@@ -141,11 +141,11 @@ def _tool(tool: Record) -> Record:
 
 def closed(response: Record, answer: Answer, items: list[Record]) -> Record:
     """The response when all is said."""
-    cut = frames.ending(answer) == "length"
+    cut = sse.ending(answer) == "length"
     return {
         **response,
         "status": "incomplete" if cut else "completed",
-        "completed_at": None if cut else frames.now(),
+        "completed_at": None if cut else sse.now(),
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
         "output": items,
         "usage": usage(answer),

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects import frames
+from cfaig_integrations.simulator.dialects import sse
 from cfaig_integrations.simulator.dialects.responses import render
-from cfaig_integrations.simulator.talk import Answer
+from cfaig_integrations.simulator.types import Answer
 
 Record = dict[str, Any]
 
@@ -23,7 +23,7 @@ def stream(response: Record, answer: Answer, items: list[Record]) -> Iterator[by
     last = render.closed(response, answer, items)
     ends = "response.incomplete" if last["status"] == "incomplete" else "response.completed"
     for number, event in enumerate(_events(response, items, ends, last)):
-        yield frames.event({**event, "sequence_number": number})
+        yield sse.event({**event, "sequence_number": number})
 
 
 def _events(response: Record, items: list[Record], ends: str, last: Record) -> Iterator[Record]:
@@ -69,7 +69,7 @@ def _part(part: Record) -> Iterator[Record]:
     blank: Record = {**part, key: "", **({} if kind == "refusal" else {"annotations": []})}
     at = {"content_index": 0}
     yield {"type": "response.content_part.added", **at, "part": blank}
-    for piece in frames.text_fragments(part[key]):
+    for piece in sse.text_fragments(part[key]):
         yield {"type": f"response.{kind}.delta", **at, "delta": piece, **extra}
     for n, note in enumerate(part.get("annotations", [])):
         yield {"type": "response.output_text.annotation.added", **at, "annotation_index": n, "annotation": note}
@@ -88,11 +88,11 @@ def _reasoning(item: Record) -> Iterator[Record]:
     for n, part in enumerate(item["summary"]):
         at = {"summary_index": n}
         yield {"type": "response.reasoning_summary_part.added", **at, "part": {**part, "text": ""}}
-        for piece in frames.text_fragments(part["text"]):
+        for piece in sse.text_fragments(part["text"]):
             yield {"type": "response.reasoning_summary_text.delta", **at, "delta": piece}
         yield {"type": "response.reasoning_summary_text.done", **at, "text": part["text"]}
         yield {"type": "response.reasoning_summary_part.done", **at, "part": part}
     for n, part in enumerate(item.get("content", [])):
-        for piece in frames.text_fragments(part["text"]):
+        for piece in sse.text_fragments(part["text"]):
             yield {"type": "response.reasoning_text.delta", "content_index": n, "delta": piece}
         yield {"type": "response.reasoning_text.done", "content_index": n, "text": part["text"]}

@@ -1,0 +1,69 @@
+"""Where a conversation stands: the question that is open, and what was done about it since.
+
+Knows no tool schema and writes no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from cfaig_integrations.simulator.fake_model.text import split_sentences
+from cfaig_integrations.simulator.types import Asked, Call, Result, Said
+
+_MARKED = re.compile(r"(?:^|\n)\s*(?:query|question|user question|input)\s*:\s*(.+?)\s*(?:\n|$)", re.IGNORECASE)
+_LONG = 300
+
+
+@dataclass(slots=True)
+class Scene:
+    """The open question and its surroundings."""
+
+    question: str
+    """The question itself; in a long prompt, the part that asks."""
+    prompt: str
+    """The whole text of the last user message."""
+    calls: list[Call] = field(default_factory=list[Call])
+    """Calls made since the question."""
+    results: list[Result] = field(default_factory=list[Result])
+    """Their results so far."""
+    before: list[Said] = field(default_factory=list[Said])
+    """What was said before the question."""
+    media: list[str] = field(default_factory=list[str])
+    """Attachments of the question and of what came after it."""
+
+
+def look(asked: Asked) -> Scene:
+    """Find the open question: the last thing a user said in words."""
+    at = next((i for i in reversed(range(len(asked.said))) if asked.said[i].role == "user"), -1)
+    texts = [s.text for s in asked.said if s.text.strip()]
+    prompt = asked.said[at].text if at >= 0 else (texts[-1] if texts else "")
+    after = asked.said[at + 1 :] if at >= 0 else []
+    return Scene(
+        question=question_in(prompt),
+        prompt=prompt,
+        calls=[c for s in after for c in s.calls],
+        results=[r for s in after for r in s.results],
+        before=asked.said[: max(at, 0)],
+        media=[m for s in asked.said[max(at, 0) :] for m in s.media],
+    )
+
+
+def question_in(prompt: str) -> str:
+    """The part of a prompt that asks: after `Query:` or `Question:`, else the last question of a long prompt."""
+    marked: list[str] = _MARKED.findall(prompt)
+    if marked:
+        return marked[-1]
+    if len(prompt) <= _LONG:
+        return prompt.strip()
+    asking = [s for s in split_sentences(prompt) if s.endswith("?")]
+    return asking[-1] if asking else prompt.strip()
+
+
+def material(asked: Asked, scene: Scene) -> list[str]:
+    """Every sentence that may hold an answer: what system, users and tools said, without the question itself."""
+    texts = [s.text for s in asked.said if s.role in ("system", "user")]
+    texts += [r.text for s in asked.said for r in s.results]
+    own = set(split_sentences(scene.question)) | {scene.question}
+    found = (sentence for text in texts for sentence in split_sentences(text))
+    return [s for s in found if s not in own and not s.endswith("?") and not _MARKED.match(s)]

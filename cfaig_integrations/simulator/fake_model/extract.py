@@ -1,0 +1,172 @@
+"""What a request gives to fill a form with: numbers, names, quoted strings and words, each used once.
+
+Knows no JSON schema: it hands out the next fitting piece of text, and forgets it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from cfaig_integrations.simulator.fake_model.text import (
+    COMMAND_WORDS,
+    QUOTED,
+    STOP_WORDS,
+    find_names,
+    find_numbers,
+    find_quoted,
+    find_words,
+    keywords,
+    stem_word,
+)
+
+_WORD = re.compile(r"[^\s,;:!?()\"\u201c\u201d]+")
+_LABELLED = r"(?<![\w']){label}['\"]?\s*(?:is\b|was\b|are\b|=|:|named\b|called\b)\s*"
+_ADJACENT = r"(?<![\w']){label}\s+"
+_FIGURE = r"(-?\d+(?:\.\d+)?)"
+_DIRECTIONS = {
+    "from": ("from", "origin", "source", "departure", "start"),
+    "to": ("to", "destination", "target", "arrival", "end"),
+}
+_EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+_FORMATS = {
+    "email": _EMAIL,
+    "uri": r"https?://[^\s'\"<>)]+",
+    "url": r"https?://[^\s'\"<>)]+",
+    "date": r"\d{4}-\d{2}-\d{2}",
+    "date-time": r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?",
+    "time": r"\d{2}:\d{2}(?::\d{2})?",
+    "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+}
+
+
+class Materials:
+    """Pieces of one request, in order."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        backup: str = "",
+        extra_numbers: Iterable[int | float] = (),
+        ignore: Iterable[str] = (),
+        prose: Callable[[], str] = str,
+    ) -> None:
+        """Take the text apart.
+
+        Args:
+            text: What to fill from.
+            backup: Where names and numbers are looked for if `text` has none.
+            extra_numbers: Numbers that come before those of the text, such as the result of the step before.
+            ignore: Words of the form itself, which are no content.
+            prose: Writes an answer, for fields that ask for whole sentences.
+        """
+        form = {stem_word(w) for part in ignore for w in find_words(part)}
+        own = {part.lower() for part in ignore}
+        self.text = text
+        self.prose = prose
+        self.quoted = [q for q in find_quoted(text) if q.lower() not in own]
+        self.names = [n for n in find_names(text) or find_names(backup) if not set(keywords(n)) <= form]
+        self.numbers = [*extra_numbers, *(find_numbers(text) or find_numbers(backup))]
+        self._last: int | float | None = None
+        found: list[str] = [w.strip(".'") for w in _WORD.findall(QUOTED.sub(" ", text))]
+        self.words = [w for w in found if w and self._is_content(w, form)]
+
+    @staticmethod
+    def _is_content(word: str, form: set[str]) -> bool:
+        low = word.lower()
+        plain = low not in STOP_WORDS and low not in COMMAND_WORDS and not re.fullmatch(r"-?[\d.,]+", word)
+        return plain and not {stem_word(w) for w in find_words(word)} & form
+
+    def mentions(self, phrase: str) -> bool:
+        """Whether the words of `phrase` stand in the text, in any form."""
+        wanted = {stem_word(w) for w in find_words(phrase)}
+        return bool(wanted) and wanted <= {stem_word(w) for w in find_words(self.text)}
+
+    def number(self) -> int | float | None:
+        """The next number, else the last one handed out."""
+        if self.numbers:
+            self._last = self.numbers.pop(0)
+        return self._last
+
+    def labelled_number(self, label: str) -> int | float | None:
+        """A number that stands right after the label (`age: 30`), or before it (`30 days`)."""
+        for form in (_LABELLED + _FIGURE, _ADJACENT + _FIGURE, _FIGURE + r"\s*{label}"):
+            m = re.search(form.format(label=_flexible(label)), self.text, re.IGNORECASE)
+            value = next(iter(find_numbers(m[1])), None) if m else None
+            if value is not None and value in self.numbers:
+                self.numbers.remove(value)
+                return value
+        return None
+
+    def formatted(self, kind: str) -> str | None:
+        """A string of a JSON schema format."""
+        m = re.search(_FORMATS[kind], self.text) if kind in _FORMATS else None
+        return self._used(m[0]) if m else None
+
+    def has_format(self, kind: str) -> bool:
+        """Whether the text holds a string of a JSON schema format."""
+        return kind in _FORMATS and re.search(_FORMATS[kind], self.text) is not None
+
+    def patterned(self, pattern: str) -> str | None:
+        """A stretch of the text, or one of its words, that a regular expression accepts."""
+        candidates = [*self.quoted, *self.words, *self.names, *(str(n) for n in self.numbers)]
+        try:
+            return next((c for c in candidates if re.search(pattern, c)), None)
+        except re.error:
+            return None
+
+    def labelled(self, label: str) -> str | None:
+        """What the text calls by the label: `city: Paris`, `name is Bob`, `named 'X'`, `from Rome`."""
+        for form, value in (*_label_forms(label), *_direction_forms(label)):
+            m = re.search(form + value, self.text, re.IGNORECASE)
+            found = next((g for g in m.groups() if g), None) if m else None
+            if found and (value is not _NAME or found[0].isupper() or not found.isascii()):
+                return self._used(found.strip().rstrip(".,;"))
+        return None
+
+    def string(self) -> str | None:
+        """The next quoted string, else the next name."""
+        for store in (self.quoted, self.names):
+            if store:
+                return self._used(store[0])
+        return None
+
+    def phrase(self) -> str | None:
+        """All words of content that were not used yet."""
+        left, self.words = self.words, []
+        return " ".join(left) or None
+
+    def _used(self, value: str) -> str:
+        parts = set(find_words(value))
+        self.quoted = [q for q in self.quoted if q != value]
+        self.names = [n for n in self.names if n != value and not set(find_words(n)) <= parts]
+        self.words = [w for w in self.words if not set(find_words(w)) <= parts]
+        return value
+
+
+_QUOTE = r"['\"\u2018\u201c\u300a\u300c]([^'\"\u2019\u201d\u300b\u300d\n]+)['\"\u2019\u201d\u300b\u300d]"
+_NAME = r"((?-i:[A-Z])[\w'-]*(?:[ ](?-i:[A-Z])[\w'-]*)*)"
+_ANY = rf"(?:{_QUOTE}|([^\s,;.][^,;.\n]*))"
+
+
+def _flexible(label: str) -> str:
+    return r"[\s_-]*".join(re.escape(w) for w in find_words(label))
+
+
+def _label_forms(label: str) -> list[tuple[str, str]]:
+    forms: list[tuple[str, str]] = []
+    whole = find_words(label)
+    for part in dict.fromkeys([" ".join(whole), whole[-1] if whole else ""]):
+        if part:
+            flexible = _flexible(part)
+            forms += [(_LABELLED.format(label=flexible), _ANY), (_ADJACENT.format(label=flexible), _QUOTE)]
+            forms.append((_ADJACENT.format(label=flexible), _NAME))
+    if whole and whole[-1] == "name":
+        forms += [(r"\b(?:named|called)\s+", _QUOTE), (r"\b(?:named|called)\s+", _NAME)]
+    return forms
+
+
+def _direction_forms(label: str) -> list[tuple[str, str]]:
+    whole = set(find_words(label))
+    return [(rf"\b{way}\s+", _NAME) for way, labels in _DIRECTIONS.items() if whole & set(labels)]

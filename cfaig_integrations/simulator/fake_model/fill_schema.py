@@ -1,0 +1,261 @@
+"""Fills a JSON schema from a text, so that the result is valid and uses what the text says.
+
+Knows no tool and no message. Where the text has nothing for a required field, it takes the default, the first choice
+or the nearest legal value, as a model under a grammar would.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, cast
+
+from cfaig_integrations.simulator.fake_model import replies
+from cfaig_integrations.simulator.fake_model.extract import Materials
+from cfaig_integrations.simulator.fake_model.text import find_words, word_set
+from cfaig_integrations.simulator.json_types import is_list, is_record
+
+Schema = dict[str, Any]
+
+_DEPTH = 12
+_ITEMS = 8
+_ASKING = word_set("query question input prompt task request search q")
+_PROSE = word_set(
+    "answer summary text content description reason reasoning explanation response message body output result "
+    "reply thought analysis story poem"
+)
+_ADDRESSEES = word_set("to cc bcc recipient sender recipients")
+_NEGATIVE = re.compile(r"\b(?:no|not|don't|do not|without|false|off|never|disable[sd]?)\b", re.IGNORECASE)
+_STAND_INS = {
+    "date": "2026-01-01",
+    "date-time": "2026-01-01T00:00:00Z",
+    "time": "00:00:00",
+    "email": "user@example.com",
+    "uri": "https://example.com/",
+    "url": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "duration": "PT1H",
+    "ipv4": "192.0.2.1",
+}
+
+
+def fill(schema: Schema, materials: Materials) -> Any:
+    """A value that `schema` accepts, made from `materials`.
+
+    Args:
+        schema: A JSON schema; `$ref` into its own `$defs` or `definitions`, `allOf`, `anyOf` and `oneOf` are followed.
+        materials: The pieces to use; they are used up.
+    """
+    return _Form(schema, materials).value(schema, "", 0)
+
+
+class _Form:
+    def __init__(self, root: Schema, materials: Materials) -> None:
+        self.root = root
+        self.m = materials
+
+    def plain(self, schema: Any) -> Schema:
+        """The schema with its `$ref` and `allOf` worked in."""
+        record: Schema = dict(schema) if is_record(schema) else {}
+        for _ in range(_DEPTH):
+            if "$ref" in record:
+                record = {**self._target(str(record.pop("$ref"))), **record}
+            elif "allOf" in record:
+                for part in cast("list[Any]", record.pop("allOf")):
+                    record = _merged(record, self.plain(part))
+            else:
+                break
+        return record
+
+    def _target(self, ref: str) -> Schema:
+        node: Any = self.root
+        for step in ref.removeprefix("#").strip("/").split("/"):
+            node = cast("Schema", node).get(step.replace("~1", "/").replace("~0", "~"), {}) if step else node
+        return cast("Schema", node)
+
+    def variants(self, schema: Schema) -> list[Schema]:
+        """The alternatives of `anyOf`, `oneOf` or a list of types; a schema without any is its own."""
+        kind: Any = schema.get("type")
+        rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf", "type")}
+        if is_list(kind) and kind:
+            return [{**rest, "type": k} for k in kind]
+        listed: Any = schema.get("anyOf") or schema.get("oneOf")
+        if not listed:
+            return [schema]
+        return [{"title": schema.get("title", ""), **self.plain(v)} for v in cast("list[Any]", listed)]
+
+    def value(self, raw: Any, name: str, depth: int) -> Any:
+        schema = self.plain(raw)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return self._choice(schema)
+        options = self.variants(schema)
+        if len(options) > 1:
+            return self._option(schema, options, name, depth)
+        return self._typed(options[0], name, depth)
+
+    def _option(self, schema: Schema, options: list[Schema], name: str, depth: int) -> Any:
+        real = [o for o in options if o.get("type") != "null"]
+        fitting = next((o for o in real if depth < _DEPTH and self.fits(o, name)), None)
+        if fitting is not None:
+            return self.value(fitting, name, depth)
+        if "default" in schema:
+            return schema["default"]
+        return None if len(real) < len(options) else self.value(real[0], name, depth)
+
+    def _typed(self, schema: Schema, name: str, depth: int) -> Any:
+        kind = _kind(schema)
+        if kind == "object":
+            return self._object(schema, depth)
+        if kind == "array":
+            return self._array(schema, name, depth)
+        if kind in ("integer", "number"):
+            return self._number(schema, name, kind)
+        if kind == "boolean":
+            return self._flag(schema, name)
+        return None if kind == "null" else self._string(schema, name)
+
+    def _choice(self, schema: Schema) -> Any:
+        options = cast("list[Any]", schema["enum"])
+        said = [o for o in options if isinstance(o, (str, int)) and self.m.mentions(str(o))]
+        if said:
+            return max(said, key=lambda o: len(str(o)))
+        return schema["default"] if schema.get("default") in options and "default" in schema else options[0]
+
+    def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
+        properties = cast("dict[str, Any]", schema.get("properties") or {})
+        required = [k for k in cast("list[str]", schema.get("required") or []) if k in properties]
+        filled: dict[str, Any] = {}
+        if depth < _DEPTH:
+            filled = {k: self.value(properties[k], k, depth + 1) for k in required}
+            for key in (k for k in properties if k not in filled):
+                if self.fits(self.plain(properties[key]), key):
+                    filled[key] = self.value(properties[key], key, depth + 1)
+        if not filled and depth == 0:
+            filled = {k: self.value(properties[k], k, 1) for k in properties}
+        return {k: filled[k] for k in properties if k in filled}
+
+    def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
+        least, most = int(schema.get("minItems") or 0), int(schema.get("maxItems") or _ITEMS)
+        fixed = cast("list[Any]", schema.get("prefixItems") or [])
+        if fixed:
+            return [self.value(item, name, depth + 1) for item in fixed]
+        item = self.plain(schema.get("items") or {})
+        wanted = max(least, min(most, self._supply(item), _ITEMS))
+        if depth >= _DEPTH:
+            wanted = least
+        made = [self.value(item, name.removesuffix("s"), depth + 1) for _ in range(wanted)]
+        if not schema.get("uniqueItems"):
+            return made
+        return [v for i, v in enumerate(made) if v not in made[:i]]
+
+    def _supply(self, item: Schema) -> int:
+        """For how many items there is something to fill in."""
+        strings = len(self.m.quoted) or len(self.m.names) or min(1, len(self.m.words))
+        kind = _kind(item)
+        if item.get("enum"):
+            return sum(self.m.mentions(str(o)) for o in cast("list[Any]", item["enum"]))
+        if kind in ("integer", "number"):
+            return len(self.m.numbers)
+        if kind != "object":
+            return strings
+        kinds = {_kind(self.plain(p)) for p in cast("dict[str, Any]", item.get("properties") or {}).values()}
+        return max(1, strings) if "string" in kinds else max(1, len(self.m.numbers))
+
+    def _number(self, schema: Schema, name: str, kind: str) -> int | float:
+        found = self.m.labelled_number(name) if name else None
+        if found is None:
+            found = self.m.number()
+        if found is None:
+            found = schema.get("default")
+        number = float(found) if isinstance(found, (int, float)) else 0.0
+        return _within(schema, number, whole=kind == "integer")
+
+    def _flag(self, schema: Schema, name: str) -> bool:
+        if self.m.mentions(name):
+            return not _NEGATIVE.search(self.m.text)
+        return bool(schema.get("default", False))
+
+    def _string(self, schema: Schema, name: str) -> str:
+        text = self._found(schema, name)
+        if not text and isinstance(schema.get("default"), str):
+            text = str(schema["default"])
+        if not text:
+            text = _first_example(schema) or _STAND_INS.get(str(schema.get("format")), "")
+        text = text or self.m.text.strip() or name
+        text = text.ljust(int(schema.get("minLength") or 0), "x")
+        return text[: schema.get("maxLength")]
+
+    def _found(self, schema: Schema, name: str) -> str | None:
+        """The best piece of text for a string field, if any."""
+        label, last = name or str(schema.get("title", "")), (find_words(name) or [""])[-1]
+        kind = str(schema.get("format") or (last if last in ("email", "url") else ""))
+        if kind in _STAND_INS or schema.get("pattern"):
+            return self.m.patterned(str(schema["pattern"])) if schema.get("pattern") else self.m.formatted(kind)
+        found = self.m.formatted("email") if last in _ADDRESSEES else None
+        found = found or (self.m.labelled(label) if label else None) or replies.canned(label, self.m.text)
+        if found or self.m.quoted:
+            return found or self.m.string()
+        if last in _ASKING:
+            return self.m.text.strip()
+        if last in _PROSE:
+            return self.m.prose() or self.m.text.strip()
+        return self.m.string() or self.m.phrase()
+
+    def fits(self, schema: Schema, name: str) -> bool:
+        """Whether the text has something for a field that may be left out."""
+        kind = _kind(schema)
+        if schema.get("enum"):
+            return any(self.m.mentions(str(o)) for o in cast("list[Any]", schema["enum"]))
+        options = self.variants(schema)
+        if len(options) > 1:
+            return any(self.fits(o, name) for o in options if o.get("type") != "null")
+        if kind in ("integer", "number"):
+            return bool(self.m.numbers)
+        if kind == "boolean":
+            return self.m.mentions(name)
+        if kind in ("object", "array"):
+            return self.m.mentions(name) or (kind == "array" and self._supply(self.plain(schema.get("items"))) > 1)
+        return self._has_string(schema, name)
+
+    def _has_string(self, schema: Schema, name: str) -> bool:
+        if schema.get("pattern"):
+            return self.m.patterned(str(schema["pattern"])) is not None
+        if schema.get("format") in _STAND_INS:
+            return self.m.has_format(str(schema["format"]))
+        return bool(self.m.quoted or self.m.names) or (bool(name) and self.m.mentions(name))
+
+
+def _kind(schema: Schema) -> str:
+    kind: Any = schema.get("type")
+    if isinstance(kind, str):
+        return kind
+    return "object" if "properties" in schema else "array" if "items" in schema else "string"
+
+
+def _merged(into: Schema, part: Schema) -> Schema:
+    both = {**part, **into}
+    for key in ("properties", "required"):
+        if key in into and key in part:
+            both[key] = {**part[key], **into[key]} if key == "properties" else [*part[key], *into[key]]
+    return both
+
+
+def _first_example(schema: Schema) -> str:
+    examples: Any = schema.get("examples") or []
+    first: Any = examples[0] if is_list(examples) and examples else ""
+    return first if isinstance(first, str) else ""
+
+
+def _within(schema: Schema, number: float, *, whole: bool) -> int | float:
+    step = 1 if whole else 1e-6
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    if isinstance(schema.get("exclusiveMinimum"), (int, float)):
+        low = max(low, schema["exclusiveMinimum"] + step)
+    if isinstance(schema.get("exclusiveMaximum"), (int, float)):
+        high = min(high, schema["exclusiveMaximum"] - step)
+    if schema.get("multipleOf"):
+        number = round(number / schema["multipleOf"]) * schema["multipleOf"]
+    number = max(low, min(high, number))
+    return int(number) if whole or number == int(number) else number

@@ -1,0 +1,67 @@
+"""What a prompt says about the JSON that it wants: a schema spelled out, or the names of keys.
+
+Knows nothing of how the JSON is filled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from cfaig_integrations.simulator.fake_model.text import find_quoted, split_sentences
+from cfaig_integrations.simulator.json_types import is_list, is_record
+
+Schema = dict[str, Any]
+
+
+def field_names(schema: Schema) -> list[str]:
+    """The names of all fields of a schema, at any depth."""
+    found: list[str] = []
+    for node in _nodes(schema):
+        properties: Any = node.get("properties")
+        if is_record(properties):
+            found += list(properties)
+    return found
+
+
+def from_prompt(prompt: str) -> Schema | None:
+    """A JSON schema that a prompt spells out and asks to follow; the last one if there are several."""
+    found: Schema | None = None
+    decoder, at = json.JSONDecoder(), prompt.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(prompt, at)
+        except ValueError:
+            at = prompt.find("{", at + 1)
+            continue
+        if is_record(value) and is_record(value.get("properties")):
+            found = value
+        at = prompt.find("{", end)
+    return found
+
+
+def without_json(prompt: str) -> str:
+    """A prompt without JSON, code fences, and the sentences that only say to answer in JSON."""
+    plain = re.sub(r"```.*?```", "\n", prompt, flags=re.DOTALL)
+    while plain != (less := re.sub(r"\{[^{}]*\}", "", plain)):
+        plain = less
+    kept = [s for s in split_sentences(plain) if not re.search(r"\bjson\b|\bschema\b", s, re.IGNORECASE)]
+    return "\n".join(kept) or plain
+
+
+def from_keys(prompt: str) -> Schema:
+    """A schema of strings for the keys that a prompt names: `with 'setup' and 'punchline' keys`, or a JSON example."""
+    keys: list[str] = re.findall(r"[\"']?(\w+)[\"']?\s*:", "".join(re.findall(r"\{[^{}]*\}", prompt)))
+    if not keys and re.search(r"\b(?:keys?|fields?|propert(?:y|ies))\b", prompt, re.IGNORECASE):
+        keys = [q for q in find_quoted(prompt) if re.fullmatch(r"[\w-]+", q)]
+    keys = list(dict.fromkeys(keys)) or ["answer"]
+    return {"type": "object", "properties": {k: {"type": "string"} for k in keys}, "required": keys}
+
+
+def _nodes(node: Any) -> list[Schema]:
+    if is_list(node):
+        return [n for item in node for n in _nodes(item)]
+    if not is_record(node):
+        return []
+    return [node, *(n for item in node.values() for n in _nodes(item))]

@@ -1,0 +1,201 @@
+"""What the model says in plain words: small talk, echoes, sums, and answers picked from what it was given.
+
+Knows no tool schema and no wire format. It makes nothing up: where nothing fits, it says what was asked.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+
+from cfaig_integrations.simulator.fake_model.conversation import Scene, material
+from cfaig_integrations.simulator.fake_model.text import (
+    COMMAND_WORDS,
+    STOP_WORDS,
+    find_names,
+    find_numbers,
+    find_quoted,
+    find_words,
+    most_relevant,
+    split_sentences,
+)
+from cfaig_integrations.simulator.types import Asked, Said
+
+_VERBATIM_LIMIT = 800
+_ECHO = re.compile(
+    r"(?:^|[.!?:;,\n]\s*|\bplease\s+|\bjust\s+|\bnow\s+)(?:say|echo|print|repeat(?: after me| this| back)?"
+    r"|(?:reply|respond|answer|output|write)(?:\s+only|\s+back)?(?:\s+with)?\s+(?:exactly|only|just|with(?: the word)?)"
+    r"(?:\s+(?:exactly|only|just|the word|the text|this))*)\b\s*(?:exactly|the word\b|the phrase\b)?\s*[:,]?\s*(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASIDE = re.compile(r"\s*,?\s+(?:and nothing else|and say nothing else|only|nothing else)\s*[.!]*$", re.IGNORECASE)
+_MY_NAME = re.compile(
+    "(?:my name(?:'s| is)|i am called|call me|i'm|i am)\\s+([A-Z\u3040-\u9fff][\\w'-]*(?:\\s[A-Z][\\w'-]*)?)",
+    re.IGNORECASE,
+)
+_WHO = re.compile(r"\b(?:what(?:'s| is| was) my name|who am i|do you (?:know|remember) my name)\b", re.IGNORECASE)
+_GREETING = re.compile(
+    r"\s*(?:hi|hello|hey|good (?:morning|evening|day)|greetings)\b[\s\w,]{0,20}[!.?]*\s*", re.IGNORECASE
+)
+_HOW_ARE_YOU = re.compile(r"\bhow are you\b", re.IGNORECASE)
+_THANKS = re.compile(r"\s*(?:thanks|thank you)\b.{0,40}", re.IGNORECASE)
+_SUM = re.compile("(-?\\d+(?:\\.\\d+)?)\\s*([-+*/x\u00d7\u00f7]|plus|minus|times|divided by)\\s*(-?\\d+(?:\\.\\d+)?)")
+_COUNT = re.compile(r"\bcount (?:from (\d+) )?(?:up )?to (\d+)", re.IGNORECASE)
+_TOPIC = re.compile(r"\b(?:about|on|of|for)\s+(?:an?\s+|the\s+)?([\w' -]+)", re.IGNORECASE)
+_WORK = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)
+_COUNT_LIMIT = 2000
+
+
+def _divided(a: float, b: float) -> float:
+    return a / b
+
+
+_OPERATIONS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add, "plus": operator.add, "-": operator.sub, "minus": operator.sub,
+    "*": operator.mul, "x": operator.mul, "\u00d7": operator.mul, "times": operator.mul,
+    "/": _divided, "\u00f7": _divided, "divided by": _divided,
+}  # fmt: skip
+_WORKS = {
+    "joke": "Why did the {0} sit next to the computer? To keep an eye on the mouse.",
+    "haiku": "Soft light on {0},\nthe morning counts its quiet steps,\nand the day begins.",
+    "poem": "I met {0} upon the way,\nwe shared the quiet of the day,\nand what was gray turned gold again.",
+    "story": "Once there was {0}. One day the road went further than the map, and so did the tale. "
+    "At every bend somebody asked the way, and at every bend there was an answer. In the end all came home.",
+    "essay": "There is much to say about {0}. It begins small, it grows with attention, and it rewards patience.",
+}
+
+
+def reply(asked: Asked, scene: Scene) -> str:
+    """The answer in words; never empty."""
+    if scene.results:
+        return _from_results(scene)
+    for skill in (_echo, _name, _count, _sum, _work, _seen, _small_talk):
+        text = skill(asked, scene)
+        if text:
+            return text
+    return known(asked, scene) or _nothing(scene)
+
+
+def known(asked: Asked, scene: Scene) -> str:
+    """What was given that answers the question; empty if nothing does."""
+    if scene.results:
+        return _from_results(scene)
+    return " ".join(most_relevant(scene.question, material(asked, scene)))
+
+
+def from_search(query: str) -> str:
+    """What is said after a search of the web, of which the simulator has only one page a query."""
+    return f"I searched the web for {query}. The page that I found is about {query}."
+
+
+def topic(text: str) -> str:
+    """What a text is about, in a few words."""
+    m = _TOPIC.search(text)
+    if m:
+        return " ".join(re.split(r"\b(?:in|with|that|and|using)\b", m[1])[0].split()) or "it"
+    named = find_names(text) or find_quoted(text)
+    if named:
+        return named[0]
+    dull = STOP_WORDS | COMMAND_WORDS | {*_WORKS, "haikus", "jokes"}
+    left = [w for w in find_words(text) if w not in dull and not w.isdigit()]
+    return " ".join(dict.fromkeys(left[:4])) or "it"
+
+
+def canned(field: str, text: str) -> str:
+    """A line for a field of a joke, which no prompt can be expected to contain; empty for any other field."""
+    question, _, punchline = _WORKS["joke"].format(topic(text)).partition("? ")
+    return {"setup": f"{question}?", "punchline": punchline}.get(field.lower(), "")
+
+
+def _from_results(scene: Scene) -> str:
+    said: list[str] = []
+    names = {c.id: c.name for c in scene.calls}
+    for result in scene.results:
+        name = names.get(result.call_id, "the tool")
+        text = result.text.strip()
+        if len(text) > _VERBATIM_LIMIT:
+            text = " ".join(most_relevant(scene.question, split_sentences(text)) or split_sentences(text)[:3])
+        said.append(f"{name} failed: {text}" if result.failed else text or f"{name} gave no output.")
+    return _with_media(scene, " ".join(said))
+
+
+def _echo(_: Asked, scene: Scene) -> str:
+    m = _ECHO.search(scene.prompt)
+    if not m:
+        return ""
+    marked = find_quoted(m[1])
+    return marked[0] if marked else _ASIDE.sub("", m[1]).strip().rstrip(".") or m[1].strip()
+
+
+def _name(asked: Asked, scene: Scene) -> str:
+    if not _WHO.search(scene.question):
+        return ""
+    told = (m[1] for s in reversed(asked.said) if s.role == "user" for m in _MY_NAME.finditer(s.text))
+    name = next((n for n in told if n[0].isupper() or not n.isascii()), "")
+    return f"Your name is {name}." if name else "You have not told me your name."
+
+
+def _count(_: Asked, scene: Scene) -> str:
+    m = _COUNT.search(scene.question)
+    if not m:
+        return ""
+    first, last = int(m[1] or 1), int(m[2])
+    return ", ".join(str(n) for n in range(first, min(last, first + _COUNT_LIMIT) + 1))
+
+
+def _sum(_: Asked, scene: Scene) -> str:
+    m = _SUM.search(scene.question)
+    if not m or (m[2] in "/\u00f7divided by" and float(m[3]) == 0):
+        return ""
+    value = _OPERATIONS[m[2]](float(m[1]), float(m[3]))
+    return f"{m[1]} {m[2]} {m[3]} = {value:.10g}."
+
+
+def _work(_: Asked, scene: Scene) -> str:
+    m = _WORK.search(scene.question)
+    if not m:
+        return ""
+    kind = m[1].lower().removesuffix("s")
+    times = next(iter(find_numbers(scene.question)), 1) if m[1].lower().endswith("s") else 1
+    return "\n\n".join([_WORKS[kind].format(topic(scene.question))] * max(1, min(int(times), 5)))
+
+
+def _seen(asked: Asked, scene: Scene) -> str:
+    if not scene.media:
+        return ""
+    found = most_relevant(scene.question, material(asked, scene))
+    return _with_media(scene, " ".join(found) or f"You wrote: {scene.question or 'nothing with it'}")
+
+
+def _with_media(scene: Scene, text: str) -> str:
+    if not scene.media:
+        return text
+    kinds = ", ".join(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in dict.fromkeys(scene.media))
+    return f"I received {kinds}. {text}"
+
+
+def _small_talk(asked: Asked, scene: Scene) -> str:
+    said = scene.prompt
+    if _HOW_ARE_YOU.search(said):
+        return "I am fine, thank you. How can I help you today?"
+    if _GREETING.fullmatch(said):
+        name = _introduced(asked.said)
+        return f"Hello{name}! How can I help you today?"
+    if _THANKS.fullmatch(said):
+        return "You are welcome. Is there anything else I can do for you?"
+    m = _MY_NAME.search(said)
+    return f"Nice to meet you, {m[1]}." if m and m[1][0].isupper() and "?" not in said else ""
+
+
+def _introduced(said: list[Said]) -> str:
+    for s in said:
+        m = _MY_NAME.search(s.text) if s.role == "user" else None
+        if m and m[1][0].isupper():
+            return f", {m[1]}"
+    return ""
+
+
+def _nothing(scene: Scene) -> str:
+    asked = " ".join(scene.question.split())
+    return f"I was given nothing that answers this: {asked}" if asked else "There was no question to answer."

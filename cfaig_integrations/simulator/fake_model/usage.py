@@ -1,0 +1,74 @@
+"""How many tokens a request and its answer take, and how many of them were read a moment ago.
+
+Knows no price and no wire format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+
+from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.types import Answer, Asked
+
+_MESSAGE_OVERHEAD = 4
+_BLOCK, _LEAST = 128, 1024
+"""Tokens: OpenAI caches prompts from 1024 on, in steps of 128."""
+
+
+def prompt(asked: Asked) -> list[str]:
+    """The texts that a model is given, what changes least first: tools, schema, conversation."""
+    texts = [f"{t.name}{t.description}{json.dumps(t.parameters)}" for t in asked.tools]
+    texts.append(json.dumps(asked.schema) if asked.schema else "")
+    for said in asked.said:
+        texts += [said.text, *(json.dumps(c.arguments) + c.name for c in said.calls), *(r.text for r in said.results)]
+    return texts
+
+
+def measure(asked: Asked, answer: Answer) -> None:
+    """Count the tokens of a request and of its answer into the answer; counts that a script gave are kept."""
+    overhead = _MESSAGE_OVERHEAD * len(asked.said)
+    answer.tokens_in = answer.tokens_in or sum(tokens.count(t) for t in prompt(asked)) + overhead
+    answer.tokens_reasoning = answer.tokens_reasoning or tokens.count(answer.reasoning)
+    spoken = tokens.count(answer.text) + tokens.count(answer.refusal)
+    spoken += sum(tokens.count(c.name) + tokens.count(c.raw or json.dumps(c.arguments)) for c in answer.calls)
+    answer.tokens_out = answer.tokens_out or max(1, answer.tokens_reasoning + spoken)
+
+
+class PromptMemory:
+    """The beginnings of the prompts that each model was given, for the count of cached tokens."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._seen: set[bytes] = set()
+        self._lock = threading.Lock()
+
+    def recall(self, asked: Asked) -> int:
+        """How many of a prompt's first tokens the model was given before; the prompt is remembered.
+
+        Returns:
+            0, or a multiple of 128 from 1024 on. Always 0 where the dialect marks what may be cached and nothing is
+            marked.
+        """
+        if not asked.cacheable:
+            return 0
+        found = tokens.pieces("\n".join(prompt(asked)))
+        read = hashlib.blake2b(asked.model.encode("utf-8", "surrogatepass"), digest_size=16)
+        known = 0
+        for end in range(_BLOCK, len(found) + 1, _BLOCK):
+            read.update("".join(found[end - _BLOCK : end]).encode("utf-8", "surrogatepass"))
+            if end >= _LEAST and self._knows(read.digest()):
+                known = end
+        return known
+
+    def _knows(self, mark: bytes) -> bool:
+        with self._lock:
+            known = mark in self._seen
+            self._seen.add(mark)
+        return known
+
+    def clear(self) -> None:
+        """Forget every prompt."""
+        with self._lock:
+            self._seen.clear()

@@ -1,0 +1,96 @@
+"""Everything that one simulator owns, in one place for the requests to reach.
+
+Knows no request; holds the parts and puts them back to the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from cfaig_integrations.simulator.clock import Clock, Ids
+from cfaig_integrations.simulator.fake_model import PromptMemory
+from cfaig_integrations.simulator.gateway.cache import Cache
+from cfaig_integrations.simulator.gateway.limits import RateLimits
+from cfaig_integrations.simulator.gateway.router import Router
+from cfaig_integrations.simulator.gateway.settings import Gateways
+from cfaig_integrations.simulator.gateway.store import Store
+from cfaig_integrations.simulator.http.connections import Connections
+from cfaig_integrations.simulator.http.recorder import Recorder
+from cfaig_integrations.simulator.scripting.script import Script
+
+
+@dataclass(slots=True)
+class World:
+    """The simulated account and what happened to it."""
+
+    account_id: str
+    api_token: str
+    clock: Clock
+    ids: Ids
+    store: Store
+    gateways: Gateways
+    cache: Cache
+    limits: RateLimits
+    router: Router
+    script: Script
+    recorder: Recorder
+    connections: Connections
+    prompts: PromptMemory
+    pace: float = 0.0
+    """Seconds between the events of a stream."""
+    log_delay: float = 0.0
+    """Seconds until the log of a stream can be read (wire-facts §8.5: about 0.5 at Cloudflare)."""
+
+    def reset(self) -> None:
+        """Forget requests, logs, gateways, the caches, rate windows, conversations, the clock and the script."""
+        self.store.clear()
+        self.cache.clear()
+        self.limits.clear()
+        self.router.clear()
+        self.script.clear()
+        self.recorder.clear()
+        self.prompts.clear()
+        self.clock.reset()
+
+
+def make_world(
+    *,
+    account_id: str,
+    api_token: str,
+    database: str | Path,
+    seed: int | None,
+    dynamic_routes: Mapping[str, str] | None,
+    pace: float,
+    log_delay: float,
+) -> World:
+    """A fresh account, in the database of that name."""
+    clock = Clock()
+    ids = Ids(clock, seed)
+    store = Store(database)
+    return World(
+        account_id=account_id,
+        api_token=api_token,
+        clock=clock,
+        ids=ids,
+        store=store,
+        gateways=Gateways(store, clock),
+        cache=Cache(clock),
+        limits=RateLimits(clock),
+        router=Router(ids, dynamic_routes),
+        script=Script(),
+        recorder=Recorder(),
+        connections=Connections(),
+        prompts=PromptMemory(),
+        pace=pace,
+        log_delay=log_delay,
+    )
+
+
+def world_of(request: Request) -> World:
+    """The world that a request came into."""
+    world: World = request.app.state.world
+    return world
