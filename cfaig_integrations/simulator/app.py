@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from cfaig_integrations.simulator.inference.endpoint import endpoint
 from cfaig_integrations.simulator.management import account, control, logs
 from cfaig_integrations.simulator.management.common import no_route, wrong_method
-from cfaig_integrations.simulator.state import World
+from cfaig_integrations.simulator.state import State
 
 ACCOUNT = "/client/v4/accounts/{account}"
 GATEWAYS = ACCOUNT + "/ai-gateway/gateways"
@@ -65,12 +65,12 @@ def _control() -> list[BaseRoute]:
     ]
 
 
-def build_app(world: World) -> ASGIApp:
+def build_app(state: State) -> ASGIApp:
     """The ASGI application of one simulated account."""
     app = Starlette(
         routes=[*_inference(), *_management(), *_control()],
         exception_handlers={404: no_route, 405: wrong_method},
     )
     app.router.redirect_slashes = False
-    app.state.world = world
-    return world.recorder.around(app)
+    app.state.state = state
+    return state.recorder.around(app)

@@ -151,7 +151,7 @@ def provider(model: str) -> str:
     return "workers-ai" if is_workers_ai(model) else model.partition("/")[0]
 
 
-def modern(model: str) -> str:
+def current_model_id(model: str) -> str:
     """The catalogue's spelling of a model id that the legacy host was sent."""
     for old, new in LEGACY_PREFIXES.items():
         if model.startswith(old):
@@ -159,7 +159,7 @@ def modern(model: str) -> str:
     return model
 
 
-def echoed(model: str) -> str:
+def response_model_name(model: str) -> str:
     """The id as the body of an answer spells it.
 
     Third-party answers carry the vendor's own spelling, without the author and with Anthropic's dashes; `@cf/google/`

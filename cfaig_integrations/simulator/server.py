@@ -19,9 +19,9 @@ from cfaig_integrations.simulator.app import build_app
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import Captured
-from cfaig_integrations.simulator.scripting.answers import answer_of, raw_of
-from cfaig_integrations.simulator.scripting.script import trouble
-from cfaig_integrations.simulator.state import make_world
+from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
+from cfaig_integrations.simulator.scripting.script import make_fault
+from cfaig_integrations.simulator.state import make_state
 from cfaig_integrations.simulator.types import Call
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
@@ -89,7 +89,7 @@ class Simulator:
         self.api_token = api_token
         self._host = host
         self._port = port
-        self._world = make_world(
+        self._state = make_state(
             account_id=account_id,
             api_token=api_token,
             database=database,
@@ -147,8 +147,8 @@ class Simulator:
             raise RuntimeError("the simulator runs already")
         listener = self._bind()
         config = uvicorn.Config(
-            build_app(self._world),
-            http=protocol_for(self._world.connections),
+            build_app(self._state),
+            http=protocol_for(self._state.connections),
             loop="asyncio",
             lifespan="off",
             ws="none",
@@ -179,7 +179,7 @@ class Simulator:
             return
         self._server.should_exit = True
         self._server.force_exit = True
-        self._loop.call_soon_threadsafe(self._world.connections.abort_all)
+        self._loop.call_soon_threadsafe(self._state.connections.abort_all)
         self._thread.join(_STOPPING)
         self._thread = self._server = self._loop = None
 
@@ -227,7 +227,7 @@ class Simulator:
             times: For how many requests; None for all that follow.
             **answer: Tool calls (each a `Call`, or a mapping with `name`, `arguments`, `id`), reasoning and so on.
         """
-        self._world.script.add_reply(answer_of({"text": text, **answer}), times)
+        self._state.script.add_reply(make_answer({"text": text, **answer}), times)
 
     def reply_raw(
         self,
@@ -250,7 +250,7 @@ class Simulator:
             times: For how many requests; None for all that follow.
         """
         pieces = None if chunks is None else list(chunks)
-        self._world.script.add_reply(raw_of(status, body, pieces, content_type, headers), times)
+        self._state.script.add_reply(make_raw_answer(status, body, pieces, content_type, headers), times)
 
     def fault(self, name: str, times: int | None = 1, after: int = 0, **details: Any) -> None:
         """Queue a failure out of `FAULTS`.
@@ -265,11 +265,11 @@ class Simulator:
             ValueError: There is no such fault.
             TypeError: It has no such detail.
         """
-        self._world.script.add_fault(trouble(name, details), times, after)
+        self._state.script.add_fault(make_fault(name, details), times, after)
 
     def gateway(self, gateway: str = GATEWAY_ID, **settings: Any) -> Settings:
         """Create a gateway, or change some of its settings, in the names of the management API."""
-        gateways = self._world.gateways
+        gateways = self._state.gateways
         found = gateways.find(self.account_id, gateway)
         if found is None:
             return gateways.create(self.account_id, gateway, settings)
@@ -278,38 +278,38 @@ class Simulator:
 
     def advance(self, seconds: float) -> None:
         """Push the clock forward: cache entries age, rate windows pass."""
-        self._world.clock.advance(seconds)
+        self._state.clock.advance(seconds)
 
     def reset(self) -> None:
         """Forget requests, logs, gateways, cache, rate windows, and everything queued."""
-        self._world.reset()
+        self._state.reset()
 
     # Looking
 
     @property
     def requests(self) -> list[Captured]:
         """All requests so far, oldest first; those of `/_simulator/` are left out."""
-        return self._world.recorder.requests
+        return self._state.recorder.requests
 
     @property
     def connections(self) -> int:
         """TCP connections open now."""
-        return len(self._world.connections)
+        return len(self._state.connections)
 
     @property
     def connections_total(self) -> int:
         """TCP connections since the start."""
-        return self._world.connections.total
+        return self._state.connections.total
 
     @property
     def in_flight(self) -> int:
         """Requests whose answer is not finished."""
-        return self._world.recorder.in_flight
+        return self._state.recorder.in_flight
 
     @property
     def queued(self) -> tuple[int, int]:
         """How many scripted answers and faults were not used yet."""
-        return self._world.script.waiting
+        return self._state.script.waiting
 
     def logs(self, gateway: str = GATEWAY_ID, **filters: Any) -> list[dict[str, Any]]:
         """Log entries, oldest first, with the bodies as text under `request` and `response`.
@@ -318,7 +318,7 @@ class Simulator:
             gateway: Whose logs.
             **filters: Fields that must be equal; of `metadata`, the entries that must be among those kept.
         """
-        found = self._world.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
+        found = self._state.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
         return [entry for entry in found if _matches(entry, filters)]
 
 

@@ -24,7 +24,7 @@ from cfaig_integrations.simulator.scripting.script import Script
 
 
 @dataclass(slots=True)
-class World:
+class State:
     """The simulated account and what happened to it."""
 
     account_id: str
@@ -57,7 +57,7 @@ class World:
         self.clock.reset()
 
 
-def make_world(
+def make_state(
     *,
     account_id: str,
     api_token: str,
@@ -66,12 +66,12 @@ def make_world(
     dynamic_routes: Mapping[str, str] | None,
     pace: float,
     log_delay: float,
-) -> World:
+) -> State:
     """A fresh account, in the database of that name."""
     clock = Clock()
     ids = Ids(clock, seed)
     store = Store(database)
-    return World(
+    return State(
         account_id=account_id,
         api_token=api_token,
         clock=clock,
@@ -90,7 +90,7 @@ def make_world(
     )
 
 
-def world_of(request: Request) -> World:
+def state_of(request: Request) -> State:
     """The world that a request came into."""
-    world: World = request.app.state.world
-    return world
+    state: State = request.app.state.state
+    return state

@@ -1,6 +1,6 @@
 """What is asked and what is answered inside the simulator, whatever dialect it came in.
 
-A dialect turns a request body into an [Asked][] and an [Answer][] into bytes; the mind turns one into the other.
+A dialect turns a request body into an [ModelRequest][] and an [Answer][] into bytes; the mind turns one into the other.
 Knows no HTTP, no header and no wire format, and shares nothing with the client that it is there to test.
 """
 
@@ -22,7 +22,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Result:
+class ToolResult:
     """What a tool answered, tied to its call by id."""
 
     call_id: str
@@ -31,13 +31,13 @@ class Result:
 
 
 @dataclass(slots=True)
-class Said:
+class Message:
     """One message of the conversation."""
 
     role: Literal["system", "user", "assistant", "tool"]
     text: str = ""
     calls: list[Call] = field(default_factory=list[Call])
-    results: list[Result] = field(default_factory=list[Result])
+    results: list[ToolResult] = field(default_factory=list[ToolResult])
     media: list[str] = field(default_factory=list[str])
     """Kinds of attachments seen (`image`, `audio`, `file`), in order."""
 
@@ -52,11 +52,11 @@ class Tool:
 
 
 @dataclass(slots=True)
-class Asked:
+class ModelRequest:
     """A validated request."""
 
     model: str
-    said: list[Said]
+    messages: list[Message]
     tools: list[Tool] = field(default_factory=list[Tool])
     choice: str = "auto"
     """`auto`, `none`, `required`, or the name of the one tool that must be called."""
@@ -100,7 +100,7 @@ class Answer:
     """Queries given to the provider's own web search before the text was written."""
 
 
-class BadBody(Exception):
+class InvalidBody(Exception):
     """The body breaks a rule of its dialect; the gateway words it as its error shapes ask."""
 
     def __init__(self, message: str, *, param: str = "", code: int = 7003, status: int = 400) -> None:

@@ -78,10 +78,10 @@ def recorded(kind: str, host: str) -> Iterator[dict[str, Any]]:
                 yield exchange
 
 
-def check(kind: str, dialect: Any, asked: Any, answer: Any) -> None:
+def check(kind: str, dialect: Any, request: Any, answer: Any) -> None:
     """Hold a whole answer and a stream against the official types."""
-    assert response_errors(kind, dialect.whole(asked, answer)) == []
-    assert stream_errors(kind, b"".join(dialect.stream(asked, answer)).decode()) == []
+    assert response_errors(kind, dialect.whole(request, answer)) == []
+    assert stream_errors(kind, b"".join(dialect.stream(request, answer)).decode()) == []
 
 
 def events(stream: Iterator[bytes]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.types import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, Call, InvalidBody
 
 from . import oracle
 
@@ -41,8 +41,8 @@ def with_tool(**function: Any) -> dict[str, Any]:
     return body(tools=[{"type": "function", "function": function}])
 
 
-def refused(wrong: dict[str, Any]) -> BadBody:
-    with pytest.raises(BadBody) as caught:
+def rejection(wrong: dict[str, Any]) -> InvalidBody:
+    with pytest.raises(InvalidBody) as caught:
         CHAT.read(wrong)
     return caught.value
 
@@ -106,7 +106,7 @@ def refused(wrong: dict[str, Any]) -> BadBody:
     ],
 )
 def test_refusals_in_openai_words(wrong: dict[str, Any], message: str) -> None:
-    error = refused(wrong)
+    error = rejection(wrong)
     assert error.message.startswith(message)
     assert (error.code, error.status) == (7003, 400)
 
@@ -125,7 +125,7 @@ def test_refusals_in_openai_words(wrong: dict[str, Any], message: str) -> None:
     ],
 )
 def test_refusals_in_workers_ai_words(wrong: dict[str, Any], code: int, message: str) -> None:
-    error = refused(wrong)
+    error = rejection(wrong)
     assert error.code == code
     assert error.message.startswith(message)
 
@@ -146,11 +146,11 @@ def test_refusals_in_workers_ai_words(wrong: dict[str, Any], code: int, message:
     ],
 )
 def test_accepted(right: dict[str, Any]) -> None:
-    assert CHAT.read(right).said
+    assert CHAT.read(right).messages
 
 
 def test_reads_what_was_said() -> None:
-    asked = CHAT.read(
+    request = CHAT.read(
         body(
             {"role": "developer", "content": "Be brief"},
             USER,
@@ -161,10 +161,10 @@ def test_reads_what_was_said() -> None:
             n=2,
         )
     )
-    assert [s.role for s in asked.said] == ["system", "user", "assistant", "tool"]
-    assert asked.said[2].calls == [Call("c1", "get_weather", {"city": "Rome"})]
-    assert asked.said[3].results[0].call_id == "c1"
-    assert (asked.choice, asked.choices, asked.tools[0].parameters) == ("required", 2, FORM)
+    assert [s.role for s in request.messages] == ["system", "user", "assistant", "tool"]
+    assert request.messages[2].calls == [Call("c1", "get_weather", {"city": "Rome"})]
+    assert request.messages[3].results[0].call_id == "c1"
+    assert (request.choice, request.choices, request.tools[0].parameters) == ("required", 2, FORM)
 
 
 ANSWERS = [
@@ -181,16 +181,16 @@ ANSWERS = [
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("model", [GPT, DEEPSEEK, GEMINI])
 def test_answers_pass_the_official_types(answer: Answer, model: str) -> None:
-    asked = CHAT.read(body(model=model, n=2, stream=True, stream_options={"include_usage": True}))
-    oracle.check("chat", CHAT, asked, answer)
+    request = CHAT.read(body(model=model, n=2, stream=True, stream_options={"include_usage": True}))
+    oracle.check("chat", CHAT, request, answer)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("model", [GPT, KIMI, DEEPSEEK])
 def test_the_deltas_join_to_the_whole(answer: Answer, model: str) -> None:
-    asked = CHAT.read(body(model=model))
-    message = CHAT.whole(asked, answer)["choices"][0]["message"]
-    deltas = [c["delta"] for e in oracle.events(CHAT.stream(asked, answer)) for c in e.get("choices", [])]
+    request = CHAT.read(body(model=model))
+    message = CHAT.whole(request, answer)["choices"][0]["message"]
+    deltas = [c["delta"] for e in oracle.events(CHAT.stream(request, answer)) for c in e.get("choices", [])]
     for key in ("content", "reasoning_content", "refusal"):
         assert "".join(d.get(key) or "" for d in deltas) == (message.get(key) or "")
     texts: dict[int, str] = {}
@@ -253,8 +253,8 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
     seen = 0
     for exchange in oracle.recorded("chat", "api.openai.com"):
         sent = exchange["request_body"]
-        asked = CHAT.read({**sent, "model": f"openai/{sent['model']}"})
-        oracle.check("chat", CHAT, asked, fake_model.think(asked))
+        request = CHAT.read({**sent, "model": f"openai/{sent['model']}"})
+        oracle.check("chat", CHAT, request, fake_model.generate_answer(request))
         seen += 1
     assert seen > 150
 

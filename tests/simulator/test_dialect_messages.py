@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.types import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, Call, InvalidBody
 
 from . import oracle
 
@@ -94,7 +94,7 @@ def assistant(*blocks: Any) -> dict[str, Any]:
     ],
 )
 def test_refusals(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         MESSAGES.read(wrong)
     assert caught.value.message.startswith(message)
     assert (caught.value.code, caught.value.status) == (7003, 400)
@@ -116,16 +116,16 @@ def test_refusals(wrong: dict[str, Any], message: str) -> None:
     ],
 )
 def test_accepted(right: dict[str, Any]) -> None:
-    assert MESSAGES.read(right).said
+    assert MESSAGES.read(right).messages
 
 
 def test_reads_what_was_said() -> None:
     more = user(RESULT, {"type": "text", "text": "And now?"})
-    asked = MESSAGES.read(body(USER, CALLING, more, system="Be brief", tools=[TOOL], tool_choice={"type": "any"}))
-    assert [s.role for s in asked.said] == ["system", "user", "assistant", "tool", "user"]
-    assert asked.said[2].calls == [Call("toolu_1", "get_weather", {"city": "Rome"})]
-    assert (asked.said[3].results[0].text, asked.said[4].text) == ("sunny", "And now?")
-    assert asked.choice == "required"
+    request = MESSAGES.read(body(USER, CALLING, more, system="Be brief", tools=[TOOL], tool_choice={"type": "any"}))
+    assert [s.role for s in request.messages] == ["system", "user", "assistant", "tool", "user"]
+    assert request.messages[2].calls == [Call("toolu_1", "get_weather", {"city": "Rome"})]
+    assert (request.messages[3].results[0].text, request.messages[4].text) == ("sunny", "And now?")
+    assert request.choice == "required"
 
 
 ANSWERS = [
@@ -173,9 +173,9 @@ def folded(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("answer", "stop"), list(zip(ANSWERS, STOPS, strict=True)))
 def test_the_stream_adds_up_to_the_whole(answer: Answer, stop: str) -> None:
-    asked = MESSAGES.read(body())
-    whole = MESSAGES.whole(asked, answer)
-    events = oracle.events(MESSAGES.stream(asked, answer))
+    request = MESSAGES.read(body())
+    whole = MESSAGES.whole(request, answer)
+    events = oracle.events(MESSAGES.stream(request, answer))
     assert (events[0]["type"], events[-1]["type"]) == ("message_start", "message_stop")
     assert sum(e["type"] == "ping" for e in events) == 1
 
@@ -195,25 +195,25 @@ def test_a_cut_call_streams_what_was_written() -> None:
 
 
 def test_what_it_says_can_be_sent_back() -> None:
-    asked = MESSAGES.read(body(tools=[TOOL], thinking=ENABLED))
-    whole = MESSAGES.whole(asked, fake_model.think(asked))
+    request = MESSAGES.read(body(tools=[TOOL], thinking=ENABLED))
+    whole = MESSAGES.whole(request, fake_model.generate_answer(request))
     kinds = [b["type"] for b in whole["content"]]
     assert kinds == ["thinking", "tool_use"]
     assert whole["content"][1]["input"] == {"city": "Paris"}
     result = {**RESULT, "tool_use_id": whole["content"][1]["id"]}
     again = MESSAGES.read(body(USER, assistant(*whole["content"]), user(result), tools=[TOOL], thinking=ENABLED))
-    assert "sunny" in fake_model.think(again).text
+    assert "sunny" in fake_model.generate_answer(again).text
 
 
 def test_a_web_search_is_shown_cited_and_counted() -> None:
-    asked = MESSAGES.read(body({"role": "user", "content": "Search for the Ruby version"}, tools=[SEARCH]))
-    whole = MESSAGES.whole(asked, fake_model.think(asked))
+    request = MESSAGES.read(body({"role": "user", "content": "Search for the Ruby version"}, tools=[SEARCH]))
+    whole = MESSAGES.whole(request, fake_model.generate_answer(request))
     use, result, text = whole["content"]
     assert use["input"] == {"query": "Ruby version"}
     assert result["tool_use_id"] == use["id"]
     assert text["citations"][0]["url"] == result["content"][0]["url"]
     assert whole["usage"]["server_tool_use"]["web_search_requests"] == 1
-    assert MESSAGES.read(body(USER, assistant(*whole["content"]), USER)).said
+    assert MESSAGES.read(body(USER, assistant(*whole["content"]), USER)).messages
 
 
 def test_cached_tokens_are_not_input_tokens() -> None:
@@ -230,8 +230,8 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
         roles = [m["role"] for m in sent["messages"]]
         if "system" in roles:  # a beta that the simulator does not follow
             continue
-        asked = MESSAGES.read({**sent, "model": f"anthropic/{sent['model']}"})
-        oracle.check("messages", MESSAGES, asked, fake_model.think(asked))
+        request = MESSAGES.read({**sent, "model": f"anthropic/{sent['model']}"})
+        oracle.check("messages", MESSAGES, request, fake_model.generate_answer(request))
         seen += 1
     assert seen > 350
 

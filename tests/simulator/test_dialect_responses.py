@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.types import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, Call, InvalidBody
 
 from . import oracle
 
@@ -83,7 +83,7 @@ def body(*items: Any, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_refusals(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         RESPONSES.read(wrong)
     assert caught.value.message.startswith(message)
     assert caught.value.code == 7003
@@ -103,13 +103,13 @@ def test_refusals(wrong: dict[str, Any], message: str) -> None:
     ],
 )
 def test_accepted(right: dict[str, Any]) -> None:
-    assert RESPONSES.read(right).said
+    assert RESPONSES.read(right).messages
 
 
 def test_reads_what_was_said() -> None:
-    asked = RESPONSES.read(body(USER, THOUGHT, SAID, CALL, OUTPUT, instructions="Be brief", tools=[TOOL]))
-    assert [s.role for s in asked.said] == ["system", "user", "assistant", "tool"]
-    assert (asked.said[2].text, asked.said[2].calls[0].arguments) == ("hi", {"city": "Rome"})
+    request = RESPONSES.read(body(USER, THOUGHT, SAID, CALL, OUTPUT, instructions="Be brief", tools=[TOOL]))
+    assert [s.role for s in request.messages] == ["system", "user", "assistant", "tool"]
+    assert (request.messages[2].text, request.messages[2].calls[0].arguments) == ("hi", {"city": "Rome"})
 
 
 ANSWERS = [
@@ -129,16 +129,16 @@ ANSWERS = [
 @pytest.mark.parametrize("model", [GPT, "@cf/openai/gpt-oss-120b"])
 def test_answers_pass_the_official_types(answer: Answer, model: str) -> None:
     include = ["reasoning.encrypted_content"]
-    asked = RESPONSES.read(
+    request = RESPONSES.read(
         {**body(include=include, reasoning={"summary": "auto"}, tools=[TOOL, {"type": "web_search"}]), "model": model}
     )
-    oracle.check("responses", RESPONSES, asked, answer)
+    oracle.check("responses", RESPONSES, request, answer)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_the_stream_tells_its_items(answer: Answer) -> None:
-    asked = RESPONSES.read(body(reasoning={"summary": "auto"}))
-    events = oracle.events(RESPONSES.stream(asked, answer))
+    request = RESPONSES.read(body(reasoning={"summary": "auto"}))
+    events = oracle.events(RESPONSES.stream(request, answer))
     assert [e["sequence_number"] for e in events] == list(range(len(events)))
     assert [e["type"] for e in events[:2]] == ["response.created", "response.in_progress"]
     last = events[-1]
@@ -159,17 +159,17 @@ def test_encrypted_reasoning_only_if_included() -> None:
     answer = Answer(text="x", reasoning="hm")
     bare = RESPONSES.whole(RESPONSES.read(body(reasoning={"effort": "low"})), answer)["output"][0]
     assert (bare["summary"], "encrypted_content" in bare) == ([], False)
-    asked = RESPONSES.read(body(reasoning={"effort": "low"}, include=["reasoning.encrypted_content"], store=False))
-    item, message = RESPONSES.whole(asked, answer)["output"]
+    request = RESPONSES.read(body(reasoning={"effort": "low"}, include=["reasoning.encrypted_content"], store=False))
+    item, message = RESPONSES.whole(request, answer)["output"]
     assert item["encrypted_content"]
-    assert RESPONSES.read(body(USER, item, message, USER)).said
+    assert RESPONSES.read(body(USER, item, message, USER)).messages
 
 
 def test_a_web_search_is_shown_and_cited() -> None:
-    asked = RESPONSES.read({**body(tools=[{"type": "web_search_preview"}]), "input": "Search for the Ruby version"})
-    answer = fake_model.think(asked)
+    request = RESPONSES.read({**body(tools=[{"type": "web_search_preview"}]), "input": "Search for the Ruby version"})
+    answer = fake_model.generate_answer(request)
     assert answer.searches == ["Ruby version"]
-    call, message = RESPONSES.whole(asked, answer)["output"]
+    call, message = RESPONSES.whole(request, answer)["output"]
     assert call["type"] == "web_search_call"
     (part,) = message["content"]
     note = part["annotations"][0]
@@ -179,10 +179,10 @@ def test_a_web_search_is_shown_and_cited() -> None:
 def test_previous_response_id_continues_unless_not_stored() -> None:
     first = RESPONSES.read({"model": GPT, "input": "My name is Bob"})
     stored = RESPONSES.whole(first, Answer(text="Hi", reasoning="hm"))["id"]
-    asked = RESPONSES.read({"model": GPT, "input": "What is my name?", "previous_response_id": stored})
-    assert "Bob" in fake_model.think(asked).text
+    request = RESPONSES.read({"model": GPT, "input": "What is my name?", "previous_response_id": stored})
+    assert "Bob" in fake_model.generate_answer(request).text
     unstored = RESPONSES.whole(RESPONSES.read(body(store=False)), Answer(text="Hi"))["id"]
-    with pytest.raises(BadBody, match="not found"):
+    with pytest.raises(InvalidBody, match="not found"):
         RESPONSES.read(body(previous_response_id=unstored))
 
 
@@ -192,8 +192,8 @@ def test_recorded_requests_are_accepted_and_answered() -> None:
         sent = exchange["request_body"]
         if "previous_response_id" in sent:
             continue
-        asked = RESPONSES.read({**sent, "model": f"openai/{sent['model']}"})
-        oracle.check("responses", RESPONSES, asked, fake_model.think(asked))
+        request = RESPONSES.read({**sent, "model": f"openai/{sent['model']}"})
+        oracle.check("responses", RESPONSES, request, fake_model.generate_answer(request))
         seen += 1
     assert seen > 400
 

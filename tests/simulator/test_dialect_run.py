@@ -8,7 +8,7 @@ import pytest
 
 from cfaig_integrations.simulator import fake_model
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.types import Answer, BadBody, Call
+from cfaig_integrations.simulator.types import Answer, Call, InvalidBody
 
 from . import oracle
 
@@ -33,8 +33,8 @@ def test_native_answers_natively() -> None:
 
 @pytest.mark.parametrize("tool", [FLAT, {"type": "function", "function": FLAT}])
 def test_native_calls_have_objects_and_no_id(tool: dict[str, Any]) -> None:
-    asked = RUN.read(body(LLAMA, tools=[tool]))
-    whole = RUN.whole(asked, fake_model.think(asked))
+    request = RUN.read(body(LLAMA, tools=[tool]))
+    whole = RUN.whole(request, fake_model.generate_answer(request))
     assert whole["tool_calls"] == [{"name": "get_weather", "arguments": {"city": "Paris"}}]
     assert whole["response"] is None
 
@@ -43,24 +43,24 @@ def test_native_calls_can_be_sent_back_without_ids() -> None:
     call = {"name": "get_weather", "arguments": {"city": "Paris"}}
     calling = {"role": "assistant", "content": "", "tool_calls": [call]}
     result = {"role": "tool", "name": "get_weather", "content": "sunny"}
-    asked = RUN.read(body(LLAMA, messages=[USER, calling, result], tools=[FLAT]))
-    assert asked.said[1].calls[0].arguments == {"city": "Paris"}
-    assert "sunny" in fake_model.think(asked).text
+    request = RUN.read(body(LLAMA, messages=[USER, calling, result], tools=[FLAT]))
+    assert request.messages[1].calls[0].arguments == {"city": "Paris"}
+    assert "sunny" in fake_model.generate_answer(request).text
 
 
 @pytest.mark.parametrize("schema", [FORM, {"name": "w", "schema": FORM}])
 def test_native_json_mode_gives_an_object_and_no_stream(schema: dict[str, Any]) -> None:
     wish = {"type": "json_schema", "json_schema": schema}
-    asked = RUN.read(body(LLAMA, response_format=wish))
-    assert RUN.whole(asked, fake_model.think(asked))["response"] == {"city": "Paris"}
-    with pytest.raises(BadBody, match="streaming"):
+    request = RUN.read(body(LLAMA, response_format=wish))
+    assert RUN.whole(request, fake_model.generate_answer(request))["response"] == {"city": "Paris"}
+    with pytest.raises(InvalidBody, match="streaming"):
         RUN.read(body(LLAMA, response_format=wish, stream=True))
 
 
 def test_a_lone_figure_is_a_number() -> None:
-    asked = RUN.read(body(LLAMA))
-    assert RUN.whole(asked, Answer(text="5"))["response"] == 5
-    assert RUN.whole(asked, Answer(text="55"))["response"] == "55"
+    request = RUN.read(body(LLAMA))
+    assert RUN.whole(request, Answer(text="5"))["response"] == 5
+    assert RUN.whole(request, Answer(text="55"))["response"] == "55"
 
 
 def test_native_stream() -> None:
@@ -75,17 +75,17 @@ def test_native_stream() -> None:
 
 
 def test_newer_workers_ai_models_answer_chat_completions() -> None:
-    asked = RUN.read(body(KIMI, tools=[FLAT], stream=True))
-    answer = fake_model.think(asked)
-    assert RUN.whole(asked, answer)["object"] == "chat.completion"
-    assert oracle.events(RUN.stream(asked, answer))[-1]["response"] == ""
+    request = RUN.read(body(KIMI, tools=[FLAT], stream=True))
+    answer = fake_model.generate_answer(request)
+    assert RUN.whole(request, answer)["object"] == "chat.completion"
+    assert oracle.events(RUN.stream(request, answer))[-1]["response"] == ""
 
 
 def test_third_party_answers_in_its_own_format_with_the_key_source() -> None:
     for model, kind in ((GPT, "chat"), (CLAUDE, "messages")):
-        asked = RUN.read(body(model))
-        oracle.check(kind, RUN, asked, fake_model.think(asked))
-        assert RUN.whole(asked, Answer(text="x"))["gatewayMetadata"] == {"keySource": "Unified"}
+        request = RUN.read(body(model))
+        oracle.check(kind, RUN, request, fake_model.generate_answer(request))
+        assert RUN.whole(request, Answer(text="x"))["gatewayMetadata"] == {"keySource": "Unified"}
     assert "gatewayMetadata" not in RUN.whole(RUN.read(body(KIMI)), Answer(text="x"))
 
 
@@ -102,7 +102,7 @@ def test_third_party_answers_in_its_own_format_with_the_key_source() -> None:
     ],
 )
 def test_refusals(wrong: dict[str, Any], code: int, message: str) -> None:
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         RUN.read(wrong)
     assert caught.value.code == code
     assert caught.value.message.startswith(message)

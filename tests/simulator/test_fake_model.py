@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.simulator import fake_model, tokens
 from cfaig_integrations.simulator.fake_model import prompts
-from cfaig_integrations.simulator.types import Answer, Asked, Call, Result, Said, Tool
+from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest, Tool, ToolResult
 
 STRING: dict[str, Any] = {"type": "string"}
 INTEGER: dict[str, Any] = {"type": "integer"}
@@ -20,16 +20,16 @@ def tool(name: str, about: str = "", /, **properties: Any) -> Tool:
     return Tool(name, about, form)
 
 
-def asked(question: str, *tools: Tool, **more: Any) -> Asked:
-    return Asked("m", [Said("user", question)], list(tools), **more)
+def model_request(question: str, *tools: Tool, **more: Any) -> ModelRequest:
+    return ModelRequest("m", [Message("user", question)], list(tools), **more)
 
 
 def made(question: str, *tools: Tool, **more: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(c.name, c.arguments) for c in fake_model.think(asked(question, *tools, **more)).calls]
+    return [(c.name, c.arguments) for c in fake_model.generate_answer(model_request(question, *tools, **more)).calls]
 
 
-def said(question: str, **more: Any) -> str:
-    answer = fake_model.think(asked(question, **more))
+def messages(question: str, **more: Any) -> str:
+    answer = fake_model.generate_answer(model_request(question, **more))
     assert not answer.calls
     return answer.text
 
@@ -76,12 +76,12 @@ def test_different_tools_for_different_parts() -> None:
 
 
 def test_a_step_that_needs_a_result_waits_for_it() -> None:
-    request = asked("Multiply 3 by 4 and then add 5", MULTIPLY, ADD)
-    first = fake_model.think(request)
+    request = model_request("Multiply 3 by 4 and then add 5", MULTIPLY, ADD)
+    first = fake_model.generate_answer(request)
     assert [(c.name, c.arguments) for c in first.calls] == [("multiply", {"a": 3, "b": 4})]
-    request.said += [Said("assistant", calls=[Call("1", "multiply", {"a": 3, "b": 4})])]
-    request.said += [Said("tool", results=[Result("1", "12")])]
-    assert [(c.name, c.arguments) for c in fake_model.think(request).calls] == [("add", {"a": 12, "b": 5})]
+    request.messages += [Message("assistant", calls=[Call("1", "multiply", {"a": 3, "b": 4})])]
+    request.messages += [Message("tool", results=[ToolResult("1", "12")])]
+    assert [(c.name, c.arguments) for c in fake_model.generate_answer(request).calls] == [("add", {"a": 12, "b": 5})]
 
 
 @pytest.mark.parametrize("choice", ["required", "magic_function"])
@@ -94,10 +94,12 @@ def test_no_call_when_choice_is_none() -> None:
 
 
 def after_result(*, failed: bool = False, choice: str = "auto") -> Answer:
-    request = asked("Weather in Paris?", WEATHER, tool("Report", "The final report", text=STRING), choice=choice)
-    request.said.append(Said("assistant", calls=[Call("1", "get_weather", {"location": "Paris"})]))
-    request.said.append(Said("tool", results=[Result("1", "It is sunny, 25 C.", failed)]))
-    return fake_model.think(request)
+    request = model_request(
+        "Weather in Paris?", WEATHER, tool("Report", "The final report", text=STRING), choice=choice
+    )
+    request.messages.append(Message("assistant", calls=[Call("1", "get_weather", {"location": "Paris"})]))
+    request.messages.append(Message("tool", results=[ToolResult("1", "It is sunny, 25 C.", failed)]))
+    return fake_model.generate_answer(request)
 
 
 def test_answers_from_the_result() -> None:
@@ -137,7 +139,7 @@ PERSON = {
 
 
 def test_json_is_filled_from_the_text() -> None:
-    text = said("Extract: Alice is 30 and lives in Paris. Mail: alice@x.org", schema=PERSON)
+    text = messages("Extract: Alice is 30 and lives in Paris. Mail: alice@x.org", schema=PERSON)
     assert json.loads(text) == {"name": "Alice", "age": 30, "city": "Paris", "email": "alice@x.org", "phone": None}
 
 
@@ -145,7 +147,7 @@ def test_lists_of_objects_through_references() -> None:
     people = {"type": "array", "items": {"$ref": "#/$defs/P"}}
     form = {"type": "object", "properties": {"name": STRING, "age": INTEGER}, "required": ["name", "age"]}
     schema = {"type": "object", "properties": {"people": people}, "required": ["people"], "$defs": {"P": form}}
-    found = json.loads(said("Alice is 30 and Bob is 25.", schema=schema))
+    found = json.loads(messages("Alice is 30 and Bob is 25.", schema=schema))
     assert found == {"people": [{"name": "Alice", "age": 30}, {"name": "Bob", "age": 25}]}
 
 
@@ -157,14 +159,14 @@ def test_enum_by_mention_default_and_recursion_end() -> None:
         "tree": {"$ref": "#/$defs/N"},
     }
     schema = {"type": "object", "properties": fields, "required": ["unit", "mode"], "$defs": {"N": node}}
-    found = json.loads(said("In fahrenheit please", schema=schema))
+    found = json.loads(messages("In fahrenheit please", schema=schema))
     assert (found["unit"], found["mode"]) == ("fahrenheit", "b2")
 
 
 @pytest.mark.parametrize("schema", [{}, {"type": "object", "properties": {"setup": STRING, "punchline": STRING}}])
 def test_joke_as_json(schema: dict[str, Any]) -> None:
     found = json.loads(
-        said("Tell me a joke about cats. Return a JSON with 'setup' and 'punchline' keys.", schema=schema)
+        messages("Tell me a joke about cats. Return a JSON with 'setup' and 'punchline' keys.", schema=schema)
     )
     assert set(found) == {"setup", "punchline"}
     assert "cats" in found["setup"]
@@ -173,7 +175,7 @@ def test_joke_as_json(schema: dict[str, Any]) -> None:
 def test_a_schema_in_the_prompt_is_followed_without_json_mode() -> None:
     form = json.dumps({"properties": {"city": STRING}, "required": ["city"]})
     assert prompts.from_prompt(f"as JSON: {form}") is not None
-    assert json.loads(said(f"Answer as JSON with this schema:\n{form}\nI live in Rome.")) == {"city": "Rome"}
+    assert json.loads(messages(f"Answer as JSON with this schema:\n{form}\nI live in Rome.")) == {"city": "Rome"}
 
 
 @pytest.mark.parametrize(
@@ -188,36 +190,38 @@ def test_a_schema_in_the_prompt_is_followed_without_json_mode() -> None:
     ],
 )
 def test_simple_instructions(question: str, text: str) -> None:
-    assert said(question) == text
+    assert messages(question) == text
 
 
 def test_answers_from_the_context() -> None:
     context = "The author grew up in Ohio. He later painted in Florence. Bananas are yellow."
     prompt = f"Context:\n{context}\nAnswer the query.\nQuery: Which city did he paint in?\nAnswer: "
-    assert said(prompt) == "He later painted in Florence."
+    assert messages(prompt) == "He later painted in Florence."
 
 
 def test_remembers_a_name_and_mentions_what_it_saw() -> None:
-    talk = [Said("user", "my name is Bob"), Said("assistant", "hi"), Said("user", "What is my name?")]
-    assert "Bob" in fake_model.think(Asked("m", talk)).text
-    assert "image" in fake_model.think(Asked("m", [Said("user", "Describe it", media=["image"])])).text
+    talk = [Message("user", "my name is Bob"), Message("assistant", "hi"), Message("user", "What is my name?")]
+    assert "Bob" in fake_model.generate_answer(ModelRequest("m", talk)).text
+    assert (
+        "image" in fake_model.generate_answer(ModelRequest("m", [Message("user", "Describe it", media=["image"])])).text
+    )
 
 
 @pytest.mark.parametrize("question", ["", "?", "hello", "how are you", "Who wrote Faust?", "\u4f60\u597d"])
 def test_text_is_never_empty(question: str) -> None:
-    assert said(question).strip()
+    assert messages(question).strip()
 
 
 def test_stop_sequence_cuts_before_it() -> None:
-    answer = fake_model.think(asked("hi", stop=["you"]))
-    assert answer.text == fake_model.think(asked("hi")).text.partition("you")[0]
+    answer = fake_model.generate_answer(model_request("hi", stop=["you"]))
+    assert answer.text == fake_model.generate_answer(model_request("hi")).text.partition("you")[0]
     assert answer.stopped_by == "you"
 
 
 def test_max_tokens_cuts_text_and_arguments() -> None:
-    answer = fake_model.think(asked("Count from 1 to 20", max_tokens=5))
+    answer = fake_model.generate_answer(model_request("Count from 1 to 20", max_tokens=5))
     assert (answer.finish, tokens.count(answer.text)) == ("length", 5)
-    (call,) = fake_model.think(asked("weather in Paris", WEATHER, max_tokens=4)).calls
+    (call,) = fake_model.generate_answer(model_request("weather in Paris", WEATHER, max_tokens=4)).calls
     whole = json.dumps({"location": "Paris"})
     assert call.raw
     assert call.raw != whole
@@ -225,15 +229,15 @@ def test_max_tokens_cuts_text_and_arguments() -> None:
 
 
 def test_reasoning_is_counted_and_eats_the_limit() -> None:
-    answer = fake_model.think(asked("Tell me", reason=True))
+    answer = fake_model.generate_answer(model_request("Tell me", reason=True))
     assert 0 < answer.tokens_reasoning < answer.tokens_out
-    short = fake_model.think(asked("Tell me", reason=True, max_tokens=3))
+    short = fake_model.generate_answer(model_request("Tell me", reason=True, max_tokens=3))
     assert (short.text, short.finish) == ("", "length")
 
 
 def test_same_request_same_answer() -> None:
-    request = asked("Weather in Paris and Rome", WEATHER)
-    assert fake_model.think(request) == fake_model.think(request)
+    request = model_request("Weather in Paris and Rome", WEATHER)
+    assert fake_model.generate_answer(request) == fake_model.generate_answer(request)
 
 
 def test_tokens_join_to_the_text() -> None:
@@ -246,5 +250,5 @@ def test_tokens_join_to_the_text() -> None:
 
 def test_counts_that_a_script_gave_are_kept() -> None:
     answer = Answer(text="one two three", tokens_in=77)
-    fake_model.measure(asked("Tell me"), answer)
+    fake_model.measure(model_request("Tell me"), answer)
     assert (answer.tokens_in, answer.tokens_out) == (77, 3)

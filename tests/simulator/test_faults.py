@@ -134,10 +134,10 @@ def test_every_effect_does_something_and_is_over(sim: Simulator, caller: Caller,
     before = time.monotonic()
     chunks, wrong = stream(caller)
     took = time.monotonic() - before
-    spoiled = b"".join(chunks).split(b"\n\n")[:-1]
+    fault_applied = b"".join(chunks).split(b"\n\n")[:-1]
     assert (
         wrong
-        or len(spoiled) != len(clean)
+        or len(fault_applied) != len(clean)
         or took > 0.04
         or len(chunks) > 2 * len(clean)
         or _marks(chunks) != _marks([event + b"\n\n" for event in clean])

@@ -219,9 +219,9 @@ def test_streams_and_failures_are_not_cached(sim: Simulator, caller: Caller) -> 
 def test_rate_limit_fixed(sim: Simulator, caller: Caller) -> None:
     sim.gateway(rate_limiting_limit=2, rate_limiting_interval=1000)
     assert [caller.chat().status_code for _ in range(3)] == [200, 200, 429]
-    refused = caller.chat()
-    assert error_of(refused)[1] == 2003
-    assert "retry-after" not in refused.headers
+    error = caller.chat()
+    assert error_of(error)[1] == 2003
+    assert "retry-after" not in error.headers
     sim.advance(1000)
     assert caller.chat().status_code == 200
 

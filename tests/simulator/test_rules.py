@@ -310,6 +310,6 @@ def test_a_workers_ai_model_takes_a_schema_in_each_of_its_forms_on_both_endpoint
     assert answer.status_code == 200, answer.text
     body = answer.json()
     held = body["result"] if on_run else body
-    said = held["response"] if "response" in held else held["choices"][0]["message"]["content"]
-    found = json.loads(said) if isinstance(said, str) else said
+    messages = held["response"] if "response" in held else held["choices"][0]["message"]["content"]
+    found = json.loads(messages) if isinstance(messages, str) else messages
     assert isinstance(found["city"], str)

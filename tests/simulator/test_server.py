@@ -119,7 +119,7 @@ def test_in_flight_falls_to_zero_when_a_client_leaves_before_the_first_byte(sim:
 
 def test_connections_do_not_wait_for_full_packets(sim: Simulator, caller: Caller) -> None:
     caller.chat()
-    (connection,) = sim._world.connections._open
+    (connection,) = sim._state.connections._open
     accepted = connection.transport.get_extra_info("socket")
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "Nagle's algorithm holds streams back by 40 ms"
 

@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.simulator.dialects import embed
 from cfaig_integrations.simulator.fake_model import vectors
-from cfaig_integrations.simulator.types import BadBody
+from cfaig_integrations.simulator.types import InvalidBody
 
 from . import oracle
 
@@ -100,6 +100,6 @@ def test_rerank_sorts_and_cuts() -> None:
     ],
 )
 def test_refusals(model: str, body: dict[str, Any], openai: bool, code: int) -> None:
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         embed(model, body, openai=openai)
     assert caught.value.code == code

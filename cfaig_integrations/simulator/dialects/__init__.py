@@ -13,7 +13,7 @@ from cfaig_integrations.simulator.dialects.embeddings import embed
 from cfaig_integrations.simulator.dialects.messages import Messages
 from cfaig_integrations.simulator.dialects.responses import Responses
 from cfaig_integrations.simulator.dialects.run import Run
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 __all__ = ["DIALECTS", "Dialect", "embed"]
 
@@ -21,19 +21,19 @@ __all__ = ["DIALECTS", "Dialect", "embed"]
 class Dialect(Protocol):
     """One format: strict in what it reads, authentic in what it writes."""
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ModelRequest:
         """Validate a body.
 
         Raises:
-            BadBody: The body breaks a rule of the dialect.
+            InvalidBody: The body breaks a rule of the dialect.
         """
         ...
 
-    def whole(self, asked: Asked, answer: Answer) -> dict[str, Any]:
+    def whole(self, request: ModelRequest, answer: Answer) -> dict[str, Any]:
         """The bare provider body; for `run`, the content of `result`."""
         ...
 
-    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         """Complete server-sent events, the end marker included."""
         ...
 

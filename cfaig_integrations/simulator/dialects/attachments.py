@@ -10,30 +10,34 @@ import binascii
 import re
 from collections.abc import Collection
 
-from cfaig_integrations.simulator.dialects.validation import At, Reader
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Validator
 
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=-]+)*;base64,(.+)", re.DOTALL)
 _WEB = re.compile(r"https?://[^\s/]+\S*")
 
 
-def encoded(reader: Reader, value: str, at: At) -> None:
+def encoded(validator: Validator, value: str, path: JsonPath) -> None:
     """Base64 that decodes to something."""
     try:
         found = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         found = b""
     if not found:
-        reader.fail(f"Invalid '{reader.place(at)}': expected a base64-encoded value.", at)
+        validator.fail(f"Invalid '{validator.format_path(path)}': expected a base64-encoded value.", path)
 
 
-def url(reader: Reader, value: str, at: At, kinds: Collection[str] = ()) -> None:
+def url(validator: Validator, value: str, path: JsonPath, kinds: Collection[str] = ()) -> None:
     """A data URL with base64 in it, of one of the kinds (`image`, `application/pdf`), or an http(s) address."""
     m = _DATA.fullmatch(value)
     if m is None and _WEB.fullmatch(value):
         return
     if m is None:
-        reader.fail(f"Invalid '{reader.place(at)}': expected a base64-encoded data URL or a valid URL.", at)
+        validator.fail(
+            f"Invalid '{validator.format_path(path)}': expected a base64-encoded data URL or a valid URL.", path
+        )
     mime = m[1] or "text/plain"
     if kinds and not mime.startswith(tuple(kinds)):
-        reader.fail(f"Invalid MIME type '{mime}' in '{reader.place(at)}'. Expected {' or '.join(kinds)}.", at)
-    encoded(reader, m[2], at)
+        validator.fail(
+            f"Invalid MIME type '{mime}' in '{validator.format_path(path)}'. Expected {' or '.join(kinds)}.", path
+        )
+    encoded(validator, m[2], path)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record, WorkersReader
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.fake_model import vectors
 from cfaig_integrations.simulator.fake_model.vectors import Kind
 from cfaig_integrations.simulator.json_types import is_list
-from cfaig_integrations.simulator.types import BadBody
+from cfaig_integrations.simulator.types import InvalidBody
 
 _NO_MODEL = 5007
 _NOT_FOUND, _NOT_FOUND_STATUS = 7003, 404
@@ -65,37 +65,37 @@ def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
         The body (the content of `result` for `/ai/run`), and the tokens it took.
 
     Raises:
-        BadBody: Unknown model, empty strings, too many items, wrong fields.
+        InvalidBody: Unknown model, empty strings, too many items, wrong fields.
     """
-    reader = WorkersReader()
-    reader.no_foreign_keys(body)
+    validator = WorkersAIValidator()
+    validator.no_tracing_fields(body)
     if model in _RERANKERS and not openai:
-        return _rerank(reader, body)
+        return _rerank(validator, body)
     found = _MODELS.get(model)
     if found is None:
         _refuse(model)
     if openai:
-        return _openai(reader, model, found, body)
+        return _openai(validator, model, found, body)
     if "contexts" in body and "contexts" in found.fields:
-        return _contexts(reader, model, found, body)
-    return _native(reader, model, found, body)
+        return _contexts(validator, model, found, body)
+    return _native(validator, model, found, body)
 
 
 def _refuse(model: str) -> NoReturn:
     if model.startswith(("@cf/", "@hf/")):
-        raise BadBody(f"AiError: No such model {model} or task", param="model", code=_NO_MODEL)
-    raise BadBody(f"Model not found: {model}", param="model", code=_NOT_FOUND, status=_NOT_FOUND_STATUS)
+        raise InvalidBody(f"AiError: No such model {model} or task", param="model", code=_NO_MODEL)
+    raise InvalidBody(f"Model not found: {model}", param="model", code=_NOT_FOUND, status=_NOT_FOUND_STATUS)
 
 
-def _texts(reader: Reader, value: Any, key: str, most: int) -> list[str]:
+def _texts(validator: Validator, value: Any, key: str, most: int) -> list[str]:
     """One string or a list of them, none of them empty (`minLength` 1)."""
     listed = value if is_list(value) else [value]
     if not listed or len(listed) > most:
-        reader.fail(f"'/{key}' must have between 1 and {most} items, got {len(listed)}", (key,))
+        validator.fail(f"'/{key}' must have between 1 and {most} items, got {len(listed)}", (key,))
     for i, text in enumerate(listed):
-        at: At = (key, i) if is_list(value) else (key,)
-        if not reader.text(text, at):
-            reader.fail(f"Length of '{reader.place(at)}' must be >= 1 not met", at)
+        path: JsonPath = (key, i) if is_list(value) else (key,)
+        if not validator.text(text, path):
+            validator.fail(f"Length of '{validator.format_path(path)}' must be >= 1 not met", path)
     return listed
 
 
@@ -104,9 +104,9 @@ def _vectors(texts: list[str], model: str, found: Model, pooling: str, kind: Kin
     return [vectors.embed(tokens.cut(t, found.most_tokens), found.dims, space=space, kind=kind) for t in texts]
 
 
-def _openai(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+def _openai(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
     """`encoding_format` is ignored: floats come in any case (wire-facts §6.2)."""
-    texts = _texts(reader, reader.need(body, "input"), "input", found.most_items)
+    texts = _texts(validator, validator.required(body, "input"), "input", found.most_items)
     kind: Kind | None = "document" if "documents" in found.fields else None
     made = _vectors(texts, model, found, found.pooling, kind)
     spent = sum(tokens.count(t) for t in texts)
@@ -115,15 +115,15 @@ def _openai(reader: Reader, model: str, found: Model, body: Record) -> tuple[Rec
     return {"object": "list", "model": model, "data": data, "usage": usage}, spent
 
 
-def _native(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+def _native(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
     key = next((k for k in ("text", "documents", "queries") if k in found.fields and body.get(k) is not None), "")
     if not key:
-        reader.missing(("text",))
-    texts = _texts(reader, body[key], key, found.most_items)
+        validator.missing_field(("text",))
+    texts = _texts(validator, body[key], key, found.most_items)
     spent = sum(tokens.count(t) for t in texts)
     pooling = found.pooling
     if found.poolable and body.get("pooling") is not None:
-        pooling = reader.among(body["pooling"], ("pooling",), ("mean", "cls"))
+        pooling = validator.one_of(body["pooling"], ("pooling",), ("mean", "cls"))
     if "truncate_inputs" in found.fields and not body.get("truncate_inputs"):
         _fits(texts, found)
     kind: Kind | None = None
@@ -141,7 +141,7 @@ def _fits(texts: list[str], found: Model) -> None:
     if longest > found.most_tokens:
         limit = f"exceeded this model context window limit ({found.most_tokens})"
         message = f"AiError: Ai: The estimated number of input and maximum output tokens ({longest}) {limit}."
-        raise BadBody(message, code=_CONTEXT, status=_CONTEXT_STATUS)
+        raise InvalidBody(message, code=_CONTEXT, status=_CONTEXT_STATUS)
 
 
 def _spent(found: Model, spent: int) -> Record:
@@ -156,15 +156,15 @@ def _spent(found: Model, spent: int) -> Record:
     return {}
 
 
-def _context_texts(reader: Reader, body: Record, most: int) -> list[str]:
-    listed = reader.array(reader.need(body, "contexts"), ("contexts",))
+def _context_texts(validator: Validator, body: Record, most: int) -> list[str]:
+    listed = validator.array(validator.required(body, "contexts"), ("contexts",))
     if not listed or len(listed) > most:
-        reader.fail(f"'/contexts' must have between 1 and {most} items, got {len(listed)}", ("contexts",))
-    return [_context_text(reader, entry, ("contexts", i)) for i, entry in enumerate(listed)]
+        validator.fail(f"'/contexts' must have between 1 and {most} items, got {len(listed)}", ("contexts",))
+    return [_context_text(validator, entry, ("contexts", i)) for i, entry in enumerate(listed)]
 
 
-def _context_text(reader: Reader, entry: Any, at: At) -> str:
-    return reader.text(reader.need(reader.record(entry, at), "text", at), (*at, "text"))
+def _context_text(validator: Validator, entry: Any, path: JsonPath) -> str:
+    return validator.text(validator.required(validator.record(entry, path), "text", path), (*path, "text"))
 
 
 def _scores(query: str, texts: list[str]) -> list[Record]:
@@ -176,18 +176,18 @@ def _by_score(entry: Record) -> tuple[float, int]:
     return -float(entry["score"]), int(entry["id"])
 
 
-def _rerank(reader: Reader, body: Record) -> tuple[Record, int]:
-    query = reader.named(body, "query")
-    texts = _context_texts(reader, body, 1000)
-    top = reader.count(body, "top_k")
+def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
+    query = validator.required_text(body, "query")
+    texts = _context_texts(validator, body, 1000)
+    top = validator.integer(body, "top_k")
     spent = sum(tokens.count(query) + tokens.count(t) for t in texts)
     return {"response": _scores(query, texts)[:top], "usage": {"prompt_tokens": spent, "total_tokens": spent}}, spent
 
 
-def _contexts(reader: Reader, model: str, found: Model, body: Record) -> tuple[Record, int]:
+def _contexts(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
     """bge-m3 with contexts: scores against a query, or vectors under another name (wire-facts §6.1)."""
-    texts = _context_texts(reader, body, found.most_items)
-    query: str | None = reader.optional(body, "query", str)
+    texts = _context_texts(validator, body, found.most_items)
+    query: str | None = validator.optional(body, "query", str)
     spent = sum(tokens.count(t) for t in texts) + tokens.count(query or "")
     meta = {k: v for k, v in _spent(found, spent).items() if k == "meta"}
     if query:

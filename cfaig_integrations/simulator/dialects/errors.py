@@ -28,4 +28,4 @@ def openai(status: int, code: int | str | None, message: str) -> dict[str, Any]:
 def anthropic(status: int, message: str) -> dict[str, Any]:
     """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
     kind = _kind(status, _ANTHROPIC, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": sse.fresh("req_011")}
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": sse.new_id("req_011")}

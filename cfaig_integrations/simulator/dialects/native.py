@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cfaig_integrations.simulator.dialects.validation import WorkersReader
+from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
 from cfaig_integrations.simulator.json_types import is_list, is_record
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
@@ -24,13 +24,13 @@ def conversation(body: Record) -> Record:
     an id get one (wire-facts §9.1, §9.2).
 
     Raises:
-        BadBody: Neither `prompt` nor `messages`.
+        InvalidBody: Neither `prompt` nor `messages`.
     """
     chat = {k: v for k, v in body.items() if k not in ("prompt", "image")}
     if "messages" not in body:
         if "prompt" not in body:
-            WorkersReader().fail(f"{_NO_INPUT}'messages'")
-        prompt = WorkersReader().text(body["prompt"], ("prompt",), empty=False)
+            WorkersAIValidator().fail(f"{_NO_INPUT}'messages'")
+        prompt = WorkersAIValidator().text(body["prompt"], ("prompt",), empty=False)
         chat["messages"] = [{"role": "user", "content": prompt}]
     if is_list(chat["messages"]):
         chat["messages"] = _identified(chat["messages"])
@@ -94,12 +94,12 @@ def _openai_call(call: Any, identity: str) -> Any:
     return {"id": call.get("id") or identity, "type": "function", "function": function}
 
 
-def content(asked: Asked, answer: Answer) -> Any:
+def content(request: ModelRequest, answer: Answer) -> Any:
     """The `response` value: text; an object in JSON mode; a number for a lone figure; null beside calls."""
     text = answer.text or answer.refusal
     if answer.calls and not text:
         return None
-    if asked.schema is not None:
+    if request.schema is not None:
         try:
             return json.loads(text)
         except ValueError:

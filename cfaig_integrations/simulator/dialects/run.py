@@ -16,8 +16,8 @@ from cfaig_integrations.simulator.dialects.chat_completions import ChatCompletio
 from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
 from cfaig_integrations.simulator.dialects.messages import Messages
 from cfaig_integrations.simulator.dialects.native import content, conversation
-from cfaig_integrations.simulator.dialects.validation import WorkersReader
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
@@ -41,28 +41,28 @@ class Run:
         """Set up the dialects that it hands on to."""
         self._chat, self._messages = ChatCompletions(), Messages()
 
-    def read(self, body: Record) -> Asked:
+    def read(self, body: Record) -> ModelRequest:
         """Validate a bare input with the model put in."""
         model = str(body.get("model", ""))
         if not is_workers_ai(model):
             return self._inner(model).read(body)
-        asked = self._chat.read(conversation(body))
-        if is_native(model) and asked.stream and asked.schema is not None:
-            WorkersReader().fail("JSON Mode does not support streaming")
-        return asked
+        request = self._chat.read(conversation(body))
+        if is_native(model) and request.stream and request.schema is not None:
+            WorkersAIValidator().fail("JSON Mode does not support streaming")
+        return request
 
-    def whole(self, asked: Asked, answer: Answer) -> Record:
+    def whole(self, request: ModelRequest, answer: Answer) -> Record:
         """The content of `result`."""
-        if is_native(asked.model):
-            return _native(asked, answer)
-        body = self._inner(asked.model).whole(asked, answer)
-        return body if is_workers_ai(asked.model) else {**body, **_KEY_SOURCE}
+        if is_native(request.model):
+            return _native(request, answer)
+        body = self._inner(request.model).whole(request, answer)
+        return body if is_workers_ai(request.model) else {**body, **_KEY_SOURCE}
 
-    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         """The stream of the model's own format."""
-        if is_native(asked.model):
-            return _native_stream(asked, answer)
-        return self._inner(asked.model).stream(asked, answer)
+        if is_native(request.model):
+            return _native_stream(request, answer)
+        return self._inner(request.model).stream(request, answer)
 
     def error(self, status: int, code: int | str, message: str) -> Record:
         """A provider's error body."""
@@ -76,19 +76,19 @@ class Run:
         return self._messages if model.startswith("anthropic/") else self._chat
 
 
-def _native(asked: Asked, answer: Answer) -> Record:
-    result: Record = {"response": content(asked, answer)}
-    if asked.tools or answer.calls:
+def _native(request: ModelRequest, answer: Answer) -> Record:
+    result: Record = {"response": content(request, answer)}
+    if request.tools or answer.calls:
         result["tool_calls"] = [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
-    return {**result, "usage": _usage(asked, answer)}
+    return {**result, "usage": _usage(request, answer)}
 
 
-def _usage(asked: Asked, answer: Answer) -> Record:
-    usage = render.total(render.Shape(asked.model), asked, answer)
+def _usage(request: ModelRequest, answer: Answer) -> Record:
+    usage = render.total(render.Shape(request.model), request, answer)
     return {k: v for k, v in usage.items() if k != "neurons"}
 
 
-def _native_stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+def _native_stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     """`response` pieces with padding, a tail with usage, `[DONE]` (wire-facts §5.3 a)."""
     text = answer.text or answer.refusal
     for n, piece in enumerate(sse.text_fragments(text)):
@@ -96,5 +96,5 @@ def _native_stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
     if answer.calls:
         calls = [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
         yield sse.data({"response": "", "tool_calls": calls, "p": padding(1)})
-    yield sse.data({"response": "", "usage": _usage(asked, answer)})
+    yield sse.data({"response": "", "usage": _usage(request, answer)})
     yield sse.DONE

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
 from cfaig_integrations.simulator.json_types import is_list, is_record
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -17,47 +17,47 @@ _TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array",
 _DEPTH = 40
 
 
-def tool_name(reader: Reader, record: Record, at: At) -> str:
+def tool_name(validator: Validator, record: Record, path: JsonPath) -> str:
     """The `name` of a tool: up to 128 letters, digits, `_` and `-`."""
-    name = reader.named(record, "name", at)
+    name = validator.required_text(record, "name", path)
     if not _NAME.fullmatch(name):
-        place = reader.place((*at, "name"))
+        place = validator.format_path((*path, "name"))
         pattern = "^[a-zA-Z0-9_-]{1,128}$"
-        reader.fail(f"Invalid '{place}': string does not match pattern. Expected '{pattern}'.", (*at, "name"))
+        validator.fail(f"Invalid '{place}': string does not match pattern. Expected '{pattern}'.", (*path, "name"))
     return name
 
 
-def description(reader: Reader, record: Record, at: At) -> str:
+def description(validator: Validator, record: Record, path: JsonPath) -> str:
     """The `description` of a tool, if any."""
-    return reader.optional(record, "description", str, at) or ""
+    return validator.optional(record, "description", str, path) or ""
 
 
-def parameters(reader: Reader, value: Any, name: str, at: At, *, strict: bool = False) -> Record:
+def parameters(validator: Validator, value: Any, name: str, path: JsonPath, *, strict: bool = False) -> Record:
     """A tool's parameters: a JSON schema of type `object`.
 
     Args:
-        reader: Words the faults.
+        validator: Formats the error messages.
         value: The schema as sent; absent or null means no parameters.
         name: Name of the tool, for the message.
-        at: Where the schema stands.
+        path: Where the schema is in the body.
         strict: Also apply the rules of OpenAI's strict mode.
     """
     if value is None:
         return {"type": "object", "properties": {}}
-    schema = reader.record(value, at)
+    schema = validator.record(value, path)
     if schema and schema.get("type") != "object":
         got = schema.get("type")
         message = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{got}\"'."
-        reader.fail(f"Invalid schema for function '{name}': {message}", at)
-    sound(reader, schema, f"function '{name}'", at, strict=strict)
+        validator.fail(f"Invalid schema for function '{name}': {message}", path)
+    sound(validator, schema, f"function '{name}'", path, strict=strict)
     return schema
 
 
-def sound(reader: Reader, schema: Record, what: str, at: At, *, strict: bool = False) -> None:
+def sound(validator: Validator, schema: Record, what: str, path: JsonPath, *, strict: bool = False) -> None:
     """Refuse a schema that is not one: unknown types, properties or required of the wrong form, dangling `$ref`."""
     fault = next(_faults(schema, (), schema), "") or (next(_loose(schema, ()), "") if strict else "")
     if fault:
-        reader.fail(f"Invalid schema for {what}: {fault}", at)
+        validator.fail(f"Invalid schema for {what}: {fault}", path)
 
 
 def _context(path: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ _ARGUMENT_STEP = 3
 DONE = b"data: [DONE]\n\n"
 
 
-def fresh(prefix: str, length: int = 24) -> str:
+def new_id(prefix: str, length: int = 24) -> str:
     """A new id: the prefix and so many letters and digits."""
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
@@ -31,7 +31,7 @@ def now() -> int:
     return int(time.time())
 
 
-def seal(text: str) -> str:
+def fake_signature(text: str) -> str:
     """An opaque string that stands for `text`, as providers give for reasoning that they alone can read."""
     digest = hashlib.blake2b(text.encode(), digest_size=48).digest()
     return "sim" + base64.b64encode(digest + text.encode()[:64]).decode()

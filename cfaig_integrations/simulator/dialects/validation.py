@@ -10,9 +10,9 @@ from collections.abc import Collection
 from typing import Any, ClassVar, NoReturn
 
 from cfaig_integrations.simulator.json_types import is_list, is_record
-from cfaig_integrations.simulator.types import BadBody
+from cfaig_integrations.simulator.types import InvalidBody
 
-At = tuple[str | int, ...]
+JsonPath = tuple[str | int, ...]
 Record = dict[str, Any]
 
 _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -23,82 +23,84 @@ def kind_of(value: Any) -> str:
     return next((name for kind, name in _KINDS.items() if type(value) is kind), "null")
 
 
-class Reader(ABC):
-    """Strict look-ups; each raises [BadBody][] in the dialect's own words."""
+class Validator(ABC):
+    """Strict look-ups; each raises [InvalidBody][] in the dialect's own words."""
 
     code: ClassVar[int]
 
     @abstractmethod
-    def place(self, at: At) -> str:
+    def format_path(self, path: JsonPath) -> str:
         """A place as the server spells it."""
 
     @abstractmethod
-    def missing(self, at: At) -> NoReturn:
+    def missing_field(self, path: JsonPath) -> NoReturn:
         """A required field is not there."""
         raise NotImplementedError
 
     @abstractmethod
-    def mistyped(self, at: At, wanted: str, got: Any) -> NoReturn:
+    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
         """A value has the wrong JSON type."""
         raise NotImplementedError
 
     @abstractmethod
-    def not_among(self, at: At, got: Any, allowed: Collection[str]) -> NoReturn:
+    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
         """A string is none of the known ones."""
         raise NotImplementedError
 
     @abstractmethod
-    def unknown(self, at: At) -> NoReturn:
+    def unknown_field(self, path: JsonPath) -> NoReturn:
         """A field that the server does not have."""
         raise NotImplementedError
 
     @abstractmethod
-    def out_of_range(self, at: At, got: float, *, least: float | None, most: float | None) -> NoReturn:
+    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
         """A number beyond its limits."""
         raise NotImplementedError
 
-    def fail(self, message: str, at: At = ()) -> NoReturn:
+    def fail(self, message: str, path: JsonPath = ()) -> NoReturn:
         """Refuse the body with a message of the caller's."""
-        raise BadBody(message, param=self.place(at) if at else "", code=self.code)
+        raise InvalidBody(message, param=self.format_path(path) if path else "", code=self.code)
 
-    def record(self, value: Any, at: At) -> Record:
+    def record(self, value: Any, path: JsonPath) -> Record:
         """An object."""
         if not is_record(value):
-            self.mistyped(at, "object", value)
+            self.wrong_type(path, "object", value)
         return value
 
-    def array(self, value: Any, at: At) -> list[Any]:
+    def array(self, value: Any, path: JsonPath) -> list[Any]:
         """A list."""
         if not is_list(value):
-            self.mistyped(at, "array", value)
+            self.wrong_type(path, "array", value)
         return value
 
-    def text(self, value: Any, at: At, *, empty: bool = True) -> str:
+    def text(self, value: Any, path: JsonPath, *, empty: bool = True) -> str:
         """A string, which may have to hold something."""
         if not isinstance(value, str):
-            self.mistyped(at, "string", value)
+            self.wrong_type(path, "string", value)
         if not value and not empty:
-            self.fail(f"Invalid '{self.place(at)}': empty string. Expected a string with minimum length 1.", at)
+            self.fail(
+                f"Invalid '{self.format_path(path)}': empty string. Expected a string with minimum length 1.", path
+            )
         return value
 
-    def need(self, record: Record, key: str, at: At = ()) -> Any:
+    def required(self, record: Record, key: str, path: JsonPath = ()) -> Any:
         """A field that must be there and not be null."""
         if record.get(key) is None:
-            self.missing((*at, key))
+            self.missing_field((*path, key))
         return record[key]
 
-    def named(self, record: Record, key: str, at: At = ()) -> str:
+    def required_text(self, record: Record, key: str, path: JsonPath = ()) -> str:
         """A field that must be a string with content."""
-        return self.text(self.need(record, key, at), (*at, key), empty=False)
+        return self.text(self.required(record, key, path), (*path, key), empty=False)
 
-    def optional(self, record: Record, key: str, kind: type, at: At = ()) -> Any:
+    def optional(self, record: Record, key: str, kind: type, path: JsonPath = ()) -> Any:
         """A field that may be absent or null, but has one type."""
         value = record.get(key)
         if value is not None and type(value) is not kind:
-            self.mistyped((*at, key), _KINDS[kind], value)
+            self.wrong_type((*path, key), _KINDS[kind], value)
         return value
 
-    def flag(self, record: Record, key: str, *, default: bool = False) -> bool:
+    def boolean(self, record: Record, key: str, *, default: bool = False) -> bool:
         """A boolean that may be absent."""
         value = self.optional(record, key, bool)
         return default if value is None else bool(value)
@@ -111,35 +113,35 @@ class Reader(ABC):
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and not float(value).is_integer()):
-            self.mistyped((key,), "integer" if whole else "number", value)
+            self.wrong_type((key,), "integer" if whole else "number", value)
         if (least is not None and value < least) or (most is not None and value > most):
             self.out_of_range((key,), value, least=least, most=most)
         return value
 
-    def count(self, record: Record, key: str, *, least: int = 1, most: int | None = None) -> int | None:
+    def integer(self, record: Record, key: str, *, least: int = 1, most: int | None = None) -> int | None:
         """A whole number that may be absent, within its limits."""
         value = self.number(record, key, least=least, most=most, whole=True)
         return None if value is None else int(value)
 
-    def among(self, value: Any, at: At, allowed: Collection[str]) -> str:
+    def one_of(self, value: Any, path: JsonPath, allowed: Collection[str]) -> str:
         """A string that must be one of a few."""
         if not isinstance(value, str) or value not in allowed:
-            self.not_among(at, value, allowed)
+            self.not_allowed(path, value, allowed)
         return value
 
-    def only(self, record: Record, allowed: Collection[str], at: At = ()) -> None:
+    def only_fields(self, record: Record, allowed: Collection[str], path: JsonPath = ()) -> None:
         """No other fields than these."""
         for key in record:
             if key not in allowed:
-                self.unknown((*at, key))
+                self.unknown_field((*path, key))
 
-    def no_foreign_keys(self, body: Record) -> None:
+    def no_tracing_fields(self, body: Record) -> None:
         """Tracing words of a client framework never belong in a body."""
         for key in body:
             if key.startswith("ls_"):
-                self.unknown((key,))
+                self.unknown_field((key,))
 
-    def strings(self, record: Record, key: str, most: int) -> list[str]:
+    def text_list(self, record: Record, key: str, most: int) -> list[str]:
         """A string or a list of strings, at most so many."""
         value = record.get(key)
         if value is None:
@@ -150,112 +152,120 @@ class Reader(ABC):
         return [self.text(v, (key, i)) for i, v in enumerate(listed)]
 
 
-class OpenAIReader(Reader):
+class OpenAIValidator(Validator):
     """Words faults as OpenAI does: `Missing required parameter: 'messages[0].role'.`."""
 
     code = 7003
 
-    def place(self, at: At) -> str:
+    def format_path(self, path: JsonPath) -> str:
         """`messages[0].role`."""
-        steps = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in at)
+        steps = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path)
         return steps.removeprefix(".")
 
-    def missing(self, at: At) -> NoReturn:
+    def missing_field(self, path: JsonPath) -> NoReturn:
         """A required field is not there."""
-        self.fail(f"Missing required parameter: '{self.place(at)}'.", at)
+        self.fail(f"Missing required parameter: '{self.format_path(path)}'.", path)
 
-    def mistyped(self, at: At, wanted: str, got: Any) -> NoReturn:
+    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
         """A value has the wrong JSON type."""
         self.fail(
-            f"Invalid type for '{self.place(at)}': expected {_an(wanted)}, but got {_an(kind_of(got))} instead.", at
+            f"Invalid type for '{self.format_path(path)}': expected {_an(wanted)}, but got {_an(kind_of(got))} instead.",
+            path,
         )
 
-    def not_among(self, at: At, got: Any, allowed: Collection[str]) -> NoReturn:
+    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
         """A string is none of the known ones."""
         if not isinstance(got, str):
-            self.mistyped(at, f"one of {_listed(allowed)}", got)
-        self.fail(f"Invalid value: '{got}'. Supported values are: {_listed(allowed)}.", at)
+            self.wrong_type(path, f"one of {_listed(allowed)}", got)
+        self.fail(f"Invalid value: '{got}'. Supported values are: {_listed(allowed)}.", path)
 
-    def unknown(self, at: At) -> NoReturn:
+    def unknown_field(self, path: JsonPath) -> NoReturn:
         """A field that the server does not have."""
-        self.fail(f"Unknown parameter: '{self.place(at)}'.", at)
+        self.fail(f"Unknown parameter: '{self.format_path(path)}'.", path)
 
-    def out_of_range(self, at: At, got: float, *, least: float | None, most: float | None) -> NoReturn:
+    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
         """A number beyond its limits."""
         kind = "integer" if isinstance(got, int) else "decimal"
         low = least is not None and got < least
         side, limit, sign = ("below minimum", least, ">=") if low else ("above maximum", most, "<=")
-        name = self.place(at)
-        self.fail(f"Invalid '{name}': {kind} {side} value. Expected a value {sign} {limit}, but got {got} instead.", at)
+        name = self.format_path(path)
+        self.fail(
+            f"Invalid '{name}': {kind} {side} value. Expected a value {sign} {limit}, but got {got} instead.", path
+        )
 
 
-class AnthropicReader(Reader):
+class AnthropicValidator(Validator):
     """Words faults as Anthropic does: `messages.0.role: Field required`."""
 
     code = 7003
 
-    def place(self, at: At) -> str:
+    def format_path(self, path: JsonPath) -> str:
         """`messages.0.role`."""
-        return ".".join(str(s) for s in at)
+        return ".".join(str(s) for s in path)
 
-    def missing(self, at: At) -> NoReturn:
+    def missing_field(self, path: JsonPath) -> NoReturn:
         """A required field is not there."""
-        self.fail(f"{self.place(at)}: Field required", at)
+        self.fail(f"{self.format_path(path)}: Field required", path)
 
-    def mistyped(self, at: At, wanted: str, got: Any) -> NoReturn:
+    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
         """A value has the wrong JSON type."""
         words = {"object": "dictionary", "array": "list"}
-        self.fail(f"{self.place(at)}: Input should be a valid {words.get(wanted, wanted)}", at)
+        self.fail(f"{self.format_path(path)}: Input should be a valid {words.get(wanted, wanted)}", path)
 
-    def not_among(self, at: At, got: Any, allowed: Collection[str]) -> NoReturn:
+    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
         """A string is none of the known ones."""
         options = ", ".join(f"'{a}'" for a in allowed)
-        self.fail(f"{self.place(at)}: Input tag '{got}' found does not match any of the expected tags: {options}", at)
+        self.fail(
+            f"{self.format_path(path)}: Input tag '{got}' found does not match any of the expected tags: {options}",
+            path,
+        )
 
-    def unknown(self, at: At) -> NoReturn:
+    def unknown_field(self, path: JsonPath) -> NoReturn:
         """A field that the server does not have."""
-        self.fail(f"{self.place(at)}: Extra inputs are not permitted", at)
+        self.fail(f"{self.format_path(path)}: Extra inputs are not permitted", path)
 
-    def out_of_range(self, at: At, got: float, *, least: float | None, most: float | None) -> NoReturn:
+    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
         """A number beyond its limits."""
         low = least is not None and got < least
         side = f"greater than or equal to {least}" if low else f"less than or equal to {most}"
-        self.fail(f"{self.place(at)}: Input should be {side}", at)
+        self.fail(f"{self.format_path(path)}: Input should be {side}", path)
 
 
-class WorkersReader(Reader):
+class WorkersAIValidator(Validator):
     """Words faults as Workers AI does, with code 5006 (wire-facts §5.6)."""
 
     code = 5006
 
-    def fail(self, message: str, at: At = ()) -> NoReturn:
+    def fail(self, message: str, path: JsonPath = ()) -> NoReturn:
         """Refuse the body with a message of the caller's."""
-        raise BadBody(f"AiError: Bad input: Error: {message}", param=self.place(at) if at else "", code=self.code)
+        raise InvalidBody(
+            f"AiError: Bad input: Error: {message}", param=self.format_path(path) if path else "", code=self.code
+        )
 
-    def place(self, at: At) -> str:
+    def format_path(self, path: JsonPath) -> str:
         """`/messages/0/role`."""
-        return "/" + "/".join(str(s) for s in at)
+        return "/" + "/".join(str(s) for s in path)
 
-    def missing(self, at: At) -> NoReturn:
+    def missing_field(self, path: JsonPath) -> NoReturn:
         """A required field is not there."""
-        self.fail(f"required properties at '{self.place(at[:-1])}' are '{at[-1]}'", at)
+        self.fail(f"required properties at '{self.format_path(path[:-1])}' are '{path[-1]}'", path)
 
-    def mistyped(self, at: At, wanted: str, got: Any) -> NoReturn:
+    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
         """A value has the wrong JSON type."""
-        self.fail(f"Type mismatch of '{self.place(at)}', '{kind_of(got)}' not in '{wanted}'", at)
+        self.fail(f"Type mismatch of '{self.format_path(path)}', '{kind_of(got)}' not in '{wanted}'", path)
 
-    def not_among(self, at: At, got: Any, allowed: Collection[str]) -> NoReturn:
+    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
         """A string is none of the known ones."""
-        self.fail(f"'{self.place(at)}' must be one of {_listed(allowed)}, got '{got}'", at)
+        self.fail(f"'{self.format_path(path)}' must be one of {_listed(allowed)}, got '{got}'", path)
 
-    def unknown(self, at: At) -> NoReturn:
+    def unknown_field(self, path: JsonPath) -> NoReturn:
         """A field that the server does not have."""
-        self.fail(f"Additional property '{at[-1]}' at '{self.place(at[:-1])}' is not allowed", at)
+        self.fail(f"Additional property '{path[-1]}' at '{self.format_path(path[:-1])}' is not allowed", path)
 
-    def out_of_range(self, at: At, got: float, *, least: float | None, most: float | None) -> NoReturn:
+    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
         """A number beyond its limits."""
         low = least is not None and got < least
-        self.fail(f"'{self.place(at)}' must be {'>=' if low else '<='} {least if low else most}", at)
+        self.fail(f"'{self.format_path(path)}' must be {'>=' if low else '<='} {least if low else most}", path)
 
 
 def _an(word: str) -> str:

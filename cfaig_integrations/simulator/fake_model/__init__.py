@@ -5,7 +5,7 @@ Knows no HTTP and no wire format. What it says comes from the request alone: `sc
 words apart for all of them; `thinking` puts them in order. Besides, `usage` counts tokens, and `vectors` embeds.
 """
 
-from cfaig_integrations.simulator.fake_model.reasoning import think
+from cfaig_integrations.simulator.fake_model.reasoning import generate_answer
 from cfaig_integrations.simulator.fake_model.usage import PromptMemory, measure
 
-__all__ = ["PromptMemory", "measure", "think"]
+__all__ = ["PromptMemory", "generate_answer", "measure"]

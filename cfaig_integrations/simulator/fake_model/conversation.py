@@ -9,14 +9,14 @@ import re
 from dataclasses import dataclass, field
 
 from cfaig_integrations.simulator.fake_model.text import split_sentences
-from cfaig_integrations.simulator.types import Asked, Call, Result, Said
+from cfaig_integrations.simulator.types import Call, Message, ModelRequest, ToolResult
 
 _MARKED = re.compile(r"(?:^|\n)\s*(?:query|question|user question|input)\s*:\s*(.+?)\s*(?:\n|$)", re.IGNORECASE)
 _LONG = 300
 
 
 @dataclass(slots=True)
-class Scene:
+class Conversation:
     """The open question and its surroundings."""
 
     question: str
@@ -25,27 +25,27 @@ class Scene:
     """The whole text of the last user message."""
     calls: list[Call] = field(default_factory=list[Call])
     """Calls made since the question."""
-    results: list[Result] = field(default_factory=list[Result])
+    results: list[ToolResult] = field(default_factory=list[ToolResult])
     """Their results so far."""
-    before: list[Said] = field(default_factory=list[Said])
+    before: list[Message] = field(default_factory=list[Message])
     """What was said before the question."""
     media: list[str] = field(default_factory=list[str])
     """Attachments of the question and of what came after it."""
 
 
-def look(asked: Asked) -> Scene:
+def read_conversation(request: ModelRequest) -> Conversation:
     """Find the open question: the last thing a user said in words."""
-    at = next((i for i in reversed(range(len(asked.said))) if asked.said[i].role == "user"), -1)
-    texts = [s.text for s in asked.said if s.text.strip()]
-    prompt = asked.said[at].text if at >= 0 else (texts[-1] if texts else "")
-    after = asked.said[at + 1 :] if at >= 0 else []
-    return Scene(
+    at = next((i for i in reversed(range(len(request.messages))) if request.messages[i].role == "user"), -1)
+    texts = [s.text for s in request.messages if s.text.strip()]
+    prompt = request.messages[at].text if at >= 0 else (texts[-1] if texts else "")
+    after = request.messages[at + 1 :] if at >= 0 else []
+    return Conversation(
         question=question_in(prompt),
         prompt=prompt,
         calls=[c for s in after for c in s.calls],
         results=[r for s in after for r in s.results],
-        before=asked.said[: max(at, 0)],
-        media=[m for s in asked.said[max(at, 0) :] for m in s.media],
+        before=request.messages[: max(at, 0)],
+        media=[m for s in request.messages[max(at, 0) :] for m in s.media],
     )
 
 
@@ -60,10 +60,10 @@ def question_in(prompt: str) -> str:
     return asking[-1] if asking else prompt.strip()
 
 
-def material(asked: Asked, scene: Scene) -> list[str]:
+def material(request: ModelRequest, conversation: Conversation) -> list[str]:
     """Every sentence that may hold an answer: what system, users and tools said, without the question itself."""
-    texts = [s.text for s in asked.said if s.role in ("system", "user")]
-    texts += [r.text for s in asked.said for r in s.results]
-    own = set(split_sentences(scene.question)) | {scene.question}
+    texts = [s.text for s in request.messages if s.role in ("system", "user")]
+    texts += [r.text for s in request.messages for r in s.results]
+    own = set(split_sentences(conversation.question)) | {conversation.question}
     found = (sentence for text in texts for sentence in split_sentences(text))
     return [s for s in found if s not in own and not s.endswith("?") and not _MARKED.match(s)]

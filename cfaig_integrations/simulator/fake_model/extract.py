@@ -40,7 +40,7 @@ _FORMATS = {
 }
 
 
-class Materials:
+class ExtractedText:
     """Pieces of one request, in order."""
 
     def __init__(

@@ -11,7 +11,7 @@ import re
 from typing import Any, cast
 
 from cfaig_integrations.simulator.fake_model import replies
-from cfaig_integrations.simulator.fake_model.extract import Materials
+from cfaig_integrations.simulator.fake_model.extract import ExtractedText
 from cfaig_integrations.simulator.fake_model.text import find_words, word_set
 from cfaig_integrations.simulator.json_types import is_list, is_record
 
@@ -39,20 +39,20 @@ _STAND_INS = {
 }
 
 
-def fill(schema: Schema, materials: Materials) -> Any:
+def fill_schema(schema: Schema, extracted: ExtractedText) -> Any:
     """A value that `schema` accepts, made from `materials`.
 
     Args:
         schema: A JSON schema; `$ref` into its own `$defs` or `definitions`, `allOf`, `anyOf` and `oneOf` are followed.
-        materials: The pieces to use; they are used up.
+        extracted: The pieces to use; each is used once.
     """
-    return _Form(schema, materials).value(schema, "", 0)
+    return _Form(schema, extracted).value(schema, "", 0)
 
 
 class _Form:
-    def __init__(self, root: Schema, materials: Materials) -> None:
+    def __init__(self, root: Schema, extracted: ExtractedText) -> None:
         self.root = root
-        self.m = materials
+        self.m = extracted
 
     def plain(self, schema: Any) -> Schema:
         """The schema with its `$ref` and `allOf` worked in."""
@@ -118,9 +118,9 @@ class _Form:
 
     def _choice(self, schema: Schema) -> Any:
         options = cast("list[Any]", schema["enum"])
-        said = [o for o in options if isinstance(o, (str, int)) and self.m.mentions(str(o))]
-        if said:
-            return max(said, key=lambda o: len(str(o)))
+        mentioned = [o for o in options if isinstance(o, (str, int)) and self.m.mentions(str(o))]
+        if mentioned:
+            return max(mentioned, key=lambda o: len(str(o)))
         return schema["default"] if schema.get("default") in options and "default" in schema else options[0]
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:

@@ -7,91 +7,94 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.fake_model import fill_schema, prompts, replies, select_tools
-from cfaig_integrations.simulator.fake_model.conversation import Scene, look
-from cfaig_integrations.simulator.fake_model.extract import Materials
+from cfaig_integrations.simulator.fake_model import prompts, replies
+from cfaig_integrations.simulator.fake_model.conversation import Conversation, read_conversation
+from cfaig_integrations.simulator.fake_model.extract import ExtractedText
+from cfaig_integrations.simulator.fake_model.fill_schema import fill_schema
+from cfaig_integrations.simulator.fake_model.select_tools import select_tool_calls
 from cfaig_integrations.simulator.fake_model.text import most_relevant
 from cfaig_integrations.simulator.fake_model.usage import measure
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 _SEARCH = re.compile(r"\bsearch", re.IGNORECASE)
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 
 
-def think(asked: Asked) -> Answer:
+def generate_answer(request: ModelRequest) -> Answer:
     """Answer a request.
 
     Returns:
         Tool calls, JSON that fits `asked.schema`, or text that is never empty, with its token counts. Stop sequences
         and `max_tokens` (which reasoning counts against) are kept.
     """
-    scene = look(asked)
-    answer = _act(asked, scene)
-    if asked.reason:
-        answer.reasoning = _reasoning(answer, scene)
-    _stop(asked, answer)
-    _limit(asked, answer)
-    measure(asked, answer)
+    conversation = read_conversation(request)
+    answer = _act(request, conversation)
+    if request.reason:
+        answer.reasoning = _reasoning(answer, conversation)
+    _stop(request, answer)
+    _limit(request, answer)
+    measure(request, answer)
     return answer
 
 
-def _act(asked: Asked, scene: Scene) -> Answer:
-    if asked.searchable and _SEARCH.search(scene.question) and not scene.results:
-        query = replies.topic(scene.question)
+def _act(request: ModelRequest, conversation: Conversation) -> Answer:
+    if request.searchable and _SEARCH.search(conversation.question) and not conversation.results:
+        query = replies.topic(conversation.question)
         return Answer(text=replies.from_search(query), searches=[query])
-    calls = select_tools.calls(asked, scene)
+    calls = select_tool_calls(request, conversation)
     if calls:
         return Answer(calls=calls, finish="tool_calls")
-    schema = asked.schema
-    if schema is None and _WANTS_JSON.search(scene.prompt):
-        schema = prompts.from_prompt(_instructions(asked))
+    schema = request.schema
+    if schema is None and _WANTS_JSON.search(conversation.prompt):
+        schema = prompts.from_prompt(_instructions(request))
     if schema is not None:
-        return Answer(text=_json(asked, scene, schema))
-    return Answer(text=replies.reply(asked, scene))
+        return Answer(text=_json(request, conversation, schema))
+    return Answer(text=replies.reply(request, conversation))
 
 
-def _instructions(asked: Asked) -> str:
-    return "\n".join(s.text for s in asked.said if s.role in ("system", "user"))
+def _instructions(request: ModelRequest) -> str:
+    return "\n".join(s.text for s in request.messages if s.role in ("system", "user"))
 
 
-def _json(asked: Asked, scene: Scene, schema: fill_schema.Schema) -> str:
+def _json(request: ModelRequest, conversation: Conversation, schema: dict[str, Any]) -> str:
     if not schema:
-        schema = prompts.from_prompt(_instructions(asked)) or prompts.from_keys(_instructions(asked))
-    results = " ".join(r.text for r in scene.results)
-    context = " ".join(most_relevant(scene.question, [s.text for s in scene.before if s.role == "user"]))
-    question = prompts.without_json(scene.question)
-    materials = Materials(
+        schema = prompts.from_prompt(_instructions(request)) or prompts.from_keys(_instructions(request))
+    results = " ".join(r.text for r in conversation.results)
+    context = " ".join(most_relevant(conversation.question, [s.text for s in conversation.before if s.role == "user"]))
+    question = prompts.without_json(conversation.question)
+    extracted = ExtractedText(
         f"{results}\n{question}" if results else question,
         backup=context,
         ignore=[*prompts.field_names(schema), "json"],
-        prose=lambda: replies.known(asked, scene),
+        prose=lambda: replies.answer_from_context(request, conversation),
     )
-    return json.dumps(fill_schema.fill(schema, materials), ensure_ascii=False)
+    return json.dumps(fill_schema(schema, extracted), ensure_ascii=False)
 
 
-def _reasoning(answer: Answer, scene: Scene) -> str:
-    about = replies.topic(scene.question)
+def _reasoning(answer: Answer, conversation: Conversation) -> str:
+    about = replies.topic(conversation.question)
     step = "One call of a tool will tell." if answer.calls else "What I was given is enough to answer."
-    if scene.results:
+    if conversation.results:
         step = "The tools have answered, so I can put it together."
     return f"The question is about {about}. {step}"
 
 
-def _stop(asked: Asked, answer: Answer) -> None:
+def _stop(request: ModelRequest, answer: Answer) -> None:
     """Cut the text before the first stop sequence in it."""
-    hits = [(answer.text.find(s), s) for s in asked.stop if s and s in answer.text]
+    hits = [(answer.text.find(s), s) for s in request.stop if s and s in answer.text]
     if hits:
         at, answer.stopped_by = min(hits)
         answer.text = answer.text[:at]
 
 
-def _limit(asked: Asked, answer: Answer) -> None:
+def _limit(request: ModelRequest, answer: Answer) -> None:
     """Keep to `max_tokens`: reasoning comes first, then text, then calls."""
-    if asked.max_tokens is None:
+    if request.max_tokens is None:
         return
-    left = asked.max_tokens
+    left = request.max_tokens
     for part in ("reasoning", "text"):
         whole: str = getattr(answer, part)
         kept = tokens.cut(whole, left)

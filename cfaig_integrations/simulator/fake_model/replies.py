@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable
 
-from cfaig_integrations.simulator.fake_model.conversation import Scene, material
+from cfaig_integrations.simulator.fake_model.conversation import Conversation, material
 from cfaig_integrations.simulator.fake_model.text import (
     COMMAND_WORDS,
     STOP_WORDS,
@@ -20,7 +20,7 @@ from cfaig_integrations.simulator.fake_model.text import (
     most_relevant,
     split_sentences,
 )
-from cfaig_integrations.simulator.types import Asked, Said
+from cfaig_integrations.simulator.types import Message, ModelRequest
 
 _VERBATIM_LIMIT = 800
 _ECHO = re.compile(
@@ -66,22 +66,22 @@ _WORKS = {
 }
 
 
-def reply(asked: Asked, scene: Scene) -> str:
+def reply(request: ModelRequest, conversation: Conversation) -> str:
     """The answer in words; never empty."""
-    if scene.results:
-        return _from_results(scene)
+    if conversation.results:
+        return _from_results(conversation)
     for skill in (_echo, _name, _count, _sum, _work, _seen, _small_talk):
-        text = skill(asked, scene)
+        text = skill(request, conversation)
         if text:
             return text
-    return known(asked, scene) or _nothing(scene)
+    return answer_from_context(request, conversation) or _nothing(conversation)
 
 
-def known(asked: Asked, scene: Scene) -> str:
+def answer_from_context(request: ModelRequest, conversation: Conversation) -> str:
     """What was given that answers the question; empty if nothing does."""
-    if scene.results:
-        return _from_results(scene)
-    return " ".join(most_relevant(scene.question, material(asked, scene)))
+    if conversation.results:
+        return _from_results(conversation)
+    return " ".join(most_relevant(conversation.question, material(request, conversation)))
 
 
 def from_search(query: str) -> str:
@@ -108,94 +108,94 @@ def canned(field: str, text: str) -> str:
     return {"setup": f"{question}?", "punchline": punchline}.get(field.lower(), "")
 
 
-def _from_results(scene: Scene) -> str:
-    said: list[str] = []
-    names = {c.id: c.name for c in scene.calls}
-    for result in scene.results:
+def _from_results(conversation: Conversation) -> str:
+    sentences: list[str] = []
+    names = {c.id: c.name for c in conversation.calls}
+    for result in conversation.results:
         name = names.get(result.call_id, "the tool")
         text = result.text.strip()
         if len(text) > _VERBATIM_LIMIT:
-            text = " ".join(most_relevant(scene.question, split_sentences(text)) or split_sentences(text)[:3])
-        said.append(f"{name} failed: {text}" if result.failed else text or f"{name} gave no output.")
-    return _with_media(scene, " ".join(said))
+            text = " ".join(most_relevant(conversation.question, split_sentences(text)) or split_sentences(text)[:3])
+        sentences.append(f"{name} failed: {text}" if result.failed else text or f"{name} gave no output.")
+    return _with_media(conversation, " ".join(sentences))
 
 
-def _echo(_: Asked, scene: Scene) -> str:
-    m = _ECHO.search(scene.prompt)
+def _echo(_: ModelRequest, conversation: Conversation) -> str:
+    m = _ECHO.search(conversation.prompt)
     if not m:
         return ""
     marked = find_quoted(m[1])
     return marked[0] if marked else _ASIDE.sub("", m[1]).strip().rstrip(".") or m[1].strip()
 
 
-def _name(asked: Asked, scene: Scene) -> str:
-    if not _WHO.search(scene.question):
+def _name(request: ModelRequest, conversation: Conversation) -> str:
+    if not _WHO.search(conversation.question):
         return ""
-    told = (m[1] for s in reversed(asked.said) if s.role == "user" for m in _MY_NAME.finditer(s.text))
-    name = next((n for n in told if n[0].isupper() or not n.isascii()), "")
-    return f"Your name is {name}." if name else "You have not told me your name."
+    introductions = (m[1] for s in reversed(request.messages) if s.role == "user" for m in _MY_NAME.finditer(s.text))
+    name = next((n for n in introductions if n[0].isupper() or not n.isascii()), "")
+    return f"Your name is {name}." if name else "You have not introductions me your name."
 
 
-def _count(_: Asked, scene: Scene) -> str:
-    m = _COUNT.search(scene.question)
+def _count(_: ModelRequest, conversation: Conversation) -> str:
+    m = _COUNT.search(conversation.question)
     if not m:
         return ""
     first, last = int(m[1] or 1), int(m[2])
     return ", ".join(str(n) for n in range(first, min(last, first + _COUNT_LIMIT) + 1))
 
 
-def _sum(_: Asked, scene: Scene) -> str:
-    m = _SUM.search(scene.question)
+def _sum(_: ModelRequest, conversation: Conversation) -> str:
+    m = _SUM.search(conversation.question)
     if not m or (m[2] in "/\u00f7divided by" and float(m[3]) == 0):
         return ""
     value = _OPERATIONS[m[2]](float(m[1]), float(m[3]))
     return f"{m[1]} {m[2]} {m[3]} = {value:.10g}."
 
 
-def _work(_: Asked, scene: Scene) -> str:
-    m = _WORK.search(scene.question)
+def _work(_: ModelRequest, conversation: Conversation) -> str:
+    m = _WORK.search(conversation.question)
     if not m:
         return ""
     kind = m[1].lower().removesuffix("s")
-    times = next(iter(find_numbers(scene.question)), 1) if m[1].lower().endswith("s") else 1
-    return "\n\n".join([_WORKS[kind].format(topic(scene.question))] * max(1, min(int(times), 5)))
+    times = next(iter(find_numbers(conversation.question)), 1) if m[1].lower().endswith("s") else 1
+    return "\n\n".join([_WORKS[kind].format(topic(conversation.question))] * max(1, min(int(times), 5)))
 
 
-def _seen(asked: Asked, scene: Scene) -> str:
-    if not scene.media:
+def _seen(request: ModelRequest, conversation: Conversation) -> str:
+    if not conversation.media:
         return ""
-    found = most_relevant(scene.question, material(asked, scene))
-    return _with_media(scene, " ".join(found) or f"You wrote: {scene.question or 'nothing with it'}")
+    found = most_relevant(conversation.question, material(request, conversation))
+    return _with_media(conversation, " ".join(found) or f"You wrote: {conversation.question or 'nothing with it'}")
 
 
-def _with_media(scene: Scene, text: str) -> str:
-    if not scene.media:
+def _with_media(conversation: Conversation, text: str) -> str:
+    if not conversation.media:
         return text
-    kinds = ", ".join(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in dict.fromkeys(scene.media))
+    kinds = ", ".join(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in dict.fromkeys(conversation.media))
     return f"I received {kinds}. {text}"
 
 
-def _small_talk(asked: Asked, scene: Scene) -> str:
-    said = scene.prompt
-    if _HOW_ARE_YOU.search(said):
+def _small_talk(request: ModelRequest, conversation: Conversation) -> str:
+    prompt = conversation.prompt
+    if _HOW_ARE_YOU.search(prompt):
         return "I am fine, thank you. How can I help you today?"
-    if _GREETING.fullmatch(said):
-        name = _introduced(asked.said)
+    if _GREETING.fullmatch(prompt):
+        name = _introduced(request.messages)
         return f"Hello{name}! How can I help you today?"
-    if _THANKS.fullmatch(said):
+    if _THANKS.fullmatch(prompt):
         return "You are welcome. Is there anything else I can do for you?"
-    m = _MY_NAME.search(said)
-    return f"Nice to meet you, {m[1]}." if m and m[1][0].isupper() and "?" not in said else ""
+    m = _MY_NAME.search(prompt)
+    return f"Nice to meet you, {m[1]}." if m and m[1][0].isupper() and "?" not in prompt else ""
 
 
-def _introduced(said: list[Said]) -> str:
-    for s in said:
+def _introduced(messages: list[Message]) -> str:
+    for s in messages:
         m = _MY_NAME.search(s.text) if s.role == "user" else None
         if m and m[1][0].isupper():
             return f", {m[1]}"
     return ""
 
 
-def _nothing(scene: Scene) -> str:
-    asked = " ".join(scene.question.split())
-    return f"I was given nothing that answers this: {asked}" if asked else "There was no question to answer."
+def _nothing(conversation: Conversation) -> str:
+    question = " ".join(conversation.question.split())
+    return f"I was given nothing that answers this: {question}" if question else "There was no question to answer."

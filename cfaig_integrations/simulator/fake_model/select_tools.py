@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from cfaig_integrations.simulator.fake_model import fill_schema, prompts, replies
-from cfaig_integrations.simulator.fake_model.conversation import Scene
-from cfaig_integrations.simulator.fake_model.extract import Materials
+from cfaig_integrations.simulator.fake_model import prompts, replies
+from cfaig_integrations.simulator.fake_model.conversation import Conversation
+from cfaig_integrations.simulator.fake_model.extract import ExtractedText
+from cfaig_integrations.simulator.fake_model.fill_schema import fill_schema
 from cfaig_integrations.simulator.fake_model.text import (
     QUOTED,
     find_names,
@@ -23,7 +24,7 @@ from cfaig_integrations.simulator.fake_model.text import (
     stem_word,
     word_set,
 )
-from cfaig_integrations.simulator.types import Asked, Call, Tool
+from cfaig_integrations.simulator.types import Call, ModelRequest, Tool
 
 _JOINTS = re.compile(
     r"(?<=[.?!;])\s+|\s*;\s*|,?\s+(?:and\s+)?then\s+|,?\s+and\s+(?:also\s+)?|\balso,?\s+|\n+", re.IGNORECASE
@@ -46,24 +47,24 @@ class _Step:
     """Needs the result of the step before."""
 
 
-def calls(asked: Asked, scene: Scene) -> list[Call]:
+def select_tool_calls(request: ModelRequest, conversation: Conversation) -> list[Call]:
     """The calls to make now; none if the question is answered, or no tool fits and none must be called."""
-    if not asked.tools or asked.choice == "none":
+    if not request.tools or request.choice == "none":
         return []
-    if asked.choice not in ("auto", "required"):
-        named = next(t for t in asked.tools if t.name == asked.choice)
-        return [_call(_Step(named, scene.question), asked, scene)]
-    plan = _plan(asked, scene)
-    left = plan[len(scene.calls) :]
-    if any(r.failed for r in scene.results):
+    if request.choice not in ("auto", "required"):
+        named = next(t for t in request.tools if t.name == request.choice)
+        return [_call(_Step(named, conversation.question), request, conversation)]
+    plan = _plan(request, conversation)
+    left = plan[len(conversation.calls) :]
+    if any(r.failed for r in conversation.results):
         left = []
-    if not left and asked.choice == "required":
-        left = [_forced(asked, scene)]
-    ready = [s for i, s in enumerate(left) if not s.waits or (i == 0 and scene.results)]
-    return [_call(s, asked, scene) for s in (ready if asked.parallel else ready[:1])]
+    if not left and request.choice == "required":
+        left = [_forced(request, conversation)]
+    ready = [s for i, s in enumerate(left) if not s.waits or (i == 0 and conversation.results)]
+    return [_call(s, request, conversation) for s in (ready if request.parallel else ready[:1])]
 
 
-def clauses(text: str) -> list[str]:
+def split_clauses(text: str) -> list[str]:
     """The parts of a question that stand for themselves; quoted stretches stay whole."""
     masked = QUOTED.sub(lambda m: "\u00b7" * len(m[0]), text)
     parts: list[str] = []
@@ -74,11 +75,11 @@ def clauses(text: str) -> list[str]:
     return [p.strip() for p in (*parts, text[at:]) if re.search(r"\w", p)]
 
 
-def _plan(asked: Asked, scene: Scene) -> list[_Step]:
+def _plan(request: ModelRequest, conversation: Conversation) -> list[_Step]:
     """Every call that the question asks for, in order."""
     steps: list[_Step] = []
-    for clause in clauses(scene.question):
-        tool = _best(clause, asked.tools)
+    for clause in split_clauses(conversation.question):
+        tool = _best(clause, request.tools)
         if tool is not None:
             steps.append(_Step(tool, clause))
         elif steps and _follows_on(clause, steps[-1].tool):
@@ -87,8 +88,8 @@ def _plan(asked: Asked, scene: Scene) -> list[_Step]:
             steps[-1] = _Step(steps[-1].tool, f"{steps[-1].text} {clause}")
     steps = [replace(s, waits=i > 0 and _lacks_figures(s)) for i, s in enumerate(steps)]
     if not steps:
-        tool = _again(asked, scene) or _generic(asked, scene)
-        steps = [_Step(tool, scene.question)] if tool else []
+        tool = _again(request, conversation) or _generic(request, conversation)
+        steps = [_Step(tool, conversation.question)] if tool else []
     return steps
 
 
@@ -96,12 +97,12 @@ def _score(text: str, tool: Tool) -> float:
     """How well a tool fits a text: its name said outright, else shared words, those of the name counting most."""
     if re.search(rf"(?<![\w-]){re.escape(tool.name)}(?![\w-])", text):
         return _EXACT + len(tool.name)
-    said = set(keywords(text))
-    said |= {stem_word(w) for sign, means in _SIGNS.items() if _has_sign(sign, text) for w in means.split()}
+    words = set(keywords(text))
+    words |= {stem_word(w) for sign, means in _SIGNS.items() if _has_sign(sign, text) for w in means.split()}
     name = {w for w in keywords(tool.name) if w not in _DULL}
     about = {w for w in keywords(tool.description) if w not in _DULL} - name
     fields = set(keywords(" ".join(prompts.field_names(tool.parameters)))) - name - about
-    return 2 * len(said & name) + len(said & about) + 0.8 * len(said & fields)
+    return 2 * len(words & name) + len(words & about) + 0.8 * len(words & fields)
 
 
 def _has_sign(sign: str, text: str) -> bool:
@@ -138,37 +139,37 @@ def _spread(before: _Step, clause: str) -> list[_Step]:
     return [*(_Step(before.tool, s) for s in subjects), _Step(before.tool, clause)]
 
 
-def _again(asked: Asked, scene: Scene) -> Tool | None:
+def _again(request: ModelRequest, conversation: Conversation) -> Tool | None:
     """The tool of the question before, if this one only varies it: `what about Rome?`."""
-    made = [c.name for s in scene.before for c in s.calls]
-    if not made or not _AGAIN.search(scene.question):
+    made = [c.name for s in conversation.before for c in s.calls]
+    if not made or not _AGAIN.search(conversation.question):
         return None
-    return next((t for t in asked.tools if t.name == made[-1]), None)
+    return next((t for t in request.tools if t.name == made[-1]), None)
 
 
-def _generic(asked: Asked, scene: Scene) -> Tool | None:
+def _generic(request: ModelRequest, conversation: Conversation) -> Tool | None:
     """A tool that looks things up fits any real question."""
-    if not _ASKS.search(scene.question) or not keywords(scene.question):
+    if not _ASKS.search(conversation.question) or not keywords(conversation.question):
         return None
-    return next((t for t in asked.tools if _SEARCHING & set(keywords(t.name))), None)
+    return next((t for t in request.tools if _SEARCHING & set(keywords(t.name))), None)
 
 
-def _forced(asked: Asked, scene: Scene) -> _Step:
+def _forced(request: ModelRequest, conversation: Conversation) -> _Step:
     """What a model calls when it must call something: the best tool, rather one it has not called yet."""
-    made = {c.name for c in scene.calls}
-    fresh = [t for t in asked.tools if t.name not in made] or asked.tools
-    return _Step(max(fresh, key=lambda t: _score(scene.question, t)), scene.question)
+    made = {c.name for c in conversation.calls}
+    new_id = [t for t in request.tools if t.name not in made] or request.tools
+    return _Step(max(new_id, key=lambda t: _score(conversation.question, t)), conversation.question)
 
 
-def _call(step: _Step, asked: Asked, scene: Scene) -> Call:
+def _call(step: _Step, request: ModelRequest, conversation: Conversation) -> Call:
     form = step.tool.parameters
-    results = " ".join(r.text for r in scene.results)
-    materials = Materials(
-        step.text if not (results and asked.choice == "required" and not step.waits) else f"{results}\n{step.text}",
-        backup=scene.question,
-        extra_numbers=find_numbers(scene.results[-1].text) if step.waits and scene.results else (),
+    results = " ".join(r.text for r in conversation.results)
+    extracted = ExtractedText(
+        step.text if not (results and request.choice == "required" and not step.waits) else f"{results}\n{step.text}",
+        backup=conversation.question,
+        extra_numbers=find_numbers(conversation.results[-1].text) if step.waits and conversation.results else (),
         ignore=[step.tool.name, *prompts.field_names(form)],
-        prose=lambda: replies.known(asked, scene),
+        prose=lambda: replies.answer_from_context(request, conversation),
     )
-    filled: Any = fill_schema.fill({"type": "object", **form}, materials)
+    filled: Any = fill_schema({"type": "object", **form}, extracted)
     return Call(id="", name=step.tool.name, arguments=cast("dict[str, Any]", filled))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Credentials:
         return "BYOK" if self.provider_key else "Unified"
 
 
-def at_edge(refused: Refused) -> Refused:
+def at_edge(error: ApiError) -> ApiError:
     """Mark a refusal as spoken before any gateway saw the request."""
-    refused.at_edge = True
-    return refused
+    error.at_edge = True
+    return error
 
 
 def _bearer(value: str | None) -> str | None:
@@ -41,13 +41,13 @@ def admit(headers: Mapping[str, str], token: str) -> Credentials:
     """Check the token of a request to the API host.
 
     Raises:
-        Refused: 400/9106 without a well-formed `Authorization`, 401/10000 with a wrong token.
+        ApiError: 400/9106 without a well-formed `Authorization`, 401/10000 with a wrong token.
     """
     sent = _bearer(headers.get("authorization"))
     if sent is None:
-        raise at_edge(Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4"))
+        raise at_edge(ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4"))
     if sent != token:
-        raise at_edge(Refused(401, 10000, "Authentication error", shape="v4"))
+        raise at_edge(ApiError(401, 10000, "Authentication error", shape="v4"))
     return Credentials()
 
 
@@ -60,7 +60,7 @@ def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = Fal
         unlocked: Whether the gateway's authentication is off, so that a provider's key is enough (wire-facts §14.6).
 
     Raises:
-        Refused: 401/2009 without the gateway's token; the provider's own 401 when the token was sent in both headers
+        ApiError: 401/2009 without the gateway's token; the provider's own 401 when the token was sent in both headers
             (wire-facts §2.1, O: FX:57522988492: `Authorization` is then forwarded).
     """
     gateway, plain = _bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))
@@ -70,9 +70,9 @@ def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = Fal
     if unlocked and gateway is None and key is not None:
         return Credentials(provider_key=key)
     if gateway != token:
-        raise at_edge(Refused(401, 2009, "Unauthorized", shape="gateway"))
+        raise at_edge(ApiError(401, 2009, "Unauthorized", shape="gateway"))
     if key == token:
-        raise Refused(401, "invalid_api_key", "Incorrect API key provided.", shape="openai")
+        raise ApiError(401, "invalid_api_key", "Incorrect API key provided.", shape="openai")
     return Credentials(provider_key=key)
 
 
@@ -80,8 +80,8 @@ def check_account(account: str, known: str, path: str) -> None:
     """Check the account in a path.
 
     Raises:
-        Refused: 404/7003, worded as in recorded/cloudflare.jsonl fca8415089ca.
+        ApiError: 404/7003, worded as in recorded/cloudflare.jsonl fca8415089ca.
     """
     if account != known:
         message = f"Could not route to {path}, perhaps your object identifier is invalid?"
-        raise at_edge(Refused(404, 7003, message, shape="v4"))
+        raise at_edge(ApiError(404, 7003, message, shape="v4"))

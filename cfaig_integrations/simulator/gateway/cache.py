@@ -19,7 +19,7 @@ KEYED_TTL = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CachePlan:
     """Where an answer may be found or kept, and for how long."""
 
     key: str
@@ -28,7 +28,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """A cached answer."""
 
     body: bytes
@@ -36,7 +36,7 @@ class Kept:
     expires_at: float
 
 
-def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...], body: bytes) -> Plan | None:
+def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...], body: bytes) -> CachePlan | None:
     """Decide whether a request uses the cache.
 
     Args:
@@ -54,7 +54,7 @@ def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...]
         return None
     parts = (options.cache_key,) if options.cache_key else (*identity, hashlib.sha256(body).hexdigest())
     digest = hashlib.sha256("\0".join((str(gateway["account_id"]), str(gateway["id"]), *parts)).encode()).hexdigest()
-    return Plan(digest, int(ttl), may_read=not options.skip_cache)
+    return CachePlan(digest, int(ttl), may_read=not options.skip_cache)
 
 
 class Cache:
@@ -63,10 +63,10 @@ class Cache:
     def __init__(self, clock: Clock) -> None:
         """Start empty."""
         self._clock = clock
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, CachedAnswer] = {}
         self._lock = threading.Lock()
 
-    def get(self, wanted: Plan) -> Kept | None:
+    def get(self, wanted: CachePlan) -> CachedAnswer | None:
         """The answer kept under the plan's key, unless it is too old or the request skips the cache."""
         if not wanted.may_read:
             return None
@@ -74,12 +74,12 @@ class Cache:
             found = self._kept.get(wanted.key)
             return found if found is not None and found.expires_at > self._clock.now() else None
 
-    def put(self, wanted: Plan, body: bytes, content_type: str) -> None:
+    def put(self, wanted: CachePlan, body: bytes, content_type: str) -> None:
         """Keep an answer. A request that skips the cache neither reads nor writes it."""
         if not wanted.may_read:
             return
         with self._lock:
-            self._kept[wanted.key] = Kept(body, content_type, self._clock.now() + wanted.ttl)
+            self._kept[wanted.key] = CachedAnswer(body, content_type, self._clock.now() + wanted.ttl)
 
     def clear(self) -> None:
         """Forget everything."""

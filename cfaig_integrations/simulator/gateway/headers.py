@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 
 Backoff = Literal["constant", "linear", "exponential"]
 
@@ -164,7 +164,7 @@ def read(sent: Mapping[str, str]) -> Options:
         sent: The request's headers, names in lower case.
 
     Raises:
-        Refused: 400/7001 when a value is out of range. That Cloudflare refuses is documented for some only
+        ApiError: 400/7001 when a value is out of range. That Cloudflare refuses is documented for some only
             (wire-facts §5.7, `cf-aig-allowed-models`); a simulator that forgives would hide a client's mistake.
     """
     options = Options()
@@ -175,5 +175,5 @@ def read(sent: Mapping[str, str]) -> Options:
         try:
             setattr(options, header.option, header.read(text))
         except ValueError as wrong:
-            raise Refused(400, 7001, f"Invalid value for header {header.name}: {wrong}") from None
+            raise ApiError(400, 7001, f"Invalid value for header {header.name}: {wrong}") from None
     return options

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfaig_integrations.simulator.clock import Clock
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 
 
 class RateLimits:
@@ -27,7 +27,7 @@ class RateLimits:
         """Count one request.
 
         Raises:
-            Refused: 429/2003 without Retry-After when the window is full; the request then is not counted.
+            ApiError: 429/2003 without Retry-After when the window is full; the request then is not counted.
         """
         limit, interval = int(gateway["rate_limiting_limit"] or 0), int(gateway["rate_limiting_interval"] or 0)
         if not limit or not interval:
@@ -40,7 +40,7 @@ class RateLimits:
             while seen and (seen[0] < opened if fixed else seen[0] <= opened):
                 seen.popleft()
             if len(seen) >= limit:
-                raise Refused(429, 2003, "Rate limited", shape="gateway")
+                raise ApiError(429, 2003, "Rate limited", shape="gateway")
             seen.append(now)
 
     def clear(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cfaig_integrations.simulator.catalogue import AUTO, AUTO_POOL, DYNAMIC, THIRD_PARTY, WORKERS_AI, price, provider
 from cfaig_integrations.simulator.clock import Ids
 from cfaig_integrations.simulator.gateway.headers import Options
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 
 DEFAULT_ROUTE_MODEL = "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
 
@@ -37,7 +37,7 @@ def pool(options: Options) -> list[str]:
     """The models that the Auto Router may choose from.
 
     Raises:
-        Refused: 400 when an entry matches nothing, or when nothing is left.
+        ApiError: 400 when an entry matches nothing, or when nothing is left.
     """
     models: Sequence[str] = AUTO_POOL
     known = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI if m.task == "Text Generation"))))
@@ -46,13 +46,13 @@ def pool(options: Options) -> list[str]:
         for entry in options.allowed_models:
             matches = [model for model in known if _wildcard(entry).fullmatch(model)]
             if not matches:
-                raise Refused(400, 7001, f"cf-aig-allowed-models: no model matches '{entry}'", shape="gateway")
+                raise ApiError(400, 7001, f"cf-aig-allowed-models: no model matches '{entry}'", shape="gateway")
             chosen.update(dict.fromkeys(matches))
         models = list(chosen)
     if options.allowed_providers:
         models = [model for model in models if provider(model) in options.allowed_providers]
     if not models:
-        raise Refused(400, 7001, "cf-aig-allowed-providers: no model is left to choose from", shape="gateway")
+        raise ApiError(400, 7001, "cf-aig-allowed-providers: no model is left to choose from", shape="gateway")
     return list(models)
 
 
@@ -77,7 +77,7 @@ class Router:
     def _dynamic(self, route: str) -> Routed:
         target = DEFAULT_ROUTE_MODEL if self._routes is None else self._routes.get(route)
         if target is None:
-            raise Refused(500, 2028, f"Dynamic route {route} has no elements", shape="gateway")
+            raise ApiError(500, 2028, f"Dynamic route {route} has no elements", shape="gateway")
         return Routed(target, {"cf-aig-model": target, "cf-aig-provider": provider(target)})
 
     def _auto(self, endpoint: str, options: Options) -> Routed:

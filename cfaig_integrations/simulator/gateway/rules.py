@@ -32,7 +32,7 @@ from cfaig_integrations.simulator.gateway.checks import (
     unsigned_call,
     user_after_tool,
 )
-from cfaig_integrations.simulator.http.bodies import Refused, Shape
+from cfaig_integrations.simulator.http.bodies import ApiError, Shape
 
 CHAT = frozenset({"chat_completions"})
 RESPONSES = frozenset({"responses"})
@@ -336,33 +336,33 @@ def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
         legacy: Whether the request came in on the legacy host, which serves some more.
 
     Raises:
-        Refused: 404/7003 or 400/2019.
+        ApiError: 404/7003 or 400/2019.
     """
     if legacy and "/" not in model:
-        raise Refused(400, 2019, "Chat completion bad format", shape="gateway")
+        raise ApiError(400, 2019, "Chat completion bad format", shape="gateway")
     if is_workers_ai(model):
         if not re.fullmatch(r"@(cf|hf)/[\w.-]+/[\w.-]+", model):
-            raise Refused(400, 5007, f"No such model {model} or task")
+            raise ApiError(400, 5007, f"No such model {model} or task")
         return
     if endpoint == "embeddings" and model.startswith(DYNAMIC):
-        raise Refused(500, 5017, "Configuration error: Failed to fetch configuration", shape="workers_ai")
+        raise ApiError(500, 5017, "Configuration error: Failed to fetch configuration", shape="workers_ai")
     if model == AUTO or model.startswith(DYNAMIC):
         if endpoint not in (CHAT | RESPONSES if model == AUTO else CHAT):
-            raise Refused(404, 7003, _NOT_FOUND.format(model=model))
+            raise ApiError(404, 7003, _NOT_FOUND.format(model=model))
         return
     author, _, name = model.partition("/")
     if author not in AUTHORS | {"perplexity"} or not name:
-        raise Refused(404, 7003, _NOT_FOUND.format(model=model))
+        raise ApiError(404, 7003, _NOT_FOUND.format(model=model))
 
 
 def check(model: str, endpoint: str, body: Body, *, legacy: bool = False) -> None:
     """Refuse what the table refuses.
 
     Raises:
-        Refused: In the words of the first rule that applies.
+        ApiError: In the words of the first rule that applies.
     """
     for rule in RULES:
         if legacy and rule.endpoints == EMBEDDINGS and is_embedding(model):
             continue
         if rule.refuses(model, endpoint, body):
-            raise Refused(rule.status, rule.code, rule.message.format(model=model), shape=rule.shape)
+            raise ApiError(rule.status, rule.code, rule.message.format(model=model), shape=rule.shape)

@@ -13,7 +13,7 @@ from typing import Any
 
 from cfaig_integrations.simulator.clock import Clock, timestamp
 from cfaig_integrations.simulator.gateway.store import Store
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 
 Settings = dict[str, Any]
 
@@ -87,14 +87,14 @@ def checked(settings: Settings) -> Settings:
     """The settings as sent, if all of them are legal.
 
     Raises:
-        Refused: 400/7001 that names the first illegal one.
+        ApiError: 400/7001 that names the first illegal one.
     """
     for name, value in settings.items():
         legal = _LEGAL.get(name)
         if legal is None or (value is None and name in _NULLABLE):
             continue
         if not legal(value):
-            raise Refused(400, 7001, f"Invalid value for {name}")
+            raise ApiError(400, 7001, f"Invalid value for {name}")
     return settings
 
 
@@ -125,12 +125,12 @@ class Gateways:
         """Create a gateway.
 
         Raises:
-            Refused: The id is malformed or taken, or a setting is illegal.
+            ApiError: The id is malformed or taken, or a setting is illegal.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", gateway):
-            raise Refused(400, 7001, "Invalid value for id: at most 64 letters, digits, dashes and underscores")
+            raise ApiError(400, 7001, "Invalid value for id: at most 64 letters, digits, dashes and underscores")
         if self.find(account, gateway) is not None:
-            raise Refused(409, 7001, f"Gateway {gateway} already exists")
+            raise ApiError(409, 7001, f"Gateway {gateway} already exists")
         now = self._clock.now()
         self._store.rows(
             "INSERT INTO gateways VALUES (?, ?, ?, ?, ?)", (account, gateway, json.dumps(checked(settings)), now, now)
@@ -157,22 +157,22 @@ class Gateways:
         """One gateway.
 
         Raises:
-            Refused: 404/7002, as the management API answers for what is not there.
+            ApiError: 404/7002, as the management API answers for what is not there.
         """
         found = self.find(account, gateway)
         if found is None:
-            raise Refused(404, 7002, "Gateway not found")
+            raise ApiError(404, 7002, "Gateway not found")
         return found
 
     def enter(self, account: str, gateway: str) -> Settings:
         """The gateway that a model call names; `default` comes into being on first use (wire-facts §2.2).
 
         Raises:
-            Refused: 400/2001 when it does not exist.
+            ApiError: 400/2001 when it does not exist.
         """
         found = self.find(account, gateway)
         if found is not None:
             return found
         if gateway == "default":
             return self.create(account, gateway, {})
-        raise Refused(400, 2001, "Please configure AI Gateway in the Cloudflare dashboard", shape="gateway")
+        raise ApiError(400, 2001, "Please configure AI Gateway in the Cloudflare dashboard", shape="gateway")

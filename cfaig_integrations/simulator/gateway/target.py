@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, is_workers_ai, modern
+from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, current_model_id, is_workers_ai
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.json_types import is_list
 
 Body = dict[str, Any]
@@ -41,18 +41,18 @@ def parse(raw: bytes, content_type: str) -> Body:
     """The request body; raw media becomes `{"body": bytes}`.
 
     Raises:
-        Refused: 400/3003 without a body, 400/5006 when it is no JSON object.
+        ApiError: 400/3003 without a body, 400/5006 when it is no JSON object.
     """
     if not raw:
-        raise Refused(400, 3003, "AiError: AiError: Missing headers or body")
+        raise ApiError(400, 3003, "AiError: AiError: Missing headers or body")
     if content_type.startswith(_NOT_JSON):
         return {"body": raw}
     try:
         found: Any = json.loads(raw)
     except ValueError:
-        raise Refused(400, 5006, "AiError: Bad input: Error: body is not valid JSON") from None
+        raise ApiError(400, 5006, "AiError: Bad input: Error: body is not valid JSON") from None
     if not isinstance(found, dict):
-        raise Refused(400, 5006, "AiError: Bad input: Error: Type mismatch of '/', not in 'object'")
+        raise ApiError(400, 5006, "AiError: Bad input: Error: Type mismatch of '/', not in 'object'")
     return cast("Body", found)
 
 
@@ -65,7 +65,7 @@ def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
         path_model: The model named in the path of `/ai/run/{model}`.
 
     Raises:
-        Refused: The two body shapes of `/ai/run` were mixed, or the model is missing.
+        ApiError: The two body shapes of `/ai/run` were mixed, or the model is missing.
     """
     if path_model is not None:
         return _in_path(body, path_model)
@@ -73,28 +73,30 @@ def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
         return _wrapped(body)
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'model': expected string, received undefined")
+        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'model': expected string, received undefined")
     return _split(model, body)
 
 
 def _in_path(body: Body, model: str) -> Target:
     if model == AUTO or model.startswith(DYNAMIC):
-        raise Refused(400, 7000, "No route for that URI", shape="v4")
+        raise ApiError(400, 7000, "No route for that URI", shape="v4")
     if isinstance(body.get("input"), dict):
         wrong = "the model is named in the path, so the body must be its input without a wrapper"
         prefix, code = ("AiError: Bad input: Error: ", 5006) if is_workers_ai(model) else (USER_ERROR, 7003)
-        raise Refused(400, code, f"{prefix}Unexpected value at 'input': {wrong}")
+        raise ApiError(400, code, f"{prefix}Unexpected value at 'input': {wrong}")
     return _split(model, body)
 
 
 def _wrapped(body: Body) -> Target:
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise Refused(500, 7000, "Model ID missing")
+        raise ApiError(500, 7000, "Model ID missing")
     inner = body.get("input")
     if not isinstance(inner, dict):
-        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'input': expected object, received {_name(inner)}")
-    return Target(modern(model) if model.startswith("workers-ai/") else model, cast("Body", inner), _options(body))
+        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'input': expected object, received {_name(inner)}")
+    return Target(
+        current_model_id(model) if model.startswith("workers-ai/") else model, cast("Body", inner), _options(body)
+    )
 
 
 def _split(model: str, body: Body) -> Target:
@@ -105,7 +107,7 @@ def _split(model: str, body: Body) -> Target:
 def _options(body: Body) -> Body:
     found: Any = body.get("options", {})
     if not isinstance(found, dict):
-        raise Refused(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(found)}")
+        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(found)}")
     options = cast("Body", found)
     for name in _FLAGS:
         if not isinstance(options.get(name, False), bool):
@@ -126,8 +128,8 @@ def _check_tags(tags: Any) -> None:
         raise _illegal("tags", f"expected at most {_MOST_TAGS} strings of at most {_LONGEST_TAG} characters")
 
 
-def _illegal(option: str, why: str) -> Refused:
-    return Refused(400, 7003, f"{USER_ERROR}Invalid value at 'options.{option}': {why}")
+def _illegal(option: str, why: str) -> ApiError:
+    return ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options.{option}': {why}")
 
 
 def _name(value: Any) -> str:

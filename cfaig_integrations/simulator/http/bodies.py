@@ -33,7 +33,7 @@ Shape = Literal[
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """The request ends here, with this answer."""
 
     def __init__(

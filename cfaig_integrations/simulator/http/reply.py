@@ -48,7 +48,7 @@ class Reply:
         return b"".join(self.chunks)
 
 
-class Line:
+class ClientConnection:
     """The client's end of a request: tells when it hangs up, also while nothing is being sent."""
 
     def __init__(self, receive: Receive) -> None:
@@ -63,7 +63,7 @@ class Line:
         self._gone.set()
 
     @property
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         """Whether the client hung up."""
         return self._gone.is_set()
 
@@ -78,21 +78,21 @@ class Line:
         else:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), seconds)
-        return not self.gone
+        return not self.disconnected
 
     def close(self) -> None:
         """Stop listening."""
         self._listening.cancel()
 
 
-class Played(Response):
+class ReplyResponse(Response):
     """A Starlette response that plays a reply."""
 
-    def __init__(self, reply: Reply, line: Line, done: Callable[[bool], None]) -> None:
+    def __init__(self, reply: Reply, client: ClientConnection, done: Callable[[bool], None]) -> None:
         """Take the reply; `done` is called once, before the last byte, with False when the client hung up."""
         super().__init__(status_code=reply.status)
         self._reply = reply
-        self._line = line
+        self._line = client
         self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +137,7 @@ class Played(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class Unsent(Response):
+class EmptyResponse(Response):
     """What is left to say to a client that hung up: nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

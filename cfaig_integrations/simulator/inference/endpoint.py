@@ -13,31 +13,31 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cfaig_integrations.simulator.catalogue import is_workers_ai, modern
+from cfaig_integrations.simulator.catalogue import current_model_id, is_workers_ai
 from cfaig_integrations.simulator.gateway import cache, headers
 from cfaig_integrations.simulator.gateway.access import admit, admit_legacy, at_edge, check_account
 from cfaig_integrations.simulator.gateway.rules import check_id
 from cfaig_integrations.simulator.gateway.target import aim, parse
-from cfaig_integrations.simulator.http.bodies import Refused
-from cfaig_integrations.simulator.http.reply import Played, Reply, Unsent
-from cfaig_integrations.simulator.inference.handlers import Work, played, prepare
+from cfaig_integrations.simulator.http.bodies import ApiError
+from cfaig_integrations.simulator.http.reply import EmptyResponse, Reply, ReplyResponse
+from cfaig_integrations.simulator.inference.handlers import Handler, prepare, scripted_handler
 from cfaig_integrations.simulator.inference.request_context import (
     Endpoint,
-    Visit,
+    RequestContext,
+    error_reply,
     gateway_headers,
-    leave_log,
-    open_visit,
-    worded,
+    open_context,
+    write_log,
 )
 from cfaig_integrations.simulator.scripting.faults import Fault
-from cfaig_integrations.simulator.scripting.faults.effects import PLAYERS
-from cfaig_integrations.simulator.scripting.script import Trouble
-from cfaig_integrations.simulator.state import world_of
+from cfaig_integrations.simulator.scripting.faults.effects import EFFECT_FUNCTIONS
+from cfaig_integrations.simulator.scripting.script import QueuedFault
+from cfaig_integrations.simulator.state import state_of
 
 _CLIENT_CLOSED = 499
 
 
-class HungUp(Exception):
+class ClientDisconnected(Exception):
     """The client is gone."""
 
 
@@ -48,109 +48,109 @@ def endpoint(name: str, *, legacy: bool = False, custom: bool = False) -> Callab
 
 async def handle(endpoint: Endpoint, request: Request) -> Response:
     """Answer one model call."""
-    visit = open_visit(world_of(request), endpoint, request, await request.body())
+    context = open_context(state_of(request), endpoint, request, await request.body())
     sent: dict[str, str] = {}
     try:
-        reply = await _answer(visit)
-        sent = gateway_headers(visit)
-    except Refused as refused:
-        reply = worded(visit, refused)
-        sent = {"cf-ray": visit.world.ids.ray()} if refused.at_edge else gateway_headers(visit)
-        if refused.at_edge:
-            visit.gateway = None
-    except HungUp:
-        visit.line.close()
-        leave_log(visit, Reply(_CLIENT_CLOSED), False)
-        return Unsent()
+        reply = await _answer(context)
+        sent = gateway_headers(context)
+    except ApiError as error:
+        reply = error_reply(context, error)
+        sent = {"cf-ray": context.state.ids.ray()} if error.at_edge else gateway_headers(context)
+        if error.at_edge:
+            context.gateway = None
+    except ClientDisconnected:
+        context.client.close()
+        write_log(context, Reply(_CLIENT_CLOSED), False)
+        return EmptyResponse()
     reply.headers = {**sent, **reply.headers}
-    return Played(reply, visit.line, partial(leave_log, visit, reply))
+    return ReplyResponse(reply, context.client, partial(write_log, context, reply))
 
 
-async def _answer(visit: Visit) -> Reply:
-    body = _admit(visit)
-    if visit.queued:
-        raise Refused(400, 7003, "queueRequest: the simulator runs no batches")
+async def _answer(context: RequestContext) -> Reply:
+    body = _admit(context)
+    if context.queued:
+        raise ApiError(400, 7003, "queueRequest: the simulator runs no batches")
     stream = body.get("stream") is True
     plan = None
-    if visit.gateway is not None:
-        visit.world.limits.enter(visit.gateway)
+    if context.gateway is not None:
+        context.state.limits.enter(context.gateway)
         if not stream:
-            plan = _cache_plan(visit)
-            kept = visit.world.cache.get(plan) if plan is not None else None
+            plan = _cache_plan(context)
+            kept = context.state.cache.get(plan) if plan is not None else None
             if kept is not None:
-                visit.cached, visit.cache_status = True, "HIT"
+                context.cached, context.cache_status = True, "HIT"
                 return Reply(content_type=kept.content_type, chunks=[kept.body])
-    raw = visit.world.script.next_raw()
-    work = prepare(visit, body) if raw is None else played(visit, raw)
-    reply = await _attempts(visit, work)
-    if plan is not None and reply.status == _OK and not visit.spoiled:
-        visit.world.cache.put(plan, reply.body, reply.content_type)
+    raw = context.state.script.next_raw()
+    handler = prepare(context, body) if raw is None else scripted_handler(context, raw)
+    reply = await _attempts(context, handler)
+    if plan is not None and reply.status == _OK and not context.fault_applied:
+        context.state.cache.put(plan, reply.body, reply.content_type)
     return reply
 
 
 _OK = 200
 
 
-def _admit(visit: Visit) -> dict[str, Any]:
+def _admit(context: RequestContext) -> dict[str, Any]:
     """Check everything that is checked before the model's own rules, and return the model's input."""
-    world, legacy = visit.world, visit.endpoint.legacy
-    if legacy and not visit.endpoint.custom:
-        entered = world.gateways.find(visit.account, visit.path_gateway or "")
+    state, legacy = context.state, context.endpoint.legacy
+    if legacy and not context.endpoint.custom:
+        entered = state.gateways.find(context.account, context.path_gateway or "")
         unlocked = entered is not None and not entered["authentication"]
-        visit.credentials = admit_legacy(visit.headers, world.api_token, unlocked=unlocked)
+        context.credentials = admit_legacy(context.headers, state.api_token, unlocked=unlocked)
     else:
-        visit.credentials = admit(visit.headers, world.api_token)
-    check_account(visit.account, world.account_id, visit.path)
-    if visit.escaped:  # wire-facts §1.1: the slashes of a model id are sent as they are
-        raise at_edge(Refused(400, 7000, "No route for that URI", shape="v4"))
-    visit.options = headers.read(visit.headers)
-    body = parse(visit.raw, visit.headers.get("content-type", ""))
-    visit.target = target = aim(visit.endpoint.name, body, visit.path_model)
-    model = modern(target.model) if legacy else target.model
-    named = visit.path_gateway or visit.options.gateway_id
+        context.credentials = admit(context.headers, state.api_token)
+    check_account(context.account, state.account_id, context.path)
+    if context.escaped:  # wire-facts §1.1: the slashes of a model id are sent as they are
+        raise at_edge(ApiError(400, 7000, "No route for that URI", shape="v4"))
+    context.options = headers.read(context.headers)
+    body = parse(context.raw, context.headers.get("content-type", ""))
+    context.target = target = aim(context.endpoint.name, body, context.path_model)
+    model = current_model_id(target.model) if legacy else target.model
+    named = context.path_gateway or context.options.gateway_id
     if named is not None or not is_workers_ai(model):
-        visit.gateway = world.gateways.enter(visit.account, named or "default")
-    check_id(model, visit.endpoint.name, legacy=legacy)
-    visit.routed = world.router.resolve(model, visit.endpoint.name, visit.options)
-    _check_payment(visit)
+        context.gateway = state.gateways.enter(context.account, named or "default")
+    check_id(model, context.endpoint.name, legacy=legacy)
+    context.routed = state.router.resolve(model, context.endpoint.name, context.options)
+    _check_payment(context)
     return {key: value for key, value in target.input.items() if key != "model"}
 
 
-def _check_payment(visit: Visit) -> None:
-    own_only = visit.options.no_wholesale or (visit.gateway is not None and visit.gateway["byok_only"])
-    if own_only and not visit.credentials.provider_key and not is_workers_ai(visit.model):
-        raise Refused(400, None, "No provider credentials are configured and Unified Billing is off", shape="policy")
+def _check_payment(context: RequestContext) -> None:
+    own_only = context.options.no_wholesale or (context.gateway is not None and context.gateway["byok_only"])
+    if own_only and not context.credentials.provider_key and not is_workers_ai(context.model):
+        raise ApiError(400, None, "No provider credentials are configured and Unified Billing is off", shape="policy")
 
 
-def _cache_plan(visit: Visit) -> cache.Plan | None:
-    assert visit.gateway is not None
-    identity = (visit.endpoint.name, visit.model, visit.credentials.provider_key or "")
-    return cache.plan(visit.options, visit.gateway, identity, visit.raw)
+def _cache_plan(context: RequestContext) -> cache.CachePlan | None:
+    assert context.gateway is not None
+    identity = (context.endpoint.name, context.model, context.credentials.provider_key or "")
+    return cache.plan(context.options, context.gateway, identity, context.raw)
 
 
-async def _attempts(visit: Visit, work: Work) -> Reply:
+async def _attempts(context: RequestContext, handler: Handler) -> Reply:
     """Try as often as the gateway may (wire-facts §8.1); only a provider's passing failures are tried again."""
-    total: int = _setting(visit, "max_attempts", "retry_max_attempts", 1)
+    total: int = _setting(context, "max_attempts", "retry_max_attempts", 1)
     for number in range(1, total):
         try:
-            return await _attempt(visit, work, patient=False)
-        except Refused as refused:
-            if not refused.transient:
+            return await _attempt(context, handler, patient=False)
+        except ApiError as error:
+            if not error.transient:
                 raise
-        await _hold(visit, _wait(visit, number))
-    return await _attempt(visit, work, patient=total > 1)
+        await _hold(context, _wait(context, number))
+    return await _attempt(context, handler, patient=total > 1)
 
 
-def _setting(visit: Visit, option: str, setting: str, otherwise: Any) -> Any:
-    if visit.gateway is None:
+def _setting(context: RequestContext, option: str, setting: str, otherwise: Any) -> Any:
+    if context.gateway is None:
         return otherwise
-    own = getattr(visit.options, option)
-    return own if own is not None else visit.gateway[setting] or otherwise
+    own = getattr(context.options, option)
+    return own if own is not None else context.gateway[setting] or otherwise
 
 
-def _wait(visit: Visit, number: int) -> float:
-    delay: float = _setting(visit, "retry_delay", "retry_delay", 0) / 1000
-    match _setting(visit, "backoff", "retry_backoff", "constant"):
+def _wait(context: RequestContext, number: int) -> float:
+    delay: float = _setting(context, "retry_delay", "retry_delay", 0) / 1000
+    match _setting(context, "backoff", "retry_backoff", "constant"):
         case "linear":
             return delay * number
         case "exponential":
@@ -159,54 +159,54 @@ def _wait(visit: Visit, number: int) -> float:
             return delay
 
 
-async def _attempt(visit: Visit, work: Work, *, patient: bool) -> Reply:
+async def _attempt(context: RequestContext, handler: Handler, *, patient: bool) -> Reply:
     """One attempt. A patient one waits for as long as the provider takes: the last of several is (wire-facts §8.1)."""
-    trouble = visit.world.script.next_fault(stream=work.stream)
-    if trouble is None:
-        return work.reply()
-    visit.spoiled = True
-    for fault, details in trouble.parts:
+    queued = context.state.script.next_fault(stream=handler.stream)
+    if queued is None:
+        return handler.reply()
+    context.fault_applied = True
+    for fault, details in queued.parts:
         if fault.kind == "error":
-            raise _failure(visit, fault, details)
+            raise _failure(context, fault, details)
         if fault.kind == "delay":
-            await _delay(visit, fault, float(details["seconds"]), patient=patient)
-    return _spoiled(work, trouble)
+            await _delay(context, fault, float(details["seconds"]), patient=patient)
+    return _apply_effects(handler, queued)
 
 
-def _spoiled(work: Work, trouble: Trouble) -> Reply:
-    reply = work.reply()
-    for fault, details in trouble.parts:
+def _apply_effects(handler: Handler, queued: QueuedFault) -> Reply:
+    reply = handler.reply()
+    for fault, details in queued.parts:
         if fault.kind == "effect":
-            PLAYERS[fault.name](reply, details, work.spoil())
+            EFFECT_FUNCTIONS[fault.name](reply, details, handler.effect_context())
     return reply
 
 
-def _failure(visit: Visit, fault: Fault, details: Mapping[str, Any]) -> Refused:
-    refused = Refused(details["status"], details["code"], details["message"], shape=details["shape"])
-    refused.headers = dict(details["headers"])
-    refused.extra = dict(details["extra"])
+def _failure(context: RequestContext, fault: Fault, details: Mapping[str, Any]) -> ApiError:
+    error = ApiError(details["status"], details["code"], details["message"], shape=details["shape"])
+    error.headers = dict(details["headers"])
+    error.extra = dict(details["extra"])
     after = details["retry_after"]
     if after is not None:
-        moment = formatdate(visit.world.clock.now() + after, usegmt=True)
-        refused.headers["retry-after"] = moment if details["http_date"] else f"{after:g}"
-    refused.transient = fault.layer == "provider" and fault.retry is True
-    refused.at_edge = fault.layer == "edge"
-    return refused
+        moment = formatdate(context.state.clock.now() + after, usegmt=True)
+        error.headers["retry-after"] = moment if details["http_date"] else f"{after:g}"
+    error.transient = fault.layer == "provider" and fault.retry is True
+    error.at_edge = fault.layer == "edge"
+    return error
 
 
-async def _delay(visit: Visit, fault: Fault, seconds: float, *, patient: bool) -> None:
-    if fault.name == "busy" and visit.target is not None and visit.target.reject_if_busy:
-        raise Refused(429, 3040, "AiError: AiError: Capacity temporarily exceeded, please try again. ({request})")
-    limit = visit.options.request_timeout
-    if limit is None or visit.gateway is None or patient or seconds <= limit / 1000:
-        await _hold(visit, seconds)
+async def _delay(context: RequestContext, fault: Fault, seconds: float, *, patient: bool) -> None:
+    if fault.name == "busy" and context.target is not None and context.target.reject_if_busy:
+        raise ApiError(429, 3040, "AiError: AiError: Capacity temporarily exceeded, please try again. ({request})")
+    limit = context.options.request_timeout
+    if limit is None or context.gateway is None or patient or seconds <= limit / 1000:
+        await _hold(context, seconds)
         return
-    await _hold(visit, limit / 1000)
-    refused = Refused(408, 3007, "Request timeout")
-    refused.transient = True
-    raise refused
+    await _hold(context, limit / 1000)
+    error = ApiError(408, 3007, "Request timeout")
+    error.transient = True
+    raise error
 
 
-async def _hold(visit: Visit, seconds: float) -> None:
-    if not await visit.line.pause(seconds):
-        raise HungUp
+async def _hold(context: RequestContext, seconds: float) -> None:
+    if not await context.client.pause(seconds):
+        raise ClientDisconnected

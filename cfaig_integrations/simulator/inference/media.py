@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cfaig_integrations.simulator.http.reply import Reply
-from cfaig_integrations.simulator.types import BadBody
+from cfaig_integrations.simulator.types import InvalidBody
 
 Body = dict[str, Any]
 Medium = Callable[[Body], "Body | Reply | list[Any]"]
@@ -51,7 +51,7 @@ def _text(body: Body, *names: str) -> str:
     for name in names:
         if isinstance(body.get(name), str) and body[name]:
             return str(body[name])
-    raise BadBody(f"required properties at '/' are '{names[0]}'", param=names[0])
+    raise InvalidBody(f"required properties at '/' are '{names[0]}'", param=names[0])
 
 
 def _image(body: Body) -> Body:
@@ -85,14 +85,14 @@ def _raw_speech(body: Body) -> Reply:
 def _transcript(body: Body) -> Body:
     audio = body.get("body", body.get("audio"))
     if not audio:
-        raise BadBody("required properties at '/' are 'audio'", param="audio")
+        raise InvalidBody("required properties at '/' are 'audio'", param="audio")
     words = ["hello", "world"]
     return {"text": " ".join(words), "word_count": len(words), "words": [{"word": word} for word in words]}
 
 
 def _deepgram(body: Body) -> Body:
-    said = _transcript(body)["text"]
-    return {"results": {"channels": [{"alternatives": [{"transcript": said, "confidence": 1.0}]}]}}
+    transcript = _transcript(body)["text"]
+    return {"results": {"channels": [{"alternatives": [{"transcript": transcript, "confidence": 1.0}]}]}}
 
 
 def _translation(body: Body) -> Body:

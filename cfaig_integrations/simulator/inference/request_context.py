@@ -21,9 +21,9 @@ from cfaig_integrations.simulator.gateway.headers import Options
 from cfaig_integrations.simulator.gateway.router import Routed
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.gateway.target import Target
-from cfaig_integrations.simulator.http.bodies import Failure, Refused, Shape, encode, render
-from cfaig_integrations.simulator.http.reply import Line, Reply
-from cfaig_integrations.simulator.state import World
+from cfaig_integrations.simulator.http.bodies import ApiError, Failure, Shape, encode, render
+from cfaig_integrations.simulator.http.reply import ClientConnection, Reply
+from cfaig_integrations.simulator.state import State
 
 _OK = range(200, 300)
 
@@ -41,10 +41,10 @@ class Endpoint:
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """A model call."""
 
-    world: World
+    state: State
     endpoint: Endpoint
     path: str
     escaped: bool
@@ -56,7 +56,7 @@ class Visit:
     path_gateway: str | None
     path_model: str | None
     raw: bytes
-    line: Line
+    client: ClientConnection
     request_id: str
     started: float = field(default_factory=time.monotonic)
     credentials: Credentials = field(default_factory=Credentials)
@@ -67,7 +67,7 @@ class Visit:
     routed: Routed | None = None
     cached: bool = False
     cache_status: str = "MISS"
-    spoiled: bool = False
+    fault_applied: bool = False
     """A fault was played, so the answer must not be cached."""
     tokens_in: int = 0
     tokens_out: int = 0
@@ -98,98 +98,98 @@ class Visit:
         return self.endpoint.name if self.endpoint.name in DIALECTS else "chat_completions"
 
 
-def open_visit(world: World, endpoint: Endpoint, request: Request, raw: bytes) -> Visit:
+def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes) -> RequestContext:
     """Take up a request whose body was read."""
     found = request.path_params
-    return Visit(
-        world=world,
+    return RequestContext(
+        state=state,
         endpoint=endpoint,
         path=request.scope["path"],
         escaped=b"%2f" in request.scope["raw_path"].lower(),
         queued=request.query_params.get("queueRequest") == "true",
         headers={name.lower(): value for name, value in request.headers.items()},
-        account=found.get("account", world.account_id),
+        account=found.get("account", state.account_id),
         path_gateway="default" if endpoint.custom else found.get("gateway"),
         path_model=found.get("model"),
         raw=raw,
-        line=Line(request.receive),
-        request_id=world.ids.uuid7(),
+        client=ClientConnection(request.receive),
+        request_id=state.ids.uuid7(),
     )
 
 
-def worded(visit: Visit, refused: Refused) -> Reply:
+def error_reply(context: RequestContext, error: ApiError) -> Reply:
     """The answer that a refusal becomes."""
-    message = refused.message.replace("{request}", visit.world.ids.uuid4())
-    if refused.shape == "provider":
-        said = DIALECTS[visit.dialect].error(refused.status, refused.code or refused.status, message)
-        return Reply(refused.status, chunks=[encode(said)], headers=dict(refused.headers), failed=True)
-    usual: Shape = "gateway" if visit.endpoint.legacy else "v4"
-    failure = Failure(refused.status, refused.code, message, visit.request_id, refused.extra)
-    body, kind = render(refused.shape or usual, failure)
-    return Reply(refused.status, kind, [body], dict(refused.headers), failed=True)
+    message = error.message.replace("{request}", context.state.ids.uuid4())
+    if error.shape == "provider":
+        body = DIALECTS[context.dialect].error(error.status, error.code or error.status, message)
+        return Reply(error.status, chunks=[encode(body)], headers=dict(error.headers), failed=True)
+    usual: Shape = "gateway" if context.endpoint.legacy else "v4"
+    failure = Failure(error.status, error.code, message, context.request_id, error.extra)
+    body, kind = render(error.shape or usual, failure)
+    return Reply(error.status, kind, [body], dict(error.headers), failed=True)
 
 
-def gateway_headers(visit: Visit) -> dict[str, str]:
+def gateway_headers(context: RequestContext) -> dict[str, str]:
     """The response headers of wire-facts §3.5."""
-    headers = {"cf-ray": visit.world.ids.ray()}
-    if visit.gateway is None:
-        if catalogue.is_workers_ai(visit.model):
-            headers["cf-ai-req-id"] = visit.world.ids.uuid4()
+    headers = {"cf-ray": context.state.ids.ray()}
+    if context.gateway is None:
+        if catalogue.is_workers_ai(context.model):
+            headers["cf-ai-req-id"] = context.state.ids.uuid4()
         return headers
     headers |= {
-        "cf-aig-event-id": visit.event_id,
-        "cf-aig-request-id": visit.request_id,
+        "cf-aig-event-id": context.event_id,
+        "cf-aig-request-id": context.request_id,
         "cf-aig-step": "0",
-        "cf-aig-cache-status": visit.cache_status,
-        **(visit.routed.headers if visit.routed is not None else {}),
+        "cf-aig-cache-status": context.cache_status,
+        **(context.routed.headers if context.routed is not None else {}),
     }
-    if visit.logged:
-        headers["cf-aig-log-id"] = visit.request_id
+    if context.logged:
+        headers["cf-aig-log-id"] = context.request_id
     return headers
 
 
-def log_entry(visit: Visit, reply: Reply, *, complete: bool) -> dict[str, Any]:
+def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[str, Any]:
     """The log entry of a call, in the fields of wire-facts §8.5."""
-    custom, payload = visit.options.custom_cost, visit.options.collect_log_payload
-    tokens_in, tokens_out = (0, 0) if visit.cached else (visit.tokens_in, visit.tokens_out)
-    price = 0.0 if visit.cached else catalogue.cost(visit.model, tokens_in, tokens_out, custom)
-    model = visit.model.encode("utf-8", "replace").decode()
-    own_key = visit.credentials.provider_key is not None
+    custom, payload = context.options.custom_cost, context.options.collect_log_payload
+    tokens_in, tokens_out = (0, 0) if context.cached else (context.tokens_in, context.tokens_out)
+    price = 0.0 if context.cached else catalogue.cost(context.model, tokens_in, tokens_out, custom)
+    model = context.model.encode("utf-8", "replace").decode()
+    own_key = context.credentials.provider_key is not None
     return {
-        "id": visit.request_id,
-        "created_at": timestamp(visit.world.clock.now()),
-        "event_id": visit.event_id,
+        "id": context.request_id,
+        "created_at": timestamp(context.state.clock.now()),
+        "event_id": context.event_id,
         "provider": catalogue.provider(model),
         "model": model,
-        "model_type": "Text Embeddings" if catalogue.is_embedding(visit.model) else "Text Generation",
-        "path": visit.path.partition("/ai/")[2] or visit.path.rpartition("/compat/")[2],
-        "duration": round((time.monotonic() - visit.started) * 1000),
-        "request_type": visit.endpoint.name,
-        "request_content_type": visit.headers.get("content-type", ""),
+        "model_type": "Text Embeddings" if catalogue.is_embedding(context.model) else "Text Generation",
+        "path": context.path.partition("/ai/")[2] or context.path.rpartition("/compat/")[2],
+        "duration": round((time.monotonic() - context.started) * 1000),
+        "request_type": context.endpoint.name,
+        "request_content_type": context.headers.get("content-type", ""),
         "response_content_type": reply.content_type,
         "status_code": reply.status,
         "success": complete and reply.status in _OK and not reply.failed,
-        "cached": visit.cached,
+        "cached": context.cached,
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
         "cost": price,
-        "custom_cost": custom is not None and not visit.cached,
-        "metadata": metadata.kept(visit.headers.get("cf-aig-metadata")),
+        "custom_cost": custom is not None and not context.cached,
+        "metadata": metadata.kept(context.headers.get("cf-aig-metadata")),
         "step": 0,
-        "user_agent": visit.headers.get("user-agent"),
+        "user_agent": context.headers.get("user-agent"),
         "authentication": True,
-        "wholesale": not own_key and not catalogue.is_workers_ai(visit.model),
+        "wholesale": not own_key and not catalogue.is_workers_ai(context.model),
         "byok": own_key,
-        "compatibility_mode": visit.endpoint.legacy,
-        "request": visit.raw.decode("utf-8", "replace") if payload else None,
+        "compatibility_mode": context.endpoint.legacy,
+        "request": context.raw.decode("utf-8", "replace") if payload else None,
         "response": reply.body.decode("utf-8", "replace") if payload else None,
     }
 
 
-def leave_log(visit: Visit, reply: Reply, complete: bool) -> None:
+def write_log(context: RequestContext, reply: Reply, complete: bool) -> None:
     """Write the call's log entry, if it leaves one."""
-    if visit.gateway is None or not visit.logged:
+    if context.gateway is None or not context.logged:
         return
-    visible_at = visit.world.clock.now() + (visit.world.log_delay if reply.streamed else 0)
-    entry = log_entry(visit, reply, complete=complete)
-    visit.world.store.add_log(visit.account, visit.gateway["id"], visible_at, entry)
+    visible_at = context.state.clock.now() + (context.state.log_delay if reply.streamed else 0)
+    entry = log_entry(context, reply, complete=complete)
+    context.state.store.add_log(context.account, context.gateway["id"], visible_at, entry)

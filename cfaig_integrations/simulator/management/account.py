@@ -14,52 +14,52 @@ from starlette.responses import JSONResponse, Response
 
 from cfaig_integrations.simulator.catalogue import TASKS, THIRD_PARTY, WORKERS_AI, Listed, price
 from cfaig_integrations.simulator.gateway.settings import REQUIRED
-from cfaig_integrations.simulator.http.bodies import Refused, success
+from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.management.common import guarded, json_body, whole_number
-from cfaig_integrations.simulator.state import World
+from cfaig_integrations.simulator.state import State
 
 
 @guarded
-async def create_gateway(request: Request, world: World) -> Response:
+async def create_gateway(request: Request, state: State) -> Response:
     """`POST .../gateways`."""
     body = await json_body(request)
     _require(body, "id", *REQUIRED)
     gateway = body.pop("id")
-    return JSONResponse(success(world.gateways.create(request.path_params["account"], str(gateway), body)))
+    return JSONResponse(success(state.gateways.create(request.path_params["account"], str(gateway), body)))
 
 
 @guarded
-async def list_gateways(request: Request, world: World) -> Response:
+async def list_gateways(request: Request, state: State) -> Response:
     """`GET .../gateways`."""
-    every = world.gateways.every(request.path_params["account"])
+    every = state.gateways.every(request.path_params["account"])
     if text := request.query_params.get("search"):
         every = [gateway for gateway in every if text in gateway["id"]]
     return _paged(request, every)
 
 
 @guarded
-async def get_gateway(request: Request, world: World) -> Response:
+async def get_gateway(request: Request, state: State) -> Response:
     """`GET .../gateways/{id}`."""
-    return JSONResponse(success(world.gateways.existing(**_named(request))))
+    return JSONResponse(success(state.gateways.existing(**_named(request))))
 
 
 @guarded
-async def replace_gateway(request: Request, world: World) -> Response:
+async def replace_gateway(request: Request, state: State) -> Response:
     """`PUT .../gateways/{id}`: replaces, so all required fields must be there."""
     body = await json_body(request)
     _require(body, *REQUIRED)
     named = _named(request)
-    return JSONResponse(success(world.gateways.replace(**named, settings=body)))
+    return JSONResponse(success(state.gateways.replace(**named, settings=body)))
 
 
 @guarded
-async def delete_gateway(request: Request, world: World) -> Response:
+async def delete_gateway(request: Request, state: State) -> Response:
     """`DELETE .../gateways/{id}`."""
-    return JSONResponse(success(world.gateways.delete(**_named(request))))
+    return JSONResponse(success(state.gateways.delete(**_named(request))))
 
 
 @guarded
-async def search_models(request: Request, _: World) -> Response:
+async def search_models(request: Request, _: State) -> Response:
     """`GET .../ai/models/search`: Workers AI models only (wire-facts §8.8)."""
     found = [_model(model) for model in WORKERS_AI]
     wanted = request.query_params
@@ -73,20 +73,20 @@ async def search_models(request: Request, _: World) -> Response:
 
 
 @guarded
-async def verify_token(request: Request, _: World) -> Response:
+async def verify_token(request: Request, _: State) -> Response:
     """`GET /client/v4/user/tokens/verify`."""
     note = {"code": 10000, "message": "This API Token is valid and active", "type": None}
     return JSONResponse(success({"id": uuid.UUID(int=0).hex, "status": "active"}) | {"messages": [note]})
 
 
 @guarded
-async def credit_balance(request: Request, _: World) -> Response:
+async def credit_balance(request: Request, _: State) -> Response:
     """`GET .../ai-gateway/billing/credit-balance` (wire-facts §8.7)."""
     return JSONResponse(success({"balance": 10.0, "first_topup_success": True}))
 
 
 @guarded
-async def compat_models(request: Request, _: World) -> Response:
+async def compat_models(request: Request, _: State) -> Response:
     """`GET .../compat/models` on the legacy host (wire-facts §1.5)."""
     listed: list[dict[str, Any]] = []
     for model in THIRD_PARTY:
@@ -102,7 +102,7 @@ def _named(request: Request) -> dict[str, Any]:
 def _require(body: dict[str, Any], *names: str) -> None:
     missing = [name for name in names if name not in body]
     if missing:
-        raise Refused(400, 7001, f"Required: {', '.join(missing)}")
+        raise ApiError(400, 7001, f"Required: {', '.join(missing)}")
 
 
 def _model(model: Listed) -> dict[str, Any]:

@@ -13,34 +13,34 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cfaig_integrations.simulator.gateway.access import admit, check_account
-from cfaig_integrations.simulator.http.bodies import Failure, Refused, Shape, render
-from cfaig_integrations.simulator.state import World, world_of
+from cfaig_integrations.simulator.http.bodies import ApiError, Failure, Shape, render
+from cfaig_integrations.simulator.state import State, state_of
 
-Handler = Callable[[Request, World], Awaitable[Response]]
+Handler = Callable[[Request, State], Awaitable[Response]]
 
 
-def refusal(refused: Refused) -> Response:
+def error_response(error: ApiError) -> Response:
     """A refusal in the v4 envelope, with a null result as the management API has it."""
-    failure = Failure(refused.status, refused.code, refused.message, "")
-    shape: Shape = "v4" if refused.shape is None or refused.shape == "provider" else refused.shape
+    failure = Failure(error.status, error.code, error.message, "")
+    shape: Shape = "v4" if error.shape is None or error.shape == "provider" else error.shape
     body, kind = render(shape, failure)
     if shape == "v4":
         body = json.dumps({**json.loads(body), "result": None}).encode()
-    return Response(body, refused.status, media_type=kind)
+    return Response(body, error.status, media_type=kind)
 
 
 def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     """A handler behind the checks of token and account."""
 
     async def checked(request: Request) -> Response:
-        world = world_of(request)
+        state = state_of(request)
         try:
-            admit(request.headers, world.api_token)
-            account = request.path_params.get("account", world.account_id)
-            check_account(account, world.account_id, request.url.path)
-            return await handler(request, world)
-        except Refused as refused:
-            return refusal(refused)
+            admit(request.headers, state.api_token)
+            account = request.path_params.get("account", state.account_id)
+            check_account(account, state.account_id, request.url.path)
+            return await handler(request, state)
+        except ApiError as error:
+            return error_response(error)
 
     return checked
 
@@ -49,14 +49,14 @@ async def json_body(request: Request) -> dict[str, Any]:
     """The body as an object.
 
     Raises:
-        Refused: 400/7001.
+        ApiError: 400/7001.
     """
     try:
         found: Any = json.loads(await request.body())
     except ValueError:
-        raise Refused(400, 7001, "Invalid JSON in the request body") from None
+        raise ApiError(400, 7001, "Invalid JSON in the request body") from None
     if not isinstance(found, dict):
-        raise Refused(400, 7001, "Expected an object in the request body")
+        raise ApiError(400, 7001, "Expected an object in the request body")
     return cast("dict[str, Any]", found)
 
 
@@ -64,13 +64,13 @@ def whole_number(request: Request, name: str, otherwise: int, low: int, high: in
     """A number out of the query.
 
     Raises:
-        Refused: 400/7001 when it is out of range.
+        ApiError: 400/7001 when it is out of range.
     """
     text = request.query_params.get(name)
     if text is None:
         return otherwise
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise Refused(400, 7001, f"Invalid value for {name}: expected {low} to {high}")
+        raise ApiError(400, 7001, f"Invalid value for {name}: expected {low} to {high}")
     return int(text)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cfaig_integrations.simulator.http.bodies import Refused
+from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.management.common import json_body
-from cfaig_integrations.simulator.scripting.answers import answer_of, raw_of
+from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
 from cfaig_integrations.simulator.scripting.faults import FAULTS
-from cfaig_integrations.simulator.scripting.script import trouble
-from cfaig_integrations.simulator.state import World, world_of
+from cfaig_integrations.simulator.scripting.script import make_fault
+from cfaig_integrations.simulator.state import State, state_of
 
 
 def _bytes(fields: Mapping[str, Any]) -> tuple[bytes | None, list[bytes] | None]:
@@ -38,20 +38,22 @@ def _times(fields: dict[str, Any]) -> int | None:
     return times
 
 
-def _queue_reply(world: World, fields: dict[str, Any]) -> None:
+def _queue_reply(state: State, fields: dict[str, Any]) -> None:
     times = _times(fields)
     raw = fields.pop("raw", None)
     if raw is None:
-        world.script.add_reply(answer_of(fields), times)
+        state.script.add_reply(make_answer(fields), times)
         return
     body, chunks = _bytes(raw)
-    made = raw_of(raw.get("status", 200), body, chunks, raw.get("content_type", "application/json"), raw.get("headers"))
-    world.script.add_reply(made, times)
+    made = make_raw_answer(
+        raw.get("status", 200), body, chunks, raw.get("content_type", "application/json"), raw.get("headers")
+    )
+    state.script.add_reply(made, times)
 
 
-def _queue_fault(world: World, fields: dict[str, Any]) -> None:
+def _queue_fault(state: State, fields: dict[str, Any]) -> None:
     times, after = _times(fields), int(fields.pop("after", 0))
-    world.script.add_fault(trouble(str(fields.pop("name", "")), fields), times, after)
+    state.script.add_fault(make_fault(str(fields.pop("name", "")), fields), times, after)
 
 
 async def post_reply(request: Request) -> Response:
@@ -67,15 +69,15 @@ async def post_fault(request: Request) -> Response:
     return await _queued(request, _queue_fault)
 
 
-async def _queued(request: Request, queue: Callable[[World, dict[str, Any]], None]) -> Response:
-    world = world_of(request)
+async def _queued(request: Request, queue: Callable[[State, dict[str, Any]], None]) -> Response:
+    state = state_of(request)
     try:
-        queue(world, await json_body(request))
-    except Refused as refused:
-        return JSONResponse({"error": refused.message}, 400)
+        queue(state, await json_body(request))
+    except ApiError as error:
+        return JSONResponse({"error": error.message}, 400)
     except (TypeError, ValueError) as wrong:
         return JSONResponse({"error": str(wrong)}, 400)
-    replies, faults = world.script.waiting
+    replies, faults = state.script.waiting
     return JSONResponse({"replies": replies, "faults": faults})
 
 
@@ -99,18 +101,18 @@ async def get_faults(request: Request) -> Response:
 
 async def post_reset(request: Request) -> Response:
     """`POST /_simulator/reset`."""
-    world_of(request).reset()
+    state_of(request).reset()
     return JSONResponse({})
 
 
 async def get_requests(request: Request) -> Response:
     """`GET /_simulator/requests`: what was captured, without credentials."""
-    return JSONResponse([captured.shown() for captured in world_of(request).recorder.requests])
+    return JSONResponse([captured.shown() for captured in state_of(request).recorder.requests])
 
 
 async def get_connections(request: Request) -> Response:
     """`GET /_simulator/connections`: open now and in all, this request's own included, and requests in flight."""
-    world = world_of(request)
+    state = state_of(request)
     return JSONResponse(
-        {"open": len(world.connections), "total": world.connections.total, "in_flight": world.recorder.in_flight}
+        {"open": len(state.connections), "total": state.connections.total, "in_flight": state.recorder.in_flight}
     )

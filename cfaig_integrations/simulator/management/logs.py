@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 
 from cfaig_integrations.simulator.gateway.metadata import Scalar
 from cfaig_integrations.simulator.gateway.store import Store
-from cfaig_integrations.simulator.http.bodies import Refused, success
+from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.json_types import is_list
 from cfaig_integrations.simulator.management.common import guarded, json_body, whole_number
-from cfaig_integrations.simulator.state import World
+from cfaig_integrations.simulator.state import State
 
 Condition = tuple[str, list[Any]]
 
@@ -75,27 +75,27 @@ def read_filters(text: str) -> list[Condition]:
     """Read the `filters` of a query, a JSON array of `{"key", "operator", "value": [...]}`.
 
     Raises:
-        Refused: 400/7001.
+        ApiError: 400/7001.
     """
     try:
         found: Any = json.loads(text)
     except ValueError:
-        raise Refused(400, 7001, "Invalid filters: not JSON") from None
+        raise ApiError(400, 7001, "Invalid filters: not JSON") from None
     entries = found if is_list(found) else [found]
     return [_one(entry) for entry in entries]
 
 
 def _one(entry: Any) -> Condition:
     if not isinstance(entry, dict):
-        raise Refused(400, 7001, "Invalid filters: expected an array of objects")
+        raise ApiError(400, 7001, "Invalid filters: expected an array of objects")
     fields = cast("dict[str, Any]", entry)
     key, operator, values = fields.get("key"), fields.get("operator"), fields.get("value")
     if key not in _KEYS:
-        raise Refused(400, 7001, f"Invalid filter key: {key}")
+        raise ApiError(400, 7001, f"Invalid filter key: {key}")
     if operator not in _TESTS:
-        raise Refused(400, 7001, f"Invalid filter operator: {operator}")
+        raise ApiError(400, 7001, f"Invalid filter operator: {operator}")
     if not is_list(values) or not values:
-        raise Refused(400, 7001, f"Invalid filter value for {key}: expected a non-empty array")
+        raise ApiError(400, 7001, f"Invalid filter value for {key}: expected a non-empty array")
     listed = [_bound(str(key), value) for value in values]
     test = _TESTS[str(operator)](_KEYS[str(key)], len(listed))
     if str(key).startswith("metadata."):
@@ -111,15 +111,15 @@ def _bound(key: str, value: Any) -> Any:
     return value
 
 
-def _scope(request: Request, world: World) -> Condition:
+def _scope(request: Request, state: State) -> Condition:
     """The condition of every log that a request may see."""
     account, gateway = request.path_params["account"], request.path_params["gateway"]
-    world.gateways.existing(account, gateway)
-    return "account = ? AND gateway = ? AND visible_at <= ?", [account, gateway, world.clock.now()]
+    state.gateways.existing(account, gateway)
+    return "account = ? AND gateway = ? AND visible_at <= ?", [account, gateway, state.clock.now()]
 
 
-def _selected(request: Request, world: World) -> Condition:
-    conditions = [_scope(request, world)]
+def _selected(request: Request, state: State) -> Condition:
+    conditions = [_scope(request, state)]
     if text := request.query_params.get("filters"):
         conditions += read_filters(text)
     if text := request.query_params.get("search"):
@@ -133,9 +133,9 @@ def _order(request: Request) -> str:
     column = request.query_params.get("order_by", "created_at")
     direction = request.query_params.get("order_by_direction", "desc").lower()
     if column not in _ORDERS:
-        raise Refused(400, 7001, f"Invalid order_by: {column}")
+        raise ApiError(400, 7001, f"Invalid order_by: {column}")
     if direction not in {"asc", "desc"}:
-        raise Refused(400, 7001, f"Invalid order_by_direction: {direction}")
+        raise ApiError(400, 7001, f"Invalid order_by_direction: {direction}")
     return f"ORDER BY {column} {direction}, number {direction}"
 
 
@@ -154,58 +154,58 @@ def _detailed(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 @guarded
-async def list_logs(request: Request, world: World) -> Response:
+async def list_logs(request: Request, state: State) -> Response:
     """`GET .../logs`."""
-    where, values = _selected(request, world)
+    where, values = _selected(request, state)
     page = whole_number(request, "page", 1, 1, 10**6)
     per_page = whole_number(request, "per_page", _PER_PAGE, 1, _MOST_PER_PAGE)
     tail = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
-    total = world.store.rows(f"SELECT count(*) FROM logs WHERE {where}", values)[0][0]
-    found = [_listed(entry) for entry in world.store.find_logs(where, values, tail)]
+    total = state.store.rows(f"SELECT count(*) FROM logs WHERE {where}", values)[0][0]
+    found = [_listed(entry) for entry in state.store.find_logs(where, values, tail)]
     info = {"count": len(found), "page": page, "per_page": per_page, "total_count": total}
     return JSONResponse(success(found, result_info=info))
 
 
 @guarded
-async def delete_logs(request: Request, world: World) -> Response:
+async def delete_logs(request: Request, state: State) -> Response:
     """`DELETE .../logs`, with the same filters as the list."""
-    where, values = _selected(request, world)
-    world.store.count(f"DELETE FROM logs WHERE {where}", values)
+    where, values = _selected(request, state)
+    state.store.count(f"DELETE FROM logs WHERE {where}", values)
     return JSONResponse(success({}))
 
 
-def _find(request: Request, world: World) -> dict[str, Any]:
-    where, values = _scope(request, world)
-    found = world.store.find_logs(f"{where} AND id = ?", [*values, request.path_params["log"]])
+def _find(request: Request, state: State) -> dict[str, Any]:
+    where, values = _scope(request, state)
+    found = state.store.find_logs(f"{where} AND id = ?", [*values, request.path_params["log"]])
     if not found:
-        raise Refused(404, 7002, "Log not found")
+        raise ApiError(404, 7002, "Log not found")
     return found[0]
 
 
 @guarded
-async def get_log(request: Request, world: World) -> Response:
+async def get_log(request: Request, state: State) -> Response:
     """`GET .../logs/{id}`."""
-    return JSONResponse(success(_detailed(_find(request, world))))
+    return JSONResponse(success(_detailed(_find(request, state))))
 
 
 @guarded
-async def get_request(request: Request, world: World) -> Response:
+async def get_request(request: Request, state: State) -> Response:
     """`GET .../logs/{id}/request`: the body, without an envelope."""
-    return Response(_find(request, world)["request"] or "null", media_type="application/json")
+    return Response(_find(request, state)["request"] or "null", media_type="application/json")
 
 
 @guarded
-async def get_response(request: Request, world: World) -> Response:
+async def get_response(request: Request, state: State) -> Response:
     """`GET .../logs/{id}/response`: the body, without an envelope."""
-    entry = _find(request, world)
+    entry = _find(request, state)
     return Response(entry["response"] or "null", media_type=entry["response_content_type"])
 
 
 @guarded
-async def patch_log(request: Request, world: World) -> Response:
+async def patch_log(request: Request, state: State) -> Response:
     """`PATCH .../logs/{id}`: feedback, score and metadata."""
-    entry = _find(request, world)
-    _change(world.store, entry["id"], await json_body(request))
+    entry = _find(request, state)
+    _change(state.store, entry["id"], await json_body(request))
     return JSONResponse(success({}))
 
 
@@ -219,13 +219,13 @@ def _change(store: Store, log: str, body: dict[str, Any]) -> None:
         ),
     }
     if not body.keys() & legal.keys():
-        raise Refused(400, 7001, f"Expected one of {', '.join(legal)}")
+        raise ApiError(400, 7001, f"Expected one of {', '.join(legal)}")
     for name, check in legal.items():
         value = body.get(name)
         if name not in body:
             continue
         if value is not None and not check(value):
-            raise Refused(400, 7001, f"Invalid value for {name}")
+            raise ApiError(400, 7001, f"Invalid value for {name}")
         kept = json.dumps(value) if name == "metadata" and value is not None else value
         store.count(f"UPDATE logs SET {name} = ? WHERE id = ?", [kept, log])
 

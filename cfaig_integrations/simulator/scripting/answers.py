@@ -19,7 +19,7 @@ _FINISHES = ("stop", "length", "tool_calls", "refusal")
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawAnswer:
     """Exact bytes for an answer."""
 
     status: int = 200
@@ -29,7 +29,7 @@ class Raw:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def answer_of(fields: Mapping[str, Any]) -> Answer:
+def make_answer(fields: Mapping[str, Any]) -> Answer:
     """An answer from the words of a script.
 
     Args:
@@ -71,13 +71,13 @@ def _call(given: Call | Mapping[str, Any]) -> Call:
     return Call(made, given["name"], cast("dict[str, Any]", arguments), str(given.get("raw", "")))
 
 
-def raw_of(
+def make_raw_answer(
     status: int,
     body: bytes | str | None,
     chunks: Sequence[bytes] | None,
     content_type: str,
     headers: Mapping[str, str] | None,
-) -> Raw:
+) -> RawAnswer:
     """An answer in exact bytes.
 
     Raises:
@@ -88,4 +88,4 @@ def raw_of(
     if isinstance(body, str):
         body = body.encode()
     whole = () if body is None else (body,)
-    return Raw(status, tuple(chunks) if chunks is not None else whole, content_type, dict(headers or {}))
+    return RawAnswer(status, tuple(chunks) if chunks is not None else whole, content_type, dict(headers or {}))

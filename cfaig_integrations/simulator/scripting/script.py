@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from cfaig_integrations.simulator.scripting.answers import Raw
+from cfaig_integrations.simulator.scripting.answers import RawAnswer
 from cfaig_integrations.simulator.scripting.faults import Fault, fault_named
 from cfaig_integrations.simulator.types import Answer
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class QueuedFault:
     """A fault, or several to be played upon one answer, with their details."""
 
     parts: tuple[tuple[Fault, Mapping[str, Any]], ...]
@@ -30,7 +30,7 @@ class Trouble:
         return all(fault.fits in {"any", wanted} for fault, _ in self.parts)
 
 
-def trouble(name: str, details: Mapping[str, Any]) -> Trouble:
+def make_fault(name: str, details: Mapping[str, Any]) -> QueuedFault:
     """A fault by name; `a+b` plays several effects upon one answer, and each takes the details that it knows.
 
     Raises:
@@ -41,12 +41,12 @@ def trouble(name: str, details: Mapping[str, Any]) -> Trouble:
     if len(faults) > 1 and any(fault.kind == "error" for fault in faults):
         raise ValueError(f"{name!r}: an error answer cannot be combined")
     if len(faults) == 1:
-        return Trouble(((faults[0], faults[0].detailed(details)),))
+        return QueuedFault(((faults[0], faults[0].detailed(details)),))
     unknown = details.keys() - {key for fault in faults for key in fault.details}
     if unknown:
         raise TypeError(f"no fault of {name!r} has the detail {sorted(unknown)}")
     own = [{key: value for key, value in details.items() if key in fault.details} for fault in faults]
-    return Trouble(tuple((fault, fault.detailed(mine)) for fault, mine in zip(faults, own, strict=True)))
+    return QueuedFault(tuple((fault, fault.detailed(mine)) for fault, mine in zip(faults, own, strict=True)))
 
 
 @dataclass(slots=True)
@@ -62,26 +62,26 @@ class Script:
     def __init__(self) -> None:
         """Start with nothing to say."""
         self._lock = threading.Lock()
-        self._replies: list[_Queued[Answer | Raw]] = []
-        self._faults: list[_Queued[Trouble]] = []
+        self._replies: list[_Queued[Answer | RawAnswer]] = []
+        self._faults: list[_Queued[QueuedFault]] = []
 
-    def add_reply(self, reply: Answer | Raw, times: int | None = 1) -> None:
+    def add_reply(self, reply: Answer | RawAnswer, times: int | None = 1) -> None:
         """Queue an answer for so many requests; None for all that follow."""
         with self._lock:
             self._replies.append(_Queued(reply, times))
 
-    def add_fault(self, fault: Trouble, times: int | None = 1, after: int = 0) -> None:
+    def add_fault(self, fault: QueuedFault, times: int | None = 1, after: int = 0) -> None:
         """Queue a fault for so many requests (None: all that follow), once `after` of them were let through."""
         with self._lock:
             self._faults.append(_Queued(fault, times, after))
 
-    def next_raw(self) -> Raw | None:
+    def next_raw(self) -> RawAnswer | None:
         """The next answer, if it is one in exact bytes."""
         with self._lock:
-            if not self._replies or not isinstance(self._replies[0].item, Raw):
+            if not self._replies or not isinstance(self._replies[0].item, RawAnswer):
                 return None
             taken = _take(self._replies, lambda _: True)
-            return taken if isinstance(taken, Raw) else None
+            return taken if isinstance(taken, RawAnswer) else None
 
     def next_answer(self) -> Answer | None:
         """The next answer, if it is one in words; a copy, which the caller may complete."""
@@ -91,7 +91,7 @@ class Script:
             taken = _take(self._replies, lambda _: True)
             return deepcopy(taken) if isinstance(taken, Answer) else None
 
-    def next_fault(self, *, stream: bool) -> Trouble | None:
+    def next_fault(self, *, stream: bool) -> QueuedFault | None:
         """The first fault that suits the request and whose turn has come."""
         with self._lock:
             return _take(self._faults, lambda found: found.suits(stream=stream))

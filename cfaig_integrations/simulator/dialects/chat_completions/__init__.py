@@ -10,23 +10,23 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.chat_completions import read, render, stream
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 
 class ChatCompletions:
     """The dialect of `/ai/v1/chat/completions`."""
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ModelRequest:
         """Validate a body."""
         return read.read(body)
 
-    def whole(self, asked: Asked, answer: Answer) -> dict[str, Any]:
+    def whole(self, request: ModelRequest, answer: Answer) -> dict[str, Any]:
         """A `chat.completion`."""
-        return render.whole(asked, answer)
+        return render.whole(request, answer)
 
-    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         """`chat.completion.chunk` events and `[DONE]`."""
-        return stream.stream(asked, answer)
+        return stream.stream(request, answer)
 
     def error(self, status: int, code: int | str, message: str) -> dict[str, Any]:
         """OpenAI's error body."""

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.chat_completions import parts
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
-from cfaig_integrations.simulator.types import Call, Result, Said
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
+from cfaig_integrations.simulator.types import Call, Message, ToolResult
 
 ROLES = ("system", "assistant", "user", "tool", "developer")
 _KEYS = {"role", "content", "name", "cache_control"}
@@ -27,100 +27,108 @@ _STRAY = "Invalid parameter: messages with role 'tool' must be a response to a p
 class History:
     """One pass over the messages, remembering the calls that wait for a result."""
 
-    def __init__(self, reader: Reader, *, thinking: bool) -> None:
+    def __init__(self, validator: Validator, *, thinking: bool) -> None:
         """Start before the first message.
 
         Args:
-            reader: Words the faults.
+            validator: Formats the error messages.
             thinking: Whether assistant messages may carry reasoning, which `openai/` models refuse
                 (wire-facts §9.3: it is replayed to `@cf/` models only).
         """
-        self.reader = reader
+        self.validator = validator
         self.assistant_keys = _ASSISTANT_KEYS | _THINKING_KEYS if thinking else _ASSISTANT_KEYS
         self.waiting: list[str] = []
-        self.said: list[Said] = []
+        self.messages: list[Message] = []
 
-    def read(self, value: Any) -> list[Said]:
+    def read(self, value: Any) -> list[Message]:
         """All messages as they were said.
 
         Raises:
-            BadBody: Unknown role, wrong content, or calls and results that do not match.
+            InvalidBody: Unknown role, wrong content, or calls and results that do not match.
         """
-        messages = self.reader.array(value, ("messages",))
+        messages = self.validator.array(value, ("messages",))
         if not messages:
-            self.reader.fail("Invalid 'messages': empty array. Expected an array with minimum length 1.", ("messages",))
+            self.validator.fail(
+                "Invalid 'messages': empty array. Expected an array with minimum length 1.", ("messages",)
+            )
         for i, message in enumerate(messages):
-            self._message(self.reader.record(message, ("messages", i)), ("messages", i))
+            self._message(self.validator.record(message, ("messages", i)), ("messages", i))
         self._all_answered(("messages", len(messages) - 1))
-        return self.said
+        return self.messages
 
-    def _message(self, message: Record, at: At) -> None:
-        role = self.reader.among(self.reader.need(message, "role", at), (*at, "role"), ROLES)
+    def _message(self, message: Record, path: JsonPath) -> None:
+        role = self.validator.one_of(self.validator.required(message, "role", path), (*path, "role"), ROLES)
         if role != "tool":
-            self._all_answered(at)
+            self._all_answered(path)
         if role == "tool":
-            self._tool(message, at)
+            self._tool(message, path)
         elif role == "assistant":
-            self._assistant(message, at)
+            self._assistant(message, path)
         else:
-            self.reader.only(message, _KEYS, at)
-            text, kinds = parts.content(self.reader, self._present(message, at), role, (*at, "content"))
-            self.said.append(Said(role="user" if role == "user" else "system", text=text, media=kinds))
-        self.reader.optional(message, "name", str, at)
+            self.validator.only_fields(message, _KEYS, path)
+            text, kinds = parts.content(self.validator, self._present(message, path), role, (*path, "content"))
+            self.messages.append(Message(role="user" if role == "user" else "system", text=text, media=kinds))
+        self.validator.optional(message, "name", str, path)
 
-    def _present(self, message: Record, at: At) -> Any:
+    def _present(self, message: Record, path: JsonPath) -> Any:
         if "content" not in message:
-            self.reader.missing((*at, "content"))
+            self.validator.missing_field((*path, "content"))
         return message["content"]
 
-    def _assistant(self, message: Record, at: At) -> None:
-        self.reader.only(message, self.assistant_keys, at)
-        calls = self._calls(message, at)
+    def _assistant(self, message: Record, path: JsonPath) -> None:
+        self.validator.only_fields(message, self.assistant_keys, path)
+        calls = self._calls(message, path)
         text = ""
         if message.get("content") is not None:
-            text, _ = parts.content(self.reader, message["content"], "assistant", (*at, "content"))
+            text, _ = parts.content(self.validator, message["content"], "assistant", (*path, "content"))
         elif not calls and not message.get("refusal") and not message.get("audio"):
-            self.reader.mistyped((*at, "content"), "string", None)
-        self.said.append(Said(role="assistant", text=text, calls=calls))
+            self.validator.wrong_type((*path, "content"), "string", None)
+        self.messages.append(Message(role="assistant", text=text, calls=calls))
         self.waiting = [c.id for c in calls]
 
-    def _calls(self, message: Record, at: At) -> list[Call]:
+    def _calls(self, message: Record, path: JsonPath) -> list[Call]:
         if message.get("tool_calls") is None:
             return []
-        where = (*at, "tool_calls")
-        listed = self.reader.array(message["tool_calls"], where)
+        where = (*path, "tool_calls")
+        listed = self.validator.array(message["tool_calls"], where)
         if not listed:
-            place = self.reader.place(where)
-            self.reader.fail(f"Invalid '{place}': empty array. Expected an array with minimum length 1.", where)
-        return [self._call(self.reader.record(c, (*where, i)), (*where, i)) for i, c in enumerate(listed)]
+            place = self.validator.format_path(where)
+            self.validator.fail(f"Invalid '{place}': empty array. Expected an array with minimum length 1.", where)
+        return [self._call(self.validator.record(c, (*where, i)), (*where, i)) for i, c in enumerate(listed)]
 
-    def _call(self, call: Record, at: At) -> Call:
-        self.reader.only(call, ("id", "type", "function", "custom", "index", "extra_content"), at)
-        identity = self.reader.named(call, "id", at)
-        kind = self.reader.among(self.reader.need(call, "type", at), (*at, "type"), ("function", "custom"))
-        inner = self.reader.record(self.reader.need(call, kind, at), (*at, kind))
-        name = schemas.tool_name(self.reader, inner, (*at, kind))
+    def _call(self, call: Record, path: JsonPath) -> Call:
+        self.validator.only_fields(call, ("id", "type", "function", "custom", "index", "extra_content"), path)
+        identity = self.validator.required_text(call, "id", path)
+        kind = self.validator.one_of(
+            self.validator.required(call, "type", path), (*path, "type"), ("function", "custom")
+        )
+        inner = self.validator.record(self.validator.required(call, kind, path), (*path, kind))
+        name = schemas.tool_name(self.validator, inner, (*path, kind))
         key = "arguments" if kind == "function" else "input"
         if key not in inner:
-            self.reader.missing((*at, kind, key))
-        return call_of(identity, name, self.reader.text(inner[key], (*at, kind, key)))
+            self.validator.missing_field((*path, kind, key))
+        return call_of(identity, name, self.validator.text(inner[key], (*path, kind, key)))
 
-    def _tool(self, message: Record, at: At) -> None:
-        self.reader.only(message, _KEYS | {"tool_call_id"}, at)
-        identity = self.reader.named(message, "tool_call_id", at)
-        if not self.said or self.said[-1].role not in ("assistant", "tool") or identity not in self._asked_for():
-            self.reader.fail(_STRAY, (*at, "role"))
-        text, kinds = parts.content(self.reader, self._present(message, at), "tool", (*at, "content"))
-        self.said.append(Said(role="tool", results=[Result(call_id=identity, text=text)], media=kinds))
+    def _tool(self, message: Record, path: JsonPath) -> None:
+        self.validator.only_fields(message, _KEYS | {"tool_call_id"}, path)
+        identity = self.validator.required_text(message, "tool_call_id", path)
+        if (
+            not self.messages
+            or self.messages[-1].role not in ("assistant", "tool")
+            or identity not in self._asked_for()
+        ):
+            self.validator.fail(_STRAY, (*path, "role"))
+        text, kinds = parts.content(self.validator, self._present(message, path), "tool", (*path, "content"))
+        self.messages.append(Message(role="tool", results=[ToolResult(call_id=identity, text=text)], media=kinds))
         self.waiting = [w for w in self.waiting if w != identity]
 
     def _asked_for(self) -> list[str]:
-        turn = next((s for s in reversed(self.said) if s.role == "assistant"), None)
+        turn = next((s for s in reversed(self.messages) if s.role == "assistant"), None)
         return [c.id for c in turn.calls] if turn else []
 
-    def _all_answered(self, at: At) -> None:
+    def _all_answered(self, path: JsonPath) -> None:
         if self.waiting:
-            self.reader.fail(_UNANSWERED.format(", ".join(self.waiting)), (*at, "role"))
+            self.validator.fail(_UNANSWERED.format(", ".join(self.waiting)), (*path, "role"))
 
 
 def call_of(identity: str, name: str, text: str) -> Call:

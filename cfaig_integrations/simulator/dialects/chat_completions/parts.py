@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import attachments
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
 
 _SOUNDS = ("wav", "mp3")
 _DETAILS = ("auto", "low", "high", "original")
@@ -24,73 +24,79 @@ _ALLOWED = {
 }
 
 
-def content(reader: Reader, value: Any, role: str, at: At) -> tuple[str, list[str]]:
+def content(validator: Validator, value: Any, role: str, path: JsonPath) -> tuple[str, list[str]]:
     """The text of a message, and the kinds of its attachments."""
     if isinstance(value, str):
         return value, []
     if not isinstance(value, list):
-        reader.mistyped(at, "one of a string or array of objects", value)
+        validator.wrong_type(path, "one of a string or array of objects", value)
     texts: list[str] = []
     kinds: list[str] = []
-    for i, part in enumerate(reader.array(value, at)):
-        record = reader.record(part, (*at, i))
-        kind = reader.among(reader.need(record, "type", (*at, i)), (*at, i, "type"), _ALLOWED[role])
-        text, seen = _PARTS[kind](reader, record, (*at, i))
+    for i, part in enumerate(validator.array(value, path)):
+        record = validator.record(part, (*path, i))
+        kind = validator.one_of(validator.required(record, "type", (*path, i)), (*path, i, "type"), _ALLOWED[role])
+        text, seen = _PARTS[kind](validator, record, (*path, i))
         texts += [text] if text else []
         kinds += [seen] if seen else []
     if not value:
-        reader.fail(f"Invalid '{reader.place(at)}': empty array. Expected an array with minimum length 1.", at)
+        validator.fail(
+            f"Invalid '{validator.format_path(path)}': empty array. Expected an array with minimum length 1.", path
+        )
     return "\n".join(texts), kinds
 
 
-def _text(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    reader.only(part, ("type", "text", *_CACHED), at)
-    return reader.text(reader.need(part, "text", at), (*at, "text")), ""
+def _text(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    validator.only_fields(part, ("type", "text", *_CACHED), path)
+    return validator.text(validator.required(part, "text", path), (*path, "text")), ""
 
 
-def _refusal(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    reader.only(part, ("type", "refusal"), at)
-    return reader.named(part, "refusal", at), ""
+def _refusal(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    validator.only_fields(part, ("type", "refusal"), path)
+    return validator.required_text(part, "refusal", path), ""
 
 
-def _image(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    reader.only(part, ("type", "image_url", *_CACHED), at)
-    where = (*at, "image_url")
-    image = reader.record(reader.need(part, "image_url", at), where)
-    reader.only(image, ("url", "detail"), where)
-    attachments.url(reader, reader.named(image, "url", where), (*where, "url"), ("image/",))
+def _image(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    validator.only_fields(part, ("type", "image_url", *_CACHED), path)
+    where = (*path, "image_url")
+    image = validator.record(validator.required(part, "image_url", path), where)
+    validator.only_fields(image, ("url", "detail"), where)
+    attachments.url(validator, validator.required_text(image, "url", where), (*where, "url"), ("image/",))
     if image.get("detail") is not None:
-        reader.among(image["detail"], (*where, "detail"), _DETAILS)
+        validator.one_of(image["detail"], (*where, "detail"), _DETAILS)
     return "", "image"
 
 
-def _video(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    where = (*at, "video_url")
-    attachments.url(reader, reader.named(reader.record(part.get("video_url"), where), "url", where), (*where, "url"))
+def _video(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    where = (*path, "video_url")
+    attachments.url(
+        validator,
+        validator.required_text(validator.record(part.get("video_url"), where), "url", where),
+        (*where, "url"),
+    )
     return "", "video"
 
 
-def _audio(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    reader.only(part, ("type", "input_audio", *_CACHED), at)
-    where = (*at, "input_audio")
-    audio = reader.record(reader.need(part, "input_audio", at), where)
-    attachments.encoded(reader, reader.named(audio, "data", where), (*where, "data"))
-    reader.among(reader.need(audio, "format", where), (*where, "format"), _SOUNDS)
+def _audio(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    validator.only_fields(part, ("type", "input_audio", *_CACHED), path)
+    where = (*path, "input_audio")
+    audio = validator.record(validator.required(part, "input_audio", path), where)
+    attachments.encoded(validator, validator.required_text(audio, "data", where), (*where, "data"))
+    validator.one_of(validator.required(audio, "format", where), (*where, "format"), _SOUNDS)
     return "", "audio"
 
 
-def _file(reader: Reader, part: Record, at: At) -> tuple[str, str]:
-    reader.only(part, ("type", "file", *_CACHED), at)
-    where = (*at, "file")
-    file = reader.record(reader.need(part, "file", at), where)
-    reader.only(file, ("file_data", "file_id", "filename"), where)
+def _file(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
+    validator.only_fields(part, ("type", "file", *_CACHED), path)
+    where = (*path, "file")
+    file = validator.record(validator.required(part, "file", path), where)
+    validator.only_fields(file, ("file_data", "file_id", "filename"), where)
     if file.get("file_id") is None:
-        attachments.url(reader, reader.named(file, "file_data", where), (*where, "file_data"))
-        reader.named(file, "filename", where)
+        attachments.url(validator, validator.required_text(file, "file_data", where), (*where, "file_data"))
+        validator.required_text(file, "filename", where)
     return "", "file"
 
 
-_PARTS: dict[str, Callable[[Reader, Record, At], tuple[str, str]]] = {
+_PARTS: dict[str, Callable[[Validator, Record, JsonPath], tuple[str, str]]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

@@ -11,9 +11,9 @@ from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects.chat_completions.history import History
 from cfaig_integrations.simulator.dialects.chat_completions.tools import read_schema, read_tool_choice, read_tools
 from cfaig_integrations.simulator.dialects.native import enveloped
-from cfaig_integrations.simulator.dialects.validation import OpenAIReader, Reader, Record, WorkersReader
+from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Record, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.json_types import is_record
-from cfaig_integrations.simulator.types import Asked
+from cfaig_integrations.simulator.types import ModelRequest
 
 _OPENAI_FIELDS = frozenset(
     {
@@ -38,84 +38,84 @@ _SWITCHED = "@cf/moonshotai/kimi-k2.6"
 """Of those above, whose reasoning cannot be switched off, the one where it can (wire-facts §9.3, §14.4)."""
 
 
-def reader_for(model: str) -> Reader:
+def validator_for(model: str) -> Validator:
     """Who words the faults: Workers AI for its own models, OpenAI's way for all others."""
-    return WorkersReader() if is_workers_ai(model) else OpenAIReader()
+    return WorkersAIValidator() if is_workers_ai(model) else OpenAIValidator()
 
 
-def read(body: Record) -> Asked:
+def read(body: Record) -> ModelRequest:
     """Validate a body.
 
     Raises:
-        BadBody: With code 7003 in OpenAI's words, or 5006 or 8001 in Workers AI's for `@cf/` models.
+        InvalidBody: With code 7003 in OpenAI's words, or 5006 or 8001 in Workers AI's for `@cf/` models.
     """
     model = str(body.get("model", ""))
-    reader = reader_for(model)
-    reader.named(body, "model")
-    reader.no_foreign_keys(body)
+    validator = validator_for(model)
+    validator.required_text(body, "model")
+    validator.no_tracing_fields(body)
     if is_workers_ai(model):
         body = enveloped(body)
-    reader.only(body, _OPENAI_FIELDS if model.startswith("openai/") else _OPENAI_FIELDS | _OTHER_FIELDS)
-    said = History(reader, thinking=not model.startswith("openai/")).read(reader.need(body, "messages"))
-    tools = read_tools(reader, body)
-    schema = read_schema(reader, body)
+    validator.only_fields(body, _OPENAI_FIELDS if model.startswith("openai/") else _OPENAI_FIELDS | _OTHER_FIELDS)
+    messages = History(validator, thinking=not model.startswith("openai/")).read(validator.required(body, "messages"))
+    tools = read_tools(validator, body)
+    schema = read_schema(validator, body)
     if schema == {} and model.startswith("openai/") and "json" not in str(body["messages"]).lower():
         word = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
-        reader.fail(word, ("messages",))
-    _sampling(reader, body)
-    stream, usage = _streaming(reader, body)
-    return Asked(
+        validator.fail(word, ("messages",))
+    _sampling(validator, body)
+    stream, usage = _streaming(validator, body)
+    return ModelRequest(
         model=model,
-        said=said,
+        messages=messages,
         tools=tools,
-        choice=read_tool_choice(reader, body, tools),
-        parallel=reader.flag(body, "parallel_tool_calls", default=True),
+        choice=read_tool_choice(validator, body, tools),
+        parallel=validator.boolean(body, "parallel_tool_calls", default=True),
         schema=schema,
-        reason=_reasons(reader, body, model),
-        max_tokens=_limit(reader, body),
-        stop=reader.strings(body, "stop", _MOST_STOPS),
+        reason=_reasons(validator, body, model),
+        max_tokens=_limit(validator, body),
+        stop=validator.text_list(body, "stop", _MOST_STOPS),
         stream=stream,
         usage_in_stream=usage,
-        choices=reader.count(body, "n", most=_MOST_CHOICES) or 1,
+        choices=validator.integer(body, "n", most=_MOST_CHOICES) or 1,
         echo=body,
     )
 
 
-def _sampling(reader: Reader, body: Record) -> None:
-    reader.number(body, "temperature", least=0, most=2)
-    reader.number(body, "top_p", least=0, most=1)
+def _sampling(validator: Validator, body: Record) -> None:
+    validator.number(body, "temperature", least=0, most=2)
+    validator.number(body, "top_p", least=0, most=1)
     for penalty in ("frequency_penalty", "presence_penalty"):
-        reader.number(body, penalty, least=-2, most=2)
-    reader.count(body, "seed", least=-(2**63))
-    reader.count(body, "top_k", least=0)
-    reader.count(body, "top_logprobs", least=0, most=20)
+        validator.number(body, penalty, least=-2, most=2)
+    validator.integer(body, "seed", least=-(2**63))
+    validator.integer(body, "top_k", least=0)
+    validator.integer(body, "top_logprobs", least=0, most=20)
     for key, kind in (("logprobs", bool), ("store", bool), ("user", str), ("metadata", dict), ("logit_bias", dict)):
-        reader.optional(body, key, kind)
+        validator.optional(body, key, kind)
 
 
-def _limit(reader: Reader, body: Record) -> int | None:
-    older, newer = reader.count(body, "max_tokens"), reader.count(body, "max_completion_tokens")
-    if older is not None and newer is not None and isinstance(reader, OpenAIReader):
-        reader.fail("Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.")
+def _limit(validator: Validator, body: Record) -> int | None:
+    older, newer = validator.integer(body, "max_tokens"), validator.integer(body, "max_completion_tokens")
+    if older is not None and newer is not None and isinstance(validator, OpenAIValidator):
+        validator.fail("Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.")
     return newer if newer is not None else older
 
 
-def _streaming(reader: Reader, body: Record) -> tuple[bool, bool]:
-    stream = reader.flag(body, "stream")
+def _streaming(validator: Validator, body: Record) -> tuple[bool, bool]:
+    stream = validator.boolean(body, "stream")
     if body.get("stream_options") is None:
         return stream, False
     if not stream:
-        reader.fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",))
-    options = reader.record(body["stream_options"], ("stream_options",))
-    reader.only(options, ("include_usage", "include_obfuscation"), ("stream_options",))
-    return stream, reader.flag(options, "include_usage")
+        validator.fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",))
+    options = validator.record(body["stream_options"], ("stream_options",))
+    validator.only_fields(options, ("include_usage", "include_obfuscation"), ("stream_options",))
+    return stream, validator.boolean(options, "include_usage")
 
 
-def _reasons(reader: Reader, body: Record, model: str) -> bool:
+def _reasons(validator: Validator, body: Record, model: str) -> bool:
     effort: Any = body.get("reasoning_effort")
     if effort is not None:
-        reader.among(effort, ("reasoning_effort",), _EFFORTS)
-    template: Record = reader.optional(body, "chat_template_kwargs", dict) or {}
+        validator.one_of(effort, ("reasoning_effort",), _EFFORTS)
+    template: Record = validator.optional(body, "chat_template_kwargs", dict) or {}
     thinking: Any = body.get("thinking") or body.get("enable_thinking") or template.get("enable_thinking")
     if model.startswith(_SWITCHED) and template.get("thinking") is False:
         return False

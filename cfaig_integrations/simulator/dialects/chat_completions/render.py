@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cfaig_integrations.simulator.catalogue import echoed, is_workers_ai
+from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import sse
-from cfaig_integrations.simulator.types import Answer, Asked, Call
+from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
 
 Record = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Shape:
     """What tells one provider's chat completions from another's."""
 
     model: str
-    echoed: str = ""
+    response_model_name: str = ""
     workers: bool = False
     shows_reasoning: bool = False
     signs_calls: bool = False
@@ -35,15 +35,15 @@ class Shape:
     def __post_init__(self) -> None:
         """Derive everything from the model id."""
         self.workers = is_workers_ai(self.model)
-        self.echoed = echoed(self.model)
+        self.response_model_name = response_model_name(self.model)
         self.shows_reasoning = not self.model.startswith("openai/")
         # wire-facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
         self.signs_calls = self.model.startswith("google/gemini-3")
-        self.id = sse.fresh("", 32).lower() if self.workers else sse.fresh("chatcmpl-", 29)
+        self.id = sse.new_id("", 32).lower() if self.workers else sse.new_id("chatcmpl-", 29)
 
     def head(self, kind: str) -> Record:
         """The fields that every body and every chunk begin with."""
-        head: Record = {"id": self.id, "object": kind, "created": self.created, "model": self.echoed}
+        head: Record = {"id": self.id, "object": kind, "created": self.created, "model": self.response_model_name}
         return head if self.workers else {**head, "service_tier": "default", "system_fingerprint": None}
 
 
@@ -67,9 +67,9 @@ def usage(shape: Shape, tokens_in: int, tokens_out: int, cached: int = 0, reason
     return {**base, "completion_tokens_details": {"reasoning_tokens": reasoning, **dict.fromkeys(details, 0)}}
 
 
-def total(shape: Shape, asked: Asked, answer: Answer) -> Record:
+def total(shape: Shape, request: ModelRequest, answer: Answer) -> Record:
     """The usage of the whole answer, all choices together."""
-    out, reasoning = answer.tokens_out * asked.choices, answer.tokens_reasoning * asked.choices
+    out, reasoning = answer.tokens_out * request.choices, answer.tokens_reasoning * request.choices
     return usage(shape, answer.tokens_in, out, answer.tokens_cached, reasoning)
 
 
@@ -81,23 +81,23 @@ def tool_call(shape: Shape, call: Call) -> Record:
         "function": {"name": call.name, "arguments": sse.arguments(call)},
     }
     if shape.signs_calls:
-        made["extra_content"] = {"google": {"thought_signature": sse.seal(call.name)}}
+        made["extra_content"] = {"google": {"thought_signature": sse.fake_signature(call.name)}}
     return made
 
 
 def call_id(model: str) -> str:
     """A new id; Mistral's have exactly nine characters (wire-facts §9.2)."""
-    return sse.fresh("", 9) if model.startswith("@cf/mistral") else sse.fresh("call_")
+    return sse.new_id("", 9) if model.startswith("@cf/mistral") else sse.new_id("call_")
 
 
-def whole(asked: Asked, answer: Answer) -> Record:
+def whole(request: ModelRequest, answer: Answer) -> Record:
     """A `chat.completion` with as many equal choices as were asked for."""
-    shape = Shape(asked.model)
+    shape = Shape(request.model)
     choices: list[Record] = [
         {"index": i, "message": _message(shape, answer), "logprobs": None, "finish_reason": finish(answer)}
-        for i in range(asked.choices)
+        for i in range(request.choices)
     ]
-    return {**shape.head("chat.completion"), "choices": choices, "usage": total(shape, asked, answer)}
+    return {**shape.head("chat.completion"), "choices": choices, "usage": total(shape, request, answer)}
 
 
 def _message(shape: Shape, answer: Answer) -> Record:

@@ -11,7 +11,7 @@ from typing import Any
 from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.dialects import sse
 from cfaig_integrations.simulator.dialects.chat_completions import render
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
@@ -20,10 +20,10 @@ _NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
 """They send a lone figure as a JSON number (wire-facts §5.3)."""
 
 
-def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, `[DONE]` included."""
-    shape = render.Shape(asked.model)
-    events = _hybrid(shape, asked, answer) if shape.workers else _plain(shape, asked, answer)
+    shape = render.Shape(request.model)
+    events = _hybrid(shape, request, answer) if shape.workers else _plain(shape, request, answer)
     yield from (sse.data(event) for event in events)
     yield sse.DONE
 
@@ -33,26 +33,26 @@ def padding(seed: int) -> str:
     return (_PADDING * 2)[: 5 + seed * 7 % 40]
 
 
-def _plain(shape: render.Shape, asked: Asked, answer: Answer) -> Iterator[Record]:
+def _plain(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
     head = shape.head("chat.completion.chunk")
-    tail: Record = {"usage": None} if asked.usage_in_stream else {}
-    for i in range(asked.choices):
+    tail: Record = {"usage": None} if request.usage_in_stream else {}
+    for i in range(request.choices):
         for delta in render.deltas(shape, answer):
             yield {**head, "choices": [_choice(i, delta, None)], **tail}
         yield {**head, "choices": [_choice(i, {}, render.finish(answer))], **tail}
-    if asked.usage_in_stream:
-        yield {**head, "choices": [], "usage": render.total(shape, asked, answer)}
+    if request.usage_in_stream:
+        yield {**head, "choices": [], "usage": render.total(shape, request, answer)}
 
 
 def _choice(index: int, delta: Record, finish: str | None) -> Record:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
-def _hybrid(shape: render.Shape, asked: Asked, answer: Answer) -> Iterator[Record]:
+def _hybrid(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
     """OpenAI chunks, each with its own usage; a heartbeat; a native tail with the total."""
     head = shape.head("chat.completion.chunk")
     tokens_in, out = answer.tokens_in, 0
-    for i in range(asked.choices):
+    for i in range(request.choices):
         for n, delta in enumerate(render.deltas(shape, answer)):
             usage = render.usage(shape, tokens_in, out)
             chunk = _choice(i, _numeric(shape.model, delta), None)
@@ -61,7 +61,7 @@ def _hybrid(shape: render.Shape, asked: Asked, answer: Answer) -> Iterator[Recor
         finish = _choice(i, {}, render.finish(answer))
         yield {**head, "choices": [finish], "p": padding(9), "usage": render.usage(shape, 0, 0)}
     yield {**head, "choices": [], "p": padding(3), "usage": render.usage(shape, 0, 1)}
-    yield {"response": "", "usage": render.total(shape, asked, answer)}
+    yield {"response": "", "usage": render.total(shape, request, answer)}
 
 
 def _numeric(model: str, delta: Record) -> Record:

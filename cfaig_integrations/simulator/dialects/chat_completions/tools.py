@@ -8,93 +8,99 @@ from __future__ import annotations
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import schemas
-from cfaig_integrations.simulator.dialects.validation import At, OpenAIReader, Reader, Record
-from cfaig_integrations.simulator.types import BadBody, Tool
+from cfaig_integrations.simulator.dialects.validation import JsonPath, OpenAIValidator, Record, Validator
+from cfaig_integrations.simulator.types import InvalidBody, Tool
 
 _CHOICES = ("none", "auto", "required")
 _INVALID_INPUT = 8001
 
 
-def read_tools(reader: Reader, body: Record) -> list[Tool]:
+def read_tools(validator: Validator, body: Record) -> list[Tool]:
     """The function tools on offer; custom tools are checked and left out."""
     if body.get("tools") is None:
         return []
-    listed = reader.array(body["tools"], ("tools",))
+    listed = validator.array(body["tools"], ("tools",))
     if not listed:
-        reader.fail("Invalid 'tools': empty array. Expected an array with minimum length 1.", ("tools",))
-    found = [_tool(reader, reader.record(t, ("tools", i)), ("tools", i)) for i, t in enumerate(listed)]
+        validator.fail("Invalid 'tools': empty array. Expected an array with minimum length 1.", ("tools",))
+    found = [_tool(validator, validator.record(t, ("tools", i)), ("tools", i)) for i, t in enumerate(listed)]
     return [t for t in found if t is not None]
 
 
-def _tool(reader: Reader, tool: Record, at: At) -> Tool | None:
-    kind = reader.among(reader.need(tool, "type", at), (*at, "type"), ("function", "custom"))
-    reader.only(tool, ("type", kind, "cache_control"), at)
-    where = (*at, kind)
-    inner = reader.record(reader.need(tool, kind, at), where)
-    name = schemas.tool_name(reader, inner, where)
+def _tool(validator: Validator, tool: Record, path: JsonPath) -> Tool | None:
+    kind = validator.one_of(validator.required(tool, "type", path), (*path, "type"), ("function", "custom"))
+    validator.only_fields(tool, ("type", kind, "cache_control"), path)
+    where = (*path, kind)
+    inner = validator.record(validator.required(tool, kind, path), where)
+    name = schemas.tool_name(validator, inner, where)
     if kind == "custom":
         return None
-    reader.only(inner, ("name", "description", "parameters", "strict"), where)
-    about = _description(reader, inner, where)
-    strict = reader.flag(inner, "strict")
-    form = schemas.parameters(reader, inner.get("parameters"), name, (*where, "parameters"), strict=strict)
+    validator.only_fields(inner, ("name", "description", "parameters", "strict"), where)
+    about = _description(validator, inner, where)
+    strict = validator.boolean(inner, "strict")
+    form = schemas.parameters(validator, inner.get("parameters"), name, (*where, "parameters"), strict=strict)
     return Tool(name, about, form)
 
 
-def _description(reader: Reader, inner: Record, at: At) -> str:
-    if not isinstance(reader, OpenAIReader) and isinstance(inner.get("description"), bool):
+def _description(validator: Validator, inner: Record, path: JsonPath) -> str:
+    if not isinstance(validator, OpenAIValidator) and isinstance(inner.get("description"), bool):
         # wire-facts §5.6: `description: false` gives 8001 on Workers AI
-        raise BadBody("AiError: Invalid input", param=reader.place((*at, "description")), code=_INVALID_INPUT)
-    return schemas.description(reader, inner, at)
+        raise InvalidBody(
+            "AiError: Invalid input", param=validator.format_path((*path, "description")), code=_INVALID_INPUT
+        )
+    return schemas.description(validator, inner, path)
 
 
-def read_tool_choice(reader: Reader, body: Record, offered: list[Tool]) -> str:
+def read_tool_choice(validator: Validator, body: Record, offered: list[Tool]) -> str:
     """`auto`, `none`, `required` or the name of one tool."""
     value: Any = body.get("tool_choice")
     for key in ("tool_choice", "parallel_tool_calls"):
         if body.get(key) is not None and not body.get("tools"):
-            reader.fail(f"'{key}' is only allowed when 'tools' are specified.", (key,))
+            validator.fail(f"'{key}' is only allowed when 'tools' are specified.", (key,))
     if value is None:
         return "auto"
     if isinstance(value, str):
-        if value not in _CHOICES and not isinstance(reader, OpenAIReader):
+        if value not in _CHOICES and not isinstance(validator, OpenAIValidator):
             # wire-facts §9.2: "any" is rejected with 8001
-            raise BadBody(f"AiError: Invalid input: tool_choice '{value}'", param="tool_choice", code=_INVALID_INPUT)
-        return reader.among(value, ("tool_choice",), _CHOICES)
-    return _chosen(reader, reader.record(value, ("tool_choice",)), offered)
+            raise InvalidBody(
+                f"AiError: Invalid input: tool_choice '{value}'", param="tool_choice", code=_INVALID_INPUT
+            )
+        return validator.one_of(value, ("tool_choice",), _CHOICES)
+    return _chosen(validator, validator.record(value, ("tool_choice",)), offered)
 
 
-def _chosen(reader: Reader, value: Record, offered: list[Tool]) -> str:
-    at = ("tool_choice",)
+def _chosen(validator: Validator, value: Record, offered: list[Tool]) -> str:
+    path = ("tool_choice",)
     kinds = ("function", "custom", "allowed_tools")
-    kind = reader.among(reader.need(value, "type", at), (*at, "type"), kinds)
-    inner = reader.record(reader.need(value, kind, at), (*at, kind))
+    kind = validator.one_of(validator.required(value, "type", path), (*path, "type"), kinds)
+    inner = validator.record(validator.required(value, kind, path), (*path, kind))
     if kind == "allowed_tools":
-        return reader.among(reader.need(inner, "mode", (*at, kind)), (*at, kind, "mode"), ("auto", "required"))
-    name = reader.named(inner, "name", (*at, kind))
+        return validator.one_of(
+            validator.required(inner, "mode", (*path, kind)), (*path, kind, "mode"), ("auto", "required")
+        )
+    name = validator.required_text(inner, "name", (*path, kind))
     if kind == "function" and name not in {t.name for t in offered}:
-        reader.fail(f"Tool choice '{name}' not found in 'tools' parameter.", (*at, kind, "name"))
+        validator.fail(f"Tool choice '{name}' not found in 'tools' parameter.", (*path, kind, "name"))
     return name if kind == "function" else "auto"
 
 
-def read_schema(reader: Reader, body: Record) -> Record | None:
+def read_schema(validator: Validator, body: Record) -> Record | None:
     """The schema of the answer; `{}` for any JSON object, None for plain text."""
     if body.get("response_format") is None:
         return None
-    at: At = ("response_format",)
-    form = reader.record(body["response_format"], at)
+    path: JsonPath = ("response_format",)
+    form = validator.record(body["response_format"], path)
     kinds = ("json_object", "json_schema", "text")
-    kind = reader.among(reader.need(form, "type", at), (*at, "type"), kinds)
+    kind = validator.one_of(validator.required(form, "type", path), (*path, "type"), kinds)
     if kind != "json_schema":
         return {} if kind == "json_object" else None
-    where = (*at, "json_schema")
-    return enveloped(reader, reader.record(reader.need(form, "json_schema", at), where), where)
+    where = (*path, "json_schema")
+    return enveloped(validator, validator.record(validator.required(form, "json_schema", path), where), where)
 
 
-def enveloped(reader: Reader, inner: Record, at: At) -> Record:
+def enveloped(validator: Validator, inner: Record, path: JsonPath) -> Record:
     """The schema inside `{"name", "schema", "strict"}`; a bare schema fails (wire-facts §9.1)."""
-    name = schemas.tool_name(reader, inner, at)
-    found = reader.record(reader.need(inner, "schema", at), (*at, "schema"))
-    strict = reader.flag(inner, "strict")
-    schemas.sound(reader, found, f"response_format '{name}'", (*at, "schema"), strict=strict)
+    name = schemas.tool_name(validator, inner, path)
+    found = validator.record(validator.required(inner, "schema", path), (*path, "schema"))
+    strict = validator.boolean(inner, "strict")
+    schemas.sound(validator, found, f"response_format '{name}'", (*path, "schema"), strict=strict)
     return found

@@ -10,23 +10,23 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.messages import read, render, stream
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 
 class Messages:
     """The dialect of `/ai/v1/messages`."""
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ModelRequest:
         """Validate a body."""
         return read.read(body)
 
-    def whole(self, asked: Asked, answer: Answer) -> dict[str, Any]:
+    def whole(self, request: ModelRequest, answer: Answer) -> dict[str, Any]:
         """A finished message."""
-        return render.message(asked, answer, render.content(answer))
+        return render.message(request, answer, render.content(answer))
 
-    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         """Named events, from `message_start` to `message_stop`."""
-        return stream.stream(asked, answer)
+        return stream.stream(request, answer)
 
     def error(self, status: int, code: int | str, message: str) -> dict[str, Any]:
         """Anthropic's error body."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cfaig_integrations.simulator.dialects import attachments, schemas
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
 from cfaig_integrations.simulator.json_types import is_list
-from cfaig_integrations.simulator.types import Call, Result
+from cfaig_integrations.simulator.types import Call, ToolResult
 
 SERVER = (
     "advisor_tool_result", "bash_code_execution_tool_result", "code_execution_tool_result", "compaction",
@@ -36,135 +36,143 @@ class Turn:
     role: str = "user"
     texts: list[str] = field(default_factory=list[str])
     calls: list[Call] = field(default_factory=list[Call])
-    results: list[Result] = field(default_factory=list[Result])
+    results: list[ToolResult] = field(default_factory=list[ToolResult])
     media: list[str] = field(default_factory=list[str])
     kinds: list[str] = field(default_factory=list[str])
     """The type of every block, in order."""
 
 
-def read(reader: Reader, block: Record, role: str, at: At, turn: Turn) -> None:
+def read(validator: Validator, block: Record, role: str, path: JsonPath, turn: Turn) -> None:
     """Check one block and put what it holds into the turn."""
     allowed = _USER if role == "user" else _ASSISTANT
-    kind = reader.among(reader.need(block, "type", at), (*at, "type"), allowed)
-    _READERS.get(kind, _opaque)(reader, block, (*at, kind), turn)
+    kind = validator.one_of(validator.required(block, "type", path), (*path, "type"), allowed)
+    _READERS.get(kind, _opaque)(validator, block, (*path, kind), turn)
     turn.kinds.append(kind)
 
 
-def text(reader: Reader, value: str, at: At, role: str) -> str:
+def text(validator: Validator, value: str, path: JsonPath, role: str) -> str:
     """Text that is not empty; the user's not blank either, while a model may have written a blank line."""
     if not value:
-        reader.fail("messages: text content blocks must be non-empty", at)
+        validator.fail("messages: text content blocks must be non-empty", path)
     if role == "user" and not value.strip():
-        reader.fail("messages: text content blocks must contain non-whitespace text", at)
+        validator.fail("messages: text content blocks must contain non-whitespace text", path)
     return value
 
 
-def _opaque(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.text(block["type"], at)
+def _opaque(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.text(block["type"], path)
 
 
-def _text(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "text", "citations", "cache_control"), at)
-    _cache_mark(reader, block, at)
-    turn.texts.append(text(reader, reader.text(reader.need(block, "text", at), (*at, "text")), at, turn.role))
+def _text(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "text", "citations", "cache_control"), path)
+    _cache_mark(validator, block, path)
+    turn.texts.append(
+        text(validator, validator.text(validator.required(block, "text", path), (*path, "text")), path, turn.role)
+    )
 
 
-def _cache_mark(reader: Reader, block: Record, at: At) -> None:
+def _cache_mark(validator: Validator, block: Record, path: JsonPath) -> None:
     mark = block.get("cache_control")
     if mark is not None:
-        record = reader.record(mark, (*at, "cache_control"))
-        reader.among(record.get("type"), (*at, "cache_control", "type"), ("ephemeral",))
+        record = validator.record(mark, (*path, "cache_control"))
+        validator.one_of(record.get("type"), (*path, "cache_control", "type"), ("ephemeral",))
 
 
-def _source(reader: Reader, block: Record, at: At, kinds: tuple[str, ...], mimes: tuple[str, ...]) -> None:
-    where = (*at, "source")
-    source = reader.record(reader.need(block, "source", at), where)
-    kind = reader.among(reader.need(source, "type", where), (*where, "type"), kinds)
+def _source(
+    validator: Validator, block: Record, path: JsonPath, kinds: tuple[str, ...], mimes: tuple[str, ...]
+) -> None:
+    where = (*path, "source")
+    source = validator.record(validator.required(block, "source", path), where)
+    kind = validator.one_of(validator.required(source, "type", where), (*where, "type"), kinds)
     if kind == "base64":
-        reader.among(reader.need(source, "media_type", where), (*where, "media_type"), mimes)
-        attachments.encoded(reader, reader.named(source, "data", where), (*where, "data"))
+        validator.one_of(validator.required(source, "media_type", where), (*where, "media_type"), mimes)
+        attachments.encoded(validator, validator.required_text(source, "data", where), (*where, "data"))
     elif kind == "text":
-        reader.among(reader.need(source, "media_type", where), (*where, "media_type"), ("text/plain",))
-        reader.named(source, "data", where)
+        validator.one_of(validator.required(source, "media_type", where), (*where, "media_type"), ("text/plain",))
+        validator.required_text(source, "data", where)
     elif kind == "url":
-        attachments.url(reader, reader.named(source, "url", where), (*where, "url"))
+        attachments.url(validator, validator.required_text(source, "url", where), (*where, "url"))
     else:
-        reader.need(source, "file_id" if kind == "file" else "content", where)
+        validator.required(source, "file_id" if kind == "file" else "content", where)
 
 
-def _image(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "source", "cache_control"), at)
-    _source(reader, block, at, ("base64", "url", "file"), _IMAGES)
+def _image(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "source", "cache_control"), path)
+    _source(validator, block, path, ("base64", "url", "file"), _IMAGES)
     turn.media.append("image")
 
 
-def _document(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "source", "cache_control", "citations", "context", "title"), at)
-    _source(reader, block, at, ("base64", "text", "content", "url", "file"), ("application/pdf",))
+def _document(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "source", "cache_control", "citations", "context", "title"), path)
+    _source(validator, block, path, ("base64", "text", "content", "url", "file"), ("application/pdf",))
     source = block["source"]
     if source["type"] == "text":
         turn.texts.append(source["data"])
     turn.media.append("file")
 
 
-def _search_result(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.named(block, "source", at)
-    reader.named(block, "title", at)
-    for i, part in enumerate(reader.array(reader.need(block, "content", at), (*at, "content"))):
-        where = (*at, "content", i)
-        turn.texts.append(reader.named(reader.record(part, where), "text", where))
+def _search_result(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.required_text(block, "source", path)
+    validator.required_text(block, "title", path)
+    for i, part in enumerate(validator.array(validator.required(block, "content", path), (*path, "content"))):
+        where = (*path, "content", i)
+        turn.texts.append(validator.required_text(validator.record(part, where), "text", where))
 
 
-def _identity(reader: Reader, block: Record, key: str, at: At) -> str:
-    found = reader.named(block, key, at)
+def _identity(validator: Validator, block: Record, key: str, path: JsonPath) -> str:
+    found = validator.required_text(block, key, path)
     if not _ID.fullmatch(found):
-        reader.fail(f"{reader.place((*at, key))}: String should match pattern '^[a-zA-Z0-9_-]+$'", (*at, key))
+        validator.fail(
+            f"{validator.format_path((*path, key))}: String should match pattern '^[a-zA-Z0-9_-]+$'", (*path, key)
+        )
     return found
 
 
-def _tool_use(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "id", "name", "input", "cache_control", "caller"), at)
-    identity = _identity(reader, block, "id", at)
-    name = schemas.tool_name(reader, block, at)
+def _tool_use(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "id", "name", "input", "cache_control", "caller"), path)
+    identity = _identity(validator, block, "id", path)
+    name = schemas.tool_name(validator, block, path)
     if "input" not in block:
-        reader.missing((*at, "input"))
-    turn.calls.append(Call(identity, name, reader.record(block["input"], (*at, "input"))))
+        validator.missing_field((*path, "input"))
+    turn.calls.append(Call(identity, name, validator.record(block["input"], (*path, "input"))))
 
 
-def _tool_result(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "tool_use_id", "content", "is_error", "cache_control"), at)
-    _cache_mark(reader, block, at)
-    identity = _identity(reader, block, "tool_use_id", at)
+def _tool_result(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "tool_use_id", "content", "is_error", "cache_control"), path)
+    _cache_mark(validator, block, path)
+    identity = _identity(validator, block, "tool_use_id", path)
     inner = Turn()
     content = block.get("content")
     if is_list(content):
         for i, part in enumerate(content):
-            where = (*at, "content", i)
-            record = reader.record(part, where)
-            kind = reader.among(reader.need(record, "type", where), (*where, "type"), _IN_RESULT)
-            _READERS.get(kind, _opaque)(reader, record, (*where, kind), inner)
+            where = (*path, "content", i)
+            record = validator.record(part, where)
+            kind = validator.one_of(validator.required(record, "type", where), (*where, "type"), _IN_RESULT)
+            _READERS.get(kind, _opaque)(validator, record, (*where, kind), inner)
     elif content is not None:
-        inner.texts.append(reader.text(content, (*at, "content")))
-    turn.results.append(Result(identity, "\n".join(inner.texts), reader.flag(block, "is_error")))
+        inner.texts.append(validator.text(content, (*path, "content")))
+    turn.results.append(ToolResult(identity, "\n".join(inner.texts), validator.boolean(block, "is_error")))
     turn.media += inner.media
 
 
-def _thinking(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "thinking", "signature"), at)
+def _thinking(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "thinking", "signature"), path)
     if "thinking" not in block:
-        reader.missing((*at, "thinking"))
-    reader.text(block["thinking"], (*at, "thinking"))
-    signature = reader.text(reader.need(block, "signature", at), (*at, "signature"))
+        validator.missing_field((*path, "thinking"))
+    validator.text(block["thinking"], (*path, "thinking"))
+    signature = validator.text(validator.required(block, "signature", path), (*path, "signature"))
     if not signature:
-        reader.fail(f"{reader.place(at[:-1])}: Invalid `signature` in `thinking` block", (*at, "signature"))
+        validator.fail(
+            f"{validator.format_path(path[:-1])}: Invalid `signature` in `thinking` block", (*path, "signature")
+        )
 
 
-def _redacted(reader: Reader, block: Record, at: At, turn: Turn) -> None:
-    reader.only(block, ("type", "data"), at)
-    reader.named(block, "data", at)
+def _redacted(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
+    validator.only_fields(block, ("type", "data"), path)
+    validator.required_text(block, "data", path)
 
 
-_READERS: dict[str, Callable[[Reader, Record, At, Turn], None]] = {
+_READERS: dict[str, Callable[[Validator, Record, JsonPath, Turn], None]] = {
     "text": _text,
     "image": _image,
     "document": _document,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote_plus
 
-from cfaig_integrations.simulator.catalogue import echoed
+from cfaig_integrations.simulator.catalogue import response_model_name
 from cfaig_integrations.simulator.dialects import sse
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
@@ -24,7 +24,7 @@ def content(answer: Answer) -> list[Record]:
     blocks: list[Record] = []
     if answer.reasoning:
         thought = answer.reasoning
-        blocks.append({"type": "thinking", "thinking": thought, "signature": sse.seal(thought)})
+        blocks.append({"type": "thinking", "thinking": thought, "signature": sse.fake_signature(thought)})
     for query in answer.searches:
         blocks += _search(query)
     if answer.text:
@@ -35,7 +35,7 @@ def content(answer: Answer) -> list[Record]:
 
 def _call(answer: Answer, index: int) -> Record:
     call = answer.calls[index]
-    block: Record = {"type": "tool_use", "id": call.id or sse.fresh("toolu_01", 22), "name": call.name}
+    block: Record = {"type": "tool_use", "id": call.id or sse.new_id("toolu_01", 22), "name": call.name}
     # a cut call cannot be shown whole, so its input is empty; the stream gives the part that was written
     return {**block, "input": {} if call.raw else call.arguments, "caller": {"type": "direct"}}
 
@@ -45,9 +45,14 @@ def _source(query: str) -> Record:
 
 
 def _search(query: str) -> list[Record]:
-    identity = sse.fresh("srvtoolu_01", 22)
+    identity = sse.new_id("srvtoolu_01", 22)
     caller = {"type": "direct"}
-    found = {"type": "web_search_result", **_source(query), "encrypted_content": sse.seal(query), "page_age": None}
+    found = {
+        "type": "web_search_result",
+        **_source(query),
+        "encrypted_content": sse.fake_signature(query),
+        "page_age": None,
+    }
     use: Record = {"type": "server_tool_use", "id": identity, "name": "web_search", "input": {"query": query}}
     result: Record = {"type": "web_search_tool_result", "tool_use_id": identity, "content": [found]}
     return [{**use, "caller": caller}, {**result, "caller": caller}]
@@ -56,7 +61,7 @@ def _search(query: str) -> list[Record]:
 def _citations(answer: Answer) -> list[Record]:
     kind = "web_search_result_location"
     return [
-        {"type": kind, "cited_text": answer.text[:150], **_source(q), "encrypted_index": sse.seal(q)}
+        {"type": kind, "cited_text": answer.text[:150], **_source(q), "encrypted_index": sse.fake_signature(q)}
         for q in answer.searches
     ]
 
@@ -93,11 +98,11 @@ def searches(answer: Answer) -> Record:
     return {"server_tool_use": {"web_search_requests": len(answer.searches), "web_fetch_requests": 0}}
 
 
-def message(asked: Asked, answer: Answer, blocks: list[Record]) -> Record:
+def message(request: ModelRequest, answer: Answer, blocks: list[Record]) -> Record:
     """A finished message."""
     return {
-        "model": echoed(asked.model),
-        "id": sse.fresh("msg_01", 22),
+        "model": response_model_name(request.model),
+        "id": sse.new_id("msg_01", 22),
         "type": "message",
         "role": "assistant",
         "content": blocks,

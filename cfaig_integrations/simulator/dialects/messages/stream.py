@@ -12,24 +12,24 @@ from typing import Any
 from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.dialects import sse
 from cfaig_integrations.simulator.dialects.messages import render
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
 _STEP = 3
 
 
-def stream(asked: Asked, answer: Answer) -> Iterator[bytes]:
+def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, from `message_start` to `message_stop`."""
-    for event in _events(asked, answer):
+    for event in _events(request, answer):
         yield sse.event(event)
 
 
-def _events(asked: Asked, answer: Answer) -> Iterator[Record]:
+def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:
     blocks = render.content(answer)
     unsaid = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     usage = {k: v for k, v in render.usage(answer, 1).items() if k != "server_tool_use"}
-    opened = {**render.message(asked, answer, []), **unsaid, "usage": usage}
+    opened = {**render.message(request, answer, []), **unsaid, "usage": usage}
     yield {"type": "message_start", "message": opened}
     if not blocks:
         yield {"type": "ping"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.responses import read, render, stream
-from cfaig_integrations.simulator.types import Answer, Asked, BadBody
+from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
 
 _KEPT = 256
 
@@ -23,21 +23,21 @@ class Responses:
         """Remember nothing yet."""
         self._stored: OrderedDict[str, list[Any]] = OrderedDict()
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ModelRequest:
         """Validate a body."""
         return read.read(body, self._earlier(body))
 
-    def whole(self, asked: Asked, answer: Answer) -> dict[str, Any]:
+    def whole(self, request: ModelRequest, answer: Answer) -> dict[str, Any]:
         """A finished `response`."""
-        items = render.output(asked, answer)
-        response = render.closed(render.opened(asked), answer, items)
-        self._store(response["id"], asked, items)
+        items = render.output(request, answer)
+        response = render.closed(render.opened(request), answer, items)
+        self._store(response["id"], request, items)
         return response
 
-    def stream(self, asked: Asked, answer: Answer) -> Iterator[bytes]:
+    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         """Typed events, from `response.created` to `response.completed` or `.incomplete`."""
-        items, response = render.output(asked, answer), render.opened(asked)
-        self._store(response["id"], asked, items)
+        items, response = render.output(request, answer), render.opened(request)
+        self._store(response["id"], request, items)
         return stream.stream(response, answer, items)
 
     def error(self, status: int, code: int | str, message: str) -> dict[str, Any]:
@@ -55,16 +55,16 @@ class Responses:
             return []
         if not isinstance(identity, str) or identity not in self._stored:
             message = f"Previous response with id '{identity}' not found."
-            raise BadBody(message, param="previous_response_id")
+            raise InvalidBody(message, param="previous_response_id")
         return self._stored[identity]
 
-    def _store(self, identity: str, asked: Asked, items: list[dict[str, Any]]) -> None:
-        if asked.echo.get("store") is False:
+    def _store(self, identity: str, request: ModelRequest, items: list[dict[str, Any]]) -> None:
+        if request.echo.get("store") is False:
             return
-        given: Any = asked.echo.get("input") or []
+        given: Any = request.echo.get("input") or []
         listed: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
         kept = [i for i in items if i["type"] != "reasoning"]
-        earlier = self._stored.get(asked.echo.get("previous_response_id", ""), [])
+        earlier = self._stored.get(request.echo.get("previous_response_id", ""), [])
         self._stored[identity] = [*earlier, *listed, *kept]
         while len(self._stored) > _KEPT:
             self._stored.popitem(last=False)

@@ -11,8 +11,8 @@ from typing import Any
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.chat_completions.history import call_of
 from cfaig_integrations.simulator.dialects.responses import parts
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
-from cfaig_integrations.simulator.types import Call, Result, Said
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
+from cfaig_integrations.simulator.types import Call, Message, ToolResult
 
 OPAQUE = (
     "additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call", "compaction",
@@ -29,20 +29,20 @@ _STATES = ("in_progress", "completed", "incomplete")
 class Items:
     """One pass over the items, remembering the calls that wait for an output."""
 
-    def __init__(self, reader: Reader, *, openai: bool, partial: bool = False) -> None:
+    def __init__(self, validator: Validator, *, openai: bool, partial: bool = False) -> None:
         """Start before the first item.
 
         Args:
-            reader: Words the faults.
+            validator: Formats the error messages.
             openai: Also check what only OpenAI's ids and reasoning must obey.
             partial: A stored conversation goes before, which may hold the calls that outputs belong to.
         """
-        self.reader = reader
+        self.validator = validator
         self.openai = openai
         self.partial = partial
-        self.said: list[Said] = []
+        self.messages: list[Message] = []
         self.calls: dict[str, bool] = {}
-        self._readers: dict[str, Callable[[Record, At], None]] = {
+        self._readers: dict[str, Callable[[Record, JsonPath], None]] = {
             "message": self._message,
             "function_call": self._function_call,
             "function_call_output": self._function_call_output,
@@ -52,106 +52,108 @@ class Items:
             **dict.fromkeys(OPAQUE, self._opaque),
         }
 
-    def read(self, value: Any) -> list[Said]:
+    def read(self, value: Any) -> list[Message]:
         """All items as they were said.
 
         Raises:
-            BadBody: Unknown item, wrong field, an output without a call or a call without an output.
+            InvalidBody: Unknown item, wrong field, an output without a call or a call without an output.
         """
         if isinstance(value, str):
-            self.said.append(Said(role="user", text=value))
-            return self.said
+            self.messages.append(Message(role="user", text=value))
+            return self.messages
         if not isinstance(value, list):
-            self.reader.mistyped(("input",), "one of a string or array of input items", value)
-        listed = self.reader.array(value, ("input",))
-        records = [self.reader.record(item, ("input", i)) for i, item in enumerate(listed)]
+            self.validator.wrong_type(("input",), "one of a string or array of input items", value)
+        listed = self.validator.array(value, ("input",))
+        records = [self.validator.record(item, ("input", i)) for i, item in enumerate(listed)]
         for i, item in enumerate(records):
             kind = item.get("type", "message")
-            self.reader.among(kind, ("input", i, "type"), tuple(self._readers))
+            self.validator.one_of(kind, ("input", i, "type"), tuple(self._readers))
             self._readers[kind](item, ("input", i))
         if self.openai:
             self._reasoning_is_followed(records)
         for call, answered in self.calls.items():
             if not answered:
-                self.reader.fail(f"No tool output found for function call {call}.", ("input",))
-        return self.said
+                self.validator.fail(f"No tool output found for function call {call}.", ("input",))
+        return self.messages
 
-    def _own_id(self, item: Record, prefix: str, at: At) -> None:
-        identity = self.reader.optional(item, "id", str, at)
+    def _own_id(self, item: Record, prefix: str, path: JsonPath) -> None:
+        identity = self.validator.optional(item, "id", str, path)
         if self.openai and identity is not None and not identity.startswith(prefix):
-            place = self.reader.place((*at, "id"))
-            self.reader.fail(
-                f"Invalid '{place}': '{identity}'. Expected an ID that begins with '{prefix}'.", (*at, "id")
+            place = self.validator.format_path((*path, "id"))
+            self.validator.fail(
+                f"Invalid '{place}': '{identity}'. Expected an ID that begins with '{prefix}'.", (*path, "id")
             )
         if item.get("status") is not None:
-            self.reader.among(item["status"], (*at, "status"), _STATES)
+            self.validator.one_of(item["status"], (*path, "status"), _STATES)
 
-    def _message(self, item: Record, at: At) -> None:
-        self.reader.only(item, ("type", "role", "content", "id", "status", "phase", "name"), at)
-        role = self.reader.among(self.reader.need(item, "role", at), (*at, "role"), _ROLES)
+    def _message(self, item: Record, path: JsonPath) -> None:
+        self.validator.only_fields(item, ("type", "role", "content", "id", "status", "phase", "name"), path)
+        role = self.validator.one_of(self.validator.required(item, "role", path), (*path, "role"), _ROLES)
         allowed = parts.MADE if role == "assistant" else parts.GIVEN
-        text, kinds = parts.content(self.reader, self.reader.need(item, "content", at), allowed, (*at, "content"))
+        text, kinds = parts.content(
+            self.validator, self.validator.required(item, "content", path), allowed, (*path, "content")
+        )
         if role == "assistant":
-            self._own_id(item, "msg", at)
+            self._own_id(item, "msg", path)
             self._made(text)
         else:
-            self.said.append(Said(role="user" if role == "user" else "system", text=text, media=kinds))
+            self.messages.append(Message(role="user" if role == "user" else "system", text=text, media=kinds))
 
     def _made(self, text: str, *calls: Call) -> None:
         """Add to the assistant's turn, which may be spread over several items."""
-        if not self.said or self.said[-1].role != "assistant":
-            self.said.append(Said(role="assistant"))
-        turn = self.said[-1]
+        if not self.messages or self.messages[-1].role != "assistant":
+            self.messages.append(Message(role="assistant"))
+        turn = self.messages[-1]
         turn.text = f"{turn.text}\n{text}".strip() if text else turn.text
         turn.calls += calls
 
-    def _call(self, item: Record, at: At, key: str) -> None:
-        identity = self.reader.named(item, "call_id", at)
-        name = schemas.tool_name(self.reader, item, at)
-        text = self.reader.text(self.reader.need(item, key, at), (*at, key))
+    def _call(self, item: Record, path: JsonPath, key: str) -> None:
+        identity = self.validator.required_text(item, "call_id", path)
+        name = schemas.tool_name(self.validator, item, path)
+        text = self.validator.text(self.validator.required(item, key, path), (*path, key))
         self.calls[identity] = False
         self._made("", call_of(identity, name, text))
 
-    def _function_call(self, item: Record, at: At) -> None:
+    def _function_call(self, item: Record, path: JsonPath) -> None:
         keys = ("type", "call_id", "name", "arguments", "id", "status", "namespace", "caller", "thought_signature")
-        self.reader.only(item, keys, at)
-        self._own_id(item, "fc", at)
-        self._call(item, at, "arguments")
+        self.validator.only_fields(item, keys, path)
+        self._own_id(item, "fc", path)
+        self._call(item, path, "arguments")
 
-    def _custom_call(self, item: Record, at: At) -> None:
-        self._call(item, at, "input")
+    def _custom_call(self, item: Record, path: JsonPath) -> None:
+        self._call(item, path, "input")
 
-    def _output(self, item: Record, at: At, what: str) -> None:
-        identity = self.reader.named(item, "call_id", at)
+    def _output(self, item: Record, path: JsonPath, what: str) -> None:
+        identity = self.validator.required_text(item, "call_id", path)
         if identity not in self.calls and not self.partial:
-            self.reader.fail(f"No tool call found for {what} with call_id {identity}.", ("input",))
+            self.validator.fail(f"No tool call found for {what} with call_id {identity}.", ("input",))
         self.calls[identity] = True
-        output = self.reader.need(item, "output", at)
-        text, kinds = parts.content(self.reader, output, parts.RETURNED, (*at, "output"))
-        self.said.append(Said(role="tool", results=[Result(call_id=identity, text=text)], media=kinds))
+        output = self.validator.required(item, "output", path)
+        text, kinds = parts.content(self.validator, output, parts.RETURNED, (*path, "output"))
+        self.messages.append(Message(role="tool", results=[ToolResult(call_id=identity, text=text)], media=kinds))
 
-    def _function_call_output(self, item: Record, at: At) -> None:
-        self.reader.only(item, ("type", "call_id", "output", "id", "status", "caller"), at)
-        self._output(item, at, "function call output")
+    def _function_call_output(self, item: Record, path: JsonPath) -> None:
+        self.validator.only_fields(item, ("type", "call_id", "output", "id", "status", "caller"), path)
+        self._output(item, path, "function call output")
 
-    def _custom_output(self, item: Record, at: At) -> None:
-        self._output(item, at, "custom tool call output")
+    def _custom_output(self, item: Record, path: JsonPath) -> None:
+        self._output(item, path, "custom tool call output")
 
-    def _reasoning(self, item: Record, at: At) -> None:
-        self.reader.only(item, ("type", "id", "summary", "content", "encrypted_content", "status"), at)
-        self._own_id(item, "rs", at)
+    def _reasoning(self, item: Record, path: JsonPath) -> None:
+        self.validator.only_fields(item, ("type", "id", "summary", "content", "encrypted_content", "status"), path)
+        self._own_id(item, "rs", path)
         for key, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
-            listed: Any = self.reader.need(item, key, at) if key == "summary" else item.get(key) or []
-            for i, part in enumerate(self.reader.array(listed, (*at, key))):
-                where = (*at, key, i)
-                record = self.reader.record(part, where)
-                self.reader.among(self.reader.need(record, "type", where), (*where, "type"), (kind,))
-                self.reader.text(self.reader.need(record, "text", where), (*where, "text"))
-        self.reader.optional(item, "encrypted_content", str, at)
+            listed: Any = self.validator.required(item, key, path) if key == "summary" else item.get(key) or []
+            for i, part in enumerate(self.validator.array(listed, (*path, key))):
+                where = (*path, key, i)
+                record = self.validator.record(part, where)
+                self.validator.one_of(self.validator.required(record, "type", where), (*where, "type"), (kind,))
+                self.validator.text(self.validator.required(record, "text", where), (*where, "text"))
+        self.validator.optional(item, "encrypted_content", str, path)
 
-    def _opaque(self, item: Record, at: At) -> None:
-        self.reader.optional(item, "id", str, at)
-        call: str | None = self.reader.optional(item, "call_id", str, at)
+    def _opaque(self, item: Record, path: JsonPath) -> None:
+        self.validator.optional(item, "id", str, path)
+        call: str | None = self.validator.optional(item, "call_id", str, path)
         if call and str(item["type"]).endswith("_call"):
             self.calls.setdefault(call, True)
 
@@ -165,4 +167,4 @@ class Items:
             if given:
                 identity = item.get("id", "")
                 message = f"Item '{identity}' of type 'reasoning' was provided without its required following item."
-                self.reader.fail(message, ("input",))
+                self.validator.fail(message, ("input",))

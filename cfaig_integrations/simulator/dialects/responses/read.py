@@ -10,8 +10,8 @@ from typing import Any
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects.responses.items import Items
 from cfaig_integrations.simulator.dialects.responses.tools import read_schema, read_tool_choice, read_tools
-from cfaig_integrations.simulator.dialects.validation import OpenAIReader, Reader, Record
-from cfaig_integrations.simulator.types import Asked, Said
+from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Record, Validator
+from cfaig_integrations.simulator.types import Message, ModelRequest
 
 _FIELDS = frozenset(
     {
@@ -34,80 +34,82 @@ _LEAST_TOKENS = 16
 _NO_INPUT = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
 
 
-def read(body: Record, earlier: list[Any]) -> Asked:
+def read(body: Record, previous_items: list[Any]) -> ModelRequest:
     """Validate a body.
 
     Args:
         body: As sent.
-        earlier: The items of the response that `previous_response_id` names, and of those before it.
+        previous_items: The items of the response that `previous_response_id` names, and of those before it.
 
     Raises:
-        BadBody: In OpenAI's words, with code 7003.
+        InvalidBody: In OpenAI's words, with code 7003.
     """
-    reader = OpenAIReader()
-    model = reader.named(body, "model")
-    reader.no_foreign_keys(body)
-    reader.only(body, _FIELDS)
-    tools, search = read_tools(reader, body)
-    schema = read_schema(reader, body)
-    said = _said(reader, body, earlier, model)
+    validator = OpenAIValidator()
+    model = validator.required_text(body, "model")
+    validator.no_tracing_fields(body)
+    validator.only_fields(body, _FIELDS)
+    tools, search = read_tools(validator, body)
+    schema = read_schema(validator, body)
+    messages = _read_messages(validator, body, previous_items, model)
     if schema == {} and "json" not in f"{body.get('input')}{body.get('instructions')}".lower():
         word = "Response input messages must contain the word 'json' in some form"
-        reader.fail(f"{word} to use 'text.format' of type 'json_object'.", ("input",))
-    _plain_fields(reader, body)
-    return Asked(
+        validator.fail(f"{word} to use 'text.format' of type 'json_object'.", ("input",))
+    _plain_fields(validator, body)
+    return ModelRequest(
         model=model,
-        said=said,
+        messages=messages,
         tools=tools,
-        choice=read_tool_choice(reader, body, tools),
-        parallel=reader.flag(body, "parallel_tool_calls", default=True),
+        choice=read_tool_choice(validator, body, tools),
+        parallel=validator.boolean(body, "parallel_tool_calls", default=True),
         schema=schema,
-        reason=_reasons(reader, body, model),
-        max_tokens=reader.count(body, "max_output_tokens", least=_LEAST_TOKENS),
-        stream=reader.flag(body, "stream"),
+        reason=_reasons(validator, body, model),
+        max_tokens=validator.integer(body, "max_output_tokens", least=_LEAST_TOKENS),
+        stream=validator.boolean(body, "stream"),
         searchable=search,
         echo=body,
     )
 
 
-def _said(reader: Reader, body: Record, earlier: list[Any], model: str) -> list[Said]:
-    given: Any = body.get("input")
-    if given in (None, []) and not earlier:
-        reader.fail(_NO_INPUT, ("input",))
-    items = Items(reader, openai=model.startswith("openai/"), partial=body.get("conversation") is not None)
-    if earlier:
-        given = [*earlier, *([{"role": "user", "content": given}] if isinstance(given, str) else given or [])]
-    said = items.read(given)
-    instructions: str | None = reader.optional(body, "instructions", str)
-    return [Said(role="system", text=instructions), *said] if instructions else said
+def _read_messages(validator: Validator, body: Record, previous_items: list[Any], model: str) -> list[Message]:
+    value: Any = body.get("input")
+    if value in (None, []) and not previous_items:
+        validator.fail(_NO_INPUT, ("input",))
+    items = Items(validator, openai=model.startswith("openai/"), partial=body.get("conversation") is not None)
+    if previous_items:
+        value = [*previous_items, *([{"role": "user", "content": value}] if isinstance(value, str) else value or [])]
+    messages = items.read(value)
+    instructions: str | None = validator.optional(body, "instructions", str)
+    return [Message(role="system", text=instructions), *messages] if instructions else messages
 
 
-def _plain_fields(reader: Reader, body: Record) -> None:
-    reader.number(body, "temperature", least=0, most=2)
-    reader.number(body, "top_p", least=0, most=1)
-    reader.count(body, "top_logprobs", least=0, most=20)
-    reader.count(body, "max_tool_calls")
+def _plain_fields(validator: Validator, body: Record) -> None:
+    validator.number(body, "temperature", least=0, most=2)
+    validator.number(body, "top_p", least=0, most=1)
+    validator.integer(body, "top_logprobs", least=0, most=20)
+    validator.integer(body, "max_tool_calls")
     for key, kind in (("store", bool), ("background", bool), ("user", str), ("metadata", dict)):
-        reader.optional(body, key, kind)
-    for i, entry in enumerate(reader.array(body.get("include") or [], ("include",))):
-        reader.among(entry, ("include", i), _INCLUDE)
+        validator.optional(body, key, kind)
+    for i, entry in enumerate(validator.array(body.get("include") or [], ("include",))):
+        validator.one_of(entry, ("include", i), _INCLUDE)
     if body.get("truncation") is not None:
-        reader.among(body["truncation"], ("truncation",), ("auto", "disabled"))
+        validator.one_of(body["truncation"], ("truncation",), ("auto", "disabled"))
     if body.get("stream_options") is not None:
         if not body.get("stream"):
-            reader.fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",))
-        reader.only(
-            reader.record(body["stream_options"], ("stream_options",)), ("include_obfuscation",), ("stream_options",)
+            validator.fail(
+                "The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",)
+            )
+        validator.only_fields(
+            validator.record(body["stream_options"], ("stream_options",)), ("include_obfuscation",), ("stream_options",)
         )
 
 
-def _reasons(reader: Reader, body: Record, model: str) -> bool:
-    at = ("reasoning",)
+def _reasons(validator: Validator, body: Record, model: str) -> bool:
+    path = ("reasoning",)
     if body.get("reasoning") is None:
         return is_workers_ai(model)
-    reasoning = reader.record(body["reasoning"], at)
-    reader.only(reasoning, ("effort", "summary", "generate_summary", "context", "mode"), at)
+    reasoning = validator.record(body["reasoning"], path)
+    validator.only_fields(reasoning, ("effort", "summary", "generate_summary", "context", "mode"), path)
     for key, allowed in (("effort", _EFFORTS), ("summary", _SUMMARIES), ("generate_summary", _SUMMARIES)):
         if reasoning.get(key) is not None:
-            reader.among(reasoning[key], (*at, key), allowed)
+            validator.one_of(reasoning[key], (*path, key), allowed)
     return reasoning.get("effort") != "none"

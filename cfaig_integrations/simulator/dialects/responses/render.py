@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote_plus
 
-from cfaig_integrations.simulator.catalogue import echoed, is_workers_ai
+from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import sse
-from cfaig_integrations.simulator.types import Answer, Asked
+from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
@@ -26,14 +26,14 @@ _ECHOED: Record = {
 
 def identity(prefix: str) -> str:
     """A new id such as `msg_...`."""
-    return sse.fresh(prefix, _ID).lower()
+    return sse.new_id(prefix, _ID).lower()
 
 
-def output(asked: Asked, answer: Answer) -> list[Record]:
+def output(request: ModelRequest, answer: Answer) -> list[Record]:
     """The items of an answer, in the order in which they are streamed."""
     items: list[Record] = []
     if answer.reasoning:
-        items.append(_reasoning(asked, answer))
+        items.append(_reasoning(request, answer))
     items += [_search(query) for query in answer.searches]
     if answer.text or answer.refusal or not (answer.calls or items):
         items.append(_message(answer))
@@ -43,7 +43,7 @@ def output(asked: Asked, answer: Answer) -> list[Record]:
             "type": "function_call",
             "status": "completed",
             "arguments": sse.arguments(call),
-            "call_id": call.id or sse.fresh("call_"),
+            "call_id": call.id or sse.new_id("call_"),
             "name": call.name,
         }
         for call in answer.calls
@@ -53,16 +53,16 @@ def output(asked: Asked, answer: Answer) -> list[Record]:
     return items
 
 
-def _reasoning(asked: Asked, answer: Answer) -> Record:
+def _reasoning(request: ModelRequest, answer: Answer) -> Record:
     """Reasoning: open text on Workers AI; a summary elsewhere if asked for, sealed if included."""
     item: Record = {"id": identity("rs_"), "type": "reasoning", "summary": []}
-    if is_workers_ai(asked.model):
+    if is_workers_ai(request.model):
         return {**item, "content": [{"type": "reasoning_text", "text": answer.reasoning}]}
-    wanted: Record = asked.echo.get("reasoning") or {}
+    wanted: Record = request.echo.get("reasoning") or {}
     if wanted.get("summary") or wanted.get("generate_summary"):
         item["summary"] = [{"type": "summary_text", "text": answer.reasoning}]
-    if "reasoning.encrypted_content" in (asked.echo.get("include") or []):
-        item["encrypted_content"] = sse.seal(answer.reasoning)
+    if "reasoning.encrypted_content" in (request.echo.get("include") or []):
+        item["encrypted_content"] = sse.fake_signature(answer.reasoning)
     return item
 
 
@@ -108,12 +108,12 @@ def usage(answer: Answer) -> Record:
     }
 
 
-def opened(asked: Asked) -> Record:
+def opened(request: ModelRequest) -> Record:
     """The response as it stands before anything was generated."""
-    sent = {k: v for k, v in asked.echo.items() if k in _ECHOED and v is not None}
-    text: Record = asked.echo.get("text") or {}
-    reasoning: Record = asked.echo.get("reasoning") or {}
-    tools: list[Record] = asked.echo.get("tools") or []
+    sent = {k: v for k, v in request.echo.items() if k in _ECHOED and v is not None}
+    text: Record = request.echo.get("text") or {}
+    reasoning: Record = request.echo.get("reasoning") or {}
+    tools: list[Record] = request.echo.get("tools") or []
     return {
         "id": identity("resp_"),
         "object": "response",
@@ -122,7 +122,7 @@ def opened(asked: Asked) -> Record:
         "completed_at": None,
         "error": None,
         "incomplete_details": None,
-        "model": echoed(asked.model),
+        "model": response_model_name(request.model),
         "output": [],
         **_ECHOED,
         **sent,

@@ -6,7 +6,7 @@ Knows no item.
 from __future__ import annotations
 
 from cfaig_integrations.simulator.dialects import schemas
-from cfaig_integrations.simulator.dialects.validation import At, Reader, Record
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
 from cfaig_integrations.simulator.types import Tool
 
 _SEARCH = ("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "x_search")
@@ -19,71 +19,73 @@ _CHOICES = ("none", "auto", "required")
 _FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict", "defer_loading", "output_schema")
 
 
-def read_tools(reader: Reader, body: Record) -> tuple[list[Tool], bool]:
+def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
     """The function tools on offer, and whether the web can be searched."""
     if body.get("tools") is None:
         return [], False
     found: list[Tool] = []
     search = False
-    for i, entry in enumerate(reader.array(body["tools"], ("tools",))):
-        at = ("tools", i)
-        tool = reader.record(entry, at)
-        kind = reader.among(reader.need(tool, "type", at), (*at, "type"), ("function", *_BUILT_IN))
+    for i, entry in enumerate(validator.array(body["tools"], ("tools",))):
+        path = ("tools", i)
+        tool = validator.record(entry, path)
+        kind = validator.one_of(validator.required(tool, "type", path), (*path, "type"), ("function", *_BUILT_IN))
         search = search or kind in _SEARCH
         if kind == "function":
-            found.append(_function(reader, tool, at))
+            found.append(_function(validator, tool, path))
         elif kind in _NEEDS:
-            reader.need(tool, _NEEDS[kind], at)
+            validator.required(tool, _NEEDS[kind], path)
     return found, search
 
 
-def _function(reader: Reader, tool: Record, at: At) -> Tool:
-    name = schemas.tool_name(reader, tool, at)
-    reader.only(tool, _FUNCTION_KEYS, at)
-    about = schemas.description(reader, tool, at)
-    strict = reader.optional(tool, "strict", bool, at) or False
+def _function(validator: Validator, tool: Record, path: JsonPath) -> Tool:
+    name = schemas.tool_name(validator, tool, path)
+    validator.only_fields(tool, _FUNCTION_KEYS, path)
+    about = schemas.description(validator, tool, path)
+    strict = validator.optional(tool, "strict", bool, path) or False
     return Tool(
-        name, about, schemas.parameters(reader, tool.get("parameters"), name, (*at, "parameters"), strict=strict)
+        name, about, schemas.parameters(validator, tool.get("parameters"), name, (*path, "parameters"), strict=strict)
     )
 
 
-def read_tool_choice(reader: Reader, body: Record, offered: list[Tool]) -> str:
+def read_tool_choice(validator: Validator, body: Record, offered: list[Tool]) -> str:
     """`auto`, `none`, `required` or the name of one tool."""
     value = body.get("tool_choice")
     if value is None:
         return "auto"
-    at: At = ("tool_choice",)
+    path: JsonPath = ("tool_choice",)
     if isinstance(value, str):
-        chosen = reader.among(value, at, _CHOICES)
+        chosen = validator.one_of(value, path, _CHOICES)
         if chosen == "required" and not body.get("tools"):
-            reader.fail("Tool choice 'required' must be specified with 'tools' parameter.", at)
+            validator.fail("Tool choice 'required' must be specified with 'tools' parameter.", path)
         return chosen
-    record = reader.record(value, at)
+    record = validator.record(value, path)
     kinds = ("function", "allowed_tools", *_BUILT_IN)
-    kind = reader.among(reader.need(record, "type", at), (*at, "type"), kinds)
+    kind = validator.one_of(validator.required(record, "type", path), (*path, "type"), kinds)
     if kind == "allowed_tools":
-        reader.array(reader.need(record, "tools", at), (*at, "tools"))
-        return reader.among(reader.need(record, "mode", at), (*at, "mode"), ("auto", "required"))
+        validator.array(validator.required(record, "tools", path), (*path, "tools"))
+        return validator.one_of(validator.required(record, "mode", path), (*path, "mode"), ("auto", "required"))
     if kind != "function":
         return "auto"
-    name = reader.named(record, "name", at)
+    name = validator.required_text(record, "name", path)
     if name not in {t.name for t in offered}:
-        reader.fail(f"Tool choice 'function' with name '{name}' not found in 'tools' parameter.", at)
+        validator.fail(f"Tool choice 'function' with name '{name}' not found in 'tools' parameter.", path)
     return name
 
 
-def read_schema(reader: Reader, body: Record) -> Record | None:
+def read_schema(validator: Validator, body: Record) -> Record | None:
     """The schema of the answer; `{}` for any JSON object, None for plain text."""
-    text = reader.record(body.get("text") or {}, ("text",))
-    reader.only(text, ("format", "verbosity"), ("text",))
-    at: At = ("text", "format")
-    form = reader.record(text.get("format") or {"type": "text"}, at)
-    kind = reader.among(reader.need(form, "type", at), (*at, "type"), ("json_object", "json_schema", "text"))
+    text = validator.record(body.get("text") or {}, ("text",))
+    validator.only_fields(text, ("format", "verbosity"), ("text",))
+    path: JsonPath = ("text", "format")
+    form = validator.record(text.get("format") or {"type": "text"}, path)
+    kind = validator.one_of(
+        validator.required(form, "type", path), (*path, "type"), ("json_object", "json_schema", "text")
+    )
     if kind != "json_schema":
         return {} if kind == "json_object" else None
-    reader.only(form, ("type", "name", "schema", "strict", "description"), at)
-    name = schemas.tool_name(reader, form, at)
-    found = reader.record(reader.need(form, "schema", at), (*at, "schema"))
-    strict = reader.optional(form, "strict", bool, at) or False
-    schemas.sound(reader, found, f"response_format '{name}'", (*at, "schema"), strict=strict)
+    validator.only_fields(form, ("type", "name", "schema", "strict", "description"), path)
+    name = schemas.tool_name(validator, form, path)
+    found = validator.record(validator.required(form, "schema", path), (*path, "schema"))
+    strict = validator.optional(form, "strict", bool, path) or False
+    schemas.sound(validator, found, f"response_format '{name}'", (*path, "schema"), strict=strict)
     return found

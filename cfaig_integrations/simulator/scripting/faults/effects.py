@@ -17,7 +17,7 @@ DONE = b"[DONE]"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoil:
+class EffectContext:
     """What an effect may ask about the answer that it spoils."""
 
     whole: Callable[[], bytes]
@@ -26,7 +26,7 @@ class Spoil:
     """An error inside a stream, in the dialect's form."""
 
 
-Effect = Callable[[Reply, Mapping[str, Any], Spoil], None]
+Effect = Callable[[Reply, Mapping[str, Any], EffectContext], None]
 
 
 def _at(reply: Reply, details: Mapping[str, Any]) -> int:
@@ -40,16 +40,16 @@ def _halves(reply: Reply) -> None:
         reply.chunks = [body[: len(body) // 2], body[len(body) // 2 :]]
 
 
-def _stall(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _stall(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     _halves(reply)
     reply.pauses[_at(reply, details)] = float(details["seconds"])
 
 
-def _slow_stream(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _slow_stream(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     reply.pauses = dict.fromkeys(range(len(reply.chunks)), float(details["seconds"]))
 
 
-def _cut(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _cut(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     if not reply.streamed:
         reply.length = len(reply.body)
         _halves(reply)
@@ -60,15 +60,15 @@ def _cut(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
     reply.ending = "reset"
 
 
-def _cut_clean(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _cut_clean(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     reply.chunks = reply.chunks[: _at(reply, details)]
 
 
-def _missing_done(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _missing_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = reply.chunks[:-1]
 
 
-def _malformed(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _malformed(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     if not reply.streamed:
         reply.chunks = [reply.body[: len(reply.body) // 2]]
         return
@@ -76,49 +76,49 @@ def _malformed(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
     reply.chunks.insert(at, b'data: {"choices":[{"delta":{"content":"\n\n')
 
 
-def _error_event(reply: Reply, details: Mapping[str, Any], spoil: Spoil) -> None:
-    reply.chunks = [*reply.chunks[: _at(reply, details)], spoil.error_event(str(details["message"]))]
+def _error_event(reply: Reply, details: Mapping[str, Any], effect_context: EffectContext) -> None:
+    reply.chunks = [*reply.chunks[: _at(reply, details)], effect_context.error_event(str(details["message"]))]
 
 
-def _error_event_envelope(reply: Reply, details: Mapping[str, Any], _: Spoil) -> None:
+def _error_event_envelope(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     body = {"success": False, "errors": [{"code": 3040, "message": details["message"]}], "result": None}
     reply.chunks = [*reply.chunks[: _at(reply, details)], b"data: " + encode(body) + b"\n\n"]
 
 
-def _json_instead(reply: Reply, _: Mapping[str, Any], spoil: Spoil) -> None:
-    reply.chunks = [spoil.whole()]
+def _json_instead(reply: Reply, _: Mapping[str, Any], effect_context: EffectContext) -> None:
+    reply.chunks = [effect_context.whole()]
     reply.content_type = "application/json"
     reply.streamed = False
 
 
-def _close(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _close(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.ending = "reset_first"
 
 
-def _double_done(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _double_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks.extend(chunk for chunk in reply.chunks[-1:] if DONE in chunk)
 
 
-def _bare_done(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _bare_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [DONE + b"\n\n" if chunk.strip() == b"data: " + DONE else chunk for chunk in reply.chunks]
 
 
-def _crlf(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _crlf(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [chunk.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for chunk in reply.chunks]
 
 
-def _comments(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _comments(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [part for chunk in reply.chunks for part in (b": keep-alive\n\n", b":\n" + chunk)]
 
 
-def _no_space(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _no_space(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [
         b"\n".join(b"data:" + line[6:] if line.startswith(b"data: ") else line for line in chunk.split(b"\n"))
         for chunk in reply.chunks
     ]
 
 
-def _bytes(reply: Reply, _: Mapping[str, Any], __: Spoil) -> None:
+def _bytes(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [bytes([byte]) for byte in reply.body]
     reply.pauses = {}
 
@@ -156,7 +156,7 @@ EFFECTS: tuple[Fault, ...] = (
     effect("bytes", "chunk boundaries anywhere: one byte a write"),
 )
 
-PLAYERS: Mapping[str, Effect] = {
+EFFECT_FUNCTIONS: Mapping[str, Effect] = {
     "stall": _stall,
     "slow_stream": _slow_stream,
     "cut": _cut,
