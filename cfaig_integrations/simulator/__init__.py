@@ -1,15 +1,16 @@
 """A local gateway for tests, demonstrations and notebooks: no account, no network.
 
-Shares no code with the rest of the package, so that the two can disagree. Each room knows only those above it:
+It shares no code with the rest of the package, so that a mistake in one is not repeated in the other. Modules import
+only those listed above them:
 
-    talk, catalogue, tokens, narrow, clock    words that all share
-    mind/        what the model says
-    dialects/    the formats in which it is asked and answers
-    http/        connections, captured requests, sent bytes, failure bodies
-    gateway/     the gateway's rules, each by itself          steering/    scripted answers and faults
-    world        all that one simulator owns
-    calls/       a model call from arrival to log entry       management/  every other path
-    app, server  the map of paths, and the `Simulator` that a program starts and steers
+    types, catalogue, tokens, json_types, clock    definitions that all share
+    fake_model/    generates answers without a neural network
+    dialects/      request and response formats
+    http/          connections, captured requests, responses, error bodies
+    gateway/       the gateway's rules               scripting/     scripted answers and faults
+    state          everything that one simulator owns
+    inference/     model calls                       management/    all other paths
+    app, server    the routes, and the public class `Simulator`
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The simulator from the command line.
-
-Knows nothing but its options.
-"""
+"""`python -m cfaig_integrations.simulator`: run the simulator until interrupted."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ from cfaig_integrations.simulator import Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run until interrupted, and print what to export."""
+    """Run until interrupted; print the environment variables to export."""
     parser = argparse.ArgumentParser(prog="python -m cfaig_integrations.simulator", description=_ABOUT)
     parser.add_argument("--port", type=int, default=8787, help="TCP port, 0 for any free one (default 8787)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--database", default=":memory:", metavar="FILE", help="keep gateways and logs in this file")
     parser.add_argument("--pace", type=float, default=0.02, metavar="SECONDS", help="pause between events of a stream")
-    chosen = parser.parse_args(arguments)
-    simulator = Simulator(chosen.port, host=chosen.host, database=chosen.database, pace=chosen.pace)
+    options = parser.parse_args(arguments)
+    simulator = Simulator(options.port, host=options.host, database=options.database, pace=options.pace)
     try:
         simulator.start()
-    except OSError as wrong:
-        parser.exit(1, f"{wrong.strerror}\n")
+    except OSError as error:
+        parser.exit(1, f"{error.strerror}\n")
     exports = [f"export {name}={shlex.quote(value)}" for name, value in simulator.environment.items()]
     sys.stdout.write("\n".join([*exports, f"# Listening on {simulator.url}; Ctrl-C stops.", ""]))
     sys.stdout.flush()
@@ -36,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulator.stop()
 
 
-_ABOUT = "A local stand-in for Cloudflare AI Gateway: no account, no network."
+_ABOUT = "A simulated Cloudflare AI Gateway: no account, no network."
 
 if __name__ == "__main__":
     main()

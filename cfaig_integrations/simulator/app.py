@@ -1,7 +1,4 @@
-"""The map of the simulated hosts: which path is whose.
-
-Knows no behaviour.
-"""
+"""The routes of the simulated hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from cfaig_integrations.simulator.inference.endpoint import endpoint
-from cfaig_integrations.simulator.management import account, control, logs
+from cfaig_integrations.simulator.management import control, gateways, logs
 from cfaig_integrations.simulator.management.common import no_route, wrong_method
 from cfaig_integrations.simulator.state import State
 
@@ -36,21 +33,17 @@ def _inference() -> list[BaseRoute]:
 
 def _management() -> list[BaseRoute]:
     return [
-        Route(GATEWAYS, account.create_gateway, methods=["POST"]),
-        Route(GATEWAYS, account.list_gateways, methods=["GET"]),
-        Route(GATEWAYS + "/{gateway}", account.get_gateway, methods=["GET"]),
-        Route(GATEWAYS + "/{gateway}", account.replace_gateway, methods=["PUT"]),
-        Route(GATEWAYS + "/{gateway}", account.delete_gateway, methods=["DELETE"]),
+        Route(GATEWAYS, gateways.create_gateway, methods=["POST"]),
+        Route(GATEWAYS, gateways.list_gateways, methods=["GET"]),
+        Route(GATEWAYS + "/{gateway}", gateways.get_gateway, methods=["GET"]),
+        Route(GATEWAYS + "/{gateway}", gateways.replace_gateway, methods=["PUT"]),
+        Route(GATEWAYS + "/{gateway}", gateways.delete_gateway, methods=["DELETE"]),
         Route(LOGS, logs.list_logs, methods=["GET"]),
         Route(LOGS, logs.delete_logs, methods=["DELETE"]),
         Route(LOGS + "/{log}", logs.get_log, methods=["GET"]),
         Route(LOGS + "/{log}", logs.patch_log, methods=["PATCH"]),
         Route(LOGS + "/{log}/request", logs.get_request, methods=["GET"]),
         Route(LOGS + "/{log}/response", logs.get_response, methods=["GET"]),
-        Route(ACCOUNT + "/ai/models/search", account.search_models, methods=["GET"]),
-        Route(ACCOUNT + "/ai-gateway/billing/credit-balance", account.credit_balance, methods=["GET"]),
-        Route("/client/v4/user/tokens/verify", account.verify_token, methods=["GET"]),
-        Route(COMPAT + "/models", account.compat_models, methods=["GET"]),
     ]
 
 
@@ -66,7 +59,7 @@ def _control() -> list[BaseRoute]:
 
 
 def build_app(state: State) -> ASGIApp:
-    """The ASGI application of one simulated account."""
+    """The ASGI application of one simulated gateways."""
     app = Starlette(
         routes=[*_inference(), *_management(), *_control()],
         exception_handlers={404: no_route, 405: wrong_method},

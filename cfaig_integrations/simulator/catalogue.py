@@ -1,7 +1,7 @@
 """The models and authors that the simulated account can reach, and what a token costs.
 
-Knows no rule about bodies. The list is a sample, not a gate: an unknown model of a known author is served
-(wire-facts §1.7: the catalogue grows, never hard-code it). Prices of chat models are made up.
+The list is a sample: an unknown model of a known author is served (wire-facts §1.7: the catalogue grows, never
+hard-code it). Prices of chat models are made up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 AUTHORS = frozenset(
-    {
+    [
         "openai",
         "anthropic",
         "google",
@@ -32,65 +32,35 @@ AUTHORS = frozenset(
         "krea",
         "lightricks",
         "recraft",
-    }
+    ]
 )
 """Authors of wire-facts §1.3 and §1.7, and of Cloudflare's catalogue."""
 
 LEGACY_PREFIXES = {"google-ai-studio/": "google/", "grok/": "xai/", "workers-ai/@": "@"}
-"""How the legacy host spells a prefix, and how the catalogue does (wire-facts §1.3)."""
+"""Prefixes of the legacy host, and the catalogue's (wire-facts §1.3)."""
 
 AUTO = "cloudflare/auto"
 DYNAMIC = "dynamic/"
 
 AUTO_POOL = (
-    "anthropic/claude-fable-5",
-    "anthropic/claude-opus-5",
-    "anthropic/claude-sonnet-5",
-    "openai/gpt-5.6-luna",
-    "openai/gpt-5.6-sol",
-    "openai/gpt-5.6-terra",
-    "xai/grok-4.5",
-)
+    "anthropic/claude-fable-5", "anthropic/claude-opus-5", "anthropic/claude-sonnet-5", "openai/gpt-5.6-luna",
+    "openai/gpt-5.6-sol", "openai/gpt-5.6-terra", "xai/grok-4.5",
+)  # fmt: skip
 """Default pool of the Auto Router (wire-facts §1.6)."""
 
 THIRD_PARTY = (
-    *AUTO_POOL,
-    "anthropic/claude-haiku-4.5",
-    "anthropic/claude-sonnet-4.5",
-    "anthropic/claude-sonnet-5.5",
-    "anthropic/claude-opus-5.5",
-    "openai/gpt-4.1",
-    "openai/gpt-4.1-mini",
-    "openai/gpt-5",
-    "openai/gpt-5.4",
-    "openai/gpt-6-astra",
-    "google/gemini-3-flash",
-    "xai/grok-4.6",
-    "xai/grok-4.7",
-    "minimax/m3",
-    "moonshotai/kimi-k3",
-    "alibaba/qwen3-max",
-    "deepseek/deepseek-v4-pro",
-)
-
-TASKS = {
-    "Text Generation": "Family of generative text models, such as large language models.",
-    "Text Embeddings": "Feature extraction models transform raw data into numerical features.",
-    "Text Classification": "Sentiment analysis or text classification is a common NLP task.",
-    "Text-to-Image": "Generates images from input text.",
-    "Text-to-Speech": "Generates natural-sounding speech from input text.",
-    "Automatic Speech Recognition": "Transcribes speech into text.",
-    "Translation": "Translates text from one language to another.",
-    "Summarization": "Produces a shorter version of a document.",
-}
+    *AUTO_POOL, "anthropic/claude-haiku-4.5", "anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-5.5",
+    "anthropic/claude-opus-5.5", "openai/gpt-4.1", "openai/gpt-4.1-mini", "openai/gpt-5", "openai/gpt-5.4",
+    "openai/gpt-6-astra", "google/gemini-3-flash", "xai/grok-4.6", "xai/grok-4.7", "minimax/m3", "moonshotai/kimi-k3",
+    "alibaba/qwen3-max", "deepseek/deepseek-v4-pro",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A Workers AI model as `/ai/models/search` shows it."""
+    """A chat model of Workers AI."""
 
     name: str
-    task: str = "Text Generation"
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -105,33 +75,20 @@ WORKERS_AI: tuple[Listed, ...] = (
     Listed("@cf/qwen/qwen3-30b-a3b-fp8", properties={"context_window": "32768", "function_calling": "true"}),
     Listed("@cf/mistralai/mistral-small-3.1-24b-instruct", properties={"context_window": "128000"}),
     Listed("@cf/zai-org/glm-4.7-flash", properties={"context_window": "131072", "function_calling": "true"}),
-    Listed("@cf/baai/bge-small-en-v1.5", "Text Embeddings", {"output_dimensions": "384", "max_input_tokens": "512"}),
-    Listed("@cf/baai/bge-base-en-v1.5", "Text Embeddings", {"output_dimensions": "768", "max_input_tokens": "512"}),
-    Listed("@cf/baai/bge-large-en-v1.5", "Text Embeddings", {"output_dimensions": "1024", "max_input_tokens": "512"}),
-    Listed("@cf/baai/bge-m3", "Text Embeddings", {"output_dimensions": "1024"}),
-    Listed("@cf/qwen/qwen3-embedding-0.6b", "Text Embeddings", {"output_dimensions": "1024"}),
-    Listed("@cf/google/embeddinggemma-300m", "Text Embeddings", {"output_dimensions": "768"}),
-    Listed("@cf/baai/bge-reranker-base", "Text Classification"),
-    Listed("@cf/huggingface/distilbert-sst-2-int8", "Text Classification"),
-    Listed("@cf/black-forest-labs/flux-1-schnell", "Text-to-Image"),
-    Listed("@cf/deepgram/aura-1", "Text-to-Speech"),
-    Listed("@cf/openai/whisper-large-v3-turbo", "Automatic Speech Recognition"),
-    Listed("@cf/meta/m2m100-1.2b", "Translation"),
-    Listed("@cf/facebook/bart-large-cnn", "Summarization"),
 )
 
 _EMBEDDING = re.compile(r"/(bge-|.*embedding|embeddinggemma|plamo-embedding|text-embedding|gemini-embedding)")
 _PRICES = (
-    (re.compile(r"bge-small"), 0.02, 0.0),
-    (re.compile(r"bge-base"), 0.067, 0.0),
-    (re.compile(r"bge-large"), 0.2, 0.0),
-    (re.compile(r"bge-m3"), 0.0118, 0.0),
-    (re.compile(r"qwen3-embedding"), 0.012, 0.0),
-    (re.compile(r"plamo-embedding"), 0.0186, 0.0),
-    (re.compile(r"^@(cf|hf)/"), 0.3, 1.0),
-    (re.compile(r"nano|mini|luna|flash|haiku"), 0.4, 1.6),
-    (re.compile(r"sol|opus|astra|fable"), 5.0, 25.0),
-    (re.compile(r""), 2.0, 8.0),
+    (r"bge-small", 0.02, 0.0),
+    (r"bge-base", 0.067, 0.0),
+    (r"bge-large", 0.2, 0.0),
+    (r"bge-m3", 0.0118, 0.0),
+    (r"qwen3-embedding", 0.012, 0.0),
+    (r"plamo-embedding", 0.0186, 0.0),
+    (r"^@(cf|hf)/", 0.3, 1.0),
+    (r"nano|mini|luna|flash|haiku", 0.4, 1.6),
+    (r"sol|opus|astra|fable", 5.0, 25.0),
+    (r"", 2.0, 8.0),
 )
 """Dollars per million tokens, in and out; embedding prices are those of wire-facts §6.1."""
 
@@ -147,12 +104,12 @@ def is_embedding(model: str) -> bool:
 
 
 def provider(model: str) -> str:
-    """The provider as logs and response headers name it."""
+    """The provider's name in logs and response headers."""
     return "workers-ai" if is_workers_ai(model) else model.partition("/")[0]
 
 
 def current_model_id(model: str) -> str:
-    """The catalogue's spelling of a model id that the legacy host was sent."""
+    """The catalogue's form of a model id of the legacy host."""
     for old, new in LEGACY_PREFIXES.items():
         if model.startswith(old):
             return new + model.removeprefix(old)
@@ -160,7 +117,7 @@ def current_model_id(model: str) -> str:
 
 
 def response_model_name(model: str) -> str:
-    """The id as the body of an answer spells it.
+    """The model id in the body of a response.
 
     Third-party answers carry the vendor's own spelling, without the author and with Anthropic's dashes; `@cf/google/`
     answers carry a suffix (wire-facts §1.3).
@@ -174,10 +131,8 @@ def response_model_name(model: str) -> str:
 
 def price(model: str) -> tuple[float, float]:
     """Dollars for one token in and one token out."""
-    for pattern, into, out in _PRICES:
-        if pattern.search(model):
-            return into / 1e6, out / 1e6
-    raise AssertionError("the last pattern matches everything")
+    into, out = next((into, out) for pattern, into, out in _PRICES if re.search(pattern, model))
+    return into / 1e6, out / 1e6
 
 
 def cost(model: str, tokens_in: int, tokens_out: int, custom: Mapping[str, float] | None = None) -> float:

@@ -1,7 +1,4 @@
-"""Time and identifiers, both of which a test may steer.
-
-Knows nothing of what is timed or named.
-"""
+"""Time and identifiers, which tests can control."""
 
 from __future__ import annotations
 
@@ -13,22 +10,22 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Wall-clock seconds that can be pushed forward, so that a test need not wait for a window to pass."""
+    """A wall clock that can be advanced."""
 
     def __init__(self) -> None:
-        """Start in step with the machine."""
+        """Start with the system time."""
         self._ahead = 0.0
 
     def now(self) -> float:
-        """Seconds since 1970, plus everything the clock was advanced by."""
+        """Seconds since 1970, plus the seconds advanced."""
         return time.time() + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Jump forward by so many seconds."""
+        """Advance by so many seconds."""
         self._ahead += seconds
 
     def reset(self) -> None:
-        """Fall back into step with the machine."""
+        """Return to the system time."""
         self._ahead = 0.0
 
 
@@ -36,7 +33,7 @@ class Ids:
     """Identifiers in the forms that Cloudflare uses (wire-facts §3.5: lowercase UUIDv7 since 2026-10-08)."""
 
     def __init__(self, clock: Clock, seed: int | None = None) -> None:
-        """Draw from a seeded source, so that everything but the time part repeats."""
+        """Use a seed, so that everything but the time repeats."""
         self._clock = clock
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -52,11 +49,11 @@ class Ids:
         return str(uuid.UUID(int=value))
 
     def uuid4(self) -> str:
-        """A UUID of version 4, the kind that Workers AI appends to its messages."""
+        """A UUID of version 4, as in the messages of Workers AI."""
         return str(uuid.UUID(int=self._bits(128), version=4))
 
     def ray(self) -> str:
-        """A `cf-ray` value; the colony `SIM` is nobody's."""
+        """A `cf-ray` value of the data center `SIM`, which does not exist."""
         return f"{self._bits(64):016x}-SIM"
 
 

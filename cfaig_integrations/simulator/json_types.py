@@ -1,10 +1,8 @@
-"""Tells objects and lists among parsed JSON, for people and for type checkers.
-
-Knows no field and no rule.
-"""
+"""Parsed JSON: reading it from a request, and telling objects from lists."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeGuard
 
 
@@ -16,3 +14,19 @@ def is_record(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Whether a parsed value is a list."""
     return isinstance(value, list)
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """Parse JSON that a client sent.
+
+    Raises:
+        ValueError: Not JSON, not UTF-8, nested too deeply, or with `NaN` or `Infinity`.
+    """
+    try:
+        return json.loads(raw, parse_constant=_reject_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _reject_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,7 +1,4 @@
-"""The simulator as a program uses it: a real server in a thread, and the words to steer and to question it.
-
-Knows no behaviour of the gateway.
-"""
+"""The public class `Simulator`: a server in a thread, and methods to script and to inspect it."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ _STOPPING = 5.0
 
 
 class AnswerFields(TypedDict, total=False):
-    """What [Simulator.reply][] may be told besides the text."""
+    """Arguments of [Simulator.reply][] besides the text."""
 
     calls: Sequence[Call | Mapping[str, Any]]
     reasoning: str
@@ -49,9 +46,8 @@ class AnswerFields(TypedDict, total=False):
 class Simulator:
     """A local server that behaves like Cloudflare AI Gateway.
 
-    Use it as a context manager, with `with` or `async with`, or call `start` and `stop`. It listens on 127.0.0.1 in a
-    daemon thread, so a program of any kind may talk to it while it is steered from the test. All of its methods may
-    be called from any thread.
+    Use it with `with` or `async with`, or call `start` and `stop`. It listens on 127.0.0.1 in a daemon thread. All of
+    its methods may be called from any thread.
 
     Example:
         >>> with Simulator() as sim:
@@ -72,15 +68,15 @@ class Simulator:
         pace: float = 0.0,
         log_delay: float = 0.0,
     ) -> None:
-        """Set the simulator up; it does not listen yet.
+        """Create the simulator; `start` makes it listen.
 
         Args:
             port: TCP port; 0 takes any free one.
             host: Address to listen on.
-            account_id: The one account there is.
-            api_token: The one token that is accepted.
-            database: Where gateways and logs are kept: a file name, or `:memory:`.
-            seed: Makes all random parts of identifiers repeat.
+            account_id: Id of the simulated account.
+            api_token: The API token that is accepted.
+            database: File for gateways and logs, or `:memory:`.
+            seed: Seed for the random parts of identifiers.
             dynamic_routes: Route name to model for `dynamic/<route>`; None accepts any name.
             pace: Seconds between the events of a stream, for demonstrations.
             log_delay: Seconds until a stream's log entry can be read; Cloudflare takes about 0.5.
@@ -102,8 +98,6 @@ class Simulator:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    # Where it is
-
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
@@ -111,12 +105,12 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """What stands for `https://api.cloudflare.com/client/v4`."""
+        """Replaces `https://api.cloudflare.com/client/v4`."""
         return f"{self.url}/client/v4"
 
     @property
     def legacy_url(self) -> str:
-        """What stands for `https://gateway.ai.cloudflare.com/v1/{account_id}/default/compat`."""
+        """Replaces `https://gateway.ai.cloudflare.com/v1/{account_id}/default/compat`."""
         return f"{self.url}/v1/{self.account_id}/{GATEWAY_ID}/compat"
 
     @property
@@ -134,17 +128,15 @@ class Simulator:
             "CLOUDFLARE_AI_GATEWAY_ID": GATEWAY_ID,
         }
 
-    # Start and stop
-
     def start(self) -> Self:
-        """Begin to listen, and return once requests are served.
+        """Start listening; returns when requests are served.
 
         Raises:
-            OSError: The port is in use; the message names it.
-            RuntimeError: It runs already.
+            OSError: The port is in use.
+            RuntimeError: The simulator is already running.
         """
         if self._thread is not None:
-            raise RuntimeError("the simulator runs already")
+            raise RuntimeError("the simulator is already running; call stop() first")
         listener = self._bind()
         config = uvicorn.Config(
             build_app(self._state),
@@ -174,7 +166,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Drop every connection and stop listening; the logs stay readable until the object is gone."""
+        """Close every connection and stop listening; the logs stay readable."""
         if self._thread is None or self._server is None or self._loop is None:
             return
         self._server.should_exit = True
@@ -217,13 +209,11 @@ class Simulator:
         """Stop."""
         await asyncio.to_thread(self.stop)
 
-    # Steering
-
     def reply(self, text: str = "", *, times: int | None = 1, **answer: Unpack[AnswerFields]) -> None:
-        """Queue an answer word for word; requests beyond the queue are answered by the simulator's own mind.
+        """Queue an answer; requests beyond the queue are answered by the fake model.
 
         Args:
-            text: What the model says.
+            text: Text of the answer.
             times: For how many requests; None for all that follow.
             **answer: Tool calls (each a `Call`, or a mapping with `name`, `arguments`, `id`), reasoning and so on.
         """
@@ -239,12 +229,12 @@ class Simulator:
         chunks: Iterable[bytes] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Queue exact bytes, such as a recording; the request's body is then not checked.
+        """Queue a response in exact bytes, such as a recording; the request's body is not checked.
 
         Args:
             status: HTTP status.
             body: The body; one of type `text/event-stream` is sent event by event.
-            headers: Headers that are added to the gateway's own, or take their place.
+            headers: Headers that are added to the gateway's, or replace them.
             content_type: Content type.
             chunks: The body in pieces, each sent by itself; instead of `body`.
             times: For how many requests; None for all that follow.
@@ -253,22 +243,22 @@ class Simulator:
         self._state.script.add_reply(make_raw_answer(status, body, pieces, content_type, headers), times)
 
     def fault(self, name: str, times: int | None = 1, after: int = 0, **details: Any) -> None:
-        """Queue a failure out of `FAULTS`.
+        """Queue a failure from `FAULTS`.
 
         Args:
-            name: Its name; `a+b` plays two effects upon one answer.
+            name: Its name; `a+b` applies two effects to one response.
             times: For how many requests; None for all that follow. A retry within the gateway counts as a request.
-            after: How many requests are let through before.
-            **details: What the fault's row allows to set.
+            after: Number of requests that succeed before.
+            **details: Changes to the fault's details.
 
         Raises:
-            ValueError: There is no such fault.
-            TypeError: It has no such detail.
+            ValueError: No fault has this name.
+            TypeError: The fault has no such detail.
         """
         self._state.script.add_fault(make_fault(name, details), times, after)
 
     def gateway(self, gateway: str = GATEWAY_ID, **settings: Any) -> Settings:
-        """Create a gateway, or change some of its settings, in the names of the management API."""
+        """Create a gateway or change its settings, which have the names of the management API."""
         gateways = self._state.gateways
         found = gateways.find(self.account_id, gateway)
         if found is None:
@@ -277,18 +267,16 @@ class Simulator:
         return gateways.replace(self.account_id, gateway, {**kept, **settings})
 
     def advance(self, seconds: float) -> None:
-        """Push the clock forward: cache entries age, rate windows pass."""
+        """Advance the clock: cache entries expire, rate limits reset."""
         self._state.clock.advance(seconds)
 
     def reset(self) -> None:
-        """Forget requests, logs, gateways, cache, rate windows, and everything queued."""
+        """Delete requests, logs, gateways, cache, rate limits, and everything queued."""
         self._state.reset()
-
-    # Looking
 
     @property
     def requests(self) -> list[Captured]:
-        """All requests so far, oldest first; those of `/_simulator/` are left out."""
+        """All requests so far, oldest first, except those of `/_simulator/`."""
         return self._state.recorder.requests
 
     @property
@@ -303,20 +291,20 @@ class Simulator:
 
     @property
     def in_flight(self) -> int:
-        """Requests whose answer is not finished."""
+        """Requests whose response is not finished."""
         return self._state.recorder.in_flight
 
     @property
     def queued(self) -> tuple[int, int]:
-        """How many scripted answers and faults were not used yet."""
+        """Numbers of scripted answers and of faults that are still queued."""
         return self._state.script.waiting
 
     def logs(self, gateway: str = GATEWAY_ID, **filters: Any) -> list[dict[str, Any]]:
         """Log entries, oldest first, with the bodies as text under `request` and `response`.
 
         Args:
-            gateway: Whose logs.
-            **filters: Fields that must be equal; of `metadata`, the entries that must be among those kept.
+            gateway: Id of the gateway.
+            **filters: Fields that must be equal; of `metadata`, entries that must be present.
         """
         found = self._state.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
         return [entry for entry in found if _matches(entry, filters)]

@@ -1,7 +1,4 @@
-"""Everything that one simulator owns, in one place for the requests to reach.
-
-Knows no request; holds the parts and puts them back to the start.
-"""
+"""Everything that one simulator owns."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from cfaig_integrations.simulator.scripting.script import Script
 
 @dataclass(slots=True)
 class State:
-    """The simulated account and what happened to it."""
+    """The state of the simulated account."""
 
     account_id: str
     api_token: str
@@ -46,7 +43,7 @@ class State:
     """Seconds until the log of a stream can be read (wire-facts §8.5: about 0.5 at Cloudflare)."""
 
     def reset(self) -> None:
-        """Forget requests, logs, gateways, the caches, rate windows, conversations, the clock and the script."""
+        """Return everything to its initial state."""
         self.store.clear()
         self.cache.clear()
         self.limits.clear()
@@ -67,7 +64,7 @@ def make_state(
     pace: float,
     log_delay: float,
 ) -> State:
-    """A fresh account, in the database of that name."""
+    """The state of a new account."""
     clock = Clock()
     ids = Ids(clock, seed)
     store = Store(database)
@@ -91,6 +88,6 @@ def make_state(
 
 
 def state_of(request: Request) -> State:
-    """The world that a request came into."""
+    """The state of the application that handles a request."""
     state: State = request.app.state.state
     return state

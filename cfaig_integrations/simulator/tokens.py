@@ -1,7 +1,7 @@
-"""How long a text is in tokens, and where to cut it.
+"""Counts tokens and cuts texts.
 
-Knows no model's vocabulary: a token is a run of at most six letters or digits, one CJK character, or one mark, each
-with the blanks before it. That is close to four characters a token for English, and the same everywhere.
+A token is a run of at most six letters or digits, one CJK character, or one mark, each with the blanks before it: about
+four characters of English, for every model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is asked and what is answered inside the simulator, whatever dialect it came in.
+"""A model request and its answer, independent of the format.
 
-A dialect turns a request body into an [ModelRequest][] and an [Answer][] into bytes; the mind turns one into the other.
-Knows no HTTP, no header and no wire format, and shares nothing with the client that it is there to test.
+A dialect parses a request body into a [ModelRequest][], the fake model generates an [Answer][], and the dialect renders
+it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 @dataclass(slots=True)
 class Call:
-    """A tool call, as found in a history or as made by the model."""
+    """A tool call, in the history or made by the model."""
 
     id: str
     name: str
     arguments: dict[str, Any]
     raw: str = ""
-    """The arguments as text, where they are not the JSON of `arguments`: cut by a token limit, or scripted."""
+    """The arguments as text where they are not valid JSON: cut by a token limit, or scripted."""
 
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered, tied to its call by id."""
+    """The result of a tool call."""
 
     call_id: str
     text: str
@@ -39,12 +39,12 @@ class Message:
     calls: list[Call] = field(default_factory=list[Call])
     results: list[ToolResult] = field(default_factory=list[ToolResult])
     media: list[str] = field(default_factory=list[str])
-    """Kinds of attachments seen (`image`, `audio`, `file`), in order."""
+    """Kinds of the attachments (`image`, `audio`, `file`), in order."""
 
 
 @dataclass(slots=True)
 class Tool:
-    """A function tool on offer."""
+    """A function tool."""
 
     name: str
     description: str
@@ -53,7 +53,7 @@ class Tool:
 
 @dataclass(slots=True)
 class ModelRequest:
-    """A validated request."""
+    """A validated request, independent of its format."""
 
     model: str
     messages: list[Message]
@@ -62,7 +62,7 @@ class ModelRequest:
     """`auto`, `none`, `required`, or the name of the one tool that must be called."""
     parallel: bool = True
     schema: dict[str, Any] | None = None
-    """A JSON schema that the text of the answer must satisfy; `{}` asks for any JSON object."""
+    """A JSON schema for the text of the answer; `{}` for any JSON object."""
     reason: bool = False
     max_tokens: int | None = None
     stop: list[str] = field(default_factory=list[str])
@@ -72,16 +72,16 @@ class ModelRequest:
     choices: int = 1
     """Chat completions only: `n`."""
     cacheable: bool = True
-    """The prompt may be cached; on messages only where a block is marked so (wire-facts §7)."""
+    """The prompt may be cached; on messages only if a block has `cache_control` (wire-facts §7)."""
     searchable: bool = False
-    """The provider's own web search is on offer (responses and messages)."""
+    """The provider's web search is among the tools (responses and messages)."""
     echo: dict[str, Any] = field(default_factory=dict[str, Any])
-    """The body as it was read, for the parts that a dialect gives back."""
+    """The body, of which some formats return parts."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the model says. A script may give it word for word."""
+    """The answer of the model, generated or scripted."""
 
     text: str = ""
     calls: list[Call] = field(default_factory=list[Call])
@@ -97,11 +97,11 @@ class Answer:
     stopped_by: str = ""
     """The stop sequence that ended the text."""
     searches: list[str] = field(default_factory=list[str])
-    """Queries given to the provider's own web search before the text was written."""
+    """Queries of the provider's web search before the text."""
 
 
 class InvalidBody(Exception):
-    """The body breaks a rule of its dialect; the gateway words it as its error shapes ask."""
+    """The body violates a rule of its format."""
 
     def __init__(self, message: str, *, param: str = "", code: int = 7003, status: int = 400) -> None:
         super().__init__(message)

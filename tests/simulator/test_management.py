@@ -170,11 +170,3 @@ def test_gateways(caller: Caller) -> None:
     assert [gateway["id"] for gateway in caller.http.get(url).json()["result"]] == ["mine"]
     assert caller.http.delete(f"{url}/mine").json()["result"]["id"] == "mine"
     assert caller.http.get(f"{url}/mine").status_code == 404
-
-
-def test_models(sim: Simulator, caller: Caller) -> None:
-    found = caller.get("/ai/models/search", task="Text Embeddings", per_page=100).json()["result"]
-    assert {model["name"] for model in found} >= {"@cf/baai/bge-m3", "@cf/qwen/qwen3-embedding-0.6b"}
-    assert all(model["task"]["name"] == "Text Embeddings" for model in found)
-    assert caller.get("/ai/models/search", search="kimi").json()["result"][0]["name"] == "@cf/moonshotai/kimi-k2.6"
-    assert caller.http.get(f"{sim.legacy_url}/models").json()["data"][0]["id"]

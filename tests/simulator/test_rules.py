@@ -262,32 +262,6 @@ def test_run_answers_in_the_envelope_and_v1_does_not(caller: Caller) -> None:
     assert "success" not in caller.chat().json()
 
 
-@pytest.mark.parametrize(
-    ("model", "body", "key"),
-    [
-        ("@cf/black-forest-labs/flux-1-schnell", {"prompt": "a cat"}, "image"),
-        ("@cf/openai/whisper-large-v3-turbo", {"audio": "UklGRg=="}, "text"),
-        ("@cf/meta/m2m100-1.2b", {"text": "hello", "target_lang": "fr"}, "translated_text"),
-        ("@cf/facebook/bart-large-cnn", {"input_text": "One. Two."}, "summary"),
-        ("openai/tts-1", {"text": "hello"}, "state"),
-        ("xai/grok-imagine-image-2.0", {"prompt": "a poster"}, "state"),
-    ],
-)
-def test_other_modalities(caller: Caller, model: str, body: dict[str, Any], key: str) -> None:
-    assert key in caller.post("/ai/run", {"model": model, "input": body}).json()["result"]
-    assert caller.post("/ai/run", {"model": model, "input": {}}).status_code == 400
-
-
-def test_raw_media(caller: Caller) -> None:
-    picture = caller.post("/ai/run/@cf/bytedance/stable-diffusion-xl-lightning", {"prompt": "a cat"})
-    assert picture.headers["content-type"] == "image/png"
-    assert picture.content.startswith(b"\x89PNG")
-    heard = caller.http.post(
-        caller.account + "/ai/run/@cf/deepgram/nova-3", content=b"RIFF", headers={"content-type": "audio/wav"}
-    )
-    assert heard.json()["result"]["results"]["channels"][0]["alternatives"][0]["transcript"]
-
-
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 ASKED_FOR_JSON: list[tuple[str, dict[str, Any]]] = [
     (LLAMA, {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),

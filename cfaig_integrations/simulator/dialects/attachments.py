@@ -1,7 +1,4 @@
-"""What counts as a well-formed attachment: data URLs, base64, web addresses.
-
-Knows no content part of any dialect; nothing is fetched and no picture is decoded.
-"""
+"""Checks of attachments: data URLs, base64 and web addresses; nothing is fetched or decoded as an image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (wire-facts §6).
-
-Knows no envelope, and not how a vector comes about.
-"""
+"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (wire-facts §6)."""
 
 from __future__ import annotations
 

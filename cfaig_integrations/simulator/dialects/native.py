@@ -1,7 +1,4 @@
-"""The native input of Workers AI, put into the words of a chat completion; and the native `response` value.
-
-Knows no event and no usage.
-"""
+"""The native input of Workers AI as a chat completion request, and the native `response` value."""
 
 from __future__ import annotations
 

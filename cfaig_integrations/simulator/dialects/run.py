@@ -1,7 +1,7 @@
-"""The bare input of `/ai/run`, and the content of `result`: each model family in its own format (wire-facts §5.1).
+"""`/ai/run` without its envelope: the bare input, and the content of `result` (wire-facts §5.1).
 
-Knows no envelope. Anthropic models speak Messages, other third-party and newer `@cf/` models chat completions, older
-`@cf/` models the native form of Workers AI.
+Anthropic models use Messages, other third-party and newer `@cf/` models Chat Completions, older `@cf/` models the
+native form of Workers AI.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import errors, sse
-from cfaig_integrations.simulator.dialects.chat_completions import ChatCompletions, render
+from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETIONS, render
 from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
-from cfaig_integrations.simulator.dialects.messages import Messages
+from cfaig_integrations.simulator.dialects.dialect import Dialect
+from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.native import content, conversation
 from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
 from cfaig_integrations.simulator.types import Answer, ModelRequest
@@ -34,46 +35,36 @@ def is_native(model: str) -> bool:
     return _NATIVE.match(model) is not None
 
 
-class Run:
-    """The dialect of `/ai/run`, without its envelope."""
+def _inner(model: str) -> Dialect:
+    return MESSAGES if model.startswith("anthropic/") else CHAT_COMPLETIONS
 
-    def __init__(self) -> None:
-        """Set up the dialects that it hands on to."""
-        self._chat, self._messages = ChatCompletions(), Messages()
 
-    def read(self, body: Record) -> ModelRequest:
-        """Validate a bare input with the model put in."""
-        model = str(body.get("model", ""))
-        if not is_workers_ai(model):
-            return self._inner(model).read(body)
-        request = self._chat.read(conversation(body))
-        if is_native(model) and request.stream and request.schema is not None:
-            WorkersAIValidator().fail("JSON Mode does not support streaming")
-        return request
+def _read(body: Record) -> ModelRequest:
+    model = str(body.get("model", ""))
+    if not is_workers_ai(model):
+        return _inner(model).read(body)
+    request = CHAT_COMPLETIONS.read(conversation(body))
+    if is_native(model) and request.stream and request.schema is not None:
+        WorkersAIValidator().fail("JSON Mode does not support streaming")
+    return request
 
-    def whole(self, request: ModelRequest, answer: Answer) -> Record:
-        """The content of `result`."""
-        if is_native(request.model):
-            return _native(request, answer)
-        body = self._inner(request.model).whole(request, answer)
-        return body if is_workers_ai(request.model) else {**body, **_KEY_SOURCE}
 
-    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-        """The stream of the model's own format."""
-        if is_native(request.model):
-            return _native_stream(request, answer)
-        return self._inner(request.model).stream(request, answer)
+def _whole(request: ModelRequest, answer: Answer) -> Record:
+    if is_native(request.model):
+        return _native(request, answer)
+    body = _inner(request.model).whole(request, answer)
+    return body if is_workers_ai(request.model) else {**body, **_KEY_SOURCE}
 
-    def error(self, status: int, code: int | str, message: str) -> Record:
-        """A provider's error body."""
-        return errors.openai(status, code, message)
 
-    def error_event(self, message: str) -> bytes:
-        """An error inside a stream (wire-facts §5.3)."""
-        return sse.data({"error": {"message": message, "code": _CODE}})
+def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
+    if is_native(request.model):
+        return _native_stream(request, answer)
+    return _inner(request.model).stream(request, answer)
 
-    def _inner(self, model: str) -> ChatCompletions | Messages:
-        return self._messages if model.startswith("anthropic/") else self._chat
+
+def _error_event(message: str) -> bytes:
+    """An error inside a stream (wire-facts §5.3)."""
+    return sse.data({"error": {"message": message, "code": _CODE}})
 
 
 def _native(request: ModelRequest, answer: Answer) -> Record:
@@ -98,3 +89,6 @@ def _native_stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
         yield sse.data({"response": "", "tool_calls": calls, "p": padding(1)})
     yield sse.data({"response": "", "usage": _usage(request, answer)})
     yield sse.DONE
+
+
+RUN = Dialect(_read, _whole, _stream, errors.openai, _error_event)

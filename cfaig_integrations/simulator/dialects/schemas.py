@@ -1,7 +1,4 @@
-"""What all servers ask of a tool's name and of a JSON schema.
-
-Knows no dialect; the reader words the fault.
-"""
+"""Checks of tool names and JSON schemas that all formats share."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def parameters(validator: Validator, value: Any, name: str, path: JsonPath, *, s
 
     Args:
         validator: Formats the error messages.
-        value: The schema as sent; absent or null means no parameters.
+        value: The schema as sent; absent or null for no parameters.
         name: Name of the tool, for the message.
         path: Where the schema is in the body.
         strict: Also apply the rules of OpenAI's strict mode.
@@ -54,7 +51,7 @@ def parameters(validator: Validator, value: Any, name: str, path: JsonPath, *, s
 
 
 def sound(validator: Validator, schema: Record, what: str, path: JsonPath, *, strict: bool = False) -> None:
-    """Refuse a schema that is not one: unknown types, properties or required of the wrong form, dangling `$ref`."""
+    """Reject an invalid schema: unknown types, keywords with values of the wrong type, dangling `$ref`."""
     fault = next(_faults(schema, (), schema), "") or (next(_loose(schema, ()), "") if strict else "")
     if fault:
         validator.fail(f"Invalid schema for {what}: {fault}", path)
@@ -75,6 +72,7 @@ def _faults(node: Any, path: tuple[str, ...], root: Record) -> Iterator[str]:
     if kind == [] or any(not isinstance(k, str) or k not in _TYPES for k in listed):
         yield f"{_context(path)}{kind!r} is not valid under any of the given schemas."
     yield from _shape_faults(record, path, root)
+    yield from _number_faults(record, path)
     for where, child in _children(record):
         if len(path) < _DEPTH:
             yield from _faults(child, (*path, where), root)
@@ -97,8 +95,17 @@ def _shape_faults(record: Record, path: tuple[str, ...], root: Record) -> Iterat
         yield f"{_context(path)}reference {ref!r} can not be resolved."
 
 
+def _number_faults(record: Record, path: tuple[str, ...]) -> Iterator[str]:
+    for key in ("minItems", "maxItems", "minLength", "maxLength"):
+        if key in record and (type(record[key]) is not int or record[key] < 0):
+            yield f"{_context(path)}{key} must be a non-negative integer."
+    for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
+        if key in record and type(record[key]) not in (int, float, bool):
+            yield f"{_context(path)}{key} must be a number."
+
+
 def _loose(node: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """What OpenAI's strict mode refuses: open objects, and properties that are not required."""
+    """What OpenAI's strict mode rejects: open objects, and properties that are not required."""
     if not is_record(node) or len(path) >= _DEPTH:
         return
     record = node
@@ -138,4 +145,4 @@ def _resolves(ref: Any, root: Record) -> bool:
         if not is_record(node) or key not in node:
             return False
         node = node[key]
-    return True
+    return is_record(node)

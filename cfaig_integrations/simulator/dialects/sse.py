@@ -1,7 +1,4 @@
-"""Ids, events and fragments: the small change of every stream.
-
-Knows no dialect's field.
-"""
+"""Ids, server-sent events and text fragments."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def new_id(prefix: str, length: int = 24) -> str:
-    """A new id: the prefix and so many letters and digits."""
+    """A new id: the prefix and `length` letters and digits."""
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
@@ -32,7 +29,7 @@ def now() -> int:
 
 
 def fake_signature(text: str) -> str:
-    """An opaque string that stands for `text`, as providers give for reasoning that they alone can read."""
+    """An opaque string, like a provider's signature or encrypted reasoning."""
     digest = hashlib.blake2b(text.encode(), digest_size=48).digest()
     return "sim" + base64.b64encode(digest + text.encode()[:64]).decode()
 
@@ -43,7 +40,7 @@ def data(payload: Any) -> bytes:
 
 
 def event(payload: dict[str, Any]) -> bytes:
-    """One event named after the `type` of its payload."""
+    """One event with the `type` of its payload as its name."""
     return f"event: {payload['type']}\ndata: {_dump(payload)}\n\n".encode()
 
 
@@ -52,23 +49,23 @@ def _dump(payload: Any) -> str:
 
 
 def text_fragments(text: str) -> list[str]:
-    """The text in word-sized pieces; joined they are the text."""
+    """The text in pieces the size of a word."""
     return tokens.pieces(text)
 
 
 def arguments(call: Call) -> str:
-    """The arguments of a call as JSON text, cut or not."""
+    """The arguments of a call as JSON text."""
     return call.raw or json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
 
 
 def argument_fragments(call: Call) -> list[str]:
-    """The argument text in several pieces; joined they are the text."""
+    """The arguments of a call in several pieces."""
     found = tokens.pieces(arguments(call))
     return ["".join(found[i : i + _ARGUMENT_STEP]) for i in range(0, len(found), _ARGUMENT_STEP)]
 
 
-def ending(answer: Answer) -> Literal["stop", "length", "tool_calls", "refusal"]:
-    """Why the answer ends; a script that only gives calls or a refusal need not say it."""
+def finish_reason(answer: Answer) -> Literal["stop", "length", "tool_calls", "refusal"]:
+    """Why the answer ends; derived from calls and refusal where a script does not set it."""
     if answer.finish != "stop":
         return answer.finish
     return "tool_calls" if answer.calls else "refusal" if answer.refusal else "stop"

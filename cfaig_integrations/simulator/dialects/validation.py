@@ -1,11 +1,7 @@
-"""Looks at JSON strictly, and words each fault as OpenAI, Anthropic or Workers AI would.
-
-Knows no field of any dialect. A place in a body is a tuple of keys and indexes.
-"""
+"""Strict checks of JSON values; each failure is worded as OpenAI, Anthropic or Workers AI words it."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, NoReturn
 
@@ -13,53 +9,69 @@ from cfaig_integrations.simulator.json_types import is_list, is_record
 from cfaig_integrations.simulator.types import InvalidBody
 
 JsonPath = tuple[str | int, ...]
+"""Where a value is in the body: keys and indexes."""
 Record = dict[str, Any]
 
-_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+_TYPE_NAMES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
 
 
-def kind_of(value: Any) -> str:
+def type_name(value: Any) -> str:
     """The JSON name of a value's type."""
-    return next((name for kind, name in _KINDS.items() if type(value) is kind), "null")
+    return next((name for kind, name in _TYPE_NAMES.items() if type(value) is kind), "null")
 
 
-class Validator(ABC):
-    """Strict look-ups; each raises [InvalidBody][] in the dialect's own words."""
+class Validator:
+    """Checks values and raises [InvalidBody][]; a subclass defines the messages of one vendor."""
 
-    code: ClassVar[int]
+    code: ClassVar[int] = 7003
+    prefix: ClassVar[str] = ""
+    missing: ClassVar[str]
+    unknown: ClassVar[str]
+    type_mismatch: ClassVar[str]
+    not_in_list: ClassVar[str]
+    below: ClassVar[str]
+    above: ClassVar[str]
 
-    @abstractmethod
     def format_path(self, path: JsonPath) -> str:
-        """A place as the server spells it."""
-
-    @abstractmethod
-    def missing_field(self, path: JsonPath) -> NoReturn:
-        """A required field is not there."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
-        """A value has the wrong JSON type."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
-        """A string is none of the known ones."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def unknown_field(self, path: JsonPath) -> NoReturn:
-        """A field that the server does not have."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
-        """A number beyond its limits."""
-        raise NotImplementedError
+        """A path as the vendor writes it, such as `messages.0.role`."""
+        return ".".join(str(step) for step in path)
 
     def fail(self, message: str, path: JsonPath = ()) -> NoReturn:
-        """Refuse the body with a message of the caller's."""
-        raise InvalidBody(message, param=self.format_path(path) if path else "", code=self.code)
+        """Reject the body with this message."""
+        raise InvalidBody(self.prefix + message, param=self.format_path(path) if path else "", code=self.code)
+
+    def _fail(self, template: str, path: JsonPath, **values: Any) -> NoReturn:
+        places = {"path": self.format_path(path), "parent": self.format_path(path[:-1]), "key": path[-1]}
+        self.fail(template.format(**places, **values), path)
+
+    def missing_field(self, path: JsonPath) -> NoReturn:
+        """Reject the body: a required field is absent."""
+        self._fail(self.missing, path)
+
+    def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
+        """Reject the body: a value has the wrong JSON type."""
+        self._fail(self.type_mismatch, path, expected=expected, actual=type_name(value))
+
+    def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
+        """Reject the body: a value is not one of those allowed."""
+        self._fail(self.not_in_list, path, value=value, allowed=_join(allowed))
+
+    def unknown_field(self, path: JsonPath) -> NoReturn:
+        """Reject the body: the API has no such field."""
+        self._fail(self.unknown, path)
+
+    def out_of_range(self, path: JsonPath, value: float, *, least: float | None, most: float | None) -> NoReturn:
+        """Reject the body: a number is below `least` or above `most`."""
+        low = least is not None and value < least
+        kind = "integer" if isinstance(value, int) else "decimal"
+        self._fail(self.below if low else self.above, path, limit=least if low else most, value=value, kind=kind)
 
     def record(self, value: Any, path: JsonPath) -> Record:
         """An object."""
@@ -68,13 +80,13 @@ class Validator(ABC):
         return value
 
     def array(self, value: Any, path: JsonPath) -> list[Any]:
-        """A list."""
+        """An array."""
         if not is_list(value):
             self.wrong_type(path, "array", value)
         return value
 
     def text(self, value: Any, path: JsonPath, *, empty: bool = True) -> str:
-        """A string, which may have to hold something."""
+        """A string; not the empty one with `empty=False`."""
         if not isinstance(value, str):
             self.wrong_type(path, "string", value)
         if not value and not empty:
@@ -84,20 +96,20 @@ class Validator(ABC):
         return value
 
     def required(self, record: Record, key: str, path: JsonPath = ()) -> Any:
-        """A field that must be there and not be null."""
+        """A field that must be present and not null."""
         if record.get(key) is None:
             self.missing_field((*path, key))
         return record[key]
 
     def required_text(self, record: Record, key: str, path: JsonPath = ()) -> str:
-        """A field that must be a string with content."""
+        """A field that must be a non-empty string."""
         return self.text(self.required(record, key, path), (*path, key), empty=False)
 
     def optional(self, record: Record, key: str, kind: type, path: JsonPath = ()) -> Any:
-        """A field that may be absent or null, but has one type."""
+        """A field that may be absent or null, and otherwise has this type."""
         value = record.get(key)
         if value is not None and type(value) is not kind:
-            self.wrong_type((*path, key), _KINDS[kind], value)
+            self.wrong_type((*path, key), _TYPE_NAMES[kind], value)
         return value
 
     def boolean(self, record: Record, key: str, *, default: bool = False) -> bool:
@@ -112,166 +124,112 @@ class Validator(ABC):
         value = record.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and not float(value).is_integer()):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value % 1 != 0):
             self.wrong_type((key,), "integer" if whole else "number", value)
         if (least is not None and value < least) or (most is not None and value > most):
             self.out_of_range((key,), value, least=least, most=most)
         return value
 
     def integer(self, record: Record, key: str, *, least: int = 1, most: int | None = None) -> int | None:
-        """A whole number that may be absent, within its limits."""
+        """An integer that may be absent, within its limits."""
         value = self.number(record, key, least=least, most=most, whole=True)
         return None if value is None else int(value)
 
     def one_of(self, value: Any, path: JsonPath, allowed: Collection[str]) -> str:
-        """A string that must be one of a few."""
+        """A string that must be one of these."""
         if not isinstance(value, str) or value not in allowed:
             self.not_allowed(path, value, allowed)
         return value
 
     def only_fields(self, record: Record, allowed: Collection[str], path: JsonPath = ()) -> None:
-        """No other fields than these."""
+        """Reject every other field."""
         for key in record:
             if key not in allowed:
                 self.unknown_field((*path, key))
 
     def no_tracing_fields(self, body: Record) -> None:
-        """Tracing words of a client framework never belong in a body."""
+        """Reject LangSmith's tracing arguments, which do not belong in a body."""
         for key in body:
             if key.startswith("ls_"):
                 self.unknown_field((key,))
 
     def text_list(self, record: Record, key: str, most: int) -> list[str]:
-        """A string or a list of strings, at most so many."""
+        """A string or a list of at most `most` strings."""
         value = record.get(key)
         if value is None:
             return []
-        listed = [value] if isinstance(value, str) else self.array(value, (key,))
-        if len(listed) > most:
+        items = [value] if isinstance(value, str) else self.array(value, (key,))
+        if len(items) > most:
             self.fail(f"Invalid '{key}': array too long. Expected an array with maximum length {most}.", (key,))
-        return [self.text(v, (key, i)) for i, v in enumerate(listed)]
+        return [self.text(item, (key, i)) for i, item in enumerate(items)]
 
 
 class OpenAIValidator(Validator):
-    """Words faults as OpenAI does: `Missing required parameter: 'messages[0].role'.`."""
+    """OpenAI's messages, such as `Missing required parameter: 'messages[0].role'.`."""
 
-    code = 7003
+    missing = "Missing required parameter: '{path}'."
+    unknown = "Unknown parameter: '{path}'."
+    type_mismatch = "Invalid type for '{path}': expected {expected}, but got {actual} instead."
+    not_in_list = "Invalid value: '{value}'. Supported values are: {allowed}."
+    below = "Invalid '{path}': {kind} below minimum value. Expected a value >= {limit}, but got {value} instead."
+    above = "Invalid '{path}': {kind} above maximum value. Expected a value <= {limit}, but got {value} instead."
 
     def format_path(self, path: JsonPath) -> str:
         """`messages[0].role`."""
-        steps = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path)
-        return steps.removeprefix(".")
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
-    def missing_field(self, path: JsonPath) -> NoReturn:
-        """A required field is not there."""
-        self.fail(f"Missing required parameter: '{self.format_path(path)}'.", path)
+    def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
+        """Reject the body: a value has the wrong JSON type."""
+        expected, actual = _with_article(expected), _with_article(type_name(value))
+        self._fail(self.type_mismatch, path, expected=expected, actual=actual)
 
-    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
-        """A value has the wrong JSON type."""
-        self.fail(
-            f"Invalid type for '{self.format_path(path)}': expected {_an(wanted)}, but got {_an(kind_of(got))} instead.",
-            path,
-        )
-
-    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
-        """A string is none of the known ones."""
-        if not isinstance(got, str):
-            self.wrong_type(path, f"one of {_listed(allowed)}", got)
-        self.fail(f"Invalid value: '{got}'. Supported values are: {_listed(allowed)}.", path)
-
-    def unknown_field(self, path: JsonPath) -> NoReturn:
-        """A field that the server does not have."""
-        self.fail(f"Unknown parameter: '{self.format_path(path)}'.", path)
-
-    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
-        """A number beyond its limits."""
-        kind = "integer" if isinstance(got, int) else "decimal"
-        low = least is not None and got < least
-        side, limit, sign = ("below minimum", least, ">=") if low else ("above maximum", most, "<=")
-        name = self.format_path(path)
-        self.fail(
-            f"Invalid '{name}': {kind} {side} value. Expected a value {sign} {limit}, but got {got} instead.", path
-        )
+    def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
+        """Reject the body: a value is not one of those allowed."""
+        if not isinstance(value, str):
+            self.wrong_type(path, f"one of {_join(allowed)}", value)
+        super().not_allowed(path, value, allowed)
 
 
 class AnthropicValidator(Validator):
-    """Words faults as Anthropic does: `messages.0.role: Field required`."""
+    """Anthropic's messages, such as `messages.0.role: Field required`."""
 
-    code = 7003
+    missing = "{path}: Field required"
+    unknown = "{path}: Extra inputs are not permitted"
+    type_mismatch = "{path}: Input should be a valid {expected}"
+    not_in_list = "{path}: Input tag '{value}' found does not match any of the expected tags: {allowed}"
+    below = "{path}: Input should be greater than or equal to {limit}"
+    above = "{path}: Input should be less than or equal to {limit}"
 
-    def format_path(self, path: JsonPath) -> str:
-        """`messages.0.role`."""
-        return ".".join(str(s) for s in path)
+    def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
+        """Reject the body: a value has the wrong JSON type."""
+        super().wrong_type(path, {"object": "dictionary", "array": "list"}.get(expected, expected), value)
 
-    def missing_field(self, path: JsonPath) -> NoReturn:
-        """A required field is not there."""
-        self.fail(f"{self.format_path(path)}: Field required", path)
-
-    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
-        """A value has the wrong JSON type."""
-        words = {"object": "dictionary", "array": "list"}
-        self.fail(f"{self.format_path(path)}: Input should be a valid {words.get(wanted, wanted)}", path)
-
-    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
-        """A string is none of the known ones."""
-        options = ", ".join(f"'{a}'" for a in allowed)
-        self.fail(
-            f"{self.format_path(path)}: Input tag '{got}' found does not match any of the expected tags: {options}",
-            path,
-        )
-
-    def unknown_field(self, path: JsonPath) -> NoReturn:
-        """A field that the server does not have."""
-        self.fail(f"{self.format_path(path)}: Extra inputs are not permitted", path)
-
-    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
-        """A number beyond its limits."""
-        low = least is not None and got < least
-        side = f"greater than or equal to {least}" if low else f"less than or equal to {most}"
-        self.fail(f"{self.format_path(path)}: Input should be {side}", path)
+    def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
+        """Reject the body: a value is not one of those allowed."""
+        self._fail(self.not_in_list, path, value=value, allowed=", ".join(f"'{item}'" for item in allowed))
 
 
 class WorkersAIValidator(Validator):
-    """Words faults as Workers AI does, with code 5006 (wire-facts §5.6)."""
+    """The messages of Workers AI, with code 5006 (wire-facts §5.6)."""
 
     code = 5006
-
-    def fail(self, message: str, path: JsonPath = ()) -> NoReturn:
-        """Refuse the body with a message of the caller's."""
-        raise InvalidBody(
-            f"AiError: Bad input: Error: {message}", param=self.format_path(path) if path else "", code=self.code
-        )
+    prefix = "AiError: Bad input: Error: "
+    missing = "required properties at '{parent}' are '{key}'"
+    unknown = "Additional property '{key}' at '{parent}' is not allowed"
+    type_mismatch = "Type mismatch of '{path}', '{actual}' not in '{expected}'"
+    not_in_list = "'{path}' must be one of {allowed}, got '{value}'"
+    below = "'{path}' must be >= {limit}"
+    above = "'{path}' must be <= {limit}"
 
     def format_path(self, path: JsonPath) -> str:
         """`/messages/0/role`."""
-        return "/" + "/".join(str(s) for s in path)
-
-    def missing_field(self, path: JsonPath) -> NoReturn:
-        """A required field is not there."""
-        self.fail(f"required properties at '{self.format_path(path[:-1])}' are '{path[-1]}'", path)
-
-    def wrong_type(self, path: JsonPath, wanted: str, got: Any) -> NoReturn:
-        """A value has the wrong JSON type."""
-        self.fail(f"Type mismatch of '{self.format_path(path)}', '{kind_of(got)}' not in '{wanted}'", path)
-
-    def not_allowed(self, path: JsonPath, got: Any, allowed: Collection[str]) -> NoReturn:
-        """A string is none of the known ones."""
-        self.fail(f"'{self.format_path(path)}' must be one of {_listed(allowed)}, got '{got}'", path)
-
-    def unknown_field(self, path: JsonPath) -> NoReturn:
-        """A field that the server does not have."""
-        self.fail(f"Additional property '{path[-1]}' at '{self.format_path(path[:-1])}' is not allowed", path)
-
-    def out_of_range(self, path: JsonPath, got: float, *, least: float | None, most: float | None) -> NoReturn:
-        """A number beyond its limits."""
-        low = least is not None and got < least
-        self.fail(f"'{self.format_path(path)}' must be {'>=' if low else '<='} {least if low else most}", path)
+        return "/" + "/".join(str(step) for step in path)
 
 
-def _an(word: str) -> str:
-    return word if word.startswith(("one of", "null")) else f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+def _with_article(noun: str) -> str:
+    return noun if noun.startswith(("one of", "null")) else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def _listed(allowed: Collection[str]) -> str:
-    quoted = [f"'{a}'" for a in allowed]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
+def _join(allowed: Collection[str]) -> str:
+    *most, last = (f"'{item}'" for item in allowed)
+    return f"{', '.join(most)}, and {last}" if most else last

@@ -1,8 +1,8 @@
-"""The model inside the simulator: answers a request without a neural network, the same way every time.
+"""The fake model: answers a request without a neural network, the same way every time, from the request alone.
 
-Knows no HTTP and no wire format. What it says comes from the request alone: `scene` finds the open question,
-`choosing` decides on tool calls, `filling` writes JSON out of `materials`, `speech` writes prose, and `wording` tells
-words apart for all of them; `thinking` puts them in order. Besides, `usage` counts tokens, and `vectors` embeds.
+`conversation` finds the open question, `select_tools` chooses tool calls, `fill_schema` makes JSON out of what
+`extract` finds, `replies` writes prose with the help of `text`, and `reasoning` combines them. `usage` counts
+tokens, and `vectors` makes embeddings.
 """
 
 from cfaig_integrations.simulator.fake_model.reasoning import generate_answer

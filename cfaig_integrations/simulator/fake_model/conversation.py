@@ -1,7 +1,4 @@
-"""Where a conversation stands: the question that is open, and what was done about it since.
-
-Knows no tool schema and writes no answer.
-"""
+"""The state of a conversation: the open question, and the tool calls made since."""
 
 from __future__ import annotations
 

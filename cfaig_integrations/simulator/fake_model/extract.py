@@ -1,7 +1,4 @@
-"""What a request gives to fill a form with: numbers, names, quoted strings and words, each used once.
-
-Knows no JSON schema: it hands out the next fitting piece of text, and forgets it.
-"""
+"""Extracts the values for a JSON schema from a text: numbers, names, quoted strings and words, each used once."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Fills a JSON schema from a text, so that the result is valid and uses what the text says.
+"""Makes a JSON value that is valid under a schema and uses the values of a text.
 
-Knows no tool and no message. Where the text has nothing for a required field, it takes the default, the first choice
-or the nearest legal value, as a model under a grammar would.
+A required field that the text has no value for gets its default, its first choice or the nearest legal value.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any, cast
@@ -19,6 +19,9 @@ Schema = dict[str, Any]
 
 _DEPTH = 12
 _ITEMS = 8
+_MAX_VALUES = 10_000
+_MAX_LENGTH = 100_000
+"""Larger values are cut short, as a real model's are by its token limit."""
 _ASKING = word_set("query question input prompt task request search q")
 _PROSE = word_set(
     "answer summary text content description reason reasoning explanation response message body output result "
@@ -40,7 +43,7 @@ _STAND_INS = {
 
 
 def fill_schema(schema: Schema, extracted: ExtractedText) -> Any:
-    """A value that `schema` accepts, made from `materials`.
+    """A value that `schema` accepts, made from a text.
 
     Args:
         schema: A JSON schema; `$ref` into its own `$defs` or `definitions`, `allOf`, `anyOf` and `oneOf` are followed.
@@ -53,6 +56,7 @@ class _Form:
     def __init__(self, root: Schema, extracted: ExtractedText) -> None:
         self.root = root
         self.m = extracted
+        self.values_left = _MAX_VALUES
 
     def plain(self, schema: Any) -> Schema:
         """The schema with its `$ref` and `allOf` worked in."""
@@ -85,6 +89,9 @@ class _Form:
         return [{"title": schema.get("title", ""), **self.plain(v)} for v in cast("list[Any]", listed)]
 
     def value(self, raw: Any, name: str, depth: int) -> Any:
+        self.values_left -= 1
+        if self.values_left < 0:
+            return None
         schema = self.plain(raw)
         if "const" in schema:
             return schema["const"]
@@ -143,12 +150,11 @@ class _Form:
             return [self.value(item, name, depth + 1) for item in fixed]
         item = self.plain(schema.get("items") or {})
         wanted = max(least, min(most, self._supply(item), _ITEMS))
-        if depth >= _DEPTH:
-            wanted = least
+        wanted = min(least if depth >= _DEPTH else wanted, max(0, self.values_left))
         made = [self.value(item, name.removesuffix("s"), depth + 1) for _ in range(wanted)]
         if not schema.get("uniqueItems"):
             return made
-        return [v for i, v in enumerate(made) if v not in made[:i]]
+        return list({json.dumps(v): v for v in made}.values())
 
     def _supply(self, item: Schema) -> int:
         """For how many items there is something to fill in."""
@@ -184,7 +190,7 @@ class _Form:
         if not text:
             text = _first_example(schema) or _STAND_INS.get(str(schema.get("format")), "")
         text = text or self.m.text.strip() or name
-        text = text.ljust(int(schema.get("minLength") or 0), "x")
+        text = text.ljust(min(int(schema.get("minLength") or 0), _MAX_LENGTH), "x")
         return text[: schema.get("maxLength")]
 
     def _found(self, schema: Schema, name: str) -> str | None:

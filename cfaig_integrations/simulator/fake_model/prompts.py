@@ -1,7 +1,4 @@
-"""What a prompt says about the JSON that it wants: a schema spelled out, or the names of keys.
-
-Knows nothing of how the JSON is filled.
-"""
+"""What a prompt says about the JSON that it asks for: a JSON schema, or the names of keys."""
 
 from __future__ import annotations
 

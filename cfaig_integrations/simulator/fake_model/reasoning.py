@@ -1,7 +1,4 @@
-"""Answers one request: decides between calls, JSON and prose, and keeps to the limits asked for.
-
-Knows no wire format; what is called, filled in and said is the business of its neighbours.
-"""
+"""Generates an answer: tool calls, JSON or prose, within the limits of the request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the model says in plain words: small talk, echoes, sums, and answers picked from what it was given.
-
-Knows no tool schema and no wire format. It makes nothing up: where nothing fits, it says what was asked.
-"""
+"""Prose: small talk, echoes, sums, and answers picked from the context; nothing is invented."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ _GREETING = re.compile(
 _HOW_ARE_YOU = re.compile(r"\bhow are you\b", re.IGNORECASE)
 _THANKS = re.compile(r"\s*(?:thanks|thank you)\b.{0,40}", re.IGNORECASE)
 _SUM = re.compile("(-?\\d+(?:\\.\\d+)?)\\s*([-+*/x\u00d7\u00f7]|plus|minus|times|divided by)\\s*(-?\\d+(?:\\.\\d+)?)")
-_COUNT = re.compile(r"\bcount (?:from (\d+) )?(?:up )?to (\d+)", re.IGNORECASE)
+_COUNT = re.compile(r"\bcount (?:from (\d{1,9}) )?(?:up )?to (\d{1,9})\b", re.IGNORECASE)
 _TOPIC = re.compile(r"\b(?:about|on|of|for)\s+(?:an?\s+|the\s+)?([\w' -]+)", re.IGNORECASE)
 _WORK = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)
 _COUNT_LIMIT = 2000

@@ -1,7 +1,7 @@
-"""Decides which tools to call, and with what.
+"""Chooses which tools to call, and their arguments.
 
-Knows no wire format and no JSON schema rule: arguments come from `filling`. A tool is chosen by the words it shares
-with the question; a question that asks for several things is taken apart, and each part may call its own tool.
+A tool is chosen by the words that it shares with the question; a question for several things is split into clauses, and
+each clause may call its own tool.
 """
 
 from __future__ import annotations

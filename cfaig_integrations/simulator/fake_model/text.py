@@ -1,7 +1,4 @@
-"""Words, sentences, numbers and names in a text, and which sentences bear on a question.
-
-Knows no tool, no message and no language model: everything is counted, so the same text always reads the same.
-"""
+"""Finds words, sentences, numbers and names in a text, and the sentences that are relevant to a question."""
 
 from __future__ import annotations
 
@@ -82,8 +79,10 @@ def find_numbers(text: str) -> list[int | float]:
     """The numbers of a text in order, dates and times aside; spelled ones up to twelve if there are no figures."""
     found: list[int | float] = []
     for m in _NUMBER.finditer(_NO_NUMBER.sub(" ", text)):
-        figure = m[0].replace(",", "")
-        found.append(int(figure) if re.fullmatch(r"-?\d+", figure) else float(figure))
+        digits = m[0].replace(",", "")
+        value = float(digits)
+        if math.isfinite(value):
+            found.append(int(digits) if re.fullmatch(r"-?\d+", digits) else value)
     return found or [_NUMBER_WORDS[w] for w in find_words(text) if w in _NUMBER_WORDS]
 
 

@@ -1,7 +1,4 @@
-"""How many tokens a request and its answer take, and how many of them were read a moment ago.
-
-Knows no price and no wire format.
-"""
+"""Counts the tokens of a request and its answer, and those that a prompt cache would have."""
 
 from __future__ import annotations
 

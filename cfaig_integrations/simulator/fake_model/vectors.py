@@ -1,7 +1,7 @@
-"""Embeds and compares texts without a neural network: hashed words and letter groups, the same on every machine.
+"""Embeddings without a neural network: hashed words and groups of letters, the same on every machine.
 
-Knows no request body. Texts that share words are close; vectors of different models or poolings cannot be compared,
-as in reality (wire-facts §6.1).
+Texts that share words are similar; vectors of different models or poolings cannot be compared, as with real models
+(wire-facts §6.1).
 """
 
 from __future__ import annotations

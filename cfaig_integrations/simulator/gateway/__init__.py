@@ -1,4 +1,1 @@
-"""The gateway's own parts: who may enter, which headers and models there are, what is refused, limited, cached, stored.
-
-Each part knows its own rule only; `calls` walks a model call through all of them.
-"""
+"""The gateway's rules: authentication, settings, headers, routing, rate limits and cache."""

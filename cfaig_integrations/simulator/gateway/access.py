@@ -1,7 +1,4 @@
-"""Who may come in: tokens and accounts (wire-facts §2.1, §5.7).
-
-Knows neither gateways nor models; only the credentials, on both hosts.
-"""
+"""Authentication: tokens and accounts on both hosts (wire-facts §2.1, §5.7)."""
 
 from __future__ import annotations
 
@@ -15,26 +12,20 @@ from cfaig_integrations.simulator.http.bodies import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How a request is paid for."""
+    """Whose credentials pay for a request."""
 
     provider_key: str | None = None
-    """A vendor's key sent along, which only the legacy host takes."""
+    """A vendor's key, which only the legacy host accepts."""
 
     @property
     def key_source(self) -> Literal["BYOK", "Unified"]:
-        """The word of `gatewayMetadata.keySource` (wire-facts §2.3)."""
+        """The value of `gatewayMetadata.keySource` (wire-facts §2.3)."""
         return "BYOK" if self.provider_key else "Unified"
 
 
-def at_edge(error: ApiError) -> ApiError:
-    """Mark a refusal as spoken before any gateway saw the request."""
-    error.at_edge = True
-    return error
-
-
 def _bearer(value: str | None) -> str | None:
-    found = re.fullmatch(r"Bearer\s+(\S+)", value or "", re.IGNORECASE)
-    return found[1] if found else None
+    match = re.fullmatch(r"Bearer\s+(\S+)", value or "", re.IGNORECASE)
+    return match[1] if match else None
 
 
 def admit(headers: Mapping[str, str], token: str) -> Credentials:
@@ -45,9 +36,9 @@ def admit(headers: Mapping[str, str], token: str) -> Credentials:
     """
     sent = _bearer(headers.get("authorization"))
     if sent is None:
-        raise at_edge(ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4"))
+        raise ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4", at_edge=True)
     if sent != token:
-        raise at_edge(ApiError(401, 10000, "Authentication error", shape="v4"))
+        raise ApiError(401, 10000, "Authentication error", shape="v4", at_edge=True)
     return Credentials()
 
 
@@ -70,18 +61,18 @@ def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = Fal
     if unlocked and gateway is None and key is not None:
         return Credentials(provider_key=key)
     if gateway != token:
-        raise at_edge(ApiError(401, 2009, "Unauthorized", shape="gateway"))
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
     if key == token:
         raise ApiError(401, "invalid_api_key", "Incorrect API key provided.", shape="openai")
     return Credentials(provider_key=key)
 
 
-def check_account(account: str, known: str, path: str) -> None:
+def check_account(account: str, expected: str, path: str) -> None:
     """Check the account in a path.
 
     Raises:
         ApiError: 404/7003, worded as in recorded/cloudflare.jsonl fca8415089ca.
     """
-    if account != known:
+    if account != expected:
         message = f"Could not route to {path}, perhaps your object identifier is invalid?"
-        raise at_edge(ApiError(404, 7003, message, shape="v4"))
+        raise ApiError(404, 7003, message, shape="v4", at_edge=True)

@@ -1,7 +1,4 @@
-"""The gateway's cache of whole answers, and which requests use it (wire-facts §7).
-
-Knows no HTTP; that streams and failures are left out is the caller's business.
-"""
+"""The gateway's cache of complete responses (wire-facts §7)."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from cfaig_integrations.simulator.clock import Clock
 from cfaig_integrations.simulator.gateway.headers import Options
 
 KEYED_TTL = 300
-"""Seconds that a keyed answer is kept when neither the header nor the gateway says (wire-facts §7: 5 minutes)."""
+"""Seconds for a request with a cache key but without a TTL (wire-facts §7: 5 minutes)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """Where an answer may be found or kept, and for how long."""
+    """How one request uses the cache."""
 
     key: str
     ttl: int
@@ -29,7 +26,7 @@ class CachePlan:
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """A cached answer."""
+    """A cached response."""
 
     body: bytes
     content_type: str
@@ -43,7 +40,7 @@ def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...]
         options: The request's headers.
         gateway: The gateway's settings.
         identity: Endpoint, model and provider credential.
-        body: The request body, byte for byte; metadata is no part of the key.
+        body: The request body, byte for byte; metadata is not part of the key.
 
     Returns:
         None when caching is off. The gateway's TTL, a cache key or a TTL header turns it on; that the TTL header
@@ -53,12 +50,14 @@ def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...]
     if not ttl:
         return None
     parts = (options.cache_key,) if options.cache_key else (*identity, hashlib.sha256(body).hexdigest())
-    digest = hashlib.sha256("\0".join((str(gateway["account_id"]), str(gateway["id"]), *parts)).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "\0".join((str(gateway["account_id"]), str(gateway["id"]), *parts)).encode("utf-8", "surrogatepass")
+    ).hexdigest()
     return CachePlan(digest, int(ttl), may_read=not options.skip_cache)
 
 
 class Cache:
-    """Answers by key, each until its time is over."""
+    """Responses by key, until they expire."""
 
     def __init__(self, clock: Clock) -> None:
         """Start empty."""
@@ -66,22 +65,22 @@ class Cache:
         self._kept: dict[str, CachedAnswer] = {}
         self._lock = threading.Lock()
 
-    def get(self, wanted: CachePlan) -> CachedAnswer | None:
-        """The answer kept under the plan's key, unless it is too old or the request skips the cache."""
-        if not wanted.may_read:
+    def get(self, plan: CachePlan) -> CachedAnswer | None:
+        """The cached response, unless it has expired or the request skips the cache."""
+        if not plan.may_read:
             return None
         with self._lock:
-            found = self._kept.get(wanted.key)
+            found = self._kept.get(plan.key)
             return found if found is not None and found.expires_at > self._clock.now() else None
 
-    def put(self, wanted: CachePlan, body: bytes, content_type: str) -> None:
-        """Keep an answer. A request that skips the cache neither reads nor writes it."""
-        if not wanted.may_read:
+    def put(self, plan: CachePlan, body: bytes, content_type: str) -> None:
+        """Store a response, unless the request skips the cache."""
+        if not plan.may_read:
             return
         with self._lock:
-            self._kept[wanted.key] = CachedAnswer(body, content_type, self._clock.now() + wanted.ttl)
+            self._kept[plan.key] = CachedAnswer(body, content_type, self._clock.now() + plan.ttl)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         with self._lock:
             self._kept.clear()

@@ -1,7 +1,4 @@
-"""The gateway's rate limit, in fixed and sliding windows (wire-facts §8.2).
-
-Knows no HTTP and no setting but the three of rate limiting.
-"""
+"""The gateway's rate limit, in fixed and sliding windows (wire-facts §8.2)."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ from cfaig_integrations.simulator.http.bodies import ApiError
 
 
 class RateLimits:
-    """When each gateway was last entered."""
+    """The times of the requests to each gateway."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start with no request seen."""
+        """Start without requests."""
         self._clock = clock
         self._seen: defaultdict[str, deque[float]] = defaultdict(deque)
         self._lock = threading.Lock()
@@ -27,7 +24,7 @@ class RateLimits:
         """Count one request.
 
         Raises:
-            ApiError: 429/2003 without Retry-After when the window is full; the request then is not counted.
+            ApiError: 429/2003 without Retry-After when the limit is reached; the request is then not counted.
         """
         limit, interval = int(gateway["rate_limiting_limit"] or 0), int(gateway["rate_limiting_interval"] or 0)
         if not limit or not interval:
@@ -44,6 +41,6 @@ class RateLimits:
             seen.append(now)
 
     def clear(self) -> None:
-        """Forget every request seen."""
+        """Remove all requests."""
         with self._lock:
             self._seen.clear()

@@ -1,39 +1,27 @@
-"""What the gateway keeps of a `cf-aig-metadata` header (wire-facts §4).
-
-Knows no header but that one and never refuses: illegal metadata is lost without a word, as it is at Cloudflare.
-"""
+"""Which entries of a `cf-aig-metadata` header reach the log (wire-facts §4)."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
+from cfaig_integrations.simulator.json_types import is_record, parse_json
 
-MOST_ENTRIES = 5
+MAX_ENTRIES = 5
 RESERVED_PREFIX = "cf."
 
 Scalar = str | int | float | bool
 
 
-def kept(header: str | None) -> dict[str, Scalar] | None:
-    """The entries that reach the log.
-
-    Args:
-        header: The header's value, or None when it was not sent.
+def logged_metadata(header: str | None) -> dict[str, Scalar] | None:
+    """The first five entries of a header; never an error, because illegal metadata is dropped silently.
 
     Returns:
-        The first five entries of a legal object. None when the text is no JSON object, or when any one value
-        (even one past the fifth) is null, an object or an array: then the valid entries are lost as well.
+        None when the header is absent, is not a JSON object, or when any value (even one past the fifth) is null, an
+        object or an array: then the valid entries are lost as well.
     """
-    if header is None:
-        return None
     try:
-        found: Any = json.loads(header)
+        entries = parse_json(header or "")
     except ValueError:
         return None
-    if not isinstance(found, dict):
-        return None
-    entries = cast("dict[str, Any]", found)
-    if not all(isinstance(value, Scalar) for value in entries.values()):
+    if not is_record(entries) or not all(isinstance(value, Scalar) for value in entries.values()):
         return None
     custom = [(key, value) for key, value in entries.items() if not key.startswith(RESERVED_PREFIX)]
-    return dict(custom[:MOST_ENTRIES])
+    return dict(custom[:MAX_ENTRIES])

@@ -1,7 +1,4 @@
-"""Which model answers for `cloudflare/auto` and for `dynamic/<route>` (wire-facts §1.6, §3.3, §3.5).
-
-Knows no HTTP beyond the names of the response headers that tell what was chosen.
-"""
+"""Chooses the model for `cloudflare/auto` and `dynamic/<route>` (wire-facts §1.6, §3.3, §3.5)."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _RESPONSES_ONLY = re.compile(r"openai/gpt-5\.6-.*")
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The model that answers, and the response headers that say so."""
+    """The model that answers, and the response headers about it."""
 
     model: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -34,13 +31,13 @@ def _wildcard(pattern: str) -> re.Pattern[str]:
 
 
 def pool(options: Options) -> list[str]:
-    """The models that the Auto Router may choose from.
+    """The models that the Auto Router chooses from.
 
     Raises:
-        ApiError: 400 when an entry matches nothing, or when nothing is left.
+        ApiError: 400 if an entry matches no model, or no model is left.
     """
     models: Sequence[str] = AUTO_POOL
-    known = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI if m.task == "Text Generation"))))
+    known = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI))))
     if options.allowed_models:
         chosen: dict[str, None] = {}
         for entry in options.allowed_models:
@@ -57,17 +54,17 @@ def pool(options: Options) -> list[str]:
 
 
 class Router:
-    """The account's dynamic routes, and the Auto Router's memory of conversations."""
+    """The account's dynamic routes, and the models of the Auto Router's sessions."""
 
     def __init__(self, ids: Ids, routes: Mapping[str, str] | None = None) -> None:
-        """Take the dynamic routes; with None every route name works and leads to one Workers AI model."""
+        """With `routes=None` every dynamic route exists and leads to the same Workers AI model."""
         self._ids = ids
         self._routes = routes
         self._pinned: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def resolve(self, model: str, endpoint: str, options: Options) -> Routed:
-        """Turn the model of a request into the one that answers; other ids stay as they are."""
+        """The model that answers for the model id of a request."""
         if model == AUTO:
             return self._auto(endpoint, options)
         if model.startswith(DYNAMIC):
@@ -100,6 +97,6 @@ class Router:
         return Routed(model, chosen)
 
     def clear(self) -> None:
-        """Forget every conversation."""
+        """Remove all sessions."""
         with self._lock:
             self._pinned.clear()

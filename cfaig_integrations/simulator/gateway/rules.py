@@ -1,7 +1,4 @@
-"""Which model is served on which endpoint, and which bodies its catalogue entry refuses: one table, with evidence.
-
-Knows neither headers nor the grammar of a dialect; only what one family refuses although its dialect allows it.
-"""
+"""Which model is served on which endpoint, and which bodies its catalogue entry rejects: one table, with evidence."""
 
 from __future__ import annotations
 
@@ -9,29 +6,8 @@ import re
 from dataclasses import dataclass
 
 from cfaig_integrations.simulator.catalogue import AUTHORS, AUTO, DYNAMIC, is_embedding, is_workers_ai
-from cfaig_integrations.simulator.gateway.checks import (
-    Body,
-    Check,
-    bare_schema,
-    call_id_not_nine,
-    choice_is,
-    content_parts,
-    effort_not_in,
-    forces_tool,
-    has,
-    lacks,
-    missing_content,
-    null_content,
-    remote_image,
-    system_is_list,
-    thinking_enabled,
-    tools_while_reasoning,
-    top_k_over_fifty,
-    unknown_in_messages,
-    unknown_to,
-    unsigned_call,
-    user_after_tool,
-)
+from cfaig_integrations.simulator.gateway import conditions as on
+from cfaig_integrations.simulator.gateway.conditions import Body, Condition
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape
 
 CHAT = frozenset({"chat_completions"})
@@ -46,9 +22,9 @@ USER_ERROR = "Model execution failed (User Input Error): "
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that is refused.
+    """A body that a model rejects on an endpoint.
 
-    The message may name `{model}`. `check` looks at the body; without one, the model alone is enough.
+    The message may name `{model}`. Without a `condition` every body is rejected.
     """
 
     model: str
@@ -56,20 +32,19 @@ class Rule:
     endpoints: frozenset[str]
     message: str
     evidence: str
-    check: Check | None = None
+    condition: Condition | None = None
     status: int = 400
     code: int | str = 7003
     shape: Shape | None = None
 
-    def refuses(self, model: str, endpoint: str, body: Body) -> bool:
-        """Whether this rule speaks against the request."""
+    def rejects(self, model: str, endpoint: str, body: Body) -> bool:
+        """Whether the request is rejected."""
         if endpoint not in self.endpoints or not re.fullmatch(self.model, model):
             return False
-        return self.check is None or self.check(body)
+        return self.condition is None or self.condition(body)
 
 
 _NOT_FOUND = "Model not found: {model}"
-_BAD_INPUT = "AiError: Bad input: Error: "
 _NEWER_CLAUDE = r"anthropic/claude-[a-z]+-([5-9]|\d\d)(\.\d+)?(-.*)?"
 _NEWER_GPT = r"openai/(gpt-([5-9]|\d\d)|o[1-9]).*"
 _GPT_OSS = r"@cf/openai/gpt-oss-.*"
@@ -85,255 +60,109 @@ _CLOSED_MINIMAX = (
     "stream_options", "temperature", "tool_choice", "tools", "top_p",
 )  # fmt: skip
 
+
+def _user_error(
+    model: str, endpoints: frozenset[str], message: str, evidence: str, condition: Condition | None = None
+) -> Rule:
+    return Rule(model, endpoints, USER_ERROR + message, evidence, condition)
+
+
+def _bad_input(model: str, message: str, evidence: str, condition: Condition) -> Rule:
+    return Rule(model, CHAT | RUN, f"AiError: Bad input: Error: {message}", evidence, condition, code=5006)
+
+
+# fmt: off
 RULES: tuple[Rule, ...] = (
-    Rule(
-        r"anthropic/.*\d-\d.*",
-        EVERYWHERE - MESSAGES,
-        _NOT_FOUND,
-        "wire-facts §1.3: dashed ids are not in the run catalogue (O: SPIKE); "
-        "the documentation's own example of /ai/v1/messages has one, so there it passes",
-        status=404,
-    ),
-    Rule(
-        r"perplexity/.*|deepseek/deepseek-chat",
-        EVERYWHERE,
-        "This model is not available via unified billing. Please use BYOK.",
-        "wire-facts §1.7",
-        status=402,
-        code=2021,
-        shape="gateway",
-    ),
+    Rule(r"anthropic/.*\d-\d.*", EVERYWHERE - MESSAGES, _NOT_FOUND,
+        "wire-facts §1.3: dashed ids are not in the run catalogue (O: SPIKE); the documentation's own example of "
+        "/ai/v1/messages has one, so there it passes",
+        status=404),
+    Rule(r"perplexity/.*|deepseek/deepseek-chat", EVERYWHERE,
+        "This model is not available via unified billing. Please use BYOK.", "wire-facts §1.7", status=402, code=2021,
+        shape="gateway"),
     Rule(r"@(cf|hf)/.*", MESSAGES, "No such model {model} or task", "wire-facts §1.1: no `@cf/` here", code=5007),
-    Rule(
-        rf"(?!{_GPT_OSS})@(cf|hf)/.*",
-        RESPONSES,
+    Rule(rf"(?!{_GPT_OSS})@(cf|hf)/.*", RESPONSES,
         "AiError: Bad input: Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt'",
-        "wire-facts §1.1: model dependent, GPT-OSS has it; §5.5 shape 5 (O: FX:68320345152)",
-        code="invalid_prompt",
-        shape="openai_code",
-    ),
-    Rule(
-        r"openai/gpt-5\.6-.*",
-        CHAT,
-        USER_ERROR + "Invalid value at 'input': expected string or array, received undefined",
-        "wire-facts §1.4 (O: FX:60964327167)",
-    ),
-    Rule(
-        r"xai/(?!grok-4\.20-multi-agent-0309).*",
-        RESPONSES,
-        USER_ERROR + "Invalid value at 'messages': expected array, received undefined",
-        "wire-facts §1.4 (O: FX:60964327167); §10 names the one model that has it",
-    ),
-    Rule(
-        r"openai/.*-pro|xai/grok-4\.20-multi-agent-0309",
-        CHAT,
-        USER_ERROR + "Invalid value at 'input': expected string or array, received undefined",
-        "wire-facts §14.3; the catalogue offers Responses only",
-    ),
-    Rule(
-        r"(google|deepseek|moonshotai|minimax)/.*|alibaba/qwen3-max",
-        RESPONSES,
-        USER_ERROR + "Invalid value at 'messages': expected array, received undefined",
-        "wire-facts §1.4; the catalogue offers other formats only",
-    ),
-    Rule(
-        r"xai/grok-4\.[67]",
-        CHAT,
-        USER_ERROR + "Unrecognized key(s) in object",
-        "wire-facts §14.3: the schema is closed; whether it is enforced is not known",
-        unknown_to(*_CLOSED_XAI),
-    ),
-    Rule(
-        r"xai/grok-4\.[67]",
-        CHAT,
-        USER_ERROR + "Unrecognized key(s) in object at 'messages'",
-        "wire-facts §14.3: as above",
-        unknown_in_messages,
-    ),
-    Rule(
-        r"minimax/m3",
-        CHAT,
-        USER_ERROR + "Unrecognized key(s) in object",
-        "wire-facts §14.3: as above",
-        unknown_to(*_CLOSED_MINIMAX),
-    ),
-    Rule(
-        r"minimax/m3|minimax/m2\.7",
-        CHAT,
-        USER_ERROR + "Invalid value at 'tool_choice': expected 'none' | 'auto'",
-        "wire-facts §14.3: as above",
-        forces_tool,
-    ),
-    Rule(
-        r"openai/gpt-6.*",
-        CHAT,
-        USER_ERROR + "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. "
-        "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
-        "wire-facts §1.4 (O: FX:70236987120)",
-        tools_while_reasoning,
-    ),
-    Rule(
-        _NEWER_GPT,
-        CHAT,
-        USER_ERROR + "Unsupported parameter: 'max_tokens' is not supported with this model. "
-        "Use 'max_completion_tokens' instead.",
-        "wire-facts §1.4 (C: FX:59651001731)",
-        has("max_tokens"),
-    ),
-    Rule(
-        r"anthropic/.*",
-        RUN | MESSAGES,
-        USER_ERROR + "Invalid value at 'max_tokens': expected number, received undefined",
-        "wire-facts §1.4, §13.19",
-        lacks("max_tokens"),
-    ),
-    Rule(
-        r"anthropic/.*",
-        RUN | MESSAGES,
-        USER_ERROR + "Invalid value at 'system': expected string, received array",
-        "wire-facts §1.4 (O: SPIKE; FX:70236987120)",
-        system_is_list,
-    ),
-    Rule(
-        _NEWER_CLAUDE,
-        EVERYWHERE,
-        USER_ERROR + "`temperature` is not supported on this model. Remove it from your request.",
-        "wire-facts §1.4 (O: SPIKE)",
-        has("temperature"),
-    ),
-    Rule(
-        _NEWER_CLAUDE,
-        EVERYWHERE,
-        USER_ERROR + "`top_p` and `top_k` are not supported on this model. Remove them from your request.",
-        "wire-facts §1.4 (O: FX:69684989092)",
-        has("top_p", "top_k"),
-    ),
-    Rule(
-        _NEWER_CLAUDE,
-        RUN | MESSAGES,
-        USER_ERROR + "Invalid value at 'thinking.type': expected 'adaptive' | 'disabled'",
-        "wire-facts §14.3",
-        thinking_enabled,
-    ),
-    Rule(
-        r"anthropic/claude-opus-5\.5.*",
-        EVERYWHERE,
-        USER_ERROR + "Invalid value at 'tool_choice.type': expected 'auto' | 'none'",
-        "wire-facts §1.4 (O: SPIKE)",
-        forces_tool,
-    ),
-    Rule(
-        r"google/gemini-3.*",
-        CHAT,
-        USER_ERROR + "Function call is missing a thought_signature in functionCall parts.",
-        "wire-facts §1.4 (D: usage/web-search; O: FX:55310556057)",
-        unsigned_call,
-    ),
-    Rule(
-        r"(?!@).*",
-        CHAT,
-        USER_ERROR + "Missing required parameter: 'response_format.json_schema.name'.",
-        "wire-facts §9.1 (O: FX:66202895225)",
-        bare_schema,
-    ),
-    Rule(
-        r"(?!@).*",
-        EMBEDDINGS,
-        _NOT_FOUND,
-        "wire-facts §6.3: the REST catalogue has no third-party embedding model",
-        status=404,
-    ),
-    Rule(
-        r"@(cf|hf)/.*",
-        CHAT | RUN,
-        "tool_choice: Input should be 'auto', 'none' or 'required'",
-        "wire-facts §5.6 and §9.2: 8001 (O: LC)",
-        choice_is("any"),
-        code=8001,
-    ),
-    Rule(
-        r"@cf/.*",
-        CHAT | RUN,
+        "wire-facts §1.1: model dependent, GPT-OSS has it; §5.5 shape 5 (O: FX:68320345152)", code="invalid_prompt",
+        shape="openai_code"),
+    _user_error(r"openai/gpt-5\.6-.*", CHAT, "Invalid value at 'input': expected string or array, received undefined",
+        "wire-facts §1.4 (O: FX:60964327167)"),
+    _user_error(r"xai/(?!grok-4\.20-multi-agent-0309).*", RESPONSES,
+        "Invalid value at 'messages': expected array, received undefined",
+        "wire-facts §1.4 (O: FX:60964327167); §10 names the one model that has it"),
+    _user_error(r"openai/.*-pro|xai/grok-4\.20-multi-agent-0309", CHAT,
+        "Invalid value at 'input': expected string or array, received undefined",
+        "wire-facts §14.3; the catalogue offers Responses only"),
+    _user_error(r"(google|deepseek|moonshotai|minimax)/.*|alibaba/qwen3-max", RESPONSES,
+        "Invalid value at 'messages': expected array, received undefined",
+        "wire-facts §1.4; the catalogue offers other formats only"),
+    _user_error(r"xai/grok-4\.[67]", CHAT, "Unrecognized key(s) in object",
+        "wire-facts §14.3: the schema is closed; whether it is enforced is not known", on.unknown_to(*_CLOSED_XAI)),
+    _user_error(r"xai/grok-4\.[67]", CHAT, "Unrecognized key(s) in object at 'messages'", "wire-facts §14.3: as above",
+        on.unknown_in_messages),
+    _user_error(r"minimax/m3", CHAT, "Unrecognized key(s) in object", "wire-facts §14.3: as above",
+        on.unknown_to(*_CLOSED_MINIMAX)),
+    _user_error(r"minimax/m3|minimax/m2\.7", CHAT, "Invalid value at 'tool_choice': expected 'none' | 'auto'",
+        "wire-facts §14.3: as above", on.forces_tool),
+    _user_error(r"openai/gpt-6.*", CHAT,
+        "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function "
+        "tools, use /v1/responses or set reasoning_effort to 'none'.",
+        "wire-facts §1.4 (O: FX:70236987120)", on.tools_while_reasoning),
+    _user_error(_NEWER_GPT, CHAT,
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        "wire-facts §1.4 (C: FX:59651001731)", on.has("max_tokens")),
+    _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'max_tokens': expected number, received undefined",
+        "wire-facts §1.4, §13.19", on.lacks("max_tokens")),
+    _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'system': expected string, received array",
+        "wire-facts §1.4 (O: SPIKE; FX:70236987120)", on.system_is_list),
+    _user_error(_NEWER_CLAUDE, EVERYWHERE, "`temperature` is not supported on this model. Remove it from your request.",
+        "wire-facts §1.4 (O: SPIKE)", on.has("temperature")),
+    _user_error(_NEWER_CLAUDE, EVERYWHERE,
+        "`top_p` and `top_k` are not supported on this model. Remove them from your request.",
+        "wire-facts §1.4 (O: FX:69684989092)", on.has("top_p", "top_k")),
+    _user_error(_NEWER_CLAUDE, RUN | MESSAGES, "Invalid value at 'thinking.type': expected 'adaptive' | 'disabled'",
+        "wire-facts §14.3", on.thinking_enabled),
+    _user_error(r"anthropic/claude-opus-5\.5.*", EVERYWHERE,
+        "Invalid value at 'tool_choice.type': expected 'auto' | 'none'", "wire-facts §1.4 (O: SPIKE)", on.forces_tool),
+    _user_error(r"google/gemini-3.*", CHAT, "Function call is missing a thought_signature in functionCall parts.",
+        "wire-facts §1.4 (D: usage/web-search; O: FX:55310556057)", on.unsigned_call),
+    _user_error(r"(?!@).*", CHAT, "Missing required parameter: 'response_format.json_schema.name'.",
+        "wire-facts §9.1 (O: FX:66202895225)", on.bare_schema),
+    Rule(r"(?!@).*", EMBEDDINGS, _NOT_FOUND, "wire-facts §6.3: the REST catalogue has no third-party embedding model",
+        status=404),
+    Rule(r"@(cf|hf)/.*", CHAT | RUN, "tool_choice: Input should be 'auto', 'none' or 'required'",
+        "wire-facts §5.6 and §9.2: 8001 (O: LC)", on.choice_is("any"), code=8001),
+    Rule(r"@cf/.*", CHAT | RUN,
         "AiError: Bad input: reasoning_effort: Input should be 'none', 'low', 'medium', 'high' or 'max'",
-        "wire-facts §14.1, §14.4",
-        effort_not_in("none", "low", "medium", "high", "max"),
-        code=8007,
-    ),
-    Rule(
-        r"@cf/zai-org/glm-4\.7-flash",
-        CHAT | RUN,
-        "tool_choice 'required' is not supported by this model",
-        "wire-facts §9.2",
-        choice_is("required"),
-        code=8001,
-    ),
-    Rule(
-        r"@(cf|hf)/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/0/content', 'null' not in 'string'",
-        "wire-facts §9.2: replay with null content is refused (O: FX:62066469703)",
-        null_content,
-        code=5006,
-    ),
-    Rule(
-        r"@cf/moonshotai/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "required properties at '/messages/0' are 'role,content'",
-        "wire-facts §9.2: Kimi refuses a turn without the key (C: AG)",
-        missing_content,
-        code=5006,
-    ),
-    Rule(
-        _OLDER_TEXT,
-        CHAT | RUN,
-        _BAD_INPUT + "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
-        "Type mismatch of '/messages/0/content', 'array' not in 'string'",
-        "wire-facts §5.6 and §9.2: 5006 (O, C)",
-        content_parts,
-        code=5006,
-    ),
-    Rule(
-        r"@(cf|hf)/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "image_url must be a data URL; remote URLs are not fetched",
-        "wire-facts §9.2",
-        remote_image,
-        code=5006,
-    ),
-    Rule(
-        r"@cf/mistralai/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "tool call id must be 9 characters of a-z, A-Z, 0-9",
-        "wire-facts §9.2",
-        call_id_not_nine,
-        code=5006,
-    ),
-    Rule(
-        r"@cf/mistralai/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "Unexpected role 'user' after role 'tool'",
-        "wire-facts §9.2",
-        user_after_tool,
-        code=5006,
-    ),
-    Rule(
-        r"@(cf|hf)/.*",
-        CHAT | RUN,
-        _BAD_INPUT + "'/top_k' must be <= 50",
-        "wire-facts §9.4: on some models",
-        top_k_over_fifty,
-        code=5006,
-    ),
+        "wire-facts §14.1, §14.4", on.effort_not_in("none", "low", "medium", "high", "max"), code=8007),
+    Rule(r"@cf/zai-org/glm-4\.7-flash", CHAT | RUN, "tool_choice 'required' is not supported by this model",
+        "wire-facts §9.2", on.choice_is("required"), code=8001),
+    _bad_input(r"@(cf|hf)/.*",
+        "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/0/content', 'null' not in 'string'",
+        "wire-facts §9.2: replay with null content is refused (O: FX:62066469703)", on.null_content),
+    _bad_input(r"@cf/moonshotai/.*", "required properties at '/messages/0' are 'role,content'",
+        "wire-facts §9.2: Kimi refuses a turn without the key (C: AG)", on.missing_content),
+    _bad_input(_OLDER_TEXT,
+        "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', Type mismatch of "
+        "'/messages/0/content', 'array' not in 'string'",
+        "wire-facts §5.6 and §9.2: 5006 (O, C)", on.content_parts),
+    _bad_input(r"@(cf|hf)/.*", "image_url must be a data URL; remote URLs are not fetched", "wire-facts §9.2",
+        on.remote_image),
+    _bad_input(r"@cf/mistralai/.*", "tool call id must be 9 characters of a-z, A-Z, 0-9", "wire-facts §9.2",
+        on.call_id_not_nine),
+    _bad_input(r"@cf/mistralai/.*", "Unexpected role 'user' after role 'tool'", "wire-facts §9.2", on.user_after_tool),
+    _bad_input(r"@(cf|hf)/.*", "'/top_k' must be <= 50", "wire-facts §9.4: on some models", on.top_k_over_fifty),
 )
+# fmt: on
 
 
 def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
-    """Refuse an id that names no reachable model.
+    """Reject a model id that cannot be served.
 
     Args:
         model: The id, in the catalogue's spelling.
         endpoint: Name of the endpoint, one of the keys of the routing table.
-        legacy: Whether the request came in on the legacy host, which serves some more.
+        legacy: Whether the request came to the legacy host, which serves more models.
 
     Raises:
         ApiError: 404/7003 or 400/2019.
@@ -356,13 +185,13 @@ def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
 
 
 def check(model: str, endpoint: str, body: Body, *, legacy: bool = False) -> None:
-    """Refuse what the table refuses.
+    """Reject what the table rejects.
 
     Raises:
-        ApiError: In the words of the first rule that applies.
+        ApiError: With the message of the first rule that applies.
     """
     for rule in RULES:
         if legacy and rule.endpoints == EMBEDDINGS and is_embedding(model):
             continue
-        if rule.refuses(model, endpoint, body):
+        if rule.rejects(model, endpoint, body):
             raise ApiError(rule.status, rule.code, rule.message.format(model=model), shape=rule.shape)

@@ -1,7 +1,4 @@
-"""The account's gateways and their settings (wire-facts §2.2 and §8.6).
-
-Knows neither HTTP nor what a setting does; only which are legal.
-"""
+"""The account's gateways and their settings (wire-facts §2.2 and §8.6)."""
 
 from __future__ import annotations
 
@@ -18,12 +15,8 @@ from cfaig_integrations.simulator.http.bodies import ApiError
 Settings = dict[str, Any]
 
 REQUIRED = (
-    "cache_invalidate_on_update",
-    "cache_ttl",
-    "collect_logs",
-    "rate_limiting_interval",
-    "rate_limiting_limit",
-)
+    "cache_invalidate_on_update", "cache_ttl", "collect_logs", "rate_limiting_interval", "rate_limiting_limit",
+)  # fmt: skip
 
 DEFAULTS: Settings = {
     "authentication": True,
@@ -59,8 +52,8 @@ def _is_within(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_one_of(*words: str) -> Callable[[Any], bool]:
-    return lambda value: value in words
+def _is_one_of(*allowed: str) -> Callable[[Any], bool]:
+    return lambda value: value in allowed
 
 
 _MONTH = 2_592_000
@@ -84,10 +77,10 @@ _LEGAL: dict[str, Callable[[Any], bool]] = {
 
 
 def checked(settings: Settings) -> Settings:
-    """The settings as sent, if all of them are legal.
+    """Check that all settings are legal.
 
     Raises:
-        ApiError: 400/7001 that names the first illegal one.
+        ApiError: 400/7001 with the name of the first illegal one.
     """
     for name, value in settings.items():
         legal = _LEGAL.get(name)
@@ -98,28 +91,28 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def _shown(row: sqlite3.Row) -> Settings:
+def _to_settings(row: sqlite3.Row) -> Settings:
     times = {"created_at": timestamp(row["created_at"]), "modified_at": timestamp(row["modified_at"])}
     return {"id": row["id"], "account_id": row["account"], **DEFAULTS, **json.loads(row["settings"]), **times}
 
 
 class Gateways:
-    """The gateways of all accounts the store knows."""
+    """The gateways of all accounts."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        """Keep them in the store."""
+        """Use this store."""
         self._store = store
         self._clock = clock
 
     def find(self, account: str, gateway: str) -> Settings | None:
         """One gateway with all its settings."""
         rows = self._store.rows("SELECT * FROM gateways WHERE account = ? AND id = ?", (account, gateway))
-        return _shown(rows[0]) if rows else None
+        return _to_settings(rows[0]) if rows else None
 
-    def every(self, account: str) -> list[Settings]:
+    def list(self, account: str) -> list[Settings]:
         """All gateways of an account, oldest first."""
         rows = self._store.rows("SELECT * FROM gateways WHERE account = ? ORDER BY created_at, id", (account,))
-        return [_shown(row) for row in rows]
+        return [_to_settings(row) for row in rows]
 
     def create(self, account: str, gateway: str, settings: Settings) -> Settings:
         """Create a gateway.
@@ -138,7 +131,7 @@ class Gateways:
         return self.existing(account, gateway)
 
     def replace(self, account: str, gateway: str, settings: Settings) -> Settings:
-        """Put new settings in the place of all old ones."""
+        """Replace all settings."""
         self.existing(account, gateway)
         self._store.rows(
             "UPDATE gateways SET settings = ?, modified_at = ? WHERE account = ? AND id = ?",
@@ -147,17 +140,17 @@ class Gateways:
         return self.existing(account, gateway)
 
     def delete(self, account: str, gateway: str) -> Settings:
-        """Remove a gateway and return what it was."""
+        """Delete a gateway and its logs; return its settings."""
         old = self.existing(account, gateway)
         self._store.rows("DELETE FROM gateways WHERE account = ? AND id = ?", (account, gateway))
-        self._store.rows("DELETE FROM logs WHERE account = ? AND gateway = ?", (account, gateway))
+        self._store.rows("DELETE FROM log_entries WHERE account = ? AND gateway = ?", (account, gateway))
         return old
 
     def existing(self, account: str, gateway: str) -> Settings:
         """One gateway.
 
         Raises:
-            ApiError: 404/7002, as the management API answers for what is not there.
+            ApiError: 404/7002 if it does not exist.
         """
         found = self.find(account, gateway)
         if found is None:
@@ -165,10 +158,10 @@ class Gateways:
         return found
 
     def enter(self, account: str, gateway: str) -> Settings:
-        """The gateway that a model call names; `default` comes into being on first use (wire-facts §2.2).
+        """The gateway of a model call; `default` is created on first use (wire-facts §2.2).
 
         Raises:
-            ApiError: 400/2001 when it does not exist.
+            ApiError: 400/2001 if it does not exist.
         """
         found = self.find(account, gateway)
         if found is not None:

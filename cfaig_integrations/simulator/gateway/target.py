@@ -1,59 +1,52 @@
-"""What a request body is aimed at: the model, its input, and the options of the run (wire-facts §1.1, §1.2).
-
-Knows no dialect: the input is handed on unread.
-"""
+"""The model, input and options that a request body contains (wire-facts §1.1, §1.2)."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, current_model_id, is_workers_ai
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.http.bodies import ApiError
-from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
 
 Body = dict[str, Any]
 
 _FLAGS = ("background", "rejectIfBusy")
 _MOST_TAGS = 5
 _LONGEST_TAG = 50
-_NOT_JSON = ("audio/", "image/", "application/octet-stream")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model and what to give it."""
+    """A model, its input, and the options of the run."""
 
     model: str
-    """As the request spelled it."""
+    """As in the request."""
     input: Body
     options: Body = field(default_factory=dict[str, Any])
 
     @property
     def reject_if_busy(self) -> bool:
-        """Whether to fail at once instead of waiting for capacity."""
+        """Whether to fail instead of waiting for capacity."""
         return self.options.get("rejectIfBusy") is True
 
 
-def parse(raw: bytes, content_type: str) -> Body:
-    """The request body; raw media becomes `{"body": bytes}`.
+def parse(raw: bytes) -> Body:
+    """The request body.
 
     Raises:
-        ApiError: 400/3003 without a body, 400/5006 when it is no JSON object.
+        ApiError: 400/3003 without a body, 400/5006 if it is not a JSON object.
     """
     if not raw:
         raise ApiError(400, 3003, "AiError: AiError: Missing headers or body")
-    if content_type.startswith(_NOT_JSON):
-        return {"body": raw}
     try:
-        found: Any = json.loads(raw)
-    except ValueError:
-        raise ApiError(400, 5006, "AiError: Bad input: Error: body is not valid JSON") from None
-    if not isinstance(found, dict):
+        body = parse_json(raw)
+    except ValueError as error:
+        raise ApiError(400, 5006, f"AiError: Bad input: Error: body is not valid JSON: {error}") from None
+    if not is_record(body):
         raise ApiError(400, 5006, "AiError: Bad input: Error: Type mismatch of '/', not in 'object'")
-    return cast("Body", found)
+    return body
 
 
 def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
@@ -65,7 +58,7 @@ def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
         path_model: The model named in the path of `/ai/run/{model}`.
 
     Raises:
-        ApiError: The two body shapes of `/ai/run` were mixed, or the model is missing.
+        ApiError: The two body shapes of `/ai/run` are mixed, or the model is missing.
     """
     if path_model is not None:
         return _in_path(body, path_model)

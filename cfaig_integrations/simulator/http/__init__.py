@@ -1,4 +1,1 @@
-"""What an HTTP server does, and this one by hand: connections, captured requests, bytes sent at will, failure bodies.
-
-Knows no model and no gateway.
-"""
+"""Connections, captured requests, responses and error bodies."""

@@ -1,32 +1,18 @@
-"""The shapes in which a failure may be worded (wire-facts §5.5), and the envelope of a success.
-
-Knows no rule that would call for a failure, and leaves the words of vendors to their dialects.
-"""
+"""The shapes of error bodies (wire-facts §5.5), and the envelope of a success."""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from cfaig_integrations.simulator.dialects import errors
 
 Shape = Literal[
-    "v4",
-    "gateway",
-    "gateway_bare",
-    "workers_ai",
-    "policy",
-    "openai",
-    "openai_code",
-    "anthropic",
-    "string",
-    "websearch",
-    "text",
-    "html",
-]
+    "v4", "gateway", "gateway_bare", "workers_ai", "policy", "openai", "openai_code", "anthropic", "string",
+    "websearch", "text", "html",
+]  # fmt: skip
 """Names of the shapes; `v4` is shape 1, `gateway` 2, `workers_ai` 3, `policy` 4, `openai` 5, `anthropic` 6,
 `string` and `websearch` 7, `text` and `html` 8."""
 
@@ -34,7 +20,7 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 class ApiError(Exception):
-    """The request ends here, with this answer."""
+    """An error response, raised where it is decided."""
 
     def __init__(
         self,
@@ -43,31 +29,28 @@ class ApiError(Exception):
         message: str,
         *,
         shape: Shape | Literal["provider"] | None = None,
+        at_edge: bool = False,
     ) -> None:
-        """Keep the parts; `shape=None` leaves the choice to the endpoint."""
+        """Create the error.
+
+        Args:
+            status: HTTP status.
+            code: The code in the body.
+            message: The message in the body.
+            shape: Shape of the body; `provider` for that of the model's vendor, None for the endpoint's usual one.
+            at_edge: The gateway never saw the request: no `cf-aig-*` header, no log entry.
+        """
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.shape: Shape | Literal["provider"] | None = shape
+        self.at_edge = at_edge
         self.headers: dict[str, str] = {}
         self.extra: dict[str, Any] = {}
-        """More fields, for the shapes that have room for them."""
+        """More fields, for the shape `policy`."""
         self.transient = False
-        """The gateway's own retries may get past it."""
-        self.at_edge = False
-        """Answered before the gateway saw it: no `cf-aig-*` header, no log entry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What a shape needs in order to word a failure."""
-
-    status: int
-    code: int | str | None
-    message: str
-    request_id: str
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+        """The gateway's own retries may succeed."""
 
 
 def success(result: Any, **info: Any) -> dict[str, Any]:
@@ -75,78 +58,52 @@ def success(result: Any, **info: Any) -> dict[str, Any]:
     return {"result": result, "success": True, "errors": [], "messages": [], **info}
 
 
-def _v4(failure: Failure) -> dict[str, Any]:
-    entry: dict[str, Any] = {"code": failure.code, "message": failure.message}
-    if failure.code is None:
-        del entry["code"]
-    return {"success": False, "errors": [entry], "messages": [], "result": {}}
+def _v4(error: ApiError, _: str) -> dict[str, Any]:
+    code = {} if error.code is None else {"code": error.code}
+    return {"success": False, "errors": [{**code, "message": error.message}], "messages": [], "result": {}}
 
 
-def _gateway(failure: Failure) -> dict[str, Any]:
+def _gateway(error: ApiError, request_id: str) -> dict[str, Any]:
     return {
         "success": False,
         "result": [],
         "messages": [],
-        "error": [{"code": failure.code, "message": failure.message}],
+        "error": [{"code": error.code, "message": error.message}],
         "name": "AiGatewayError",
-        "httpCode": failure.status,
-        "internalCode": failure.code,
-        "message": failure.message,
-        "description": failure.message,
-        "requestId": failure.request_id,
+        "httpCode": error.status,
+        "internalCode": error.code,
+        "message": error.message,
+        "description": error.message,
+        "requestId": request_id,
     }
 
 
-def _gateway_bare(failure: Failure) -> dict[str, Any]:
-    return {"name": "AiGatewayError", "internalCode": failure.code, "message": failure.message}
-
-
-def _workers_ai(failure: Failure) -> dict[str, Any]:
+def _workers_ai(error: ApiError, request_id: str) -> dict[str, Any]:
     return {
         "name": "AiError",
-        "internalCode": failure.code,
-        "httpCode": failure.status,
-        "message": f"AiError: {failure.message} ({failure.request_id})",
-        "description": failure.message,
-        "requestId": failure.request_id,
+        "internalCode": error.code,
+        "httpCode": error.status,
+        "message": f"AiError: {error.message} ({request_id})",
+        "description": error.message,
+        "requestId": request_id,
     }
 
 
-def _policy(failure: Failure) -> dict[str, Any]:
-    return {"success": False, "error": {"message": failure.message, **failure.extra}}
+def _websearch(error: ApiError, _: str) -> dict[str, Any]:
+    details = {"category": "gateway", "code": error.code, "status": error.status, "retryable": False}
+    return {"ok": False, "error": details}
 
 
-def _openai(failure: Failure) -> dict[str, Any]:
-    return errors.openai(failure.status, failure.code, failure.message)
-
-
-def _openai_code(failure: Failure) -> dict[str, Any]:
-    return {"error": {"code": failure.code, "message": failure.message}}
-
-
-def _anthropic(failure: Failure) -> dict[str, Any]:
-    return errors.anthropic(failure.status, failure.message)
-
-
-def _string(failure: Failure) -> dict[str, Any]:
-    return {"error": failure.message}
-
-
-def _websearch(failure: Failure) -> dict[str, Any]:
-    error = {"category": "gateway", "code": failure.code, "status": failure.status, "retryable": False}
-    return {"ok": False, "error": error}
-
-
-_JSON: dict[str, Callable[[Failure], dict[str, Any]]] = {
+_JSON: dict[str, Callable[[ApiError, str], dict[str, Any]]] = {
     "v4": _v4,
     "gateway": _gateway,
-    "gateway_bare": _gateway_bare,
+    "gateway_bare": lambda e, _: {"name": "AiGatewayError", "internalCode": e.code, "message": e.message},
     "workers_ai": _workers_ai,
-    "policy": _policy,
-    "openai": _openai,
-    "openai_code": _openai_code,
-    "anthropic": _anthropic,
-    "string": _string,
+    "policy": lambda e, _: {"success": False, "error": {"message": e.message, **e.extra}},
+    "openai": lambda e, _: errors.openai(e.status, e.code, e.message),
+    "openai_code": lambda e, _: {"error": {"code": e.code, "message": e.message}},
+    "anthropic": lambda e, _: errors.anthropic(e.status, e.code, e.message),
+    "string": lambda e, _: {"error": e.message},
     "websearch": _websearch,
 }
 
@@ -156,21 +113,17 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def render(shape: Shape, failure: Failure) -> tuple[bytes, str]:
-    """Word a failure.
-
-    Returns:
-        The body and its content type.
-    """
+def render(shape: Shape, error: ApiError, request_id: str) -> tuple[bytes, str]:
+    """The body of an error and its content type."""
     if shape == "text":
-        return failure.message.encode(), "text/plain; charset=UTF-8"
+        return error.message.encode(), "text/plain; charset=UTF-8"
     if shape == "html":
-        return _PAGE.format(title=html.escape(failure.message), status=failure.status).encode(), "text/html"
-    return encode(_JSON[shape](failure)), "application/json"
+        return _PAGE.format(title=html.escape(error.message), status=error.status).encode(), "text/html"
+    return encode(_JSON[shape](error, request_id)), "application/json"
 
 
 def encode(body: Any) -> bytes:
-    """Compact JSON in UTF-8, as the API writes it; half a surrogate pair, which UTF-8 has not, is escaped."""
+    """Compact JSON in UTF-8, as the API writes it; a lone surrogate, which UTF-8 does not have, is escaped."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:

@@ -1,7 +1,4 @@
-"""TCP connections as the simulator needs them: counted, and dropped on purpose.
-
-Knows no request and no answer.
-"""
+"""TCP connections: counted, and closed on purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Connections:
     """The open connections of one server."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without connections."""
         self._open: set[LiveProtocol] = set()
         self._lock = threading.Lock()
         self.total = 0
@@ -33,19 +30,19 @@ class Connections:
             return len(self._open)
 
     def opened(self, connection: LiveProtocol) -> int:
-        """Take note of a new connection and return its number, counted from 1."""
+        """Add a new connection and return its number, counted from 1."""
         with self._lock:
             self._open.add(connection)
             self.total += 1
             return self.total
 
     def closed(self, connection: LiveProtocol) -> None:
-        """Take note that a connection is gone."""
+        """Remove a closed connection."""
         with self._lock:
             self._open.discard(connection)
 
     def abort_all(self) -> None:
-        """Drop every connection; to be called in the server's loop."""
+        """Abort every connection; must be called in the server's loop."""
         with self._lock:
             connections = list(self._open)
         for connection in connections:
@@ -53,32 +50,32 @@ class Connections:
 
 
 class LiveProtocol(H11Protocol):
-    """Uvicorn's h11 protocol, reachable from the requests that it carries."""
+    """Uvicorn's h11 protocol, accessible from the scope of its requests."""
 
     def __init__(self, registry: Connections, *, app_state: dict[str, Any], **server: Any) -> None:
-        """Put itself into the state that every request's scope is given."""
+        """Store itself in the state of every request's scope."""
         super().__init__(app_state={**app_state, _STATE_KEY: self}, **server)
         self._registry = registry
         self.number = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection in."""
+        """Register the connection."""
         super().connection_made(transport)
         self.number = self._registry.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection out."""
+        """Unregister the connection."""
         self._registry.closed(self)
         super().connection_lost(exc)
 
     def reset(self) -> None:
-        """Drop the connection with a TCP reset instead of an orderly end."""
+        """Close the connection with a TCP reset."""
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
 
 
 def protocol_for(registry: Connections) -> type[asyncio.Protocol]:
-    """The protocol class for one server; Uvicorn gives a class no way to be handed a registry."""
+    """The protocol class for one server; Uvicorn instantiates it without further arguments."""
 
     class Protocol(LiveProtocol):
         def __init__(self, **server: Any) -> None:
@@ -88,5 +85,5 @@ def protocol_for(registry: Connections) -> type[asyncio.Protocol]:
 
 
 def connection_of(scope: Scope) -> LiveProtocol:
-    """The connection that a request came in on."""
+    """The connection of a request."""
     return cast("LiveProtocol", scope["state"][_STATE_KEY])

@@ -1,23 +1,23 @@
-"""What came in: every request word for word, and how many are not answered yet.
-
-Knows no meaning of any of it.
-"""
+"""Captures every request, and counts those that are not answered yet."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cfaig_integrations.simulator.http.connections import connection_of
+from cfaig_integrations.simulator.json_types import parse_json
 
 CONTROL_PATH = "/_simulator/"
-KEPT = 10_000
+MAX_REQUESTS = 10_000
+MAX_BODY = 100_000_000
+"""Bytes; Cloudflare's limit for a request body on its smaller plans."""
 
 
 @dataclass(slots=True)
@@ -37,30 +37,44 @@ class Captured:
 
     @property
     def body(self) -> Any:
-        """The body parsed from JSON; as text if it is none, and None if there was none."""
+        """The body parsed from JSON; as text if it is not JSON, and None if it is empty."""
         if not self.raw:
             return None
         try:
-            return json.loads(self.raw)
+            return parse_json(self.raw)
         except ValueError:
             return self.raw.decode("utf-8", "replace")
 
     def shown(self) -> dict[str, Any]:
-        """The request as JSON can carry it, without the credentials."""
-        shown = asdict(self)
-        del shown["raw"]
-        hidden = {"authorization", "cf-aig-authorization", "x-api-key"}
-        shown["headers"] = {name: "***" if name in hidden else value for name, value in self.headers.items()}
-        return {**shown, "body": self.body}
+        """The request as a JSON object, without the credentials."""
+        secret = {"authorization", "cf-aig-authorization", "x-api-key"}
+        return {
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "headers": {name: "***" if name in secret else value for name, value in self.headers.items()},
+            "connection": self.connection,
+            "port": self.port,
+            "body": self.body,
+        }
+
+
+async def read_body(request: Request) -> bytes | None:
+    """The body of a request; None if it is larger than `MAX_BODY`, the rest of which is read and dropped."""
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) <= MAX_BODY:
+            body += chunk
+    return bytes(body) if len(body) <= MAX_BODY else None
 
 
 class Recorder:
-    """ASGI middleware that keeps requests and counts unfinished answers; `/_simulator/` is left out of both."""
+    """ASGI middleware that captures requests and counts unfinished responses, except those of `/_simulator/`."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start empty."""
         self._lock = threading.Lock()
-        self._captured: deque[Captured] = deque(maxlen=KEPT)
+        self._captured: deque[Captured] = deque(maxlen=MAX_REQUESTS)
         self._in_flight = 0
 
     @property
@@ -71,17 +85,17 @@ class Recorder:
 
     @property
     def in_flight(self) -> int:
-        """Requests whose answer is not finished."""
+        """Requests whose response is not finished."""
         with self._lock:
             return self._in_flight
 
     def clear(self) -> None:
-        """Forget the captured requests."""
+        """Remove the captured requests."""
         with self._lock:
             self._captured.clear()
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """The application with the recorder in front of it."""
+        """Wrap an application."""
 
         async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"].startswith(CONTROL_PATH):
@@ -92,7 +106,7 @@ class Recorder:
         return recorded
 
     async def _record(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        captured = _capture(scope)
+        captured, body = _capture(scope), bytearray()
         with self._lock:
             self._captured.append(captured)
             self._in_flight += 1
@@ -106,7 +120,10 @@ class Recorder:
 
         async def receiving() -> Message:
             message = await receive()
-            captured.raw += message.get("body", b"")
+            if len(body) <= MAX_BODY:
+                body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                captured.raw = bytes(body)
             return message
 
         async def sending(message: Message) -> None:

@@ -1,7 +1,4 @@
-"""An answer that is ready to be sent, and the sending of it, chunk by chunk.
-
-Knows nothing of models, gateways or faults; only bytes, pauses and how the connection ends.
-"""
+"""A response, and sending it chunk by chunk."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from cfaig_integrations.simulator.http.connections import connection_of
 
 BEFORE_RESET = 0.03
-"""Seconds between the last bytes and a reset, so that the bytes are read before the reset overtakes them."""
+"""Seconds between the last bytes and a reset, so that the client reads the bytes before the reset."""
 
 _UNTIL_GONE = 1.0
 
@@ -29,30 +26,30 @@ class Reply:
     status: int = 200
     content_type: str = "application/json"
     chunks: list[bytes] = field(default_factory=list[bytes])
-    """Each is sent by itself."""
+    """Each is sent separately."""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     streamed: bool = False
-    """Sent in chunked encoding, without a Content-Length."""
+    """Sent with chunked encoding, without a Content-Length."""
     length: int | None = None
-    """A Content-Length that differs from the truth."""
+    """A wrong Content-Length."""
     pauses: dict[int, float] = field(default_factory=dict[int, float])
     """Seconds to wait before the chunk of that index."""
     failed: bool = False
-    """Reports a failure, whatever the status says."""
+    """The call failed, whatever the status is."""
     ending: Literal["orderly", "reset", "reset_first"] = "orderly"
-    """`reset` drops the connection after the last chunk, `reset_first` before anything."""
+    """`reset` closes the connection after the last chunk, `reset_first` before the first."""
 
     @property
     def body(self) -> bytes:
-        """All chunks together."""
+        """The whole body."""
         return b"".join(self.chunks)
 
 
 class ClientConnection:
-    """The client's end of a request: tells when it hangs up, also while nothing is being sent."""
+    """Detects that the client disconnects, also while nothing is sent."""
 
     def __init__(self, receive: Receive) -> None:
-        """Listen; to be made after the request body was read."""
+        """Start listening; to be called after the request body was read."""
         self._receive = receive
         self._gone = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
@@ -64,14 +61,14 @@ class ClientConnection:
 
     @property
     def disconnected(self) -> bool:
-        """Whether the client hung up."""
+        """Whether the client has disconnected."""
         return self._gone.is_set()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait so many seconds, or until the client hangs up.
+        """Wait so many seconds, or until the client disconnects.
 
         Returns:
-            Whether the client is still there.
+            Whether the client is still connected.
         """
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -86,17 +83,17 @@ class ClientConnection:
 
 
 class ReplyResponse(Response):
-    """A Starlette response that plays a reply."""
+    """A Starlette response that sends a reply."""
 
     def __init__(self, reply: Reply, client: ClientConnection, done: Callable[[bool], None]) -> None:
-        """Take the reply; `done` is called once, before the last byte, with False when the client hung up."""
+        """`done` is called once, before the last byte, with False if the client disconnected."""
         super().__init__(status_code=reply.status)
         self._reply = reply
         self._line = client
         self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send everything, or stop as soon as the client is gone."""
+        """Send everything, or stop when the client disconnects."""
         try:
             if self._reply.ending == "reset_first":
                 self._done(False)
@@ -138,7 +135,7 @@ class ReplyResponse(Response):
 
 
 class EmptyResponse(Response):
-    """What is left to say to a client that hung up: nothing."""
+    """The response to a client that has disconnected: nothing is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""

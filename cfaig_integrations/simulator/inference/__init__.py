@@ -1,4 +1,1 @@
-"""A model call from its arrival to its log entry.
-
-Knows the order of things; the rules are the gateway's, the words the mind's, the format the dialects'.
-"""
+"""Model calls, from the request to the log entry."""

@@ -1,7 +1,4 @@
-"""One model call on its way through the gateway: what is known of it so far, and the log entry it leaves.
-
-Knows neither how the call is answered nor how an answer is sent.
-"""
+"""The state of one model call, its response headers, and its log entry."""
 
 from __future__ import annotations
 
@@ -14,18 +11,16 @@ from starlette.requests import Request
 
 from cfaig_integrations.simulator import catalogue
 from cfaig_integrations.simulator.clock import timestamp
-from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.gateway import metadata
+from cfaig_integrations.simulator.dialects import DIALECTS, Dialect
 from cfaig_integrations.simulator.gateway.access import Credentials
 from cfaig_integrations.simulator.gateway.headers import Options
+from cfaig_integrations.simulator.gateway.metadata import logged_metadata
 from cfaig_integrations.simulator.gateway.router import Routed
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.gateway.target import Target
-from cfaig_integrations.simulator.http.bodies import ApiError, Failure, Shape, encode, render
+from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render
 from cfaig_integrations.simulator.http.reply import ClientConnection, Reply
 from cfaig_integrations.simulator.state import State
-
-_OK = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,7 @@ class Endpoint:
     legacy: bool = False
     """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
     custom: bool = False
-    """On a custom domain, whose gateway stands nowhere in the request (wire-facts §14.6)."""
+    """On a custom domain, whose request does not name the gateway (wire-facts §14.6)."""
 
 
 @dataclass(slots=True)
@@ -62,45 +57,40 @@ class RequestContext:
     credentials: Credentials = field(default_factory=Credentials)
     options: Options = field(default_factory=Options)
     gateway: Settings | None = None
-    """None until a gateway is entered, and for `@cf/` models without a gateway header, which bypass it."""
+    """None until the gateway is known, and for `@cf/` models without a gateway header, which bypass it."""
     target: Target | None = None
     routed: Routed | None = None
     cached: bool = False
     cache_status: str = "MISS"
     fault_applied: bool = False
-    """A fault was played, so the answer must not be cached."""
+    """A fault was applied, so the answer must not be cached."""
     tokens_in: int = 0
     tokens_out: int = 0
 
     @property
     def model(self) -> str:
-        """The model that answers, as far as it is known."""
+        """The model that answers; the one requested until it is resolved, and empty before the body is read."""
         if self.routed is not None:
             return self.routed.model
         return self.target.model if self.target is not None else ""
-
-    @property
-    def event_id(self) -> str:
-        """The id that ties several calls together."""
-        return self.options.event_id or self.request_id
 
     @property
     def logged(self) -> bool:
         """Whether the call leaves a log entry."""
         if self.gateway is None:
             return False
-        wanted = self.options.collect_log
-        return bool(self.gateway["collect_logs"] if wanted is None else wanted)
+        option = self.options.collect_log
+        return bool(self.gateway["collect_logs"] if option is None else option)
 
     @property
-    def dialect(self) -> str:
-        """The dialect in which a provider would complain."""
-        return self.endpoint.name if self.endpoint.name in DIALECTS else "chat_completions"
+    def dialect(self) -> Dialect:
+        """The format of the provider's errors."""
+        return DIALECTS.get(self.endpoint.name, DIALECTS["chat_completions"])
 
 
 def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes) -> RequestContext:
-    """Take up a request whose body was read."""
-    found = request.path_params
+    """The context of a request whose body was read."""
+    path_parameters = request.path_params
     return RequestContext(
         state=state,
         endpoint=endpoint,
@@ -108,9 +98,9 @@ def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes)
         escaped=b"%2f" in request.scope["raw_path"].lower(),
         queued=request.query_params.get("queueRequest") == "true",
         headers={name.lower(): value for name, value in request.headers.items()},
-        account=found.get("account", state.account_id),
-        path_gateway="default" if endpoint.custom else found.get("gateway"),
-        path_model=found.get("model"),
+        account=path_parameters.get("account", state.account_id),
+        path_gateway="default" if endpoint.custom else path_parameters.get("gateway"),
+        path_model=path_parameters.get("model"),
         raw=raw,
         client=ClientConnection(request.receive),
         request_id=state.ids.uuid7(),
@@ -118,15 +108,15 @@ def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes)
 
 
 def error_reply(context: RequestContext, error: ApiError) -> Reply:
-    """The answer that a refusal becomes."""
-    message = error.message.replace("{request}", context.state.ids.uuid4())
+    """The response for an error."""
+    error.message = error.message.replace("{request}", context.state.ids.uuid4())
     if error.shape == "provider":
-        body = DIALECTS[context.dialect].error(error.status, error.code or error.status, message)
-        return Reply(error.status, chunks=[encode(body)], headers=dict(error.headers), failed=True)
-    usual: Shape = "gateway" if context.endpoint.legacy else "v4"
-    failure = Failure(error.status, error.code, message, context.request_id, error.extra)
-    body, kind = render(error.shape or usual, failure)
-    return Reply(error.status, kind, [body], dict(error.headers), failed=True)
+        body = encode(context.dialect.error(error.status, error.code or error.status, error.message))
+        content_type = "application/json"
+    else:
+        default: Shape = "gateway" if context.endpoint.legacy else "v4"
+        body, content_type = render(error.shape or default, error, context.request_id)
+    return Reply(error.status, content_type, [body], dict(error.headers), failed=True)
 
 
 def gateway_headers(context: RequestContext) -> dict[str, str]:
@@ -137,7 +127,7 @@ def gateway_headers(context: RequestContext) -> dict[str, str]:
             headers["cf-ai-req-id"] = context.state.ids.uuid4()
         return headers
     headers |= {
-        "cf-aig-event-id": context.event_id,
+        "cf-aig-event-id": context.options.event_id or context.request_id,
         "cf-aig-request-id": context.request_id,
         "cf-aig-step": "0",
         "cf-aig-cache-status": context.cache_status,
@@ -158,7 +148,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     return {
         "id": context.request_id,
         "created_at": timestamp(context.state.clock.now()),
-        "event_id": context.event_id,
+        "event_id": context.options.event_id or context.request_id,
         "provider": catalogue.provider(model),
         "model": model,
         "model_type": "Text Embeddings" if catalogue.is_embedding(context.model) else "Text Generation",
@@ -168,13 +158,16 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "request_content_type": context.headers.get("content-type", ""),
         "response_content_type": reply.content_type,
         "status_code": reply.status,
-        "success": complete and reply.status in _OK and not reply.failed,
+        "success": complete and 200 <= reply.status < 300 and not reply.failed,
         "cached": context.cached,
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
         "cost": price,
         "custom_cost": custom is not None and not context.cached,
-        "metadata": metadata.kept(context.headers.get("cf-aig-metadata")),
+        "feedback": None,
+        "score": None,
+        "dlp_action": None,
+        "metadata": logged_metadata(context.headers.get("cf-aig-metadata")),
         "step": 0,
         "user_agent": context.headers.get("user-agent"),
         "authentication": True,
@@ -187,7 +180,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
 
 
 def write_log(context: RequestContext, reply: Reply, complete: bool) -> None:
-    """Write the call's log entry, if it leaves one."""
+    """Write the log entry of a call, unless logging is off."""
     if context.gateway is None or not context.logged:
         return
     visible_at = context.state.clock.now() + (context.state.log_delay if reply.streamed else 0)

@@ -1,4 +1,1 @@
-"""Everything that is asked over HTTP besides model calls: Cloudflare's management API, and `/_simulator/`.
-
-Knows no dialect.
-"""
+"""All other paths: Cloudflare's management API, and `/_simulator/`."""

@@ -1,32 +1,37 @@
-"""What the handlers of the management API have in common: the token, the account, the body, and how they refuse.
-
-Knows no resource.
-"""
+"""What all handlers of the management API share: token and account checks, JSON bodies, and error responses."""
 
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.access import admit, check_account
-from cfaig_integrations.simulator.http.bodies import ApiError, Failure, Shape, render
+from cfaig_integrations.simulator.http.bodies import ApiError, encode, render, success
+from cfaig_integrations.simulator.http.recorder import read_body
+from cfaig_integrations.simulator.json_types import is_record, parse_json
 from cfaig_integrations.simulator.state import State, state_of
 
 Handler = Callable[[Request, State], Awaitable[Response]]
 
 
-def error_response(error: ApiError) -> Response:
-    """A refusal in the v4 envelope, with a null result as the management API has it."""
-    failure = Failure(error.status, error.code, error.message, "")
-    shape: Shape = "v4" if error.shape is None or error.shape == "provider" else error.shape
-    body, kind = render(shape, failure)
-    if shape == "v4":
-        body = json.dumps({**json.loads(body), "result": None}).encode()
-    return Response(body, error.status, media_type=kind)
+def json_response(body: Any, status: int = 200) -> Response:
+    """A JSON response; unlike Starlette's, it can carry lone surrogates."""
+    return Response(encode(body), status, media_type="application/json")
+
+
+def _error_response(error: ApiError) -> Response:
+    """The error in the v4 envelope, with a null result as the management API has it."""
+    if error.shape not in (None, "v4", "provider"):
+        body, content_type = render(error.shape, error, "")
+        return Response(body, error.status, media_type=content_type)
+    body, _ = render("v4", error, "")
+    return json_response({**json.loads(body), "result": None}, error.status)
 
 
 def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -40,7 +45,9 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             check_account(account, state.account_id, request.url.path)
             return await handler(request, state)
         except ApiError as error:
-            return error_response(error)
+            return _error_response(error)
+        except (OverflowError, UnicodeError, sqlite3.Error) as error:
+            return _error_response(ApiError(400, 7001, f"Invalid value in the request: {error}"))
 
     return checked
 
@@ -49,40 +56,47 @@ async def json_body(request: Request) -> dict[str, Any]:
     """The body as an object.
 
     Raises:
-        ApiError: 400/7001.
+        ApiError: 400/7001, or 413/7001 for a body that is too large.
     """
+    raw = await read_body(request)
+    if raw is None:
+        raise ApiError(413, 7001, "The request body is too large")
     try:
-        found: Any = json.loads(await request.body())
+        body = parse_json(raw)
     except ValueError:
         raise ApiError(400, 7001, "Invalid JSON in the request body") from None
-    if not isinstance(found, dict):
+    if not is_record(body):
         raise ApiError(400, 7001, "Expected an object in the request body")
-    return cast("dict[str, Any]", found)
+    return body
 
 
-def whole_number(request: Request, name: str, otherwise: int, low: int, high: int) -> int:
-    """A number out of the query.
-
-    Raises:
-        ApiError: 400/7001 when it is out of range.
-    """
-    text = request.query_params.get(name)
-    if text is None:
-        return otherwise
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+def _integer(request: Request, name: str, default: int, low: int, high: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise ApiError(400, 7001, f"Invalid value for {name}: expected {low} to {high}")
     return int(text)
 
 
+def page_of(request: Request, default: int, maximum: int) -> tuple[int, int]:
+    """`page` and `per_page` of the query.
+
+    Raises:
+        ApiError: 400/7001 when one is out of range.
+    """
+    return _integer(request, "page", 1, 1, 10**6), _integer(request, "per_page", default, 1, maximum)
+
+
+def page_response(items: list[dict[str, Any]], page: int, per_page: int, total: int) -> Response:
+    """One page of a list."""
+    info = {"count": len(items), "page": page, "per_page": per_page, "total_count": total}
+    return json_response(success(items, result_info=info))
+
+
 async def no_route(request: Request, _: Exception) -> Response:
-    """The answer for a path that is none (wire-facts §5.7)."""
-    return JSONResponse({"result": None, "success": False, "errors": [_NO_ROUTE], "messages": []}, 400)
+    """The response for an unknown path (wire-facts §5.7)."""
+    return _error_response(ApiError(400, 7000, "No route for that URI"))
 
 
 async def wrong_method(request: Request, _: Exception) -> Response:
-    """The answer for a method that a path has not, as in recorded/cloudflare.jsonl db5392d60306."""
-    error = {"code": 7001, "message": f"{request.method} not supported for requested URI."}
-    return JSONResponse({"result": None, "success": False, "errors": [error], "messages": []}, 405)
-
-
-_NO_ROUTE = {"code": 7000, "message": "No route for that URI"}
+    """The response for an unsupported method, as in recorded/cloudflare.jsonl db5392d60306."""
+    return _error_response(ApiError(405, 7001, f"{request.method} not supported for requested URI."))

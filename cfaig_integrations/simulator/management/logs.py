@@ -1,62 +1,44 @@
-"""The logs API of a gateway: list, read, rate, delete (wire-facts §8.5).
-
-Knows not how an entry comes to be.
-"""
+"""The logs API of a gateway: list, read, rate, delete (wire-facts §8.5)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.metadata import Scalar
-from cfaig_integrations.simulator.gateway.store import Store
 from cfaig_integrations.simulator.http.bodies import ApiError, success
-from cfaig_integrations.simulator.json_types import is_list
-from cfaig_integrations.simulator.management.common import guarded, json_body, whole_number
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
+from cfaig_integrations.simulator.management.common import guarded, json_body, json_response, page_of, page_response
 from cfaig_integrations.simulator.state import State
 
 Condition = tuple[str, list[Any]]
 
 _ORDERS = ("created_at", "provider", "model", "model_type", "success", "cached")
 _FLAGS = frozenset({"success", "cached", "authentication", "wholesale", "compatibilityMode"})
-_VALUE = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+_METADATA_VALUE = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+
+
+def _column(name: str) -> str:
+    return f"json_extract(entry, '$.{name}')"
+
+
+_PLAIN_KEYS = (
+    "id created_at request_content_type response_content_type request_type success cached provider model model_type "
+    "cost tokens_in tokens_out duration feedback event_id authentication wholesale dlp_action user_agent"
+)
 _KEYS = {
-    **{
-        name: name
-        for name in (
-            "id",
-            "created_at",
-            "request_content_type",
-            "response_content_type",
-            "request_type",
-            "success",
-            "cached",
-            "provider",
-            "model",
-            "model_type",
-            "cost",
-            "tokens_in",
-            "tokens_out",
-            "duration",
-            "feedback",
-            "event_id",
-            "authentication",
-            "wholesale",
-            "dlp_action",
-            "user_agent",
-        )
-    },
-    "tokens": "tokens_in + tokens_out",
-    "compatibilityMode": "compatibility_mode",
+    **{name: _column(name) for name in _PLAIN_KEYS.split()},
+    "tokens": f"{_column('tokens_in')} + {_column('tokens_out')}",
+    "compatibilityMode": _column("compatibility_mode"),
     "metadata.key": "key",
-    "metadata.value": _VALUE,
+    "metadata.value": _METADATA_VALUE,
 }
-"""Filter keys and what they stand for; the two of metadata are looked up in its entries, each on its own, so that
-a key and a value need not belong together (wire-facts §4, O: SPIKE)."""
+"""Filter keys and their SQL; the two of metadata are looked up in its entries independently of each other, so that the
+key and the value of a match need not belong together (wire-facts §4, O: SPIKE)."""
 
 _TESTS: dict[str, Callable[[str, int], str]] = {
     "eq": lambda column, count: f"{column} IN ({', '.join('?' * count)})",
@@ -65,45 +47,38 @@ _TESTS: dict[str, Callable[[str, int], str]] = {
     "lt": lambda column, count: " OR ".join([f"{column} < ?"] * count),
     "gt": lambda column, count: " OR ".join([f"{column} > ?"] * count),
 }
-_HIDDEN = frozenset({"request", "response", "usage_metadata", "compatibility_mode"})
-_LOWEST_SCORE, _HIGHEST_SCORE = 0, 100
+_HIDDEN = frozenset({"request", "response", "compatibility_mode"})
+_MAX_VALUES = 100
 _HEAD = 1024
-_PER_PAGE, _MOST_PER_PAGE = 20, 50
 
 
-def read_filters(text: str) -> list[Condition]:
-    """Read the `filters` of a query, a JSON array of `{"key", "operator", "value": [...]}`.
-
-    Raises:
-        ApiError: 400/7001.
-    """
+def _read_filters(text: str) -> list[Condition]:
+    """Read the `filters` of a query, a JSON array of `{"key", "operator", "value": [...]}`."""
     try:
-        found: Any = json.loads(text)
+        filters = parse_json(text)
     except ValueError:
         raise ApiError(400, 7001, "Invalid filters: not JSON") from None
-    entries = found if is_list(found) else [found]
-    return [_one(entry) for entry in entries]
+    return [_read_filter(entry) for entry in (filters if is_list(filters) else [filters])]
 
 
-def _one(entry: Any) -> Condition:
-    if not isinstance(entry, dict):
+def _read_filter(entry: Any) -> Condition:
+    if not is_record(entry):
         raise ApiError(400, 7001, "Invalid filters: expected an array of objects")
-    fields = cast("dict[str, Any]", entry)
-    key, operator, values = fields.get("key"), fields.get("operator"), fields.get("value")
+    key, operator, values = str(entry.get("key")), str(entry.get("operator")), entry.get("value")
     if key not in _KEYS:
         raise ApiError(400, 7001, f"Invalid filter key: {key}")
     if operator not in _TESTS:
         raise ApiError(400, 7001, f"Invalid filter operator: {operator}")
-    if not is_list(values) or not values:
-        raise ApiError(400, 7001, f"Invalid filter value for {key}: expected a non-empty array")
-    listed = [_bound(str(key), value) for value in values]
-    test = _TESTS[str(operator)](_KEYS[str(key)], len(listed))
-    if str(key).startswith("metadata."):
-        return f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE {test})", listed
-    return f"({test})", listed
+    if not is_list(values) or not 1 <= len(values) <= _MAX_VALUES or not all(isinstance(v, Scalar) for v in values):
+        raise ApiError(400, 7001, f"Invalid filter value for {key}: expected an array of 1 to {_MAX_VALUES} values")
+    parameters = [_parameter(key, value) for value in values]
+    test = _TESTS[operator](_KEYS[key], len(parameters))
+    if key.startswith("metadata."):
+        return f"EXISTS (SELECT 1 FROM json_each(entry, '$.metadata') WHERE {test})", parameters
+    return f"({test})", parameters
 
 
-def _bound(key: str, value: Any) -> Any:
+def _parameter(key: str, value: Any) -> Any:
     if key in _FLAGS:
         return str(value).lower() in {"true", "1"}
     if key == "metadata.value":
@@ -112,7 +87,7 @@ def _bound(key: str, value: Any) -> Any:
 
 
 def _scope(request: Request, state: State) -> Condition:
-    """The condition of every log that a request may see."""
+    """The condition of every log entry that a request may see."""
     account, gateway = request.path_params["account"], request.path_params["gateway"]
     state.gateways.existing(account, gateway)
     return "account = ? AND gateway = ? AND visible_at <= ?", [account, gateway, state.clock.now()]
@@ -121,22 +96,22 @@ def _scope(request: Request, state: State) -> Condition:
 def _selected(request: Request, state: State) -> Condition:
     conditions = [_scope(request, state)]
     if text := request.query_params.get("filters"):
-        conditions += read_filters(text)
+        conditions += _read_filters(text)
     if text := request.query_params.get("search"):
-        columns = ("model", "provider", "coalesce(request, '')", "coalesce(response, '')")
+        columns = [f"coalesce({_column(name)}, '')" for name in ("model", "provider", "request", "response")]
         tests = " OR ".join(f"instr(lower({column}), lower(?))" for column in columns)
         conditions.append((f"({tests})", [text] * len(columns)))
     return " AND ".join(test for test, _ in conditions), [value for _, values in conditions for value in values]
 
 
 def _order(request: Request) -> str:
-    column = request.query_params.get("order_by", "created_at")
+    name = request.query_params.get("order_by", "created_at")
     direction = request.query_params.get("order_by_direction", "desc").lower()
-    if column not in _ORDERS:
-        raise ApiError(400, 7001, f"Invalid order_by: {column}")
+    if name not in _ORDERS:
+        raise ApiError(400, 7001, f"Invalid order_by: {name}")
     if direction not in {"asc", "desc"}:
         raise ApiError(400, 7001, f"Invalid order_by_direction: {direction}")
-    return f"ORDER BY {column} {direction}, number {direction}"
+    return f"ORDER BY {_column(name)} {direction}, number {direction}"
 
 
 def _listed(entry: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +124,7 @@ def _detailed(entry: dict[str, Any]) -> dict[str, Any]:
         text = entry[side] or ""
         shown[f"{side}_head"] = text[:_HEAD]
         shown[f"{side}_head_complete"] = len(text) <= _HEAD
-        shown[f"{side}_size"] = len(text.encode())
+        shown[f"{side}_size"] = len(text.encode("utf-8", "surrogatepass"))
     return shown
 
 
@@ -157,35 +132,33 @@ def _detailed(entry: dict[str, Any]) -> dict[str, Any]:
 async def list_logs(request: Request, state: State) -> Response:
     """`GET .../logs`."""
     where, values = _selected(request, state)
-    page = whole_number(request, "page", 1, 1, 10**6)
-    per_page = whole_number(request, "per_page", _PER_PAGE, 1, _MOST_PER_PAGE)
-    tail = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
-    total = state.store.rows(f"SELECT count(*) FROM logs WHERE {where}", values)[0][0]
-    found = [_listed(entry) for entry in state.store.find_logs(where, values, tail)]
-    info = {"count": len(found), "page": page, "per_page": per_page, "total_count": total}
-    return JSONResponse(success(found, result_info=info))
+    page, per_page = page_of(request, 20, 50)
+    order = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
+    total = state.store.rows(f"SELECT count(*) FROM log_entries WHERE {where}", values)[0][0]
+    entries = [_listed(entry) for entry in state.store.find_logs(where, values, order)]
+    return page_response(entries, page, per_page, total)
 
 
 @guarded
 async def delete_logs(request: Request, state: State) -> Response:
     """`DELETE .../logs`, with the same filters as the list."""
     where, values = _selected(request, state)
-    state.store.count(f"DELETE FROM logs WHERE {where}", values)
-    return JSONResponse(success({}))
+    state.store.rows(f"DELETE FROM log_entries WHERE {where}", values)
+    return json_response(success({}))
 
 
 def _find(request: Request, state: State) -> dict[str, Any]:
     where, values = _scope(request, state)
-    found = state.store.find_logs(f"{where} AND id = ?", [*values, request.path_params["log"]])
-    if not found:
+    entries = state.store.find_logs(f"{where} AND id = ?", [*values, request.path_params["log"]])
+    if not entries:
         raise ApiError(404, 7002, "Log not found")
-    return found[0]
+    return entries[0]
 
 
 @guarded
 async def get_log(request: Request, state: State) -> Response:
     """`GET .../logs/{id}`."""
-    return JSONResponse(success(_detailed(_find(request, state))))
+    return json_response(success(_detailed(_find(request, state))))
 
 
 @guarded
@@ -204,31 +177,24 @@ async def get_response(request: Request, state: State) -> Response:
 @guarded
 async def patch_log(request: Request, state: State) -> Response:
     """`PATCH .../logs/{id}`: feedback, score and metadata."""
-    entry = _find(request, state)
-    _change(state.store, entry["id"], await json_body(request))
-    return JSONResponse(success({}))
-
-
-def _change(store: Store, log: str, body: dict[str, Any]) -> None:
-    legal: dict[str, Callable[[Any], bool]] = {
-        "feedback": lambda value: _is_number(value) and value in (-1, 1),
-        "score": lambda value: _is_number(value) and _LOWEST_SCORE <= value <= _HIGHEST_SCORE,
-        "metadata": lambda value: (
-            isinstance(value, dict)
-            and all(isinstance(inner, Scalar) for inner in cast("dict[str, Any]", value).values())
-        ),
-    }
-    if not body.keys() & legal.keys():
-        raise ApiError(400, 7001, f"Expected one of {', '.join(legal)}")
-    for name, check in legal.items():
-        value = body.get(name)
-        if name not in body:
-            continue
-        if value is not None and not check(value):
+    entry, body = _find(request, state), await json_body(request)
+    changes = {name: value for name, value in body.items() if name in _CHANGES}
+    if not changes:
+        raise ApiError(400, 7001, f"Expected one of {', '.join(_CHANGES)}")
+    for name, value in changes.items():
+        if value is not None and not _CHANGES[name](value):
             raise ApiError(400, 7001, f"Invalid value for {name}")
-        kept = json.dumps(value) if name == "metadata" and value is not None else value
-        store.count(f"UPDATE logs SET {name} = ? WHERE id = ?", [kept, log])
+    state.store.rows("UPDATE log_entries SET entry = ? WHERE id = ?", [json.dumps({**entry, **changes}), entry["id"]])
+    return json_response(success({}))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_CHANGES: dict[str, Callable[[Any], bool]] = {
+    "feedback": lambda value: _is_number(value) and value in (-1, 1),
+    "score": lambda value: _is_number(value) and 0 <= value <= 100,
+    "metadata": lambda value: is_record(value) and all(isinstance(inner, Scalar) for inner in value.values()),
+}
+"""The fields that can be changed, and whether a value is legal."""

@@ -1,7 +1,4 @@
-"""What a test told the simulator to say or to spoil next: two queues.
-
-Knows neither how an answer is rendered nor how a fault is played.
-"""
+"""Two queues: the answers and the faults that a test has scripted."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from cfaig_integrations.simulator.scripting.answers import RawAnswer
-from cfaig_integrations.simulator.scripting.faults import Fault, fault_named
+from cfaig_integrations.simulator.scripting.faults import Fault, find_fault
 from cfaig_integrations.simulator.types import Answer
 
 Item = TypeVar("Item")
@@ -20,26 +17,26 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class QueuedFault:
-    """A fault, or several to be played upon one answer, with their details."""
+    """One fault, or several effects on the same response, with their details."""
 
     parts: tuple[tuple[Fault, Mapping[str, Any]], ...]
 
-    def suits(self, *, stream: bool) -> bool:
-        """Whether it can be played upon an answer of that kind."""
+    def applies(self, *, stream: bool) -> bool:
+        """Whether it applies to a streamed, or to a whole response."""
         wanted = "stream" if stream else "whole"
         return all(fault.fits in {"any", wanted} for fault, _ in self.parts)
 
 
 def make_fault(name: str, details: Mapping[str, Any]) -> QueuedFault:
-    """A fault by name; `a+b` plays several effects upon one answer, and each takes the details that it knows.
+    """A fault by name; `a+b` applies several effects to one response, each with the details that it has.
 
     Raises:
         ValueError: No such fault, or two faults that are not both effects.
-        TypeError: A detail that none of them has.
+        TypeError: None of them has such a detail.
     """
-    faults = [fault_named(part) for part in name.split("+")]
+    faults = [find_fault(part) for part in name.split("+")]
     if len(faults) > 1 and any(fault.kind == "error" for fault in faults):
-        raise ValueError(f"{name!r}: an error answer cannot be combined")
+        raise ValueError(f"{name!r}: an error cannot be combined with another fault")
     if len(faults) == 1:
         return QueuedFault(((faults[0], faults[0].detailed(details)),))
     unknown = details.keys() - {key for fault in faults for key in fault.details}
@@ -57,26 +54,26 @@ class _Queued(Generic[Item]):
 
 
 class Script:
-    """Answers and faults in the order in which they were queued."""
+    """The queued answers and faults."""
 
     def __init__(self) -> None:
-        """Start with nothing to say."""
+        """Start with empty queues."""
         self._lock = threading.Lock()
         self._replies: list[_Queued[Answer | RawAnswer]] = []
         self._faults: list[_Queued[QueuedFault]] = []
 
     def add_reply(self, reply: Answer | RawAnswer, times: int | None = 1) -> None:
-        """Queue an answer for so many requests; None for all that follow."""
+        """Queue an answer for `times` requests, None for all that follow."""
         with self._lock:
             self._replies.append(_Queued(reply, times))
 
     def add_fault(self, fault: QueuedFault, times: int | None = 1, after: int = 0) -> None:
-        """Queue a fault for so many requests (None: all that follow), once `after` of them were let through."""
+        """Queue a fault for `times` requests (None for all that follow), after `after` requests."""
         with self._lock:
             self._faults.append(_Queued(fault, times, after))
 
     def next_raw(self) -> RawAnswer | None:
-        """The next answer, if it is one in exact bytes."""
+        """The next answer, if it is in exact bytes."""
         with self._lock:
             if not self._replies or not isinstance(self._replies[0].item, RawAnswer):
                 return None
@@ -84,7 +81,7 @@ class Script:
             return taken if isinstance(taken, RawAnswer) else None
 
     def next_answer(self) -> Answer | None:
-        """The next answer, if it is one in words; a copy, which the caller may complete."""
+        """A copy of the next answer, if it is not in exact bytes."""
         with self._lock:
             if not self._replies or not isinstance(self._replies[0].item, Answer):
                 return None
@@ -92,26 +89,26 @@ class Script:
             return deepcopy(taken) if isinstance(taken, Answer) else None
 
     def next_fault(self, *, stream: bool) -> QueuedFault | None:
-        """The first fault that suits the request and whose turn has come."""
+        """The first fault that applies to the request."""
         with self._lock:
-            return _take(self._faults, lambda found: found.suits(stream=stream))
+            return _take(self._faults, lambda found: found.applies(stream=stream))
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many entries of answers and of faults are still queued."""
+        """Numbers of queued answers and faults."""
         with self._lock:
             return len(self._replies), len(self._faults)
 
     def clear(self) -> None:
-        """Forget all that was queued."""
+        """Empty both queues."""
         with self._lock:
             self._replies.clear()
             self._faults.clear()
 
 
-def _take(queue: list[_Queued[Item]], suits: Callable[[Item], bool]) -> Item | None:
+def _take(queue: list[_Queued[Item]], applies: Callable[[Item], bool]) -> Item | None:
     for queued in queue:
-        if not suits(queued.item):
+        if not applies(queued.item):
             continue
         if queued.after > 0:
             queued.after -= 1

@@ -1,7 +1,4 @@
-"""Reads `messages`: roles, calls and results, and that every call finds its result.
-
-Knows nothing of the other fields of a body.
-"""
+"""Reads `messages`: roles, tool calls and their results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads the `content` of one chat message.
-
-Knows neither the order of messages nor tool calls.
-"""
+"""Reads the `content` of one message."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads a Chat Completions body.
-
-Knows which fields OpenAI has and which others take besides; what single models refuse is not decided here.
-"""
+"""Reads the body of a Chat Completions request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Renders an answer as a `chat.completion`, and as the deltas that a stream is made of.
-
-Knows no event framing and no usage policy of streams.
-"""
+"""Renders an answer as a `chat.completion`, and as the deltas of a stream."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ class Shape:
 
 def finish(answer: Answer) -> str:
     """The `finish_reason`."""
-    return _FINISHES[sse.ending(answer)]
+    return _FINISHES[sse.finish_reason(answer)]
 
 
 def usage(shape: Shape, tokens_in: int, tokens_out: int, cached: int = 0, reasoning: int = 0) -> Record:

@@ -1,7 +1,4 @@
-"""Streams a chat completion: OpenAI's plain way, and the hybrid that every `@cf/` model streams.
-
-Knows no field of a body; wire-facts §5.3 (b) and (c) say what comes in which order.
-"""
+"""Streams a chat completion: in OpenAI's format, and in the mixed format of `@cf/` models (wire-facts §5.3 b, c)."""
 
 from __future__ import annotations
 

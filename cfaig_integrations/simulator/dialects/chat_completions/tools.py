@@ -1,7 +1,4 @@
-"""Reads what a chat completion may use and must look like: `tools`, `tool_choice`, `response_format`.
-
-Knows no message.
-"""
+"""Reads `tools`, `tool_choice` and `response_format`."""
 
 from __future__ import annotations
 

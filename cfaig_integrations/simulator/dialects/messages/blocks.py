@@ -1,7 +1,4 @@
-"""Reads one content block of a message.
-
-Knows no order of blocks or turns.
-"""
+"""Reads one content block of a message."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads `messages`: turns, and that every `tool_use` is followed by its `tool_result`.
-
-Knows nothing of the other fields of a body.
-"""
+"""Reads `messages`: roles, and that every `tool_use` is followed by its `tool_result`."""
 
 from __future__ import annotations
 

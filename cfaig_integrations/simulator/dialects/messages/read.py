@@ -1,7 +1,4 @@
-"""Reads a Messages body.
-
-Knows the fields and their limits; unknown top-level fields are tolerated on Claude (wire-facts §1.4).
-"""
+"""Reads the body of a Messages request; unknown top-level fields are accepted (wire-facts §1.4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Renders an answer as an Anthropic message.
-
-Knows no event.
-"""
+"""Renders an answer as an Anthropic message."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def _citations(answer: Answer) -> list[Record]:
 
 def stop(answer: Answer) -> Record:
     """Why the answer ends."""
-    ending = sse.ending(answer)
+    ending = sse.finish_reason(answer)
     details = {"type": "refusal", "category": None, "explanation": answer.refusal}
     return {
         "stop_reason": "stop_sequence" if ending == "stop" and answer.stopped_by else _STOPS[ending],
@@ -98,14 +95,14 @@ def searches(answer: Answer) -> Record:
     return {"server_tool_use": {"web_search_requests": len(answer.searches), "web_fetch_requests": 0}}
 
 
-def message(request: ModelRequest, answer: Answer, blocks: list[Record]) -> Record:
-    """A finished message."""
+def message(request: ModelRequest, answer: Answer) -> Record:
+    """A complete message."""
     return {
         "model": response_model_name(request.model),
         "id": sse.new_id("msg_01", 22),
         "type": "message",
         "role": "assistant",
-        "content": blocks,
+        "content": content(answer),
         **stop(answer),
         "usage": usage(answer, answer.tokens_out),
     }

@@ -1,7 +1,4 @@
-"""Streams a message: walks its finished blocks and tells them event by event.
-
-Knows no field of a body; the order is that of recorded Anthropic streams.
-"""
+"""Streams a message as events, in the order of recorded Anthropic streams."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:
     blocks = render.content(answer)
     unsaid = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     usage = {k: v for k, v in render.usage(answer, 1).items() if k != "server_tool_use"}
-    opened = {**render.message(request, answer, []), **unsaid, "usage": usage}
+    opened: Record = {**render.message(request, answer), "content": [], **unsaid, "usage": usage}
     yield {"type": "message_start", "message": opened}
     if not blocks:
         yield {"type": "ping"}

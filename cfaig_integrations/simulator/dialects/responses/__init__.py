@@ -1,7 +1,4 @@
-"""OpenAI Responses.
-
-Knows no other dialect. Remembers the last few responses, so that `previous_response_id` works unless `store` is false.
-"""
+"""OpenAI Responses; the last few responses are stored for `previous_response_id`, unless `store` is false."""
 
 from __future__ import annotations
 
@@ -10,61 +7,51 @@ from collections.abc import Iterator
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import errors, sse
+from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.responses import read, render, stream
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
 
-_KEPT = 256
+_MAX_STORED = 256
+_stored: OrderedDict[str, list[Any]] = OrderedDict()
+"""The items of each response and of those before it, by response id."""
 
 
-class Responses:
-    """The dialect of `/ai/v1/responses`."""
+def _read(body: dict[str, Any]) -> ModelRequest:
+    previous: Any = body.get("previous_response_id")
+    if previous is None:
+        return read.read(body, [])
+    if not isinstance(previous, str) or previous not in _stored:
+        raise InvalidBody(f"Previous response with id '{previous}' not found.", param="previous_response_id")
+    return read.read(body, _stored[previous])
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._stored: OrderedDict[str, list[Any]] = OrderedDict()
 
-    def read(self, body: dict[str, Any]) -> ModelRequest:
-        """Validate a body."""
-        return read.read(body, self._earlier(body))
+def _whole(request: ModelRequest, answer: Answer) -> dict[str, Any]:
+    items = render.output(request, answer)
+    response = render.closed(render.opened(request), answer, items)
+    _store(response["id"], request, items)
+    return response
 
-    def whole(self, request: ModelRequest, answer: Answer) -> dict[str, Any]:
-        """A finished `response`."""
-        items = render.output(request, answer)
-        response = render.closed(render.opened(request), answer, items)
-        self._store(response["id"], request, items)
-        return response
 
-    def stream(self, request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-        """Typed events, from `response.created` to `response.completed` or `.incomplete`."""
-        items, response = render.output(request, answer), render.opened(request)
-        self._store(response["id"], request, items)
-        return stream.stream(response, answer, items)
+def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
+    items, response = render.output(request, answer), render.opened(request)
+    _store(response["id"], request, items)
+    return stream.stream(response, answer, items)
 
-    def error(self, status: int, code: int | str, message: str) -> dict[str, Any]:
-        """OpenAI's error body."""
-        return errors.openai(status, code, message)
 
-    def error_event(self, message: str) -> bytes:
-        """An `error` event."""
-        event = {"type": "error", "sequence_number": 0, "code": "server_error", "message": message, "param": None}
-        return sse.event(event)
+def _store(response_id: str, request: ModelRequest, items: list[dict[str, Any]]) -> None:
+    body = request.echo
+    if body.get("store") is False:
+        return
+    sent: Any = body.get("input") or []
+    input_items: list[Any] = [{"role": "user", "content": sent}] if isinstance(sent, str) else list(sent)
+    output_items = [item for item in items if item["type"] != "reasoning"]
+    _stored[response_id] = [*_stored.get(body.get("previous_response_id", ""), []), *input_items, *output_items]
+    while len(_stored) > _MAX_STORED:
+        _stored.popitem(last=False)
 
-    def _earlier(self, body: dict[str, Any]) -> list[Any]:
-        identity: Any = body.get("previous_response_id")
-        if identity is None:
-            return []
-        if not isinstance(identity, str) or identity not in self._stored:
-            message = f"Previous response with id '{identity}' not found."
-            raise InvalidBody(message, param="previous_response_id")
-        return self._stored[identity]
 
-    def _store(self, identity: str, request: ModelRequest, items: list[dict[str, Any]]) -> None:
-        if request.echo.get("store") is False:
-            return
-        given: Any = request.echo.get("input") or []
-        listed: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
-        kept = [i for i in items if i["type"] != "reasoning"]
-        earlier = self._stored.get(request.echo.get("previous_response_id", ""), [])
-        self._stored[identity] = [*earlier, *listed, *kept]
-        while len(self._stored) > _KEPT:
-            self._stored.popitem(last=False)
+def _error_event(message: str) -> bytes:
+    return sse.event({"type": "error", "sequence_number": 0, "code": "server_error", "message": message, "param": None})
+
+
+RESPONSES = Dialect(_read, _whole, _stream, errors.openai, _error_event)

@@ -1,7 +1,4 @@
-"""Reads `input`: messages, calls, outputs, reasoning, and the items of built-in tools.
-
-Knows nothing of the other fields of a body.
-"""
+"""Reads `input`: messages, calls, outputs, reasoning, and the items of built-in tools."""
 
 from __future__ import annotations
 

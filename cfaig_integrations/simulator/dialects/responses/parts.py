@@ -1,7 +1,4 @@
-"""Reads the `content` of one Responses message, or the `output` of a call.
-
-Knows no order of items.
-"""
+"""Reads the `content` of one Responses message, or the `output` of a call."""
 
 from __future__ import annotations
 

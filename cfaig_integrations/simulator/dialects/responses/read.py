@@ -1,7 +1,4 @@
-"""Reads a Responses body.
-
-Knows no stored response: what `previous_response_id` stands for is put before the items by the caller.
-"""
+"""Reads the body of a Responses request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Renders an answer as the items of a `response` object.
-
-Knows no event.
-"""
+"""Renders an answer as the items of a `response` object."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ def output(request: ModelRequest, answer: Answer) -> list[Record]:
         }
         for call in answer.calls
     ]
-    if sse.ending(answer) == "length" and "status" in items[-1]:
+    if sse.finish_reason(answer) == "length" and "status" in items[-1]:
         items[-1]["status"] = "incomplete"
     return items
 
@@ -141,7 +138,7 @@ def _tool(tool: Record) -> Record:
 
 def closed(response: Record, answer: Answer, items: list[Record]) -> Record:
     """The response when all is said."""
-    cut = sse.ending(answer) == "length"
+    cut = sse.finish_reason(answer) == "length"
     return {
         **response,
         "status": "incomplete" if cut else "completed",

@@ -1,7 +1,4 @@
-"""Streams a response: walks its finished items and tells them event by event.
-
-Knows no field of a body; the order is that of recorded OpenAI streams.
-"""
+"""Streams a response as events, in the order of recorded OpenAI streams."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads what a response may use and must look like: `tools`, `tool_choice`, `text.format`.
-
-Knows no item.
-"""
+"""Reads `tools`, `tool_choice` and `text.format`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a fault is: a name, who fails and how, and what a script may set.
-
-Knows no single fault; those are rows of the tables beside it.
-"""
+"""A fault: who fails and how, and which details a script may set."""
 
 from __future__ import annotations
 
@@ -18,28 +15,28 @@ Fits = Literal["any", "stream", "whole"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail."""
+    """One kind of failure."""
 
     name: str
     kind: Kind
     source: str
-    """Where the fact is from."""
+    """The evidence for it."""
     status: int = 200
     code: int | str | None = None
     message: str = ""
-    """`{request}` in it becomes a request UUID."""
+    """`{request}` is replaced by a request id."""
     shape: Shape | Literal["provider"] | None = None
-    """Body shape; None takes the endpoint's own, `provider` that of the model's vendor."""
+    """Body shape; None for the endpoint's usual one, `provider` for that of the model's vendor."""
     layer: Layer = "provider"
-    """Who fails: only what the provider does is retried by the gateway itself, and the edge leaves no log."""
+    """Who fails: the gateway itself retries only provider errors, and errors at the edge leave no log entry."""
     retry: bool | None = None
-    """Whether a client does well to try again; None where that depends on what it has already read."""
+    """Whether a client should retry; None where that depends on what it has already read."""
     fits: Fits = "any"
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What a script may set, with defaults."""
+    """The details that a script may change, with their defaults."""
 
     def detailed(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The details with some of them changed.
+        """The details with these changes.
 
         Raises:
             TypeError: This fault has no such detail.
@@ -47,17 +44,17 @@ class Fault:
         unknown = changes.keys() - self.details.keys()
         if unknown:
             known = ", ".join(sorted(self.details)) or "none"
-            raise TypeError(f"fault {self.name!r} has no detail {sorted(unknown)}; it has: {known}")
+            raise TypeError(f"fault {self.name!r} has no detail {sorted(unknown)}; use one of: {known}")
         return {**self.details, **changes}
 
 
-def error(
+def make_error(
     name: str,
     status: int,
     code: int | str | None,
     message: str,
-    source: str,
     *,
+    source: str,
     retry: bool = False,
     shape: Shape | Literal["provider"] | None = None,
     layer: Layer = "provider",
@@ -66,7 +63,7 @@ def error(
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Fault:
-    """A row of kind `error`: an HTTP answer that reports a failure."""
+    """A fault of kind `error`: an HTTP response that reports a failure."""
     details: dict[str, Any] = {
         "status": status,
         "code": code,
@@ -78,15 +75,3 @@ def error(
         "extra": dict(extra or {}),
     }
     return Fault(name, "error", source, status, code, message, shape, layer, retry, "any", details)
-
-
-def effect(
-    name: str, source: str, *, fits: Fits = "any", layer: Layer = "provider", retry: bool | None = None, **details: Any
-) -> Fault:
-    """A row of kind `effect`, with the defaults of its details."""
-    return Fault(name, "effect", source, layer=layer, retry=retry, fits=fits, details=details)
-
-
-def delay(name: str, source: str, *, seconds: float) -> Fault:
-    """A row of kind `delay`: nothing happens for a while, and then all is well."""
-    return Fault(name, "delay", source, details={"seconds": seconds})

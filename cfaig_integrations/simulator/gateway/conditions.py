@@ -1,7 +1,4 @@
-"""Questions about a request body that the table of rules asks: each a function from the body to yes or no.
-
-Knows no model and no endpoint.
-"""
+"""Conditions on a request body, for the table of rules."""
 
 from __future__ import annotations
 
@@ -13,18 +10,16 @@ from typing import Any, cast
 from cfaig_integrations.simulator.json_types import is_list
 
 Body = dict[str, Any]
-Check = Callable[[Body], bool]
-
-_TOP_K = 50
+Condition = Callable[[Body], bool]
 
 
-def has(*names: str) -> Check:
-    """Whether any of these fields was sent."""
+def has(*names: str) -> Condition:
+    """Any of these fields is present."""
     return lambda body: any(body.get(name) is not None for name in names)
 
 
-def lacks(name: str) -> Check:
-    """Whether this field was not sent."""
+def lacks(name: str) -> Condition:
+    """The field is absent."""
     return lambda body: body.get(name) is None
 
 
@@ -49,27 +44,27 @@ def system_is_list(body: Body) -> bool:
 
 
 def forces_tool(body: Body) -> bool:
-    """Whether `tool_choice` leaves the model no choice."""
+    """Whether `tool_choice` forces a tool call."""
     return _kind(body.get("tool_choice")) not in {None, "auto", "none"}
 
 
-def choice_is(word: str) -> Check:
-    """Whether `tool_choice` is this word."""
+def choice_is(word: str) -> Condition:
+    """Whether `tool_choice` has this value."""
     return lambda body: body.get("tool_choice") == word
 
 
 def tools_while_reasoning(body: Body) -> bool:
-    """Whether tools are on offer while reasoning is not switched off."""
+    """Whether there are tools while reasoning is not disabled."""
     return bool(body.get("tools")) and body.get("reasoning_effort") != "none"
 
 
-def unknown_to(*names: str) -> Check:
+def unknown_to(*names: str) -> Condition:
     """Whether a field was sent that is not among these."""
     return lambda body: any(name not in {*names, "model", "options"} for name in body)
 
 
 def unknown_in_messages(body: Body) -> bool:
-    """Whether an assistant turn has more than a closed schema allows."""
+    """Whether an assistant message has a field that a closed schema does not allow."""
     allowed = {"role", "content", "tool_calls", "name"}
     assistants = (message for message in _messages(body) if message.get("role") == "assistant")
     return any(name not in allowed for message in assistants for name in message)
@@ -80,8 +75,8 @@ def thinking_enabled(body: Body) -> bool:
     return bool(_kind(body.get("thinking")) == "enabled")
 
 
-def effort_not_in(*words: str) -> Check:
-    """Whether another word than these is given as the reasoning effort."""
+def effort_not_in(*words: str) -> Condition:
+    """Whether the reasoning effort is none of these."""
     return lambda body: body.get("reasoning_effort") not in {None, *words}
 
 
@@ -92,12 +87,12 @@ def unsigned_call(body: Body) -> bool:
 
 
 def null_content(body: Body) -> bool:
-    """Whether an assistant turn has `content: null`."""
+    """Whether an assistant message has `content: null`."""
     return any(message.get("role") == "assistant" and message.get("content", "") is None for message in _messages(body))
 
 
 def missing_content(body: Body) -> bool:
-    """Whether an assistant turn has no `content`."""
+    """Whether an assistant message has no `content`."""
     return any(message.get("role") == "assistant" and "content" not in message for message in _messages(body))
 
 
@@ -107,7 +102,7 @@ def content_parts(body: Body) -> bool:
 
 
 def remote_image(body: Body) -> bool:
-    """Whether a picture is given by a URL that would have to be fetched."""
+    """Whether an image is a URL that would have to be fetched."""
     for message in _messages(body):
         for part in _dicts(message.get("content")):
             image = part.get("image_url")
@@ -118,7 +113,7 @@ def remote_image(body: Body) -> bool:
 
 
 def user_after_tool(body: Body) -> bool:
-    """Whether a user turn follows a tool turn directly."""
+    """Whether a user message follows a tool message directly."""
     roles = [message.get("role") for message in _messages(body)]
     return any(pair == ("tool", "user") for pair in pairwise(roles))
 
@@ -140,4 +135,4 @@ def bare_schema(body: Body) -> bool:
 
 def top_k_over_fifty(body: Body) -> bool:
     """Whether `top_k` is above 50."""
-    return isinstance(body.get("top_k"), int) and body["top_k"] > _TOP_K
+    return isinstance(body.get("top_k"), int) and body["top_k"] > 50
