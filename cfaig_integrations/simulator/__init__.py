@@ -37,11 +37,7 @@ _NEEDED = frozenset({"starlette", "uvicorn", "h11"})
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name on first use.
-
-    Raises:
-        ImportError: The web server that the simulator runs on is not installed.
-    """
+    """Load a name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

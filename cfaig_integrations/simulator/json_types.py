@@ -17,11 +17,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def parse_json(raw: bytes | str) -> Any:
-    """Parse JSON that a client sent.
-
-    Raises:
-        ValueError: Not JSON, not UTF-8, nested too deeply, or with `NaN` or `Infinity`.
-    """
+    """Parse JSON that a client sent."""
     try:
         return json.loads(raw, parse_constant=_reject_constant)
     except RecursionError:

@@ -181,11 +181,11 @@ class Simulator:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))
-        except OSError as wrong:
+        except OSError as error:
             listener.close()
             raise OSError(
-                wrong.errno, f"the simulator cannot listen on {self._host}:{self._port}: {wrong.strerror}"
-            ) from wrong
+                error.errno, f"the simulator cannot listen on {self._host}:{self._port}: {error.strerror}"
+            ) from error
         self._port = listener.getsockname()[1]
         return listener
 
@@ -260,11 +260,11 @@ class Simulator:
     def gateway(self, gateway: str = GATEWAY_ID, **settings: Any) -> Settings:
         """Create a gateway or change its settings, which have the names of the management API."""
         gateways = self._state.gateways
-        found = gateways.find(self.account_id, gateway)
-        if found is None:
+        existing = gateways.find(self.account_id, gateway)
+        if existing is None:
             return gateways.create(self.account_id, gateway, settings)
-        kept = {name: value for name, value in found.items() if name not in _NO_SETTINGS}
-        return gateways.replace(self.account_id, gateway, {**kept, **settings})
+        current = {name: value for name, value in existing.items() if name not in _NO_SETTINGS}
+        return gateways.replace(self.account_id, gateway, {**current, **settings})
 
     def advance(self, seconds: float) -> None:
         """Advance the clock: cache entries expire, rate limits reset."""
@@ -306,8 +306,8 @@ class Simulator:
             gateway: Id of the gateway.
             **filters: Fields that must be equal; of `metadata`, entries that must be present.
         """
-        found = self._state.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
-        return [entry for entry in found if _matches(entry, filters)]
+        existing = self._state.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
+        return [entry for entry in existing if _matches(entry, filters)]
 
 
 _NO_SETTINGS = frozenset({"id", "account_id", "created_at", "modified_at"})
@@ -320,9 +320,9 @@ async def _announce(server: uvicorn.Server, started: threading.Event) -> None:
 
 
 def _matches(entry: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
-    wanted = dict(filters)
-    metadata: Mapping[str, Any] | None = wanted.pop("metadata", None)
-    kept: Mapping[str, Any] = entry["metadata"] or {}
-    if metadata is not None and any(kept.get(key) != value for key, value in metadata.items()):
+    expected = dict(filters)
+    metadata: Mapping[str, Any] | None = expected.pop("metadata", None)
+    current: Mapping[str, Any] = entry["metadata"] or {}
+    if metadata is not None and any(current.get(key) != value for key, value in metadata.items()):
         return False
-    return all(entry[name] == value for name, value in wanted.items())
+    return all(entry[name] == value for name, value in expected.items())

@@ -14,12 +14,12 @@ _WEB = re.compile(r"https?://[^\s/]+\S*")
 
 
 def encoded(validator: Validator, value: str, path: JsonPath) -> None:
-    """Base64 that decodes to something."""
+    """Non-empty base64."""
     try:
-        found = base64.b64decode(value, validate=True)
+        decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        found = b""
-    if not found:
+        decoded = b""
+    if not decoded:
         validator.fail(f"Invalid '{validator.format_path(path)}': expected a base64-encoded value.", path)
 
 

@@ -26,7 +26,7 @@ class Model:
     most_items: int = 100
     most_tokens: int = 512
     pooling: str = ""
-    """Default pooling, where the answer names one."""
+    """Default pooling, where the response contains it."""
     poolable: bool = False
     fields: tuple[str, ...] = ("text",)
     usage: bool = True
@@ -53,32 +53,24 @@ _RERANKERS = ("@cf/baai/bge-reranker-base",)
 def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
     """Embed or rerank.
 
-    Args:
-        model: The model id.
-        body: The request body on `/ai/v1/embeddings`, the bare input on `/ai/run`.
-        openai: Answer as `/ai/v1/embeddings` does.
-
     Returns:
         The body (the content of `result` for `/ai/run`), and the tokens it took.
-
-    Raises:
-        InvalidBody: Unknown model, empty strings, too many items, wrong fields.
     """
     validator = WorkersAIValidator()
     validator.no_tracing_fields(body)
     if model in _RERANKERS and not openai:
         return _rerank(validator, body)
-    found = _MODELS.get(model)
-    if found is None:
-        _refuse(model)
+    spec = _MODELS.get(model)
+    if spec is None:
+        _unknown_model(model)
     if openai:
-        return _openai(validator, model, found, body)
-    if "contexts" in body and "contexts" in found.fields:
-        return _contexts(validator, model, found, body)
-    return _native(validator, model, found, body)
+        return _openai(validator, model, spec, body)
+    if "contexts" in body and "contexts" in spec.fields:
+        return _contexts(validator, model, spec, body)
+    return _native(validator, model, spec, body)
 
 
-def _refuse(model: str) -> NoReturn:
+def _unknown_model(model: str) -> NoReturn:
     if model.startswith(("@cf/", "@hf/")):
         raise InvalidBody(f"AiError: No such model {model} or task", param="model", code=_NO_MODEL)
     raise InvalidBody(f"Model not found: {model}", param="model", code=_NOT_FOUND, status=_NOT_FOUND_STATUS)
@@ -96,59 +88,63 @@ def _texts(validator: Validator, value: Any, key: str, most: int) -> list[str]:
     return listed
 
 
-def _vectors(texts: list[str], model: str, found: Model, pooling: str, kind: Kind | None) -> list[list[float]]:
+def _vectors(texts: list[str], model: str, spec: Model, pooling: str, kind: Kind | None) -> list[list[float]]:
     space = f"{model}/{pooling}"
-    return [vectors.embed(tokens.cut(t, found.most_tokens), found.dims, space=space, kind=kind) for t in texts]
+    return [vectors.embed(tokens.cut(t, spec.most_tokens), spec.dims, space=space, kind=kind) for t in texts]
 
 
-def _openai(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
-    """`encoding_format` is ignored: floats come in any case (wire-facts §6.2)."""
-    texts = _texts(validator, validator.required(body, "input"), "input", found.most_items)
-    kind: Kind | None = "document" if "documents" in found.fields else None
-    made = _vectors(texts, model, found, found.pooling, kind)
-    spent = sum(tokens.count(t) for t in texts)
-    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(made)]
-    usage = {"prompt_tokens": spent, "total_tokens": spent}
-    return {"object": "list", "model": model, "data": data, "usage": usage}, spent
+def _openai(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
+    """`encoding_format` is ignored: the response always has floats (wire-facts §6.2)."""
+    texts = _texts(validator, validator.required(body, "input"), "input", spec.most_items)
+    kind: Kind | None = "document" if "documents" in spec.fields else None
+    embeddings = _vectors(texts, model, spec, spec.pooling, kind)
+    token_count = sum(tokens.count(t) for t in texts)
+    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(embeddings)]
+    usage = {"prompt_tokens": token_count, "total_tokens": token_count}
+    return {"object": "list", "model": model, "data": data, "usage": usage}, token_count
 
 
-def _native(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
-    key = next((k for k in ("text", "documents", "queries") if k in found.fields and body.get(k) is not None), "")
+def _native(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
+    key = next((k for k in ("text", "documents", "queries") if k in spec.fields and body.get(k) is not None), "")
     if not key:
         validator.missing_field(("text",))
-    texts = _texts(validator, body[key], key, found.most_items)
-    spent = sum(tokens.count(t) for t in texts)
-    pooling = found.pooling
-    if found.poolable and body.get("pooling") is not None:
+    texts = _texts(validator, body[key], key, spec.most_items)
+    token_count = sum(tokens.count(t) for t in texts)
+    pooling = spec.pooling
+    if spec.poolable and body.get("pooling") is not None:
         pooling = validator.one_of(body["pooling"], ("pooling",), ("mean", "cls"))
-    if "truncate_inputs" in found.fields and not body.get("truncate_inputs"):
-        _fits(texts, found)
+    if "truncate_inputs" in spec.fields and not body.get("truncate_inputs"):
+        _check_length(texts, spec)
     kind: Kind | None = None
-    if "queries" in found.fields:
+    if "queries" in spec.fields:
         kind = "query" if key == "queries" else "document"
-    made = _vectors(texts, model, found, pooling, kind)
-    result: Record = {"shape": [len(made), found.dims], "data": made}
+    embeddings = _vectors(texts, model, spec, pooling, kind)
+    result: Record = {"shape": [len(embeddings), spec.dims], "data": embeddings}
     if pooling:
         result["pooling"] = pooling
-    return {**result, **_spent(found, spent)}, spent
+    return {**result, **_usage(spec, token_count)}, token_count
 
 
-def _fits(texts: list[str], found: Model) -> None:
+def _check_length(texts: list[str], spec: Model) -> None:
     longest = max(tokens.count(t) for t in texts)
-    if longest > found.most_tokens:
-        limit = f"exceeded this model context window limit ({found.most_tokens})"
+    if longest > spec.most_tokens:
+        limit = f"exceeded this model context window limit ({spec.most_tokens})"
         message = f"AiError: Ai: The estimated number of input and maximum output tokens ({longest}) {limit}."
         raise InvalidBody(message, code=_CONTEXT, status=_CONTEXT_STATUS)
 
 
-def _spent(found: Model, spent: int) -> Record:
-    usage: Record = {"prompt_tokens": spent, "total_tokens": spent}
-    if found.neurons:
-        usage["neurons"] = spent * _NEURONS
-    if found.usage:
+def _usage(spec: Model, token_count: int) -> Record:
+    usage: Record = {"prompt_tokens": token_count, "total_tokens": token_count}
+    if spec.neurons:
+        usage["neurons"] = token_count * _NEURONS
+    if spec.usage:
         return {"usage": usage}
-    if found.pooling:
-        meta = {"cost_metric_name_1": "input_tokens", "cost_metric_value_1": spent, "neurons": spent * _NEURONS}
+    if spec.pooling:
+        meta = {
+            "cost_metric_name_1": "input_tokens",
+            "cost_metric_value_1": token_count,
+            "neurons": token_count * _NEURONS,
+        }
         return {"response": None, "meta": meta}
     return {}
 
@@ -177,17 +173,20 @@ def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
     query = validator.required_text(body, "query")
     texts = _context_texts(validator, body, 1000)
     top = validator.integer(body, "top_k")
-    spent = sum(tokens.count(query) + tokens.count(t) for t in texts)
-    return {"response": _scores(query, texts)[:top], "usage": {"prompt_tokens": spent, "total_tokens": spent}}, spent
+    token_count = sum(tokens.count(query) + tokens.count(t) for t in texts)
+    return {
+        "response": _scores(query, texts)[:top],
+        "usage": {"prompt_tokens": token_count, "total_tokens": token_count},
+    }, token_count
 
 
-def _contexts(validator: Validator, model: str, found: Model, body: Record) -> tuple[Record, int]:
+def _contexts(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
     """bge-m3 with contexts: scores against a query, or vectors under another name (wire-facts §6.1)."""
-    texts = _context_texts(validator, body, found.most_items)
+    texts = _context_texts(validator, body, spec.most_items)
     query: str | None = validator.optional(body, "query", str)
-    spent = sum(tokens.count(t) for t in texts) + tokens.count(query or "")
-    meta = {k: v for k, v in _spent(found, spent).items() if k == "meta"}
+    token_count = sum(tokens.count(t) for t in texts) + tokens.count(query or "")
+    meta = {k: v for k, v in _usage(spec, token_count).items() if k == "meta"}
     if query:
-        return {"response": _scores(query, texts), **meta}, spent
-    made = _vectors(texts, model, found, found.pooling, None)
-    return {"response": made, "shape": [len(made), found.dims], "pooling": found.pooling, **meta}, spent
+        return {"response": _scores(query, texts), **meta}, token_count
+    embeddings = _vectors(texts, model, spec, spec.pooling, None)
+    return {"response": embeddings, "shape": [len(embeddings), spec.dims], "pooling": spec.pooling, **meta}, token_count

@@ -15,13 +15,10 @@ _NO_INPUT = "oneOf at '/' not met, 0 matches: required properties at '/' are 'pr
 
 
 def conversation(body: Record) -> Record:
-    """A chat completions body that says the same.
+    """The same request as a chat completions body.
 
     `prompt` becomes a message, flat tools get their `function` wrapper, a bare JSON schema its envelope, calls without
     an id get one (wire-facts §9.1, §9.2).
-
-    Raises:
-        InvalidBody: Neither `prompt` nor `messages`.
     """
     chat = {k: v for k, v in body.items() if k not in ("prompt", "image")}
     if "messages" not in body:
@@ -37,7 +34,7 @@ def conversation(body: Record) -> Record:
 
 
 def enveloped(body: Record) -> Record:
-    """A body whose output schema stands in OpenAI's envelope, where Workers AI takes it bare and as `guided_json`.
+    """A body with its output schema in OpenAI's envelope; Workers AI accepts it without, and as `guided_json`.
 
     A model has one input schema, on `/ai/run` and on chat completions (wire-facts §9.1).
     """
@@ -66,20 +63,20 @@ def _enveloped(schema: Any) -> Any:
 
 def _identified(messages: list[Any]) -> list[Any]:
     """Calls without an id get one, and results without one belong to the calls in order."""
-    found: list[Any] = []
+    messages_with_ids: list[Any] = []
     waiting: list[str] = []
     for i, message in enumerate(messages):
-        made: Any = message
+        converted: Any = message
         if is_record(message) and is_list(message.get("tool_calls")):
             calls = [_openai_call(c, f"call_{i}_{n}") for n, c in enumerate(message["tool_calls"])]
-            made = {**message, "tool_calls": calls}
+            converted = {**message, "tool_calls": calls}
             waiting = [str(c.get("id")) for c in calls if is_record(c)]
         elif is_record(message) and message.get("role") == "tool":
             identity = message.get("tool_call_id") or (waiting[0] if waiting else None)
             waiting = [w for w in waiting if w != identity]
-            made = {**message, **({"tool_call_id": identity} if identity else {})}
-        found.append(made)
-    return found
+            converted = {**message, **({"tool_call_id": identity} if identity else {})}
+        messages_with_ids.append(converted)
+    return messages_with_ids
 
 
 def _openai_call(call: Any, identity: str) -> Any:
@@ -92,7 +89,7 @@ def _openai_call(call: Any, identity: str) -> Any:
 
 
 def content(request: ModelRequest, answer: Answer) -> Any:
-    """The `response` value: text; an object in JSON mode; a number for a lone figure; null beside calls."""
+    """The `response` value: text; an object in JSON mode; a number for a single digit; null beside calls."""
     text = answer.text or answer.refusal
     if answer.calls and not text:
         return None

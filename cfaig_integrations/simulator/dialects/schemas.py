@@ -30,15 +30,7 @@ def description(validator: Validator, record: Record, path: JsonPath) -> str:
 
 
 def parameters(validator: Validator, value: Any, name: str, path: JsonPath, *, strict: bool = False) -> Record:
-    """A tool's parameters: a JSON schema of type `object`.
-
-    Args:
-        validator: Formats the error messages.
-        value: The schema as sent; absent or null for no parameters.
-        name: Name of the tool, for the message.
-        path: Where the schema is in the body.
-        strict: Also apply the rules of OpenAI's strict mode.
-    """
+    """A tool's parameters: a JSON schema of type `object`."""
     if value is None:
         return {"type": "object", "properties": {}}
     schema = validator.record(value, path)

@@ -60,8 +60,8 @@ def arguments(call: Call) -> str:
 
 def argument_fragments(call: Call) -> list[str]:
     """The arguments of a call in several pieces."""
-    found = tokens.pieces(arguments(call))
-    return ["".join(found[i : i + _ARGUMENT_STEP]) for i in range(0, len(found), _ARGUMENT_STEP)]
+    pieces = tokens.pieces(arguments(call))
+    return ["".join(pieces[i : i + _ARGUMENT_STEP]) for i in range(0, len(pieces), _ARGUMENT_STEP)]
 
 
 def finish_reason(answer: Answer) -> Literal["stop", "length", "tool_calls", "refusal"]:

@@ -14,7 +14,7 @@ _LONG = 300
 
 @dataclass(slots=True)
 class Conversation:
-    """The open question and its surroundings."""
+    """The open question and its context."""
 
     question: str
     """The question itself; in a long prompt, the part that asks."""
@@ -23,15 +23,15 @@ class Conversation:
     calls: list[Call] = field(default_factory=list[Call])
     """Calls made since the question."""
     results: list[ToolResult] = field(default_factory=list[ToolResult])
-    """Their results so far."""
+    """Results since the question."""
     before: list[Message] = field(default_factory=list[Message])
-    """What was said before the question."""
+    """Messages before the question."""
     media: list[str] = field(default_factory=list[str])
-    """Attachments of the question and of what came after it."""
+    """Attachments since the question."""
 
 
 def read_conversation(request: ModelRequest) -> Conversation:
-    """Find the open question: the last thing a user said in words."""
+    """Find the open question: the last user message with text."""
     at = next((i for i in reversed(range(len(request.messages))) if request.messages[i].role == "user"), -1)
     texts = [s.text for s in request.messages if s.text.strip()]
     prompt = request.messages[at].text if at >= 0 else (texts[-1] if texts else "")
@@ -57,10 +57,10 @@ def question_in(prompt: str) -> str:
     return asking[-1] if asking else prompt.strip()
 
 
-def material(request: ModelRequest, conversation: Conversation) -> list[str]:
-    """Every sentence that may hold an answer: what system, users and tools said, without the question itself."""
+def candidate_sentences(request: ModelRequest, conversation: Conversation) -> list[str]:
+    """Every sentence that may contain an answer: of system, users and tools, except the question."""
     texts = [s.text for s in request.messages if s.role in ("system", "user")]
     texts += [r.text for s in request.messages for r in s.results]
-    own = set(split_sentences(conversation.question)) | {conversation.question}
-    found = (sentence for text in texts for sentence in split_sentences(text))
-    return [s for s in found if s not in own and not s.endswith("?") and not _MARKED.match(s)]
+    question_sentences = set(split_sentences(conversation.question)) | {conversation.question}
+    sentences = (sentence for text in texts for sentence in split_sentences(text))
+    return [s for s in sentences if s not in question_sentences and not s.endswith("?") and not _MARKED.match(s)]

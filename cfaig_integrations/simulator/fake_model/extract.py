@@ -38,7 +38,7 @@ _FORMATS = {
 
 
 class ExtractedText:
-    """Pieces of one request, in order."""
+    """The values in a text, in order; each is returned once."""
 
     def __init__(
         self,
@@ -49,47 +49,39 @@ class ExtractedText:
         ignore: Iterable[str] = (),
         prose: Callable[[], str] = str,
     ) -> None:
-        """Take the text apart.
-
-        Args:
-            text: What to fill from.
-            backup: Where names and numbers are looked for if `text` has none.
-            extra_numbers: Numbers that come before those of the text, such as the result of the step before.
-            ignore: Words of the form itself, which are no content.
-            prose: Writes an answer, for fields that ask for whole sentences.
-        """
-        form = {stem_word(w) for part in ignore for w in find_words(part)}
-        own = {part.lower() for part in ignore}
+        """Find the values in a text, or names and numbers in `backup`; `ignore` holds names of the schema."""
+        ignored = {stem_word(w) for part in ignore for w in find_words(part)}
+        ignored_words = {part.lower() for part in ignore}
         self.text = text
         self.prose = prose
-        self.quoted = [q for q in find_quoted(text) if q.lower() not in own]
-        self.names = [n for n in find_names(text) or find_names(backup) if not set(keywords(n)) <= form]
+        self.quoted = [q for q in find_quoted(text) if q.lower() not in ignored_words]
+        self.names = [n for n in find_names(text) or find_names(backup) if not set(keywords(n)) <= ignored]
         self.numbers = [*extra_numbers, *(find_numbers(text) or find_numbers(backup))]
         self._last: int | float | None = None
-        found: list[str] = [w.strip(".'") for w in _WORD.findall(QUOTED.sub(" ", text))]
-        self.words = [w for w in found if w and self._is_content(w, form)]
+        candidates: list[str] = [w.strip(".'") for w in _WORD.findall(QUOTED.sub(" ", text))]
+        self.words = [w for w in candidates if w and self._is_content(w, ignored)]
 
     @staticmethod
-    def _is_content(word: str, form: set[str]) -> bool:
+    def _is_content(word: str, ignored: set[str]) -> bool:
         low = word.lower()
         plain = low not in STOP_WORDS and low not in COMMAND_WORDS and not re.fullmatch(r"-?[\d.,]+", word)
-        return plain and not {stem_word(w) for w in find_words(word)} & form
+        return plain and not {stem_word(w) for w in find_words(word)} & ignored
 
     def mentions(self, phrase: str) -> bool:
-        """Whether the words of `phrase` stand in the text, in any form."""
-        wanted = {stem_word(w) for w in find_words(phrase)}
-        return bool(wanted) and wanted <= {stem_word(w) for w in find_words(self.text)}
+        """Whether the text contains the words of `phrase`, in any inflection."""
+        stems = {stem_word(w) for w in find_words(phrase)}
+        return bool(stems) and stems <= {stem_word(w) for w in find_words(self.text)}
 
     def number(self) -> int | float | None:
-        """The next number, else the last one handed out."""
+        """The next number, or the last one again."""
         if self.numbers:
             self._last = self.numbers.pop(0)
         return self._last
 
     def labelled_number(self, label: str) -> int | float | None:
-        """A number that stands right after the label (`age: 30`), or before it (`30 days`)."""
-        for form in (_LABELLED + _FIGURE, _ADJACENT + _FIGURE, _FIGURE + r"\s*{label}"):
-            m = re.search(form.format(label=_flexible(label)), self.text, re.IGNORECASE)
+        """A number right after the label (`age: 30`), or before it (`30 days`)."""
+        for ignored in (_LABELLED + _FIGURE, _ADJACENT + _FIGURE, _FIGURE + r"\s*{label}"):
+            m = re.search(ignored.format(label=_flexible(label)), self.text, re.IGNORECASE)
             value = next(iter(find_numbers(m[1])), None) if m else None
             if value is not None and value in self.numbers:
                 self.numbers.remove(value)
@@ -106,7 +98,7 @@ class ExtractedText:
         return kind in _FORMATS and re.search(_FORMATS[kind], self.text) is not None
 
     def patterned(self, pattern: str) -> str | None:
-        """A stretch of the text, or one of its words, that a regular expression accepts."""
+        """A value that matches a regular expression."""
         candidates = [*self.quoted, *self.words, *self.names, *(str(n) for n in self.numbers)]
         try:
             return next((c for c in candidates if re.search(pattern, c)), None)
@@ -114,12 +106,12 @@ class ExtractedText:
             return None
 
     def labelled(self, label: str) -> str | None:
-        """What the text calls by the label: `city: Paris`, `name is Bob`, `named 'X'`, `from Rome`."""
-        for form, value in (*_label_forms(label), *_direction_forms(label)):
-            m = re.search(form + value, self.text, re.IGNORECASE)
-            found = next((g for g in m.groups() if g), None) if m else None
-            if found and (value is not _NAME or found[0].isupper() or not found.isascii()):
-                return self._used(found.strip().rstrip(".,;"))
+        """The value that the text gives for a label: `city: Paris`, `name is Bob`, `named 'X'`, `from Rome`."""
+        for ignored, value in (*_label_forms(label), *_direction_forms(label)):
+            m = re.search(ignored + value, self.text, re.IGNORECASE)
+            candidates = next((g for g in m.groups() if g), None) if m else None
+            if candidates and (value is not _NAME or candidates[0].isupper() or not candidates.isascii()):
+                return self._used(candidates.strip().rstrip(".,;"))
         return None
 
     def string(self) -> str | None:
@@ -130,9 +122,9 @@ class ExtractedText:
         return None
 
     def phrase(self) -> str | None:
-        """All words of content that were not used yet."""
-        left, self.words = self.words, []
-        return " ".join(left) or None
+        """All remaining words that carry meaning."""
+        unused, self.words = self.words, []
+        return " ".join(unused) or None
 
     def _used(self, value: str) -> str:
         parts = set(find_words(value))

@@ -43,12 +43,7 @@ _STAND_INS = {
 
 
 def fill_schema(schema: Schema, extracted: ExtractedText) -> Any:
-    """A value that `schema` accepts, made from a text.
-
-    Args:
-        schema: A JSON schema; `$ref` into its own `$defs` or `definitions`, `allOf`, `anyOf` and `oneOf` are followed.
-        extracted: The pieces to use; each is used once.
-    """
+    """A value that `schema` accepts, made from a text."""
     return _Form(schema, extracted).value(schema, "", 0)
 
 
@@ -59,7 +54,7 @@ class _Form:
         self.values_left = _MAX_VALUES
 
     def plain(self, schema: Any) -> Schema:
-        """The schema with its `$ref` and `allOf` worked in."""
+        """The schema with its `$ref` and `allOf` resolved."""
         record: Schema = dict(schema) if is_record(schema) else {}
         for _ in range(_DEPTH):
             if "$ref" in record:
@@ -78,7 +73,7 @@ class _Form:
         return cast("Schema", node)
 
     def variants(self, schema: Schema) -> list[Schema]:
-        """The alternatives of `anyOf`, `oneOf` or a list of types; a schema without any is its own."""
+        """The alternatives of `anyOf`, `oneOf` or a list of types; or the schema itself."""
         kind: Any = schema.get("type")
         rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf", "type")}
         if is_list(kind) and kind:
@@ -149,15 +144,15 @@ class _Form:
         if fixed:
             return [self.value(item, name, depth + 1) for item in fixed]
         item = self.plain(schema.get("items") or {})
-        wanted = max(least, min(most, self._supply(item), _ITEMS))
-        wanted = min(least if depth >= _DEPTH else wanted, max(0, self.values_left))
-        made = [self.value(item, name.removesuffix("s"), depth + 1) for _ in range(wanted)]
+        count = max(least, min(most, self._supply(item), _ITEMS))
+        count = min(least if depth >= _DEPTH else count, max(0, self.values_left))
+        items = [self.value(item, name.removesuffix("s"), depth + 1) for _ in range(count)]
         if not schema.get("uniqueItems"):
-            return made
-        return list({json.dumps(v): v for v in made}.values())
+            return items
+        return list({json.dumps(v): v for v in items}.values())
 
     def _supply(self, item: Schema) -> int:
-        """For how many items there is something to fill in."""
+        """The number of array items that the text has values for."""
         strings = len(self.m.quoted) or len(self.m.names) or min(1, len(self.m.words))
         kind = _kind(item)
         if item.get("enum"):
@@ -170,12 +165,12 @@ class _Form:
         return max(1, strings) if "string" in kinds else max(1, len(self.m.numbers))
 
     def _number(self, schema: Schema, name: str, kind: str) -> int | float:
-        found = self.m.labelled_number(name) if name else None
-        if found is None:
-            found = self.m.number()
-        if found is None:
-            found = schema.get("default")
-        number = float(found) if isinstance(found, (int, float)) else 0.0
+        value = self.m.labelled_number(name) if name else None
+        if value is None:
+            value = self.m.number()
+        if value is None:
+            value = schema.get("default")
+        number = float(value) if isinstance(value, (int, float)) else 0.0
         return _within(schema, number, whole=kind == "integer")
 
     def _flag(self, schema: Schema, name: str) -> bool:
@@ -194,15 +189,15 @@ class _Form:
         return text[: schema.get("maxLength")]
 
     def _found(self, schema: Schema, name: str) -> str | None:
-        """The best piece of text for a string field, if any."""
+        """The best value for a string field, if any."""
         label, last = name or str(schema.get("title", "")), (find_words(name) or [""])[-1]
         kind = str(schema.get("format") or (last if last in ("email", "url") else ""))
         if kind in _STAND_INS or schema.get("pattern"):
             return self.m.patterned(str(schema["pattern"])) if schema.get("pattern") else self.m.formatted(kind)
-        found = self.m.formatted("email") if last in _ADDRESSEES else None
-        found = found or (self.m.labelled(label) if label else None) or replies.canned(label, self.m.text)
-        if found or self.m.quoted:
-            return found or self.m.string()
+        value = self.m.formatted("email") if last in _ADDRESSEES else None
+        value = value or (self.m.labelled(label) if label else None) or replies.canned(label, self.m.text)
+        if value or self.m.quoted:
+            return value or self.m.string()
         if last in _ASKING:
             return self.m.text.strip()
         if last in _PROSE:
@@ -210,7 +205,7 @@ class _Form:
         return self.m.string() or self.m.phrase()
 
     def fits(self, schema: Schema, name: str) -> bool:
-        """Whether the text has something for a field that may be left out."""
+        """Whether the text has a value for an optional field."""
         kind = _kind(schema)
         if schema.get("enum"):
             return any(self.m.mentions(str(o)) for o in cast("list[Any]", schema["enum"]))

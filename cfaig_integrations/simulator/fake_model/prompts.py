@@ -14,17 +14,17 @@ Schema = dict[str, Any]
 
 def field_names(schema: Schema) -> list[str]:
     """The names of all fields of a schema, at any depth."""
-    found: list[str] = []
+    results: list[str] = []
     for node in _nodes(schema):
         properties: Any = node.get("properties")
         if is_record(properties):
-            found += list(properties)
-    return found
+            results += list(properties)
+    return results
 
 
 def from_prompt(prompt: str) -> Schema | None:
-    """A JSON schema that a prompt spells out and asks to follow; the last one if there are several."""
-    found: Schema | None = None
+    """The last JSON schema in a prompt."""
+    results: Schema | None = None
     decoder, at = json.JSONDecoder(), prompt.find("{")
     while at >= 0:
         try:
@@ -33,18 +33,18 @@ def from_prompt(prompt: str) -> Schema | None:
             at = prompt.find("{", at + 1)
             continue
         if is_record(value) and is_record(value.get("properties")):
-            found = value
+            results = value
         at = prompt.find("{", end)
-    return found
+    return results
 
 
 def without_json(prompt: str) -> str:
-    """A prompt without JSON, code fences, and the sentences that only say to answer in JSON."""
+    """A prompt without JSON, code fences, and sentences about JSON."""
     plain = re.sub(r"```.*?```", "\n", prompt, flags=re.DOTALL)
     while plain != (less := re.sub(r"\{[^{}]*\}", "", plain)):
         plain = less
-    kept = [s for s in split_sentences(plain) if not re.search(r"\bjson\b|\bschema\b", s, re.IGNORECASE)]
-    return "\n".join(kept) or plain
+    sentences = [s for s in split_sentences(plain) if not re.search(r"\bjson\b|\bschema\b", s, re.IGNORECASE)]
+    return "\n".join(sentences) or plain
 
 
 def from_keys(prompt: str) -> Schema:

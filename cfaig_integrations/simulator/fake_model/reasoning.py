@@ -72,11 +72,11 @@ def _json(request: ModelRequest, conversation: Conversation, schema: dict[str, A
 
 
 def _reasoning(answer: Answer, conversation: Conversation) -> str:
-    about = replies.topic(conversation.question)
+    topic = replies.topic(conversation.question)
     step = "One call of a tool will tell." if answer.calls else "What I was given is enough to answer."
     if conversation.results:
         step = "The tools have answered, so I can put it together."
-    return f"The question is about {about}. {step}"
+    return f"The question is about {topic}. {step}"
 
 
 def _stop(request: ModelRequest, answer: Answer) -> None:
@@ -88,23 +88,23 @@ def _stop(request: ModelRequest, answer: Answer) -> None:
 
 
 def _limit(request: ModelRequest, answer: Answer) -> None:
-    """Keep to `max_tokens`: reasoning comes first, then text, then calls."""
+    """Apply `max_tokens`: to reasoning first, then text, then calls."""
     if request.max_tokens is None:
         return
-    left = request.max_tokens
+    remaining = request.max_tokens
     for part in ("reasoning", "text"):
         whole: str = getattr(answer, part)
-        kept = tokens.cut(whole, left)
-        setattr(answer, part, kept)
-        left -= tokens.count(kept)
-        if kept != whole:
-            answer.finish, answer.calls, answer.stopped_by, left = "length", [], "", 0
+        shortened = tokens.cut(whole, remaining)
+        setattr(answer, part, shortened)
+        remaining -= tokens.count(shortened)
+        if shortened != whole:
+            answer.finish, answer.calls, answer.stopped_by, remaining = "length", [], "", 0
     for i, call in enumerate(answer.calls):
         text = json.dumps(call.arguments, ensure_ascii=False)
-        left -= tokens.count(call.name)
-        if tokens.count(text) > left:
-            call.raw = tokens.cut(text, left)
+        remaining -= tokens.count(call.name)
+        if tokens.count(text) > remaining:
+            call.raw = tokens.cut(text, remaining)
             answer.calls = answer.calls[: i + 1] if call.raw else answer.calls[:i]
             answer.finish = "length"
             return
-        left -= tokens.count(text)
+        remaining -= tokens.count(text)

@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable
 
-from cfaig_integrations.simulator.fake_model.conversation import Conversation, material
+from cfaig_integrations.simulator.fake_model.conversation import Conversation, candidate_sentences
 from cfaig_integrations.simulator.fake_model.text import (
     COMMAND_WORDS,
     STOP_WORDS,
@@ -40,7 +40,7 @@ _THANKS = re.compile(r"\s*(?:thanks|thank you)\b.{0,40}", re.IGNORECASE)
 _SUM = re.compile("(-?\\d+(?:\\.\\d+)?)\\s*([-+*/x\u00d7\u00f7]|plus|minus|times|divided by)\\s*(-?\\d+(?:\\.\\d+)?)")
 _COUNT = re.compile(r"\bcount (?:from (\d{1,9}) )?(?:up )?to (\d{1,9})\b", re.IGNORECASE)
 _TOPIC = re.compile(r"\b(?:about|on|of|for)\s+(?:an?\s+|the\s+)?([\w' -]+)", re.IGNORECASE)
-_WORK = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)
+_GENRE = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)
 _COUNT_LIMIT = 2000
 
 
@@ -53,7 +53,7 @@ _OPERATIONS: dict[str, Callable[[float, float], float]] = {
     "*": operator.mul, "x": operator.mul, "\u00d7": operator.mul, "times": operator.mul,
     "/": _divided, "\u00f7": _divided, "divided by": _divided,
 }  # fmt: skip
-_WORKS = {
+_TEMPLATES = {
     "joke": "Why did the {0} sit next to the computer? To keep an eye on the mouse.",
     "haiku": "Soft light on {0},\nthe morning counts its quiet steps,\nand the day begins.",
     "poem": "I met {0} upon the way,\nwe shared the quiet of the day,\nand what was gray turned gold again.",
@@ -64,44 +64,44 @@ _WORKS = {
 
 
 def reply(request: ModelRequest, conversation: Conversation) -> str:
-    """The answer in words; never empty."""
+    """The answer as text; never empty."""
     if conversation.results:
         return _from_results(conversation)
-    for skill in (_echo, _name, _count, _sum, _work, _seen, _small_talk):
+    for skill in (_echo, _user_name, _count, _sum, _creative, _describe_media, _small_talk):
         text = skill(request, conversation)
         if text:
             return text
-    return answer_from_context(request, conversation) or _nothing(conversation)
+    return answer_from_context(request, conversation) or _no_answer(conversation)
 
 
 def answer_from_context(request: ModelRequest, conversation: Conversation) -> str:
-    """What was given that answers the question; empty if nothing does."""
+    """The part of the context that answers the question; empty if none does."""
     if conversation.results:
         return _from_results(conversation)
-    return " ".join(most_relevant(conversation.question, material(request, conversation)))
+    return " ".join(most_relevant(conversation.question, candidate_sentences(request, conversation)))
 
 
 def from_search(query: str) -> str:
-    """What is said after a search of the web, of which the simulator has only one page a query."""
+    """The answer after a web search; the simulated web has one page per query."""
     return f"I searched the web for {query}. The page that I found is about {query}."
 
 
 def topic(text: str) -> str:
-    """What a text is about, in a few words."""
+    """The topic of a text, in a few words."""
     m = _TOPIC.search(text)
     if m:
         return " ".join(re.split(r"\b(?:in|with|that|and|using)\b", m[1])[0].split()) or "it"
     named = find_names(text) or find_quoted(text)
     if named:
         return named[0]
-    dull = STOP_WORDS | COMMAND_WORDS | {*_WORKS, "haikus", "jokes"}
-    left = [w for w in find_words(text) if w not in dull and not w.isdigit()]
-    return " ".join(dict.fromkeys(left[:4])) or "it"
+    ignored = STOP_WORDS | COMMAND_WORDS | {*_TEMPLATES, "haikus", "jokes"}
+    remaining = [w for w in find_words(text) if w not in ignored and not w.isdigit()]
+    return " ".join(dict.fromkeys(remaining[:4])) or "it"
 
 
 def canned(field: str, text: str) -> str:
-    """A line for a field of a joke, which no prompt can be expected to contain; empty for any other field."""
-    question, _, punchline = _WORKS["joke"].format(topic(text)).partition("? ")
+    """A fixed text for a field of a joke; empty for any other field."""
+    question, _, punchline = _TEMPLATES["joke"].format(topic(text)).partition("? ")
     return {"setup": f"{question}?", "punchline": punchline}.get(field.lower(), "")
 
 
@@ -125,7 +125,7 @@ def _echo(_: ModelRequest, conversation: Conversation) -> str:
     return marked[0] if marked else _ASIDE.sub("", m[1]).strip().rstrip(".") or m[1].strip()
 
 
-def _name(request: ModelRequest, conversation: Conversation) -> str:
+def _user_name(request: ModelRequest, conversation: Conversation) -> str:
     if not _WHO.search(conversation.question):
         return ""
     introductions = (m[1] for s in reversed(request.messages) if s.role == "user" for m in _MY_NAME.finditer(s.text))
@@ -149,20 +149,20 @@ def _sum(_: ModelRequest, conversation: Conversation) -> str:
     return f"{m[1]} {m[2]} {m[3]} = {value:.10g}."
 
 
-def _work(_: ModelRequest, conversation: Conversation) -> str:
-    m = _WORK.search(conversation.question)
+def _creative(_: ModelRequest, conversation: Conversation) -> str:
+    m = _GENRE.search(conversation.question)
     if not m:
         return ""
     kind = m[1].lower().removesuffix("s")
     times = next(iter(find_numbers(conversation.question)), 1) if m[1].lower().endswith("s") else 1
-    return "\n\n".join([_WORKS[kind].format(topic(conversation.question))] * max(1, min(int(times), 5)))
+    return "\n\n".join([_TEMPLATES[kind].format(topic(conversation.question))] * max(1, min(int(times), 5)))
 
 
-def _seen(request: ModelRequest, conversation: Conversation) -> str:
+def _describe_media(request: ModelRequest, conversation: Conversation) -> str:
     if not conversation.media:
         return ""
-    found = most_relevant(conversation.question, material(request, conversation))
-    return _with_media(conversation, " ".join(found) or f"You wrote: {conversation.question or 'nothing with it'}")
+    sentences = most_relevant(conversation.question, candidate_sentences(request, conversation))
+    return _with_media(conversation, " ".join(sentences) or f"You wrote: {conversation.question or 'nothing with it'}")
 
 
 def _with_media(conversation: Conversation, text: str) -> str:
@@ -193,6 +193,6 @@ def _introduced(messages: list[Message]) -> str:
     return ""
 
 
-def _nothing(conversation: Conversation) -> str:
+def _no_answer(conversation: Conversation) -> str:
     question = " ".join(conversation.question.split())
     return f"I was given nothing that answers this: {question}" if question else "There was no question to answer."

@@ -26,10 +26,10 @@ from cfaig_integrations.simulator.fake_model.text import (
 )
 from cfaig_integrations.simulator.types import Call, ModelRequest, Tool
 
-_JOINTS = re.compile(
+_SEPARATORS = re.compile(
     r"(?<=[.?!;])\s+|\s*;\s*|,?\s+(?:and\s+)?then\s+|,?\s+and\s+(?:also\s+)?|\balso,?\s+|\n+", re.IGNORECASE
 )
-_DULL = word_set("tool function api call helper util")
+_IGNORED = word_set("tool function api call helper util")
 _SIGNS = {"+": "add sum plus addition", "*": "multiply product times", "/": "divide quotient", "-": "subtract minus"}
 _SEARCHING = frozenset(stem_word(w) for w in word_set("search query lookup retrieve retriever engine knowledge"))
 _ASKS = re.compile(r"\?|^\s*(?:who|what|when|where|which|why|how|tell|explain|describe|find)\b", re.IGNORECASE)
@@ -43,35 +43,35 @@ _FOLLOW_ON = 5
 class _Step:
     tool: Tool
     text: str
-    waits: bool = False
-    """Needs the result of the step before."""
+    needs_result: bool = False
+    """Needs the result of the previous step."""
 
 
 def select_tool_calls(request: ModelRequest, conversation: Conversation) -> list[Call]:
-    """The calls to make now; none if the question is answered, or no tool fits and none must be called."""
+    """The calls to make now; empty if the question is answered, or no tool fits and none is required."""
     if not request.tools or request.choice == "none":
         return []
     if request.choice not in ("auto", "required"):
         named = next(t for t in request.tools if t.name == request.choice)
         return [_call(_Step(named, conversation.question), request, conversation)]
     plan = _plan(request, conversation)
-    left = plan[len(conversation.calls) :]
+    remaining = plan[len(conversation.calls) :]
     if any(r.failed for r in conversation.results):
-        left = []
-    if not left and request.choice == "required":
-        left = [_forced(request, conversation)]
-    ready = [s for i, s in enumerate(left) if not s.waits or (i == 0 and conversation.results)]
-    return [_call(s, request, conversation) for s in (ready if request.parallel else ready[:1])]
+        remaining = []
+    if not remaining and request.choice == "required":
+        remaining = [_required_step(request, conversation)]
+    possible = [s for i, s in enumerate(remaining) if not s.needs_result or (i == 0 and conversation.results)]
+    return [_call(s, request, conversation) for s in (possible if request.parallel else possible[:1])]
 
 
 def split_clauses(text: str) -> list[str]:
-    """The parts of a question that stand for themselves; quoted stretches stay whole."""
+    """The clauses of a question; quoted texts are not split."""
     masked = QUOTED.sub(lambda m: "\u00b7" * len(m[0]), text)
     parts: list[str] = []
     at = 0
-    for joint in _JOINTS.finditer(masked):
-        parts.append(text[at : joint.start()])
-        at = joint.end()
+    for separator in _SEPARATORS.finditer(masked):
+        parts.append(text[at : separator.start()])
+        at = separator.end()
     return [p.strip() for p in (*parts, text[at:]) if re.search(r"\w", p)]
 
 
@@ -86,23 +86,23 @@ def _plan(request: ModelRequest, conversation: Conversation) -> list[_Step]:
             steps += _spread(steps.pop(), clause)
         elif steps:
             steps[-1] = _Step(steps[-1].tool, f"{steps[-1].text} {clause}")
-    steps = [replace(s, waits=i > 0 and _lacks_figures(s)) for i, s in enumerate(steps)]
+    steps = [replace(s, needs_result=i > 0 and _lacks_numbers(s)) for i, s in enumerate(steps)]
     if not steps:
-        tool = _again(request, conversation) or _generic(request, conversation)
+        tool = _repeated_tool(request, conversation) or _search_tool(request, conversation)
         steps = [_Step(tool, conversation.question)] if tool else []
     return steps
 
 
 def _score(text: str, tool: Tool) -> float:
-    """How well a tool fits a text: its name said outright, else shared words, those of the name counting most."""
+    """How well a tool fits a text: its name in the text, or else shared words, weighted by where they are."""
     if re.search(rf"(?<![\w-]){re.escape(tool.name)}(?![\w-])", text):
         return _EXACT + len(tool.name)
     words = set(keywords(text))
     words |= {stem_word(w) for sign, means in _SIGNS.items() if _has_sign(sign, text) for w in means.split()}
-    name = {w for w in keywords(tool.name) if w not in _DULL}
-    about = {w for w in keywords(tool.description) if w not in _DULL} - name
-    fields = set(keywords(" ".join(prompts.field_names(tool.parameters)))) - name - about
-    return 2 * len(words & name) + len(words & about) + 0.8 * len(words & fields)
+    name = {w for w in keywords(tool.name) if w not in _IGNORED}
+    description = {w for w in keywords(tool.description) if w not in _IGNORED} - name
+    fields = set(keywords(" ".join(prompts.field_names(tool.parameters)))) - name - description
+    return 2 * len(words & name) + len(words & description) + 0.8 * len(words & fields)
 
 
 def _has_sign(sign: str, text: str) -> bool:
@@ -114,18 +114,18 @@ def _best(text: str, tools: list[Tool], floor: float = _ENOUGH) -> Tool | None:
     return ranked if _score(text, ranked) >= floor else None
 
 
-def _lacks_figures(step: _Step) -> bool:
-    return _figures_wanted(step.tool) > len(find_numbers(step.text))
+def _lacks_numbers(step: _Step) -> bool:
+    return _count_required_numbers(step.tool) > len(find_numbers(step.text))
 
 
-def _figures_wanted(tool: Tool) -> int:
+def _count_required_numbers(tool: Tool) -> int:
     properties = cast("dict[str, Any]", tool.parameters.get("properties") or {})
     required = cast("list[str]", tool.parameters.get("required") or [])
     return sum(properties[k].get("type") in ("integer", "number") for k in required if k in properties)
 
 
 def _follows_on(clause: str, tool: Tool) -> bool:
-    """Whether a clause without a tool of its own only names one more subject for the tool before it."""
+    """Whether a clause only names another subject for the previous tool."""
     required = cast("list[str]", tool.parameters.get("required") or tool.parameters.get("properties") or [])
     subject = find_names(clause) or find_quoted(clause) or find_numbers(clause)
     return len(list(required)) == 1 and bool(subject) and len(find_words(clause)) <= _FOLLOW_ON
@@ -133,31 +133,31 @@ def _follows_on(clause: str, tool: Tool) -> bool:
 
 def _spread(before: _Step, clause: str) -> list[_Step]:
     """One step per subject of a list such as `weather in Paris, Tokyo and Rome`."""
-    own = set(keywords(f"{before.tool.name} {before.tool.description}"))
-    listed = [n for n in find_names(before.text) if not set(keywords(n)) <= own] or [before.text]
+    tool_words = set(keywords(f"{before.tool.name} {before.tool.description}"))
+    listed = [n for n in find_names(before.text) if not set(keywords(n)) <= tool_words] or [before.text]
     subjects = [before.text] if len(listed) == 1 else listed
     return [*(_Step(before.tool, s) for s in subjects), _Step(before.tool, clause)]
 
 
-def _again(request: ModelRequest, conversation: Conversation) -> Tool | None:
-    """The tool of the question before, if this one only varies it: `what about Rome?`."""
-    made = [c.name for s in conversation.before for c in s.calls]
-    if not made or not _AGAIN.search(conversation.question):
+def _repeated_tool(request: ModelRequest, conversation: Conversation) -> Tool | None:
+    """The previous tool, if the question only varies the last one: `what about Rome?`."""
+    called = [c.name for s in conversation.before for c in s.calls]
+    if not called or not _AGAIN.search(conversation.question):
         return None
-    return next((t for t in request.tools if t.name == made[-1]), None)
+    return next((t for t in request.tools if t.name == called[-1]), None)
 
 
-def _generic(request: ModelRequest, conversation: Conversation) -> Tool | None:
-    """A tool that looks things up fits any real question."""
+def _search_tool(request: ModelRequest, conversation: Conversation) -> Tool | None:
+    """The search tool, which fits any question."""
     if not _ASKS.search(conversation.question) or not keywords(conversation.question):
         return None
     return next((t for t in request.tools if _SEARCHING & set(keywords(t.name))), None)
 
 
-def _forced(request: ModelRequest, conversation: Conversation) -> _Step:
-    """What a model calls when it must call something: the best tool, rather one it has not called yet."""
-    made = {c.name for c in conversation.calls}
-    new_id = [t for t in request.tools if t.name not in made] or request.tools
+def _required_step(request: ModelRequest, conversation: Conversation) -> _Step:
+    """The call when one is required: the best tool, preferably one not called yet."""
+    called = {c.name for c in conversation.calls}
+    new_id = [t for t in request.tools if t.name not in called] or request.tools
     return _Step(max(new_id, key=lambda t: _score(conversation.question, t)), conversation.question)
 
 
@@ -165,9 +165,11 @@ def _call(step: _Step, request: ModelRequest, conversation: Conversation) -> Cal
     form = step.tool.parameters
     results = " ".join(r.text for r in conversation.results)
     extracted = ExtractedText(
-        step.text if not (results and request.choice == "required" and not step.waits) else f"{results}\n{step.text}",
+        step.text
+        if not (results and request.choice == "required" and not step.needs_result)
+        else f"{results}\n{step.text}",
         backup=conversation.question,
-        extra_numbers=find_numbers(conversation.results[-1].text) if step.waits and conversation.results else (),
+        extra_numbers=find_numbers(conversation.results[-1].text) if step.needs_result and conversation.results else (),
         ignore=[step.tool.name, *prompts.field_names(form)],
         prose=lambda: replies.answer_from_context(request, conversation),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a list written as one text."""
+    """A set of words, written as one string."""
     return frozenset(text.split())
 
 
@@ -54,7 +54,7 @@ def stem_word(word: str) -> str:
 
 
 def find_words(text: str) -> list[str]:
-    """The words of a text in lower case; `snake_case` and `camelCase` come apart, CJK goes by the character."""
+    """The words of a text in lower case; `snake_case` and `camelCase` are split, CJK is split into characters."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).replace("_", " ")
     text = _CJK.sub(r" \g<0> ", text)
     return [w.lower() for w in re.findall(r"[^\W_]+", text)]
@@ -71,55 +71,55 @@ def split_sentences(text: str) -> list[str]:
 
 
 def find_quoted(text: str) -> list[str]:
-    """What stands between quotation marks, of any of the usual kinds."""
+    """The texts between quotation marks of any kind."""
     return [next(g for g in m.groups() if g) for m in QUOTED.finditer(text)]
 
 
 def find_numbers(text: str) -> list[int | float]:
-    """The numbers of a text in order, dates and times aside; spelled ones up to twelve if there are no figures."""
-    found: list[int | float] = []
+    """The numbers of a text in order, except dates and times; words up to twelve if there are no digits."""
+    results: list[int | float] = []
     for m in _NUMBER.finditer(_NO_NUMBER.sub(" ", text)):
         digits = m[0].replace(",", "")
         value = float(digits)
         if math.isfinite(value):
-            found.append(int(digits) if re.fullmatch(r"-?\d+", digits) else value)
-    return found or [_NUMBER_WORDS[w] for w in find_words(text) if w in _NUMBER_WORDS]
+            results.append(int(digits) if re.fullmatch(r"-?\d+", digits) else value)
+    return results or [_NUMBER_WORDS[w] for w in find_words(text) if w in _NUMBER_WORDS]
 
 
 def find_names(text: str) -> list[str]:
-    """Runs of capitalised words; the first word of a sentence only if it is no everyday word."""
-    found: list[str] = []
+    """Sequences of capitalized words; common words are ignored at the start."""
+    results: list[str] = []
     for sentence in split_sentences(QUOTED.sub(lambda m: " " * len(m[0]), text)):
         for m in _NAME.finditer(sentence):
             parts = m[0].split(" ")
-            while parts and _everyday(parts[0]):
+            while parts and _is_common(parts[0]):
                 parts.pop(0)
             name = " ".join(parts).strip(" ,")
             heading = m.start() == 0 and " " not in name and _PREPOSITION.match(sentence[m.end() :])
             if name and name.lower() not in STOP_WORDS and not heading:
-                found.append(re.sub(r"'s$", "", name))
-    return found
+                results.append(re.sub(r"'s$", "", name))
+    return results
 
 
-def _everyday(word: str) -> bool:
+def _is_common(word: str) -> bool:
     bare = re.sub(r"'\w+$", "", word.strip(",")).lower()
     return bare in STOP_WORDS or bare in COMMAND_WORDS or (bare.endswith("ing") and word[:1].isupper())
 
 
 def most_relevant(question: str, candidates: Sequence[str], limit: int = 3) -> list[str]:
-    """The sentences that share most with the question, rare words counting more, in their own order.
+    """The sentences that share most words with the question, weighted by rarity, in their order.
 
     Returns:
         At most `limit` of `candidates`; none if even the best shares less than a quarter of the question's weight.
     """
-    wanted = set(keywords(question))
+    question_words = set(keywords(question))
     bags = [set(keywords(c)) for c in candidates]
-    seen = Counter(w for bag in bags for w in bag & wanted)
-    weight = {w: math.log(1 + (1 + len(bags)) / (1 + seen[w])) for w in wanted}
-    scores = [sum(weight[w] for w in bag & wanted) / (1 + len(bag) / 50) for bag in bags]
+    counts = Counter(w for bag in bags for w in bag & question_words)
+    weight = {w: math.log(1 + (1 + len(bags)) / (1 + counts[w])) for w in question_words}
+    scores = [sum(weight[w] for w in bag & question_words) / (1 + len(bag) / 50) for bag in bags]
     best = max(scores, default=0.0)
     if best <= _FLOOR * sum(weight.values()):
         return []
     ranked = sorted(range(len(bags)), key=lambda i: (-scores[i], i))[:limit]
-    kept = sorted(i for i in ranked if scores[i] >= _NEAR_BEST * best)
-    return list(dict.fromkeys(candidates[i] for i in kept))
+    selected = sorted(i for i in ranked if scores[i] >= _NEAR_BEST * best)
+    return list(dict.fromkeys(candidates[i] for i in selected))

@@ -15,7 +15,7 @@ _BLOCK, _LEAST = 128, 1024
 
 
 def prompt(request: ModelRequest) -> list[str]:
-    """The texts that a model is given, what changes least first: tools, schema, conversation."""
+    """The texts of a prompt, in the order of prompt caching: tools, schema, messages."""
     texts = [f"{t.name}{t.description}{json.dumps(t.parameters)}" for t in request.tools]
     texts.append(json.dumps(request.schema) if request.schema else "")
     for message in request.messages:
@@ -28,25 +28,25 @@ def prompt(request: ModelRequest) -> list[str]:
 
 
 def measure(request: ModelRequest, answer: Answer) -> None:
-    """Count the tokens of a request and of its answer into the answer; counts that a script gave are kept."""
+    """Set the token counts of an answer that a script has not set."""
     overhead = _MESSAGE_OVERHEAD * len(request.messages)
     answer.tokens_in = answer.tokens_in or sum(tokens.count(t) for t in prompt(request)) + overhead
     answer.tokens_reasoning = answer.tokens_reasoning or tokens.count(answer.reasoning)
-    spoken = tokens.count(answer.text) + tokens.count(answer.refusal)
-    spoken += sum(tokens.count(c.name) + tokens.count(c.raw or json.dumps(c.arguments)) for c in answer.calls)
-    answer.tokens_out = answer.tokens_out or max(1, answer.tokens_reasoning + spoken)
+    visible = tokens.count(answer.text) + tokens.count(answer.refusal)
+    visible += sum(tokens.count(c.name) + tokens.count(c.raw or json.dumps(c.arguments)) for c in answer.calls)
+    answer.tokens_out = answer.tokens_out or max(1, answer.tokens_reasoning + visible)
 
 
 class PromptMemory:
-    """The beginnings of the prompts that each model was given, for the count of cached tokens."""
+    """The prefixes of earlier prompts of each model, for the count of cached tokens."""
 
     def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._seen: set[bytes] = set()
+        """Start empty."""
+        self._digests: set[bytes] = set()
         self._lock = threading.Lock()
 
     def recall(self, request: ModelRequest) -> int:
-        """How many of a prompt's first tokens the model was given before; the prompt is remembered.
+        """The number of a prompt's first tokens that an earlier prompt had too; the prompt is stored.
 
         Returns:
             0, or a multiple of 128 from 1024 on. Always 0 where the dialect marks what may be cached and nothing is
@@ -54,22 +54,22 @@ class PromptMemory:
         """
         if not request.cacheable:
             return 0
-        found = tokens.pieces("\n".join(prompt(request)))
-        read = hashlib.blake2b(request.model.encode("utf-8", "surrogatepass"), digest_size=16)
-        known = 0
-        for end in range(_BLOCK, len(found) + 1, _BLOCK):
-            read.update("".join(found[end - _BLOCK : end]).encode("utf-8", "surrogatepass"))
-            if end >= _LEAST and self._knows(read.digest()):
-                known = end
-        return known
+        pieces = tokens.pieces("\n".join(prompt(request)))
+        running_hash = hashlib.blake2b(request.model.encode("utf-8", "surrogatepass"), digest_size=16)
+        cached = 0
+        for end in range(_BLOCK, len(pieces) + 1, _BLOCK):
+            running_hash.update("".join(pieces[end - _BLOCK : end]).encode("utf-8", "surrogatepass"))
+            if end >= _LEAST and self._remember(running_hash.digest()):
+                cached = end
+        return cached
 
-    def _knows(self, mark: bytes) -> bool:
+    def _remember(self, digest: bytes) -> bool:
         with self._lock:
-            known = mark in self._seen
-            self._seen.add(mark)
-        return known
+            cached = digest in self._digests
+            self._digests.add(digest)
+        return cached
 
     def clear(self) -> None:
-        """Forget every prompt."""
+        """Remove all prompts."""
         with self._lock:
-            self._seen.clear()
+            self._digests.clear()

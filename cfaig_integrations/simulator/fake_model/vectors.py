@@ -19,24 +19,17 @@ from cfaig_integrations.simulator.fake_model.text import STOP_WORDS, find_words,
 Kind = Literal["query", "document"]
 
 _PLACES = 4
-"""Dimensions that one feature touches."""
+"""Dimensions that one feature changes."""
 _GRAM = 3
 _WORD, _STOP_WORD, _PAIR, _LETTERS = 1.0, 0.1, 0.5, 0.25
 _KIND_WEIGHT = 0.15
-"""How far the two kinds of an asymmetric model lean to their own side."""
+"""How much the vectors of queries and documents of an asymmetric model differ."""
 _STEEPNESS = 12.0
 _MIDDLE = 0.35
 
 
 def embed(text: str, dims: int, *, space: str = "", kind: Kind | None = None) -> list[float]:
-    """A unit vector for a text.
-
-    Args:
-        text: Any text; one without a letter or digit is placed by its characters.
-        dims: Number of dimensions.
-        space: Model and pooling; vectors of different spaces are unrelated.
-        kind: Side of an asymmetric model; query and document of one text stay close, but differ.
-    """
+    """A unit vector for a text."""
     values = [0.0] * dims
     features: defaultdict[str, float] = defaultdict(float)
     for feature, weight in _features(text):
@@ -58,19 +51,19 @@ def cosine(a: list[float], b: list[float]) -> float:
 
 def relevance(query: str, text: str) -> float:
     """How well a text answers a query, from 0 to 1: similarity, and the share of the query's words that it has."""
-    wanted, held = set(keywords(query)), set(keywords(text))
-    share = len(wanted & held) / len(wanted) if wanted else 0.0
+    query_words, text_words = set(keywords(query)), set(keywords(text))
+    share = len(query_words & text_words) / len(query_words) if query_words else 0.0
     near = cosine(embed(query, 512, space="rerank"), embed(text, 512, space="rerank"))
     return 1 / (1 + math.exp(-_STEEPNESS * ((near + share) / 2 - _MIDDLE)))
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    found = find_words(text) or list(text)
-    stems = [stem_word(w) for w in found]
-    for word, stem in zip(found, stems, strict=True):
-        dull = word in STOP_WORDS
-        yield f"w:{stem}", _STOP_WORD if dull else _WORD
-        if not dull:
+    words = find_words(text) or list(text)
+    stems = [stem_word(w) for w in words]
+    for word, stem in zip(words, stems, strict=True):
+        is_stop_word = word in STOP_WORDS
+        yield f"w:{stem}", _STOP_WORD if is_stop_word else _WORD
+        if not is_stop_word:
             marked = f"<{word}>"
             yield from ((f"g:{marked[i : i + _GRAM]}", _LETTERS) for i in range(max(1, len(marked) - _GRAM + 1)))
     yield from ((f"p:{a} {b}", _PAIR) for a, b in pairwise(stems))

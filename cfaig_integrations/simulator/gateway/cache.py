@@ -36,12 +36,6 @@ class CachedAnswer:
 def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...], body: bytes) -> CachePlan | None:
     """Decide whether a request uses the cache.
 
-    Args:
-        options: The request's headers.
-        gateway: The gateway's settings.
-        identity: Endpoint, model and provider credential.
-        body: The request body, byte for byte; metadata is not part of the key.
-
     Returns:
         None when caching is off. The gateway's TTL, a cache key or a TTL header turns it on; that the TTL header
         alone does is in the older documentation examples only (wire-facts §7, "Opt in per request").
@@ -62,7 +56,7 @@ class Cache:
     def __init__(self, clock: Clock) -> None:
         """Start empty."""
         self._clock = clock
-        self._kept: dict[str, CachedAnswer] = {}
+        self._entries: dict[str, CachedAnswer] = {}
         self._lock = threading.Lock()
 
     def get(self, plan: CachePlan) -> CachedAnswer | None:
@@ -70,17 +64,17 @@ class Cache:
         if not plan.may_read:
             return None
         with self._lock:
-            found = self._kept.get(plan.key)
-            return found if found is not None and found.expires_at > self._clock.now() else None
+            entry = self._entries.get(plan.key)
+            return entry if entry is not None and entry.expires_at > self._clock.now() else None
 
     def put(self, plan: CachePlan, body: bytes, content_type: str) -> None:
         """Store a response, unless the request skips the cache."""
         if not plan.may_read:
             return
         with self._lock:
-            self._kept[plan.key] = CachedAnswer(body, content_type, self._clock.now() + plan.ttl)
+            self._entries[plan.key] = CachedAnswer(body, content_type, self._clock.now() + plan.ttl)
 
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()

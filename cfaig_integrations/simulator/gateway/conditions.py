@@ -23,9 +23,9 @@ def lacks(name: str) -> Condition:
     return lambda body: body.get(name) is None
 
 
-def _dicts(found: Any) -> Iterator[Body]:
-    if is_list(found):
-        for item in found:
+def _dicts(value: Any) -> Iterator[Body]:
+    if is_list(value):
+        for item in value:
             if isinstance(item, dict):
                 yield cast("Body", item)
 
@@ -121,7 +121,7 @@ def user_after_tool(body: Body) -> bool:
 def call_id_not_nine(body: Body) -> bool:
     """Whether a tool call has an id that is not nine letters or digits."""
     ids = [call.get("id") for message in _messages(body) for call in _dicts(message.get("tool_calls"))]
-    return any(not re.fullmatch(r"[A-Za-z0-9]{9}", str(found)) for found in ids)
+    return any(not re.fullmatch(r"[A-Za-z0-9]{9}", str(value)) for value in ids)
 
 
 def bare_schema(body: Body) -> bool:

@@ -143,9 +143,6 @@ HEADERS: tuple[Header, ...] = (
 def read(sent: Mapping[str, str]) -> Options:
     """Read every gateway header of a request.
 
-    Args:
-        sent: The request's headers, names in lower case.
-
     Raises:
         ApiError: 400/7001 when a value is out of range. That Cloudflare rejects it is documented for some only
             (wire-facts §5.7, `cf-aig-allowed-models`); a tolerant simulator would hide a mistake of the client.

@@ -17,7 +17,7 @@ class RateLimits:
     def __init__(self, clock: Clock) -> None:
         """Start without requests."""
         self._clock = clock
-        self._seen: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
         self._lock = threading.Lock()
 
     def enter(self, gateway: Mapping[str, Any]) -> None:
@@ -33,14 +33,14 @@ class RateLimits:
         fixed = gateway["rate_limiting_technique"] != "sliding"
         opened = now - now % interval if fixed else now - interval
         with self._lock:
-            seen = self._seen[f"{gateway['account_id']}/{gateway['id']}"]
-            while seen and (seen[0] < opened if fixed else seen[0] <= opened):
-                seen.popleft()
-            if len(seen) >= limit:
+            times = self._times[f"{gateway['account_id']}/{gateway['id']}"]
+            while times and (times[0] < opened if fixed else times[0] <= opened):
+                times.popleft()
+            if len(times) >= limit:
                 raise ApiError(429, 2003, "Rate limited", shape="gateway")
-            seen.append(now)
+            times.append(now)
 
     def clear(self) -> None:
         """Remove all requests."""
         with self._lock:
-            self._seen.clear()
+            self._times.clear()

@@ -37,11 +37,11 @@ def pool(options: Options) -> list[str]:
         ApiError: 400 if an entry matches no model, or no model is left.
     """
     models: Sequence[str] = AUTO_POOL
-    known = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI))))
+    available = list(dict.fromkeys((*THIRD_PARTY, *(m.name for m in WORKERS_AI))))
     if options.allowed_models:
         chosen: dict[str, None] = {}
         for entry in options.allowed_models:
-            matches = [model for model in known if _wildcard(entry).fullmatch(model)]
+            matches = [model for model in available if _wildcard(entry).fullmatch(model)]
             if not matches:
                 raise ApiError(400, 7001, f"cf-aig-allowed-models: no model matches '{entry}'", shape="gateway")
             chosen.update(dict.fromkeys(matches))
@@ -60,7 +60,7 @@ class Router:
         """With `routes=None` every dynamic route exists and leads to the same Workers AI model."""
         self._ids = ids
         self._routes = routes
-        self._pinned: dict[str, str] = {}
+        self._sessions: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def resolve(self, model: str, endpoint: str, options: Options) -> Routed:
@@ -86,7 +86,7 @@ class Router:
         session = options.turn_id or options.session_id
         if session and not options.no_session_affinity:
             with self._lock:
-                before = self._pinned.setdefault(session, model)
+                before = self._sessions.setdefault(session, model)
             if before in fits and before != model:
                 model, reason = before, "pinned_by_turn"
         chosen = {
@@ -99,4 +99,4 @@ class Router:
     def clear(self) -> None:
         """Remove all sessions."""
         with self._lock:
-            self._pinned.clear()
+            self._sessions.clear()

@@ -159,11 +159,6 @@ RULES: tuple[Rule, ...] = (
 def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
     """Reject a model id that cannot be served.
 
-    Args:
-        model: The id, in the catalogue's spelling.
-        endpoint: Name of the endpoint, one of the keys of the routing table.
-        legacy: Whether the request came to the legacy host, which serves more models.
-
     Raises:
         ApiError: 404/7003 or 400/2019.
     """
@@ -185,11 +180,7 @@ def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
 
 
 def check(model: str, endpoint: str, body: Body, *, legacy: bool = False) -> None:
-    """Reject what the table rejects.
-
-    Raises:
-        ApiError: With the message of the first rule that applies.
-    """
+    """Reject what the table rejects."""
     for rule in RULES:
         if legacy and rule.endpoints == EMBEDDINGS and is_embedding(model):
             continue

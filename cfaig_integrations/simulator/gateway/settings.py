@@ -115,11 +115,7 @@ class Gateways:
         return [_to_settings(row) for row in rows]
 
     def create(self, account: str, gateway: str, settings: Settings) -> Settings:
-        """Create a gateway.
-
-        Raises:
-            ApiError: The id is malformed or taken, or a setting is illegal.
-        """
+        """Create a gateway."""
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", gateway):
             raise ApiError(400, 7001, "Invalid value for id: at most 64 letters, digits, dashes and underscores")
         if self.find(account, gateway) is not None:
@@ -152,10 +148,10 @@ class Gateways:
         Raises:
             ApiError: 404/7002 if it does not exist.
         """
-        found = self.find(account, gateway)
-        if found is None:
+        settings = self.find(account, gateway)
+        if settings is None:
             raise ApiError(404, 7002, "Gateway not found")
-        return found
+        return settings
 
     def enter(self, account: str, gateway: str) -> Settings:
         """The gateway of a model call; `default` is created on first use (wire-facts §2.2).
@@ -163,9 +159,9 @@ class Gateways:
         Raises:
             ApiError: 400/2001 if it does not exist.
         """
-        found = self.find(account, gateway)
-        if found is not None:
-            return found
+        settings = self.find(account, gateway)
+        if settings is not None:
+            return settings
         if gateway == "default":
             return self.create(account, gateway, {})
         raise ApiError(400, 2001, "Please configure AI Gateway in the Cloudflare dashboard", shape="gateway")

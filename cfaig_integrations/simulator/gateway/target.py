@@ -50,16 +50,7 @@ def parse(raw: bytes) -> Body:
 
 
 def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
-    """Find the model and its input.
-
-    Args:
-        endpoint: `run` or the name of a `/ai/v1` endpoint.
-        body: The parsed body.
-        path_model: The model named in the path of `/ai/run/{model}`.
-
-    Raises:
-        ApiError: The two body shapes of `/ai/run` are mixed, or the model is missing.
-    """
+    """Find the model and its input."""
     if path_model is not None:
         return _in_path(body, path_model)
     if endpoint == "run":
@@ -98,10 +89,10 @@ def _split(model: str, body: Body) -> Target:
 
 
 def _options(body: Body) -> Body:
-    found: Any = body.get("options", {})
-    if not isinstance(found, dict):
-        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(found)}")
-    options = cast("Body", found)
+    value: Any = body.get("options", {})
+    if not isinstance(value, dict):
+        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(value)}")
+    options = cast("Body", value)
     for name in _FLAGS:
         if not isinstance(options.get(name, False), bool):
             raise _illegal(name, "expected boolean")

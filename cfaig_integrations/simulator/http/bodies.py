@@ -31,15 +31,7 @@ class ApiError(Exception):
         shape: Shape | Literal["provider"] | None = None,
         at_edge: bool = False,
     ) -> None:
-        """Create the error.
-
-        Args:
-            status: HTTP status.
-            code: The code in the body.
-            message: The message in the body.
-            shape: Shape of the body; `provider` for that of the model's vendor, None for the endpoint's usual one.
-            at_edge: The gateway never saw the request: no `cf-aig-*` header, no log entry.
-        """
+        """Create the error."""
         super().__init__(message)
         self.status = status
         self.code = code

@@ -140,7 +140,8 @@ def _setting(context: RequestContext, option: str, setting: str, default: Any) -
 def _retry_delay(context: RequestContext, number: int) -> float:
     delay: float = _setting(context, "retry_delay", "retry_delay", 0) / 1000
     backoff = _setting(context, "backoff", "retry_backoff", "constant")
-    return delay * {"linear": number, "exponential": 2 ** (number - 1)}.get(backoff, 1)
+    factors: dict[str, int] = {"linear": number, "exponential": 1 << (number - 1)}
+    return delay * factors.get(backoff, 1)
 
 
 async def _attempt(context: RequestContext, handler: Handler, *, last: bool) -> Reply:

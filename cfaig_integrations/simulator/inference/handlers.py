@@ -111,15 +111,7 @@ def scripted_handler(context: RequestContext, raw: RawAnswer) -> Handler:
 
 
 def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
-    """Check a body and choose its handler.
-
-    Args:
-        context: The request, its model resolved.
-        body: The model's input, without `model` and options.
-
-    Raises:
-        ApiError: The table of rules or the format rejects it.
-    """
+    """Check a body and choose its handler."""
     name, model = context.endpoint.name, context.model
     body = {**body, "model": model}
     check(model, name, body, legacy=context.endpoint.legacy)

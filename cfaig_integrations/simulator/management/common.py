@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.access import admit, check_account
-from cfaig_integrations.simulator.http.bodies import ApiError, encode, render, success
+from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render, success
 from cfaig_integrations.simulator.http.recorder import read_body
 from cfaig_integrations.simulator.json_types import is_record, parse_json
 from cfaig_integrations.simulator.state import State, state_of
@@ -27,10 +27,10 @@ def json_response(body: Any, status: int = 200) -> Response:
 
 def _error_response(error: ApiError) -> Response:
     """The error in the v4 envelope, with a null result as the management API has it."""
-    if error.shape not in (None, "v4", "provider"):
-        body, content_type = render(error.shape, error, "")
+    shape: Shape = "v4" if error.shape is None or error.shape == "provider" else error.shape
+    body, content_type = render(shape, error, "")
+    if shape != "v4":
         return Response(body, error.status, media_type=content_type)
-    body, _ = render("v4", error, "")
     return json_response({**json.loads(body), "result": None}, error.status)
 
 

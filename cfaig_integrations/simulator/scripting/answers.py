@@ -28,16 +28,7 @@ class RawAnswer:
 
 
 def make_answer(fields: Mapping[str, Any]) -> Answer:
-    """An answer from the fields of a script.
-
-    Args:
-        fields: Fields of [Answer][]; each of `calls` is a [Call][], or a mapping with `name`, `arguments`, `raw` and
-            `id`, of which only the name is needed.
-
-    Raises:
-        TypeError: An answer has no such field.
-        ValueError: A value is not valid.
-    """
+    """An answer from the fields of a script."""
     unknown = fields.keys() - set(_FIELDS)
     if unknown:
         raise TypeError(f"an answer has no field {sorted(unknown)}; use one of: {', '.join(_FIELDS)}")
@@ -66,8 +57,8 @@ def _call(call: Call | Mapping[str, Any]) -> Call:
     arguments = call.get("arguments", {})
     if not isinstance(arguments, dict):
         raise ValueError("the arguments of a call must be an object")
-    made = str(call.get("id") or f"call{next(_numbers):05}")
-    return Call(made, call["name"], cast("dict[str, Any]", arguments), str(call.get("raw", "")))
+    call_id = str(call.get("id") or f"call{next(_numbers):05}")
+    return Call(call_id, call["name"], cast("dict[str, Any]", arguments), str(call.get("raw", "")))
 
 
 def make_raw_answer(
@@ -77,11 +68,7 @@ def make_raw_answer(
     content_type: str,
     headers: Mapping[str, str] | None,
 ) -> RawAnswer:
-    """A response in exact bytes.
-
-    Raises:
-        ValueError: Both `body` and `chunks` are set.
-    """
+    """A response in exact bytes."""
     if body is not None and chunks is not None:
         raise ValueError("body and chunks exclude each other: pass one of them")
     if isinstance(body, str):

@@ -23,17 +23,12 @@ class QueuedFault:
 
     def applies(self, *, stream: bool) -> bool:
         """Whether it applies to a streamed, or to a whole response."""
-        wanted = "stream" if stream else "whole"
-        return all(fault.fits in {"any", wanted} for fault, _ in self.parts)
+        kind = "stream" if stream else "whole"
+        return all(fault.fits in {"any", kind} for fault, _ in self.parts)
 
 
 def make_fault(name: str, details: Mapping[str, Any]) -> QueuedFault:
-    """A fault by name; `a+b` applies several effects to one response, each with the details that it has.
-
-    Raises:
-        ValueError: No such fault, or two faults that are not both effects.
-        TypeError: None of them has such a detail.
-    """
+    """A fault by name; `a+b` applies several effects to one response, each with the details that it has."""
     faults = [find_fault(part) for part in name.split("+")]
     if len(faults) > 1 and any(fault.kind == "error" for fault in faults):
         raise ValueError(f"{name!r}: an error cannot be combined with another fault")
@@ -42,8 +37,10 @@ def make_fault(name: str, details: Mapping[str, Any]) -> QueuedFault:
     unknown = details.keys() - {key for fault in faults for key in fault.details}
     if unknown:
         raise TypeError(f"no fault of {name!r} has the detail {sorted(unknown)}")
-    own = [{key: value for key, value in details.items() if key in fault.details} for fault in faults]
-    return QueuedFault(tuple((fault, fault.detailed(mine)) for fault, mine in zip(faults, own, strict=True)))
+    split_details = [{key: value for key, value in details.items() if key in fault.details} for fault in faults]
+    return QueuedFault(
+        tuple((fault, fault.detailed(its_details)) for fault, its_details in zip(faults, split_details, strict=True))
+    )
 
 
 @dataclass(slots=True)

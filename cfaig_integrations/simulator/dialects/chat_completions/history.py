@@ -22,10 +22,10 @@ _STRAY = "Invalid parameter: messages with role 'tool' must be a response to a p
 
 
 class History:
-    """One pass over the messages, remembering the calls that wait for a result."""
+    """Reads the messages in order, and tracks the calls without a result."""
 
     def __init__(self, validator: Validator, *, thinking: bool) -> None:
-        """Start before the first message.
+        """Start without messages.
 
         Args:
             validator: Formats the error messages.
@@ -38,11 +38,7 @@ class History:
         self.messages: list[Message] = []
 
     def read(self, value: Any) -> list[Message]:
-        """All messages as they were said.
-
-        Raises:
-            InvalidBody: Unknown role, wrong content, or calls and results that do not match.
-        """
+        """All messages."""
         messages = self.validator.array(value, ("messages",))
         if not messages:
             self.validator.fail(
@@ -129,7 +125,7 @@ class History:
 
 
 def call_of(identity: str, name: str, text: str) -> Call:
-    """A call from a history; arguments that are no JSON object stay as text, as providers keep them."""
+    """A call in the history; arguments that are not a JSON object are kept as text."""
     try:
         value: Any = json.loads(text or "{}")
     except ValueError:

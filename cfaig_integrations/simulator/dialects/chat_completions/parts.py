@@ -32,9 +32,9 @@ def content(validator: Validator, value: Any, role: str, path: JsonPath) -> tupl
     for i, part in enumerate(validator.array(value, path)):
         record = validator.record(part, (*path, i))
         kind = validator.one_of(validator.required(record, "type", (*path, i)), (*path, i, "type"), _ALLOWED[role])
-        text, seen = _PARTS[kind](validator, record, (*path, i))
+        text, attachment = _PARTS[kind](validator, record, (*path, i))
         texts += [text] if text else []
-        kinds += [seen] if seen else []
+        kinds += [attachment] if attachment else []
     if not value:
         validator.fail(
             f"Invalid '{validator.format_path(path)}': empty array. Expected an array with minimum length 1.", path
@@ -54,42 +54,42 @@ def _refusal(validator: Validator, part: Record, path: JsonPath) -> tuple[str, s
 
 def _image(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
     validator.only_fields(part, ("type", "image_url", *_CACHED), path)
-    where = (*path, "image_url")
-    image = validator.record(validator.required(part, "image_url", path), where)
-    validator.only_fields(image, ("url", "detail"), where)
-    attachments.url(validator, validator.required_text(image, "url", where), (*where, "url"), ("image/",))
+    inner_path = (*path, "image_url")
+    image = validator.record(validator.required(part, "image_url", path), inner_path)
+    validator.only_fields(image, ("url", "detail"), inner_path)
+    attachments.url(validator, validator.required_text(image, "url", inner_path), (*inner_path, "url"), ("image/",))
     if image.get("detail") is not None:
-        validator.one_of(image["detail"], (*where, "detail"), _DETAILS)
+        validator.one_of(image["detail"], (*inner_path, "detail"), _DETAILS)
     return "", "image"
 
 
 def _video(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
-    where = (*path, "video_url")
+    inner_path = (*path, "video_url")
     attachments.url(
         validator,
-        validator.required_text(validator.record(part.get("video_url"), where), "url", where),
-        (*where, "url"),
+        validator.required_text(validator.record(part.get("video_url"), inner_path), "url", inner_path),
+        (*inner_path, "url"),
     )
     return "", "video"
 
 
 def _audio(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
     validator.only_fields(part, ("type", "input_audio", *_CACHED), path)
-    where = (*path, "input_audio")
-    audio = validator.record(validator.required(part, "input_audio", path), where)
-    attachments.encoded(validator, validator.required_text(audio, "data", where), (*where, "data"))
-    validator.one_of(validator.required(audio, "format", where), (*where, "format"), _SOUNDS)
+    inner_path = (*path, "input_audio")
+    audio = validator.record(validator.required(part, "input_audio", path), inner_path)
+    attachments.encoded(validator, validator.required_text(audio, "data", inner_path), (*inner_path, "data"))
+    validator.one_of(validator.required(audio, "format", inner_path), (*inner_path, "format"), _SOUNDS)
     return "", "audio"
 
 
 def _file(validator: Validator, part: Record, path: JsonPath) -> tuple[str, str]:
     validator.only_fields(part, ("type", "file", *_CACHED), path)
-    where = (*path, "file")
-    file = validator.record(validator.required(part, "file", path), where)
-    validator.only_fields(file, ("file_data", "file_id", "filename"), where)
+    inner_path = (*path, "file")
+    file = validator.record(validator.required(part, "file", path), inner_path)
+    validator.only_fields(file, ("file_data", "file_id", "filename"), inner_path)
     if file.get("file_id") is None:
-        attachments.url(validator, validator.required_text(file, "file_data", where), (*where, "file_data"))
-        validator.required_text(file, "filename", where)
+        attachments.url(validator, validator.required_text(file, "file_data", inner_path), (*inner_path, "file_data"))
+        validator.required_text(file, "filename", inner_path)
     return "", "file"
 
 

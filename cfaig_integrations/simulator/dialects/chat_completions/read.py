@@ -32,11 +32,11 @@ _MOST_STOPS = 4
 _MOST_CHOICES = 128
 _ALWAYS_REASON = ("@cf/moonshotai/", "@cf/openai/", "@cf/zai-org/glm-5.3-flash")
 _SWITCHED = "@cf/moonshotai/kimi-k2.6"
-"""Of those above, whose reasoning cannot be switched off, the one where it can (wire-facts §9.3, §14.4)."""
+"""The only one of them whose reasoning can be disabled (wire-facts §9.3, §14.4)."""
 
 
 def validator_for(model: str) -> Validator:
-    """Who words the faults: Workers AI for its own models, OpenAI's way for all others."""
+    """Workers AI's error messages for its own models, OpenAI's for all others."""
     return WorkersAIValidator() if is_workers_ai(model) else OpenAIValidator()
 
 

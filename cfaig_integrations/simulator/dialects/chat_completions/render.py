@@ -13,13 +13,13 @@ from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
 Record = dict[str, Any]
 
 _NEURONS_IN, _NEURONS_OUT = 1 / 110, 3 / 110
-"""Neurons a token, as in one published capture of a Gemma model."""
+"""Neurons per token, as in a published response of a Gemma model."""
 _FINISHES = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "refusal": "stop"}
 
 
 @dataclass(slots=True)
 class Shape:
-    """What tells one provider's chat completions from another's."""
+    """The differences between providers' chat completions."""
 
     model: str
     response_model_name: str = ""
@@ -72,14 +72,14 @@ def total(shape: Shape, request: ModelRequest, answer: Answer) -> Record:
 
 def tool_call(shape: Shape, call: Call) -> Record:
     """One entry of `tool_calls`."""
-    made: Record = {
+    entry: Record = {
         "id": call.id or call_id(shape.model),
         "type": "function",
         "function": {"name": call.name, "arguments": sse.arguments(call)},
     }
     if shape.signs_calls:
-        made["extra_content"] = {"google": {"thought_signature": sse.fake_signature(call.name)}}
-    return made
+        entry["extra_content"] = {"google": {"thought_signature": sse.fake_signature(call.name)}}
+    return entry
 
 
 def call_id(model: str) -> str:
@@ -88,7 +88,7 @@ def call_id(model: str) -> str:
 
 
 def whole(request: ModelRequest, answer: Answer) -> Record:
-    """A `chat.completion` with as many equal choices as were asked for."""
+    """A `chat.completion` with `n` equal choices."""
     shape = Shape(request.model)
     choices: list[Record] = [
         {"index": i, "message": _message(shape, answer), "logprobs": None, "finish_reason": finish(answer)}
@@ -98,7 +98,7 @@ def whole(request: ModelRequest, answer: Answer) -> Record:
 
 
 def _message(shape: Shape, answer: Answer) -> Record:
-    text = _spoken(shape, answer)
+    text = _content(shape, answer)
     message: Record = {"role": "assistant", "content": text or (None if answer.calls or answer.refusal else "")}
     if answer.reasoning and shape.shows_reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -109,8 +109,8 @@ def _message(shape: Shape, answer: Answer) -> Record:
     return message
 
 
-def _spoken(shape: Shape, answer: Answer) -> str:
-    """The content; open models have no field of their own for a refusal and say it in words."""
+def _content(shape: Shape, answer: Answer) -> str:
+    """The content; Workers AI has no field for a refusal, so it is in the content."""
     return answer.text or (answer.refusal if shape.workers else "")
 
 
@@ -120,7 +120,7 @@ def deltas(shape: Shape, answer: Answer) -> Iterator[Record]:
     yield first if shape.workers else {**first, "refusal": None}
     if shape.shows_reasoning:
         yield from ({"reasoning_content": piece} for piece in sse.text_fragments(answer.reasoning))
-    yield from ({"content": piece} for piece in sse.text_fragments(_spoken(shape, answer)))
+    yield from ({"content": piece} for piece in sse.text_fragments(_content(shape, answer)))
     if not shape.workers:
         yield from ({"refusal": piece} for piece in sse.text_fragments(answer.refusal))
     for index, call in enumerate(answer.calls):

@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 _PADDING = "abdefghijklmnoprstuvxyz1234567890"
 _NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
-"""They send a lone figure as a JSON number (wire-facts §5.3)."""
+"""They send a single digit as a JSON number (wire-facts §5.3)."""
 
 
 def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
@@ -26,7 +26,7 @@ def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
 
 
 def padding(seed: int) -> str:
-    """The noise field `p`: of changing length, without meaning."""
+    """The field `p`: random padding."""
     return (_PADDING * 2)[: 5 + seed * 7 % 40]
 
 
@@ -46,7 +46,7 @@ def _choice(index: int, delta: Record, finish: str | None) -> Record:
 
 
 def _hybrid(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
-    """OpenAI chunks, each with its own usage; a heartbeat; a native tail with the total."""
+    """OpenAI chunks, each with its own usage; an empty chunk; a last event in the native format with the total."""
     head = shape.head("chat.completion.chunk")
     tokens_in, out = answer.tokens_in, 0
     for i in range(request.choices):

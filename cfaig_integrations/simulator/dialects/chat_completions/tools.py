@@ -13,7 +13,7 @@ _INVALID_INPUT = 8001
 
 
 def read_tools(validator: Validator, body: Record) -> list[Tool]:
-    """The function tools on offer; custom tools are checked and left out."""
+    """The function tools; custom tools are only checked."""
     if body.get("tools") is None:
         return []
     listed = validator.array(body["tools"], ("tools",))
@@ -32,10 +32,10 @@ def _tool(validator: Validator, tool: Record, path: JsonPath) -> Tool | None:
     if kind == "custom":
         return None
     validator.only_fields(inner, ("name", "description", "parameters", "strict"), where)
-    about = _description(validator, inner, where)
+    description = _description(validator, inner, where)
     strict = validator.boolean(inner, "strict")
-    form = schemas.parameters(validator, inner.get("parameters"), name, (*where, "parameters"), strict=strict)
-    return Tool(name, about, form)
+    format_ = schemas.parameters(validator, inner.get("parameters"), name, (*where, "parameters"), strict=strict)
+    return Tool(name, description, format_)
 
 
 def _description(validator: Validator, inner: Record, path: JsonPath) -> str:
@@ -85,13 +85,13 @@ def read_schema(validator: Validator, body: Record) -> Record | None:
     if body.get("response_format") is None:
         return None
     path: JsonPath = ("response_format",)
-    form = validator.record(body["response_format"], path)
+    format_ = validator.record(body["response_format"], path)
     kinds = ("json_object", "json_schema", "text")
-    kind = validator.one_of(validator.required(form, "type", path), (*path, "type"), kinds)
+    kind = validator.one_of(validator.required(format_, "type", path), (*path, "type"), kinds)
     if kind != "json_schema":
         return {} if kind == "json_object" else None
     where = (*path, "json_schema")
-    return enveloped(validator, validator.record(validator.required(form, "json_schema", path), where), where)
+    return enveloped(validator, validator.record(validator.required(format_, "json_schema", path), where), where)
 
 
 def enveloped(validator: Validator, inner: Record, path: JsonPath) -> Record:

@@ -18,7 +18,7 @@ SERVER = (
     "text_editor_code_execution_tool_result", "tool_search_tool_result", "web_fetch_tool_result",
     "web_search_tool_result",
 )  # fmt: skip
-"""Accepted and not looked into: what server tools left behind."""
+"""Blocks of server tools, which are not checked."""
 _USER = ("text", "image", "document", "search_result", "tool_result", "container_upload")
 _ASSISTANT = ("text", "thinking", "redacted_thinking", "tool_use", *SERVER)
 _IN_RESULT = ("text", "image", "document", "search_result", "tool_reference")
@@ -28,7 +28,7 @@ _ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 @dataclass(slots=True)
 class Turn:
-    """What the blocks of one turn hold."""
+    """The content of one message."""
 
     role: str = "user"
     texts: list[str] = field(default_factory=list[str])
@@ -40,7 +40,7 @@ class Turn:
 
 
 def read(validator: Validator, block: Record, role: str, path: JsonPath, turn: Turn) -> None:
-    """Check one block and put what it holds into the turn."""
+    """Check one block and add its content to the turn."""
     allowed = _USER if role == "user" else _ASSISTANT
     kind = validator.one_of(validator.required(block, "type", path), (*path, "type"), allowed)
     _READERS.get(kind, _opaque)(validator, block, (*path, kind), turn)
@@ -48,7 +48,7 @@ def read(validator: Validator, block: Record, role: str, path: JsonPath, turn: T
 
 
 def text(validator: Validator, value: str, path: JsonPath, role: str) -> str:
-    """Text that is not empty; the user's not blank either, while a model may have written a blank line."""
+    """Non-empty text; of users, text that is not only whitespace."""
     if not value:
         validator.fail("messages: text content blocks must be non-empty", path)
     if role == "user" and not value.strip():
@@ -62,35 +62,37 @@ def _opaque(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> 
 
 def _text(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
     validator.only_fields(block, ("type", "text", "citations", "cache_control"), path)
-    _cache_mark(validator, block, path)
+    _check_cache_control(validator, block, path)
     turn.texts.append(
         text(validator, validator.text(validator.required(block, "text", path), (*path, "text")), path, turn.role)
     )
 
 
-def _cache_mark(validator: Validator, block: Record, path: JsonPath) -> None:
-    mark = block.get("cache_control")
-    if mark is not None:
-        record = validator.record(mark, (*path, "cache_control"))
+def _check_cache_control(validator: Validator, block: Record, path: JsonPath) -> None:
+    cache_control = block.get("cache_control")
+    if cache_control is not None:
+        record = validator.record(cache_control, (*path, "cache_control"))
         validator.one_of(record.get("type"), (*path, "cache_control", "type"), ("ephemeral",))
 
 
 def _source(
     validator: Validator, block: Record, path: JsonPath, kinds: tuple[str, ...], mimes: tuple[str, ...]
 ) -> None:
-    where = (*path, "source")
-    source = validator.record(validator.required(block, "source", path), where)
-    kind = validator.one_of(validator.required(source, "type", where), (*where, "type"), kinds)
+    inner_path = (*path, "source")
+    source = validator.record(validator.required(block, "source", path), inner_path)
+    kind = validator.one_of(validator.required(source, "type", inner_path), (*inner_path, "type"), kinds)
     if kind == "base64":
-        validator.one_of(validator.required(source, "media_type", where), (*where, "media_type"), mimes)
-        attachments.encoded(validator, validator.required_text(source, "data", where), (*where, "data"))
+        validator.one_of(validator.required(source, "media_type", inner_path), (*inner_path, "media_type"), mimes)
+        attachments.encoded(validator, validator.required_text(source, "data", inner_path), (*inner_path, "data"))
     elif kind == "text":
-        validator.one_of(validator.required(source, "media_type", where), (*where, "media_type"), ("text/plain",))
-        validator.required_text(source, "data", where)
+        validator.one_of(
+            validator.required(source, "media_type", inner_path), (*inner_path, "media_type"), ("text/plain",)
+        )
+        validator.required_text(source, "data", inner_path)
     elif kind == "url":
-        attachments.url(validator, validator.required_text(source, "url", where), (*where, "url"))
+        attachments.url(validator, validator.required_text(source, "url", inner_path), (*inner_path, "url"))
     else:
-        validator.required(source, "file_id" if kind == "file" else "content", where)
+        validator.required(source, "file_id" if kind == "file" else "content", inner_path)
 
 
 def _image(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
@@ -112,17 +114,17 @@ def _search_result(validator: Validator, block: Record, path: JsonPath, turn: Tu
     validator.required_text(block, "source", path)
     validator.required_text(block, "title", path)
     for i, part in enumerate(validator.array(validator.required(block, "content", path), (*path, "content"))):
-        where = (*path, "content", i)
-        turn.texts.append(validator.required_text(validator.record(part, where), "text", where))
+        inner_path = (*path, "content", i)
+        turn.texts.append(validator.required_text(validator.record(part, inner_path), "text", inner_path))
 
 
 def _identity(validator: Validator, block: Record, key: str, path: JsonPath) -> str:
-    found = validator.required_text(block, key, path)
-    if not _ID.fullmatch(found):
+    value = validator.required_text(block, key, path)
+    if not _ID.fullmatch(value):
         validator.fail(
             f"{validator.format_path((*path, key))}: String should match pattern '^[a-zA-Z0-9_-]+$'", (*path, key)
         )
-    return found
+    return value
 
 
 def _tool_use(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
@@ -136,16 +138,16 @@ def _tool_use(validator: Validator, block: Record, path: JsonPath, turn: Turn) -
 
 def _tool_result(validator: Validator, block: Record, path: JsonPath, turn: Turn) -> None:
     validator.only_fields(block, ("type", "tool_use_id", "content", "is_error", "cache_control"), path)
-    _cache_mark(validator, block, path)
+    _check_cache_control(validator, block, path)
     identity = _identity(validator, block, "tool_use_id", path)
     inner = Turn()
     content = block.get("content")
     if is_list(content):
         for i, part in enumerate(content):
-            where = (*path, "content", i)
-            record = validator.record(part, where)
-            kind = validator.one_of(validator.required(record, "type", where), (*where, "type"), _IN_RESULT)
-            _READERS.get(kind, _opaque)(validator, record, (*where, kind), inner)
+            inner_path = (*path, "content", i)
+            record = validator.record(part, inner_path)
+            kind = validator.one_of(validator.required(record, "type", inner_path), (*inner_path, "type"), _IN_RESULT)
+            _READERS.get(kind, _opaque)(validator, record, (*inner_path, kind), inner)
     elif content is not None:
         inner.texts.append(validator.text(content, (*path, "content")))
     turn.results.append(ToolResult(identity, "\n".join(inner.texts), validator.boolean(block, "is_error")))
@@ -181,6 +183,6 @@ _READERS: dict[str, Callable[[Validator, Record, JsonPath, Turn], None]] = {
 }
 
 
-def cache_marks(body: Record) -> int:
+def count_cache_controls(body: Record) -> int:
     """How many blocks carry `cache_control`."""
     return json.dumps([body.get("messages"), body.get("tools")]).count('"cache_control": {')

@@ -24,17 +24,9 @@ _UNTHOUGHT = (
 
 
 def read(validator: Validator, value: Any, *, thinking: bool) -> list[Message]:
-    """All turns as they were said; equal roles in a row become one turn, as on the real server.
+    """All messages; consecutive messages of one role are merged, as on the real server.
 
     The assistant may have the first word, as in recorded/messages.jsonl 43106049e0f3.
-
-    Args:
-        validator: Formats the error messages.
-        value: The `messages` as sent.
-        thinking: Extended thinking is on, so the last calls must stand after the thinking that led to them.
-
-    Raises:
-        InvalidBody: Wrong role, block or order.
     """
     listed = validator.array(value, ("messages",))
     if not listed:
@@ -48,9 +40,9 @@ def read(validator: Validator, value: Any, *, thinking: bool) -> list[Message]:
         if not turns or turns[-1][0] != role:
             turns.append((role, Turn(role)))
         _content(validator, message, at, turns[-1][1], last=i == len(listed) - 1)
-    _matched(validator, turns)
+    _check_results(validator, turns)
     if thinking:
-        _thought(validator, turns)
+        _check_thinking(validator, turns)
     return [messages for role, turn in turns for messages in _to_messages(role, turn)]
 
 
@@ -84,8 +76,8 @@ def _content(validator: Validator, message: dict[str, Any], at: JsonPath, turn: 
         validator.fail("messages: final assistant content cannot end with trailing whitespace", at)
 
 
-def _matched(validator: Validator, turns: list[tuple[str, Turn]]) -> None:
-    """Results stand first in the turn right after the calls that they answer, and all are there."""
+def _check_results(validator: Validator, turns: list[tuple[str, Turn]]) -> None:
+    """Check that the results of all calls come first in the next message."""
     for at, (role, turn) in enumerate(turns):
         before = turns[at - 1][1] if at else Turn()
         call_ids = {c.id for c in before.calls}
@@ -100,12 +92,12 @@ def _matched(validator: Validator, turns: list[tuple[str, Turn]]) -> None:
 
 
 def _complete(validator: Validator, turn: Turn, answered: set[str], at: int) -> None:
-    left = [c.id for c in turn.calls if c.id not in answered]
-    if left:
-        validator.fail(_UNANSWERED.format(at=at, ids=", ".join(left)), ("messages", at))
+    unanswered = [c.id for c in turn.calls if c.id not in answered]
+    if unanswered:
+        validator.fail(_UNANSWERED.format(at=at, ids=", ".join(unanswered)), ("messages", at))
 
 
-def _thought(validator: Validator, turns: list[tuple[str, Turn]]) -> None:
+def _check_thinking(validator: Validator, turns: list[tuple[str, Turn]]) -> None:
     at = max((i for i, (role, _) in enumerate(turns) if role == "assistant"), default=-1)
     if at < 0:
         return

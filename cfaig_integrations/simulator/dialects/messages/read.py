@@ -41,7 +41,7 @@ def read(body: Record) -> ModelRequest:
     choice, parallel = _choice(validator, body, tools)
     if extended and choice not in ("auto", "none"):
         validator.fail("Thinking may not be enabled when tool_choice forces tool use.", ("tool_choice",))
-    marks = blocks.cache_marks(body)
+    marks = blocks.count_cache_controls(body)
     if marks > _CACHE_MARKS:
         validator.fail(f"A maximum of {_CACHE_MARKS} blocks with cache_control may be provided.")
     _sampling(validator, body, thinking=extended)
@@ -113,11 +113,13 @@ def _tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
 def _custom(validator: Validator, tool: Record, path: JsonPath) -> Tool:
     validator.only_fields(tool, _TOOL_KEYS, path)
     name = schemas.tool_name(validator, tool, path)
-    about = schemas.description(validator, tool, path)
+    description = schemas.description(validator, tool, path)
     where = (*path, "input_schema")
-    form = validator.record(validator.required(tool, "input_schema", path), where)
-    validator.required(form, "type", where)
-    return Tool(name, about, schemas.parameters(validator, form, name, where, strict=validator.boolean(tool, "strict")))
+    format_ = validator.record(validator.required(tool, "input_schema", path), where)
+    validator.required(format_, "type", where)
+    return Tool(
+        name, description, schemas.parameters(validator, format_, name, where, strict=validator.boolean(tool, "strict"))
+    )
 
 
 def _choice(validator: Validator, body: Record, offered: list[Tool]) -> tuple[str, bool]:
@@ -141,11 +143,11 @@ def _choice(validator: Validator, body: Record, offered: list[Tool]) -> tuple[st
 
 def _schema(validator: Validator, body: Record) -> Record | None:
     config = validator.record(body.get("output_config") or {}, ("output_config",))
-    form = config.get("format") or body.get("output_format")
-    if form is None:
+    format_ = config.get("format") or body.get("output_format")
+    if format_ is None:
         return None
     path: JsonPath = ("output_config", "format")
-    record = validator.record(form, path)
+    record = validator.record(format_, path)
     validator.one_of(validator.required(record, "type", path), (*path, "type"), ("json_schema",))
     found = validator.record(validator.required(record, "schema", path), (*path, "schema"))
     schemas.sound(validator, found, "output_config.format", (*path, "schema"), strict=False)

@@ -15,13 +15,13 @@ _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", 
 
 
 def content(answer: Answer) -> list[Record]:
-    """The blocks of an answer: thinking, searches, text, calls; none when refused."""
+    """The blocks of an answer: thinking, searches, text, calls; none for a refusal."""
     if answer.refusal:
         return []
     blocks: list[Record] = []
     if answer.reasoning:
-        thought = answer.reasoning
-        blocks.append({"type": "thinking", "thinking": thought, "signature": sse.fake_signature(thought)})
+        thinking = answer.reasoning
+        blocks.append({"type": "thinking", "thinking": thinking, "signature": sse.fake_signature(thinking)})
     for query in answer.searches:
         blocks += _search(query)
     if answer.text:
@@ -44,14 +44,14 @@ def _source(query: str) -> Record:
 def _search(query: str) -> list[Record]:
     identity = sse.new_id("srvtoolu_01", 22)
     caller = {"type": "direct"}
-    found = {
+    page = {
         "type": "web_search_result",
         **_source(query),
         "encrypted_content": sse.fake_signature(query),
         "page_age": None,
     }
     use: Record = {"type": "server_tool_use", "id": identity, "name": "web_search", "input": {"query": query}}
-    result: Record = {"type": "web_search_tool_result", "tool_use_id": identity, "content": [found]}
+    result: Record = {"type": "web_search_tool_result", "tool_use_id": identity, "content": [page]}
     return [{**use, "caller": caller}, {**result, "caller": caller}]
 
 
@@ -75,7 +75,7 @@ def stop(answer: Answer) -> Record:
 
 
 def usage(answer: Answer, tokens_out: int) -> Record:
-    """Usage as in `message_start` and whole messages; `input_tokens` leaves cached ones out (wire-facts §5.4)."""
+    """Usage as in `message_start` and whole messages; `input_tokens` excludes cached ones (wire-facts §5.4)."""
     base: Record = {
         "input_tokens": answer.tokens_in - answer.tokens_cached,
         "cache_creation_input_tokens": 0,

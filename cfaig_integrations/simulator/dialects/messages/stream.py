@@ -24,15 +24,15 @@ def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
 
 def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:
     blocks = render.content(answer)
-    unsaid = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    no_stop = {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     usage = {k: v for k, v in render.usage(answer, 1).items() if k != "server_tool_use"}
-    opened: Record = {**render.message(request, answer), "content": [], **unsaid, "usage": usage}
-    yield {"type": "message_start", "message": opened}
+    started: Record = {**render.message(request, answer), "content": [], **no_stop, "usage": usage}
+    yield {"type": "message_start", "message": started}
     if not blocks:
         yield {"type": "ping"}
     calls = iter(answer.calls)
     for index, block in enumerate(blocks):
-        yield {"type": "content_block_start", "index": index, "content_block": _begun(block)}
+        yield {"type": "content_block_start", "index": index, "content_block": _empty_block(block)}
         if index == 0:
             yield {"type": "ping"}
         text = sse.arguments(next(calls)) if block["type"] == "tool_use" else None
@@ -44,13 +44,13 @@ def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:
 
 
 def _last_usage(answer: Answer) -> Record:
-    kept = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-    usage = {k: v for k, v in render.usage(answer, answer.tokens_out).items() if k in kept}
+    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    usage = {k: v for k, v in render.usage(answer, answer.tokens_out).items() if k in names}
     return {**usage, **render.searches(answer)}
 
 
-def _begun(block: Record) -> Record:
-    """A block with its content still to come; results of server tools come whole."""
+def _empty_block(block: Record) -> Record:
+    """A block without its content; results of server tools are complete."""
     empty: dict[str, Record] = {
         "text": {"text": "", **({"citations": []} if "citations" in block else {})},
         "thinking": {"thinking": "", "signature": ""},
@@ -79,7 +79,7 @@ def _deltas(block: Record, arguments: str | None) -> Iterator[Record]:
 
 def _json_deltas(text: str) -> Iterator[Record]:
     """The first fragment is empty, and it is the only one of a call without arguments."""
-    found = tokens.pieces(text) if text != "{}" else []
+    pieces = tokens.pieces(text) if text != "{}" else []
     yield {"type": "input_json_delta", "partial_json": ""}
-    for i in range(0, len(found), _STEP):
-        yield {"type": "input_json_delta", "partial_json": "".join(found[i : i + _STEP])}
+    for i in range(0, len(pieces), _STEP):
+        yield {"type": "input_json_delta", "partial_json": "".join(pieces[i : i + _STEP])}

@@ -27,13 +27,13 @@ def _read(body: dict[str, Any]) -> ModelRequest:
 
 def _whole(request: ModelRequest, answer: Answer) -> dict[str, Any]:
     items = render.output(request, answer)
-    response = render.closed(render.opened(request), answer, items)
+    response = render.finished(render.in_progress(request), answer, items)
     _store(response["id"], request, items)
     return response
 
 
 def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-    items, response = render.output(request, answer), render.opened(request)
+    items, response = render.output(request, answer), render.in_progress(request)
     _store(response["id"], request, items)
     return stream.stream(response, answer, items)
 

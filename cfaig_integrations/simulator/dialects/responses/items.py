@@ -18,22 +18,16 @@ OPAQUE = (
     "mcp_call", "mcp_list_tools", "program", "program_output", "shell_call", "shell_call_output", "tool_search_call",
     "tool_search_output", "web_search_call",
 )  # fmt: skip
-"""Accepted and not looked into: what built-in tools left behind."""
+"""Items of built-in tools, which are not checked."""
 _ROLES = ("assistant", "system", "developer", "user")
 _STATES = ("in_progress", "completed", "incomplete")
 
 
 class Items:
-    """One pass over the items, remembering the calls that wait for an output."""
+    """Reads the items in order, and tracks the calls without an output."""
 
     def __init__(self, validator: Validator, *, openai: bool, partial: bool = False) -> None:
-        """Start before the first item.
-
-        Args:
-            validator: Formats the error messages.
-            openai: Also check what only OpenAI's ids and reasoning must obey.
-            partial: A stored conversation goes before, which may hold the calls that outputs belong to.
-        """
+        """Start without items."""
         self.validator = validator
         self.openai = openai
         self.partial = partial
@@ -50,11 +44,7 @@ class Items:
         }
 
     def read(self, value: Any) -> list[Message]:
-        """All items as they were said.
-
-        Raises:
-            InvalidBody: Unknown item, wrong field, an output without a call or a call without an output.
-        """
+        """All items as messages."""
         if isinstance(value, str):
             self.messages.append(Message(role="user", text=value))
             return self.messages
@@ -86,18 +76,18 @@ class Items:
     def _message(self, item: Record, path: JsonPath) -> None:
         self.validator.only_fields(item, ("type", "role", "content", "id", "status", "phase", "name"), path)
         role = self.validator.one_of(self.validator.required(item, "role", path), (*path, "role"), _ROLES)
-        allowed = parts.MADE if role == "assistant" else parts.GIVEN
+        allowed = parts.ASSISTANT_PARTS if role == "assistant" else parts.INPUT_PARTS
         text, kinds = parts.content(
             self.validator, self.validator.required(item, "content", path), allowed, (*path, "content")
         )
         if role == "assistant":
             self._own_id(item, "msg", path)
-            self._made(text)
+            self._add_to_assistant(text)
         else:
             self.messages.append(Message(role="user" if role == "user" else "system", text=text, media=kinds))
 
-    def _made(self, text: str, *calls: Call) -> None:
-        """Add to the assistant's turn, which may be spread over several items."""
+    def _add_to_assistant(self, text: str, *calls: Call) -> None:
+        """Add to the assistant's message, which may consist of several items."""
         if not self.messages or self.messages[-1].role != "assistant":
             self.messages.append(Message(role="assistant"))
         turn = self.messages[-1]
@@ -109,7 +99,7 @@ class Items:
         name = schemas.tool_name(self.validator, item, path)
         text = self.validator.text(self.validator.required(item, key, path), (*path, key))
         self.calls[identity] = False
-        self._made("", call_of(identity, name, text))
+        self._add_to_assistant("", call_of(identity, name, text))
 
     def _function_call(self, item: Record, path: JsonPath) -> None:
         keys = ("type", "call_id", "name", "arguments", "id", "status", "namespace", "caller", "thought_signature")
@@ -126,7 +116,7 @@ class Items:
             self.validator.fail(f"No tool call found for {what} with call_id {identity}.", ("input",))
         self.calls[identity] = True
         output = self.validator.required(item, "output", path)
-        text, kinds = parts.content(self.validator, output, parts.RETURNED, (*path, "output"))
+        text, kinds = parts.content(self.validator, output, parts.OUTPUT_PARTS, (*path, "output"))
         self.messages.append(Message(role="tool", results=[ToolResult(call_id=identity, text=text)], media=kinds))
 
     def _function_call_output(self, item: Record, path: JsonPath) -> None:
@@ -142,10 +132,12 @@ class Items:
         for key, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
             listed: Any = self.validator.required(item, key, path) if key == "summary" else item.get(key) or []
             for i, part in enumerate(self.validator.array(listed, (*path, key))):
-                where = (*path, key, i)
-                record = self.validator.record(part, where)
-                self.validator.one_of(self.validator.required(record, "type", where), (*where, "type"), (kind,))
-                self.validator.text(self.validator.required(record, "text", where), (*where, "text"))
+                inner_path = (*path, key, i)
+                record = self.validator.record(part, inner_path)
+                self.validator.one_of(
+                    self.validator.required(record, "type", inner_path), (*inner_path, "type"), (kind,)
+                )
+                self.validator.text(self.validator.required(record, "text", inner_path), (*inner_path, "text"))
         self.validator.optional(item, "encrypted_content", str, path)
 
     def _opaque(self, item: Record, path: JsonPath) -> None:
@@ -155,13 +147,15 @@ class Items:
             self.calls.setdefault(call, True)
 
     def _reasoning_is_followed(self, records: list[Record]) -> None:
-        """Reasoning stands before what it led to; OpenAI refuses it alone."""
+        """Check that each reasoning item is followed by the model's output."""
         for i, item in enumerate(records):
             if item.get("type") != "reasoning":
                 continue
             after = next((r for r in records[i + 1 :] if r.get("type") != "reasoning"), {"role": "user"})
-            given = after.get("role") in ("user", "system", "developer") or str(after.get("type")).endswith("_output")
-            if given:
+            is_input = after.get("role") in ("user", "system", "developer") or str(after.get("type")).endswith(
+                "_output"
+            )
+            if is_input:
                 identity = item.get("id", "")
                 message = f"Item '{identity}' of type 'reasoning' was provided without its required following item."
                 self.validator.fail(message, ("input",))

@@ -8,9 +8,9 @@ from typing import Any
 from cfaig_integrations.simulator.dialects import attachments
 from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
 
-GIVEN = ("input_text", "input_image", "input_file", "input_audio")
-RETURNED = ("input_text", "input_image", "input_file")
-MADE = ("output_text", "refusal")
+INPUT_PARTS = ("input_text", "input_image", "input_file", "input_audio")
+OUTPUT_PARTS = ("input_text", "input_image", "input_file")
+ASSISTANT_PARTS = ("output_text", "refusal")
 
 
 def content(validator: Validator, value: Any, allowed: Collection[str], path: JsonPath) -> tuple[str, list[str]]:
@@ -22,18 +22,18 @@ def content(validator: Validator, value: Any, allowed: Collection[str], path: Js
     texts: list[str] = []
     kinds: list[str] = []
     for i, part in enumerate(validator.array(value, path)):
-        where = (*path, i)
-        record = validator.record(part, where)
-        kind = validator.one_of(validator.required(record, "type", where), (*where, "type"), allowed)
+        inner_path = (*path, i)
+        record = validator.record(part, inner_path)
+        kind = validator.one_of(validator.required(record, "type", inner_path), (*inner_path, "type"), allowed)
         if kind in ("input_text", "output_text", "refusal"):
-            texts.append(_words(validator, record, kind, where))
+            texts.append(_text_part(validator, record, kind, inner_path))
         else:
-            _attachment(validator, record, kind, where)
+            _attachment(validator, record, kind, inner_path)
             kinds.append(kind.removeprefix("input_"))
     return "\n".join(t for t in texts if t), kinds
 
 
-def _words(validator: Validator, part: Record, kind: str, path: JsonPath) -> str:
+def _text_part(validator: Validator, part: Record, kind: str, path: JsonPath) -> str:
     key = "refusal" if kind == "refusal" else "text"
     extra = ("annotations", "logprobs") if kind == "output_text" else ("prompt_cache_breakpoint",)
     validator.only_fields(part, ("type", key, *extra), path)
@@ -48,9 +48,9 @@ def _attachment(validator: Validator, part: Record, kind: str, path: JsonPath) -
                 validator, validator.required_text(part, "image_url", path), (*path, "image_url"), ("image/",)
             )
     elif kind == "input_audio":
-        where = (*path, "input_audio")
-        audio = validator.record(validator.required(part, "input_audio", path), where)
-        attachments.encoded(validator, validator.required_text(audio, "data", where), (*where, "data"))
+        inner_path = (*path, "input_audio")
+        audio = validator.record(validator.required(part, "input_audio", path), inner_path)
+        attachments.encoded(validator, validator.required_text(audio, "data", inner_path), (*inner_path, "data"))
     else:
         keys = ("type", "detail", "file_id", "file_data", "file_url", "filename", "prompt_cache_breakpoint")
         validator.only_fields(part, keys, path)
@@ -58,11 +58,11 @@ def _attachment(validator: Validator, part: Record, kind: str, path: JsonPath) -
 
 
 def _file(validator: Validator, part: Record, path: JsonPath) -> None:
-    given = [k for k in ("file_id", "file_data", "file_url") if part.get(k) is not None]
-    if not given:
+    sources = [k for k in ("file_id", "file_data", "file_url") if part.get(k) is not None]
+    if not sources:
         validator.missing_field((*path, "file_id"))
-    if "file_data" in given:
+    if "file_data" in sources:
         attachments.url(validator, validator.required_text(part, "file_data", path), (*path, "file_data"))
         validator.required_text(part, "filename", path)
-    if "file_url" in given:
+    if "file_url" in sources:
         attachments.url(validator, validator.required_text(part, "file_url", path), (*path, "file_url"))

@@ -34,10 +34,6 @@ _NO_INPUT = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conver
 def read(body: Record, previous_items: list[Any]) -> ModelRequest:
     """Validate a body.
 
-    Args:
-        body: As sent.
-        previous_items: The items of the response that `previous_response_id` names, and of those before it.
-
     Raises:
         InvalidBody: In OpenAI's words, with code 7003.
     """

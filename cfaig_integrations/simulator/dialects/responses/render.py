@@ -18,7 +18,7 @@ _ECHOED: Record = {
     "service_tier": "default", "store": True, "temperature": 1.0, "tool_choice": "auto", "top_logprobs": 0,
     "top_p": 1.0, "truncation": "disabled", "user": None,
 }  # fmt: skip
-"""Fields that come back as sent, and what they are if they were not sent."""
+"""Fields that are returned as sent, with their defaults."""
 
 
 def identity(prefix: str) -> str:
@@ -51,12 +51,12 @@ def output(request: ModelRequest, answer: Answer) -> list[Record]:
 
 
 def _reasoning(request: ModelRequest, answer: Answer) -> Record:
-    """Reasoning: open text on Workers AI; a summary elsewhere if asked for, sealed if included."""
+    """Reasoning: text on Workers AI; elsewhere a summary and encrypted content on request."""
     item: Record = {"id": identity("rs_"), "type": "reasoning", "summary": []}
     if is_workers_ai(request.model):
         return {**item, "content": [{"type": "reasoning_text", "text": answer.reasoning}]}
-    wanted: Record = request.echo.get("reasoning") or {}
-    if wanted.get("summary") or wanted.get("generate_summary"):
+    reasoning_options: Record = request.echo.get("reasoning") or {}
+    if reasoning_options.get("summary") or reasoning_options.get("generate_summary"):
         item["summary"] = [{"type": "summary_text", "text": answer.reasoning}]
     if "reasoning.encrypted_content" in (request.echo.get("include") or []):
         item["encrypted_content"] = sse.fake_signature(answer.reasoning)
@@ -90,7 +90,7 @@ def _cited(part: Record, answer: Answer) -> Record:
 
 
 def source(query: str) -> str:
-    """The page that the simulated web has about a query."""
+    """The page of the simulated web for a query."""
     return f"https://example.com/about?q={quote_plus(query)}"
 
 
@@ -105,8 +105,8 @@ def usage(answer: Answer) -> Record:
     }
 
 
-def opened(request: ModelRequest) -> Record:
-    """The response as it stands before anything was generated."""
+def in_progress(request: ModelRequest) -> Record:
+    """The response before anything is generated."""
     sent = {k: v for k, v in request.echo.items() if k in _ECHOED and v is not None}
     text: Record = request.echo.get("text") or {}
     reasoning: Record = request.echo.get("reasoning") or {}
@@ -136,8 +136,8 @@ def _tool(tool: Record) -> Record:
     return {"description": None, "parameters": {"type": "object", "properties": {}}, "strict": True, **tool}
 
 
-def closed(response: Record, answer: Answer, items: list[Record]) -> Record:
-    """The response when all is said."""
+def finished(response: Record, answer: Answer, items: list[Record]) -> Record:
+    """The complete response."""
     cut = sse.finish_reason(answer) == "length"
     return {
         **response,

@@ -17,7 +17,7 @@ _STEP = 3
 
 def stream(response: Record, answer: Answer, items: list[Record]) -> Iterator[bytes]:
     """All events of a stream, numbered from 0; the last one carries the whole response."""
-    last = render.closed(response, answer, items)
+    last = render.finished(response, answer, items)
     ends = "response.incomplete" if last["status"] == "incomplete" else "response.completed"
     for number, event in enumerate(_events(response, items, ends, last)):
         yield sse.event({**event, "sequence_number": number})
@@ -27,15 +27,15 @@ def _events(response: Record, items: list[Record], ends: str, last: Record) -> I
     yield {"type": "response.created", "response": response}
     yield {"type": "response.in_progress", "response": response}
     for index, item in enumerate(items):
-        yield {"type": "response.output_item.added", "output_index": index, "item": _begun(item)}
+        yield {"type": "response.output_item.added", "output_index": index, "item": _empty_item(item)}
         for event in _inside(item):
             yield {**event, "item_id": item["id"], "output_index": index}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": ends, "response": last}
 
 
-def _begun(item: Record) -> Record:
-    """An item with its content still to come."""
+def _empty_item(item: Record) -> Record:
+    """An item without its content."""
     empty: dict[str, Record] = {
         "message": {"status": "in_progress", "content": []},
         "function_call": {"status": "in_progress", "arguments": ""},
@@ -75,9 +75,9 @@ def _part(part: Record) -> Iterator[Record]:
 
 
 def _arguments(text: str) -> Iterator[Record]:
-    found = tokens.pieces(text)
-    for i in range(0, len(found), _STEP):
-        yield {"type": "response.function_call_arguments.delta", "delta": "".join(found[i : i + _STEP])}
+    pieces = tokens.pieces(text)
+    for i in range(0, len(pieces), _STEP):
+        yield {"type": "response.function_call_arguments.delta", "delta": "".join(pieces[i : i + _STEP])}
     yield {"type": "response.function_call_arguments.done", "arguments": text}
 
 

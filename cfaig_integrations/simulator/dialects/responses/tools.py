@@ -17,7 +17,7 @@ _FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict", "defer_
 
 
 def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
-    """The function tools on offer, and whether the web can be searched."""
+    """The function tools, and whether there is a web search."""
     if body.get("tools") is None:
         return [], False
     found: list[Tool] = []
@@ -37,10 +37,12 @@ def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
 def _function(validator: Validator, tool: Record, path: JsonPath) -> Tool:
     name = schemas.tool_name(validator, tool, path)
     validator.only_fields(tool, _FUNCTION_KEYS, path)
-    about = schemas.description(validator, tool, path)
+    description = schemas.description(validator, tool, path)
     strict = validator.optional(tool, "strict", bool, path) or False
     return Tool(
-        name, about, schemas.parameters(validator, tool.get("parameters"), name, (*path, "parameters"), strict=strict)
+        name,
+        description,
+        schemas.parameters(validator, tool.get("parameters"), name, (*path, "parameters"), strict=strict),
     )
 
 
@@ -74,15 +76,15 @@ def read_schema(validator: Validator, body: Record) -> Record | None:
     text = validator.record(body.get("text") or {}, ("text",))
     validator.only_fields(text, ("format", "verbosity"), ("text",))
     path: JsonPath = ("text", "format")
-    form = validator.record(text.get("format") or {"type": "text"}, path)
+    format_ = validator.record(text.get("format") or {"type": "text"}, path)
     kind = validator.one_of(
-        validator.required(form, "type", path), (*path, "type"), ("json_object", "json_schema", "text")
+        validator.required(format_, "type", path), (*path, "type"), ("json_object", "json_schema", "text")
     )
     if kind != "json_schema":
         return {} if kind == "json_object" else None
-    validator.only_fields(form, ("type", "name", "schema", "strict", "description"), path)
-    name = schemas.tool_name(validator, form, path)
-    found = validator.record(validator.required(form, "schema", path), (*path, "schema"))
-    strict = validator.optional(form, "strict", bool, path) or False
+    validator.only_fields(format_, ("type", "name", "schema", "strict", "description"), path)
+    name = schemas.tool_name(validator, format_, path)
+    found = validator.record(validator.required(format_, "schema", path), (*path, "schema"))
+    strict = validator.optional(format_, "strict", bool, path) or False
     schemas.sound(validator, found, f"response_format '{name}'", (*path, "schema"), strict=strict)
     return found

@@ -22,11 +22,7 @@ if len(FAULTS) != len(_ALL):
 
 
 def find_fault(name: str) -> Fault:
-    """The fault of that name.
-
-    Raises:
-        ValueError: No fault has the name; the message suggests similar ones.
-    """
+    """The fault of that name."""
     fault = FAULTS.get(name)
     if fault is None:
         similar = difflib.get_close_matches(name, FAULTS, n=3)

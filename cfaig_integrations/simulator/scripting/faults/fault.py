@@ -36,15 +36,11 @@ class Fault:
     """The details that a script may change, with their defaults."""
 
     def detailed(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The details with these changes.
-
-        Raises:
-            TypeError: This fault has no such detail.
-        """
+        """The details with these changes."""
         unknown = changes.keys() - self.details.keys()
         if unknown:
-            known = ", ".join(sorted(self.details)) or "none"
-            raise TypeError(f"fault {self.name!r} has no detail {sorted(unknown)}; use one of: {known}")
+            available = ", ".join(sorted(self.details)) or "none"
+            raise TypeError(f"fault {self.name!r} has no detail {sorted(unknown)}; use one of: {available}")
         return {**self.details, **changes}
 
 
