@@ -191,9 +191,9 @@ def test_command_line() -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(5)]
         exported = dict(line.removeprefix("export ").split("=", 1) for line in lines[:4])
-        url = f"{exported['CLOUDFLARE_API_BASE_URL']}/user/tokens/verify"
+        url = f"{exported['CLOUDFLARE_API_BASE_URL']}/accounts/{exported['CLOUDFLARE_ACCOUNT_ID']}/ai-gateway/gateways"
         token = exported["CLOUDFLARE_API_TOKEN"]
-        assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).json()["result"]["status"] == "active"
+        assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).json()["success"]
     finally:
         process.terminate()
         process.communicate(timeout=5)

@@ -20,7 +20,7 @@ from cfaig_integrations.simulator.fake_model.text import (
 _WORD = re.compile(r"[^\s,;:!?()\"\u201c\u201d]+")
 _LABELLED = r"(?<![\w']){label}['\"]?\s*(?:is\b|was\b|are\b|=|:|named\b|called\b)\s*"
 _ADJACENT = r"(?<![\w']){label}\s+"
-_FIGURE = r"(-?\d+(?:\.\d+)?)"
+_FIGURE = r"(-?\d{{1,15}}(?:\.\d{{1,15}})?)"
 _DIRECTIONS = {
     "from": ("from", "origin", "source", "departure", "start"),
     "to": ("to", "destination", "target", "arrival", "end"),

@@ -37,7 +37,8 @@ _GREETING = re.compile(
 )
 _HOW_ARE_YOU = re.compile(r"\bhow are you\b", re.IGNORECASE)
 _THANKS = re.compile(r"\s*(?:thanks|thank you)\b.{0,40}", re.IGNORECASE)
-_SUM = re.compile("(-?\\d+(?:\\.\\d+)?)\\s*([-+*/x\u00d7\u00f7]|plus|minus|times|divided by)\\s*(-?\\d+(?:\\.\\d+)?)")
+_NUMBER = r"(-?\d{1,15}(?:\.\d{1,15})?)"
+_SUM = re.compile(_NUMBER + "\\s*([-+*/x\u00d7\u00f7]|plus|minus|times|divided by)\\s*" + _NUMBER)
 _COUNT = re.compile(r"\bcount (?:from (\d{1,9}) )?(?:up )?to (\d{1,9})\b", re.IGNORECASE)
 _TOPIC = re.compile(r"\b(?:about|on|of|for)\s+(?:an?\s+|the\s+)?([\w' -]+)", re.IGNORECASE)
 _GENRE = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)

@@ -120,8 +120,7 @@ class Recorder:
 
         async def receiving() -> Message:
             message = await receive()
-            if len(body) <= MAX_BODY:
-                body.extend(message.get("body", b""))
+            body.extend(message.get("body", b"")[: MAX_BODY - len(body)])
             if not message.get("more_body", False):
                 captured.raw = bytes(body)
             return message
