@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cfaig_integrations.errors import ApiError, ConfigError
 from cfaig_integrations.langchain import CloudflareAIGatewayLLM, gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.complaints.kit import WAYS, every_way
+from tests.langchain.call_methods import WAYS, every_way
 from tests.langchain.conftest import Make, where
 from tests.langchain.programs import SUNNY, asked, population, run, weather
 

@@ -24,7 +24,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.registry import codec
 from tests.langchain.conftest import MODELS, Make
 from tests.langchain.histories import assert_says, history, left_out, read, shape
-from tests.langchain.peer_messages import PEERS
+from tests.langchain.provider_package_messages import PEERS
 from tests.langchain.test_recordings import as_message, as_stream
 from tests.recorded_replies import WIRES, replies, streams
 from tests.wire.harness import events_of, needs_recordings, recordings

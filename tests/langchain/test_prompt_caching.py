@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from cfaig_integrations.langchain import gateway_info
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import told
-from tests.langchain.complaints.kit import WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import WAYS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
 MARK = {"cache_control": {"type": "ephemeral"}}

@@ -16,7 +16,7 @@ from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play
 from tests.langchain import media
-from tests.langchain.complaints.kit import summed
+from tests.langchain.call_methods import summed
 from tests.langchain.conftest import MODELS, where
 
 PARAMS = {"model": "openai/gpt-5.4", "account_id": "0" * 32}

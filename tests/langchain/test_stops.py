@@ -6,7 +6,7 @@ import pytest
 
 from cfaig_integrations.langchain import CloudflareAIGatewayLLM, gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.complaints.kit import STREAMS, WAYS, every_way, weather
+from tests.langchain.call_methods import STREAMS, WAYS, every_way, weather
 from tests.langchain.conftest import Make, where
 
 TEXT = "Thought: I know.\nObservation: it rains.\nThought: so be it."

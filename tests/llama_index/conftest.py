@@ -1,4 +1,4 @@
-"""What the tests of the LlamaIndex half share: the words that lead to the simulator, and two observers."""
+"""What the tests of the LlamaIndex half share: an LLM at the simulator, and two observers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from pydantic import Field
 
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.llama_index.call_methods import MODELS, Make
 
 __all__ = ["Events", "where"]
 
@@ -27,6 +30,17 @@ class Events(BaseEventHandler):
 
     def handle(self, event: Any, **_: Any) -> None:
         self.seen.append(event)
+
+
+@pytest.fixture
+def make(simulator: Simulator) -> Make:
+    """Makes an LLM; without a word about the model, the one that the wire is tried with."""
+
+    def made(**words: Any) -> CloudflareAIGateway:
+        model = MODELS.get(words.get("api", ""), "openai/gpt-4.1")
+        return CloudflareAIGateway(**{**where(simulator), "model": model, **words})
+
+    return made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.wire.messages_samples import MESSAGE
 from tests.wire.messages_samples import message as anthropic
 from tests.wire.mutations import DEEP, JUNK, places, said, spoilt
 from tests.wire.responses_forms import OUTPUTS, STYLES, call, message, reasoning, response, text_part
-from tests.wire.test_run_nonsense import assert_well_typed
+from tests.wire.test_run_invalid_values import assert_well_typed
 
 Json = dict[str, Any]
 

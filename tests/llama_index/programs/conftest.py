@@ -1,0 +1,57 @@
+"""The parts of every workload: an LLM on each wire, embeddings, an index, and observers that judge at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core import VectorStoreIndex
+from llama_index_instrumentation import get_dispatcher
+
+from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+from tests.llama_index.programs.kit import M3, MODELS, Observers, nodes
+
+Make = Callable[..., CloudflareAIGateway]
+
+
+@pytest.fixture(params=MODELS)
+def api(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def observers(simulator: Simulator) -> Iterator[Observers]:
+    """Sees all that the program does, and judges it afterwards."""
+    seen = Observers()
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(seen)
+    yield seen
+    dispatcher.event_handlers.remove(seen)
+    seen.judge(simulator)
+
+
+@pytest.fixture
+def make(simulator: Simulator, observers: Observers, api: Any) -> Make:
+    def made(**words: Any) -> CloudflareAIGateway:
+        observers.models.add(MODELS[api])
+        return CloudflareAIGateway(**where(simulator), model=MODELS[api], api=api, **words)
+
+    return made
+
+
+@pytest.fixture
+def llm(make: Make) -> CloudflareAIGateway:
+    return make()
+
+
+@pytest.fixture
+def embed_model(simulator: Simulator, observers: Observers) -> CloudflareAIGatewayEmbedding:
+    return CloudflareAIGatewayEmbedding(**where(simulator), model=M3)
+
+
+@pytest.fixture
+def index(embed_model: CloudflareAIGatewayEmbedding) -> VectorStoreIndex:
+    return VectorStoreIndex(nodes(), embed_model=embed_model)

@@ -1,0 +1,93 @@
+"""What those who watch see of a program: one event for each request, with the tokens of the gateway's log (31).
+
+The fixtures say the same of every other workload, with an event handler; here with the older callback handlers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from llama_index.core import Settings, VectorStoreIndex
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.chat_engine.types import ChatMode
+from llama_index.core.retrievers import QueryFusionRetriever
+
+from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+from tests.llama_index.programs.conftest import Make
+from tests.llama_index.programs.kit import ANSWER, M3, QUESTION, asked, both_ways, nodes, steps
+
+
+class Watched:
+    """The parts of a program, and the handlers that watch all of them."""
+
+    def __init__(self, make: Make, simulator: Simulator) -> None:
+        self.debug = LlamaDebugHandler(print_trace_on_end=False)
+        self.counting = TokenCountingHandler()
+        self.manager = CallbackManager([self.debug, self.counting])
+        self.simulator = simulator
+        self.llm = make(callback_manager=self.manager)
+        embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=M3, callback_manager=self.manager)
+        self.index = VectorStoreIndex(nodes(), embed_model=embed_model, callback_manager=self.manager)
+
+    def check(self) -> None:
+        pairs = self.debug.get_event_pairs(CBEventType.LLM)
+        requests = asked(self.simulator)
+        assert [len(pair) for pair in pairs] == [2] * len(requests)
+        for _, end in pairs:
+            assert end.payload is not None
+            assert end.payload.keys() & {EventPayload.RESPONSE, EventPayload.COMPLETION}
+        embeddings = self.debug.get_event_pairs(CBEventType.EMBEDDING)
+        assert [len(pair) for pair in embeddings] == [2] * (len(self.simulator.requests) - len(requests))
+        talks = [entry for entry in self.simulator.logs() if entry["model"] != M3]
+        assert self.counting.prompt_llm_token_count == sum(entry["tokens_in"] for entry in talks) > 0
+        assert self.counting.completion_llm_token_count == sum(entry["tokens_out"] for entry in talks) > 0
+        assert self.counting.total_embedding_token_count > 0
+
+
+@pytest.fixture
+def watched(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    made = Watched(make, simulator)
+    # Most engines take the handlers from here, and put them into the LLM in place of its own.
+    monkeypatch.setattr(Settings, "callback_manager", made.manager)
+    return made
+
+
+@both_ways
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+async def test_31_a_query_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
+    engine = watched.index.as_query_engine(llm=watched.llm, streaming=streaming)
+    response: Any = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
+    if streaming and asynchronous:
+        text = "".join([piece async for piece in response.async_response_gen()])
+    else:
+        text = "".join(response.response_gen) if streaming else str(response)
+    assert text == ANSWER
+    assert steps(watched.simulator) == ["embed", "embed", "ask"]
+    watched.check()
+
+
+@both_ways
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+async def test_31_a_conversation_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
+    engine = watched.index.as_chat_engine(ChatMode.CONDENSE_PLUS_CONTEXT, llm=watched.llm)
+    for _ in range(2):
+        if streaming and asynchronous:
+            parts = await engine.astream_chat(QUESTION)
+            assert "".join([piece async for piece in parts.async_response_gen()])
+        elif streaming:
+            assert "".join(engine.stream_chat(QUESTION).response_gen)
+        else:
+            assert str(await engine.achat(QUESTION) if asynchronous else engine.chat(QUESTION))
+    assert steps(watched.simulator) == ["embed", "embed", "ask", "ask", "embed", "ask"]
+    watched.check()
+
+
+def test_31_a_completion_is_counted_once(watched: Watched) -> None:
+    retriever = QueryFusionRetriever([watched.index.as_retriever()], llm=watched.llm, num_queries=2, use_async=False)
+    watched.simulator.reply("capital of France")
+    assert retriever.retrieve(QUESTION)
+    watched.check()

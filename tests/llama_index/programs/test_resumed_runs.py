@@ -1,0 +1,120 @@
+"""Runs that are written down as JSON and go on later, in another object and another event loop (30)."""
+
+# LlamaIndex does not find the context in annotations that are text: no `from __future__ import annotations` here.
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent, JsonSerializer
+
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.simulator import Simulator
+from tests.llama_index.programs.agents_kit import ASK, ROMAN, SUNNY, merged, sent, told, turns, weather
+from tests.llama_index.programs.conftest import Make
+from tests.llama_index.programs.test_agent_reasoning import THOUGHT, WORDS, check_thought, think, thoughts
+
+pytestmark = pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key")
+both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+
+
+class Kept:
+    """What is left of a run: text. LlamaIndex leaves out the memory, whose messages are for the user to write down."""
+
+    def __init__(self, context: Context[Any], memory: ChatMemoryBuffer) -> None:
+        self.context = json.dumps(context.to_dict(serializer=JsonSerializer()))
+        self.memory = json.dumps([message.model_dump(mode="json") for message in memory.get_all()])
+
+    def restored(self, agent: Any) -> tuple[Context[Any], ChatMemoryBuffer]:
+        context = Context.from_dict(agent, json.loads(self.context), serializer=JsonSerializer())
+        history = [ChatMessage.model_validate(message) for message in json.loads(self.memory)]
+        return context, ChatMemoryBuffer.from_defaults(history, token_limit=3000)
+
+
+def agent_of(llm: CloudflareAIGateway, kind: str, tool: Any = weather, **words: Any) -> Any:
+    if kind == "workflow":
+        return AgentWorkflow([FunctionAgent(name="guide", description="Knows.", tools=[tool], llm=llm, **words)])
+    return FunctionAgent(tools=[tool], llm=llm, **words)
+
+
+@both_modes
+@pytest.mark.parametrize("kind", ["agent", "workflow"])
+async def test_30_a_conversation_goes_on_from_json(
+    make: Make, simulator: Simulator, streaming: bool, kind: str
+) -> None:
+    memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
+    agent = agent_of(make(), kind, streaming=streaming)
+    context: Context[Any] = Context(agent)
+    await agent.run(f"My name is Ann. {ASK}", ctx=context, memory=memory)
+    kept = Kept(context, memory)
+    later = agent_of(make(), kind, streaming=streaming)
+    context, memory = kept.restored(later)
+    assert str(await later.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
+    assert str(await later.run("What is my name?", ctx=context, memory=memory)) == "Your name is Ann."
+    assert merged(turns(simulator)) == [*["user", "call", "result", "assistant"] * 2, "user"]
+    assert len(simulator.requests) == 5
+
+
+async def guarded_weather(ctx: Context[Any], city: str) -> str:
+    """The weather of a city, if a human agrees."""
+    said = await ctx.wait_for_event(
+        HumanResponseEvent, waiter_event=InputRequiredEvent(prefix=f"May I look at {city}?")
+    )
+    return weather(city) if said.response == "yes" else "Nobody may know."
+
+
+@both_modes
+@pytest.mark.parametrize(("answer", "result"), [("yes", SUNNY), ("no", "Nobody may know.")])
+def test_30_a_run_that_waits_for_a_human_goes_on_from_json(
+    make: Make, simulator: Simulator, streaming: bool, answer: str, result: str
+) -> None:
+    """In another event loop: the tool's call is known only from what was written down."""
+
+    async def ask() -> Kept:
+        memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
+        agent = agent_of(make(), "agent", guarded_weather, streaming=streaming)
+        handler = agent.run(ASK, memory=memory)
+        async for event in handler.stream_events():
+            if isinstance(event, InputRequiredEvent):
+                break
+        kept = Kept(handler.ctx, memory)
+        await handler.cancel_run()
+        return kept
+
+    async def go_on(kept: Kept) -> str:
+        agent = agent_of(make(), "agent", guarded_weather, streaming=streaming)
+        context, memory = kept.restored(agent)
+        handler = agent.run(ctx=context)
+        await handler.ctx.store.set("memory", memory)
+        handler.ctx.send_event(HumanResponseEvent(response=answer))
+        return (await told(handler)).answer
+
+    kept = asyncio.run(ask())
+    assert len(simulator.requests) == 1
+    assert asyncio.run(go_on(kept)) == result
+    assert len(simulator.requests) == 2
+    assert merged(turns(simulator)) == ["user", "call", "result"]
+    assert result in sent(simulator)
+
+
+@both_modes
+@pytest.mark.parametrize("api", WORDS)
+async def test_30_thoughts_survive_json(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+    memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
+    agent = agent_of(make(**WORDS[api]), "agent", streaming=streaming)
+    context: Context[Any] = Context(agent)
+    think(simulator)
+    await agent.run("Weather in Oslo?", ctx=context, memory=memory)
+    known = sent(simulator)
+    kept = Kept(context, memory)
+    assert THOUGHT in kept.memory
+    context, memory = kept.restored(agent)
+    assert str(await agent.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
+    thought = thoughts(simulator, api)[0]
+    check_thought(thought, api)
+    for secret in (thought.get("signature"), thought.get("encrypted_content")):
+        assert secret is None or secret in known

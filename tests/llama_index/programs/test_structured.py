@@ -1,0 +1,121 @@
+"""Objects instead of text: from the LLM, from its structured twin, and from query engines (13, 14)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pytest
+from llama_index.core import VectorStoreIndex
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.response_synthesizers import ResponseMode
+from pydantic import BaseModel
+
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from cfaig_integrations.simulator import Simulator
+from tests.llama_index.programs.conftest import Make
+from tests.llama_index.programs.kit import ANSWER, FACTS, QUESTION, asked, both_ways, roles, said, steps
+
+Way = Literal["json_schema", "function_calling", "prompt"]
+WAYS: list[Way] = ["json_schema", "function_calling", "prompt"]
+
+
+class Cited(BaseModel):
+    """An answer, and the fact that says so."""
+
+    answer: str
+    source: str
+
+
+CITED = Cited(answer=ANSWER, source="paris")
+PROMPT = ChatPromptTemplate(
+    message_templates=[
+        ChatMessage(role=MessageRole.SYSTEM, content="Cite your source."),
+        ChatMessage(role=MessageRole.USER, content="{question}"),
+    ]
+)
+
+
+def answer(simulator: Simulator, way: Way, times: int = 1) -> None:
+    if way == "function_calling":
+        simulator.reply(calls=[{"name": "Cited", "arguments": CITED.model_dump()}], times=times)
+    else:
+        simulator.reply(CITED.model_dump_json(), times=times)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", ["structured_predict", "astructured_predict"])
+async def test_13_an_object_is_predicted(make: Make, simulator: Simulator, way: Way, method: str) -> None:
+    answer(simulator, way)
+    found: Any = getattr(make(structured_output=way), method)(Cited, PROMPT, question=QUESTION)
+    assert (await found if method.startswith("a") else found) == CITED
+    (request,) = asked(simulator)
+    assert roles(request) == ["system", "user"]
+    assert ("tools" in request.body) is (way == "function_calling")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", ["stream_structured_predict", "astream_structured_predict"])
+async def test_13_an_object_grows_in_a_stream(make: Make, simulator: Simulator, way: Way, method: str) -> None:
+    answer(simulator, way)
+    found: Any = getattr(make(structured_output=way), method)(Cited, PROMPT, question=QUESTION)
+    grown = [each async for each in await found] if method.startswith("a") else list(found)
+    assert grown[-1] == CITED
+    assert len(grown) > 2
+    texts = [each.answer or "" for each in grown]
+    assert all(ANSWER.startswith(text) for text in texts)
+    assert texts == sorted(texts, key=len)
+    (request,) = asked(simulator)
+    assert request.body["stream"] is True
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", ["chat", "achat", "complete", "acomplete", "stream_chat", "astream_chat"])
+async def test_13_the_structured_twin_answers_in_objects(
+    make: Make, simulator: Simulator, way: Way, method: str
+) -> None:
+    answer(simulator, way)
+    twin = make(structured_output=way, system_prompt="Cite your source.").as_structured_llm(Cited)
+    given: Any = QUESTION if "complete" in method else [ChatMessage(role=MessageRole.USER, content=QUESTION)]
+    found: Any = getattr(twin, method)(given)
+    found = await found if method.startswith("a") else found
+    if "stream" in method:
+        found = ([each async for each in found] if method.startswith("a") else list(found))[-1]
+    assert found.raw == CITED
+    text = found.text if "complete" in method else found.message.content
+    assert json.loads(text) == CITED.model_dump()
+    (request,) = asked(simulator)
+    assert roles(request) == ["system", "user"]
+    assert QUESTION in said(request)
+
+
+def test_13_braces_in_a_prompt_are_left_alone(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    answer(simulator, "json_schema")
+    question = 'What does {"a": {}} mean?'
+    assert llm.structured_predict(Cited, PromptTemplate("{question}"), question=question) == CITED
+    assert said(asked(simulator)[0]) == question
+
+
+@both_ways
+@pytest.mark.parametrize("mode", [ResponseMode.COMPACT, ResponseMode.TREE_SUMMARIZE])
+@pytest.mark.parametrize("twin", [False, True], ids=["output_cls", "structured_llm"])
+async def test_14_a_query_engine_answers_in_objects(
+    index: VectorStoreIndex,
+    llm: CloudflareAIGateway,
+    simulator: Simulator,
+    mode: ResponseMode,
+    twin: bool,
+    asynchronous: bool,
+) -> None:
+    answer(simulator, "json_schema")
+    words: dict[str, Any] = {"llm": llm.as_structured_llm(Cited)} if twin else {"llm": llm, "output_cls": Cited}
+    engine = index.as_query_engine(response_mode=mode, similarity_top_k=2, **words)
+    found: Any = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
+    assert found.response == CITED
+    assert steps(simulator) == ["embed", "embed", "ask"]
+    (request,) = asked(simulator)
+    assert roles(request) == ["system", "user"]
+    assert ANSWER in said(request)
+    assert FACTS["sea"] not in said(request)

@@ -1,0 +1,95 @@
+"""Complaint 22: many texts against a gateway that says "not so fast"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from cfaig_integrations import GatewayOptions, ProtocolError, RateLimited
+from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+from tests.llama_index.call_methods import EMBEDDER, given_to
+
+BATCHES = pytest.mark.parametrize("method", ["get_text_embedding_batch", "aget_text_embedding_batch"])
+
+
+def made(simulator: Simulator, **words: Any) -> CloudflareAIGatewayEmbedding:
+    return CloudflareAIGatewayEmbedding(**{**where(simulator), "model": EMBEDDER, **words})
+
+
+@BATCHES
+async def test_22_what_passes_is_waited_for(simulator: Simulator, method: str) -> None:
+    """run-llama#15649, #8881, #17941, #14725, #17967."""
+    model = made(simulator, embed_batch_size=2)
+    simulator.fault("gateway_rate_limit_after", times=1, after=1)
+    vectors = await given_to(getattr(model, method), [f"text {n}" for n in range(6)])
+    assert len(vectors) == 6
+    assert len({tuple(vector) for vector in vectors}) == 6
+    assert len(simulator.requests) == 4
+
+
+@BATCHES
+async def test_22_but_not_for_ever(simulator: Simulator, method: str) -> None:
+    simulator.fault("gateway_rate_limit", times=None, after=2)
+    model = made(simulator, embed_batch_size=2, max_retries=1, num_workers=1)
+    with pytest.raises(RateLimited) as caught:
+        await given_to(getattr(model, method), [f"text {n}" for n in range(20)])
+    assert len(simulator.requests) == 2 + 2
+    assert caught.value.requests_sent == 2
+    assert "4 of 20" in "".join(caught.value.__notes__)
+
+
+@BATCHES
+async def test_22_nor_twice_over(simulator: Simulator, method: str) -> None:
+    simulator.fault("gateway_rate_limit", times=None)
+    model = made(simulator, gateway=GatewayOptions(max_attempts=3), num_workers=1)
+    with pytest.raises(RateLimited):
+        await given_to(getattr(model, method), ["a"])
+    assert len(simulator.requests) == 1
+
+
+async def test_22_a_thousand_texts_do_not_come_at_once(simulator: Simulator) -> None:
+    model, most = made(simulator, embed_batch_size=10), 0
+    simulator.fault("slow_first_byte", seconds=0.01, times=None)
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, simulator.in_flight)
+            await asyncio.sleep(0.001)
+
+    watcher = asyncio.create_task(watch())
+    assert len(await model.aget_text_embedding_batch([f"text {n}" for n in range(400)])) == 400
+    watcher.cancel()
+    assert 1 < most <= 4
+    assert len(simulator.requests) == 40
+
+
+@BATCHES
+async def test_22_texts_are_sent_as_they_are(simulator: Simulator, method: str) -> None:
+    """A peer put spaces in place of line breaks."""
+    texts = ["a\nb", " two  spaces ", "ä\u2028🌧", "\ttab"]
+    await given_to(getattr(made(simulator, api="embeddings"), method), texts)
+    assert simulator.requests[-1].body["input"] == texts
+
+
+@BATCHES
+async def test_22_vectors_go_by_their_index(simulator: Simulator, method: str) -> None:
+    """A peer trusted the order of the answer."""
+    model = made(simulator, model="openai/text-embedding-3-small")
+    data = [{"object": "embedding", "index": n, "embedding": [float(n)]} for n in (2, 0, 1)]
+    simulator.reply_raw(body=json.dumps({"object": "list", "model": model.model, "data": data}))
+    vectors = await given_to(getattr(model, method), ["a", "b", "c"])
+    assert vectors == [[0.0], [1.0], [2.0]]
+
+
+@BATCHES
+async def test_22_a_vector_that_is_missing_is_an_error(simulator: Simulator, method: str) -> None:
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+    simulator.reply_raw(body=json.dumps({"object": "list", "model": EMBEDDER, "data": data}), times=3)
+    with pytest.raises(ProtocolError):
+        await given_to(getattr(made(simulator, api="embeddings"), method), ["a", "b"])

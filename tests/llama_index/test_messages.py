@@ -1,0 +1,195 @@
+"""Complaints 24, 28: messages with more than one text, in memories and in both directions."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.memory import ChatMemoryBuffer, Memory
+
+from cfaig_integrations import UnsupportedContent
+from cfaig_integrations.simulator import Simulator
+from tests.handmade import chat_chunk, play, told
+from tests.llama_index.call_methods import (
+    CALL,
+    THINKERS,
+    WEATHER,
+    Make,
+    answer,
+    answers,
+    every_chat,
+    every_stream,
+    result,
+    text_of,
+    user,
+)
+
+PNG = b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 16).decode()
+IMAGE = ImageBlock(image=b"\x89PNG\r\n\x1a\n" + b"0" * 16, image_mimetype="image/png")
+
+
+async def said(engine: Any, method: str, text: str) -> str:
+    found: Any = getattr(engine, method)(text)
+    match method:
+        case "chat":
+            return str(found)
+        case "achat":
+            return str(await found)
+        case "stream_chat":
+            return "".join(found.response_gen)
+        case _:
+            return "".join([piece async for piece in (await found).async_response_gen()])
+
+
+@pytest.mark.parametrize("api", THINKERS)
+@every_chat
+async def test_24_a_chat_engine_remembers_an_answer_with_thoughts(
+    make: Make, simulator: Simulator, api: str, method: str
+) -> None:
+    """run-llama#21679, PR #21738, PR #19954, #23151, PR #23152."""
+    llm = make(api=api, **THINKERS[api])
+    engine = SimpleChatEngine.from_defaults(llm=llm, memory=ChatMemoryBuffer.from_defaults(token_limit=3000))
+    simulator.reply("It rains.", reasoning="Let me look.")
+    assert await said(engine, method, "How is the weather?") == "It rains."
+    assert [message.content for message in engine.chat_history] == ["How is the weather?", "It rains."]
+    assert await said(engine, method, "And now?")
+    sent = json.dumps(told(simulator))
+    assert sent.count("It rains.") == 1
+    assert sent.index("How is the weather?") < sent.index("It rains.") < sent.index("And now?")
+    simulator.reset()  # reasoning words that the official types do not know
+
+
+@pytest.mark.parametrize("api", THINKERS)
+@every_chat
+async def test_24_every_answer_can_be_stored_and_sent_again(
+    make: Make, simulator: Simulator, api: str, method: str
+) -> None:
+    llm = make(api=api, **THINKERS[api])
+    simulator.reply("I will look.", reasoning="Let me look.", calls=[CALL])
+    last = (await answers(llm, method, tools=[WEATHER]))[-1].message
+    memory = Memory.from_defaults(session_id=f"{api} {method}", token_limit=3000)
+    await memory.aput_messages([user(), last, result()])
+    kept = await memory.aget()
+    assert [message.role for message in kept] == ["user", "assistant", "tool"]
+    assert kept[1].blocks == last.blocks
+    assert "rains in Paris" in text_of(await answer(llm, method, kept, tools=[WEATHER]))
+    simulator.reset()
+
+
+SHOWN: dict[str, list[ContentBlock]] = {
+    "image alone": [IMAGE],
+    "image after text": [TextBlock(text="Here it is."), IMAGE],
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+@pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
+@every_chat
+async def test_28_an_image_of_the_assistants_is_not_dropped(
+    make: Make, simulator: Simulator, api: str, shown: str, method: str
+) -> None:
+    """run-llama PR #18495."""
+    said = ChatMessage(role=MessageRole.ASSISTANT, blocks=SHOWN[shown])
+    with pytest.raises(UnsupportedContent) as refused:  # no format has a place for it
+        await answer(make(api=api), method, [user("Draw a cat."), said, user("Now a dog.")])
+    assert "user" in (refused.value.remedy or "")
+    assert not simulator.requests
+
+
+@pytest.mark.parametrize("api", ["responses", "messages", "chat_completions"])
+def test_28_an_image_is_read_whoever_shows_it(make: Make, simulator: Simulator, api: str) -> None:
+    llm = make(api=api)
+    llm.chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="What is it?"), IMAGE])])
+    assert PNG in simulator.requests[-1].raw.decode()
+    simulator.reply(calls=[CALL])
+    call = llm.chat([user()], tools=[WEATHER]).message
+    shown = ChatMessage(role=MessageRole.TOOL, blocks=[IMAGE], additional_kwargs={"tool_call_id": "call_1"})
+    llm.chat([user(), call, shown], tools=[WEATHER])
+    assert PNG in simulator.requests[-1].raw.decode()
+
+
+DRAWN = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PNG}
+
+
+def drawing(simulator: Simulator, api: str, *, streamed: bool) -> None:
+    """An answer that is an image, and nothing else."""
+    if api == "responses":
+        about: dict[str, Any] = {"id": "r1", "object": "response", "model": "m"}
+        whole = {**about, "status": "completed", "output": [DRAWN]}
+        if not streamed:
+            return simulator.reply_raw(body=json.dumps(whole))
+        return play(
+            simulator,
+            {"type": "response.created", "response": {**about, "status": "in_progress", "output": []}},
+            {"type": "response.output_item.added", "output_index": 0, "item": {**DRAWN, "result": None}},
+            {"type": "response.output_item.done", "output_index": 0, "item": DRAWN},
+            {"type": "response.completed", "response": whole},
+        )
+    images = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}]
+    if streamed:
+        end = chat_chunk({}, "stop")
+        return play(simulator, chat_chunk({"role": "assistant", "content": "", "images": images}), end, "[DONE]")
+    choice = {"index": 0, "message": {"role": "assistant", "content": "", "images": images}, "finish_reason": "stop"}
+    body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return simulator.reply_raw(body=json.dumps(body))
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+@every_chat
+async def test_28_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
+    drawing(simulator, api, streamed="stream" in method)
+    found = await answers(make(api=api), method, "Draw a cat.")
+    assert len(found) == (2 if "stream" in method else 1)  # shown as soon as it is there
+    for response in found:
+        (block,) = (each for each in response.message.blocks if not isinstance(each, TextBlock))
+        assert isinstance(block, ImageBlock)
+        assert block.resolve_image(as_base64=True).read().decode() == PNG
+        assert ChatMessage.model_validate_json(response.message.model_dump_json()).blocks
+
+
+@every_chat
+async def test_28_and_can_be_spoken_of(make: Make, simulator: Simulator, method: str) -> None:
+    llm = make(api="responses")
+    drawing(simulator, "responses", streamed="stream" in method)
+    drawn = (await answer(llm, method, "Draw a cat.")).message
+    await answer(llm, method, [user("Draw a cat."), drawn, user("A bigger one.")])
+    items = told(simulator)["input"]
+    assert [item.get("type", "message") for item in items] == ["message", "image_generation_call", "message"]
+    assert items[1]["result"] == PNG
+    assert simulator.requests[-1].raw.decode().count(PNG) == 1
+
+
+@pytest.mark.parametrize(
+    ("mime", "name", "data"), [("text/plain", "a.txt", b"Paris."), ("application/pdf", "a.pdf", b"%PDF-1.4")]
+)
+def test_28_a_document_is_what_it_says_it_is(
+    make: Make, simulator: Simulator, mime: str, name: str, data: bytes
+) -> None:
+    """A peer called every document a PDF."""
+    block = DocumentBlock(data=data, title=name, document_mimetype=mime)
+    make(api="messages").chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="Read."), block])])
+    (sent,) = [each for each in told(simulator)["messages"][0]["content"] if each["type"] == "document"]
+    assert sent["source"]["media_type"] == mime
+    shown = sent["source"]["data"]
+    assert shown == (data.decode() if sent["source"]["type"] == "text" else b64encode(data).decode())
+
+
+@every_stream
+async def test_24_the_last_piece_of_a_thought_alone_is_a_message(make: Make, simulator: Simulator, method: str) -> None:
+    simulator.reply("", reasoning="Let me look.")
+    last = await answer(make(api="messages", **THINKERS["messages"]), method)
+    assert [type(block) for block in last.message.blocks] == [ThinkingBlock, TextBlock]
+    assert last.message.content == ""
+    assert ChatMessage.model_validate_json(last.message.model_dump_json()) == last.message
