@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cfaig_integrations.simulator import Simulator
-from tests.wire.harness import SHARED
+from tests.recordings import AVAILABLE, COMPLETE, SHARED
 
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -27,6 +27,22 @@ for kind, body in json.load(sys.stdin):
     for error in found:
         print(kind, error, json.dumps(body)[:300])
 """
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests whose recordings are absent are left out; one line of the report says so."""
+    present = {"any": AVAILABLE, "complete": COMPLETE}
+    left_out = [item for item in items if any(not present[mark.args[0]] for mark in item.iter_markers("recordings"))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not AVAILABLE:
+        terminalreporter.write_line(
+            "Tests over recorded exchanges were left out; to collect some: python -m tests.recordings"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def llama_stream(kind: str, events: list[Event]) -> ChatResponse:
 @pytest.mark.parametrize("kind", WIRES)
 def test_every_whole_reply(kind: str) -> None:
     found = replies(kind)
-    assert len(found) > 300
+    assert len(found) > 50
     for line, reply in found:
         ours, theirs = by_langchain(reply), to_response(reply, info(reply.wire))
         assert read_by_langchain(ours) == read_by_llama_index(theirs), f"{kind}.jsonl line {line}"

@@ -27,7 +27,7 @@ from cfaig_integrations.gateway.routes import forget, route, row_of
 from cfaig_integrations.gateway.vector_routes import embed_route, rerank_route
 from cfaig_integrations.wire import embeddings, rerank
 from cfaig_integrations.wire.registry import codec
-from tests.wire.harness import RECORDED, folded, needs_recordings
+from tests.wire.harness import RECORDED, folded, needs_complete_recordings
 
 Json = dict[str, Any]
 
@@ -76,7 +76,7 @@ def _nothing_learned() -> None:
     forget()
 
 
-@needs_recordings
+@needs_complete_recordings
 def test_the_catalogue_is_there_whole() -> None:
     assert (len(MODELS), len(SAMPLES), len(CHATS) + len(OTHERS)) == (73, 91, 91)
 
@@ -139,7 +139,7 @@ def expected(body: Json) -> Json:
     return body
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("sample", CHATS, ids=named)
 def test_a_request_is_sent_as_the_catalogue_shows_it(sample: Json) -> None:
     request = as_a_user_would(sample["model"], sample["request"])
@@ -150,7 +150,7 @@ def test_a_request_is_sent_as_the_catalogue_shows_it(sample: Json) -> None:
     assert body == expected(sample["request"])
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("sample", CHATS, ids=named)
 def test_auto_takes_a_format_in_which_the_catalogue_offers_the_model(sample: Json) -> None:
     chosen = route(as_a_user_would(sample["model"], sample["request"]))
@@ -191,7 +191,7 @@ def texts_in(raw: Any) -> str:
             return ""
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("sample", READ, ids=named)
 def test_an_answer_is_read(sample: Json) -> None:
     wire, raw = sample["wire"], sample["raw_response"]
@@ -207,7 +207,7 @@ def test_an_answer_is_read(sample: Json) -> None:
     assert reply.usage is None or reply.usage.total > 0
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("sample", VECTORS, ids=named)
 def test_vectors_and_rankings_are_asked_for_and_read(sample: Json) -> None:
     model, asked, raw = sample["model"], dict(sample["request"]), json.dumps(sample["raw_response"]).encode()
@@ -227,7 +227,7 @@ def test_vectors_and_rankings_are_asked_for_and_read(sample: Json) -> None:
     assert len(embeddings.decode(raw, count=len(request.texts)).vectors) == len(request.texts)
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("sample", OTHERS, ids=named)
 def test_another_kind_of_model_is_refused_with_what_it_is(sample: Json) -> None:
     with pytest.raises(ConfigError, match=f"is an? ({TASKS[sample['task']]}) model, not a chat model") as caught:
@@ -261,7 +261,7 @@ ASKED: dict[str, Json] = {
 }
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("listed", [one for one in MODELS if isinstance(one.get("request_formats"), list)], ids=named)
 def test_every_request_goes_in_a_format_of_its_model(listed: Json, asked: str) -> None:
@@ -288,7 +288,7 @@ def all_names(model: str) -> list[str]:
 LISTED_CHATS = [one for one in MODELS if kind_of(one["model"]) is None]
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("listed", LISTED_CHATS, ids=named)
 def test_a_profile_agrees_with_the_catalogue_or_its_row_says_why_not(listed: Json) -> None:
     row = row_for(listed["model"])
@@ -314,7 +314,7 @@ def test_a_profile_agrees_with_the_catalogue_or_its_row_says_why_not(listed: Jso
         assert claims[tag] or tag in said, tag
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("listed", LISTED_CHATS, ids=named)
 def test_a_model_that_takes_auto_or_none_only_is_known_as_such(listed: Json) -> None:
     chat_only = formats_of(listed["model"]) <= {"chat_completions"}
@@ -325,7 +325,7 @@ def test_a_model_that_takes_auto_or_none_only_is_known_as_such(listed: Json) -> 
         assert not profile_of(listed["model"]).tool_choice
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("listed", [one for one in MODELS if "reasoning_effort" in one], ids=named)
 def test_the_efforts_of_a_model_are_those_of_the_catalogue(listed: Json) -> None:
     efforts = listed["reasoning_effort"]["supported_efforts"]

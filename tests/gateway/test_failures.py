@@ -29,7 +29,7 @@ from cfaig_integrations.errors import (
 )
 from cfaig_integrations.gateway.codes import CODES, SENTENCES, WORDS
 from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
-from tests.wire.harness import needs_recordings, recordings
+from tests.wire.harness import needs_complete_recordings, recordings
 
 REQUEST = "82a04848-3949-4645-83f0-94050e19f74b"
 
@@ -535,7 +535,7 @@ RECORDED_REFUSALS: dict[str, tuple[type[ApiError], int | str | None, bool]] = {
 }
 
 
-@needs_recordings
+@needs_complete_recordings
 def test_every_recorded_refusal_has_a_message_and_the_right_exception() -> None:
     seen: Counter[str] = Counter()
     for kind in ("cloudflare", "chat", "responses", "messages"):

@@ -27,9 +27,9 @@ from tests.langchain.histories import assert_says, history, left_out, read, shap
 from tests.langchain.provider_package_messages import PEERS
 from tests.langchain.test_recordings import as_message, as_stream
 from tests.recorded_replies import WIRES, replies, streams
-from tests.wire.harness import events_of, needs_recordings, recordings
+from tests.wire.harness import events_of, needs_complete_recordings, recordings
 
-pytestmark = needs_recordings
+pytestmark = needs_complete_recordings
 
 Made = list[tuple[int, ChatReply, AIMessage]]
 

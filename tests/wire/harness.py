@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import importlib
 import random
+import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,28 +16,30 @@ from cfaig_integrations.core.events import Event
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.wire.codec import ChatCodec
 from cfaig_integrations.wire.sse import SseParser
+from tests.recordings import COMPLETE, RECORDED, SHARED, recordings
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-RECORDED = SHARED / "recorded"
+__all__ = ["COMPLETE", "RECORDED", "SHARED", "recordings"]
 
-needs_recordings = pytest.mark.skipif(
-    not RECORDED.is_dir(), reason="NO RECORDINGS: ../shared/recorded is absent, so nothing recorded was checked"
-)
+needs_recordings = pytest.mark.recordings("any")
+"""A test over recordings, wherever they are from."""
+needs_complete_recordings = pytest.mark.recordings("complete")
+"""A test that knows what the maintainers' corpus holds, or that needs the official SDKs' types as a validator."""
 
 
-def recordings(kind: str, *, stream: bool | None = None, ok: bool | None = True) -> list[dict[str, Any]]:
-    """The recorded exchanges of one kind (`chat`, `responses`, `messages`, `cloudflare`); each knows its `line`."""
-    found: list[dict[str, Any]] = []
-    if not RECORDED.is_dir():
-        return found
-    for line, text in enumerate((RECORDED / f"{kind}.jsonl").read_text(encoding="utf-8").split("\n")):
-        if not text:
-            continue
-        record = json.loads(text)
-        record["line"] = line
-        succeeded = 200 <= int(record["status"]) < 300
-        if (stream is None or record["stream"] is stream) and (ok is None or succeeded is ok):
-            found.append(record)
+def assert_number(found: int, expected: int) -> None:
+    """As many recordings as the maintainers' corpus holds; of another corpus, some."""
+    assert found == expected if COMPLETE else found > 0
+
+
+@functools.cache
+def _validator() -> Any:
+    sys.path.append(str(SHARED / "tools"))
+    return importlib.import_module("validate")
+
+
+def validate_request(kind: str, body: Any) -> list[str]:
+    """What the official SDKs' types have against a body; nothing where these are not available."""
+    found: list[str] = _validator().validate_request(kind, body) if COMPLETE else []
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import weakref
 from dataclasses import fields, replace
 from typing import Any
@@ -28,7 +27,7 @@ from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from tests.wire.chat_kit import body
-from tests.wire.harness import SHARED, needs_recordings
+from tests.wire.harness import needs_complete_recordings, validate_request
 
 CODEC = ChatCompletionsCodec()
 HELLO = Turn("user", (Text("hello"),))
@@ -534,11 +533,8 @@ QUIRKS = st.builds(
 )
 
 
-@needs_recordings
+@needs_complete_recordings
 @settings(max_examples=250)
 @given(request=REQUESTS, quirks=QUIRKS, stream=st.booleans())
 def test_the_official_types_know_every_request(request: ChatRequest, quirks: Quirks, stream: bool) -> None:
-    sys.path.insert(0, str(SHARED / "tools"))
-    from validate import validate_request  # pyright: ignore
-
     assert validate_request("chat", CODEC.encode(request, stream=stream, quirks=quirks)) == []

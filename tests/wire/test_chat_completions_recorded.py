@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections import Counter
 from typing import Any
 
@@ -16,14 +15,30 @@ from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
 from cfaig_integrations.wire.codec import Refused
 from tests.wire.chat_kit import chunks_of, expected_echo, stream_of, whole_of
-from tests.wire.harness import SHARED, assert_same_in_any_split, events_of, folded, needs_recordings, recordings
+from tests.wire.harness import (
+    COMPLETE,
+    assert_number,
+    assert_same_in_any_split,
+    events_of,
+    folded,
+    needs_complete_recordings,
+    needs_recordings,
+    recordings,
+    validate_request,
+)
 
 pytestmark = needs_recordings
 CODEC = ChatCompletionsCodec()
-REFUSED_STREAMS = {136, 139, 339}  # an `error` in a chunk: Groq's failed tool calls, OpenRouter's token limit
-NOT_CHAT = {275}  # a server that tells what it was asked
-BODIES = [record for record in recordings("chat", stream=False) if record["line"] not in NOT_CHAT]
-STREAMS = [record for record in recordings("chat", stream=True) if record["line"] not in REFUSED_STREAMS]
+REFUSED_STREAMS = {
+    "95ddc10852fe",
+    "37301497ba22",
+    "ceedc6374687",
+}  # an `error` in a chunk: Groq's failed tool calls, OpenRouter's token limit
+NOT_CHAT = {"8a715340a306"}  # a server that tells what it was asked
+WITHOUT_MESSAGE = {"7bfa6e45e8d8", "a870a2ec5e02"}
+"""What Azure's content filter leaves of an answer: a choice without a message, or an error with the status 200."""
+BODIES = [record for record in recordings("chat", stream=False) if record["id"] not in NOT_CHAT | WITHOUT_MESSAGE]
+STREAMS = [record for record in recordings("chat", stream=True) if record["id"] not in REFUSED_STREAMS]
 
 
 def name(record: dict[str, Any]) -> str:
@@ -41,8 +56,8 @@ def reply_of(record: dict[str, Any]) -> ChatReply:
 
 
 def test_the_recordings_are_all_accounted_for() -> None:
-    assert len(BODIES) == 690
-    assert len(STREAMS) == 97
+    assert_number(len(BODIES), 690)
+    assert_number(len(STREAMS), 97)
 
 
 def test_a_body_says_what_its_json_says() -> None:
@@ -64,19 +79,21 @@ def test_a_body_says_what_its_json_says() -> None:
 
 
 def message_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
-    return message.get("tool_calls") or []
+    return message.get("tool_calls") or [{"function": call} for call in [message.get("function_call")] if call]
 
 
-@pytest.mark.parametrize("line", sorted(REFUSED_STREAMS))
-def test_an_error_inside_a_stream_is_a_refusal(line: int) -> None:
-    (record,) = [record for record in recordings("chat", stream=True) if record["line"] == line]
+@needs_complete_recordings
+@pytest.mark.parametrize("id_", sorted(REFUSED_STREAMS))
+def test_an_error_inside_a_stream_is_a_refusal(id_: str) -> None:
+    (record,) = [record for record in recordings("chat", stream=True) if record["id"] == id_]
     with pytest.raises(Refused) as caught:
         events_of(CODEC, [record["response_body"].encode()])
     assert caught.value.body["error"]["message"]
 
 
+@needs_complete_recordings
 def test_what_is_no_chat_completion_is_named() -> None:
-    (record,) = [record for record in recordings("chat", stream=False) if record["line"] in NOT_CHAT]
+    (record,) = [record for record in recordings("chat", stream=False) if record["id"] in NOT_CHAT]
     with pytest.raises(ProtocolError, match="contentType"):
         CODEC.decode(record["response_body"].encode())
 
@@ -102,13 +119,13 @@ def test_a_body_told_as_a_stream_adds_up_to_itself() -> None:
 @pytest.mark.parametrize("record", STREAMS, ids=name)
 def test_a_stream_that_is_cut_breaks(record: dict[str, Any]) -> None:
     data, rng = record["response_body"].encode(), random.Random(record["line"])
-    text = folded(CODEC, data).turn.text
+    reply = folded(CODEC, data)
     end = end_of_answer(record["response_body"])
     cuts = {rng.randrange(end) for _ in range(60)} | {end - 1}
     for cut in cuts:
         with pytest.raises(StreamBroken) as caught:
             events_of(CODEC, [data[:cut]])
-        assert text.startswith(caught.value.partial)
+        assert reply.turn.text.startswith(caught.value.partial) or len(reply.choices) > 1
 
 
 def end_of_answer(text: str) -> int:
@@ -146,7 +163,7 @@ def test_every_reply_goes_back_as_it_came() -> None:
             if call["id"] == "made":
                 call["id"] = sent["id"]
         assert echo == expected, name(record)
-    assert +counts == {
+    assert not COMPLETE or +counts == {
         "content null": 171,
         "empty key": 891,
         "call index": 189,
@@ -167,10 +184,8 @@ VENDOR_KEYS = (
 )
 
 
+@needs_complete_recordings
 def test_the_next_request_is_one_that_the_official_types_know() -> None:
-    sys.path.insert(0, str(SHARED / "tools"))
-    from validate import validate_request  # pyright: ignore
-
     thinking = 0
     for record in [*BODIES, *STREAMS]:
         reply = reply_of(record)
@@ -202,7 +217,7 @@ def test_web_sources_are_citations() -> None:
         ]
         assert [citation.url for citation in cited] == [entry["url_citation"]["url"] for entry in told], name(record)
         found += len(told)
-    assert found > 5
+    assert found > 5 or not COMPLETE
 
 
 def test_hollow_audio_is_no_audio() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import weakref
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,7 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.jsonio import dump
-from tests.wire.harness import SHARED, needs_recordings
+from tests.wire.harness import needs_complete_recordings, validate_request
 from tests.wire.responses_forms import CODEC, HELLO, OUTPUTS, PNG, assistant, body_of, response
 
 WEATHER = FunctionTool("weather", "The weather.", {"type": "object", "properties": {}})
@@ -262,13 +261,8 @@ _REQUEST = st.builds(
 )
 
 
-@needs_recordings
+@needs_complete_recordings
 @settings(max_examples=200)
 @given(request=_REQUEST, streamed=st.booleans())
 def test_bodies_are_what_the_official_types_say(request: ChatRequest, streamed: bool) -> None:
-    sys.path.insert(0, str(SHARED / "tools"))
-    try:
-        from validate import validate_request  # type: ignore[import-not-found]
-    finally:
-        sys.path.pop(0)
     assert validate_request("responses", CODEC.encode(request, stream=streamed)) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +31,7 @@ from cfaig_integrations.gateway.routes import route
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.registry import codec
-from tests.wire.harness import SHARED, needs_recordings
+from tests.wire.harness import needs_complete_recordings, validate_request
 
 WIRES: tuple[Wire, ...] = ("chat_completions", "responses", "messages", "run")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -182,13 +181,10 @@ def test_what_leaves_is_legal(wire: Wire, request: ChatRequest, quirks: Quirks, 
     assert "tool_choice" not in body or body["tools"]
 
 
-@needs_recordings
+@needs_complete_recordings
 @pytest.mark.parametrize("wire", ["chat_completions", "responses", "messages"])
 @given(request=REQUESTS, stream=st.booleans())
 def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatRequest, stream: bool) -> None:
-    sys.path.insert(0, str(SHARED / "tools"))
-    from validate import validate_request  # pyright: ignore
-
     try:
         body = sent(wire, request, stream=stream)
     except GatewayError:
