@@ -1,4 +1,4 @@
-"""Each wall of the house is broken once in a copy, and import-linter sees it."""
+"""Each import contract is broken once in a copy, and import-linter reports it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def lint(root: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("house")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("package")
     shutil.copy(ROOT / "pyproject.toml", root)
     shutil.copytree(
         ROOT / "cfaig_integrations", root / "cfaig_integrations", ignore=shutil.ignore_patterns("__pycache__")
@@ -52,19 +52,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_walls_stand(house: Path) -> None:
-    result = lint(house)
+def test_the_contracts_hold(package: Path) -> None:
+    result = lint(package)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("breach", BREACHES)
-def test_a_breach_is_seen(house: Path, breach: str) -> None:
+def test_a_breach_is_seen(package: Path, breach: str) -> None:
     name, statement = BREACHES[breach]
-    file = house / "cfaig_integrations" / name
+    file = package / "cfaig_integrations" / name
     intact = file.read_text(encoding="utf-8")
     file.write_text(f"{intact}\n{statement}\n", encoding="utf-8")
     try:
-        result = lint(house)
+        result = lint(package)
     finally:
         file.write_text(intact, encoding="utf-8")
     assert result.returncode == 1, result.stdout + result.stderr

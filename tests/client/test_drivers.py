@@ -248,7 +248,7 @@ def test_a_stream_that_is_dropped_unread_is_closed_and_not_only_collected(server
     assert bodies[0].closed == 1
 
 
-def test_a_loop_that_ends_closes_open_streams_without_complaint(server: Loopback) -> None:
+def test_a_loop_that_ends_closes_open_streams_without_an_error(server: Loopback) -> None:
     class Slow(Body):
         async def aclose(self) -> None:
             await asyncio.sleep(0)
@@ -265,10 +265,10 @@ def test_a_loop_that_ends_closes_open_streams_without_complaint(server: Loopback
             async for event in stream:
                 yield event
 
-    complaints: list[Any] = []
+    errors: list[Any] = []
 
     async def main() -> list[AsyncGenerator[Event]]:
-        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
         client = AsyncClient(connect(server), httpx.AsyncClient(transport=httpx.MockTransport(answer)))
         readers = [read(client) for _ in range(10)]
         for reader in readers:
@@ -277,7 +277,7 @@ def test_a_loop_that_ends_closes_open_streams_without_complaint(server: Loopback
 
     kept = asyncio.run(main())  # which closes all generators that are left at once, in any order
     assert len(kept) == len(bodies) == 10
-    assert not complaints
+    assert not errors
     assert [body.closed for body in bodies] == [1] * 10
 
 

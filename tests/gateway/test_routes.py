@@ -451,7 +451,7 @@ SHAPE: list[tuple[int, int | str | None, str, bool]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "message", "refusal"), SHAPE)
-def test_only_a_complaint_about_the_body_is_worth_another_wire(
+def test_only_an_error_about_the_body_is_worth_another_wire(
     status: int, code: int | str | None, message: str, refusal: bool
 ) -> None:
     assert is_shape_refusal(status, code, message) is refusal

@@ -115,7 +115,7 @@ def anthropic(body: Body) -> AIMessage:
     return _message(blocks[0]["text"] if plain else blocks, "anthropic", calls, id=body["id"])
 
 
-PEERS: dict[str, tuple[str, Callable[[Body], AIMessage]]] = {
+PACKAGES: dict[str, tuple[str, Callable[[Body], AIMessage]]] = {
     "langchain-openai, chat completions": ("chat", openai_chat),
     "langchain-openai, chat completions, v1": ("chat", lambda body: _standard(openai_chat(body))),
     "langchain-openai, v0": ("responses", openai_old),

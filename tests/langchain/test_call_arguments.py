@@ -1,4 +1,4 @@
-"""Corners of the chat model's contract, each with what a program sees of it."""
+"""The arguments of one call: timeouts, stop texts, response formats, tools; and images, files and audio in messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complaints 4, 11, 28, 31: every constructor word does something, on any loop, and no two models are taken for one."""
+"""Every constructor argument does something, on any event loop, and no two models share a cache entry."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ BEHAVIOUR = frozenset(
 RUN = UUID(int=1)
 
 
-def test_04_every_word_is_tried() -> None:
+def test_every_constructor_argument_is_tested() -> None:
     """langchainjs#2960."""
     known = ChatCloudflareAIGateway.model_fields.keys() - BaseChatModel.model_fields.keys()
     assert known == WORDS.keys() | BEHAVIOUR
@@ -84,7 +84,7 @@ def sent_by(simulator: Simulator, words: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_04_every_word_changes_the_request(simulator: Simulator, word: str) -> None:
+def test_every_constructor_argument_changes_the_request(simulator: Simulator, word: str) -> None:
     api, value = WORDS[word]
     if word == "base_url":
         value = simulator.legacy_url
@@ -94,13 +94,13 @@ def test_04_every_word_changes_the_request(simulator: Simulator, word: str) -> N
     assert sent_by(simulator, {**common, word: value}) != before
 
 
-def test_04_stream_usage_is_asked_for_or_not(make: Make, simulator: Simulator) -> None:
+def test_stream_usage_is_asked_for_or_not(make: Make, simulator: Simulator) -> None:
     for wanted in (True, False):
         list(make(api="chat_completions", stream_usage=wanted).stream("Hi"))
         assert ("stream_options" in simulator.requests[-1].body) is wanted
 
 
-def test_04_retries_are_counted(make: Make, simulator: Simulator) -> None:
+def test_retries_are_counted(make: Make, simulator: Simulator) -> None:
     for most in (0, 1):
         simulator.reset()
         simulator.fault("close_before_response", times=None)
@@ -111,14 +111,14 @@ def test_04_retries_are_counted(make: Make, simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("timeout", [0.05, (5, 0.05), httpx.Timeout(5, read=0.05)], ids=str)
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_04_timeouts_end_the_wait(make: Make, simulator: Simulator, timeout: Any, way: str) -> None:
+async def test_timeouts_raise(make: Make, simulator: Simulator, timeout: Any, way: str) -> None:
     simulator.fault("slow_first_byte", seconds=30, times=None)
     with pytest.raises(errors.TimeoutFault):
         await WAYS[way](make(timeout=timeout, max_retries=0), "Hi")
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_04_an_idle_stream_ends(make: Make, simulator: Simulator, way: str) -> None:
+async def test_an_idle_stream_ends(make: Make, simulator: Simulator, way: str) -> None:
     simulator.reply("one two three four five")
     simulator.fault("stall", seconds=30)
     with pytest.raises(errors.TimeoutFault):
@@ -126,7 +126,7 @@ async def test_04_an_idle_stream_ends(make: Make, simulator: Simulator, way: str
 
 
 @every_way
-async def test_04_your_own_clients_are_used(make: Make, simulator: Simulator, way: str) -> None:
+async def test_your_own_clients_are_used(make: Make, simulator: Simulator, way: str) -> None:
     headers = {"x-mine": "yes"}
     with httpx.Client(headers=headers) as client:
         async with httpx.AsyncClient(headers=headers) as aclient:
@@ -154,7 +154,7 @@ PARAMETER = {
 @pytest.mark.parametrize(("model", "api"), PARAMETER)
 @pytest.mark.parametrize("word", sorted(TOKEN_WORDS))
 @pytest.mark.parametrize("how", ["constructor", "call", "bind"])
-def test_11_the_parameter_is_the_models(
+def test_the_token_limit_parameter_fits_the_model(
     make: Make, simulator: Simulator, model: str, api: str, word: str, how: str
 ) -> None:
     """vercel/ai#11828, activepieces PR #11664, opencode PR #7970."""
@@ -169,7 +169,7 @@ def test_11_the_parameter_is_the_models(
     assert {name: body[name] for name in TOKEN_WORDS & body.keys()} == {PARAMETER[model, api]: 40}
 
 
-def test_11_the_legacy_host_is_told_the_same(simulator: Simulator) -> None:
+def test_the_token_limit_parameter_is_the_same_on_the_legacy_host(simulator: Simulator) -> None:
     words = {**where(simulator), "base_url": simulator.legacy_url, "max_tokens": 40}
     for model, word in (("openai/gpt-5.4", "max_completion_tokens"), ("@cf/zai-org/glm-5.2", "max_tokens")):
         ChatCloudflareAIGateway(model=model, **words).invoke("Hi")
@@ -178,7 +178,7 @@ def test_11_the_legacy_host_is_told_the_same(simulator: Simulator) -> None:
 
 
 @every_wire
-def test_28_one_model_on_many_event_loops(make: Make, simulator: Simulator, api: str) -> None:
+def test_one_model_on_many_event_loops(make: Make, simulator: Simulator, api: str) -> None:
     """bytedance/deer-flow#2615, conductor#1563."""
     model = make(api=api)
 
@@ -202,7 +202,7 @@ SHAPING = WORDS.keys() - {
 
 
 @pytest.mark.parametrize("word", sorted(SHAPING))
-def test_31_models_that_answer_differently_share_no_cache_entry(simulator: Simulator, word: str) -> None:
+def test_models_that_answer_differently_share_no_cache_entry(simulator: Simulator, word: str) -> None:
     """langchain#14590, #19328, PR #6396."""
     api, value = WORDS[word]
     simulator.gateway("another")
@@ -225,14 +225,16 @@ def test_31_models_that_answer_differently_share_no_cache_entry(simulator: Simul
     [{"temperature": 0.5}, {"model": "openai/gpt-4.1-mini"}, {"stop": ["x"]}, {"tools": [weather]}, {"user": "u"}],
     ids=lambda words: next(iter(words)),
 )
-def test_31_nor_do_calls(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
+def test_calls_that_answer_differently_share_no_cache_entry(
+    make: Make, simulator: Simulator, words: dict[str, Any]
+) -> None:
     model = make(api="chat_completions", cache=InMemoryCache())
     for given in ({}, words, words):
         model.invoke("Hi", **given)
     assert len(simulator.requests) == 2
 
 
-def test_31_a_model_can_be_saved_and_loaded(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_can_be_saved_and_loaded(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(temperature=0.5, gateway=GatewayOptions(cache_ttl=60), gateway_metadata={"team": "docs"})
     saved = json.loads(json.dumps(dumpd(model)))
     assert simulator.api_token not in json.dumps(saved)

@@ -1,4 +1,4 @@
-"""Complaint 29: embedding models are sent text and asked for plain numbers."""
+"""Embedding models are sent text and asked for plain numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXTS = ["Paris is in France.", "東京は日本にある。", "a" * 2000]
 
 @pytest.mark.parametrize(("model", "api"), [(model, api) for model, apis in MODELS.items() for api in apis])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_29_text_is_sent_and_numbers_come(simulator: Simulator, model: str, api: Any, asynchronous: bool) -> None:
+def test_embeddings_send_text_and_return_floats(simulator: Simulator, model: str, api: Any, asynchronous: bool) -> None:
     """langchain#35204 (#34328), PR #35252, rag_api#115."""
     embeddings = CloudflareAIGatewayEmbeddings(model=model, api=api, **where(simulator))
     if model.startswith("openai/"):
@@ -40,7 +40,7 @@ def test_29_text_is_sent_and_numbers_come(simulator: Simulator, model: str, api:
     assert {type(number) for vector in vectors for number in vector} == {float}
 
 
-def test_29_base64_that_comes_unasked_is_read(simulator: Simulator) -> None:
+def test_unrequested_base64_vectors_are_read(simulator: Simulator) -> None:
     packed = base64.b64encode(struct.pack("<3f", 0.5, -1.0, 2.0)).decode()
     data = [{"object": "embedding", "index": 0, "embedding": packed}]
     simulator.reply_raw(body=json.dumps({"object": "list", "model": "m", "data": data}))

@@ -1,4 +1,4 @@
-"""Complaints 3, 7 to 10, 12 to 15, 35 to 37, 39: the gateway is spoken to in full, from everywhere."""
+"""The gateway is spoken to in full, from everywhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AUTHORS = {
 
 
 @pytest.mark.parametrize("model", AUTHORS)
-def test_03_one_class_reaches_every_author_through_the_gateway(make: Make, simulator: Simulator, model: str) -> None:
+def test_one_class_reaches_every_author_through_the_gateway(make: Make, simulator: Simulator, model: str) -> None:
     """langchain#15993, PR #27671."""
     chat = make(model=model, gateway=GatewayOptions(cache_ttl=60))
     one, two = chat.invoke("Hi"), chat.invoke("Hi")
@@ -48,9 +48,7 @@ def test_03_one_class_reaches_every_author_through_the_gateway(make: Make, simul
 
 @pytest.mark.parametrize("tools", [[], [weather]], ids=["plain", "tools"])
 @pytest.mark.parametrize("model", AUTHORS)
-def test_07_calls_go_to_the_accounts_own_endpoints(
-    make: Make, simulator: Simulator, model: str, tools: list[Any]
-) -> None:
+def test_calls_go_to_the_accounts_own_endpoints(make: Make, simulator: Simulator, model: str, tools: list[Any]) -> None:
     """opencode#44827."""
     chat: Any = make(model=model)
     (chat.bind_tools(tools) if tools else chat).invoke("What is the weather in Paris?")
@@ -123,7 +121,7 @@ every_door = pytest.mark.parametrize("door", DOORS)
 
 
 @every_door
-def test_08_every_option_reaches_every_endpoint(simulator: Simulator, door: str) -> None:
+def test_every_option_reaches_every_endpoint(simulator: Simulator, door: str) -> None:
     """opencode#45295."""
     options = GatewayOptions(**{name: value for name, (value, _, _) in OPTIONS.items()})
     DOORS[door](simulator, {"gateway": options})
@@ -134,7 +132,7 @@ def test_08_every_option_reaches_every_endpoint(simulator: Simulator, door: str)
 
 
 @every_door
-def test_09_metadata_reach_the_wire_and_the_log(simulator: Simulator, door: str) -> None:
+def test_metadata_reaches_the_request_and_the_log(simulator: Simulator, door: str) -> None:
     """opencode#15621, PR #15619."""
     given = {"team": "docs", "tier": 2, "trial": False, "share": 0.5}
     DOORS[door](simulator, {"gateway_metadata": given, "run_metadata": False})
@@ -143,7 +141,7 @@ def test_09_metadata_reach_the_wire_and_the_log(simulator: Simulator, door: str)
 
 
 @every_door
-def test_10_the_token_stands_in_its_own_header_alone(simulator: Simulator, door: str) -> None:
+def test_the_token_is_in_the_authorization_header_only(simulator: Simulator, door: str) -> None:
     """opencode#40344."""
     DOORS[door](simulator, {})
     [request] = simulator.requests
@@ -153,7 +151,7 @@ def test_10_the_token_stands_in_its_own_header_alone(simulator: Simulator, door:
 
 @pytest.mark.parametrize("own_key", [False, True])
 @every_way
-async def test_10_on_the_legacy_host_authorization_is_the_providers(
+async def test_on_the_legacy_host_authorization_belongs_to_the_provider(
     simulator: Simulator, way: str, own_key: bool
 ) -> None:
     words = {**where(simulator), "base_url": simulator.legacy_url, "model": "openai/gpt-4.1"}
@@ -177,7 +175,7 @@ REST_HEADERS = {
 """What Cloudflare's REST API documents (wire-facts §3.1 to §3.3)."""
 
 
-def test_12_only_what_the_rest_api_documents_is_sent_to_it(make: Make, simulator: Simulator) -> None:
+def test_only_what_the_rest_api_documents_is_sent_to_it(make: Make, simulator: Simulator) -> None:
     """livekit/agents PR #6131."""
     auto: dict[str, Any] = {
         "session_id": "s",
@@ -211,7 +209,7 @@ def test_12_only_what_the_rest_api_documents_is_sent_to_it(make: Make, simulator
         ("timeout", 5),
     ],
 )
-def test_12_options_are_typed_and_in_range(make: Make, simulator: Simulator, name: str, wrong: Any) -> None:
+def test_options_are_typed_and_in_range(make: Make, simulator: Simulator, name: str, wrong: Any) -> None:
     with pytest.raises(ValidationError, match=name):
         GatewayOptions(**{name: wrong})
     with pytest.raises(errors.ConfigError) as caught:
@@ -223,7 +221,7 @@ def test_12_options_are_typed_and_in_range(make: Make, simulator: Simulator, nam
 @every_wire
 @pytest.mark.parametrize("how", ["call", "bind"])
 @pytest.mark.parametrize("word", ["gateway", "gateway_options"])
-def test_13_headers_and_options_for_one_call(make: Make, simulator: Simulator, api: str, how: str, word: str) -> None:
+def test_headers_and_options_for_one_call(make: Make, simulator: Simulator, api: str, how: str, word: str) -> None:
     """langchain#19383."""
     model = make(api=api, extra_headers={"x-both": "model", "x-model": "1"})
     words: dict[str, Any] = {"extra_headers": {"x-both": "call", "x-call": "2"}, word: {"cache_key": "k"}}
@@ -241,7 +239,7 @@ def test_13_headers_and_options_for_one_call(make: Make, simulator: Simulator, a
 
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-def test_14_one_model_serves_every_user(make: Make, simulator: Simulator, way: str) -> None:
+def test_one_model_serves_every_user(make: Make, simulator: Simulator, way: str) -> None:
     """langchain-mcp-adapters#280."""
     model = make(metadata_keys=["user_id"])
     users = ("ann", "bob", "cid", "dee")
@@ -263,14 +261,14 @@ def test_14_one_model_serves_every_user(make: Make, simulator: Simulator, way: s
 
 @every_wire
 @every_way
-async def test_15_headers_of_a_call_go_every_way(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_headers_of_a_call_are_sent_by_every_method(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """langchain PR #38518."""
     await WAYS[way](make(api=api), "Hi", extra_headers={"X-Trace": "t1"})
     assert simulator.requests[-1].headers["x-trace"] == "t1"
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_35_a_log_that_comes_late_is_waited_for(asynchronous: bool) -> None:
+def test_a_late_log_is_waited_for(asynchronous: bool) -> None:
     """cloudflare/ai#255."""
     with Simulator(log_delay=0.3) as late:
         model = ChatCloudflareAIGateway(model="openai/gpt-4.1", **where(late))
@@ -288,7 +286,7 @@ def test_35_a_log_that_comes_late_is_waited_for(asynchronous: bool) -> None:
 
 @every_wire
 @every_way
-async def test_36_every_answer_says_its_log_id_which_takes_feedback(
+async def test_every_answer_says_its_log_id_which_takes_feedback(
     make: Make, simulator: Simulator, api: str, way: str
 ) -> None:
     """cloudflare-docs PR #17745."""
@@ -301,7 +299,7 @@ async def test_36_every_answer_says_its_log_id_which_takes_feedback(
 
 @every_door
 @pytest.mark.parametrize("gateway", ["default", "second"])
-def test_37_every_endpoint_names_the_gateway(simulator: Simulator, door: str, gateway: str) -> None:
+def test_every_endpoint_names_the_gateway(simulator: Simulator, door: str, gateway: str) -> None:
     """cloudflare/ai PR #410 for #403."""
     simulator.gateway(gateway)
     DOORS[door](simulator, {"gateway_id": gateway} if gateway != "default" else {})
@@ -311,7 +309,7 @@ def test_37_every_endpoint_names_the_gateway(simulator: Simulator, door: str, ga
 
 @every_wire
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_39_what_is_logged_is_for_the_caller_to_say(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_the_caller_controls_logging(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """cloudflare-docs PR #28904, #29036."""
     await WAYS[way](make(api=api, gateway=GatewayOptions(collect_log=False)), "Hi")
     assert simulator.logs() == []

@@ -24,7 +24,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.registry import codec
 from tests.langchain.conftest import MODELS, Make
 from tests.langchain.histories import assert_says, history, left_out, read, shape
-from tests.langchain.provider_package_messages import PEERS
+from tests.langchain.provider_package_messages import PACKAGES
 from tests.langchain.test_recordings import as_message, as_stream
 from tests.recorded_replies import WIRES, replies, streams
 from tests.wire.harness import events_of, needs_complete_recordings, recordings
@@ -271,12 +271,12 @@ def test_what_a_model_drew_or_spoke_stays_where_it_can(make: Make, simulator: Si
     assert len(simulator.requests) == 1
 
 
-REFUSED_OF_PEERS: dict[str, dict[str, int]] = {
+REFUSED_OF_PACKAGES: dict[str, dict[str, int]] = {
     "chat": {},
     "responses": {"apply_patch_call": 1, "compaction": 2, "image_generation_call": 2, "mcp_approval_request": 2},
     "messages": {"compaction": 1},
 }
-PEER_PAIRS = [(peer, api) for peer, (kind, _) in PEERS.items() for api in MODELS if api != WIRES[kind]]
+PACKAGE_PAIRS = [(package, api) for package, (kind, _) in PACKAGES.items() for api in MODELS if api != WIRES[kind]]
 
 
 def encoded(api: Api, message: AIMessage, *, model: str = "") -> dict[str, Any]:
@@ -285,9 +285,9 @@ def encoded(api: Api, message: AIMessage, *, model: str = "") -> dict[str, Any]:
     return codec(way.wire).encode(request, stream=False, quirks=way.quirks)
 
 
-@pytest.mark.parametrize(("peer", "api"), PEER_PAIRS)
-def test_every_message_of_another_package(make: Make, simulator: Simulator, peer: str, api: Api) -> None:
-    kind, write = PEERS[peer]
+@pytest.mark.parametrize(("package", "api"), PACKAGE_PAIRS)
+def test_every_message_of_another_package(make: Make, simulator: Simulator, package: str, api: Api) -> None:
+    kind, write = PACKAGES[package]
     model = make(api=api, max_retries=0)
     refused: Counter[str] = Counter()
     shapes: set[Any] = set()
@@ -306,7 +306,7 @@ def test_every_message_of_another_package(make: Make, simulator: Simulator, peer
             refused[str(error.value)] += 1
         except AssertionError as error:
             raise AssertionError(f"line {record['line']}") from error
-    assert refused == REFUSED_OF_PEERS[kind]
+    assert refused == REFUSED_OF_PACKAGES[kind]
     assert len(simulator.requests) > 4
 
 

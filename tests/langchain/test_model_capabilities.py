@@ -1,4 +1,4 @@
-"""Complaints about what models are said to be able to do, and about what a provider remembers."""
+"""What models are said to be able to do, and what a provider remembers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class City(BaseModel):
     name: str
 
 
-def test_06_a_model_says_whether_it_has_tools(make: Make) -> None:
+def test_a_model_says_whether_it_has_tools(make: Make) -> None:
     """Flowise PR #4846, as far as profiles go."""
     able, unable = make(model="@cf/zai-org/glm-5.2"), make(model="@cf/meta/llama-3.2-1b-instruct")
     assert (able.profile or {}).get("tool_calling") is True
@@ -34,7 +34,7 @@ def test_06_a_model_says_whether_it_has_tools(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("model", "native"), [("openai/gpt-5.4", True), ("openai/gpt-3.5-turbo", False)])
-def test_32_an_agent_takes_the_form_that_the_model_has(
+def test_an_agent_selects_the_structured_output_that_the_model_has(
     make: Make, simulator: Simulator, model: str, native: bool
 ) -> None:
     """langchain#34463, #34796: chosen by the profile."""
@@ -50,7 +50,9 @@ def test_32_an_agent_takes_the_form_that_the_model_has(
 
 @every_way
 @pytest.mark.parametrize("lost", ["previous_response_not_found", "catalogue_previous_response_not_found"])
-async def test_34_a_lost_response_is_told_again_in_full(make: Make, simulator: Simulator, way: str, lost: str) -> None:
+async def test_a_lost_previous_response_resends_the_history(
+    make: Make, simulator: Simulator, way: str, lost: str
+) -> None:
     """bifrost#2441, dotnet/extensions#7704: the provider forgot, and the caller does not notice."""
     model = make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True)
     said: list[Any] = [HumanMessage("My name is Ann.")]
@@ -69,7 +71,7 @@ async def test_34_a_lost_response_is_told_again_in_full(make: Make, simulator: S
 
 
 @every_way
-async def test_34_an_answer_of_another_provider_is_no_link(make: Make, simulator: Simulator, way: str) -> None:
+async def test_another_providers_answer_is_not_a_previous_response(make: Make, simulator: Simulator, way: str) -> None:
     """Bamboo-agent PR #513: only what this provider stored can be continued there."""
     said: list[Any] = [HumanMessage("My name is Ann.")]
     said += [await WAYS[way](make(api="messages"), said), HumanMessage("What is my name?")]

@@ -1,4 +1,4 @@
-"""Complaints 18, 19: reasoning is shown, and goes back to whom it came from."""
+"""Reasoning is shown, and goes back to whom it came from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.langchain.conftest import MODELS, Make
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
-async def test_18_reasoning_is_kept_under_either_name(
+async def test_reasoning_is_kept_under_either_name(
     make: Make, simulator: Simulator, way: str, field: str, output_version: str
 ) -> None:
     """langchain#35059, PRs #35065, #35411, #34359, #34362 for #34153."""
@@ -65,7 +65,7 @@ def thought_sent(simulator: Simulator, api: str) -> Any:
 @pytest.mark.parametrize("api", MAKERS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
-async def test_19_reasoning_before_a_call_goes_back(
+async def test_reasoning_before_a_call_is_sent_back(
     make: Make, simulator: Simulator, api: str, way: str, output_version: str
 ) -> None:
     """charmbracelet/fantasy#195."""
@@ -83,7 +83,9 @@ STRANGERS = [(maker, other) for maker in MAKERS for other in MODELS if maker != 
 
 @pytest.mark.parametrize(("maker", "other"), STRANGERS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-def test_19_and_to_nobody_else(make: Make, simulator: Simulator, maker: str, other: str, output_version: str) -> None:
+def test_reasoning_is_not_sent_to_other_providers(
+    make: Make, simulator: Simulator, maker: str, other: str, output_version: str
+) -> None:
     simulator.reply(reasoning=THOUGHT, calls=[CALL])
     words = MAKERS[maker]
     said = make(api=maker, output_version=output_version, **words).bind_tools([weather]).invoke([QUESTION])

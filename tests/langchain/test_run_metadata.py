@@ -482,7 +482,7 @@ async def test_a_core_that_went_another_way_costs_only_run_ids(
 
 
 def test_the_context_of_the_reader_is_the_users(make: Make) -> None:
-    """A stream read in another context than it was begun in ends without complaint."""
+    """A stream read in another context than it was begun in ends without an error."""
     stream = make().stream("Hi")
     copy_context().run(next, stream)
     assert list(stream)

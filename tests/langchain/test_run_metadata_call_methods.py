@@ -1,4 +1,4 @@
-"""Complaints 1, 2, 30, 40: what a run is must be known to the gateway on every path."""
+"""What a run is must be known to the gateway on every path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def config_of(run_id: UUID | None = None) -> RunnableConfig:
 
 @every_wire
 @pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_01_a_stream_knows_its_run(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_a_stream_reports_its_run(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """langchain#21327, PR #23500."""
     one = uuid4()
     await WAYS[way](make(api=api), "Hi", config_of(one))
@@ -39,7 +39,7 @@ async def test_01_a_stream_knows_its_run(make: Make, simulator: Simulator, api: 
 
 
 @every_wire
-async def test_02_every_way_tells_the_same(make: Make, simulator: Simulator, api: str) -> None:
+async def test_every_call_method_sends_the_same_metadata(make: Make, simulator: Simulator, api: str) -> None:
     """langsmith-sdk#839."""
     model = make(api=api, gateway_metadata={"team": "docs"})
     for way in WAYS.values():
@@ -58,7 +58,7 @@ class _Retriever(BaseRetriever):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_30_embeddings_tell_usage_and_run(simulator: Simulator, asynchronous: bool) -> None:
+def test_embeddings_report_usage_and_run(simulator: Simulator, asynchronous: bool) -> None:
     """langchain#945, #8564, #11093, #15253, #20799."""
     used: list[tuple[Usage | None, GatewayInfo]] = []
     embeddings = CloudflareAIGatewayEmbeddings(
@@ -87,7 +87,7 @@ class _Runs(BaseCallbackHandler):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_40_an_invoke_that_streams_for_an_observer_keeps_its_run(
+async def test_an_invoke_that_streams_for_an_observer_keeps_its_run(
     make: Make, simulator: Simulator, asynchronous: bool
 ) -> None:
     """langchainjs PR #10098."""
@@ -107,7 +107,7 @@ async def test_40_an_invoke_that_streams_for_an_observer_keeps_its_run(
 
 
 @every_way
-async def test_40_a_model_that_always_streams_keeps_its_run(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_model_that_always_streams_keeps_its_run(make: Make, simulator: Simulator, way: str) -> None:
     one = uuid4()
     await WAYS[way](make(streaming=True), "Hi", config_of(one))
     assert simulator.requests[-1].body["stream"] is True

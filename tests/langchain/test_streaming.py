@@ -1,4 +1,4 @@
-"""Complaints 16, 17, 20 to 23, 27, 33, 38: a stream says all that a whole answer says, or fails loudly."""
+"""A stream says all that a whole answer says, or fails loudly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ both_streams = pytest.mark.parametrize("way", STREAMS)
 
 @both_streams
 @pytest.mark.parametrize(("api", "legacy"), [*((api, False) for api in MODELS), ("chat_completions", True)])
-async def test_16_streams_tell_usage_unasked(
+async def test_streams_report_usage_by_default(
     make: Make, simulator: Simulator, api: str, way: str, legacy: bool
 ) -> None:
     """langgraph#4848, #5878, langchain#26145, PR #33205, langchain-litellm#16, #20."""
@@ -82,7 +82,7 @@ GROWING: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("api", GROWING)
 @both_streams
-async def test_17_counts_that_grow_are_not_added_up(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_cumulative_usage_is_not_summed(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """langchain#30429, databricks-ai-bridge PR #638, langchainjs PR #11457, #10164."""
     play(simulator, *GROWING[api])
     model = make(api=api, model="@cf/meta/llama-3.3-70b-instruct-fp8-fast" if api == "run" else MODELS[api])
@@ -97,7 +97,7 @@ async def test_17_counts_that_grow_are_not_added_up(make: Make, simulator: Simul
 
 
 @every_wire
-def test_17_one_chunk_alone_tells_them(make: Make, simulator: Simulator, api: str) -> None:
+def test_only_one_chunk_reports_usage(make: Make, simulator: Simulator, api: str) -> None:
     assert sum(chunk.usage_metadata is not None for chunk in make(api=api).stream("Hi")) == 1
 
 
@@ -137,7 +137,7 @@ COMPLETED = {"type": "response.completed", "response": response("completed", REA
 @pytest.mark.parametrize("told", ["item done", "completed"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @both_streams
-async def test_20_reasoning_that_comes_late_comes(
+async def test_late_reasoning_is_kept(
     make: Make, simulator: Simulator, way: str, told: str, output_version: str
 ) -> None:
     """langchain#37625."""
@@ -162,7 +162,7 @@ FAILURES: dict[str, list[Any]] = {
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("way", [*STREAMS, "invoke", "ainvoke"])
-async def test_21_a_failed_stream_fails(make: Make, simulator: Simulator, way: str, failure: str, begun: bool) -> None:
+async def test_a_failed_stream_fails(make: Make, simulator: Simulator, way: str, failure: str, begun: bool) -> None:
     """langchain#39039, PR #39041."""
     play(simulator, CREATED, *(DELTAS if begun else []), *FAILURES[failure])
     model = make(api="responses", streaming=True, max_retries=0)
@@ -173,7 +173,7 @@ async def test_21_a_failed_stream_fails(make: Make, simulator: Simulator, way: s
 
 
 @every_way
-async def test_22_an_answer_cut_short_says_so(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_truncated_answer_reports_its_finish_reason(make: Make, simulator: Simulator, way: str) -> None:
     """langchain#33840."""
     cut = response("incomplete", ANSWER, incomplete_details={"reason": "max_output_tokens"}, usage=USAGE)
     if way in STREAMS:
@@ -198,7 +198,7 @@ IN_BAND: dict[str, Any] = {
 @pytest.mark.parametrize("form", IN_BAND)
 @pytest.mark.parametrize("place", ["first", "later"])
 @pytest.mark.parametrize("way", [*STREAMS, "invoke"])
-async def test_23_an_error_in_an_event_is_an_error(
+async def test_an_error_in_an_event_is_an_error(
     make: Make, simulator: Simulator, api: str, form: str, place: str, way: str
 ) -> None:
     """litellm#40578."""
@@ -217,7 +217,9 @@ async def test_23_an_error_in_an_event_is_an_error(
 
 @every_wire
 @every_way
-async def test_23_so_is_one_in_a_body_that_says_200(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_an_error_in_a_body_with_status_200_is_an_error(
+    make: Make, simulator: Simulator, api: str, way: str
+) -> None:
     simulator.reply_raw(body='{"success": false, "result": null, "errors": [{"code": 5006, "message": "fell over"}]}')
     with pytest.raises(errors.ApiError, match="fell over"):
         await WAYS[way](make(api=api, max_retries=0), "Hi")
@@ -232,7 +234,7 @@ def settle(simulator: Simulator) -> None:
 
 @every_wire
 @pytest.mark.parametrize("ending", ["break", "close", "raise"])
-def test_27_abandoned_streams_leave_nothing_open(make: Make, simulator: Simulator, api: str, ending: str) -> None:
+def test_abandoned_streams_release_their_connections(make: Make, simulator: Simulator, api: str, ending: str) -> None:
     """langchain#37976, openai-agents PR #4066."""
     simulator.reply("word " * 400)
     opened: list[httpx.Response] = []  # held, so that no garbage collector closes them
@@ -254,7 +256,9 @@ def test_27_abandoned_streams_leave_nothing_open(make: Make, simulator: Simulato
 
 @every_wire
 @pytest.mark.parametrize("ending", ["close", "cancel"])
-async def test_27_async_too(make: Make, simulator: Simulator, api: str, ending: str) -> None:
+async def test_abandoned_async_streams_release_their_connections(
+    make: Make, simulator: Simulator, api: str, ending: str
+) -> None:
     simulator.reply("word " * 400)
     opened: list[httpx.Response] = []
 
@@ -287,7 +291,7 @@ async def test_27_async_too(make: Make, simulator: Simulator, api: str, ending: 
 
 @every_wire
 @every_way
-async def test_33_the_models_name_is_the_same_every_way(make: Make, api: str, way: str) -> None:
+async def test_the_model_name_is_the_same_for_every_call_method(make: Make, api: str, way: str) -> None:
     """langchainjs#11230."""
     answer = await WAYS[way](make(api=api), "Hi")
     assert answer.response_metadata["model_name"] == MODELS[api]
@@ -303,7 +307,7 @@ def parts_of(answer: AIMessage) -> tuple[Any, ...]:
 
 @every_wire
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
-async def test_38_an_invoke_may_stream_under_the_hood(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_an_invoke_may_stream_internally(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """pr-reviewer-action#23, pollinations PR #7321: an edge gives up on an answer that says nothing for long."""
     simulator.reply("Said slowly.", tokens_in=4, tokens_out=3, times=2)
     plain = await WAYS[way](make(api=api), "Hi")

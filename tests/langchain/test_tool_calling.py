@@ -1,4 +1,4 @@
-"""Complaints 5, 6, 24, 25, 26, 32: tools, whatever a provider makes of their calls."""
+"""Tools, whatever a provider makes of their calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASK: Any = {"messages": [("user", "What is the weather in Paris?")]}
 
 @every_wire
 @pytest.mark.parametrize("streaming", [False, True])
-def test_05_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+def test_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     """mcp-use#50."""
     agent: Any = create_agent(make(api=api, streaming=streaming), [weather])
     said: list[Any] = agent.invoke(ASK)["messages"]
@@ -35,14 +35,14 @@ def test_05_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator
 
 @every_wire
 @pytest.mark.parametrize("choice", ["any", "required", True, "weather", {"type": "function", "name": "weather"}])
-def test_05_a_call_can_be_forced(make: Make, api: str, choice: Any) -> None:
+def test_a_call_can_be_forced(make: Make, api: str, choice: Any) -> None:
     answer = make(api=api).bind_tools([weather], tool_choice=choice).invoke("Paris, please.")
     assert [call["name"] for call in answer.tool_calls] == ["weather"]
 
 
 @every_wire
 @every_way
-async def test_05_errors_can_be_read(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_tool_choice_errors_are_readable(make: Make, simulator: Simulator, api: str, way: str) -> None:
     simulator.fault("invalid_provider")
     with pytest.raises(lc.ModelInvalidRequestError) as caught:
         await WAYS[way](make(api=api).bind_tools([weather]), "Hi")
@@ -64,7 +64,7 @@ LIMITS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_06_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
+def test_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
     """Flowise PR #4846."""
 
     def time(zone: str) -> str:
@@ -80,7 +80,7 @@ def test_06_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simu
     assert not simulator.requests
 
 
-def test_06_a_limit_that_the_server_names_is_explained(make: Make, simulator: Simulator) -> None:
+def test_a_limit_that_the_server_names_is_explained(make: Make, simulator: Simulator) -> None:
     simulator.fault("invalid_input")
     with pytest.raises(errors.InvalidRequest, match="tool_choice") as caught:
         make(model="@cf/meta/llama-4-scout-17b-16e-instruct").bind_tools([weather], tool_choice="any").invoke("Hi")
@@ -99,7 +99,7 @@ TWO = {"name": "weather", "args": {"city": "Rome"}, "id": "call_2", "type": "too
 
 @pytest.mark.parametrize("way", STREAMS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-async def test_24_a_name_told_in_every_piece_is_told_once(
+async def test_a_repeated_tool_name_is_kept_once(
     make: Make, simulator: Simulator, way: str, output_version: str
 ) -> None:
     """langchain#40044, #40041."""
@@ -110,7 +110,7 @@ async def test_24_a_name_told_in_every_piece_is_told_once(
 
 
 @every_wire
-def test_24_one_chunk_alone_has_the_name(make: Make, simulator: Simulator, api: str) -> None:
+def test_only_one_chunk_has_the_tool_name(make: Make, simulator: Simulator, api: str) -> None:
     simulator.reply(calls=[{"name": "weather", "arguments": {"city": "Paris"}, "id": "call_1"}])
     chunks = list(make(api=api).bind_tools([weather]).stream("Hi"))
     named = [piece for chunk in chunks for piece in chunk.tool_call_chunks if piece["name"] or piece["id"]]  # type: ignore[attr-defined]
@@ -160,7 +160,7 @@ PAIRS: dict[str, list[list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("way", STREAMS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-async def test_25_two_calls_stay_two(
+async def test_two_tool_calls_stay_separate(
     make: Make, simulator: Simulator, pair: str, way: str, output_version: str
 ) -> None:
     """hermes-agent PR #3468, ml-intern PR #341, Qwen-Agent PR #943."""
@@ -177,7 +177,7 @@ CUTS = ('{"city"', '{"city": ', '{"city": "Par', '{"city": "Paris"', '{"city": "
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
-async def test_26_half_a_call_is_no_call(
+async def test_a_truncated_call_is_invalid(
     make: Make, simulator: Simulator, api: str, way: str, cut: str, output_version: str
 ) -> None:
     """langchain#39275, PR #39274, #39276; langchainjs#11469."""
@@ -189,7 +189,7 @@ async def test_26_half_a_call_is_no_call(
 
 
 @pytest.mark.parametrize("way", STREAMS)
-async def test_26_on_the_messages_wire_too(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_truncated_call_is_invalid_on_messages(make: Make, simulator: Simulator, way: str) -> None:
     """Its whole form carries parsed input, never half of it."""
     simulator.reply(calls=[{"id": "call_1", "name": "weather", "raw": '{"city": "Par'}], finish="length")
     answer = await WAYS[way](make(api="messages").bind_tools([weather]), "Hi")
@@ -219,7 +219,7 @@ def schema_sent(simulator: Simulator, api: str) -> Any:
 
 @every_wire
 @pytest.mark.parametrize("strict", [None, True])
-def test_32_an_agent_may_leave_the_form_to_the_provider(
+def test_an_agent_uses_provider_structured_output(
     make: Make, simulator: Simulator, api: str, strict: bool | None
 ) -> None:
     """langchain#34463, #34796, #34797, #33863, PR #38370."""
@@ -235,7 +235,7 @@ def test_32_an_agent_may_leave_the_form_to_the_provider(
 
 
 @every_wire
-def test_32_or_to_a_tool(make: Make, simulator: Simulator, api: str) -> None:
+def test_an_agent_uses_a_tool_for_structured_output(make: Make, simulator: Simulator, api: str) -> None:
     agent: Any = create_agent(make(api=api), [weather], response_format=ToolStrategy(City))
     simulator.reply(calls=[{"name": "City", "arguments": {"city": "Paris", "rainy": True}, "id": "call_1"}])
     assert agent.invoke(ASK)["structured_response"] == City(city="Paris", rainy=True)
@@ -247,7 +247,7 @@ def test_32_or_to_a_tool(make: Make, simulator: Simulator, api: str) -> None:
 
 @every_wire
 @pytest.mark.parametrize("strict", [True, False])
-def test_32_strict_stands_at_the_tool(make: Make, simulator: Simulator, api: str, strict: bool) -> None:
+def test_strict_is_set_on_the_tool(make: Make, simulator: Simulator, api: str, strict: bool) -> None:
     make(api=api).bind_tools([weather], strict=strict).invoke("What is the weather in Paris?")
     body = told(simulator)
     [sent] = body["tools"]

@@ -124,6 +124,8 @@ def test_every_recorded_stream(kind: str) -> None:
     found = streams(kind)
     assert len(found) > 40
     for line, events in found:
+        if any(getattr(event, "choice", 0) for event in events):
+            continue  # LlamaIndex's responses hold one choice
         responses = told(WIRES[kind], events)
         whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), delta="")
         try:

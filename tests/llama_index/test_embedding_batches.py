@@ -1,4 +1,4 @@
-"""Complaint 22: many texts against a gateway that says "not so fast"."""
+"""Many texts against a gateway that says "not so fast"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made(simulator: Simulator, **words: Any) -> CloudflareAIGatewayEmbedding:
 
 
 @BATCHES
-async def test_22_what_passes_is_waited_for(simulator: Simulator, method: str) -> None:
+async def test_rate_limited_batches_are_retried(simulator: Simulator, method: str) -> None:
     """run-llama#15649, #8881, #17941, #14725, #17967."""
     model = made(simulator, embed_batch_size=2)
     simulator.fault("gateway_rate_limit_after", times=1, after=1)
@@ -33,7 +33,7 @@ async def test_22_what_passes_is_waited_for(simulator: Simulator, method: str) -
 
 
 @BATCHES
-async def test_22_but_not_for_ever(simulator: Simulator, method: str) -> None:
+async def test_retries_of_batches_are_bounded(simulator: Simulator, method: str) -> None:
     simulator.fault("gateway_rate_limit", times=None, after=2)
     model = made(simulator, embed_batch_size=2, max_retries=1, num_workers=1)
     with pytest.raises(RateLimited) as caught:
@@ -44,7 +44,7 @@ async def test_22_but_not_for_ever(simulator: Simulator, method: str) -> None:
 
 
 @BATCHES
-async def test_22_nor_twice_over(simulator: Simulator, method: str) -> None:
+async def test_batches_are_not_retried_where_the_gateway_retries(simulator: Simulator, method: str) -> None:
     simulator.fault("gateway_rate_limit", times=None)
     model = made(simulator, gateway=GatewayOptions(max_attempts=3), num_workers=1)
     with pytest.raises(RateLimited):
@@ -52,7 +52,7 @@ async def test_22_nor_twice_over(simulator: Simulator, method: str) -> None:
     assert len(simulator.requests) == 1
 
 
-async def test_22_a_thousand_texts_do_not_come_at_once(simulator: Simulator) -> None:
+async def test_embedding_concurrency_is_bounded(simulator: Simulator) -> None:
     model, most = made(simulator, embed_batch_size=10), 0
     simulator.fault("slow_first_byte", seconds=0.01, times=None)
 
@@ -70,16 +70,16 @@ async def test_22_a_thousand_texts_do_not_come_at_once(simulator: Simulator) -> 
 
 
 @BATCHES
-async def test_22_texts_are_sent_as_they_are(simulator: Simulator, method: str) -> None:
-    """A peer put spaces in place of line breaks."""
+async def test_texts_are_sent_unchanged(simulator: Simulator, method: str) -> None:
+    """Another package put spaces in place of line breaks."""
     texts = ["a\nb", " two  spaces ", "ä\u2028🌧", "\ttab"]
     await given_to(getattr(made(simulator, api="embeddings"), method), texts)
     assert simulator.requests[-1].body["input"] == texts
 
 
 @BATCHES
-async def test_22_vectors_go_by_their_index(simulator: Simulator, method: str) -> None:
-    """A peer trusted the order of the answer."""
+async def test_vectors_are_ordered_by_index(simulator: Simulator, method: str) -> None:
+    """Another package trusted the order of the answer."""
     model = made(simulator, model="openai/text-embedding-3-small")
     data = [{"object": "embedding", "index": n, "embedding": [float(n)]} for n in (2, 0, 1)]
     simulator.reply_raw(body=json.dumps({"object": "list", "model": model.model, "data": data}))
@@ -88,7 +88,7 @@ async def test_22_vectors_go_by_their_index(simulator: Simulator, method: str) -
 
 
 @BATCHES
-async def test_22_a_vector_that_is_missing_is_an_error(simulator: Simulator, method: str) -> None:
+async def test_a_missing_vector_raises(simulator: Simulator, method: str) -> None:
     data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
     simulator.reply_raw(body=json.dumps({"object": "list", "model": EMBEDDER, "data": data}), times=3)
     with pytest.raises(ProtocolError):

@@ -1,4 +1,4 @@
-"""Complaints 1 to 3, 21, 25, 26, 29: the gateway is spoken to in full, from everywhere, and no more than needed."""
+"""The gateway is spoken to in full, from everywhere, and no more than needed."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ PROGRAMS = ("query", "aquery", "streamed", "astreamed", "chat engine", "chat eng
 
 @pytest.mark.parametrize("kind", PROGRAMS)
 @pytest.mark.parametrize("how", ["context", "bound"])
-async def test_01_options_reach_the_calls_inside_an_engine(
-    make: Make, simulator: Simulator, kind: str, how: str
-) -> None:
+async def test_options_reach_the_calls_inside_an_engine(make: Make, simulator: Simulator, kind: str, how: str) -> None:
     """run-llama#9055."""
     embed_model = CloudflareAIGatewayEmbedding(model=EMBEDDER, **where(simulator))
     said: dict[str, Any] = {"metadata": {"tenant": "acme"}, "options": {"cache_ttl": 300}}
@@ -101,7 +99,9 @@ async def test_01_options_reach_the_calls_inside_an_engine(
 
 @every_wire
 @every_method
-async def test_01_options_of_one_call_are_its_own(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_options_of_one_call_do_not_affect_the_next(
+    make: Make, simulator: Simulator, api: str, method: str
+) -> None:
     llm = make(api=api, gateway=GatewayOptions(cache_ttl=60))
     said: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
     await answer(llm, method, **said, extra_headers={"x-own": "1"})
@@ -120,7 +120,7 @@ class City(BaseModel):
     name: str
 
 
-def test_01_options_reach_a_structured_answer(make: Make, simulator: Simulator) -> None:
+def test_options_reach_a_structured_answer(make: Make, simulator: Simulator) -> None:
     simulator.reply('{"name": "Paris"}')
     words: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
     assert make().structured_predict(City, PromptTemplate("Name a city."), llm_kwargs=words) == City(name="Paris")
@@ -189,7 +189,7 @@ every_door = pytest.mark.parametrize("door", DOORS)
 
 
 @every_door
-async def test_02_every_header_reaches_every_endpoint(simulator: Simulator, door: str) -> None:
+async def test_every_header_reaches_every_endpoint(simulator: Simulator, door: str) -> None:
     """run-llama#9082, #12505."""
     options = GatewayOptions(**{name: value for name, (value, _, _) in OPTIONS.items()})
     given = {"team": "docs", "tier": 2, "trial": False}
@@ -215,7 +215,7 @@ ENDPOINTS = {
 
 @every_door
 @pytest.mark.parametrize("gateway", ["default", "second"])
-async def test_03_every_request_goes_through_the_gateway(simulator: Simulator, door: str, gateway: str) -> None:
+async def test_every_request_goes_through_the_gateway(simulator: Simulator, door: str, gateway: str) -> None:
     """run-llama#19395: of the package that was merged, not one request did."""
     simulator.gateway(gateway)
     await DOORS[door]({**where(simulator), **({} if gateway == "default" else {"gateway_id": gateway})})
@@ -238,7 +238,9 @@ AUTHORS = {
 
 @pytest.mark.parametrize("tools", [[], [WEATHER]], ids=["plain", "tools"])
 @pytest.mark.parametrize("model", AUTHORS)
-def test_03_models_of_every_author_too(make: Make, simulator: Simulator, model: str, tools: list[Any]) -> None:
+def test_models_of_every_author_go_through_the_gateway(
+    make: Make, simulator: Simulator, model: str, tools: list[Any]
+) -> None:
     response = make(model=model).chat_with_tools(tools, user_msg="What is the weather in Paris?")
     (entry,) = simulator.logs()
     assert entry["provider"].startswith(AUTHORS[model])
@@ -249,7 +251,7 @@ USERS = ("ann", "bob", "cid", "dee")
 
 
 @pytest.mark.parametrize("method", ["chat", "stream_chat", "acomplete", "astream_chat"])
-def test_21_tags_of_a_users_thread_are_those_of_the_user(make: Make, simulator: Simulator, method: str) -> None:
+def test_instrument_tags_are_separate_per_thread(make: Make, simulator: Simulator, method: str) -> None:
     """openinference#765, PR #13700, phoenix#3274."""
     llm = make()
 
@@ -268,14 +270,14 @@ def test_21_tags_of_a_users_thread_are_those_of_the_user(make: Make, simulator: 
         assert f"I am {json.loads(request.headers['cf-aig-metadata'])['user_id']}." in request.raw.decode()
 
 
-def test_21_a_bound_copy_needs_no_context(make: Make, simulator: Simulator) -> None:
+def test_a_bound_copy_needs_no_context(make: Make, simulator: Simulator) -> None:
     llm = make()
     with ThreadPoolExecutor(len(USERS)) as pool:
         list(pool.map(lambda user: llm.with_gateway(metadata={"user_id": user}).complete("Hi"), USERS))
     assert {entry["metadata"]["user_id"] for entry in simulator.logs()} == set(USERS)
 
 
-async def test_25_a_dynamic_route_is_a_model(make: Make, simulator: Simulator) -> None:
+async def test_a_dynamic_route_is_a_model(make: Make, simulator: Simulator) -> None:
     """run-llama#19631, PR #21894: the gateway falls back, also before a stream's first token."""
     llm = make(model="dynamic/support")
     for method in METHODS:
@@ -286,7 +288,7 @@ async def test_25_a_dynamic_route_is_a_model(make: Make, simulator: Simulator) -
 
 
 @every_method
-async def test_25_a_failure_is_not_remembered(make: Make, simulator: Simulator, method: str) -> None:
+async def test_a_failure_does_not_affect_the_next_call(make: Make, simulator: Simulator, method: str) -> None:
     """The fallback of the package of today never returns to its first model."""
     llm = make(max_retries=0)
     simulator.fault("provider_error")
@@ -297,8 +299,8 @@ async def test_25_a_failure_is_not_remembered(make: Make, simulator: Simulator, 
 
 
 @every_method
-async def test_26_there_is_one_layer_of_retries(make: Make, simulator: Simulator, method: str) -> None:
-    """A peer sent 12 requests where 3 were asked for."""
+async def test_there_is_one_layer_of_retries(make: Make, simulator: Simulator, method: str) -> None:
+    """Another package sent 12 requests where 3 were asked for."""
     simulator.fault("close_before_response", times=None)
     with pytest.raises(ConnectFault) as caught:
         await answer(make(max_retries=1), method)
@@ -308,7 +310,7 @@ async def test_26_there_is_one_layer_of_retries(make: Make, simulator: Simulator
 @pytest.mark.parametrize(
     ("retries", "attempts", "requests"), [(None, None, 3), (0, None, 1), (None, 1, 3), (None, 3, 1), (1, 3, 2)]
 )
-def test_26_which_rests_where_the_gateway_tries_again(
+def test_client_retries_are_off_where_the_gateway_retries(
     make: Make, simulator: Simulator, retries: int | None, attempts: int | None, requests: int
 ) -> None:
     simulator.fault("close_before_response", times=None)
@@ -319,16 +321,14 @@ def test_26_which_rests_where_the_gateway_tries_again(
 
 @pytest.mark.parametrize("fault", ["provider_bad_request", "model_not_found", "wrong_token", "payment_required"])
 @every_method
-async def test_26_what_cannot_change_is_not_tried_again(
-    make: Make, simulator: Simulator, method: str, fault: str
-) -> None:
+async def test_permanent_errors_are_not_retried(make: Make, simulator: Simulator, method: str, fault: str) -> None:
     simulator.fault(fault, times=None)
     with pytest.raises(GatewayError) as caught:
         await answer(make(), method)
     assert caught.value.requests_sent == len(simulator.requests) == 1
 
 
-def test_29_the_words_are_those_of_the_langchain_half() -> None:
+def test_both_frameworks_share_argument_names() -> None:
     """langchain#15993, #27671, livekit PR #6131."""
     assert issubclass(CloudflareAIGateway, ChatFields)
     assert issubclass(CloudflareAIGatewayEmbedding, EmbedFields)
@@ -354,7 +354,7 @@ OTHER_NAMES: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
-def test_29_and_so_are_their_other_names(make: Make, simulator: Simulator, name: str) -> None:
+def test_both_frameworks_share_argument_aliases(make: Make, simulator: Simulator, name: str) -> None:
     word, value = OTHER_NAMES[name]
     words: dict[str, Any] = {**where(simulator), "model": "openai/gpt-4.1"}
     words.pop(word, None)
@@ -364,6 +364,8 @@ def test_29_and_so_are_their_other_names(make: Make, simulator: Simulator, name:
 
 @every_wire
 @pytest.mark.parametrize("word", ["gateway", "gateway_options"])
-async def test_29_options_of_a_call_go_by_both_names(make: Make, simulator: Simulator, api: str, word: str) -> None:
+async def test_options_of_a_call_are_accepted_under_both_names(
+    make: Make, simulator: Simulator, api: str, word: str
+) -> None:
     await read(await begun(make(api=api), "stream_chat", **{word: {"cache_key": "k"}}))
     assert simulator.requests[-1].headers["cf-aig-cache-key"] == "k"

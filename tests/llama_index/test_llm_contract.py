@@ -1,4 +1,4 @@
-"""Faults of other packages that no complaint of the list names (llamaindex.md §3, §4), and pitfalls (§7.3)."""
+"""What every LLM of LlamaIndex does: histories untouched, errors explained, connections released, arguments checked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ STREAMED = [method for method in METHODS if "stream" in method]
 async def test_the_callers_history_stays_as_it_is(
     make: Make, simulator: Simulator, api: str, method: str, form: str
 ) -> None:
-    """Two peers append the question to it; one forgets a question that is a message."""
+    """Two other packages append the question to it; one forgets a question that is a message."""
     history = [user("Hello."), ChatMessage(role=MessageRole.ASSISTANT, content="Hello, Ann.")]
     before = [message.model_dump() for message in history]
     question: Any = QUESTION if form == "text" else user(QUESTION)
@@ -84,7 +84,7 @@ ITEMS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_two_messages_in_one_response_are_told_once(make: Make, simulator: Simulator, method: str) -> None:
-    """Of a peer they became "one one two"."""
+    """In another package they became "one one two"."""
     about: dict[str, Any] = {"id": "r1", "object": "response", "model": "m"}
     whole = {**about, "status": "completed", "output": ITEMS}
     if "stream" in method:
@@ -119,7 +119,7 @@ def test_what_a_wire_cannot_carry_is_told_with_a_remedy(make: Make, simulator: S
 def test_an_error_without_words_is_still_an_error(
     simulator: Simulator, capfd: pytest.CaptureFixture[str], body: str, api: Any
 ) -> None:
-    """A peer raised TypeError on such a 401, and printed other bodies."""
+    """Another package raised TypeError on such a 401, and printed other bodies."""
     simulator.reply_raw(401, body)
     model = CloudflareAIGatewayEmbedding(**where(simulator), model=EMBEDDER, api=api, max_retries=0)
     with pytest.raises(AuthError) as caught:
@@ -133,7 +133,7 @@ def test_an_error_without_words_is_still_an_error(
 async def test_an_error_keeps_the_servers_words(
     make: Make, simulator: Simulator, capfd: pytest.CaptureFixture[str], api: str, method: str
 ) -> None:
-    """A peer said "All LLMs failed"."""
+    """Another package said "All LLMs failed"."""
     simulator.fault("invalid_provider")
     with pytest.raises(GatewayError, match=r"Invalid provider.*400.*2008"):
         await answer(make(api=api), method)
@@ -143,7 +143,7 @@ async def test_an_error_keeps_the_servers_words(
 @pytest.mark.parametrize("token", ["", "   "])
 @pytest.mark.parametrize("kind", [CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank])
 def test_an_empty_token_is_none(simulator: Simulator, monkeypatch: Any, token: str, kind: Any) -> None:
-    """A peer sent "Bearer "."""
+    """Another package sent "Bearer "."""
     for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="api_token"):
@@ -162,7 +162,7 @@ def test_an_unknown_word_is_never_swallowed(simulator: Simulator, kind: Any, wor
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_your_own_clients_are_used(make: Make, simulator: Simulator, method: str) -> None:
-    """A peer took them and did not."""
+    """Another package took them and did not."""
     headers = {"x-mine": "yes"}
     with httpx.Client(headers=headers) as client:
         async with httpx.AsyncClient(headers=headers) as aclient:
@@ -178,7 +178,7 @@ async def test_a_timeout_ends_the_wait(make: Make, simulator: Simulator, method:
 
 
 async def test_calls_share_a_connection(make: Make, simulator: Simulator) -> None:
-    """A peer opened a session for each."""
+    """Another package opened a session for each."""
     llm, embedding = make(), CloudflareAIGatewayEmbedding(**where(simulator), model=EMBEDDER)
     for _ in range(3):
         await answer(llm, "achat")
@@ -273,7 +273,7 @@ async def test_what_is_not_set_is_not_sent(make: Make, simulator: Simulator, met
 
 @pytest.mark.parametrize("value", [None, {"a": {"b": 1}}, ["x"], float("nan")], ids=str)
 def test_a_value_that_would_void_the_header_is_refused(make: Make, simulator: Simulator, value: Any) -> None:
-    """A peer allowed them: the gateway then drops all metadata."""
+    """Another package allowed them: the gateway then drops all metadata."""
     with pytest.raises((ConfigError, ValidationError)):
         make(gateway_metadata={"a": value}).complete("Hi")
     assert not simulator.requests

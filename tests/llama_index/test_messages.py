@@ -1,4 +1,4 @@
-"""Complaints 24, 28: messages with more than one text, in memories and in both directions."""
+"""Messages with more than one text, in memories and in both directions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def said(engine: Any, method: str, text: str) -> str:
 
 @pytest.mark.parametrize("api", THINKERS)
 @every_chat
-async def test_24_a_chat_engine_remembers_an_answer_with_thoughts(
+async def test_a_chat_engine_remembers_an_answer_with_reasoning(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
     """run-llama#21679, PR #21738, PR #19954, #23151, PR #23152."""
@@ -73,7 +73,7 @@ async def test_24_a_chat_engine_remembers_an_answer_with_thoughts(
 
 @pytest.mark.parametrize("api", THINKERS)
 @every_chat
-async def test_24_every_answer_can_be_stored_and_sent_again(
+async def test_every_answer_can_be_stored_and_sent_again(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
     llm = make(api=api, **THINKERS[api])
@@ -97,7 +97,7 @@ SHOWN: dict[str, list[ContentBlock]] = {
 @pytest.mark.parametrize("shown", SHOWN)
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
 @every_chat
-async def test_28_an_image_of_the_assistants_is_not_dropped(
+async def test_an_assistant_image_is_not_dropped(
     make: Make, simulator: Simulator, api: str, shown: str, method: str
 ) -> None:
     """run-llama PR #18495."""
@@ -109,7 +109,7 @@ async def test_28_an_image_of_the_assistants_is_not_dropped(
 
 
 @pytest.mark.parametrize("api", ["responses", "messages", "chat_completions"])
-def test_28_an_image_is_read_whoever_shows_it(make: Make, simulator: Simulator, api: str) -> None:
+def test_an_image_is_read_in_every_role(make: Make, simulator: Simulator, api: str) -> None:
     llm = make(api=api)
     llm.chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="What is it?"), IMAGE])])
     assert PNG in simulator.requests[-1].raw.decode()
@@ -148,7 +148,7 @@ def drawing(simulator: Simulator, api: str, *, streamed: bool) -> None:
 
 @pytest.mark.parametrize("api", ["responses", "chat_completions"])
 @every_chat
-async def test_28_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
     drawing(simulator, api, streamed="stream" in method)
     found = await answers(make(api=api), method, "Draw a cat.")
     assert len(found) == (2 if "stream" in method else 1)  # shown as soon as it is there
@@ -160,7 +160,7 @@ async def test_28_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simu
 
 
 @every_chat
-async def test_28_and_can_be_spoken_of(make: Make, simulator: Simulator, method: str) -> None:
+async def test_an_answered_image_goes_back_with_the_history(make: Make, simulator: Simulator, method: str) -> None:
     llm = make(api="responses")
     drawing(simulator, "responses", streamed="stream" in method)
     drawn = (await answer(llm, method, "Draw a cat.")).message
@@ -174,10 +174,8 @@ async def test_28_and_can_be_spoken_of(make: Make, simulator: Simulator, method:
 @pytest.mark.parametrize(
     ("mime", "name", "data"), [("text/plain", "a.txt", b"Paris."), ("application/pdf", "a.pdf", b"%PDF-1.4")]
 )
-def test_28_a_document_is_what_it_says_it_is(
-    make: Make, simulator: Simulator, mime: str, name: str, data: bytes
-) -> None:
-    """A peer called every document a PDF."""
+def test_a_document_keeps_its_media_type(make: Make, simulator: Simulator, mime: str, name: str, data: bytes) -> None:
+    """Another package called every document a PDF."""
     block = DocumentBlock(data=data, title=name, document_mimetype=mime)
     make(api="messages").chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="Read."), block])])
     (sent,) = [each for each in told(simulator)["messages"][0]["content"] if each["type"] == "document"]
@@ -187,7 +185,7 @@ def test_28_a_document_is_what_it_says_it_is(
 
 
 @every_stream
-async def test_24_the_last_piece_of_a_thought_alone_is_a_message(make: Make, simulator: Simulator, method: str) -> None:
+async def test_the_last_reasoning_response_is_a_message(make: Make, simulator: Simulator, method: str) -> None:
     simulator.reply("", reasoning="Let me look.")
     last = await answer(make(api="messages", **THINKERS["messages"]), method)
     assert [type(block) for block in last.message.blocks] == [ThinkingBlock, TextBlock]

@@ -1,4 +1,4 @@
-"""Complaints 4 to 6, 20, 27: any model, on any loop, with limits that programs can work with."""
+"""Any model, on any loop, with limits that programs can work with."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("api", ["auto", "chat_completions", "responses", "messages"])
-def test_04_any_text_is_a_model(make: Make, simulator: Simulator, name: str, api: str) -> None:
+def test_any_text_is_a_model(make: Make, simulator: Simulator, name: str, api: str) -> None:
     """run-llama#20360, #20981, #11452, PR #21112 for #18691."""
     llm = make(model=name, api=api, max_retries=0)
     assert llm.metadata.model_name == name
@@ -71,7 +71,7 @@ def test_04_any_text_is_a_model(make: Make, simulator: Simulator, name: str, api
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_04_of_embeddings_too(simulator: Simulator, name: str) -> None:
+def test_any_text_is_an_embedding_model(simulator: Simulator, name: str) -> None:
     model = CloudflareAIGatewayEmbedding(**where(simulator), model=name, api="embeddings", max_retries=0)
     assert model.to_payload()["model"] == name
     with suppress(NotFound, InvalidRequest, ServerFault):
@@ -80,7 +80,7 @@ def test_04_of_embeddings_too(simulator: Simulator, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "?", "my deployment", "../x", "preis/ö"])
-def test_04_what_cannot_be_one_hinders_no_observer(make: Make, simulator: Simulator, name: str) -> None:
+def test_an_invalid_model_does_not_break_observers(make: Make, simulator: Simulator, name: str) -> None:
     llm = make(model=name)
     assert (llm.metadata.model_name, llm.to_payload()["model"]) == (name, name)
     with pytest.raises(ConfigError, match="model"):
@@ -95,7 +95,7 @@ class City(BaseModel):
 
 
 @pytest.mark.parametrize("name", ["openai/gpt-4.1", "@cf/zai-org/glm-5.2", "gpt-of-next-year", "dynamic/support"])
-def test_05_chat_and_tools_need_no_word(make: Make, simulator: Simulator, name: str) -> None:
+def test_chat_and_tools_need_no_arguments(make: Make, simulator: Simulator, name: str) -> None:
     """run-llama#18463."""
     llm = make(model=name)
     assert isinstance(llm, FunctionCallingLLM)
@@ -117,7 +117,7 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("name", WINDOWS)
-def test_05_windows_are_not_those_of_2022(make: Make, name: str) -> None:
+def test_context_windows_are_current(make: Make, name: str) -> None:
     assert make(model=name).metadata.context_window >= WINDOWS[name]
     assert make(model=name, context_window=5000).metadata.context_window == 5000
     memory = ChatMemoryBuffer.from_defaults(llm=make(model=name, context_window=16_000))
@@ -126,7 +126,7 @@ def test_05_windows_are_not_those_of_2022(make: Make, name: str) -> None:
 
 @pytest.mark.parametrize("most", [None, 1, 256, 8191, 8192, 16_000, 1_000_000])
 @pytest.mark.parametrize("mode", [ResponseMode.COMPACT, ResponseMode.TREE_SUMMARIZE, ResponseMode.REFINE])
-def test_05_engines_find_room_for_their_prompts(make: Make, simulator: Simulator, most: Any, mode: Any) -> None:
+def test_engines_fit_their_prompts_into_the_window(make: Make, simulator: Simulator, most: Any, mode: Any) -> None:
     """run-llama#16235, #11637, #9371."""
     llm = make(model="openai/gpt-4.1", context_window=16_000, max_tokens=most)
     engine = SummaryIndex([TextNode(text="Paris is in France.")]).as_query_engine(llm=llm, response_mode=mode)
@@ -143,7 +143,7 @@ def index_of(llm: CloudflareAIGateway, simulator: Simulator) -> Any:
 
 
 @every_wire
-def test_06_one_llm_serves_one_loop_after_another(make: Make, simulator: Simulator, api: str) -> None:
+def test_one_llm_serves_successive_event_loops(make: Make, simulator: Simulator, api: str) -> None:
     """run-llama#20433, #19578, #13904, #16336, #13827, #16033, PR #12946."""
     llm = make(api=api, max_retries=0)
 
@@ -159,7 +159,7 @@ def test_06_one_llm_serves_one_loop_after_another(make: Make, simulator: Simulat
     assert simulator.in_flight == 0
 
 
-def test_06_an_engine_that_makes_loops_of_its_own(make: Make, simulator: Simulator) -> None:
+def test_an_engine_that_creates_event_loops_works(make: Make, simulator: Simulator) -> None:
     engine = index_of(make(context_window=2000, max_retries=0), simulator)
     for _ in range(3):
         assert str(engine.query("How many bridges?"))
@@ -194,7 +194,7 @@ print("done")
 """
 
 
-def test_06_a_notebook_runs_loops_within_its_loop(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nested_event_loops_of_notebooks_work(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in simulator.environment.items():
         monkeypatch.setenv(name, value)
     ran = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False)
@@ -203,7 +203,7 @@ def test_06_a_notebook_runs_loops_within_its_loop(simulator: Simulator, monkeypa
     assert len(simulator.requests) >= 3 * 5
 
 
-def test_20_a_payload_names_the_model_twice(make: Make, simulator: Simulator) -> None:
+def test_a_callback_payload_names_the_model_twice(make: Make, simulator: Simulator) -> None:
     """openinference PR #3306."""
     embedding = CloudflareAIGatewayEmbedding(**where(simulator), model=EMBEDDER)
     for found, name in ((make(model="openai/gpt-4.1"), "openai/gpt-4.1"), (embedding, EMBEDDER)):
@@ -239,7 +239,7 @@ def limits(simulator: Simulator) -> dict[str, int]:
 
 @pytest.mark.parametrize(("model", "api"), PARAMETER)
 @pytest.mark.parametrize("word", sorted(TOKEN_WORDS))
-def test_27_the_limit_goes_by_the_models_own_name(
+def test_the_limit_goes_by_the_models_own_name(
     make: Make, simulator: Simulator, model: str, api: str, word: str
 ) -> None:
     """litellm#13714."""
@@ -250,6 +250,6 @@ def test_27_the_limit_goes_by_the_models_own_name(
 
 
 @every_method
-async def test_27_a_users_own_field_stands(make: Make, simulator: Simulator, method: str) -> None:
+async def test_a_users_own_field_is_kept(make: Make, simulator: Simulator, method: str) -> None:
     await answer(make(api="chat_completions", extra_body={"max_tokens": 7}), method)
     assert limits(simulator) == {"max_tokens": 7}

@@ -1,6 +1,6 @@
 """Whoever watches sees one start and one end for each request, with its tokens, whichever method is called.
 
-The eight methods themselves: `test_llm`. Programs, agents and engines: `workloads`.
+The eight methods themselves: `test_llm`. Programs, agents and engines: `programs`.
 """
 
 from __future__ import annotations

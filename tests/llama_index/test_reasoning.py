@@ -1,4 +1,4 @@
-"""Complaints 12 to 14: reasoning is shown, and goes back to whom it came from."""
+"""Reasoning is shown, and goes back to whom it came from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stored(message: ChatMessage) -> ChatMessage:
 @every_chat
 @pytest.mark.parametrize("store", [None, True, False])
 @pytest.mark.parametrize("kept", ["as it is", "stored"])
-async def test_12_a_reasoning_item_stands_before_its_call(
+async def test_a_reasoning_item_precedes_its_call(
     make: Make, simulator: Simulator, method: str, store: bool | None, kept: str
 ) -> None:
     """run-llama#19089."""
@@ -61,7 +61,7 @@ async def test_12_a_reasoning_item_stands_before_its_call(
 
 @every_chat
 @pytest.mark.parametrize("kept", ["as it is", "stored"])
-async def test_13_a_thought_stands_before_its_call(make: Make, simulator: Simulator, method: str, kept: str) -> None:
+async def test_a_thinking_block_precedes_its_call(make: Make, simulator: Simulator, method: str, kept: str) -> None:
     """run-llama#20072, PR #18834."""
     llm = make(api="messages", **THINKERS["messages"])
     simulator.reply("I will look.", reasoning=THOUGHT, calls=[CALL])
@@ -109,9 +109,7 @@ def redacted(simulator: Simulator, *, streamed: bool) -> None:
 
 @every_chat
 @pytest.mark.parametrize("kept", ["as it is", "stored"])
-async def test_13_so_does_what_only_its_maker_can_read(
-    make: Make, simulator: Simulator, method: str, kept: str
-) -> None:
+async def test_encrypted_reasoning_precedes_its_call(make: Make, simulator: Simulator, method: str, kept: str) -> None:
     llm = make(api="messages", **THINKERS["messages"])
     redacted(simulator, streamed="stream" in method)
     said = (await answer(llm, method, tools=[WEATHER])).message
@@ -127,7 +125,9 @@ STRANGERS = [
 
 @pytest.mark.parametrize(("maker", "other"), STRANGERS)
 @every_chat
-async def test_13_and_to_nobody_else(make: Make, simulator: Simulator, maker: str, other: str, method: str) -> None:
+async def test_reasoning_is_not_sent_to_other_providers(
+    make: Make, simulator: Simulator, maker: str, other: str, method: str
+) -> None:
     simulator.reply(reasoning=THOUGHT, calls=[CALL])
     said = (await answer(make(api=maker, **THINKERS[maker]), method, tools=[WEATHER])).message
     found = await answer(make(api=other), method, [user(), said, result()], tools=[WEATHER])
@@ -150,9 +150,7 @@ def only_thought(simulator: Simulator, *, streamed: bool) -> None:
 
 
 @every_method
-async def test_14_an_answer_in_the_reasoning_is_kept_as_reasoning(
-    make: Make, simulator: Simulator, method: str
-) -> None:
+async def test_an_answer_in_the_reasoning_is_kept_as_reasoning(make: Make, simulator: Simulator, method: str) -> None:
     """run-llama#21337: a program may read it; it is not taken for what the model says."""
     only_thought(simulator, streamed="stream" in method)
     last = await answer(make(api="chat_completions"), method)
@@ -166,7 +164,7 @@ async def test_14_an_answer_in_the_reasoning_is_kept_as_reasoning(
 
 
 @both_modes
-async def test_14_an_agents_end_holds_it(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_an_agents_output_holds_the_reasoning(make: Make, simulator: Simulator, streaming: bool) -> None:
     only_thought(simulator, streamed=streaming)
     agent = FunctionAgent(tools=[WEATHER], llm=make(api="chat_completions"), streaming=streaming)
     handler = agent.run(QUESTION)

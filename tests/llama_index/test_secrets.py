@@ -1,4 +1,4 @@
-"""Complaints 19, 23: the token is nowhere to be seen, and objects travel without it."""
+"""The token is nowhere to be seen, and objects travel without it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def every_way(llm: CloudflareAIGateway, method: str) -> Any:
 
 
 @pytest.mark.parametrize("method", [*METHODS, *TOOLS, *OBJECTS, *TEXTS, *CALLS])
-async def test_19_no_observer_sees_the_token(make: Make, simulator: Simulator, seen: list[str], method: str) -> None:
+async def test_no_observer_sees_the_token(make: Make, simulator: Simulator, seen: list[str], method: str) -> None:
     """run-llama#12853, PRs #21676, #22062, #21613."""
     llm, debug = watched(make)
     if method in OBJECTS:
@@ -138,7 +138,7 @@ FAULTS = ("wrong_token", "wrong_token_403", "provider_error", "close_before_resp
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("method", METHODS)
-async def test_19_nor_does_who_reads_an_error(
+async def test_no_error_shows_the_token(
     make: Make, simulator: Simulator, seen: list[str], fault: str, method: str
 ) -> None:
     llm, _ = watched(make, max_retries=0)
@@ -154,7 +154,7 @@ async def test_19_nor_does_who_reads_an_error(
     seen.append(repr(pickle.loads(pickle.dumps(error))))
 
 
-def test_19_nor_who_prints_or_writes_the_object(make: Make, simulator: Simulator) -> None:
+def test_no_representation_of_the_object_shows_the_token(make: Make, simulator: Simulator) -> None:
     llm, _ = watched(make)
     llm.complete(QUESTION)  # after which header blocks are kept
     bound = llm.with_gateway(metadata={"a": 1})
@@ -167,7 +167,7 @@ def test_19_nor_who_prints_or_writes_the_object(make: Make, simulator: Simulator
         assert simulator.api_token.encode() not in pickle.dumps(model)
 
 
-def test_19_a_token_in_the_words_of_a_call_is_refused(make: Make, simulator: Simulator, seen: list[str]) -> None:
+def test_a_token_in_the_arguments_of_a_call_is_refused(make: Make, simulator: Simulator, seen: list[str]) -> None:
     llm, _ = watched(make)
     for word in ("api_key", "api_token"):
         with pytest.raises(GatewayError, match=word):
@@ -176,7 +176,7 @@ def test_19_a_token_in_the_words_of_a_call_is_refused(make: Make, simulator: Sim
     llm.complete(QUESTION)
 
 
-def test_23_a_pickle_is_clean(
+def test_a_pickle_holds_no_secret(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """run-llama#14572, #17532, PR #18893, #14236."""
@@ -209,7 +209,7 @@ def _rank(model: CloudflareAIGatewayRerank) -> int:
     return len(model.postprocess_nodes([NodeWithScore(node=TextNode(text="Hi"))], query_str="Hi"))
 
 
-def test_23_a_spawned_process_asks_too(
+def test_a_spawned_process_can_call(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
@@ -223,14 +223,14 @@ def test_23_a_spawned_process_asks_too(
     assert "Traceback" not in err
 
 
-def test_23_a_pipeline_with_a_model_is_written_down_without_the_token(simulator: Simulator) -> None:
+def test_a_serialized_pipeline_holds_no_token(simulator: Simulator) -> None:
     embedding = CloudflareAIGatewayEmbedding(**where(simulator), model=EMBEDDER)
     pipeline = IngestionPipeline(transformations=[embedding])
     assert pipeline.run(nodes=[TextNode(text="Hi")])[0].embedding
     assert simulator.api_token not in f"{pipeline!r} {pipeline.model_dump()}"
 
 
-def test_23_settings_keep_the_very_object(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_keep_the_same_object(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_llm", "_callback_manager"):
         monkeypatch.setattr(Settings, name, None)
     llm = make()

@@ -1,4 +1,4 @@
-"""Complaints 7, 8, 10, 11: a stream says all that a whole answer says, once, and every piece of it is a message."""
+"""A stream says all that a whole answer says, once, and every piece of it is a message."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def counts(response: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @every_method
 @pytest.mark.parametrize(("api", "legacy"), [*((api, False) for api in MODELS), ("chat_completions", True)])
-async def test_07_tokens_are_told_unasked(
+async def test_usage_is_reported_by_default(
     make: Make, simulator: Simulator, api: str, method: str, legacy: bool
 ) -> None:
     """run-llama#12214, #19740, #17673, #18118."""
@@ -62,7 +62,7 @@ def usage(given: int, made: int) -> dict[str, int]:
 
 
 @every_stream
-async def test_07_counts_that_grow_are_not_added_up(make: Make, simulator: Simulator, method: str) -> None:
+async def test_cumulative_usage_is_not_summed(make: Make, simulator: Simulator, method: str) -> None:
     chunks = [
         chat_chunk({"role": "assistant", "content": "a"}, usage=usage(11, 1)),
         chat_chunk({"content": "b"}, usage=usage(11, 5)),
@@ -77,7 +77,7 @@ async def test_07_counts_that_grow_are_not_added_up(make: Make, simulator: Simul
 
 @every_wire
 @both_modes
-async def test_07_an_agents_output_tells_them(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+async def test_an_agents_output_reports_usage(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     """run-llama#19269."""
     simulator.reply(calls=[CALL], tokens_in=20, tokens_out=5)
     simulator.reply("It rains.", tokens_in=11, tokens_out=7)
@@ -93,7 +93,7 @@ async def test_07_an_agents_output_tells_them(make: Make, simulator: Simulator, 
 
 @every_wire
 @every_method
-async def test_08_one_call_is_one_event(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_one_call_is_one_event(make: Make, simulator: Simulator, api: str, method: str) -> None:
     """Zipstack/unstract-sdk PR #63; of programs and tools: tests/llama_index/test_observers.py."""
     debug, counting = LlamaDebugHandler(print_trace_on_end=False), TokenCountingHandler()
     llm = make(api=api, callback_manager=CallbackManager([debug, counting]))
@@ -117,7 +117,9 @@ def calls_of(message: ChatMessage) -> list[ToolCallBlock]:
 
 @pytest.mark.parametrize("api", THINKERS)
 @every_stream
-async def test_10_every_piece_is_the_whole_message(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_every_response_holds_the_whole_message_so_far(
+    make: Make, simulator: Simulator, api: str, method: str
+) -> None:
     """run-llama PR #22450."""
     simulator.reply(TEXT, reasoning=THOUGHT, calls=[CALL, {**CALL, "id": "call_2"}])
     found = await answers(make(api=api, **THINKERS[api]), method, tools=[WEATHER])
@@ -191,7 +193,7 @@ PIECES = st.lists(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(parts=PIECES)
-def test_11_the_deltas_are_the_text(simulator: Simulator, api: Any, parts: list[list[str]]) -> None:
+def test_deltas_add_up_to_the_text(simulator: Simulator, api: Any, parts: list[list[str]]) -> None:
     """Mistral PR #22284."""
     play(simulator, *text_parts(api, parts))
     llm = CloudflareAIGateway(**where(simulator), api=api, model=MODELS[api])
@@ -205,7 +207,7 @@ def test_11_the_deltas_are_the_text(simulator: Simulator, api: Any, parts: list[
 
 @every_wire
 @every_method
-async def test_11_lines_are_those_of_the_model(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_line_separators_are_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
     text = "# One\n\n- two\n- three\n\n\n```\nfour\n```\n"
     simulator.reply(text)
     found = await answers(make(api=api), method)
@@ -216,7 +218,7 @@ async def test_11_lines_are_those_of_the_model(make: Make, simulator: Simulator,
 
 @every_wire
 @every_stream
-async def test_10_an_observer_gets_the_whole_message(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_an_observer_gets_the_whole_message(make: Make, simulator: Simulator, api: str, method: str) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     simulator.reply(TEXT)
     stream = await begun(make(api=api, callback_manager=CallbackManager([debug])), method)

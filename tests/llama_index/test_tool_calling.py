@@ -1,4 +1,4 @@
-"""Complaints 9, 15 to 18, 30: tools, whatever a server makes of their calls."""
+"""Tools, whatever a server makes of their calls."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ async def ran(handler: Any) -> tuple[str, list[Any], Any]:
 
 @every_wire
 @both_modes
-async def test_09_an_agent_calls_its_tool_and_answers(
-    make: Make, simulator: Simulator, api: str, streaming: bool
-) -> None:
+async def test_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     """run-llama#19909, #19089, #19094."""
     agent = FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming)
     text, gave, end = await ran(agent.run(QUESTION))
@@ -61,7 +59,7 @@ async def test_09_an_agent_calls_its_tool_and_answers(
 
 @every_wire
 @both_modes
-async def test_09_an_answer_alone_is_an_answer(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+async def test_an_answer_without_calls_is_final(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     simulator.reply("Nothing to look up.")
     text, gave, _ = await ran(FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming).run("Hi"))
     assert (text, gave) == ("Nothing to look up.", [])
@@ -69,7 +67,7 @@ async def test_09_an_answer_alone_is_an_answer(make: Make, simulator: Simulator,
 
 @every_wire
 @every_chat
-async def test_15_text_and_calls_stay_together(make: Make, simulator: Simulator, api: str, method: str) -> None:
+async def test_text_and_calls_stay_together(make: Make, simulator: Simulator, api: str, method: str) -> None:
     """run-llama#15083."""
     llm = make(api=api)
     simulator.reply("I will look.", calls=[CALL])
@@ -84,7 +82,7 @@ async def test_15_text_and_calls_stay_together(make: Make, simulator: Simulator,
 
 @every_wire
 @both_modes
-async def test_15_an_agent_keeps_both_and_calls_once(
+async def test_an_agent_keeps_text_and_calls_and_calls_once(
     make: Make, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     """run-llama#18363, #19095."""
@@ -148,7 +146,7 @@ PAIRS: dict[str, list[list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("ends", [("tool_calls",), ("tool_calls", "tool_calls"), ("tool_calls", "stop"), ("stop",)])
 @every_stream
-async def test_16_two_calls_stay_two(
+async def test_two_tool_calls_stay_separate(
     make: Make, simulator: Simulator, pair: str, method: str, ends: tuple[str, ...]
 ) -> None:
     """vercel/ai#14277, litellm#33678, dynamo#4723, hass_local_openai_llm#92."""
@@ -168,7 +166,7 @@ async def test_16_two_calls_stay_two(
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-async def test_16_an_agent_runs_each_of_them_once(make: Make, simulator: Simulator, pair: str) -> None:
+async def test_an_agent_runs_each_call_once(make: Make, simulator: Simulator, pair: str) -> None:
     play(simulator, *stream_of(*PAIRS[pair], ends=("tool_calls", "stop")))
     simulator.reply("It rains in both.")
     text, gave, _ = await ran(FunctionAgent(tools=[WEATHER], llm=make(api="chat_completions")).run("Paris, Rome?"))
@@ -181,7 +179,7 @@ LONG = {"city": "Sankt Märgen 🌧 " * 20, "days": [1, 2, {"a": None}], "deep":
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 10_000])
 @every_stream
-async def test_17_arguments_may_come_in_pieces_of_any_size(
+async def test_arguments_may_come_in_pieces_of_any_size(
     make: Make, simulator: Simulator, method: str, size: int
 ) -> None:
     """run-llama#17713."""
@@ -211,7 +209,7 @@ def time(zone: str) -> str:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_18_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
+async def test_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
     """run-llama#19886, PR #18654."""
     model, api = LIMITS[limit]
     tools = [WEATHER, FunctionTool.from_defaults(time)]
@@ -225,7 +223,7 @@ async def test_18_a_models_limit_is_named_before_it_is_hit(make: Make, simulator
     assert not simulator.requests
 
 
-def test_18_a_limit_that_the_server_names_is_explained(make: Make, simulator: Simulator) -> None:
+def test_a_limit_that_the_server_names_is_explained(make: Make, simulator: Simulator) -> None:
     simulator.fault("invalid_input")
     llm = make(model="@cf/meta/llama-4-scout-17b-16e-instruct")
     with pytest.raises(InvalidRequest, match="tool_choice") as caught:
@@ -248,7 +246,7 @@ UNFORCED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("method", ["structured_predict", "astructured_predict"])
 @pytest.mark.parametrize("model", UNFORCED)
-async def test_18_objects_come_from_models_that_cannot_be_forced(
+async def test_structured_output_works_without_forced_calls(
     make: Make, simulator: Simulator, model: str, method: str
 ) -> None:
     llm = make(model=model, structured_output="function_calling", **UNFORCED[model])
@@ -265,10 +263,10 @@ CHOICES: tuple[Any, ...] = ("required", "any", "weather", {"type": "function", "
 @every_wire
 @every_chat
 @pytest.mark.parametrize("choice", CHOICES)
-async def test_18_a_forced_call_is_forced_in_every_form(
+async def test_a_forced_call_is_forced_in_every_form(
     make: Make, simulator: Simulator, api: str, method: str, choice: Any
 ) -> None:
-    """A peer sent the form of chat completions to the Responses endpoint."""
+    """Another package sent the form of chat completions to the Responses endpoint."""
     llm = make(api=api)
     found = await answer(llm, method, "Paris, please.", tools=[WEATHER], tool_choice=choice)
     assert [call.tool_name for call in llm.get_tool_calls_from_response(found)] == ["weather"]
@@ -283,7 +281,7 @@ class Box(BaseModel, Generic[Thing]):
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages", "run"])
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_30_generic_classes_are_objects_too(
+async def test_generic_classes_are_output_classes_too(
     make: Make, simulator: Simulator, api: str, way: str, asynchronous: bool
 ) -> None:
     llm = make(api=api, structured_output=way, system_prompt="Be exact.")
@@ -301,7 +299,7 @@ async def test_30_generic_classes_are_objects_too(
 
 
 @both_modes
-def test_30_llama_indexs_own_programs_find_them(make: Make, simulator: Simulator, streaming: bool) -> None:
+def test_llama_index_programs_accept_generic_classes(make: Make, simulator: Simulator, streaming: bool) -> None:
     simulator.reply(calls=[{"id": "call_1", "name": "Box_int_", "arguments": {"value": 3}}])
     program: Any = FunctionCallingProgram.from_defaults(Box[int], prompt_template_str="Fill a box.", llm=make())
     found = list(program.stream_call())[-1] if streaming else program()
@@ -310,8 +308,10 @@ def test_30_llama_indexs_own_programs_find_them(make: Make, simulator: Simulator
 
 @every_wire
 @pytest.mark.parametrize("kwargs", [{"city": "Paris"}, '{"city": "Paris"}'], ids=["dict", "text"])
-def test_15_arguments_of_a_history_may_be_either(make: Make, simulator: Simulator, api: str, kwargs: Any) -> None:
-    """Of one peer a dict became nothing, of another a text became a text."""
+def test_tool_arguments_in_a_history_may_be_text_or_objects(
+    make: Make, simulator: Simulator, api: str, kwargs: Any
+) -> None:
+    """In one package a dict became nothing, in another a text stayed a text."""
     block = ToolCallBlock(tool_call_id="call_1", tool_name="weather", tool_kwargs=kwargs)
     said = ChatMessage(role="assistant", blocks=[TextBlock(text="I will look."), block])
     llm = make(api=api)

@@ -1,4 +1,4 @@
-"""The parts of every workload: an LLM on each wire, embeddings, an index, and observers that judge at the end."""
+"""The parts of every program: an LLM on each wire, embeddings, an index, and observers that judge at the end."""
 
 from __future__ import annotations
 

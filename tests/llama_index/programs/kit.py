@@ -1,4 +1,4 @@
-"""What the workloads share: a small library of facts, how to read what was sent, and the observers that judge it."""
+"""What the programs share: a small library of facts, how to read what was sent, and the observers that judge it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents whose models think: the thoughts are shown as they come, and go back to their maker with the calls (7)."""
+"""Agents whose models think: the thoughts are shown as they come, and go back to their maker with the calls."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_thought(thought: dict[str, Any], api: str) -> None:
 
 
 @both_modes
-async def test_07_thoughts_are_shown_and_given_back(
+async def test_reasoning_is_shown_and_sent_back(
     thinker: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     think(simulator)
@@ -84,7 +84,7 @@ async def test_07_thoughts_are_shown_and_given_back(
 
 
 @both_modes
-async def test_07_thoughts_are_kept_over_the_turns_of_a_memory(
+async def test_reasoning_is_kept_across_the_turns_of_a_memory(
     thinker: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     memory = ChatMemoryBuffer.from_defaults(llm=thinker)
@@ -100,9 +100,7 @@ REDACTED = {"type": "redacted_thinking", "data": "c2VjcmV0"}
 
 
 @pytest.mark.parametrize("api", ["messages"])
-async def test_07_thoughts_that_nobody_may_read_are_given_back(
-    thinker: CloudflareAIGateway, simulator: Simulator
-) -> None:
+async def test_encrypted_reasoning_is_sent_back(thinker: CloudflareAIGateway, simulator: Simulator) -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": OSLO}
     message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use"}
     usage = {"input_tokens": 0, "output_tokens": 0}

@@ -1,4 +1,4 @@
-"""FunctionAgent, streaming and not: tools, several calls at once, forced calls, direct answers, objects (7, 8, 12)."""
+"""FunctionAgent, streaming and not: tools, several calls at once, forced calls, direct answers, objects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming
 
 
 @both_modes
-async def test_07_an_agent_uses_two_tools_and_answers_from_both(
+async def test_an_agent_uses_two_tools_and_answers_from_both(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     agent = FunctionAgent(
@@ -61,7 +61,7 @@ async def test_07_an_agent_uses_two_tools_and_answers_from_both(
     assert all(f'"{name}"' in sent(simulator, 0) for name in ("weather", "population"))
 
 
-async def test_07_the_deltas_of_an_agent_add_up_to_its_answer(llm: CloudflareAIGateway) -> None:
+async def test_the_deltas_of_an_agent_add_up_to_its_answer(llm: CloudflareAIGateway) -> None:
     run = await told(FunctionAgent(name="guide", tools=[weather, population], llm=llm).run(TWO))
     assert run.said == run.answer == run.streamed[-1].response
     assert len([event for event in run.streamed if event.delta]) > 3
@@ -101,7 +101,7 @@ SHAPES: dict[str, Pieces] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_07_calls_may_be_streamed_in_any_shape(
+async def test_calls_may_be_streamed_in_any_shape(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, shape: str
 ) -> None:
     simulator.reply_raw(chunks=stream_of(api, SHAPES[shape]), content_type="text/event-stream")
@@ -120,7 +120,7 @@ async def test_07_calls_may_be_streamed_in_any_shape(
 
 
 @both_modes
-async def test_07_one_call_at_a_time_takes_a_step_each(
+async def test_one_call_at_a_time_takes_a_step_each(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     agent = FunctionAgent(tools=[weather, population], llm=llm, streaming=streaming, allow_parallel_tool_calls=False)
@@ -132,7 +132,7 @@ async def test_07_one_call_at_a_time_takes_a_step_each(
 
 
 @both_modes
-async def test_07_the_first_call_can_be_forced(
+async def test_the_first_call_can_be_forced(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     agent = FunctionAgent(tools=[weather, population], llm=llm, streaming=streaming, initial_tool_choice="population")
@@ -150,7 +150,7 @@ async def test_07_the_first_call_can_be_forced(
 
 
 @both_modes
-async def test_07_a_tools_result_can_be_the_answer(
+async def test_a_tools_result_can_be_the_answer(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     direct = FunctionTool.from_defaults(weather, return_direct=True)
@@ -165,7 +165,7 @@ async def test_07_a_tools_result_can_be_the_answer(
 
 
 @both_modes
-async def test_07_a_tool_that_fails_says_so_to_the_model(
+async def test_a_failing_tool_is_reported_to_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     def broken_weather(city: str) -> str:
@@ -179,7 +179,7 @@ async def test_07_a_tool_that_fails_says_so_to_the_model(
 
 
 @both_modes
-async def test_07_a_call_of_no_tool_is_told_to_the_model(
+async def test_a_call_of_an_unknown_tool_is_reported_to_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     simulator.reply(calls=[{"name": "wether", "arguments": OSLO}])
@@ -189,7 +189,7 @@ async def test_07_a_call_of_no_tool_is_told_to_the_model(
 
 
 @both_modes
-async def test_07_a_call_that_was_cut_is_told_to_the_model(
+async def test_a_truncated_call_is_reported_to_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     simulator.reply(calls=[{"name": "weather", "raw": '{"city": "Os'}], finish="length")
@@ -199,7 +199,7 @@ async def test_07_a_call_that_was_cut_is_told_to_the_model(
     assert run.results[0] in sent(simulator, 1)
 
 
-async def test_07_tools_may_have_any_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_tools_may_have_any_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     tools = [FunctionTool.from_defaults(weather, name=name) for name in ("weather.of città", "weather of città")]
     run = await told(FunctionAgent(tools=tools, llm=llm).run(ASK))
     assert run.answer == SUNNY
@@ -210,7 +210,7 @@ async def test_07_tools_may_have_any_name(llm: CloudflareAIGateway, simulator: S
 
 
 @both_modes
-async def test_07_an_agent_that_goes_in_circles_ends_with_an_answer(
+async def test_an_agent_ends_with_an_answer_at_its_last_iteration(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     for number in range(2):
@@ -224,7 +224,7 @@ async def test_07_an_agent_that_goes_in_circles_ends_with_an_answer(
 
 
 @both_modes
-async def test_08_text_beside_calls_is_kept(
+async def test_text_beside_calls_is_kept(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     simulator.reply("Let me look.", calls=[{"id": "call_1", "name": "weather", "arguments": OSLO}])
@@ -238,7 +238,7 @@ async def test_08_text_beside_calls_is_kept(
 
 
 @both_modes
-async def test_08_an_answer_without_tools_is_one_request(
+async def test_an_answer_without_tools_is_one_request(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run("What is 2 + 3?"))
@@ -247,7 +247,9 @@ async def test_08_an_answer_without_tools_is_one_request(
 
 
 @both_modes
-async def test_08_a_memory_is_spoken_to_again(llm: CloudflareAIGateway, simulator: Simulator, streaming: bool) -> None:
+async def test_a_conversation_continues_from_memory(
+    llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
+) -> None:
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming)
     assert str(await agent.run(f"My name is Ann. {ASK}", memory=memory)) == SUNNY
@@ -266,7 +268,7 @@ async def test_08_a_memory_is_spoken_to_again(llm: CloudflareAIGateway, simulato
 
 
 @both_modes
-async def test_08_calls_of_another_provider_are_understood(
+async def test_tool_calls_of_another_provider_are_accepted(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     """History in the forms that other packages leave behind: arguments as text, and calls beside the message."""
@@ -299,7 +301,7 @@ class Report(BaseModel):
 
 @pytest.mark.parametrize("way", ["auto", "json_schema", "function_calling", "prompt"])
 @both_modes
-async def test_12_an_agent_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool, way: str) -> None:
+async def test_an_agent_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool, way: str) -> None:
     llm = make(structured_output=way)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming, output_cls=Report, system_prompt="Be brief.")
     run = await told(agent.run(ASK))
@@ -316,7 +318,7 @@ async def test_12_an_agent_ends_with_an_object(make: Make, simulator: Simulator,
     assert "weather report" in sent(simulator)
 
 
-async def test_12_the_object_is_about_the_whole_conversation(make: Make, simulator: Simulator) -> None:
+async def test_structured_output_covers_the_whole_conversation(make: Make, simulator: Simulator) -> None:
     agent: Any = FunctionAgent(tools=[weather, population], llm=make(), output_cls=Report)
     run = await told(agent.run(TWO))
     assert run.end.structured_response["city"] == "Oslo"

@@ -1,4 +1,4 @@
-"""Programs that stop in the middle: the connection is given back, and the next call works (33)."""
+"""Programs that stop in the middle: the connection is given back, and the next call works."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def soon(done: Callable[[], bool]) -> bool:
     return done()
 
 
-def test_33_a_stream_left_by_break_is_given_back(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_breaking_out_of_a_stream_releases_its_connection(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     endless(simulator)
     for response in llm.stream_chat(MESSAGES):
         if (response.message.content or "").count("word") > 2:
@@ -69,7 +69,7 @@ def test_33_a_stream_left_by_break_is_given_back(llm: CloudflareAIGateway, simul
     assert len(simulator.requests) == 2
 
 
-async def test_33_an_asynchronous_stream_left_by_break_is_given_back(
+async def test_breaking_out_of_an_async_stream_releases_its_connection(
     llm: CloudflareAIGateway, simulator: Simulator
 ) -> None:
     """LlamaIndex's wrapper does not close the stream within; nobody holds it any more."""
@@ -82,7 +82,7 @@ async def test_33_an_asynchronous_stream_left_by_break_is_given_back(
     assert len(simulator.requests) == 2
 
 
-async def test_33_an_asynchronous_stream_can_be_closed(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_an_asynchronous_stream_can_be_closed(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     endless(simulator)
     stream: Any = await llm.astream_chat(MESSAGES)
     await anext(stream)
@@ -92,7 +92,7 @@ async def test_33_an_asynchronous_stream_can_be_closed(llm: CloudflareAIGateway,
 
 
 @pytest.mark.parametrize("method", ["achat", "astream_chat", "acomplete"])
-async def test_33_a_call_ends_with_its_time(llm: CloudflareAIGateway, simulator: Simulator, method: str) -> None:
+async def test_a_call_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, simulator: Simulator, method: str) -> None:
     simulator.fault("slow_first_byte", seconds=30)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -100,7 +100,7 @@ async def test_33_a_call_ends_with_its_time(llm: CloudflareAIGateway, simulator:
     assert await soon(lambda: simulator.in_flight == 0)
 
 
-async def test_33_a_stream_ends_with_its_time(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_a_stream_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     endless(simulator)
 
     async def read_until_it_is_too_late() -> None:
@@ -132,7 +132,7 @@ async def cancelled(agent: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_33_an_agents_run_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator, kind: str) -> None:
+async def test_an_agents_run_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator, kind: str) -> None:
     endless(simulator)
     agent = agent_of(llm, kind)
     await cancelled(agent)
@@ -142,14 +142,16 @@ async def test_33_an_agents_run_can_be_cancelled(llm: CloudflareAIGateway, simul
 
 
 @pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_33_an_agents_run_ends_with_its_time(llm: CloudflareAIGateway, simulator: Simulator, kind: str) -> None:
+async def test_an_agents_run_is_cancelled_by_its_timeout(
+    llm: CloudflareAIGateway, simulator: Simulator, kind: str
+) -> None:
     endless(simulator)
     with pytest.raises(WorkflowTimeoutError):
         await agent_of(llm, kind, timeout=0.3).run("Go on for ever.")
     assert await soon(lambda: simulator.in_flight == 0)
 
 
-async def test_33_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     """Several requests at once are all given back."""
     simulator.fault("slow_first_byte", times=None, seconds=30)
     index = SummaryIndex(nodes())
@@ -162,7 +164,9 @@ async def test_33_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: 
     assert await soon(lambda: simulator.in_flight == 0)
 
 
-async def test_33_a_streaming_query_left_by_break_is_given_back(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_breaking_out_of_a_streaming_query_releases_its_connection(
+    llm: CloudflareAIGateway, simulator: Simulator
+) -> None:
     endless(simulator)
     engine = SummaryIndex(nodes()).as_query_engine(llm=llm, streaming=True)
     response: Any = await engine.aquery("What is this about?")
@@ -172,7 +176,7 @@ async def test_33_a_streaming_query_left_by_break_is_given_back(llm: CloudflareA
     assert await soon(lambda: simulator.in_flight == 0)
 
 
-async def test_33_many_cancelled_runs_leave_no_connection_behind(make: Make, simulator: Simulator, api: str) -> None:
+async def test_many_cancelled_runs_leave_no_connection_behind(make: Make, simulator: Simulator, api: str) -> None:
     """Told by `cancel_run`: of a handler whose `await` is cancelled, LlamaIndex lets the step run on, for good."""
     llm = make()
     connections = simulator.connections

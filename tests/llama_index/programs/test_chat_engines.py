@@ -1,4 +1,4 @@
-"""Chat engines of every mode, whole and streamed, sync and async (6)."""
+"""Chat engines of every mode, whole and streamed, sync and async."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def turn(engine: BaseChatEngine, method: str, message: str) -> str:
 
 @pytest.mark.parametrize("mode", [mode for mode in ChatMode if mode not in (ChatMode.REACT, ChatMode.OPENAI)])
 @pytest.mark.parametrize("method", METHODS)
-async def test_06_a_chat_engine_knows_what_was_said(
+async def test_a_chat_engine_remembers_the_conversation(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, mode: ChatMode, method: str
 ) -> None:
     engine = index.as_chat_engine(mode, llm=llm)
@@ -84,7 +84,7 @@ def check(simulator: Simulator, mode: ChatMode) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_06_a_chat_engine_forgets_when_told(
+async def test_a_chat_engine_can_be_reset(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, method: str
 ) -> None:
     engine = index.as_chat_engine(ChatMode.CONTEXT, llm=llm, system_prompt="Be brief.")

@@ -1,4 +1,4 @@
-"""The model as a judge: evaluators and the reranker that asks it (21, 22)."""
+"""The model as a judge: evaluators and the reranker that asks it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def judge(evaluator: Any, asynchronous: bool, **words: Any) -> Any:
 @both_ways
 @pytest.mark.parametrize("kind", [FaithfulnessEvaluator, RelevancyEvaluator])
 @pytest.mark.parametrize(("verdict", "passing"), [("YES", True), ("NO", False)])
-async def test_21_an_answer_is_held_against_its_sources(
+async def test_faithfulness_is_evaluated(
     llm: CloudflareAIGateway, simulator: Simulator, kind: Any, verdict: str, passing: bool, asynchronous: bool
 ) -> None:
     simulator.reply(verdict)
@@ -39,7 +39,7 @@ async def test_21_an_answer_is_held_against_its_sources(
 
 
 @both_ways
-async def test_21_an_answer_is_marked(llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool) -> None:
+async def test_correctness_is_evaluated(llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool) -> None:
     simulator.reply("4.5\nIt is right.")
     found = await judge(CorrectnessEvaluator(llm=llm), asynchronous, reference=ANSWER)
     assert (found.passing, found.score, found.feedback) == (True, 4.5, "It is right.")
@@ -48,7 +48,7 @@ async def test_21_an_answer_is_marked(llm: CloudflareAIGateway, simulator: Simul
 
 @both_ways
 @pytest.mark.parametrize(("verdicts", "score"), [(("[[A]]", "[[B]]"), 1.0), (("[[A]]", "[[A]]"), 0.5)])
-async def test_21_two_answers_are_compared_in_both_orders(
+async def test_a_pairwise_evaluator_compares_in_both_orders(
     llm: CloudflareAIGateway, simulator: Simulator, verdicts: tuple[str, str], score: float, asynchronous: bool
 ) -> None:
     for verdict in verdicts:
@@ -61,7 +61,7 @@ async def test_21_two_answers_are_compared_in_both_orders(
 
 @pytest.mark.filterwarnings("ignore:asyncio_module:DeprecationWarning")
 @both_ways
-async def test_21_many_answers_are_judged_at_once(
+async def test_many_answers_are_evaluated_concurrently(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     questions = [QUESTION, "What is the capital of Italy?", "Where do bananas grow?"]
@@ -81,7 +81,7 @@ async def test_21_many_answers_are_judged_at_once(
 
 
 @both_ways
-async def test_22_the_model_reorders_what_was_found(
+async def test_an_llm_reranker_reorders_nodes(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     found = index.as_retriever(similarity_top_k=4).retrieve("Tell me of France, Italy and the sea.")

@@ -1,4 +1,4 @@
-"""Extractors that ask for objects: a program in a pipeline, and the paths of a property graph (19, 23)."""
+"""Extractors that ask for objects: a program in a pipeline, and the paths of a property graph."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PARIS = {"capital": "Paris", "mentions": [{"name": "France", "kind": "country"}]
 
 
 @both_ways
-async def test_19_a_program_extracts_an_object_from_each_node(
+async def test_a_program_extracts_an_object_from_each_node(
     llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     program = FunctionCallingProgram.from_defaults(Facts, prompt_template_str="{input}", llm=llm)
@@ -66,7 +66,7 @@ async def test_19_a_program_extracts_an_object_from_each_node(
 
 
 @both_ways
-async def test_19_what_the_model_fills_in_fits_the_class(
+async def test_extracted_values_fit_the_class(
     llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     program = FunctionCallingProgram.from_defaults(Mention, prompt_template_str="{input}", llm=llm)
@@ -103,7 +103,7 @@ def triplets_of(index: PropertyGraphIndex) -> list[tuple[str, str, str]]:
 
 
 @both_ways
-def test_23_a_graph_is_made_of_lines_of_text(
+def test_a_graph_is_extracted_from_lines_of_text(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
     simulator: Simulator,
@@ -118,7 +118,7 @@ def test_23_a_graph_is_made_of_lines_of_text(
 
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
 @both_ways
-def test_23_a_graph_is_made_of_a_schema(
+def test_a_graph_is_extracted_by_schema(
     make: Make,
     embed_model: CloudflareAIGatewayEmbedding,
     simulator: Simulator,
@@ -140,7 +140,7 @@ def test_23_a_graph_is_made_of_a_schema(
 
 
 @pytest.mark.parametrize("way", ["auto", "function_calling"])
-def test_23_a_schema_may_have_properties(
+def test_a_schema_may_have_properties(
     make: Make, embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator, way: str
 ) -> None:
     """The objects are open: any key may stand in `properties`. What the model made up fits the schema."""
@@ -158,7 +158,7 @@ def test_23_a_schema_may_have_properties(
     assert "since" in json.dumps(asked(simulator)[0].body)
 
 
-def test_23_a_graph_may_find_its_own_schema(
+def test_a_graph_is_extracted_without_a_schema(
     llm: CloudflareAIGateway, embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator
 ) -> None:
     found = {"head": "Paris", "head_type": "CITY", "relation": "IN", "tail": "France", "tail_type": "COUNTRY"}
@@ -168,7 +168,7 @@ def test_23_a_graph_may_find_its_own_schema(
 
 
 @both_ways
-def test_23_a_graph_answers(
+def test_a_graph_index_answers_queries(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
     simulator: Simulator,

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: what is tried again unseen, and which errors reach the program (34)."""
+"""What goes wrong on the way: what is tried again unseen, and which errors reach the program."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def api(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.parametrize("fault", AT_ONCE)
 @both_modes
-async def test_34_a_failure_that_passes_is_not_seen(
+async def test_a_transient_failure_is_retried(
     llm: CloudflareAIGateway, simulator: Simulator, observers: Observers, fault: str, streaming: bool
 ) -> None:
     simulator.fault(fault, after=1, **AT_ONCE[fault])
@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[type[GatewayError], int | None]] = {
 
 @pytest.mark.parametrize("fault", WRONG)
 @both_modes
-async def test_34_an_agent_fails_with_our_error(
+async def test_an_agent_raises_the_gateway_error(
     make: Make, simulator: Simulator, observers: Observers, fault: str, streaming: bool
 ) -> None:
     kind, code = WRONG[fault]
@@ -110,7 +110,7 @@ ERRORS = [name for name, fault in FAULTS.items() if fault.kind == "error"]
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 @pytest.mark.parametrize("api", ["chat_completions"])
-async def test_34_every_failure_there_is_reaches_the_program(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_every_failure_is_raised_to_the_program(make: Make, simulator: Simulator, streaming: bool) -> None:
     agent = FunctionAgent(tools=[weather], llm=make(max_retries=0), streaming=streaming)
     for name in ERRORS:
         simulator.reset()
@@ -124,9 +124,7 @@ async def test_34_every_failure_there_is_reaches_the_program(make: Make, simulat
 
 @pytest.mark.parametrize("fault", ["cut", "cut_clean", "error_event", "error_event_envelope", "malformed_event"])
 @pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_34_a_stream_that_breaks_is_no_short_answer(
-    make: Make, simulator: Simulator, fault: str, kind: str
-) -> None:
+async def test_a_broken_stream_raises(make: Make, simulator: Simulator, fault: str, kind: str) -> None:
     llm = make(max_retries=0)
     one = FunctionAgent(name="a", description="b", tools=[weather], llm=llm)
     agent: Any = one if kind == "agent" else AgentWorkflow([one])
@@ -152,7 +150,7 @@ async def test_34_a_stream_that_breaks_is_no_short_answer(
 @pytest.mark.parametrize(
     "fault", ["comments", "crlf", "no_space", "bytes", "json_instead_of_stream", "slow_stream", "stall"]
 )
-async def test_34_an_odd_stream_is_read(llm: CloudflareAIGateway, simulator: Simulator, fault: str) -> None:
+async def test_an_unusual_stream_is_read(llm: CloudflareAIGateway, simulator: Simulator, fault: str) -> None:
     simulator.fault(fault, times=2)
     run = await told(FunctionAgent(tools=[weather], llm=llm).run(ASK))
     assert run.answer == run.said == SUNNY
@@ -160,7 +158,7 @@ async def test_34_an_odd_stream_is_read(llm: CloudflareAIGateway, simulator: Sim
 
 
 @both_modes
-async def test_34_a_query_engine_fails_and_recovers(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_a_query_engine_fails_and_recovers(make: Make, simulator: Simulator, streaming: bool) -> None:
     engine = SummaryIndex(nodes()).as_query_engine(llm=make(max_retries=0), streaming=streaming)
     simulator.fault("provider_error", times=2)
     with pytest.raises(ServerFault):
@@ -178,7 +176,7 @@ async def test_34_a_query_engine_fails_and_recovers(make: Make, simulator: Simul
 
 
 @both_modes
-async def test_34_a_refusal_is_an_answer(
+async def test_a_refusal_is_an_answer(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     """Anthropic says only that there is one, and why beside the answer."""
@@ -193,7 +191,7 @@ async def test_34_a_refusal_is_an_answer(
 
 
 @both_modes
-async def test_34_an_answer_that_was_cut_is_kept(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_a_truncated_answer_is_kept(make: Make, simulator: Simulator, streaming: bool) -> None:
     simulator.reply("It is 21 deg", finish="length")
     run = await told(FunctionAgent(tools=[weather], llm=make(), streaming=streaming).run(ASK))
     assert run.answer == "It is 21 deg"

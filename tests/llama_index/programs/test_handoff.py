@@ -1,4 +1,4 @@
-"""AgentWorkflow: one agent hands the conversation to another, on the same wire and on another one (11)."""
+"""AgentWorkflow: one agent hands the conversation to another, on the same wire and on another one."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def check_hand_over(simulator: Simulator) -> None:
 
 
 @both_modes
-async def test_11_an_agent_hands_over_to_another(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+async def test_an_agent_hands_off_to_another(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     hand_over(simulator)
     run = await told(desk(make(), make(), streaming=streaming).run(ASK))
     assert run.answer == ANSWER
@@ -97,7 +97,7 @@ async def test_11_an_agent_hands_over_to_another(make: Make, simulator: Simulato
 
 
 @both_modes
-async def test_11_a_call_beside_the_hand_over_is_answered(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_a_call_next_to_a_handoff_is_answered(make: Make, simulator: Simulator, streaming: bool) -> None:
     hand_over(simulator, {"id": "call_p", "name": "population", "arguments": OSLO}, text="One moment.")
     run = await told(desk(make(), make(), streaming=streaming).run(ASK))
     assert run.answer == ANSWER
@@ -108,7 +108,7 @@ async def test_11_a_call_beside_the_hand_over_is_answered(make: Make, simulator:
 
 
 @pytest.mark.parametrize(("api", "second"), [*permutations(MODELS, 2)])
-async def test_11_the_other_agent_may_be_on_another_wire(
+async def test_the_other_agent_may_be_on_another_wire(
     make: Make, simulator: Simulator, observers: Observers, api: str, second: Any
 ) -> None:
     observers.models.add(MODELS[second])
@@ -133,7 +133,7 @@ class Report(BaseModel):
 
 
 @both_modes
-async def test_11_a_workflow_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool) -> None:
+async def test_a_workflow_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool) -> None:
     hand_over(simulator)
     run = await told(desk(make(), make(), streaming=streaming, output_cls=Report).run(ASK))
     assert run.answer == ANSWER
@@ -142,7 +142,7 @@ async def test_11_a_workflow_ends_with_an_object(make: Make, simulator: Simulato
     assert len({entry["metadata"]["run_id"] for entry in simulator.logs()}) == 1
 
 
-async def test_11_a_react_agent_hands_over_in_words(make: Make, simulator: Simulator) -> None:
+async def test_a_react_agent_hands_off_in_text(make: Make, simulator: Simulator) -> None:
     simulator.reply(f'Thought: Not mine.\nAction: handoff\nAction Input: {{"to_agent": "scout", "reason": "{REASON}"}}')
     simulator.reply(calls=[{"id": "call_w", "name": "weather", "arguments": OSLO}])
     simulator.reply(ANSWER)
@@ -156,7 +156,7 @@ async def test_11_a_react_agent_hands_over_in_words(make: Make, simulator: Simul
     assert agents_seen(simulator) == ["clerk", "scout", "scout"]
 
 
-async def test_11_state_is_told_to_each_agent(make: Make, simulator: Simulator) -> None:
+async def test_state_is_passed_to_each_agent(make: Make, simulator: Simulator) -> None:
     hand_over(simulator)
     workflow = desk(make(), make(), streaming=True, initial_state={"guest": "Ann"})
     assert str(await workflow.run(ASK)) == ANSWER

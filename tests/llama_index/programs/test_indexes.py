@@ -1,4 +1,4 @@
-"""Indexes and the query engines on them: what is retrieved, what is asked, and what comes back (1-5, 24, 28)."""
+"""Indexes and the query engines on them: what is retrieved, what is asked, and what comes back."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ from tests.llama_index.programs.kit import (
 )
 
 
-def test_01_an_index_is_built_and_answers(
-    index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator
-) -> None:
+def test_an_index_is_built_and_answers(index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator) -> None:
     response = index.as_query_engine(llm=llm, similarity_top_k=2).query(QUESTION)
     assert str(response) == ANSWER
     assert response.source_nodes[0].node.metadata["name"] == "paris"
@@ -63,7 +61,7 @@ def test_01_an_index_is_built_and_answers(
 
 @pytest.mark.parametrize(("model", "batches"), [(M3, [100, 20]), (QWEN, [32, 32, 32, 24])])
 @both_ways
-def test_01_an_index_is_embedded_in_the_models_batches(
+def test_an_index_is_embedded_in_the_models_batches(
     simulator: Simulator, model: str, batches: list[int], asynchronous: bool
 ) -> None:
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=model)
@@ -75,7 +73,7 @@ def test_01_an_index_is_embedded_in_the_models_batches(
     assert best.node.get_content() == "Fact 77 is about the number 77."
 
 
-async def test_02_an_index_is_built_and_asked_asynchronously(
+async def test_an_index_is_built_and_asked_asynchronously(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator
 ) -> None:
     index = VectorStoreIndex(nodes(), embed_model=embed_model, use_async=True)
@@ -86,7 +84,7 @@ async def test_02_an_index_is_built_and_asked_asynchronously(
 
 
 @both_ways
-async def test_03_a_query_engine_streams(
+async def test_a_query_engine_streams(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     engine = index.as_query_engine(llm=llm, streaming=True)
@@ -107,7 +105,7 @@ async def test_03_a_query_engine_streams(
 
 @both_ways
 @pytest.mark.parametrize("use_async", [False, True], ids=["in-turn", "at-once"])
-async def test_04_a_tree_of_summaries(make: Make, simulator: Simulator, asynchronous: bool, use_async: bool) -> None:
+async def test_a_tree_of_summaries(make: Make, simulator: Simulator, asynchronous: bool, use_async: bool) -> None:
     llm = make(context_window=270, num_output=100)  # room for three facts
     synthesizer = get_response_synthesizer(llm=llm, response_mode=ResponseMode.TREE_SUMMARIZE, use_async=use_async)
     engine = SummaryIndex(nodes()).as_query_engine(llm=llm, response_synthesizer=synthesizer)
@@ -120,7 +118,7 @@ async def test_04_a_tree_of_summaries(make: Make, simulator: Simulator, asynchro
     assert FACTS["sea"] not in root
 
 
-def test_04_one_llm_serves_many_loops_and_threads(
+def test_one_llm_serves_many_event_loops_and_threads(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator
 ) -> None:
     engine = VectorStoreIndex(nodes(), embed_model=embed_model).as_query_engine(llm=llm)
@@ -135,7 +133,7 @@ def test_04_one_llm_serves_many_loops_and_threads(
 
 
 @both_ways
-async def test_05_an_answer_is_refined_node_by_node(
+async def test_an_answer_is_refined_node_by_node(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     engine = index.as_query_engine(llm=llm, response_mode=ResponseMode.REFINE, similarity_top_k=3)
@@ -158,7 +156,7 @@ def judge(simulator: Simulator, *judgements: tuple[bool, str]) -> None:
 
 
 @both_ways
-async def test_05_nodes_without_an_answer_are_passed_over(
+async def test_nodes_without_an_answer_are_skipped(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     synthesizer = get_response_synthesizer(llm=llm, response_mode=ResponseMode.REFINE, structured_answer_filtering=True)
@@ -171,9 +169,7 @@ async def test_05_nodes_without_an_answer_are_passed_over(
 
 
 @both_ways
-async def test_05_a_stream_without_an_answer_is_left_at_once(
-    simulator: Simulator, api: Any, asynchronous: bool
-) -> None:
+async def test_a_stream_without_an_answer_is_abandoned(simulator: Simulator, api: Any, asynchronous: bool) -> None:
     llm = CloudflareAIGateway(**where(simulator), model=MODELS[api], api=api)
     synthesizer = get_response_synthesizer(
         llm=llm, response_mode=ResponseMode.REFINE, structured_answer_filtering=True, streaming=True
@@ -192,7 +188,7 @@ async def test_05_a_stream_without_an_answer_is_left_at_once(
 
 @both_ways
 @pytest.mark.parametrize("by", ["embedding", "llm"])
-async def test_24_documents_are_found_by_their_summaries(
+async def test_documents_are_found_by_their_summaries(
     embed_model: CloudflareAIGatewayEmbedding,
     llm: CloudflareAIGateway,
     simulator: Simulator,
@@ -223,7 +219,7 @@ async def test_24_documents_are_found_by_their_summaries(
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated class")
-def test_24_a_graph_of_knowledge_is_drawn_and_asked(
+def test_a_knowledge_graph_is_built_and_queried(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator
 ) -> None:
     for triplet in ("(Paris, is capital of, France)", "(Rome, is capital of, Italy)"):
@@ -240,7 +236,7 @@ def test_24_a_graph_of_knowledge_is_drawn_and_asked(
 
 
 @both_ways
-async def test_28_an_answer_cites_its_sources(
+async def test_an_answer_cites_its_sources(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     engine = CitationQueryEngine.from_args(index, llm=llm, similarity_top_k=2, citation_chunk_size=64)
@@ -255,7 +251,7 @@ async def test_28_an_answer_cites_its_sources(
 
 
 @both_ways
-async def test_28_a_database_is_asked_in_plain_words(
+async def test_a_sql_database_is_queried_in_natural_language(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     memory = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})

@@ -1,4 +1,4 @@
-"""Memories that ask the model what to keep (27)."""
+"""Memories that ask the model what to keep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLITE = ChatMessage(role=MessageRole.ASSISTANT, content="Nice to meet you, Ann.
 WHO = ChatMessage(role=MessageRole.USER, content="What is my name?")
 
 
-async def test_27_facts_are_kept_of_what_is_forgotten(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_memory_keeps_facts_of_dropped_messages(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     block = FactExtractionMemoryBlock(llm=llm, max_facts=1)
     memory = Memory.from_defaults(
         session_id="one",
@@ -39,7 +39,7 @@ async def test_27_facts_are_kept_of_what_is_forgotten(llm: CloudflareAIGateway, 
     assert "The user is Ann, who likes walks." in said(asked(simulator)[-1])
 
 
-def test_27_an_old_conversation_is_summarised(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_an_old_conversation_is_summarized(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     memory = ChatSummaryMemoryBuffer.from_defaults(llm=llm, token_limit=12)
     for message in (WALKS, POLITE, WHO):
         memory.put(message)
@@ -55,6 +55,6 @@ def test_27_an_old_conversation_is_summarised(llm: CloudflareAIGateway, simulato
     assert str(WHO.content) not in said(request)
 
 
-def test_27_the_window_of_the_model_is_the_limit(llm: CloudflareAIGateway) -> None:
+def test_memory_is_limited_by_the_context_window(llm: CloudflareAIGateway) -> None:
     memory = ChatSummaryMemoryBuffer.from_defaults(llm=llm)
     assert memory.token_limit == int(llm.metadata.context_window * 0.75)

@@ -1,4 +1,4 @@
-"""Messages with more than text: to the model, through an agent, and out of its tools (29)."""
+"""Messages with more than text: to the model, through an agent, and out of its tools."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ IN_EACH_FORM: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("method", ["chat", "achat", "stream_chat", "astream_chat"])
-async def test_29_a_picture_reaches_the_model(
+async def test_an_image_reaches_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, method: str
 ) -> None:
     found: Any = getattr(llm, method)([ask(ImageBlock(image=png(), image_mimetype="image/png"))])
@@ -68,7 +68,7 @@ async def test_29_a_picture_reaches_the_model(
 
 
 @both_modes
-async def test_29_an_agent_sees_a_picture(llm: CloudflareAIGateway, simulator: Simulator, streaming: bool) -> None:
+async def test_an_agent_receives_an_image(llm: CloudflareAIGateway, simulator: Simulator, streaming: bool) -> None:
     memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming)
     picture = ImageBlock(url="https://example.com/oslo.png")
@@ -82,9 +82,7 @@ async def test_29_an_agent_sees_a_picture(llm: CloudflareAIGateway, simulator: S
     assert "https://example.com/oslo.png" in sent(simulator)
 
 
-async def test_29_several_pictures_and_a_document_keep_their_order(
-    llm: CloudflareAIGateway, simulator: Simulator
-) -> None:
+async def test_several_images_and_a_document_keep_their_order(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     blocks = [
         ImageBlock(image=png(), image_mimetype="image/png"),
         TextBlock(text="Before and after."),
@@ -105,7 +103,7 @@ def photograph(city: str) -> list[Any]:
 
 
 @both_modes
-async def test_29_a_tool_gives_a_picture(
+async def test_a_tool_returns_an_image(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     """Chat completions have no place for it in a tool's message: it follows as the user's."""

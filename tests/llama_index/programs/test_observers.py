@@ -1,6 +1,6 @@
-"""What those who watch see of a program: one event for each request, with the tokens of the gateway's log (31).
+"""What those who watch see of a program: one event for each request, with the tokens of the gateway's log.
 
-The fixtures say the same of every other workload, with an event handler; here with the older callback handlers.
+The fixtures say the same of every other program, with an event handler; here with the older callback handlers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def watched(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -
 
 @both_ways
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-async def test_31_a_query_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
+async def test_a_query_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
     engine = watched.index.as_query_engine(llm=watched.llm, streaming=streaming)
     response: Any = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     if streaming and asynchronous:
@@ -72,7 +72,7 @@ async def test_31_a_query_is_counted_once(watched: Watched, asynchronous: bool, 
 
 @both_ways
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-async def test_31_a_conversation_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
+async def test_a_conversation_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
     engine = watched.index.as_chat_engine(ChatMode.CONDENSE_PLUS_CONTEXT, llm=watched.llm)
     for _ in range(2):
         if streaming and asynchronous:
@@ -86,7 +86,7 @@ async def test_31_a_conversation_is_counted_once(watched: Watched, asynchronous:
     watched.check()
 
 
-def test_31_a_completion_is_counted_once(watched: Watched) -> None:
+def test_a_completion_is_counted_once(watched: Watched) -> None:
     retriever = QueryFusionRetriever([watched.index.as_retriever()], llm=watched.llm, num_queries=2, use_async=False)
     watched.simulator.reply("capital of France")
     assert retriever.retrieve(QUESTION)

@@ -1,4 +1,4 @@
-"""Ingestion pipelines, here and in worker processes, and what they embed (18, 20, 26, 32)."""
+"""Ingestion pipelines, here and in worker processes, and what they embed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.llama_index.programs.kit import (
 
 
 @both_ways
-async def test_18_a_pipeline_describes_and_embeds(
+async def test_a_pipeline_extracts_metadata_and_embeds(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     quiet: dict[str, Any] = {"llm": llm, "show_progress": False}
@@ -67,7 +67,7 @@ WORKERS = {"run": "spawned", "arun": "forked"}
 
 
 @pytest.mark.parametrize("method", WORKERS, ids=WORKERS.values())
-async def test_20_worker_processes_embed(
+async def test_worker_processes_embed(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     for name, value in simulator.environment.items():
@@ -96,7 +96,7 @@ async def test_20_worker_processes_embed(
 
 @both_ways
 @pytest.mark.parametrize("model", [M3, QWEN])
-async def test_26_a_text_is_cut_where_its_meaning_turns(
+async def test_a_semantic_splitter_splits_where_the_topic_changes(
     embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator, model: str, asynchronous: bool
 ) -> None:
     splitter = SemanticSplitterNodeParser(
@@ -115,7 +115,7 @@ async def test_26_a_text_is_cut_where_its_meaning_turns(
 
 
 @both_ways
-async def test_32_a_cached_vector_is_not_asked_for_again(simulator: Simulator, asynchronous: bool) -> None:
+async def test_a_cached_vector_is_not_asked_for_again(simulator: Simulator, asynchronous: bool) -> None:
     cache = SimpleKVStore()
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=M3, embeddings_cache=cache)
     texts = list(FACTS.values())
@@ -133,7 +133,7 @@ async def test_32_a_cached_vector_is_not_asked_for_again(simulator: Simulator, a
 
 
 @pytest.mark.parametrize("workers", [1, 3, None])
-async def test_32_vectors_keep_the_order_of_their_texts(simulator: Simulator, workers: int | None) -> None:
+async def test_vectors_keep_the_order_of_their_texts(simulator: Simulator, workers: int | None) -> None:
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=M3, embed_batch_size=10, num_workers=workers)
     texts = [f"Fact {number} is about the number {number}." for number in range(95)]
     at_once = await embed_model.aget_text_embedding_batch(texts)
@@ -143,7 +143,7 @@ async def test_32_vectors_keep_the_order_of_their_texts(simulator: Simulator, wo
 
 
 @both_ways
-async def test_32_questions_and_documents_are_embedded_apart(simulator: Simulator, asynchronous: bool) -> None:
+async def test_queries_and_documents_are_embedded_differently(simulator: Simulator, asynchronous: bool) -> None:
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=QWEN)
     index = VectorStoreIndex(nodes(), embed_model=embed_model, use_async=asynchronous)
     retriever = index.as_retriever(similarity_top_k=1)

@@ -1,4 +1,4 @@
-"""Engines that choose, split, rewrite and multiply a question before it is answered (15-17, 25)."""
+"""Engines that choose, split, rewrite and multiply a question before it is answered."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def choices(simulator: Simulator, *numbers: int, called: str = "") -> None:
 
 @both_ways
 @pytest.mark.parametrize(("kind", "called"), [(LLMSingleSelector, ""), (PydanticSingleSelector, "SingleSelection")])
-async def test_15_a_router_takes_one_way(
+async def test_a_router_selects_one_engine(
     tools: list[QueryEngineTool],
     llm: CloudflareAIGateway,
     simulator: Simulator,
@@ -95,7 +95,7 @@ async def test_15_a_router_takes_one_way(
 
 @both_ways
 @pytest.mark.parametrize(("kind", "called"), [(LLMMultiSelector, ""), (PydanticMultiSelector, "MultiSelection")])
-async def test_15_a_router_takes_several_ways(
+async def test_a_router_selects_several_engines(
     tools: list[QueryEngineTool],
     llm: CloudflareAIGateway,
     simulator: Simulator,
@@ -114,7 +114,7 @@ async def test_15_a_router_takes_several_ways(
 
 @both_ways
 @at_once
-async def test_16_a_question_is_split(
+async def test_a_question_is_split_into_sub_questions(
     tools: list[QueryEngineTool],
     llm: CloudflareAIGateway,
     simulator: Simulator,
@@ -143,7 +143,7 @@ async def test_16_a_question_is_split(
 
 
 @both_ways
-async def test_17_a_made_up_answer_helps_to_find_the_real_one(
+async def test_a_hypothetical_document_is_used_for_retrieval(
     facts: BaseQueryEngine, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     made_up = "The capital of France, a large city, is Paris."
@@ -156,7 +156,7 @@ async def test_17_a_made_up_answer_helps_to_find_the_real_one(
 
 
 @both_ways
-async def test_17_a_question_is_answered_in_steps(
+async def test_a_multi_step_engine_answers_in_steps(
     facts: BaseQueryEngine, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     for text in ("What is the capital of Italy?", FACTS["rome"], QUESTION, ANSWER, "None"):
@@ -176,7 +176,7 @@ async def test_17_a_question_is_answered_in_steps(
 
 @both_ways
 @at_once
-async def test_25_several_questions_find_more(
+async def test_query_fusion_generates_several_queries(
     index: VectorStoreIndex,
     llm: CloudflareAIGateway,
     simulator: Simulator,

@@ -1,4 +1,4 @@
-"""Runs that are written down as JSON and go on later, in another object and another event loop (30)."""
+"""Runs that are written down as JSON and go on later, in another object and another event loop."""
 
 # LlamaIndex does not find the context in annotations that are text: no `from __future__ import annotations` here.
 
@@ -43,9 +43,7 @@ def agent_of(llm: CloudflareAIGateway, kind: str, tool: Any = weather, **words: 
 
 @both_modes
 @pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_30_a_conversation_goes_on_from_json(
-    make: Make, simulator: Simulator, streaming: bool, kind: str
-) -> None:
+async def test_a_conversation_resumes_from_json(make: Make, simulator: Simulator, streaming: bool, kind: str) -> None:
     memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
     agent = agent_of(make(), kind, streaming=streaming)
     context: Context[Any] = Context(agent)
@@ -69,7 +67,7 @@ async def guarded_weather(ctx: Context[Any], city: str) -> str:
 
 @both_modes
 @pytest.mark.parametrize(("answer", "result"), [("yes", SUNNY), ("no", "Nobody may know.")])
-def test_30_a_run_that_waits_for_a_human_goes_on_from_json(
+def test_a_run_that_waits_for_a_human_resumes_from_json(
     make: Make, simulator: Simulator, streaming: bool, answer: str, result: str
 ) -> None:
     """In another event loop: the tool's call is known only from what was written down."""
@@ -103,7 +101,7 @@ def test_30_a_run_that_waits_for_a_human_goes_on_from_json(
 
 @both_modes
 @pytest.mark.parametrize("api", WORDS)
-async def test_30_thoughts_survive_json(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
+async def test_reasoning_survives_json(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
     agent = agent_of(make(**WORDS[api]), "agent", streaming=streaming)
     context: Context[Any] = Context(agent)

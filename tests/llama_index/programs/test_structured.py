@@ -1,4 +1,4 @@
-"""Objects instead of text: from the LLM, from its structured twin, and from query engines (13, 14)."""
+"""Objects instead of text: from the LLM, from its structured twin, and from query engines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def answer(simulator: Simulator, way: Way, times: int = 1) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["structured_predict", "astructured_predict"])
-async def test_13_an_object_is_predicted(make: Make, simulator: Simulator, way: Way, method: str) -> None:
+async def test_an_object_is_predicted(make: Make, simulator: Simulator, way: Way, method: str) -> None:
     answer(simulator, way)
     found: Any = getattr(make(structured_output=way), method)(Cited, PROMPT, question=QUESTION)
     assert (await found if method.startswith("a") else found) == CITED
@@ -57,7 +57,9 @@ async def test_13_an_object_is_predicted(make: Make, simulator: Simulator, way: 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["stream_structured_predict", "astream_structured_predict"])
-async def test_13_an_object_grows_in_a_stream(make: Make, simulator: Simulator, way: Way, method: str) -> None:
+async def test_a_structured_stream_yields_partial_objects(
+    make: Make, simulator: Simulator, way: Way, method: str
+) -> None:
     answer(simulator, way)
     found: Any = getattr(make(structured_output=way), method)(Cited, PROMPT, question=QUESTION)
     grown = [each async for each in await found] if method.startswith("a") else list(found)
@@ -73,9 +75,7 @@ async def test_13_an_object_grows_in_a_stream(make: Make, simulator: Simulator, 
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["chat", "achat", "complete", "acomplete", "stream_chat", "astream_chat"])
-async def test_13_the_structured_twin_answers_in_objects(
-    make: Make, simulator: Simulator, way: Way, method: str
-) -> None:
+async def test_a_structured_llm_returns_objects(make: Make, simulator: Simulator, way: Way, method: str) -> None:
     answer(simulator, way)
     twin = make(structured_output=way, system_prompt="Cite your source.").as_structured_llm(Cited)
     given: Any = QUESTION if "complete" in method else [ChatMessage(role=MessageRole.USER, content=QUESTION)]
@@ -91,7 +91,7 @@ async def test_13_the_structured_twin_answers_in_objects(
     assert QUESTION in said(request)
 
 
-def test_13_braces_in_a_prompt_are_left_alone(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_braces_in_a_prompt_are_unchanged(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     answer(simulator, "json_schema")
     question = 'What does {"a": {}} mean?'
     assert llm.structured_predict(Cited, PromptTemplate("{question}"), question=question) == CITED
@@ -101,7 +101,7 @@ def test_13_braces_in_a_prompt_are_left_alone(llm: CloudflareAIGateway, simulato
 @both_ways
 @pytest.mark.parametrize("mode", [ResponseMode.COMPACT, ResponseMode.TREE_SUMMARIZE])
 @pytest.mark.parametrize("twin", [False, True], ids=["output_cls", "structured_llm"])
-async def test_14_a_query_engine_answers_in_objects(
+async def test_a_query_engine_returns_objects(
     index: VectorStoreIndex,
     llm: CloudflareAIGateway,
     simulator: Simulator,

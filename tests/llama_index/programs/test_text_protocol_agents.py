@@ -1,4 +1,4 @@
-"""Agents without function calls: ReActAgent reads lines of text, CodeActAgent runs code (9, 10)."""
+"""Agents without function calls: ReActAgent reads lines of text, CodeActAgent runs code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answer(text: str) -> str:
 
 
 @both_modes
-async def test_09_a_react_agent_calls_tools_in_words(
+async def test_a_react_agent_calls_tools_in_text(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     said = [act("weather"), act("population"), answer(f"{SUNNY} {MANY}")]
@@ -56,7 +56,7 @@ async def test_09_a_react_agent_calls_tools_in_words(
 
 
 @both_modes
-async def test_09_what_cannot_be_read_is_asked_for_again(
+async def test_an_unreadable_step_is_requested_again(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     simulator.reply("Thought: I need a tool.\nAction: weather")
@@ -68,7 +68,7 @@ async def test_09_what_cannot_be_read_is_asked_for_again(
 
 
 @both_modes
-async def test_09_an_empty_answer_is_asked_for_again(
+async def test_an_empty_answer_is_requested_again(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     """LlamaIndex puts the empty message into the history."""
@@ -81,7 +81,7 @@ async def test_09_an_empty_answer_is_asked_for_again(
 
 
 @both_modes
-async def test_09_a_tools_result_can_be_the_answer(
+async def test_a_tools_result_can_be_the_answer(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     simulator.reply(act("weather"))
@@ -92,7 +92,7 @@ async def test_09_a_tools_result_can_be_the_answer(
 
 
 @both_modes
-async def test_09_a_function_agent_goes_on_where_a_react_agent_was(
+async def test_a_function_agent_continues_a_react_agents_conversation(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
@@ -113,7 +113,7 @@ def execute(code: str) -> str:
 
 
 @both_modes
-async def test_10_a_code_agent_runs_what_the_model_writes(
+async def test_a_code_agent_runs_what_the_model_writes(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     code = "for tool in (weather, population):\n    print(tool('Oslo'))"
