@@ -33,6 +33,7 @@ from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
 from cfaig_integrations.simulator import FAULTS, Simulator
 from tests.client.conftest import ASKED, AsyncDriver, Driver
+from tests.waiting import until
 
 ERRORS = sorted(name for name, fault in FAULTS.items() if fault.kind == "error")
 EFFECTS = sorted(name for name, fault in FAULTS.items() if fault.kind != "error")
@@ -192,11 +193,7 @@ def test_no_connection_stays_behind(simulator: Simulator) -> None:
     for _ in range(2):
         asyncio.run(main())
     pool.close_all()
-    for _ in range(200):
-        if simulator.connections == 0:
-            break
-        __import__("time").sleep(0.01)
-    assert simulator.connections == 0
+    assert until(lambda: simulator.connections == 0)
 
 
 # Logs

@@ -16,6 +16,7 @@ from langchain_core.tracers.context import collect_runs
 from cfaig_integrations import GatewayOptions, errors
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, Make
+from tests.waiting import until, until_async
 
 every_wire = pytest.mark.parametrize("api", MODELS)
 
@@ -335,18 +336,7 @@ def test_abandoned_streams_are_closed(make: Make, simulator: Simulator) -> None:
     stream = model.stream("Hi")
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    settle(simulator)
-    assert simulator.in_flight == 0
-
-
-def settle(simulator: Simulator) -> None:
-    """Waits until the server has seen what the client did; the test fails by its assertion, not by its patience."""
-    import time
-
-    for _ in range(200):
-        if simulator.in_flight == 0:
-            return
-        time.sleep(0.01)
+    assert until(lambda: simulator.in_flight == 0)
 
 
 async def test_cancelled_calls_and_streams_are_closed(make: Make, simulator: Simulator) -> None:
@@ -358,8 +348,7 @@ async def test_cancelled_calls_and_streams_are_closed(make: Make, simulator: Sim
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.to_thread(settle, simulator)
-    assert simulator.in_flight == 0
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 def test_several_event_loops_and_threads(make: Make, simulator: Simulator) -> None:

@@ -32,6 +32,7 @@ from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.langchain import ChatCloudflareAIGateway, runinfo
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
+from tests.waiting import until_async
 
 Model = ChatCloudflareAIGateway
 Entries = dict[str, Any]
@@ -305,7 +306,7 @@ async def test_an_abandoned_async_stream_leaves_nothing(make: Make, simulator: S
     gc.collect()
     simulator.fault("slow_first_byte", seconds=30)
     cancelled = asyncio.create_task(anext(model.astream("Hi", config_of("bob"))))  # type: ignore[arg-type]
-    await asyncio.sleep(0.2)
+    assert await until_async(lambda: len(simulator.requests) == 2)
     cancelled.cancel()
     with suppress(asyncio.CancelledError):
         await cancelled

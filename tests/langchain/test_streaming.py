@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play
 from tests.langchain.call_methods import STREAMS, WAYS, every_way, every_wire
 from tests.langchain.conftest import MODELS, Make
+from tests.waiting import until, until_async
 
 both_streams = pytest.mark.parametrize("way", STREAMS)
 
@@ -225,13 +225,6 @@ async def test_an_error_in_a_body_with_status_200_is_an_error(
         await WAYS[way](make(api=api, max_retries=0), "Hi")
 
 
-def settle(simulator: Simulator) -> None:
-    for _ in range(300):
-        if simulator.in_flight == 0:
-            return
-        time.sleep(0.01)
-
-
 @every_wire
 @pytest.mark.parametrize("ending", ["break", "close", "raise"])
 def test_abandoned_streams_release_their_connections(make: Make, simulator: Simulator, api: str, ending: str) -> None:
@@ -249,9 +242,8 @@ def test_abandoned_streams_release_their_connections(make: Make, simulator: Simu
             stream.close()
         else:
             del stream
-        settle(simulator)
+        assert until(lambda: simulator.in_flight == 0)
         assert [response.is_closed for response in opened] == [True]
-        assert simulator.in_flight == 0
 
 
 @every_wire
@@ -284,9 +276,8 @@ async def test_abandoned_async_streams_release_their_connections(
             with suppress(asyncio.CancelledError):
                 await task
             await stream.aclose()
-        await asyncio.to_thread(settle, simulator)
+        assert await until_async(lambda: simulator.in_flight == 0)
         assert [response.is_closed for response in opened] == [True]
-        assert simulator.in_flight == 0
 
 
 @every_wire

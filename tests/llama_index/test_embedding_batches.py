@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from cfaig_integrations import GatewayOptions, ProtocolError, RateLimited
@@ -13,6 +14,7 @@ from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 from tests.llama_index.call_methods import EMBEDDER, given_to
+from tests.waiting import PATIENCE
 
 BATCHES = pytest.mark.parametrize("method", ["get_text_embedding_batch", "aget_text_embedding_batch"])
 
@@ -53,20 +55,23 @@ async def test_batches_are_not_retried_where_the_gateway_retries(simulator: Simu
 
 
 async def test_embedding_concurrency_is_bounded(simulator: Simulator) -> None:
-    model, most = made(simulator, embed_batch_size=10), 0
-    simulator.fault("slow_first_byte", seconds=0.01, times=None)
+    active, most, four = 0, 0, asyncio.Event()
 
-    async def watch() -> None:
-        nonlocal most
-        while True:
-            most = max(most, simulator.in_flight)
-            await asyncio.sleep(0.001)
+    async def embed(request: httpx.Request) -> httpx.Response:
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        if active == 4:
+            four.set()
+        await asyncio.wait_for(four.wait(), PATIENCE)
+        active -= 1
+        data = [{"object": "embedding", "index": n, "embedding": [0.5] * 384} for n in range(10)]
+        return httpx.Response(200, json={"object": "list", "model": EMBEDDER, "data": data})
 
-    watcher = asyncio.create_task(watch())
-    assert len(await model.aget_text_embedding_batch([f"text {n}" for n in range(400)])) == 400
-    watcher.cancel()
-    assert 1 < most <= 4
-    assert len(simulator.requests) == 40
+    async with httpx.AsyncClient(transport=httpx.MockTransport(embed)) as client:
+        model = made(simulator, api="embeddings", embed_batch_size=10, http_async_client=client)
+        assert len(await model.aget_text_embedding_batch([f"text {n}" for n in range(400)])) == 400
+    assert most == 4
 
 
 @BATCHES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
@@ -23,6 +22,7 @@ from cfaig_integrations import ConfigError, GatewayError, NotFound, RateLimited,
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.waiting import until
 
 MODELS = {
     "chat_completions": "openai/gpt-4.1",
@@ -201,10 +201,7 @@ def test_a_stream_that_nobody_reads_on_is_closed(make: Make, simulator: Simulato
     next(stream)
     stream.close()
     gc.collect()
-    end = time.monotonic() + 5  # the server sees it a moment later
-    while simulator.in_flight and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not simulator.in_flight
+    assert until(lambda: simulator.in_flight == 0)
 
 
 def test_words_of_a_call(make: Make, simulator: Simulator) -> None:

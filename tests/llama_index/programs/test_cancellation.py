@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +17,9 @@ from cfaig_integrations.simulator import Simulator
 from tests.llama_index.programs.agents_kit import ASK, SUNNY, weather
 from tests.llama_index.programs.conftest import Make
 from tests.llama_index.programs.kit import MODELS, Observers, nodes
+from tests.waiting import until, until_async
 
 MESSAGES = [ChatMessage(role=MessageRole.USER, content="Go on for ever.")]
-PATIENCE = 5.0
 
 
 @pytest.fixture
@@ -39,23 +37,6 @@ def endless(simulator: Simulator) -> None:
     """An answer that takes far longer than any of these tests."""
     simulator.reply("word " * 2000)
     simulator.fault("slow_stream", seconds=0.02)
-
-
-def until(done: Callable[[], bool]) -> bool:
-    """Whether something comes true while the server looks after its connections."""
-    end = time.monotonic() + PATIENCE
-    while not done() and time.monotonic() < end:
-        time.sleep(0.01)
-    return done()
-
-
-async def soon(done: Callable[[], bool]) -> bool:
-    """The same, while the loop goes on."""
-    end = time.monotonic() + PATIENCE
-    while not done() and time.monotonic() < end:
-        gc.collect()
-        await asyncio.sleep(0.01)
-    return done()
 
 
 def test_breaking_out_of_a_stream_releases_its_connection(llm: CloudflareAIGateway, simulator: Simulator) -> None:
@@ -77,7 +58,7 @@ async def test_breaking_out_of_an_async_stream_releases_its_connection(
     async for response in await llm.astream_chat(MESSAGES):
         if (response.message.content or "").count("word") > 2:
             break
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
     assert (await llm.acomplete("What is 2 + 3?")).text == "2 + 3 = 5."
     assert len(simulator.requests) == 2
 
@@ -88,7 +69,7 @@ async def test_an_asynchronous_stream_can_be_closed(llm: CloudflareAIGateway, si
     await anext(stream)
     await stream.aclose()
     del stream
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 @pytest.mark.parametrize("method", ["achat", "astream_chat", "acomplete"])
@@ -97,7 +78,7 @@ async def test_a_call_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, simu
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await getattr(llm, method)("Go on." if method == "acomplete" else MESSAGES)
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 async def test_a_stream_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, simulator: Simulator) -> None:
@@ -111,7 +92,7 @@ async def test_a_stream_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, si
 
     with pytest.raises(TimeoutError):
         await read_until_it_is_too_late()
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 def agent_of(llm: CloudflareAIGateway, kind: str, **words: Any) -> Any:
@@ -136,7 +117,7 @@ async def test_an_agents_run_can_be_cancelled(llm: CloudflareAIGateway, simulato
     endless(simulator)
     agent = agent_of(llm, kind)
     await cancelled(agent)
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
     assert str(await agent.run(ASK)) == SUNNY
     assert len(simulator.requests) == 3
 
@@ -148,7 +129,7 @@ async def test_an_agents_run_is_cancelled_by_its_timeout(
     endless(simulator)
     with pytest.raises(WorkflowTimeoutError):
         await agent_of(llm, kind, timeout=0.3).run("Go on for ever.")
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 async def test_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator) -> None:
@@ -157,11 +138,11 @@ async def test_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: Sim
     index = SummaryIndex(nodes())
     engine = index.as_query_engine(llm=llm, response_mode="accumulate", use_async=True)
     query = asyncio.create_task(engine.aquery("What is this about?"))
-    assert await soon(lambda: simulator.in_flight > 1)
+    assert await until_async(lambda: simulator.in_flight > 1)
     query.cancel()
     with pytest.raises(asyncio.CancelledError):
         await query
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 async def test_breaking_out_of_a_streaming_query_releases_its_connection(
@@ -173,7 +154,7 @@ async def test_breaking_out_of_a_streaming_query_releases_its_connection(
     async for _ in response.async_response_gen():
         break
     del response
-    assert await soon(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 async def test_many_cancelled_runs_leave_no_connection_behind(make: Make, simulator: Simulator, api: str) -> None:
@@ -185,8 +166,8 @@ async def test_many_cancelled_runs_leave_no_connection_behind(make: Make, simula
         endless(simulator)
     await asyncio.gather(*(cancelled(agent_of(llm, "agent")) for _ in range(8)))
     assert len(simulator.requests) == 8
-    assert await soon(lambda: simulator.in_flight == 0)
-    assert await soon(lambda: simulator.connections <= connections)
+    assert await until_async(lambda: simulator.in_flight == 0)
+    assert await until_async(lambda: simulator.connections <= connections)
     simulator.reset()
     assert str(await agent_of(llm, "agent").run(ASK)) == SUNNY
     assert {entry["model"] for entry in simulator.logs()} == {MODELS[api]}

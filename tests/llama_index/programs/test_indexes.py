@@ -43,6 +43,7 @@ from tests.llama_index.programs.kit import (
     said,
     steps,
 )
+from tests.waiting import until_async
 
 
 def test_an_index_is_built_and_answers(index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator) -> None:
@@ -179,11 +180,7 @@ async def test_a_stream_without_an_answer_is_abandoned(simulator: Simulator, api
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
     assert [request.body["stream"] for request in simulator.requests] == [True] * 3
-    for _ in range(100):
-        if not simulator.in_flight:
-            break
-        await asyncio.sleep(0.02)
-    assert not simulator.in_flight
+    assert await until_async(lambda: simulator.in_flight == 0)
 
 
 @both_ways
