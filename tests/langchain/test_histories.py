@@ -128,23 +128,32 @@ def expected_left_out(table: dict[str, dict[str, int]], kind: str, api: str) -> 
 
 
 def go_on(make: Make, simulator: Simulator, made: Made, **words: Any) -> tuple[Counter[str], Counter[str]]:
-    """Continues each conversation with a model; what raised in how many, and what was left out of the others."""
+    """Continues each conversation with a model; what raised in how many, and what was left out of the others.
+
+    Every body is read; of each shape of reply one is also sent to the simulator.
+    """
     model = make(max_retries=0, **words)
     refused: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    shapes: set[Any] = set()
     for line, reply, message in made:
         try:
-            answer = model.invoke(history(message))
+            body = encoded(words["api"], message, model=words.get("model", ""))
         except UnsupportedContent as error:
             refused[str(error.value)] += 1
             continue
-        said = read(simulator.requests[-1].body)
+        said = read(body)
         try:
-            assert answer.text
             assert_says(said, message)
+            form = shape(reply.turn.parts)
+            if form not in shapes:
+                shapes.add(form)
+                assert model.invoke(history(message)).text
+                assert_says(read(simulator.requests[-1].body), message)
         except AssertionError as error:
             raise AssertionError(f"line {line}") from error
         dropped += left_out(reply) - Counter([*said.other, *(["reasoning"] if said.thoughts else [])])
+    assert len(simulator.requests) == len(shapes)
     return refused, dropped
 
 
@@ -154,7 +163,7 @@ def test_every_whole_reply(make: Make, simulator: Simulator, kind: str, api: str
     refused, dropped = go_on(make, simulator, made, api=api)
     assert refused == REFUSED[kind]
     assert dropped == expected_left_out(LEFT_OUT, kind, api)
-    assert len(simulator.requests) == len(made) - refused.total() > 400
+    assert len(made) - refused.total() > 400
 
 
 @every_other_wire
@@ -165,7 +174,7 @@ def test_every_streamed_reply(make: Make, simulator: Simulator, kind: str, api: 
     refused, dropped = go_on(make, simulator, made, api=api)
     assert refused == REFUSED_STREAMED[kind]
     assert dropped == expected_left_out(LEFT_OUT_STREAMED, kind, api)
-    assert len(simulator.requests) == len(made) - refused.total() > 40
+    assert len(made) - refused.total() > 40
 
 
 @pytest.mark.parametrize("kind", WIRES)
@@ -207,7 +216,7 @@ def test_every_reply_of_cloudflares_own_endpoint(make: Make, simulator: Simulato
     refused, dropped = go_on(make, simulator, made, api=api)
     assert not refused
     assert dropped == OF_CLOUDFLARE[api]
-    assert len(simulator.requests) == len(made) == 13
+    assert len(made) == 13
 
 
 FAMILY = {
