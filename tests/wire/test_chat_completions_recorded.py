@@ -79,7 +79,9 @@ def test_a_body_says_what_its_json_says() -> None:
 
 
 def message_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
-    return message.get("tool_calls") or [{"function": call} for call in [message.get("function_call")] if call]
+    return message.get("tool_calls") or [
+        {"function": call} for call in [message.get("function_call")] if call and call.get("name")
+    ]
 
 
 @needs_complete_recordings
