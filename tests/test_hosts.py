@@ -51,7 +51,7 @@ def sim() -> Iterator[Simulator]:
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("call", CALLS)
 def test_a_custom_domain_is_called_with_a_token_alone(sim: Simulator, call: str) -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     CALLS[call](model="google/gemini-3-flash", base_url=sim.custom_url, api_token=sim.api_token)
     request = sim.requests[-1]
     assert (request.path, request.body["model"]) == (
@@ -67,7 +67,7 @@ def test_a_custom_domain_is_called_with_a_token_alone(sim: Simulator, call: str)
 def test_a_gateway_without_authentication_is_called_with_a_providers_key_alone(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, call: str, found: bool
 ) -> None:
-    """wire-facts §14.6; whether a token stands in the environment or not."""
+    """facts §14.6; whether a token stands in the environment or not."""
     for name, value in sim.environment.items():
         monkeypatch.setenv(name, value)
     if not found:

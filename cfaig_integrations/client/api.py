@@ -53,7 +53,7 @@ class AIGateway:
 
     Args:
         account_id: Else from the environment, as all that is left out; see `gateway.settings.resolve`.
-        api_token: Token with AI Gateway > Read (wire-facts §2.1); a str, a SecretStr or a callable.
+        api_token: Token with AI Gateway > Read (facts §2.1); a str, a SecretStr or a callable.
         api_key: Another name for it.
         gateway_id: Gateway.
         base_url: Of the REST API.
@@ -121,7 +121,7 @@ class AIGateway:
     ) -> None:
         """Adds to a call's log what people think of the answer; a log that is late is waited for once.
 
-        Needs a token with AI Gateway > Edit (wire-facts §2.1).
+        Needs a token with AI Gateway > Edit (facts §2.1).
 
         Args:
             log_id: `GatewayInfo.log_id` of the call.
@@ -172,7 +172,7 @@ class AsyncAIGateway:
 
     Args:
         account_id: Else from the environment, as all that is left out; see `gateway.settings.resolve`.
-        api_token: Token with AI Gateway > Read (wire-facts §2.1); a str, a SecretStr or a callable, async or not.
+        api_token: Token with AI Gateway > Read (facts §2.1); a str, a SecretStr or a callable, async or not.
         api_key: Another name for it.
         gateway_id: Gateway.
         base_url: Of the REST API.

@@ -35,7 +35,7 @@ class Whole:
         most: Most bytes.
 
     Attributes:
-        idle: Whether the last piece was blank, as servers send while they work (wire-facts §14.2).
+        idle: Whether the last piece was blank, as servers send while they work (facts §14.2).
     """
 
     __slots__ = ("_call", "_left", "_parts", "_until", "idle")

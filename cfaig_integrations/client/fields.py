@@ -87,12 +87,12 @@ class GatewayFields(BaseModel):
 
     Attributes:
         account_id: Cloudflare account, 32 hex digits; else `CLOUDFLARE_ACCOUNT_ID`.
-        api_token: Token with Account > Workers AI > Read (wire-facts §2.1); a string, or a function that gives one,
+        api_token: Token with Account > Workers AI > Read (facts §2.1); a string, or a function that gives one,
             asynchronous if it likes; else `CLOUDFLARE_API_TOKEN`. On a custom domain, a Cloudflare Access token. None
             on the legacy host, beside a provider's key in `extra_headers`, is for a gateway without authentication.
             Alias `api_key`.
         gateway_id: Gateway, at most 64 characters; else `CLOUDFLARE_AI_GATEWAY_ID`, else `default`. None must be asked
-            for: then Workers AI models bypass the gateway, with its log, cache and limits (wire-facts §2.2).
+            for: then Workers AI models bypass the gateway, with its log, cache and limits (facts §2.2).
         base_url: Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy `.../compat` address, or
             a custom domain's `https://host/compat`, where neither account nor gateway is named.
         gateway: What to tell the gateway, header by header. Alias `gateway_options`.
@@ -294,7 +294,7 @@ class EmbedFields(GatewayFields):
             does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models and `embeddings` otherwise.
         dimensions: Length of the vectors, of models that can choose.
         pooling: `mean` or `cls`, of the English bge models; vectors of the two cannot be compared. `cls` is more
-            accurate on long texts, `mean` the server's default (wire-facts §6.1).
+            accurate on long texts, `mean` the server's default (facts §6.1).
         instruction: The task, told to the model with queries; for models that take one.
         truncate_inputs: Cut a text that is too long instead of failing; bge-m3.
         on_usage: Called after each request with its token counts and `GatewayInfo`, in the caller's thread or loop.

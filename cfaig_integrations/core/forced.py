@@ -1,6 +1,6 @@
 """A forced tool call that its server failed to recognise, so that it arrives as JSON in the answer's text.
 
-Taken for a call only if a tool was forced, none was called, and the text names a bound tool (wire-facts §14.4). Knows
+Taken for a call only if a tool was forced, none was called, and the text names a bound tool (facts §14.4). Knows
 no wire and no model.
 """
 

@@ -16,7 +16,7 @@ from cfaig_integrations.errors import ConfigError
 Side: TypeAlias = Literal["query", "document"]
 """What a text is to a model that embeds questions and what answers them differently."""
 Pooling: TypeAlias = Literal["mean", "cls"]
-"""How a model makes one vector of many; vectors of the two cannot be compared (wire-facts §6.1)."""
+"""How a model makes one vector of many; vectors of the two cannot be compared (facts §6.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def checked_texts(texts: Iterable[str], *, word: str = "texts") -> tuple[str, ..
         word: The argument they were given as.
 
     Raises:
-        ConfigError: One of them is empty, which models refuse (wire-facts §6.1), or is no text.
+        ConfigError: One of them is empty, which models refuse (facts §6.1), or is no text.
     """
     if isinstance(texts, str | bytes):
         raise ConfigError(f"{word} is one text.", field=word, value=texts, remedy="Give a list of texts.")

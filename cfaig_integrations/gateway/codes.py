@@ -1,7 +1,7 @@
 """What the error codes, words and sentences of Cloudflare and of providers mean: tables, the source beside each row.
 
 Knows no body and no header: `complaints` finds code, words and sentence in an answer, `failures` judges by these
-tables. Sections are those of wire-facts.
+tables. Sections are those of facts.
 """
 
 from __future__ import annotations
@@ -365,5 +365,5 @@ def kind_of_status(status: int) -> ErrorKind:
 
 
 def retryable_status(status: int) -> bool:
-    """Whether Cloudflare's own clients try again (wire-facts §5.8)."""
+    """Whether Cloudflare's own clients try again (facts §5.8)."""
     return status in (408, 409, 429) or status >= 500

@@ -1,6 +1,6 @@
 """What an error answer says, whichever of its shapes it has: message, code, words.
 
-The shapes are those of wire-facts §5.5, and any of them may come from any endpoint. Knows not what a code means.
+The shapes are those of facts §5.5, and any of them may come from any endpoint. Knows not what a code means.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ _MESSAGES = ("message", "description", "detail", "error", "msg")
 
 
 def _entry(body: Mapping[str, Any], depth: int = 0) -> tuple[Mapping[str, Any], str]:
-    """The object that tells of the error, and its message; in the order of wire-facts §5.5."""
+    """The object that tells of the error, and its message; in the order of facts §5.5."""
     for found in _places(body):
         first = _first(found)
         if isinstance(first, str) and first.strip():

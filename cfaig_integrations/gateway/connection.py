@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 600.0
 """Seconds without a byte after which a whole answer is given up: reasoning models think for minutes."""
 STREAM_IDLE_TIMEOUT = 300.0
-"""Seconds without a byte after which a stream is given up, as in Cloudflare's own client (wire-facts §5.3 g)."""
+"""Seconds without a byte after which a stream is given up, as in Cloudflare's own client (facts §5.3 g)."""
 _GRACE = 30.0
 _LONGEST_WAIT = 1e9
 """Seconds; clocks and sockets overflow beyond."""
@@ -198,7 +198,7 @@ class Connection:
         options = self.options_of(call)
         if given is not None or options is None or options.request_timeout is None:
             return limits
-        # The gateway's own limit counts per attempt, in milliseconds, and ours must be longer (wire-facts §13.9).
+        # The gateway's own limit counts per attempt, in milliseconds, and ours must be longer (facts §13.9).
         told = options.request_timeout
         each = told.total_seconds() if isinstance(told, timedelta) else told / 1000
         return Timeouts(limits.connect, max(READ_TIMEOUT, each * (options.max_attempts or 1) + _GRACE))
@@ -263,7 +263,7 @@ class Connection:
                     remedy="Take the header out, and give all of it as gateway_metadata.",
                 )
             return []
-        # Access adds the user's id, which takes a place (wire-facts §14.6).
+        # Access adds the user's id, which takes a place (facts §14.6).
         most = MOST_ENTRIES - 1 if self.settings.custom else MOST_ENTRIES
         value = encode_metadata(*call.metadata, *given, automatic=call.automatic, most=most)
         return [] if value is None else [(b"cf-aig-metadata", value.encode("ascii"))]
@@ -281,14 +281,14 @@ def _may_be_seen(name: str) -> bool:
 
 
 def carries_provider_key(headers: Mapping[str, str]) -> bool:
-    """Whether a user's own headers hold a provider's key, which only the legacy host hands on (wire-facts §2.3)."""
+    """Whether a user's own headers hold a provider's key, which only the legacy host hands on (facts §2.3)."""
     return not {"authorization", "x-api-key"}.isdisjoint(str(name).lower() for name in headers)
 
 
 def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, str]:
     """A user's own headers with lower-case names, if they can be sent.
 
-    On the legacy host `Authorization` is the provider's key, which is the user's to give (wire-facts §2.3).
+    On the legacy host `Authorization` is the provider's key, which is the user's to give (facts §2.3).
 
     Raises:
         ConfigError: A name or a value is illegal, or would replace the token or the framing.

@@ -78,5 +78,5 @@ def is_forgotten(error: ApiError) -> bool:
 
 
 def is_unkept_item(error: ApiError) -> bool:
-    """Whether the server was pointed to an item of a reply that it has not stored (wire-facts §14.4)."""
+    """Whether the server was pointed to an item of a reply that it has not stored (facts §14.4)."""
     return error.status in (400, 404) and bool(_UNKEPT.search(error.message.lower()))

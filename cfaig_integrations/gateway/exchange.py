@@ -190,7 +190,7 @@ class _Talk(Attempts):
                 f"The {wire} wire has no place for {', '.join(fields)}.",
                 field="gateway",
                 value=fields,
-                remedy="Take it out, or use api='chat_completions' or api='run' (wire-facts §1.2).",
+                remedy="Take it out, or use api='chat_completions' or api='run'.",
             )
         return fields
 
@@ -336,7 +336,7 @@ def _refuses_shape(error: ApiError) -> bool:
 
 
 def _key_source(reply: ChatReply) -> str | None:
-    """Whose provider key was used, where the body tells (wire-facts §2.3)."""
+    """Whose provider key was used, where the body tells (facts §2.3)."""
     for values in reply.extras.values():
         source = values.get("gatewayMetadata")
         if isinstance(source, Mapping):

@@ -52,7 +52,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ApiEr
     Args:
         status: HTTP status.
         headers: Names in lower case.
-        body: As it came, in any of the shapes of wire-facts §5.5, JSON or not.
+        body: As it came, in any of the shapes of facts §5.5, JSON or not.
     """
     if 300 <= status < 400 and "location" in headers:
         return _redirected(status, headers)
@@ -62,7 +62,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ApiEr
 
 
 def from_refused(body: object, headers: Mapping[str, str], status: int = 200) -> ApiError:
-    """The exception for an error inside an answer that is 2xx, or inside a stream (wire-facts §5.1, §5.3).
+    """The exception for an error inside an answer that is 2xx, or inside a stream (facts §5.1, §5.3).
 
     Args:
         body: The body or event that says error.
@@ -167,7 +167,7 @@ def _sentence(message: str, status: int | None) -> Sentence | None:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number or from an HTTP date (wire-facts §3.5)."""
+    """Seconds, from a number or from an HTTP date (facts §3.5)."""
     text = headers.get("retry-after")
     if not text:
         return None

@@ -1,6 +1,6 @@
 """What the gateway says about a call in its response headers.
 
-Knows no body, and no framework's place to put it. Every header may be absent (wire-facts §3.5, §3.7).
+Knows no body, and no framework's place to put it. Every header may be absent (facts §3.5, §3.7).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read_info(
         headers: Names in lower case.
         wire: Wire format that carried the call.
         model: Model id as the user wrote it.
-        key_source: From the body's `gatewayMetadata`, if it has one (wire-facts §2.3).
+        key_source: From the body's `gatewayMetadata`, if it has one (facts §2.3).
         switched_from: Wire that was tried before.
         attempts: HTTP requests sent.
         history: Seal of the conversation, if it can be continued from the reply.

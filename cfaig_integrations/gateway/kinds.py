@@ -110,7 +110,7 @@ class Row:
         field: Its name in `GatewayOptions`.
         header: The header that carries it.
         kind: What it takes.
-        source: Where this is known from: sections of wire-facts.
+        source: Where this is known from: sections of facts.
         only: The one host on which it exists, if it does not exist on both.
     """
 

@@ -1,4 +1,4 @@
-"""What the gateway wrote down about a call: the logs API's paths and entries (wire-facts §8.5).
+"""What the gateway wrote down about a call: the logs API's paths and entries (facts §8.5).
 
 Knows no HTTP library. The cost of a call stands here and nowhere else.
 """
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
 
 LATE = 0.5
-"""Seconds that the log of a stream may come after the stream's end (wire-facts §8.5)."""
+"""Seconds that the log of a stream may come after the stream's end (facts §8.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read_entry(raw: object) -> LogEntry:
 
 
 def _metadata(value: object) -> Mapping[str, Any]:
-    # A string by the published types, an object on the wire (wire-facts §8.5).
+    # A string by the published types, an object on the wire (facts §8.5).
     if isinstance(value, str):
         try:
             value = read_json(value)
@@ -134,7 +134,7 @@ def _found(
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What people think of an answer (wire-facts §8.5). None is what they do not say.
+    """What people think of an answer (facts §8.5). None is what they do not say.
 
     Attributes:
         value: 1 is good, -1 is bad.

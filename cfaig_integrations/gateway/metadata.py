@@ -1,7 +1,7 @@
 """Layers of metadata to the one header `cf-aig-metadata`: at most five legal entries.
 
 The gateway keeps the first five entries and drops the rest, and loses all of them on one null or nested value, without
-telling (wire-facts §4). So what a user says is checked here and raises; what was added automatically is trimmed.
+telling (facts §4). So what a user says is checked here and raises; what was added automatically is trimmed.
 Knows not where the layers come from.
 """
 
@@ -30,7 +30,7 @@ Scalar: TypeAlias = str | int | float | bool
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 # Beyond this an integer is not exact in JavaScript, in which the gateway reads it; its own types turn a bigint into
-# a string (wire-facts §4).
+# a string (facts §4).
 _EXACT = 2**53 - 1
 _PRINTED = 600
 """Bits of an integer whose digits fit."""

@@ -60,7 +60,7 @@ _NO_NAME: Mapping[Wire, frozenset[str]] = {
     "responses": _CHAT_NAMES,
     "messages": _CHAT_NAMES | _RESPONSES_NAMES,
 }
-"""Body fields, given as `extra_body`, for which a format has no place (wire-facts §14.4; official request types)."""
+"""Body fields, given as `extra_body`, for which a format has no place (facts §14.4; official request types)."""
 
 # `web_search_20250305`, but not OpenAI's `web_search_preview_2025_03_11`.
 _ANTHROPIC_TYPE = re.compile(r".+_20\d{6}|mcp_toolset")
@@ -108,7 +108,7 @@ def needs_of(request: ChatRequest, *, body_options: bool = False) -> Needs:
     refused: set[Wire] = {wire for wire, fields in _NO_FIELD.items() if says_any(request, fields)}
     refused |= _refused_by_values(request)
     refused |= {wire for wire, names in _NO_NAME.items() if not names.isdisjoint(request.extra_body)}
-    if body_options:  # wire-facts §1.2
+    if body_options:  # facts §1.2
         refused |= {"responses", "messages"}
     # Anthropic's automatic prompt caching is a field of the body (`cache_control` of its official request type).
     home: Wire | None = "messages" if "cache_control" in request.extra_body else None
@@ -146,7 +146,7 @@ def _refused_by_values(request: ChatRequest) -> set[Wire]:
         refused.add("messages")
     if request.reasoning is not None and request.reasoning.keys() - {"effort"}:
         refused.add("chat_completions")
-    if request.max_tokens is not None and request.max_tokens < 16:  # wire-facts §5.3 e
+    if request.max_tokens is not None and request.max_tokens < 16:  # facts §5.3 e
         refused.add("responses")
     # Anthropic's format has one place for instructions, before the conversation.
     if any(turn.role == "system" for turn in dropwhile(lambda turn: turn.role == "system", request.turns)):
@@ -155,7 +155,7 @@ def _refused_by_values(request: ChatRequest) -> set[Wire]:
 
 
 def _owner(raw: Json) -> Wire | None:
-    """The wire in whose words a native tool is written (wire-facts §10)."""
+    """The wire in whose words a native tool is written (facts §10)."""
     kind = str(raw.get("type") or "")
     if "input_schema" in raw or _ANTHROPIC_TYPE.fullmatch(kind):
         return "messages"
@@ -198,7 +198,7 @@ def _home(part: Part) -> Wire | None:
         return "messages"
     if isinstance(part, Reasoning) and "responses" in part.extras:
         return "responses"
-    # Gemini's thought signature, without which it refuses the replayed call (wire-facts §1.4, §5.2).
+    # Gemini's thought signature, without which it refuses the replayed call (facts §1.4, §5.2).
     if isinstance(part, ToolCall) and "extra_content" in part.extras.get("chat_completions", {}):
         return "chat_completions"
     return None

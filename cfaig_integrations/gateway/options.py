@@ -48,10 +48,10 @@ TABLE: tuple[Row, ...] = (
     Row("allowed_models", "cf-aig-allowed-models", NAMES, "§3.3"),
     Row("allowed_providers", "cf-aig-allowed-providers", NAMES, "§3.3"),
 )
-"""Every option that is a header; sections of wire-facts."""
+"""Every option that is a header; sections of facts."""
 
 _BODY: Mapping[str, str] = {"reject_if_busy": "rejectIfBusy"}
-"""Options that stand in the body's `options` (wire-facts §1.2)."""
+"""Options that stand in the body's `options` (facts §1.2)."""
 _KINDS: Mapping[str, Kind] = {row.field: row.kind for row in TABLE} | dict.fromkeys(_BODY, FLAG)
 
 
@@ -111,7 +111,7 @@ class GatewayOptions(_Strict):
     """What AI Gateway is asked to do: per model, or per call, where the call wins field by field.
 
     Every field is None unless set, and what is None is not sent. Restrictions of the gateway itself can be tightened,
-    never loosened (wire-facts §3.6). Durations may be a `timedelta`.
+    never loosened (facts §3.6). Durations may be a `timedelta`.
 
     Attributes:
         gateway_id: Another gateway for this call; at most 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST only.
@@ -222,7 +222,7 @@ class GatewayOptions(_Strict):
         return self._legacy_headers.copy() if legacy else self._rest_headers.copy()
 
     def body_options(self) -> dict[str, Any]:
-        """What belongs into the body's `options`: on run and on chat completions (wire-facts §1.2)."""
+        """What belongs into the body's `options`: on run and on chat completions (facts §1.2)."""
         return {word: value for name, word in _BODY.items() if (value := getattr(self, name)) is not None}
 
     @cached_property

@@ -6,7 +6,7 @@ goes before what is said here. A model that takes films is no promise that a wir
 Evidence is named thus. CF: Cloudflare's own page or catalogue file of the model. LC: profile data of LangChain's
 packages (openai 1.7.4, anthropic 1.7.10, google-genai 4.4.2, xai 1.3.0, deepseek 1.1.1, groq 1.1.3, mistralai 1.1.6),
 OR: that of openrouter 0.2.9. LI: tables of llama-index-llms-openai 0.8.3 and -anthropic 0.12.3. MD: models.dev of
-2026-08-18. Recorded: an exchange with its number. §: wire-facts.
+2026-08-18. Recorded: an exchange with its number. §: facts.
 
 Where they disagree, the smaller number: too small a window forgets early, too large a one ends in a refusal. With one
 exception: the catalogue gives some models of others 128,000 tokens, or 16,384, 8,192 or 4,096 out, against their

@@ -12,11 +12,11 @@ from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, Strea
 
 MOST_RETRIES = 10
 LONGEST_WAIT = 60.0
-"""Longest `Retry-After` that is waited for, in seconds; a longer one raises (wire-facts §5.8)."""
+"""Longest `Retry-After` that is waited for, in seconds; a longer one raises (facts §5.8)."""
 
 _DEFAULT_RETRIES = 2
 _MINUTE_LIMITS = frozenset({"2003", "3021"})
-"""The gateway's own, and that of a Workers AI model (wire-facts §14.1)."""
+"""The gateway's own, and that of a Workers AI model (facts §14.1)."""
 _WHOLESALE_RATE_LIMIT = 2018
 
 
@@ -40,9 +40,9 @@ class _Backoff:
 
 
 _USUAL = _Backoff(0.5, 8.0)
-# A gateway's own limit counts over a window that its owner chose, and sends no Retry-After (wire-facts §5.7, §8.2).
+# A gateway's own limit counts over a window that its owner chose, and sends no Retry-After (facts §5.7, §8.2).
 _GATEWAY_LIMIT = _Backoff(4.0, 30.0, fixed=0.5)
-# Unified Billing throttles at 200 requests in 60 seconds: "back off tens of seconds" (wire-facts §2.3, §5.7).
+# Unified Billing throttles at 200 requests in 60 seconds: "back off tens of seconds" (facts §2.3, §5.7).
 _WHOLESALE = _Backoff(10.0, 30.0, fixed=0.5)
 
 
@@ -52,7 +52,7 @@ class RetryPolicy:
 
     Attributes:
         max_retries: Most further tries after the first, 0 to 10; None: two, or none if the gateway retries by itself.
-        gateway_retries: Whether the gateway was told to retry; its tries and ours would multiply (wire-facts §5.8).
+        gateway_retries: Whether the gateway was told to retry; its tries and ours would multiply (facts §5.8).
 
     Raises:
         ConfigError: `max_retries` is out of range.

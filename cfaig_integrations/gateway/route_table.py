@@ -1,6 +1,6 @@
 """Which wires a chat model is offered on, and what they must respect: a table with its evidence beside each row.
 
-Knows no URL and no request. Sections are those of wire-facts.
+Knows no URL and no request. Sections are those of facts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Model id and request to wire, path and quirks.
 
 Knows no host, no header and no HTTP library; what is known of single models stands in `route_table`. Sections are those
-of wire-facts.
+of facts.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def _run_route(model: str, row: Row) -> Route:
             f"{model} cannot be run: /ai/run has no route for it.",
             field="api",
             value="run",
-            remedy="Use api='chat_completions' or 'auto' (wire-facts §1.6).",
+            remedy="Use api='chat_completions' or 'auto'.",
         )
     in_path = model.startswith(_IN_PATH)
     path = f"{_PATHS['run']}/{model}" if in_path else _PATHS["run"]

@@ -22,9 +22,9 @@ Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
 """What is sent when nobody chooses, in the order of its worth; the first entries that exist find room."""
 _LLAMA_KEYS = ("run_id", "agent", "op")
-"""The same for LlamaIndex, after the user's own tags (llamaindex.md §2.3)."""
+"""The same for LlamaIndex, after the user's own tags."""
 _THREAD_KEYS = ("thread_id", "session_id", "conversation_id")
-# Behind Cloudflare Access a user id may take one of the five places (reference/llamaindex.md §4).
+# Behind Cloudflare Access a user id may take one of the five places.
 _MOST: Mapping[Framework, int] = MappingProxyType({"langchain": 5, "llama_index": 4})
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 

@@ -35,7 +35,7 @@ __all__ = [
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_GATEWAY = "default"
-"""Made by Cloudflare on the first authenticated request (wire-facts §2.2)."""
+"""Made by Cloudflare on the first authenticated request (facts §2.2)."""
 
 _LEGACY_HOST = "gateway.ai.cloudflare.com"
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -53,7 +53,7 @@ _QUOTES = "\"'`"
 _VISIBLE = re.compile(r"[!-~]+")
 _PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
 """Hosts that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
-# {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (wire-facts §1.5).
+# {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (facts §1.5).
 _COMPLETED = re.compile(r"/v1(?:/|$)")
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 
@@ -124,7 +124,7 @@ class Settings:
         base_url: Without a slash at its end; on the legacy host with account, gateway and `/compat`.
         legacy: Whether `base_url` serves OpenAI's chat completions alone: the host that came before the REST API, or a
             custom domain.
-        custom: Whether it is a custom domain, which stands for one gateway (wire-facts §14.6).
+        custom: Whether it is a custom domain, which stands for one gateway (facts §14.6).
     """
 
     account_id: str
@@ -142,7 +142,7 @@ class Settings:
         """The one header that carries the token; a text or a `Secret`.
 
         The legacy host forwards `Authorization` to the provider, which rejects it, so the two are never sent together
-        (wire-facts §2.1).
+        (facts §2.1).
 
         Raises:
             ConfigError: The token cannot stand in a header.

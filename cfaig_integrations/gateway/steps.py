@@ -82,6 +82,6 @@ def stays_open(call: HttpCall, status: int) -> bool:
     """Whether an answer is to be read as it comes: a stream was asked for, and this is no error.
 
     What is in it is told by its first byte: a server may answer `stream: true` with one JSON document, and content
-    types lie in both directions (wire-facts §5.3, §14.2).
+    types lie in both directions (facts §5.3, §14.2).
     """
     return call.stream and 200 <= status < 300

@@ -1,6 +1,6 @@
 """Embedding and rerank models: endpoint, most texts per request, fields, length of the vectors; with the evidence.
 
-Knows no host, no header and no HTTP library. Sections are those of wire-facts.
+Knows no host, no header and no HTTP library. Sections are those of facts.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
             f"{model} cannot rerank through the gateway.",
             field="model",
             value=model,
-            remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER} (wire-facts §6.4).",
+            remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER} (facts §6.4).",
         )
     return RerankRoute(f"{_RUN}/{sent}", known is None or known.top_k)
 

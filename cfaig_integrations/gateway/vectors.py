@@ -48,7 +48,7 @@ def rank(
 ) -> Generator[Step, Outcome, tuple[RerankReply, GatewayInfo]]:
     """The conversation that ranks the passages of one request.
 
-    Empty ones, which servers refuse (wire-facts §14.3), are not sent, and have no place in the ranking.
+    Empty ones, which servers refuse (facts §14.3), are not sent, and have no place in the ranking.
 
     Raises:
         GatewayError: With `requests_sent`.
@@ -74,6 +74,6 @@ def _body_options(connection: Connection, call: CallOptions, *, takes: bool) -> 
             f"/ai/v1/embeddings has no place for {', '.join(fields)}.",
             field="gateway",
             value=fields,
-            remedy="Take it out, or embed with a Workers AI model and api='run' (wire-facts §1.2).",
+            remedy="Take it out, or embed with a Workers AI model and api='run'.",
         )
     return {"options": fields} if fields else {}

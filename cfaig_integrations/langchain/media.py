@@ -25,7 +25,7 @@ def held(block: Block, key: str) -> Block:
 
 
 def markers(block: Block) -> Extras:
-    """What stands beside a block for one wire: Anthropic's cache marker (wire-facts §7)."""
+    """What stands beside a block for one wire: Anthropic's cache marker (facts §7)."""
     beside = {**held(block, "extras"), **block}
     return extras_of("messages", cache_control=beside.get("cache_control"))
 

@@ -38,7 +38,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
             does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models and `embeddings` otherwise.
         dimensions: Length of the vectors, of models that can choose.
         pooling: `mean` or `cls`, of the English bge models; vectors of the two cannot be compared. `cls` is more
-            accurate on long texts, `mean` the server's default (wire-facts §6.1).
+            accurate on long texts, `mean` the server's default (facts §6.1).
         instruction: The task, told to the model with queries; for models that take one.
         truncate_inputs: Cut a text that is too long instead of failing; bge-m3.
         embed_batch_size: Texts in one request, 1 to 2048. Default: as many as the model takes, or 32 if that is not

@@ -22,7 +22,7 @@ from cfaig_integrations.gateway.options import GatewayOptions
 _NEVER_PICKLED = frozenset({"api_token", "http_client", "http_async_client"})
 """The secret, and what cannot leave its process."""
 _MAY_BE_SECRET = "extra_headers"
-"""A legacy host takes the provider's key in them (wire-facts §2.3)."""
+"""A legacy host takes the provider's key in them (facts §2.3)."""
 _SHARED = ("api_token", "callback_manager", "embeddings_cache", "metadata_mapper", "on_usage", "rate_limiter")
 """What deep copies have in common: a copied limiter would double the limit, and a copied listener be heard by none."""
 

@@ -111,7 +111,7 @@ def _role_of(role: str) -> Role:
 def _assistant(message: ChatMessage) -> Turn:
     """What a model said, in the provider's own order and with its own extras where the message still has them.
 
-    A `tool_call_id` beside it means nothing: agents write one into an answer that is a tool's (llamaindex.md §1.4).
+    A `tool_call_id` beside it means nothing: agents write one into an answer that is a tool's.
     """
     beside = message.additional_kwargs
     parts = _with_refusal(_parts(message), beside.get("refusal"))

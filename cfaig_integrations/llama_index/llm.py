@@ -97,7 +97,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         window = self.context_window or _window_of(self.model)
         outputs = self.num_output
         if outputs is None:
-            # A prompt is packed into what this leaves of the window: nothing, if it were all (llamaindex.md §1.2).
+            # A prompt is packed into what this leaves of the window: nothing, if it were all.
             outputs = self.max_tokens if self.max_tokens is not None and self.max_tokens < window / 2 else -1
         return LLMMetadata(
             context_window=window,
@@ -312,7 +312,7 @@ def _window_of(model: str) -> int:
 def _tell_of_a_cut(request: ChatRequest, finish: FinishReason) -> None:
     """Logs that an answer was cut at a limit that the caller did not set: engines show the text alone.
 
-    Many Workers AI models stop at 256 tokens by default (wire-facts §9.2).
+    Many Workers AI models stop at 256 tokens by default (facts §9.2).
     """
     if finish == "length" and request.max_tokens is None:
         _log.warning(

@@ -95,7 +95,7 @@ def beside_message(turn: Turn) -> dict[str, Any]:
 
 
 def shown_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
-    """A call in OpenAI's form, where LlamaIndex's streaming programs still look for it (llamaindex.md §1.4)."""
+    """A call in OpenAI's form, where LlamaIndex's streaming programs still look for it."""
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -202,7 +202,7 @@ def citation_block(citation: Citation) -> CitationBlock:
 
 
 def to_raw(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
-    """The reply's facts as plain JSON; `usage` where LlamaIndex's token counter looks for it (llamaindex.md §1.6)."""
+    """The reply's facts as plain JSON; `usage` where LlamaIndex's token counter looks for it."""
     choice = reply.choices[0]
     told = {"id": reply.id, "model": reply.model, "finish_reason": choice.finish_word or choice.finish}
     found: dict[str, Any] = dict(reply.facts)

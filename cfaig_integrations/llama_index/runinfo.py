@@ -1,7 +1,7 @@
 """What LlamaIndex knows of a call: the user's instrument tags, the workflow's run, the agent, and what it all serves.
 
 Knows LlamaIndex's context variables; knows no message and no model. Where a workflow keeps its step is private to its
-package (llamaindex.md §2.1): when it moves, the agent's name is missed and nothing breaks.
+package: when it moves, the agent's name is missed and nothing breaks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cfaig_integrations.gateway.runs import Operation, RunEntries, RunInfo, auto
 from cfaig_integrations.llama_index.fields import LlamaFields
 
 _THEIRS = "llamaindex."
-"""Beginning of the tags that workflows set; two of them hold the user's messages (llamaindex.md §2.1)."""
+"""Beginning of the tags that workflows set; two of them hold the user's messages."""
 _RUN_ID = (_THEIRS + "run_id", "run_id")
 """Tags that hold a workflow's run id, of the newer and of the older workflows."""
 

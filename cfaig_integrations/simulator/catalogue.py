@@ -1,6 +1,6 @@
 """The models and authors that the simulated account can reach, and what a token costs.
 
-The list is a sample: an unknown model of a known author is served (wire-facts §1.7: the catalogue grows, never
+The list is a sample: an unknown model of a known author is served (facts §1.7: the catalogue grows, never
 hard-code it). Prices of chat models are made up.
 """
 
@@ -34,10 +34,10 @@ AUTHORS = frozenset(
         "recraft",
     ]
 )
-"""Authors of wire-facts §1.3 and §1.7, and of Cloudflare's catalogue."""
+"""Authors of facts §1.3 and §1.7, and of Cloudflare's catalogue."""
 
 LEGACY_PREFIXES = {"google-ai-studio/": "google/", "grok/": "xai/", "workers-ai/@": "@"}
-"""Prefixes of the legacy host, and the catalogue's (wire-facts §1.3)."""
+"""Prefixes of the legacy host, and the catalogue's (facts §1.3)."""
 
 AUTO = "cloudflare/auto"
 DYNAMIC = "dynamic/"
@@ -46,7 +46,7 @@ AUTO_POOL = (
     "anthropic/claude-fable-5", "anthropic/claude-opus-5", "anthropic/claude-sonnet-5", "openai/gpt-5.6-luna",
     "openai/gpt-5.6-sol", "openai/gpt-5.6-terra", "xai/grok-4.5",
 )  # fmt: skip
-"""Default pool of the Auto Router (wire-facts §1.6)."""
+"""Default pool of the Auto Router (facts §1.6)."""
 
 THIRD_PARTY = (
     *AUTO_POOL, "anthropic/claude-haiku-4.5", "anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-5.5",
@@ -90,7 +90,7 @@ _PRICES = (
     (r"sol|opus|astra|fable", 5.0, 25.0),
     (r"", 2.0, 8.0),
 )
-"""Dollars per million tokens, in and out; embedding prices are those of wire-facts §6.1."""
+"""Dollars per million tokens, in and out; embedding prices are those of facts §6.1."""
 
 
 def is_workers_ai(model: str) -> bool:
@@ -120,7 +120,7 @@ def response_model_name(model: str) -> str:
     """The model id in the body of a response.
 
     Third-party answers carry the vendor's own spelling, without the author and with Anthropic's dashes; `@cf/google/`
-    answers carry a suffix (wire-facts §1.3).
+    answers carry a suffix (facts §1.3).
     """
     if model.startswith("openai/"):
         return model.removeprefix("openai/")

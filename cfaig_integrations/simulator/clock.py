@@ -30,7 +30,7 @@ class Clock:
 
 
 class Ids:
-    """Identifiers in the forms that Cloudflare uses (wire-facts §3.5: lowercase UUIDv7 since 2026-10-08)."""
+    """Identifiers in the forms that Cloudflare uses (facts §3.5: lowercase UUIDv7 since 2026-10-08)."""
 
     def __init__(self, clock: Clock, seed: int | None = None) -> None:
         """Use a seed, so that everything but the time repeats."""

@@ -40,7 +40,7 @@ class State:
     pace: float = 0.0
     """Seconds between the events of a stream."""
     log_delay: float = 0.0
-    """Seconds until the log of a stream can be read (wire-facts §8.5: about 0.5 at Cloudflare)."""
+    """Seconds until the log of a stream can be read (facts §8.5: about 0.5 at Cloudflare)."""
 
     def reset(self) -> None:
         """Return everything to its initial state."""

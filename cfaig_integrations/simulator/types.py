@@ -72,7 +72,7 @@ class ModelRequest:
     choices: int = 1
     """Chat completions only: `n`."""
     cacheable: bool = True
-    """The prompt may be cached; on messages only if a block has `cache_control` (wire-facts §7)."""
+    """The prompt may be cached; on messages only if a block has `cache_control` (facts §7)."""
     searchable: bool = False
     """The provider's web search is among the tools (responses and messages)."""
     echo: dict[str, Any] = field(default_factory=dict[str, Any])

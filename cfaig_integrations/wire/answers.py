@@ -32,7 +32,7 @@ def opened(body: bytes) -> dict[str, Any]:
 
 
 def tokens_of(answer: Mapping[str, Any]) -> Usage | None:
-    """What it took, under `usage`, or under `meta` as bge-m3 says it (wire-facts §6.1); None if it does not tell."""
+    """What it took, under `usage`, or under `meta` as bge-m3 says it (facts §6.1); None if it does not tell."""
     told, meta = answer.get("usage"), answer.get("meta")
     if isinstance(told, dict):
         usage = cast("dict[str, Any]", told)

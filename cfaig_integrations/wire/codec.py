@@ -15,7 +15,7 @@ from cfaig_integrations.core.events import Event
 
 
 class Refused(Exception):
-    """A body or an event that says "error" where the HTTP status said 2xx (wire-facts §5.1, §5.3).
+    """A body or an event that says "error" where the HTTP status said 2xx (facts §5.1, §5.3).
 
     Never leaves the package: the gateway, which knows the error shapes and codes, turns it into an `ApiError`.
 
@@ -35,16 +35,16 @@ class Quirks:
     Attributes:
         max_tokens_word: Body field for the most tokens on chat completions.
         default_max_tokens: Sent on messages, where it is required, if the user gave none.
-        data_urls_only: Remote image URLs are not fetched (wire-facts §9.2).
+        data_urls_only: Remote image URLs are not fetched (facts §9.2).
         refused: Fields of a `ChatRequest` that the model's closed schema has no place for; a value for one raises. Stop
             texts among them are looked for here instead.
         efforts: Words that the model takes as reasoning effort, any other raises; empty: any word is sent.
         required_as_named: `tool_choice: required` is refused; with exactly one tool it is sent as that tool's name.
         single_as_named: `tool_choice: required` is only advice; with exactly one tool it is sent as that tool's name,
-            which forces (wire-facts §14.4).
+            which forces (facts §14.4).
         no_forced_tool: `tool_choice` is auto or none; anything else raises.
-        forced_as_text: A forced call may arrive as JSON text (wire-facts §14.4).
-        parallel_choice: Whether `parallel_tool_calls` has a place; if not, it is left out (wire-facts §14.3).
+        forced_as_text: A forced call may arrive as JSON text (facts §14.4).
+        parallel_choice: Whether `parallel_tool_calls` has a place; if not, it is left out (facts §14.3).
         bare_tools: A tool's function holds name, description and parameters, and nothing else.
         schema_form: How an output schema is written in `response_format` on chat completions and run.
         strict_schema: Whether `strict` may stand in that envelope.
@@ -56,14 +56,14 @@ class Quirks:
             nothing that another provider added to the format: those are refused.
         closed_history: Messages on chat completions hold nothing but role, content, an assistant's `tool_calls` and
             `name`, a system message's `name`, and a tool's `tool_call_id`.
-        call_id_limit: Most characters of a tool call's id on chat completions (wire-facts §14.3).
+        call_id_limit: Most characters of a tool call's id on chat completions (facts §14.3).
         mistral_turns: Tool-call ids have nine alphanumerics, and no user turn directly follows a tool turn.
         one_system: System messages that stand side by side are merged, for some templates refuse a second one
-            (wire-facts §14.3).
+            (facts §14.3).
         thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions: as `enable_thinking` or as
             `thinking` in `chat_template_kwargs`.
         adaptive_thinking: On messages, `thinking={"type": "enabled"}` is refused: the model chooses its own budget, and
-            `reasoning_effort` guides it (wire-facts §14.3).
+            `reasoning_effort` guides it (facts §14.3).
         run_body: The body that `/ai/run` takes for the model.
     """
 

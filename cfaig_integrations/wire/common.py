@@ -26,7 +26,7 @@ def word_of(value: Any) -> str:
 
 
 def says_error(body: Mapping[str, Any]) -> bool:
-    """Whether a body or an event is an error, in any shape that is known (wire-facts §5.5)."""
+    """Whether a body or an event is an error, in any shape that is known (facts §5.5)."""
     return bool(
         body.get("error")
         or body.get("errors")
@@ -55,7 +55,7 @@ def is_keep_alive(name: str, data: bytes) -> bool:
 def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     """The answer inside Cloudflare's envelopes, or `body` if it has none.
 
-    They are `{"result", "success"}` and `{"state", "result"}`, or one around the other (wire-facts §5.2, §14.5).
+    They are `{"result", "success"}` and `{"state", "result"}`, or one around the other (facts §5.2, §14.5).
 
     Raises:
         ProtocolError: The state is another one than that of a complete answer.

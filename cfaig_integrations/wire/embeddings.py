@@ -1,4 +1,4 @@
-"""Embedding bodies: Workers AI's own on `/ai/run/{model}`, and OpenAI's on `/ai/v1/embeddings` (wire-facts §6).
+"""Embedding bodies: Workers AI's own on `/ai/run/{model}`, and OpenAI's on `/ai/v1/embeddings` (facts §6).
 
 Knows no URL and no model by name: what a model's body takes is told as `Inputs`.
 """
@@ -67,7 +67,7 @@ def encode_run(request: EmbedRequest, inputs: Inputs) -> dict[str, Any]:
 def encode_openai(request: EmbedRequest) -> dict[str, Any]:
     """The body of `/ai/v1/embeddings`.
 
-    `encoding_format` is not sent: servers that ignore it made clients read floats as base64 (wire-facts §6.2).
+    `encoding_format` is not sent: servers that ignore it made clients read floats as base64 (facts §6.2).
 
     Raises:
         UnsupportedContent: Something was set that this endpoint has no field for.
@@ -110,7 +110,7 @@ def decode(body: bytes, *, count: int, dimensions: int | None = None) -> EmbedRe
     answer = opened(body)
     listed: object = answer.get("data")
     if listed is None:
-        listed = answer.get("response")  # bge-m3 with contexts (wire-facts §6.1)
+        listed = answer.get("response")  # bge-m3 with contexts (facts §6.1)
     if not isinstance(listed, list):
         raise ProtocolError(f"The answer holds no vectors: it has the keys {sorted(answer)[:20]}.", body=excerpt(body))
     items: list[Any] = listed  # pyright: ignore[reportUnknownVariableType]  # JSON

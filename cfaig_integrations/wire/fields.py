@@ -23,7 +23,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def as_text(content: Any) -> str:
-    """Content as text: numbers as their digits, objects as JSON (wire-facts §5.1, §5.3)."""
+    """Content as text: numbers as their digits, objects as JSON (facts §5.1, §5.3)."""
     return content if isinstance(content, str) else dump_text(content)
 
 
@@ -95,7 +95,7 @@ def unusable(key: str, value: Any, wanted: str) -> ProtocolError:
 
 
 def objects_in(data: bytes) -> list[dict[str, Any]]:
-    """The JSON objects in the data of one event: more than one where a server glued events (wire-facts §14.2).
+    """The JSON objects in the data of one event: more than one where a server glued events (facts §14.2).
 
     An event that was cut by an error which follows in it is that error. `[DONE]` is no object, and no mistake.
 

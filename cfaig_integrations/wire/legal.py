@@ -35,7 +35,7 @@ def digest(text: str) -> str:
 
 
 def arguments_object(text: str) -> dict[str, Any]:
-    """The arguments of a call in a history as the one JSON object that every server demands (wire-facts §14.3).
+    """The arguments of a call in a history as the one JSON object that every server demands (facts §14.3).
 
     No text is no arguments. Text that is not one JSON object (an answer that was cut, a model's mistake) is wrapped, so
     that the model sees what it wrote.
@@ -67,7 +67,7 @@ def _repaired(text: str) -> str:
 
 
 def parameters_of(tool: FunctionTool) -> Json:
-    """The schema of a tool's arguments, with the `type` and `properties` that servers demand (wire-facts §14.3).
+    """The schema of a tool's arguments, with the `type` and `properties` that servers demand (facts §14.3).
 
     Raises:
         ConfigError: It is the schema of something else than an object.

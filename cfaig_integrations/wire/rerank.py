@@ -1,4 +1,4 @@
-"""Rerank bodies on `/ai/run/{model}` (wire-facts §6.4).
+"""Rerank bodies on `/ai/run/{model}` (facts §6.4).
 
 Knows no URL and no model by name.
 """

@@ -1,7 +1,7 @@
 """Server-sent events: bytes in, (event name, data) out.
 
 Knows nothing of what the data means. Lines end with CR, LF or CRLF and with nothing else: U+2028 and U+0085 may stand
-raw inside JSON, which is why no `splitlines` is used (wire-facts §5.3).
+raw inside JSON, which is why no `splitlines` is used (facts §5.3).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class SseParser:
                 self._hold(line[6:] if line[5:6] == b" " else line[5:])
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip().decode("utf-8", "replace")
-            elif line == b"[DONE]" or line[:1] == b"{":  # seen without its field name, wire-facts §5.3
+            elif line == b"[DONE]" or line[:1] == b"{":  # seen without its field name, facts §5.3
                 if self._data:
                     events.append(self._event())
                 events.append(("", line))

@@ -172,7 +172,7 @@ def test_a_gateway_that_retries_is_not_retried(simulator: Simulator, driver: Dri
 
 
 def test_a_model_of_one_wire_is_found_on_it_by_itself(simulator: Simulator, driver: Driver) -> None:
-    """wire-facts §1.4: what the route table does not know, the catalogue says."""
+    """facts §1.4: what the route table does not know, the catalogue says."""
     simulator.fault("user_input_error")
     info = driver.chat(reach(simulator, api="auto"))[1]
     assert (info.wire, info.switched_from, info.attempts) == ("responses", "chat_completions", 2)

@@ -33,7 +33,7 @@ TURNS = (
     Turn("user", (Text("Again."),)),
 )
 
-# wire-facts §14.3, from the catalogue: where a model is offered with a closed schema, and what that names.
+# facts §14.3, from the catalogue: where a model is offered with a closed schema, and what that names.
 CLOSED: dict[str, tuple[Wire, set[str]]] = {
     "xai/grok-4.7": (
         "chat_completions",
@@ -183,7 +183,7 @@ SINGLE = [
 
 @pytest.mark.parametrize(("model", "choice"), SINGLE)
 def test_a_single_tool_is_forced_by_its_name_on_workers_ai(model: str, choice: object) -> None:
-    """wire-facts §14.4."""
+    """facts §14.4."""
     request = ChatRequest(model, TURNS[:2], tools=(TOOL,), tool_choice="required")
     chosen = route(request)
     assert codec(chosen.wire).encode(request, stream=False, quirks=chosen.quirks)["tool_choice"] == choice

@@ -58,7 +58,7 @@ CUSTOM = "https://ai.example.com/compat"
 
 
 def test_a_custom_domain_gets_its_token_as_bearer_and_no_gateway() -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     headers = sent(connection(base_url=CUSTOM, options=GatewayOptions(skip_cache=True)))
     assert headers["authorization"] == "Bearer tok"
     assert headers["cf-aig-skip-cache"] == "true"
@@ -198,7 +198,7 @@ def test_an_impossible_idle_timeout_is_refused() -> None:
 
 @pytest.mark.parametrize("each", [400_000, timedelta(seconds=400)])
 def test_the_client_waits_longer_than_the_gateway_was_told_to(each: Any) -> None:
-    """wire-facts §13.9: the gateway's limit is per attempt."""
+    """facts §13.9: the gateway's limit is per attempt."""
     made = connection(options=GatewayOptions(request_timeout=each, max_attempts=3))
     assert made.timeouts_of(CallOptions(), stream=False).read == 1230.0
     assert made.timeouts_of(CallOptions(timeout=9.0), stream=False).read == 9.0

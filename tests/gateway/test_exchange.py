@@ -75,7 +75,7 @@ def error(status: int, code: int, message: str, **headers: str) -> Answer:
 BUSY = error(429, 3040, "out of capacity")
 WRONG_SHAPE = error(400, 7003, "Model execution failed (User Input Error): Invalid value at input")
 NO_AUTHENTICATION = error(402, 2021, "Gateway authentication is required to use unified billing")
-"""As an authenticated gateway answered on one wire only (wire-facts §14.1)."""
+"""As an authenticated gateway answered on one wire only (facts §14.1)."""
 
 
 @pytest.fixture(autouse=True)
@@ -210,7 +210,7 @@ def test_what_will_not_pass_is_raised_at_once(answer: Answer, kind: type[Gateway
 
 
 def test_a_refusal_inside_a_2xx_is_an_error_and_tried_again_if_it_may_pass() -> None:
-    """wire-facts §5.1: a failure envelope can arrive with a 2xx status."""
+    """facts §5.1: a failure envelope can arrive with a 2xx status."""
     throttled = error(200, 2021, "Wholesale rate limit exceeded for this gateway. Please reduce request rate.")
     played = play(exchange.chat(connection(), ASKED), throttled, Answer(200, JSON, WHOLE))
     assert played.result[0].turn.text == "Hi there"
@@ -260,7 +260,7 @@ def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembere
     ],
 )
 def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: Answer) -> None:
-    """wire-facts §14.1."""
+    """facts §14.1."""
     played = play(exchange.chat(connection(), WITH_A_TOOL), refusal, Answer(200, JSON, WHOLE))
     assert [call.url.rpartition("/")[2] for call in played.calls] == ["responses", "completions"]
     assert (played.result[1].switched_from, played.naps) == ("responses", [])
@@ -342,7 +342,7 @@ def test_run_stops_by_itself_where_the_model_speaks_a_format_without_stop_texts(
 
 
 def test_run_of_a_workers_ai_model_has_the_model_in_its_path_and_a_bare_input() -> None:
-    """wire-facts §1.1: unescaped, and without the wrapper."""
+    """facts §1.1: unescaped, and without the wrapper."""
     asked = ChatRequest("@cf/zai-org/glm-5.2", ASKED.turns)
     played = play(exchange.chat(connection(), asked, CallOptions(api="run")), Answer(200, JSON, WHOLE))
     assert played.calls[0].url.endswith("/accounts/acc/ai/run/@cf/zai-org/glm-5.2")
@@ -524,7 +524,7 @@ def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
 
 
 def test_a_document_for_a_stream_is_a_stream() -> None:
-    """wire-facts §5.3: some models answer `stream: true` with one JSON document."""
+    """facts §5.3: some models answer `stream: true` with one JSON document."""
     pieces = (b"  \n", WHOLE[:9], WHOLE[9:], None)
     session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), *pieces).result
     assert session.ended
@@ -573,7 +573,7 @@ def entry_answer(**fields: Any) -> Answer:
 
 @pytest.mark.parametrize("metadata", [{"team": "a"}, '{"team": "a"}'], ids=["object", "string"])
 def test_a_log_entry_tells_the_cost(metadata: Any) -> None:
-    """wire-facts §8.5: metadata is a string by the published types, an object on the wire."""
+    """facts §8.5: metadata is a string by the published types, an object on the wire."""
     found = play(
         logs.entry(connection(), "log/1"),
         entry_answer(cost=0.25, tokens_in=3, cached=False, model="m", metadata=metadata, byok=True),

@@ -42,7 +42,7 @@ def answer(status: int, body: object, headers: Mapping[str, str] | None = None) 
     return from_response(status, headers or {}, json.dumps(body).encode())
 
 
-# wire-facts §5.6 and §5.7, written down a second time: code, status, exception, worth another try, what the hint says.
+# facts §5.6 and §5.7, written down a second time: code, status, exception, worth another try, what the hint says.
 BY_CODE: list[tuple[int, int, type[ApiError], bool, str]] = [
     (2001, 400, InvalidRequest, False, "gateway"),
     (2003, 429, RateLimited, True, ""),
@@ -151,13 +151,13 @@ BY_STATUS: list[tuple[int, type[ApiError], bool]] = [
 @pytest.mark.parametrize(("status", "kind", "retryable"), BY_STATUS)
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"<html>", b'{"error": {}}', b"\xff\xfe", b'"x"', b"3"])
 def test_without_a_code_the_status_decides(status: int, kind: type[ApiError], retryable: bool, body: bytes) -> None:
-    """wire-facts §5.8."""
+    """facts §5.8."""
     error = from_response(status, {}, body)
     assert (type(error), error.retryable, error.code) == (kind, retryable, None)
     assert error.message
 
 
-# The eight shapes of wire-facts §5.5: body, message, code.
+# The eight shapes of facts §5.5: body, message, code.
 SHAPES: list[tuple[str, object, str, int | str | None]] = [
     ("v4", v4(5007, f"AiError: AiError: No such model ({REQUEST})"), "No such model", 5007),
     ("v4 without result", {"errors": [{"message": "no"}], "success": False}, "no", None),
@@ -290,7 +290,7 @@ def test_ids_and_headers_ride_on_the_exception_but_cookies_do_not() -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-# Messages that say more than their code (wire-facts §5.6, §5.7, §8.4, §1.4, recordings).
+# Messages that say more than their code (facts §5.6, §5.7, §8.4, §1.4, recordings).
 SENTENCED: list[tuple[int, int | None, str, type[ApiError], bool, str]] = [
     (429, None, "you have used up your daily free allocation of 10,000 neurons", QuotaExceeded, False, "00:00"),
     (402, 2021, "Wholesale rate limit exceeded for this gateway.", PaymentRequired, True, "Unified Billing"),
@@ -320,7 +320,7 @@ SENTENCED: list[tuple[int, int | None, str, type[ApiError], bool, str]] = [
     (400, None, "Incorrect API key provided", AuthError, False, ""),
     (403, None, "error code: 1010", PermissionDenied, False, "edge"),
     (529, None, "Overloaded", ServerFault, True, ""),
-    # wire-facts §14.1
+    # facts §14.1
     (400, 8007, "Input prompt contains NSFW content.", GuardrailBlocked, False, "filter"),
     (400, 8007, "reasoning_effort must be one of low, medium, high", InvalidRequest, False, "reasoning_effort"),
     (400, None, "This model does not support effort level 'xhigh'.", InvalidRequest, False, "reasoning_effort"),
@@ -459,7 +459,7 @@ def test_retry_after_as_a_date(ahead: int) -> None:
 
 
 def test_a_402_that_asks_for_a_machine_payment_says_so() -> None:
-    """wire-facts §3.4."""
+    """facts §3.4."""
     assert "x402" in answer(402, {"error": "Payment required"}, {"payment-required": "e30="}).hint
 
 

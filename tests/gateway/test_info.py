@@ -51,7 +51,7 @@ def test_every_header_has_its_field() -> None:
 
 
 def test_any_header_may_be_absent() -> None:
-    """wire-facts §3.7."""
+    """facts §3.7."""
     assert read_info({}, wire="run", model="m").as_dict() == {"wire": "run", "requested_model": "m", "attempts": 1}
     for name in FULL:
         rest = {key: value for key, value in FULL.items() if key != name}

@@ -67,7 +67,7 @@ def test_legal_values_arrive(value: object, kept: object) -> None:
     "value", [None, {}, {"a": 1}, [], ["a"], (1,), b"bytes", math.nan, math.inf, object(), Colour.ODD, {1}]
 )
 def test_a_value_that_would_lose_all_of_them_raises_and_is_named(value: object) -> None:
-    """One null or nested value makes the whole metadata null, silently (wire-facts §4)."""
+    """One null or nested value makes the whole metadata null, silently (facts §4)."""
     with pytest.raises(ConfigError, match="user_id") as caught:
         encode_metadata({"ok": 1, "user_id": value})
     assert caught.value.field == "gateway_metadata.user_id"
@@ -90,7 +90,7 @@ def test_a_shadowed_value_is_not_judged() -> None:
 
 
 def test_six_entries_raise_wherever_they_come_from() -> None:
-    """The gateway keeps the first five and drops the rest (wire-facts §4)."""
+    """The gateway keeps the first five and drops the rest (facts §4)."""
     five = {f"k{i}": i for i in range(5)}
     assert len(read(five)) == 5
     assert len(read(five, {"k0": "again"})) == 5

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.options import TABLE, CustomCost, GatewayOptions
 
-# wire-facts §3.1-3.3, written down a second time: field, value, header, what is sent.
+# facts §3.1-3.3, written down a second time: field, value, header, what is sent.
 SENT: list[tuple[str, Any, str, str]] = [
     ("gateway_id", "prod-1", "cf-aig-gateway-id", "prod-1"),
     ("skip_cache", True, "cf-aig-skip-cache", "true"),
@@ -170,7 +170,7 @@ def test_busy_is_a_body_field() -> None:
 
 @pytest.mark.parametrize(("field", "value", "legacy"), [("byok_alias", "a", False), ("gateway_id", "g", True)])
 def test_an_option_that_a_host_has_not_is_refused_there(field: str, value: str, legacy: bool) -> None:
-    """Unified endpoints look at the alias `default` only (wire-facts §2.3)."""
+    """Unified endpoints look at the alias `default` only (facts §2.3)."""
     options = GatewayOptions(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ConfigError) as caught:
         options.headers(legacy=legacy)

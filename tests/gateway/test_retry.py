@@ -1,4 +1,4 @@
-"""When a failed request is sent again (wire-facts §5.7, §5.8, §8.1)."""
+"""When a failed request is sent again (facts §5.7, §5.8, §8.1)."""
 
 from __future__ import annotations
 

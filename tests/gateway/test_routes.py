@@ -56,7 +56,7 @@ def said(*parts: Part, role: Role = "assistant") -> tuple[Turn, ...]:
     return (Turn("user", (Text("Before"),)), Turn(role, parts))
 
 
-# design.md §5, written down as cases: model, tools, wire, the other wire.
+# Model, tools, wire, the other wire.
 AUTO: list[tuple[str, tuple[ToolSpec, ...], Wire, Wire | None]] = [
     ("openai/gpt-5.4", (), "chat_completions", "responses"),
     ("openai/gpt-5.4", (ADD,), "responses", "chat_completions"),
@@ -125,12 +125,12 @@ def test_a_users_choice_is_never_overruled(api: Api, path: str, model: str, tool
 
 @pytest.mark.parametrize("model", ["@cf/meta/llama-3.1-8b-instruct", "@hf/nousresearch/hermes-2-pro-mistral-7b"])
 def test_workers_ai_runs_under_its_own_path_without_envelope(model: str) -> None:
-    """wire-facts §1.1: the id unescaped, and no `input` around the body."""
+    """facts §1.1: the id unescaped, and no `input` around the body."""
     chosen = route(ask(model), api="run")
     assert chosen == Route("run", model, f"/ai/run/{model}", False, False, row_of(model).quirks)
 
 
-# wire-facts §1.3, §14.6: one model, as both hosts spell it.
+# facts §1.3, §14.6: one model, as both hosts spell it.
 SPELLINGS = [
     ("google/gemini-3-flash", "google-ai-studio/gemini-3-flash"),
     ("xai/grok-4.6", "grok/grok-4.6"),
@@ -237,7 +237,7 @@ def test_the_legacy_host_has_chat_completions_only(model: str, api: Api) -> None
 
 
 def test_workers_ai_ids_are_spelled_as_the_host_spells_them() -> None:
-    """wire-facts §1.3."""
+    """facts §1.3."""
     request = ask("workers-ai/@cf/zai-org/glm-4.7-flash")
     assert route(request).model == "@cf/zai-org/glm-4.7-flash"
     assert route(request).quirks.required_as_named
@@ -345,7 +345,7 @@ def test_what_a_closed_schema_has_no_place_for_goes_to_the_other_wire(fields: di
 
 @pytest.mark.parametrize("model", ["openai/gpt-5.4", "@cf/openai/gpt-oss-120b", "minimax/m3"])
 def test_options_in_the_body_go_to_chat_completions(model: str) -> None:
-    """wire-facts §1.2."""
+    """facts §1.2."""
     assert route(ask(model, ADD)).wire != "chat_completions"
     assert route(ask(model, ADD), body_options=True).wire == "chat_completions"
 
@@ -369,7 +369,7 @@ def test_what_chat_completions_cannot_carry_goes_to_responses(fields: dict[str, 
 
 
 def test_a_thought_signature_keeps_the_conversation_on_chat_completions() -> None:
-    """wire-facts §1.4: without it the replayed call is refused."""
+    """facts §1.4: without it the replayed call is refused."""
     call = ToolCall("c1", "add", "{}", extras=extras_of("chat_completions", extra_content={"google": {}}))
     turns = (*said(call), Turn("tool", (ToolResult("c1", (Text("1"),)),)))
     assert route(ask("acme/m", ADD, turns=turns)).wire == "chat_completions"
@@ -457,7 +457,7 @@ def test_only_an_error_about_the_body_is_worth_another_wire(
     assert is_shape_refusal(status, code, message) is refusal
 
 
-# wire-facts §9.1-9.3 and §1.4: model -> quirks that it must have.
+# facts §9.1-9.3 and §1.4: model -> quirks that it must have.
 QUIRKS: list[tuple[str, dict[str, Any]]] = [
     ("openai/gpt-4.1", {"max_tokens_word": "max_completion_tokens", "data_urls_only": False, "strict_schema": True}),
     ("openai/gpt-5.6-sol", {"max_tokens_word": "max_completion_tokens", "run_body": "responses"}),

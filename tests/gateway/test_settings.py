@@ -165,7 +165,7 @@ def test_a_legacy_address_must_not_contradict_the_words(words: dict[str, str | N
 
 
 def test_the_token_goes_into_one_header_and_never_into_both() -> None:
-    """Both together make the legacy host forward the token to the provider (wire-facts §2.1)."""
+    """Both together make the legacy host forward the token to the provider (facts §2.1)."""
     assert settings().auth_headers("t0") == {"Authorization": "Bearer t0"}
     legacy = settings(base_url="https://gateway.ai.cloudflare.com/v1")
     assert legacy.auth_headers("t0") == {"cf-aig-authorization": "Bearer t0"}
@@ -213,7 +213,7 @@ CUSTOM = ("https://ai.example.com/compat", "https://ai.example.com/compat/", "ht
 
 @pytest.mark.parametrize("base", CUSTOM)
 def test_a_custom_domain_needs_a_token_and_nothing_else(base: str) -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     made = resolve(base_url=base, api_token="access", environ={})
     assert made.url("/chat/completions") == f"{base.rstrip('/')}/chat/completions"
     assert made.auth_headers("access") == {"Authorization": "Bearer access"}
@@ -238,7 +238,7 @@ LEGACY = "https://gateway.ai.cloudflare.com/v1/acc0/gw/compat"
 
 
 def test_a_gateway_without_authentication_needs_a_providers_key_and_no_token() -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     nobody = {name: value for name, value in ENV.items() if "TOKEN" not in name}
     assert resolve(base_url=LEGACY, provider_key=True, environ=nobody).api_token is None
     assert resolve(base_url=LEGACY, provider_key=True, api_token=None, environ=ENV).api_token is None

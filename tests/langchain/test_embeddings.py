@@ -313,7 +313,7 @@ def test_a_model_that_is_not_there(make: Make, api: str) -> None:
 
 
 def test_a_third_party_model_is_not_in_the_rest_catalogue(make: Make, simulator: Simulator) -> None:
-    """wire-facts §6.3."""
+    """facts §6.3."""
     with pytest.raises(errors.ApiError) as caught:
         make(model="openai/text-embedding-3-small", dimensions=256).embed_query("Hi")
     assert caught.value.code == 7003

@@ -74,7 +74,7 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
     "otel_trace_id": ("a" * 32, "cf-aig-otel-trace-id", "a" * 32),
     "otel_parent_span_id": ("b" * 16, "cf-aig-otel-parent-span-id", "b" * 16),
 }
-"""Option: a value, its header, and what the header then says (wire-facts §3.1)."""
+"""Option: a value, its header, and what the header then says (facts §3.1)."""
 
 
 def embed(simulator: Simulator, api: Any, words: dict[str, Any]) -> None:
@@ -172,7 +172,7 @@ REST_HEADERS = {
     *("cf-aig-allowed-models", "cf-aig-allowed-providers"),
     *(header for _, header, _ in OPTIONS.values()),
 }
-"""What Cloudflare's REST API documents (wire-facts §3.1 to §3.3)."""
+"""What Cloudflare's REST API documents (facts §3.1 to §3.3)."""
 
 
 def test_only_what_the_rest_api_documents_is_sent_to_it(make: Make, simulator: Simulator) -> None:

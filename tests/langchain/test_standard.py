@@ -65,7 +65,7 @@ class OnTheSimulator(ChatModelIntegrationTests):
     api: Literal["chat_completions", "responses", "messages", "run"]
     output_version = "v0"
     details: tuple[Detail, ...] = ("cache_read_input",)
-    """What the wire counts apart; Anthropic and Workers AI do not tell the tokens of reasoning (wire-facts §5.4)."""
+    """What the wire counts apart; Anthropic and Workers AI do not tell the tokens of reasoning (facts §5.4)."""
     _simulated: Simulator
 
     @pytest.fixture(autouse=True)

@@ -146,7 +146,7 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
     "otel_trace_id": ("a" * 32, "cf-aig-otel-trace-id", "a" * 32),
     "otel_parent_span_id": ("b" * 16, "cf-aig-otel-parent-span-id", "b" * 16),
 }
-"""Option: a value, its header, and what the header then says (wire-facts §3.1)."""
+"""Option: a value, its header, and what the header then says (facts §3.1)."""
 NODES = [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
 Door = Callable[[dict[str, Any]], Coroutine[Any, Any, Any]]
 

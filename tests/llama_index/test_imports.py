@@ -18,7 +18,7 @@ print(*sorted(set(sys.modules) - before))
 """
 HEAVY = {"openai", "anthropic", "aiohttp", "langchain_core", "starlette", "tiktoken_ext", "torch", "transformers"}
 MOST = 132
-"""1,440 modules in all, of which llama-index-core 0.14.25 loads 1,308 (llamaindex.md §7.4)."""
+"""1,440 modules in all, of which llama-index-core 0.14.25 loads 1,308."""
 
 
 def added_by(*names: str) -> list[str]:

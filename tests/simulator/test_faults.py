@@ -70,7 +70,7 @@ def test_rows_are_sound() -> None:
     )
     table += " 8001 8006 2001 2003 2005 2008 2009 2016 2017 2018 2019 2021 2028 2029 2030 2040 2041 2045 7000 7001 7003"
     table += " 7013 9106 10000"
-    assert codes >= {int(code) for code in table.split()}, "every code of wire-facts §5.6 and §5.7"
+    assert codes >= {int(code) for code in table.split()}, "every code of facts §5.6 and §5.7"
 
 
 def test_retry_after(sim: Simulator, caller: Caller) -> None:

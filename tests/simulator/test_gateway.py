@@ -63,7 +63,7 @@ def test_wrong_paths(caller: Caller, method: str, path: str, expected: tuple[int
 def test_answers_carry_the_gateway_headers(sim: Simulator, caller: Caller) -> None:
     answer = caller.chat()
     ids = {answer.headers[f"cf-aig-{name}-id"] for name in ("log", "event", "request")}
-    assert len(ids) == 1, "a call of one step has one id (wire-facts §3.5)"
+    assert len(ids) == 1, "a call of one step has one id (facts §3.5)"
     assert UUID7.fullmatch(ids.pop())
     assert answer.headers["cf-aig-step"] == "0"
     assert answer.headers["cf-aig-cache-status"] == "MISS"
@@ -358,7 +358,7 @@ def test_legacy_host(sim: Simulator) -> None:
 
 
 def test_custom_domain(sim: Simulator) -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     body = {"model": "google-ai-studio/gemini-3-flash", "messages": [{"role": "user", "content": "Say hi"}]}
     url, ours = f"{sim.custom_url}/chat/completions", {"authorization": f"Bearer {sim.api_token}"}
     answer = httpx.post(url, json=body, headers=ours)
@@ -369,7 +369,7 @@ def test_custom_domain(sim: Simulator) -> None:
 
 
 def test_a_gateway_without_authentication_takes_a_providers_key(sim: Simulator, caller: Caller) -> None:
-    """wire-facts §14.6."""
+    """facts §14.6."""
     required = {
         "cache_invalidate_on_update": False,
         "cache_ttl": 0,

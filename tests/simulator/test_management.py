@@ -58,7 +58,7 @@ def test_filters(logged: Caller) -> None:
     assert models(("metadata.value", "eq", [True])) == ["anthropic"]
     assert models(("metadata.key", "contains", ["pai"])) == ["anthropic"]
     paired = (("metadata.key", "eq", ["agent"]), ("metadata.value", "eq", ["ann"]))
-    assert models(*paired) == ["openai"], "key and value need not belong together (wire-facts §4)"
+    assert models(*paired) == ["openai"], "key and value need not belong together (facts §4)"
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_served(caller: Caller, endpoint: str, model: str, body: dict[str, Any])
 
 def test_every_rule_is_tried_and_has_evidence() -> None:
     for rule in RULES:
-        assert "wire-facts §" in rule.evidence
+        assert "facts §" in rule.evidence
         words = rule.message.replace("{model}", "").split(": ")[-1][:25]
         tried = [
             case
@@ -276,7 +276,7 @@ ASKED_FOR_JSON: list[tuple[str, dict[str, Any]]] = [
 def test_a_workers_ai_model_takes_a_schema_in_each_of_its_forms_on_both_endpoints(
     caller: Caller, path: str, model: str, wish: dict[str, Any]
 ) -> None:
-    """wire-facts §9.1."""
+    """facts §9.1."""
     on_run = path.endswith("/")
     answer = caller.post(
         path + model if on_run else path, {"messages": HI, **wish} | ({} if on_run else {"model": model})

@@ -162,12 +162,12 @@ def _pieces(text: str, size: int) -> list[str]:
 def expected_echo(message: dict[str, Any], counts: Counter[str]) -> dict[str, Any]:
     """The message that must go back, and in `counts` what may not go back as it came.
 
-    - content null or absent -> "" (wire-facts §9.2)
+    - content null or absent -> "" (facts §9.2)
     - tool call `index` left out: servers that check refuse it (github.com/mistralai/mistral-common/pull/165)
     - tool call `type` added where absent; without an id one is made; absent or empty arguments -> "{}": the API demands
       all three
     - a key whose value says nothing is not repeated
-    - of two reasoning fields the first goes back (wire-facts §5.2)
+    - of two reasoning fields the first goes back (facts §5.2)
     - audio goes back as its id, which is all the API takes (official SDK)
     """
     echo: dict[str, Any] = {"role": "assistant", "content": ""}

@@ -1,4 +1,4 @@
-"""Bodies as Cloudflare and the vendors behind it write them (wire-facts §5.1, §5.2, §5.4, §5.5)."""
+"""Bodies as Cloudflare and the vendors behind it write them (facts §5.1, §5.2, §5.4, §5.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests as OpenAI's format and Cloudflare's models want them (wire-facts §9.1-9.5, §13)."""
+"""Requests as OpenAI's format and Cloudflare's models want them (facts §9.1-9.5, §13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams as Cloudflare and the vendors behind it send them (wire-facts §5.3)."""
+"""Streams as Cloudflare and the vendors behind it send them (facts §5.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding bodies of both endpoints, against OpenAI's types and every recorded answer (wire-facts §6)."""
+"""Embedding bodies of both endpoints, against OpenAI's types and every recorded answer (facts §6)."""
 
 from __future__ import annotations
 

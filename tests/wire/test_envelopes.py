@@ -1,4 +1,4 @@
-"""Answers in Cloudflare's envelopes, of either kind and one around the other (wire-facts §5.1, §5.2, §14.5)."""
+"""Answers in Cloudflare's envelopes, of either kind and one around the other (facts §5.1, §5.2, §14.5)."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_citations_of_every_kind() -> None:
 
 
 def test_input_tokens_include_what_the_cache_gave_and_took() -> None:
-    # wire-facts §5.4: Anthropic's input_tokens leave the cache out.
+    # facts §5.4: Anthropic's input_tokens leave the cache out.
     assert decode(MESSAGE).usage == Usage(
         input=330, output=45, total=375, cache_read=300, cache_write=20, reasoning=40, raw=USAGE
     )
@@ -108,7 +108,7 @@ def test_an_answer_without_blocks() -> None:
 
 
 def test_cloudflares_envelope_is_taken_off() -> None:
-    # wire-facts §5.1, §5.2
+    # facts §5.1, §5.2
     wrapped = {"success": True, "errors": [], "messages": [], "result": MESSAGE}
     assert decode(wrapped) == decode(MESSAGE)
 

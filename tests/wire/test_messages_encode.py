@@ -181,7 +181,7 @@ def test_no_field_of_a_request_is_forgotten() -> None:
 
 def test_system_turns_at_the_beginning_become_one_string() -> None:
     body = encode(system("One."), system("Two.", "Three."), user("hi"), model("ok"), user("so?"))
-    assert body["system"] == "One.\n\nTwo.\n\nThree."  # wire-facts §1.4: an array is refused
+    assert body["system"] == "One.\n\nTwo.\n\nThree."  # facts §1.4: an array is refused
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
 
 

@@ -349,5 +349,5 @@ def test_cut_before_its_stop_reason_a_stream_is_broken_and_tells_what_came() -> 
             events_of(CODEC, [data[:at]])
         assert "née".startswith(raised.value.partial)
     assert raised.value.partial == "née"
-    for at in range(last + 1, len(data)):  # only the end marker is missing, wire-facts §14.2
+    for at in range(last + 1, len(data)):  # only the end marker is missing, facts §14.2
         assert events_of(CODEC, [data[:at]]) == events_of(CODEC, [data])

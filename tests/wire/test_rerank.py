@@ -1,4 +1,4 @@
-"""Rerank bodies (wire-facts §6.4)."""
+"""Rerank bodies (facts §6.4)."""
 
 from __future__ import annotations
 

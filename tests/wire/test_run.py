@@ -1,4 +1,4 @@
-"""Cloudflare's `/ai/run`: envelopes, every provider's format, and what is no chat answer (wire-facts §1.4, §5)."""
+"""Cloudflare's `/ai/run`: envelopes, every provider's format, and what is no chat answer (facts §1.4, §5)."""
 
 from __future__ import annotations
 
@@ -452,6 +452,6 @@ def test_what_cloudflare_s_own_pages_show() -> None:
         "text": 13,
         "nothing": 1,  # the end of a stream that was shown without its beginning
         "StreamBroken": 1,  # a stream that was shown without its end
-        "Refused": 1,  # the daily allocation, wire-facts §5.6
+        "Refused": 1,  # the daily allocation, facts §5.6
         "ProtocolError": 3,  # speech, an image, a decision
     }

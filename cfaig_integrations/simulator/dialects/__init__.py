@@ -1,4 +1,4 @@
-"""The formats of requests and responses, written from the vendors' published formats and `wire-facts`."""
+"""The formats of requests and responses, written from the vendors' published formats and `facts`."""
 
 from __future__ import annotations
 

@@ -20,6 +20,6 @@ class Dialect:
     stream: Callable[[ModelRequest, Answer], Iterator[bytes]]
     """Complete server-sent events, the end marker included."""
     error: Callable[[int, int | str | None, str], dict[str, Any]]
-    """The provider's error body for a status, code and message (wire-facts §5.5, shapes 5 and 6)."""
+    """The provider's error body for a status, code and message (facts §5.5, shapes 5 and 6)."""
     error_event: Callable[[str], bytes]
     """An error inside a stream, as one event."""

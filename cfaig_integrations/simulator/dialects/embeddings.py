@@ -1,4 +1,4 @@
-"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (wire-facts §6)."""
+"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (facts §6)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEURONS = 1 / 1000
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row of wire-facts §6.1."""
+    """One row of facts §6.1."""
 
     dims: int
     most_items: int = 100
@@ -94,7 +94,7 @@ def _vectors(texts: list[str], model: str, spec: Model, pooling: str, kind: Kind
 
 
 def _openai(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
-    """`encoding_format` is ignored: the response always has floats (wire-facts §6.2)."""
+    """`encoding_format` is ignored: the response always has floats (facts §6.2)."""
     texts = _texts(validator, validator.required(body, "input"), "input", spec.most_items)
     kind: Kind | None = "document" if "documents" in spec.fields else None
     embeddings = _vectors(texts, model, spec, spec.pooling, kind)
@@ -181,7 +181,7 @@ def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
 
 
 def _contexts(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
-    """bge-m3 with contexts: scores against a query, or vectors under another name (wire-facts §6.1)."""
+    """bge-m3 with contexts: scores against a query, or vectors under another name (facts §6.1)."""
     texts = _context_texts(validator, body, spec.most_items)
     query: str | None = validator.optional(body, "query", str)
     token_count = sum(tokens.count(t) for t in texts) + tokens.count(query or "")

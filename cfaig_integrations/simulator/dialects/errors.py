@@ -1,4 +1,4 @@
-"""Error bodies of OpenAI and Anthropic (wire-facts §5.5, shapes 5 and 6)."""
+"""Error bodies of OpenAI and Anthropic (facts §5.5, shapes 5 and 6)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def conversation(body: Record) -> Record:
     """The same request as a chat completions body.
 
     `prompt` becomes a message, flat tools get their `function` wrapper, a bare JSON schema its envelope, calls without
-    an id get one (wire-facts §9.1, §9.2).
+    an id get one (facts §9.1, §9.2).
     """
     chat = {k: v for k, v in body.items() if k not in ("prompt", "image")}
     if "messages" not in body:
@@ -36,7 +36,7 @@ def conversation(body: Record) -> Record:
 def enveloped(body: Record) -> Record:
     """A body with its output schema in OpenAI's envelope; Workers AI accepts it without, and as `guided_json`.
 
-    A model has one input schema, on `/ai/run` and on chat completions (wire-facts §9.1).
+    A model has one input schema, on `/ai/run` and on chat completions (facts §9.1).
     """
     form = body.get("response_format")
     if is_record(form) and form.get("type") == "json_schema":
@@ -98,5 +98,5 @@ def content(request: ModelRequest, answer: Answer) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    # wire-facts §5.1: one-digit answers came as a number
+    # facts §5.1: one-digit answers came as a number
     return int(text) if len(text) == 1 and text.isascii() and text.isdigit() else text

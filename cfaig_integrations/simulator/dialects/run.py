@@ -1,4 +1,4 @@
-"""`/ai/run` without its envelope: the bare input, and the content of `result` (wire-facts §5.1).
+"""`/ai/run` without its envelope: the bare input, and the content of `result` (facts §5.1).
 
 Anthropic models use Messages, other third-party and newer `@cf/` models Chat Completions, older `@cf/` models the
 native form of Workers AI.
@@ -63,7 +63,7 @@ def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
 
 
 def _error_event(message: str) -> bytes:
-    """An error inside a stream (wire-facts §5.3)."""
+    """An error inside a stream (facts §5.3)."""
     return sse.data({"error": {"message": message, "code": _CODE}})
 
 
@@ -80,7 +80,7 @@ def _usage(request: ModelRequest, answer: Answer) -> Record:
 
 
 def _native_stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-    """`response` pieces with padding, a tail with usage, `[DONE]` (wire-facts §5.3 a)."""
+    """`response` pieces with padding, a tail with usage, `[DONE]` (facts §5.3 a)."""
     text = answer.text or answer.refusal
     for n, piece in enumerate(sse.text_fragments(text)):
         yield sse.data({"response": piece, "p": padding(n)})

@@ -210,7 +210,7 @@ class AnthropicValidator(Validator):
 
 
 class WorkersAIValidator(Validator):
-    """The messages of Workers AI, with code 5006 (wire-facts §5.6)."""
+    """The messages of Workers AI, with code 5006 (facts §5.6)."""
 
     code = 5006
     prefix = "AiError: Bad input: Error: "

@@ -1,7 +1,7 @@
 """Embeddings without a neural network: hashed words and groups of letters, the same on every machine.
 
 Texts that share words are similar; vectors of different models or poolings cannot be compared, as with real models
-(wire-facts §6.1).
+(facts §6.1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Authentication: tokens and accounts on both hosts (wire-facts §2.1, §5.7)."""
+"""Authentication: tokens and accounts on both hosts (facts §2.1, §5.7)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Credentials:
 
     @property
     def key_source(self) -> Literal["BYOK", "Unified"]:
-        """The value of `gatewayMetadata.keySource` (wire-facts §2.3)."""
+        """The value of `gatewayMetadata.keySource` (facts §2.3)."""
         return "BYOK" if self.provider_key else "Unified"
 
 
@@ -48,11 +48,11 @@ def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = Fal
     Args:
         headers: Of the request.
         token: The gateway's.
-        unlocked: Whether the gateway's authentication is off, so that a provider's key is enough (wire-facts §14.6).
+        unlocked: Whether the gateway's authentication is off, so that a provider's key is enough (facts §14.6).
 
     Raises:
         ApiError: 401/2009 without the gateway's token; the provider's own 401 when the token was sent in both headers
-            (wire-facts §2.1, O: FX:57522988492: `Authorization` is then forwarded).
+            (facts §2.1, O: FX:57522988492: `Authorization` is then forwarded).
     """
     gateway, plain = _bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))
     key = headers.get("x-api-key") or plain

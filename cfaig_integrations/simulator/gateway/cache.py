@@ -1,4 +1,4 @@
-"""The gateway's cache of complete responses (wire-facts §7)."""
+"""The gateway's cache of complete responses (facts §7)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cfaig_integrations.simulator.clock import Clock
 from cfaig_integrations.simulator.gateway.headers import Options
 
 KEYED_TTL = 300
-"""Seconds for a request with a cache key but without a TTL (wire-facts §7: 5 minutes)."""
+"""Seconds for a request with a cache key but without a TTL (facts §7: 5 minutes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...]
 
     Returns:
         None when caching is off. The gateway's TTL, a cache key or a TTL header turns it on; that the TTL header
-        alone does is in the older documentation examples only (wire-facts §7, "Opt in per request").
+        alone does is in the older documentation examples only (facts §7, "Opt in per request").
     """
     ttl = options.cache_ttl or gateway.get("cache_ttl") or (KEYED_TTL if options.cache_key else 0)
     if not ttl:

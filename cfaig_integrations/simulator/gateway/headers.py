@@ -1,4 +1,4 @@
-"""Reads the request headers of wire-facts §3.1 to §3.4, each with its legal values."""
+"""Reads the request headers of facts §3.1 to §3.4, each with its legal values."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ HEADERS: tuple[Header, ...] = (
     Header("cf-aig-allowed-models", "allowed_models", _names),
     Header("cf-aig-allowed-providers", "allowed_providers", _names),
 )
-"""The headers of wire-facts §3.1 to §3.3, `cf-skip-cache` and `cf-cache-ttl` under their legacy names."""
+"""The headers of facts §3.1 to §3.3, `cf-skip-cache` and `cf-cache-ttl` under their legacy names."""
 
 
 def read(sent: Mapping[str, str]) -> Options:
@@ -145,7 +145,7 @@ def read(sent: Mapping[str, str]) -> Options:
 
     Raises:
         ApiError: 400/7001 when a value is out of range. That Cloudflare rejects it is documented for some only
-            (wire-facts §5.7, `cf-aig-allowed-models`); a tolerant simulator would hide a mistake of the client.
+            (facts §5.7, `cf-aig-allowed-models`); a tolerant simulator would hide a mistake of the client.
     """
     options = Options()
     for header in HEADERS:

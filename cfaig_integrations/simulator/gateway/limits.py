@@ -1,4 +1,4 @@
-"""The gateway's rate limit, in fixed and sliding windows (wire-facts §8.2)."""
+"""The gateway's rate limit, in fixed and sliding windows (facts §8.2)."""
 
 from __future__ import annotations
 

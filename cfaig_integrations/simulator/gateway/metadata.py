@@ -1,4 +1,4 @@
-"""Which entries of a `cf-aig-metadata` header reach the log (wire-facts §4)."""
+"""Which entries of a `cf-aig-metadata` header reach the log (facts §4)."""
 
 from __future__ import annotations
 

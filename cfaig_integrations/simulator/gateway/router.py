@@ -1,4 +1,4 @@
-"""Chooses the model for `cloudflare/auto` and `dynamic/<route>` (wire-facts §1.6, §3.3, §3.5)."""
+"""Chooses the model for `cloudflare/auto` and `dynamic/<route>` (facts §1.6, §3.3, §3.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The account's gateways and their settings (wire-facts §2.2 and §8.6)."""
+"""The account's gateways and their settings (facts §2.2 and §8.6)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DEFAULTS: Settings = {
     "workers_ai_billing_mode": "postpaid",
     "zdr": False,
 }
-"""What the `default` gateway is created with (wire-facts §2.2)."""
+"""What the `default` gateway is created with (facts §2.2)."""
 
 
 def _is_flag(value: Any) -> bool:
@@ -154,7 +154,7 @@ class Gateways:
         return settings
 
     def enter(self, account: str, gateway: str) -> Settings:
-        """The gateway of a model call; `default` is created on first use (wire-facts §2.2).
+        """The gateway of a model call; `default` is created on first use (facts §2.2).
 
         Raises:
             ApiError: 400/2001 if it does not exist.

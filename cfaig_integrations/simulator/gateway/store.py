@@ -46,7 +46,7 @@ class Store:
         self.rows("DELETE FROM gateways")
 
     def add_log(self, account: str, gateway: str, visible_at: float, entry: dict[str, Any]) -> None:
-        """Add a log entry, given in the field names of wire-facts §8.5."""
+        """Add a log entry, given in the field names of facts §8.5."""
         self.rows(
             "INSERT INTO log_entries (account, gateway, visible_at, id, entry) VALUES (?, ?, ?, ?, ?)",
             (account, gateway, visible_at, entry["id"], json.dumps(entry)),

@@ -1,4 +1,4 @@
-"""The model, input and options that a request body contains (wire-facts §1.1, §1.2)."""
+"""The model, input and options that a request body contains (facts §1.1, §1.2)."""
 
 from __future__ import annotations
 

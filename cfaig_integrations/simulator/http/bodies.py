@@ -1,4 +1,4 @@
-"""The shapes of error bodies (wire-facts §5.5), and the envelope of a success."""
+"""The shapes of error bodies (facts §5.5), and the envelope of a success."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ApiError(Exception):
 
 
 def success(result: Any, **info: Any) -> dict[str, Any]:
-    """The v4 envelope around a result (wire-facts §5.1)."""
+    """The v4 envelope around a result (facts §5.1)."""
     return {"result": result, "success": True, "errors": [], "messages": [], **info}
 
 

@@ -100,7 +100,7 @@ def _admit(context: RequestContext) -> dict[str, Any]:
     else:
         context.credentials = admit(context.headers, state.api_token)
     check_account(context.account, state.account_id, context.path)
-    if context.escaped:  # wire-facts §1.1: the slashes of a model id are sent as they are
+    if context.escaped:  # facts §1.1: the slashes of a model id are sent as they are
         raise ApiError(400, 7000, "No route for that URI", shape="v4", at_edge=True)
     context.options = headers.read(context.headers)
     body = parse(context.raw)
@@ -118,7 +118,7 @@ def _admit(context: RequestContext) -> dict[str, Any]:
 
 
 async def _attempts(context: RequestContext, handler: Handler) -> Reply:
-    """Call the provider; the gateway retries only its transient errors (wire-facts §8.1)."""
+    """Call the provider; the gateway retries only its transient errors (facts §8.1)."""
     total: int = _setting(context, "max_attempts", "retry_max_attempts", 1)
     for number in range(1, total):
         try:
@@ -176,7 +176,7 @@ def _error(context: RequestContext, fault: Fault, details: Mapping[str, Any]) ->
 
 
 async def _delay(context: RequestContext, fault: Fault, seconds: float, *, last: bool) -> None:
-    """Wait; the request timeout ends it, except in the last of several attempts (wire-facts §8.1)."""
+    """Wait; the request timeout ends it, except in the last of several attempts (facts §8.1)."""
     if fault.name == "busy" and context.target is not None and context.target.reject_if_busy:
         raise ApiError(429, 3040, "AiError: AiError: Capacity temporarily exceeded, please try again. ({request})")
     milliseconds = context.options.request_timeout

@@ -94,7 +94,7 @@ class FixedHandler:
 
 
 def _wrap(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
-    """The body in its endpoint's envelope (wire-facts §5.1, §5.2); `gatewayMetadata` for third-party models."""
+    """The body in its endpoint's envelope (facts §5.1, §5.2); `gatewayMetadata` for third-party models."""
     if not is_workers_ai(context.model) and context.endpoint.name != "embeddings":
         body = {**body, "gatewayMetadata": {"keySource": context.credentials.key_source}}
     return success(body) if context.endpoint.name == "run" else body
@@ -124,7 +124,7 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
 
 
 def _api_error(context: RequestContext, error: InvalidBody) -> ApiError:
-    """How the gateway words a violation of a format's rule (wire-facts §5.6 code 5006, §5.7 code 7003)."""
+    """How the gateway words a violation of a format's rule (facts §5.6 code 5006, §5.7 code 7003)."""
     if error.code != 7003:
         return ApiError(error.status, error.code, error.message)
     if is_workers_ai(context.model):

@@ -32,7 +32,7 @@ class Endpoint:
     legacy: bool = False
     """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
     custom: bool = False
-    """On a custom domain, whose request does not name the gateway (wire-facts §14.6)."""
+    """On a custom domain, whose request does not name the gateway (facts §14.6)."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class RequestContext:
     escaped: bool
     """A slash of the path was sent as `%2F`."""
     queued: bool
-    """`?queueRequest=true`: the asynchronous batch API (wire-facts §9.6)."""
+    """`?queueRequest=true`: the asynchronous batch API (facts §9.6)."""
     headers: Mapping[str, str]
     account: str
     path_gateway: str | None
@@ -120,7 +120,7 @@ def error_reply(context: RequestContext, error: ApiError) -> Reply:
 
 
 def gateway_headers(context: RequestContext) -> dict[str, str]:
-    """The response headers of wire-facts §3.5."""
+    """The response headers of facts §3.5."""
     headers = {"cf-ray": context.state.ids.ray()}
     if context.gateway is None:
         if catalogue.is_workers_ai(context.model):
@@ -139,7 +139,7 @@ def gateway_headers(context: RequestContext) -> dict[str, str]:
 
 
 def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[str, Any]:
-    """The log entry of a call, in the fields of wire-facts §8.5."""
+    """The log entry of a call, in the fields of facts §8.5."""
     custom, payload = context.options.custom_cost, context.options.collect_log_payload
     tokens_in, tokens_out = (0, 0) if context.cached else (context.tokens_in, context.tokens_out)
     price = 0.0 if context.cached else catalogue.cost(context.model, tokens_in, tokens_out, custom)

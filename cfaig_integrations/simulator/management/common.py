@@ -93,7 +93,7 @@ def page_response(items: list[dict[str, Any]], page: int, per_page: int, total: 
 
 
 async def no_route(request: Request, _: Exception) -> Response:
-    """The response for an unknown path (wire-facts §5.7)."""
+    """The response for an unknown path (facts §5.7)."""
     return _error_response(ApiError(400, 7000, "No route for that URI"))
 
 

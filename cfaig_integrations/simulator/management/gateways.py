@@ -1,4 +1,4 @@
-"""The gateways API (wire-facts §8.6)."""
+"""The gateways API (facts §8.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logs API of a gateway: list, read, rate, delete (wire-facts §8.5)."""
+"""The logs API of a gateway: list, read, rate, delete (facts §8.5)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYS = {
     "metadata.value": _METADATA_VALUE,
 }
 """Filter keys and their SQL; the two of metadata are looked up in its entries independently of each other, so that the
-key and the value of a match need not belong together (wire-facts §4, O: SPIKE)."""
+key and the value of a match need not belong together (facts §4, O: SPIKE)."""
 
 _TESTS: dict[str, Callable[[str, int], str]] = {
     "eq": lambda column, count: f"{column} IN ({', '.join('?' * count)})",

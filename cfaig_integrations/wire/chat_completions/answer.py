@@ -37,11 +37,11 @@ from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
-"""Where reasoning may stand; some endpoints fill two, and only the first is read (wire-facts §5.2)."""
+"""Where reasoning may stand; some endpoints fill two, and only the first is read (facts §5.2)."""
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _MODELLED = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "audio", "images"})
-# A stream's own labels and noise, which no whole message has (wire-facts §5.3).
+# A stream's own labels and noise, which no whole message has (facts §5.3).
 _NOISE = frozenset({"channel", "token_ids", *REASONING_FIELDS})
 _CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
 
@@ -146,7 +146,7 @@ class Answer:
                 self._logprobs.append(value)
             else:
                 self._facts[key] = value
-        if word := word_of(choice.get("finish_reason")):  # empty in every chunk of some servers, wire-facts §14.2
+        if word := word_of(choice.get("finish_reason")):  # empty in every chunk of some servers, facts §14.2
             self.finished = True
             self.word = word
 

@@ -16,7 +16,7 @@ from cfaig_integrations.wire.codec import Refused
 from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped, word_of
 from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of
 
-# Padding and internals (wire-facts §5.3), and what differs between a body and a stream by nature.
+# Padding and internals (facts §5.3), and what differs between a body and a stream by nature.
 _NO_FACTS = frozenset(
     {
         *("choices", "error", "id", "model", "object", "response", "tool_calls", "usage"),
@@ -126,7 +126,7 @@ class Assembler:
             choices = sorted(choices, key=lambda choice: count_of(choice.get("index")) or 0)
         for choice in choices:
             self._take_choice(choice, events, whole=whole)
-        if "response" in chunk:  # native, wire-facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
+        if "response" in chunk:  # native, facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
             content = chunk["response"]
             delta = {
                 "content": as_text(content) if is_list(content) else content,
@@ -139,7 +139,7 @@ class Assembler:
     def _known(self, chunk: dict[str, Any]) -> list[Event]:
         """Notes what a chunk says about the reply."""
         if (usage := chunk.get("usage")) and is_object(usage):
-            self._usage = usage  # each replaces the one before, wire-facts §5.3
+            self._usage = usage  # each replaces the one before, facts §5.3
         for key, value in chunk.items():
             if key not in _NO_FACTS and not hollow(value):
                 held = self._facts.get(key)

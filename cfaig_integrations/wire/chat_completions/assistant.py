@@ -85,7 +85,7 @@ class _Message:
         self.fields: dict[str, Any] = {}
 
     def content(self) -> str | list[dict[str, Any]]:
-        """A string where a list is not needed; never null and never absent (wire-facts §9.2)."""
+        """A string where a list is not needed; never null and never absent (facts §9.2)."""
         return self._blocks if self._listed else "".join(self._texts)
 
     def add(self, part: Part) -> None:

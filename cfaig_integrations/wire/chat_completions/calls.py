@@ -1,7 +1,7 @@
 """Tool calls, whole or in pieces, to events.
 
 Knows nothing of messages and of the rest of an answer. Pieces find their call by `index`, and by the last call where
-the index is missing (wire-facts §5.3); the arguments stay the text that they are.
+the index is missing (facts §5.3); the arguments stay the text that they are.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Piece:
 
 def _piece(raw: dict[str, Any], legacy: bool) -> _Piece:
     custom = raw.get("type") == "custom"
-    # Native calls have name and arguments at the top, wire-facts §9.2.
+    # Native calls have name and arguments at the top, facts §9.2.
     inner = object_of(raw, "custom" if custom else "function") or raw
     name, index = inner.get("name"), raw.get("index")
     if name is not None and not isinstance(name, str):
@@ -142,7 +142,7 @@ class Calls:
     def _call_of(self, piece: _Piece, *, whole: bool) -> _Call | None:
         call = self._last if piece.index is None else self._open.get(piece.index)
         if call is None and not (piece.id or piece.name or piece.arguments):
-            return None  # a finalizer of nulls adds no call, wire-facts §5.3
+            return None  # a finalizer of nulls adds no call, facts §5.3
         if call is None or whole or piece.complete or _is_another(call, piece):
             call = _Call(self._ledger.number(), len(self._all), piece.kind)
             self._all.append(call)
@@ -179,7 +179,7 @@ def _is_another(call: _Call, piece: _Piece) -> bool:
 
 
 def _unmodelled(raw: dict[str, Any]) -> dict[str, Any]:
-    """The keys that are not modelled, such as the `extra_content` that Gemini wants back (wire-facts §5.2)."""
+    """The keys that are not modelled, such as the `extra_content` that Gemini wants back (facts §5.2)."""
     kept = {key: value for key, value in raw.items() if key not in _CALL_KEYS and not hollow(value)}
     if (kind := word_of(raw.get("type"))) not in _KNOWN_TYPES:
         kept["type"] = kind

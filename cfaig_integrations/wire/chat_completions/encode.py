@@ -9,7 +9,7 @@ Knows no model: what a model wants otherwise is in `Quirks`. Where each field go
 | `output` | `response_format`, or `guided_json` (`Quirks.schema_form`) |
 | `max_tokens` | `max_tokens` or `max_completion_tokens` (`Quirks.max_tokens_word`) |
 | `temperature`, `top_p`, `top_k`, `stop`, `seed`, `frequency_penalty`, `presence_penalty`, `n`, `logprobs`, \
-`top_logprobs`, `service_tier`, `store` | the same; `top_k` is Workers AI's (wire-facts §9.4) |
+`top_logprobs`, `service_tier`, `store` | the same; `top_k` is Workers AI's (facts §9.4) |
 | `reasoning_effort`, `reasoning["effort"]` | `reasoning_effort` |
 | any other key of `reasoning` | ConfigError |
 | `thinking` | `chat_template_kwargs` (`Quirks.thinking_switch`), else ConfigError |
@@ -83,7 +83,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
 
 
 def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
-    """The fields that ask for JSON (wire-facts §9.1)."""
+    """The fields that ask for JSON (facts §9.1)."""
     if quirks.schema_form == "guided_json" and output.schema is None:  # there is no response_format
         return {"guided_json": {}}
     if output.schema is None or (output.loose and quirks.json_object and quirks.schema_form != "guided_json"):
@@ -157,5 +157,5 @@ def _add_reasoning(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -
                 value=dict(request.thinking),
                 remedy='Use reasoning_effort, or api="messages" with a model that takes a thinking object.',
             )
-        # wire-facts §9.3, §14.4
+        # facts §9.3, §14.4
         body["chat_template_kwargs"] = {quirks.thinking_switch: request.thinking["type"] == "enabled"}

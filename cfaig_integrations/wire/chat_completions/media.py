@@ -21,7 +21,7 @@ _MARKS = frozenset({"detail", "image"})
 
 
 def content_of(parts: tuple[Part, ...], quirks: Quirks) -> str | list[dict[str, Any]]:
-    """Content of a message: a string if there is only text, because older models know no lists (wire-facts §9.2).
+    """Content of a message: a string if there is only text, because older models know no lists (facts §9.2).
 
     Raises:
         UnsupportedContent: The wire cannot carry a part.
@@ -98,7 +98,7 @@ def _image(media: Media, quirks: Quirks) -> dict[str, Any]:
     if media.file_id:
         raise _cannot(media, "no place for an image's file id", 'Use api="responses", or give its bytes or address.')
     if media.url and quirks.data_urls_only:
-        # Workers AI does not fetch images (wire-facts §9.2).
+        # Workers AI does not fetch images (facts §9.2).
         raise _cannot(media, "no remote images with this model", "Give the image's bytes in base64.")
     image: dict[str, Any] = {"url": media.url or data_url(media)}
     detail = media.extras.get(WIRE, {}).get("detail")

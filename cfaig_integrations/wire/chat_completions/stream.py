@@ -19,7 +19,7 @@ class ChatCompletionsDecoder(EventDecoder):
     """Push decoder of one stream.
 
     A stream is whole once `[DONE]` came, or a finish reason for every answer that began; the first without the second
-    is an answer that ended in the ordinary way (wire-facts §5.3). Token counts, citations and all else that only the
+    is an answer that ended in the ordinary way (facts §5.3). Token counts, citations and all else that only the
     end makes final are given out by `close`.
     """
 

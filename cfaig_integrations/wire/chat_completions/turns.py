@@ -128,7 +128,7 @@ class _Writer:
 
 
 def _in_mistral_order(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with an empty one of the assistant between tool and user (wire-facts §9.2)."""
+    """The messages with an empty one of the assistant between tool and user (facts §9.2)."""
     ordered: list[dict[str, Any]] = []
     for message in messages:
         if message["role"] == "user" and ordered and ordered[-1]["role"] == "tool":
@@ -147,7 +147,7 @@ _CLOSED: Mapping[str, frozenset[str]] = {
 
 
 def _closed(message: dict[str, Any]) -> dict[str, Any]:
-    """A message with the keys alone that a closed schema has for its role (wire-facts §14.3)."""
+    """A message with the keys alone that a closed schema has for its role (facts §14.3)."""
     role = "system" if message["role"] in _SYSTEM else message["role"]
     return {key: message[key] for key in message if key in _CLOSED[role]} | {"role": role}
 

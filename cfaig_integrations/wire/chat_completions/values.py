@@ -13,7 +13,7 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras
 from cfaig_integrations.wire.common import word_of
 from cfaig_integrations.wire.fields import count_of, is_list, is_object
 
-# Words seen on Cloudflare's endpoints, wire-facts §5.2.
+# Words seen on Cloudflare's endpoints, facts §5.2.
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
@@ -32,7 +32,7 @@ _GROWING = frozenset({"text", "summary", "data"})
 
 
 def finish_of(word: str, *, has_calls: bool) -> FinishReason:
-    """Why an answer ended. Without a word, or with `stop` beside tool calls, the calls decide (wire-facts §5.2)."""
+    """Why an answer ended. Without a word, or with `stop` beside tool calls, the calls decide (facts §5.2)."""
     if not word or word == "stop":
         return "tool_calls" if has_calls else "stop"
     return _FINISH.get(word, "unknown")
@@ -51,12 +51,12 @@ def hollow(value: Any) -> bool:
 
 
 def usage_of(raw: dict[str, Any]) -> Usage:
-    """Token counts (wire-facts §5.4). What is not a count of tokens, such as `neurons`, stays in `raw`."""
+    """Token counts (facts §5.4). What is not a count of tokens, such as `neurons`, stays in `raw`."""
     into, out_of = _part(raw, "prompt_tokens_details"), _part(raw, "completion_tokens_details")
     prompt = count_of(raw.get("prompt_tokens")) or 0
     completion = count_of(raw.get("completion_tokens")) or 0
     told = count_of(raw.get("total_tokens"))
-    # Google counts reasoning in the total only (wire-facts §5.4).
+    # Google counts reasoning in the total only (facts §5.4).
     output = completion if told is None else max(completion, told - prompt)
     return Usage(
         input=prompt,

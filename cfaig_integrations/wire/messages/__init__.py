@@ -23,7 +23,7 @@ class MessagesCodec:
     """The `messages` wire, as `wire.codec.ChatCodec` describes a wire."""
 
     wire: Wire = "messages"
-    # Required by Anthropic, forwarded by Cloudflare, harmless on /ai/v1/messages (wire-facts §2.3).
+    # Required by Anthropic, forwarded by Cloudflare, harmless on /ai/v1/messages (facts §2.3).
     headers: Mapping[str, str] = MappingProxyType({"anthropic-version": "2023-06-01"})
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def counts_of(message: Json) -> dict[str, Any]:
 
 
 def usage_of(raw: dict[str, Any]) -> Usage:
-    """Token counts. Anthropic's `input_tokens` leaves out what the cache gave or took (wire-facts §5.4)."""
+    """Token counts. Anthropic's `input_tokens` leaves out what the cache gave or took (facts §5.4)."""
     read, write = count_of(raw.get("cache_read_input_tokens")), count_of(raw.get("cache_creation_input_tokens"))
     sent = (count_of(raw.get("input_tokens")) or 0) + (read or 0) + (write or 0)
     generated = count_of(raw.get("output_tokens")) or 0

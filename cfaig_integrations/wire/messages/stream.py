@@ -98,7 +98,7 @@ class MessagesDecoder(EventDecoder):
     """Push decoder of one stream, ended by `message_stop`.
 
     Without that marker an answer is whole all the same once it has its stop reason, for nothing but the marker comes
-    after that (wire-facts §14.2).
+    after that (facts §14.2).
 
     A second message after the first one's end continues the answer: its parts follow, its id, model, usage and finish
     take over. A second message inside an unfinished one means that the first was cut.

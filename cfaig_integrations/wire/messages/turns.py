@@ -2,7 +2,7 @@
 
 Knows no other field of the request. What Anthropic wants of the order of things stands here:
 
-- `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (wire-facts §1.4).
+- `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (facts §1.4).
 - Neighbours of one role become one message; tool results stand first in theirs.
 - Empty text is refused, and so is white space at the end of a last assistant message (the start of the answer).
 

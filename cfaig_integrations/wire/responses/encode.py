@@ -8,7 +8,7 @@ Knows no URL and no header. Nothing is sent that the request does not say, but f
 | `turns` | `input` (see `encode_turns.py`); system turns stay in place, `instructions` is left to `extra_body` |
 | `tools`, `tool_choice`, `parallel_tool_calls` | the same |
 | `output` | `text.format` |
-| `max_tokens` | `max_output_tokens`, at least 16 (wire-facts §5.3) |
+| `max_tokens` | `max_output_tokens`, at least 16 (facts §5.3) |
 | `temperature`, `top_p`, `top_logprobs`, `service_tier`, `store`, `previous_response_id` | the same |
 | `reasoning`, `reasoning_effort` | `reasoning`, `reasoning.effort` |
 | `logprobs` | `include: ["message.output_text.logprobs"]` |
@@ -81,7 +81,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
     body |= _reasoning(request)
     if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    if "store" not in quirks.refused:  # a closed schema without it has no `include` either (wire-facts §14.3)
+    if "store" not in quirks.refused:  # a closed schema without it has no `include` either (facts §14.3)
         unstored = any(was_not_stored(turn) for turn in request.turns if turn.extras)
         body |= _include(request, stored=stored and not unstored)
     if stream:

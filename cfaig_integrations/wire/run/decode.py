@@ -23,7 +23,7 @@ _ENVELOPE = frozenset({"result", "state", "success", "errors"})
 
 
 def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
-    """The reply of a body, in the envelope or without it (wire-facts §5.1).
+    """The reply of a body, in the envelope or without it (facts §5.1).
 
     Raises:
         ProtocolError: The body is no chat answer of any format.
@@ -73,7 +73,7 @@ def _gemini(answer: dict[str, Any], body: bytes) -> ChatReply:
 
 
 def _joined(pieces: list[Any], codec: ChatCodec) -> ChatReply:
-    """The reply of a stream that came as a list of its events (wire-facts §5.3)."""
+    """The reply of a stream that came as a list of its events (facts §5.3)."""
     decoder = codec.decoder()
     events = [event for piece in pieces for event in decoder.feed("", dump_text(piece).encode())]
     return fold("run", [*events, *decoder.feed("", b"[DONE]"), *decoder.close()])

@@ -1,8 +1,8 @@
-"""Gemini's generateContent answers to events, as `/ai/run` passes them on (wire-facts §1.4).
+"""Gemini's generateContent answers to events, as `/ai/run` passes them on (facts §1.4).
 
 Knows neither bytes nor when a stream is whole. A whole body is taken as one chunk. The thought signature of a
 function call also goes into the extras of chat completions, because that is the form in which such a model is asked,
-and there it has to come back (wire-facts §1.4).
+and there it has to come back (facts §1.4).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which format an answer of `/ai/run` is written in, by the keys of a body or of a stream's event.
 
-Knows no format beyond its marks (wire-facts §1.4, §5.1, §5.3).
+Knows no format beyond its marks (facts §1.4, §5.1, §5.3).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shape_of_event(event: dict[str, Any]) -> Shape | None:
 def _by_keys(value: dict[str, Any]) -> Shape | None:
     if value.get("choices") is not None:
         return "chat_completions"
-    # Rerankers and bge-m3 answer with a list under the same key (wire-facts §6.1, §6.4).
+    # Rerankers and bge-m3 answer with a list under the same key (facts §6.1, §6.4).
     if "response" in value and not isinstance(value["response"], list):
         return "chat_completions"
     if "candidates" in value or "promptFeedback" in value:

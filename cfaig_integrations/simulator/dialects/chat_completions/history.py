@@ -30,7 +30,7 @@ class History:
         Args:
             validator: Formats the error messages.
             thinking: Whether assistant messages may carry reasoning, which `openai/` models refuse
-                (wire-facts §9.3: it is replayed to `@cf/` models only).
+                (facts §9.3: it is replayed to `@cf/` models only).
         """
         self.validator = validator
         self.assistant_keys = _ASSISTANT_KEYS | _THINKING_KEYS if thinking else _ASSISTANT_KEYS

@@ -32,7 +32,7 @@ _MOST_STOPS = 4
 _MOST_CHOICES = 128
 _ALWAYS_REASON = ("@cf/moonshotai/", "@cf/openai/", "@cf/zai-org/glm-5.3-flash")
 _SWITCHED = "@cf/moonshotai/kimi-k2.6"
-"""The only one of them whose reasoning can be disabled (wire-facts §9.3, §14.4)."""
+"""The only one of them whose reasoning can be disabled (facts §9.3, §14.4)."""
 
 
 def validator_for(model: str) -> Validator:

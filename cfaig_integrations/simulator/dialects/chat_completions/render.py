@@ -34,7 +34,7 @@ class Shape:
         self.workers = is_workers_ai(self.model)
         self.response_model_name = response_model_name(self.model)
         self.shows_reasoning = not self.model.startswith("openai/")
-        # wire-facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
+        # facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
         self.signs_calls = self.model.startswith("google/gemini-3")
         self.id = sse.new_id("", 32).lower() if self.workers else sse.new_id("chatcmpl-", 29)
 
@@ -50,7 +50,7 @@ def finish(answer: Answer) -> str:
 
 
 def usage(shape: Shape, tokens_in: int, tokens_out: int, cached: int = 0, reasoning: int = 0) -> Record:
-    """A usage object; `neurons` on Workers AI only (wire-facts §5.4)."""
+    """A usage object; `neurons` on Workers AI only (facts §5.4)."""
     base: Record = {
         "prompt_tokens": tokens_in,
         "completion_tokens": tokens_out,
@@ -83,7 +83,7 @@ def tool_call(shape: Shape, call: Call) -> Record:
 
 
 def call_id(model: str) -> str:
-    """A new id; Mistral's have exactly nine characters (wire-facts §9.2)."""
+    """A new id; Mistral's have exactly nine characters (facts §9.2)."""
     return sse.new_id("", 9) if model.startswith("@cf/mistral") else sse.new_id("call_")
 
 

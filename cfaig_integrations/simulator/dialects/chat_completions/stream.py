@@ -1,4 +1,4 @@
-"""Streams a chat completion: in OpenAI's format, and in the mixed format of `@cf/` models (wire-facts §5.3 b, c)."""
+"""Streams a chat completion: in OpenAI's format, and in the mixed format of `@cf/` models (facts §5.3 b, c)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 _PADDING = "abdefghijklmnoprstuvxyz1234567890"
 _NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
-"""They send a single digit as a JSON number (wire-facts §5.3)."""
+"""They send a single digit as a JSON number (facts §5.3)."""
 
 
 def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:

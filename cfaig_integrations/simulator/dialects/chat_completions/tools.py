@@ -40,7 +40,7 @@ def _tool(validator: Validator, tool: Record, path: JsonPath) -> Tool | None:
 
 def _description(validator: Validator, inner: Record, path: JsonPath) -> str:
     if not isinstance(validator, OpenAIValidator) and isinstance(inner.get("description"), bool):
-        # wire-facts §5.6: `description: false` gives 8001 on Workers AI
+        # facts §5.6: `description: false` gives 8001 on Workers AI
         raise InvalidBody(
             "AiError: Invalid input", param=validator.format_path((*path, "description")), code=_INVALID_INPUT
         )
@@ -57,7 +57,7 @@ def read_tool_choice(validator: Validator, body: Record, offered: list[Tool]) ->
         return "auto"
     if isinstance(value, str):
         if value not in _CHOICES and not isinstance(validator, OpenAIValidator):
-            # wire-facts §9.2: "any" is rejected with 8001
+            # facts §9.2: "any" is rejected with 8001
             raise InvalidBody(
                 f"AiError: Invalid input: tool_choice '{value}'", param="tool_choice", code=_INVALID_INPUT
             )
@@ -95,7 +95,7 @@ def read_schema(validator: Validator, body: Record) -> Record | None:
 
 
 def enveloped(validator: Validator, inner: Record, path: JsonPath) -> Record:
-    """The schema inside `{"name", "schema", "strict"}`; a bare schema fails (wire-facts §9.1)."""
+    """The schema inside `{"name", "schema", "strict"}`; a bare schema fails (facts §9.1)."""
     name = schemas.tool_name(validator, inner, path)
     found = validator.record(validator.required(inner, "schema", path), (*path, "schema"))
     strict = validator.boolean(inner, "strict")

@@ -1,4 +1,4 @@
-"""Reads the body of a Messages request; unknown top-level fields are accepted (wire-facts §1.4)."""
+"""Reads the body of a Messages request; unknown top-level fields are accepted (facts §1.4)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read(body: Record) -> ModelRequest:
 
 
 def _system(validator: Validator, body: Record) -> list[Message]:
-    """A string only, unlike Anthropic's own API (wire-facts §1.4)."""
+    """A string only, unlike Anthropic's own API (facts §1.4)."""
     system = body.get("system")
     if system is None:
         return []

@@ -75,7 +75,7 @@ def stop(answer: Answer) -> Record:
 
 
 def usage(answer: Answer, tokens_out: int) -> Record:
-    """Usage as in `message_start` and whole messages; `input_tokens` excludes cached ones (wire-facts §5.4)."""
+    """Usage as in `message_start` and whole messages; `input_tokens` excludes cached ones (facts §5.4)."""
     base: Record = {
         "input_tokens": answer.tokens_in - answer.tokens_cached,
         "cache_creation_input_tokens": 0,

@@ -27,7 +27,7 @@ _INCLUDE = (
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _SUMMARIES = ("auto", "concise", "detailed")
 _LEAST_TOKENS = 16
-"""OpenAI's floor for `max_output_tokens` (wire-facts §5.3 e)."""
+"""OpenAI's floor for `max_output_tokens` (facts §5.3 e)."""
 _NO_INPUT = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
 
 

@@ -46,8 +46,8 @@ def effect(
 
 
 DELAYS = (
-    Fault("slow_first_byte", "delay", "wire-facts §8.1: the provider takes its time", details={"seconds": 0.05}),
-    Fault("busy", "delay", "wire-facts §1.2: queued, or 429/3040 with rejectIfBusy", details={"seconds": 0.05}),
+    Fault("slow_first_byte", "delay", "facts §8.1: the provider takes its time", details={"seconds": 0.05}),
+    Fault("busy", "delay", "facts §1.2: queued, or 429/3040 with rejectIfBusy", details={"seconds": 0.05}),
 )
 
 
@@ -62,13 +62,13 @@ def _halves(reply: Reply) -> None:
         reply.chunks = [body[: len(body) // 2], body[len(body) // 2 :]]
 
 
-@effect("stall", "wire-facts §5.3(g): idle between bytes", after_events=2, seconds=0.05)
+@effect("stall", "facts §5.3(g): idle between bytes", after_events=2, seconds=0.05)
 def _stall(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     _halves(reply)
     reply.pauses[_at(reply, details)] = float(details["seconds"])
 
 
-@effect("slow_stream", "wire-facts §5.3(g): a pause before every event", fits="stream", seconds=0.01)
+@effect("slow_stream", "facts §5.3(g): a pause before every event", fits="stream", seconds=0.01)
 def _slow_stream(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     reply.pauses = dict.fromkeys(range(len(reply.chunks)), float(details["seconds"]))
 
@@ -85,17 +85,17 @@ def _cut(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     reply.ending = "reset"
 
 
-@effect("cut_clean", "wire-facts §5.3: neither finish_reason nor end marker", fits="stream", after_events=2)
+@effect("cut_clean", "facts §5.3: neither finish_reason nor end marker", fits="stream", after_events=2)
 def _cut_clean(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     reply.chunks = reply.chunks[: _at(reply, details)]
 
 
-@effect("missing_done", "wire-facts §5.3: only the end marker is missing", fits="stream")
+@effect("missing_done", "facts §5.3: only the end marker is missing", fits="stream")
 def _missing_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = reply.chunks[:-1]
 
 
-@effect("malformed_event", "wire-facts §5.3: data that is no JSON", after_events=2)
+@effect("malformed_event", "facts §5.3: data that is no JSON", after_events=2)
 def _malformed(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     if not reply.streamed:
         reply.chunks = [reply.body[: len(reply.body) // 2]]
@@ -104,16 +104,14 @@ def _malformed(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> No
     reply.chunks.insert(at, b'data: {"choices":[{"delta":{"content":"\n\n')
 
 
-@effect(
-    "error_event", "wire-facts §5.3: mid-stream error", fits="stream", after_events=2, message="The model is overloaded"
-)
+@effect("error_event", "facts §5.3: mid-stream error", fits="stream", after_events=2, message="The model is overloaded")
 def _error_event(reply: Reply, details: Mapping[str, Any], effect_context: EffectContext) -> None:
     reply.chunks = [*reply.chunks[: _at(reply, details)], effect_context.error_event(str(details["message"]))]
 
 
 @effect(
     "error_event_envelope",
-    "wire-facts §5.3: success:false as stream data (I)",
+    "facts §5.3: success:false as stream data (I)",
     fits="stream",
     after_events=2,
     message="The model is overloaded",
@@ -123,7 +121,7 @@ def _error_event_envelope(reply: Reply, details: Mapping[str, Any], _: EffectCon
     reply.chunks = [*reply.chunks[: _at(reply, details)], b"data: " + encode(body) + b"\n\n"]
 
 
-@effect("json_instead_of_stream", "wire-facts §5.3: decide by content type", fits="stream")
+@effect("json_instead_of_stream", "facts §5.3: decide by content type", fits="stream")
 def _json_instead(reply: Reply, _: Mapping[str, Any], effect_context: EffectContext) -> None:
     reply.chunks = [effect_context.whole()]
     reply.content_type = "application/json"
@@ -135,12 +133,12 @@ def _close(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.ending = "reset_first"
 
 
-@effect("double_done", "wire-facts §5.3: two [DONE] lines (O: decolua/9router#1645)", fits="stream")
+@effect("double_done", "facts §5.3: two [DONE] lines (O: decolua/9router#1645)", fits="stream")
 def _double_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks.extend(chunk for chunk in reply.chunks[-1:] if DONE in chunk)
 
 
-@effect("bare_done", "wire-facts §5.3: [DONE] without data:", fits="stream")
+@effect("bare_done", "facts §5.3: [DONE] without data:", fits="stream")
 def _bare_done(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [DONE + b"\n\n" if chunk.strip() == b"data: " + DONE else chunk for chunk in reply.chunks]
 
@@ -150,12 +148,12 @@ def _crlf(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [chunk.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for chunk in reply.chunks]
 
 
-@effect("comments", "wire-facts §5.3: comments between events", fits="stream")
+@effect("comments", "facts §5.3: comments between events", fits="stream")
 def _comments(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [part for chunk in reply.chunks for part in (b": keep-alive\n\n", b":\n" + chunk)]
 
 
-@effect("no_space", "wire-facts §5.3: data: without a space after it", fits="stream")
+@effect("no_space", "facts §5.3: data: without a space after it", fits="stream")
 def _no_space(reply: Reply, _: Mapping[str, Any], __: EffectContext) -> None:
     reply.chunks = [
         b"\n".join(b"data:" + line[6:] if line.startswith(b"data: ") else line for line in chunk.split(b"\n"))

@@ -1,4 +1,4 @@
-"""Errors of Workers AI (wire-facts §5.6)."""
+"""Errors of Workers AI (facts §5.6)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 from cfaig_integrations.simulator.scripting.faults.fault import Fault, make_error
 
-error = partial(make_error, source="wire-facts §5.6")
+error = partial(make_error, source="facts §5.6")
 _AI = "AiError: AiError: "
 _ID = " ({request})"
 _NEURONS = (
@@ -21,8 +21,8 @@ WORKERS_AI: tuple[Fault, ...] = (
     error("workers_ai_timeout", 408, 3007, _AI + "Request timeout" + _ID, retry=True),
     error("workers_ai_aborted", 408, 3008, _AI + "Request was aborted" + _ID, retry=True),
     error("account_blocked", 403, 3023, _AI + "Account blocked" + _ID),
-    error("daily_neurons", 429, 4006, _NEURONS, source="wire-facts §5.6 (O: FX:71535508848)"),
-    error("daily_neurons_3036", 429, 3036, _NEURONS, source="wire-facts §5.6 (D)"),
+    error("daily_neurons", 429, 4006, _NEURONS, source="facts §5.6 (O: FX:71535508848)"),
+    error("daily_neurons_3036", 429, 3036, _NEURONS, source="facts §5.6 (D)"),
     error("daily_neurons_200", 200, 4006, _NEURONS, source="recorded/cloudflare.jsonl 2b3c6d9ba545", shape="v4"),
     error("finetune_incomplete", 400, 3039, _AI + "Finetune is missing required files" + _ID),
     error("out_of_capacity", 429, 3040, _AI + "Capacity temporarily exceeded, please try again." + _ID, retry=True),
@@ -38,7 +38,7 @@ WORKERS_AI: tuple[Fault, ...] = (
         "AiError: Bad input: Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', Type "
         "mismatch of '/messages/0/content', 'array' not in 'string'" + _ID),
     error("bad_input_workers_ai", 400, 5006, "Bad input: Error: required properties at '/' are 'prompt'",
-        source="wire-facts §5.5 shape 3", shape="workers_ai"),
+        source="facts §5.5 shape 3", shape="workers_ai"),
     error("no_such_model", 400, 5007, _AI + "No such model @cf/meta/llama-0 or task" + _ID),
     error("validation_5012", 422, 5012,
         'AiError: AiError: {"error":{"type":"invalid_request","message":"Request body failed validation"}}' + _ID,
