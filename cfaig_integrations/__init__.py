@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cfaig_integrations._version import __version__
 
 if TYPE_CHECKING:
+    from cfaig_integrations.adapters.run_metadata import RunInfo
     from cfaig_integrations.client.api import AIGateway, AsyncAIGateway, LogEntry, LogFilter
     from cfaig_integrations.errors import (
         ApiError,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from cfaig_integrations.gateway.context import gateway_context
     from cfaig_integrations.gateway.info import GatewayInfo
     from cfaig_integrations.gateway.options import CustomCost, GatewayOptions
-    from cfaig_integrations.gateway.runs import RunInfo
 
 __all__ = [
     "AIGateway",
@@ -78,7 +78,7 @@ _HOMES = {
     "GatewayOptions": "gateway.options",
     "LogEntry": "client.api",
     "LogFilter": "client.api",
-    "RunInfo": "gateway.runs",
+    "RunInfo": "adapters.run_metadata",
     "gateway_context": "gateway.context",
 }
 """Module of each name that is not an error."""

@@ -1,6 +1,6 @@
 """Everything that this package raises, and nothing else that it raises.
 
-    GatewayError
+GatewayError
     ├── ConfigError                        wrong before anything was sent: field, value, remedy
     │   └── UnsupportedContent             a wire cannot carry what the user gave
     ├── TransportFault                     no answer came
@@ -19,8 +19,6 @@
     │   └── ServerFault                    5xx
     └── ProtocolError                      the answer is not what the wire format allows
         └── StreamBroken                   a stream ended before its end marker
-
-Knows no HTTP library and no framework; imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -88,7 +86,7 @@ class ConfigError(GatewayError):
     model, and go on. In LangChain, where arguments that are wrong are ValueErrors, it is one as well.
 
     Attributes:
-        field: The constructor word, call argument or environment variable at fault.
+        field: The constructor argument, call argument or environment variable at fault.
         value: What was given; never a secret.
         remedy: What to do instead.
     """

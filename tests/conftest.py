@@ -75,7 +75,7 @@ def simulator(running_simulator: Simulator, sent_bodies: list[tuple[str, Any]]) 
 
 
 def where(simulator: Simulator) -> dict[str, Any]:
-    """The constructor words that lead to a simulator."""
+    """The constructor arguments that lead to a simulator."""
     return {
         "base_url": simulator.base_url,
         "account_id": simulator.account_id,

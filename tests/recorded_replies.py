@@ -9,7 +9,7 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.harness import events_of, recordings
 
@@ -23,7 +23,7 @@ def replies(kind: str) -> list[tuple[int, ChatReply]]:
     for record in recordings(kind, stream=False):
         try:
             found.append((record["line"], codec(WIRES[kind]).decode(record["response_body"].encode())))
-        except (Refused, ProtocolError):  # the wire's own tests say which those are
+        except (EmbeddedError, ProtocolError):  # the wire's own tests say which those are
             continue
     return found
 
@@ -35,7 +35,7 @@ def streams(kind: str) -> list[tuple[int, list[Event]]]:
     for record in recordings(kind, stream=True):
         try:
             found.append((record["line"], events_of(codec(WIRES[kind]), [record["response_body"].encode()])))
-        except (Refused, ProtocolError):  # the wire's own tests say which streams are broken
+        except (EmbeddedError, ProtocolError):  # the wire's own tests say which streams are broken
             continue
     return found
 

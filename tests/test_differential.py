@@ -14,10 +14,10 @@ from cfaig_integrations.core.fold import fold
 from cfaig_integrations.langchain import inbound as langchain_inbound
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.outbound import to_result
-from cfaig_integrations.langchain.toolcalls import CUSTOM_INPUT
+from cfaig_integrations.langchain.tool_calls import CUSTOM_INPUT
 from cfaig_integrations.llama_index import inbound as llama_inbound
-from cfaig_integrations.llama_index.cumulate import Cumulation
 from cfaig_integrations.llama_index.outbound import to_response
+from cfaig_integrations.llama_index.responses import Cumulation
 from tests.recorded_replies import WIRES, info, replies, streams
 from tests.wire.harness import needs_recordings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.client.fields import ChatFields
+from cfaig_integrations.adapters.fields import ChatFields
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator

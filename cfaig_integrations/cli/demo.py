@@ -1,7 +1,4 @@
-"""What `cfaig demo` runs: the half of each framework that is installed, then the gateway's own log.
-
-Knows no framework; each has a module of its own, which is only loaded if the framework is there.
-"""
+"""What `cfaig demo` runs: the half of each framework that is installed, then the gateway's own log."""
 
 from __future__ import annotations
 
@@ -67,7 +64,7 @@ def run(console: Console, *, live: bool) -> None:
 
 @contextmanager
 def _gateway(console: Console, *, live: bool) -> Generator[dict[str, Any]]:
-    """The constructor words that lead to the gateway."""
+    """The constructor arguments that lead to the gateway."""
     if live:
         console.print("Using the Cloudflare account in the environment.\n")
         yield {}

@@ -28,7 +28,7 @@ def show(console: Console, connection: dict[str, Any], sections: Mapping[str, st
 
     Args:
         console: Where to print.
-        connection: Constructor words that lead to the gateway.
+        connection: constructor arguments that lead to the gateway.
         sections: The document, by heading.
     """
     with instrument_tags({"part": "query"}):

@@ -23,33 +23,33 @@ from cfaig_integrations.client.bodies import (
     Inflater,
     Whole,
     already_read,
-    let_go,
+    close_if_bytes_are_left,
 )
-from cfaig_integrations.client.cancelling import unbroken
-from cfaig_integrations.client.faults import fault, idle_fault, token_faults
-from cfaig_integrations.client.senders import AsyncBorrowed, AsyncPooled, AsyncSender, lower_case
+from cfaig_integrations.client.cancellation import shielded
+from cfaig_integrations.client.senders import AsyncPooled, AsyncSender, AsyncUserClient, lower_case
+from cfaig_integrations.client.transport_errors import idle_timeout, token_faults, transport_error
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret, secret_of
-from cfaig_integrations.gateway.steps import (
-    Answer,
-    AskableToken,
+from cfaig_integrations.gateway.actions import (
+    Action,
     AskToken,
-    HttpCall,
+    HttpRequest,
+    HttpResponse,
     Outcome,
     ReadOn,
     Send,
     Sleep,
-    Step,
+    TokenFunction,
     stays_open,
 )
-from cfaig_integrations.gateway.vector_routes import EmbedApi
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
+from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.models.embeddings import EmbedApi
+from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.settings import Secret, secret_of
 
 _T = TypeVar("_T")
 _POOLED = AsyncPooled()
@@ -70,7 +70,7 @@ class AsyncClient:
 
     def __init__(self, connection: Connection, http_async_client: object = None) -> None:
         self._connection = connection
-        self._sender: AsyncSender = _POOLED if http_async_client is None else AsyncBorrowed(http_async_client)
+        self._sender: AsyncSender = _POOLED if http_async_client is None else AsyncUserClient(http_async_client)
 
     async def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
         """One whole reply, and what the gateway says about it.
@@ -86,12 +86,12 @@ class AsyncClient:
         Raises:
             GatewayError: With `requests_sent`; from here as long as no event was given out, and then from the stream.
         """
-        line = _Line(self._sender)
+        line = _OpenResponse(self._sender)
         try:
-            session = await unbroken(_run(exchange.stream(self._connection, request, call), line))
+            session = await shielded(_run(exchange.stream(self._connection, request, call), line))
             return await AsyncChatStream.of(session, line)
         except BaseException:
-            await unbroken(line.aclose())
+            await shielded(line.aclose())
             raise
 
     async def embed(
@@ -114,17 +114,17 @@ class AsyncClient:
         """
         return await self.run(vectors.rank(self._connection, request, call))
 
-    async def run(self, talk: Generator[Step, Outcome, _T]) -> _T:
+    async def run(self, talk: Generator[Action, Outcome, _T]) -> _T:
         """The outcome of any conversation that opens no stream.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
-        line = _Line(self._sender)
+        line = _OpenResponse(self._sender)
         try:
-            return await unbroken(_run(talk, line))
+            return await shielded(_run(talk, line))
         finally:
-            await unbroken(line.aclose())
+            await shielded(line.aclose())
 
 
 class AsyncChatStream:
@@ -136,13 +136,13 @@ class AsyncChatStream:
 
     __slots__ = ("_events", "_line", "info")
 
-    def __init__(self, session: StreamSession, line: _Line) -> None:
+    def __init__(self, session: StreamSession, line: _OpenResponse) -> None:
         self.info = session.info
         self._line = line
         self._events = cast("AsyncGeneratorType[Event]", _events(session, line))
 
     @classmethod
-    async def of(cls, session: StreamSession, line: _Line) -> AsyncChatStream:
+    async def of(cls, session: StreamSession, line: _OpenResponse) -> AsyncChatStream:
         """A stream that is ready to be read."""
         stream = cls(session, line)
         await anext(stream._events)  # from here on, dropping the generator closes the line
@@ -166,18 +166,18 @@ class AsyncChatStream:
         """Reads no more, and closes the connection unless it can be used again."""
         if self._events.ag_running:
             return  # a loop that ends closes all generators at once, this one and those around it
-        await unbroken(self._line.aclose())  # and then nothing is left to wait for while the generator is closed
+        await shielded(self._line.aclose())  # and then nothing is left to wait for while the generator is closed
         await self._events.aclose()
 
 
-async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
+async def _events(session: StreamSession, line: _OpenResponse) -> AsyncGenerator[Event]:
     try:
         yield Started()
         for event in session.waiting:
             yield event
         while not session.ended:
             try:
-                chunk = await unbroken(line.read(idle=session.idle, streaming=True))
+                chunk = await shielded(line.read(idle=session.idle, streaming=True))
             except GatewayError as error:
                 events = session.lost(error)
             else:
@@ -187,12 +187,12 @@ async def _events(session: StreamSession, line: _Line) -> AsyncGenerator[Event]:
         if session.error is not None:
             raise session.error
         if not session.stopped:
-            await unbroken(line.drain())
+            await shielded(line.drain())
     finally:
-        await unbroken(line.aclose())
+        await shielded(line.aclose())
 
 
-async def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
+async def _run(talk: Generator[Action, Outcome, _T], line: _OpenResponse) -> _T:
     """Runs a conversation to its end."""
     try:
         step = next(talk)
@@ -208,7 +208,7 @@ async def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
         return result
 
 
-class _Line:
+class _OpenResponse:
     """One open response at most."""
 
     __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
@@ -216,11 +216,11 @@ class _Line:
     def __init__(self, sender: AsyncSender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self._call: HttpCall | None = None
+        self._call: HttpRequest | None = None
         self._chunks: AsyncIterator[bytes] = _nothing()
         self._since = 0.0
 
-    async def do(self, step: Step) -> Outcome:
+    async def do(self, step: Action) -> Outcome:
         match step:
             case Send(call):
                 return await self._send(call)
@@ -235,7 +235,7 @@ class _Line:
             case _:
                 assert_never(step)
 
-    async def _send(self, call: HttpCall) -> Answer:
+    async def _send(self, call: HttpRequest) -> HttpResponse:
         await self.aclose()
         self._call = call
         try:
@@ -243,18 +243,18 @@ class _Line:
             status, headers = response.status_code, lower_case(response)
             self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
             if stays_open(call, status):
-                return Answer(status, headers, None)
+                return HttpResponse(status, headers, None)
             body = await self._whole(call, is_error=not 200 <= status < 300)
         except GatewayError:
             await self.aclose()
             raise
         except self._sender.faults as error:
             await self.aclose()
-            raise fault(error, call) from error
+            raise transport_error(error, call) from error
         await self.aclose()
-        return Answer(status, headers, body)
+        return HttpResponse(status, headers, body)
 
-    async def _whole(self, call: HttpCall, *, is_error: bool) -> bytes:
+    async def _whole(self, call: HttpRequest, *, is_error: bool) -> bytes:
         """The body; of an error, what can be had of it, because the status says more than what broke it off."""
         whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
         try:
@@ -283,13 +283,13 @@ class _Line:
                 return await anext(self._chunks, None)
             left = call.timeouts.read - (now - self._since)
             if left <= 0:
-                raise idle_fault(call)
+                raise idle_timeout(call)
             with anyio.fail_after(left):
                 return await anext(self._chunks, None)
         except GatewayError:
             raise
         except self._sender.faults as error:
-            raise fault(error, call, streaming=streaming, idle=idle) from error
+            raise transport_error(error, call, streaming=streaming, idle=idle) from error
 
     async def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
@@ -300,7 +300,7 @@ class _Line:
     async def aclose(self) -> None:
         response, self._response = self._response, None
         if response is not None:
-            let_go(response)
+            close_if_bytes_are_left(response)
             await response.aclose()
 
 
@@ -335,7 +335,7 @@ async def _nothing() -> AsyncGenerator[bytes]:
     yield b""
 
 
-async def _token(source: AskableToken) -> Secret:
+async def _token(source: TokenFunction) -> Secret:
     with token_faults():
         token = source()
         return secret_of(await token if inspect.isawaitable(token) else token)

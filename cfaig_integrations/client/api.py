@@ -1,6 +1,6 @@
 """The gateway itself, apart from chatting: what it wrote down about calls.
 
-Knows no framework. Chat goes through the frameworks' classes.
+Chat goes through the frameworks' classes.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from cfaig_integrations.client.faults import slow_body
+from cfaig_integrations.client.transport_errors import slow_body_timeout
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.gateway.steps import HttpCall
+from cfaig_integrations.gateway.actions import HttpRequest
 
 MOST_BYTES = 200 * 1024 * 1024
 """Of a whole answer, decompressed: more than 2,048 vectors of 4,096 numbers in JSON."""
@@ -40,7 +40,7 @@ class Whole:
 
     __slots__ = ("_call", "_left", "_parts", "_until", "idle")
 
-    def __init__(self, call: HttpCall, most: int) -> None:
+    def __init__(self, call: HttpRequest, most: int) -> None:
         limit = call.timeouts.read
         self._call = call
         self._left = most
@@ -61,7 +61,7 @@ class Whole:
         self._parts.append(part)
         self.idle = not part or part.isspace()
         if self._until is not None and time.monotonic() > self._until:
-            raise slow_body(self._call, MOST_TIMEOUTS)
+            raise slow_body_timeout(self._call, MOST_TIMEOUTS)
 
     def bytes(self) -> bytes:
         """All of it."""
@@ -137,7 +137,7 @@ def within(response: httpx.Response | None, seconds: float) -> Generator[bool]:
             del network.read
 
 
-def let_go(response: httpx.Response) -> None:
+def close_if_bytes_are_left(response: httpx.Response) -> None:
     """Sees to it that a connection is not used again if bytes were left over after the answer.
 
     httpcore keeps what it read beyond the end of a body, and would read it as the answer to the next request. Its h11

@@ -164,7 +164,7 @@ class Shards(httpx.AsyncBaseTransport):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _LoopPools:
     """What belongs to one event loop."""
 
     pools: dict[bool, httpx.AsyncBaseTransport | httpx.AsyncClient] = field(
@@ -179,7 +179,7 @@ class _Open:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.shared: dict[bool, httpx.BaseTransport | httpx.Client] = {}
-        self.lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+        self.by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPools] = WeakKeyDictionary()
 
     def forget(self) -> None:
         """In a forked child: the connections are the parent's, and two must not talk over one."""
@@ -187,7 +187,7 @@ class _Open:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # the child's copies of the sockets go on purpose
             self.shared = {}
-            self.lanes = WeakKeyDictionary()
+            self.by_loop = WeakKeyDictionary()
 
 
 _open = _Open()
@@ -211,7 +211,7 @@ def _opened(secure: bool) -> httpx.BaseTransport | httpx.Client:
     return httpx.HTTPTransport(verify=_context(secure), limits=_limits())
 
 
-async def of_this_loop(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
+async def loop_pool(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
     """What all tasks of the running event loop send over.
 
     Raises:
@@ -225,12 +225,12 @@ async def of_this_loop(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.Asyn
             field="http_async_client",
             remedy="Give http_async_client=httpx.AsyncClient(), which adapts to it.",
         ) from None
-    lane = _open.lanes.get(loop)
-    if lane is None:
-        lane = await _new_lane(loop)
-    found = lane.pools.get(secure)
+    pools_of_loop = _open.by_loop.get(loop)
+    if pools_of_loop is None:
+        pools_of_loop = await _new_loop_pools(loop)
+    found = pools_of_loop.pools.get(secure)
     if found is None:
-        found = lane.pools[secure] = _opened_async(secure)
+        found = pools_of_loop.pools[secure] = _opened_async(secure)
     return found
 
 
@@ -241,29 +241,29 @@ def _opened_async(secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
     return Shards(_context(secure))
 
 
-async def _new_lane(loop: asyncio.AbstractEventLoop) -> _Lane:
+async def _new_loop_pools(loop: asyncio.AbstractEventLoop) -> _LoopPools:
     with _open.lock:
         # An open connection keeps its loop alive, so a weak key alone would never let go of a closed one.
-        for gone in [other for other in _open.lanes if other.is_closed()]:
-            del _open.lanes[gone]
-        lane = _open.lanes[loop] = _Lane()
-    lane.keeper = _keeper(loop, lane)
-    await anext(lane.keeper)
-    return lane
+        for gone in [other for other in _open.by_loop if other.is_closed()]:
+            del _open.by_loop[gone]
+        pools_of_loop = _open.by_loop[loop] = _LoopPools()
+    pools_of_loop.keeper = _close_with_loop(loop, pools_of_loop)
+    await anext(pools_of_loop.keeper)
+    return pools_of_loop
 
 
-async def _keeper(loop: asyncio.AbstractEventLoop, lane: _Lane) -> AsyncIterator[None]:
+async def _close_with_loop(loop: asyncio.AbstractEventLoop, pools_of_loop: _LoopPools) -> AsyncIterator[None]:
     """Closes a loop's pools when the loop ends: a loop closes its asynchronous generators before itself."""
     try:
         yield
     finally:
-        _open.lanes.pop(loop, None)
+        _open.by_loop.pop(loop, None)
         if not loop.is_closed():  # under nest_asyncio, loops end without closing their generators
-            await _close_lane(lane)
+            await _close_loop_pools(pools_of_loop)
 
 
-async def _close_lane(lane: _Lane) -> None:
-    pools, lane.pools = lane.pools, {}
+async def _close_loop_pools(pools_of_loop: _LoopPools) -> None:
+    pools, pools_of_loop.pools = pools_of_loop.pools, {}
     for pool in pools.values():
         await pool.aclose()
 
@@ -284,9 +284,9 @@ def close_all() -> None:
 
 async def aclose_all() -> None:
     """Closes the running event loop's connections; the next call opens new ones. Runs at its end by itself."""
-    lane = _open.lanes.get(asyncio.get_running_loop())
-    if lane is not None:
-        await _close_lane(lane)
+    pools_of_loop = _open.by_loop.get(asyncio.get_running_loop())
+    if pools_of_loop is not None:
+        await _close_loop_pools(pools_of_loop)
 
 
 atexit.register(close_all)

@@ -1,6 +1,6 @@
 """One HTTP request over whatever there is to send it with: this package's pools, or a client that the user gave.
 
-Knows neither retries nor wire formats. Gives out responses that are not read yet; who asks closes them.
+Gives out responses that are not read yet; who asks closes them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import httpx
 
 from cfaig_integrations.client import pool
-from cfaig_integrations.client.faults import faults_of, judged
+from cfaig_integrations.client.transport_errors import errors_of, judged
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.steps import HttpCall
+from cfaig_integrations.gateway.actions import HttpRequest
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Sender(Protocol):
         """What it raises."""
         ...
 
-    def open(self, call: HttpCall) -> httpx.Response:
+    def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
         ...
 
@@ -54,7 +54,7 @@ class AsyncSender(Protocol):
         """What it raises."""
         ...
 
-    async def open(self, call: HttpCall) -> httpx.Response:
+    async def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
         ...
 
@@ -64,7 +64,7 @@ class Pooled:
 
     faults = (Exception,)  # no code of the user's runs in there
 
-    def open(self, call: HttpCall) -> httpx.Response:
+    def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
         over = pool.shared(secure=call.url.startswith("https"))
         request = _request(call)
@@ -76,23 +76,23 @@ class AsyncPooled:
 
     faults = (Exception,)
 
-    async def open(self, call: HttpCall) -> httpx.Response:
+    async def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
-        over = await pool.of_this_loop(secure=call.url.startswith("https"))
+        over = await pool.loop_pool(secure=call.url.startswith("https"))
         request = _request(call)
         if isinstance(over, httpx.AsyncClient):
             return await over.send(request, stream=True)
         return await over.handle_async_request(request)
 
 
-class Borrowed:
+class UserClient:
     """Sends over a user's client, which is never closed here."""
 
     def __init__(self, client: object) -> None:
         self._client = _checked(client, "http_client", is_async=False)
-        self.faults = faults_of(client)
+        self.faults = errors_of(client)
 
-    def open(self, call: HttpCall) -> httpx.Response:
+    def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
         try:
             response: httpx.Response = self._client.send(
@@ -103,14 +103,14 @@ class Borrowed:
         return response
 
 
-class AsyncBorrowed:
+class AsyncUserClient:
     """Sends over a user's asynchronous client, which is never closed here."""
 
     def __init__(self, client: object) -> None:
         self._client = _checked(client, "http_async_client", is_async=True)
-        self.faults = faults_of(client)
+        self.faults = errors_of(client)
 
-    async def open(self, call: HttpCall) -> httpx.Response:
+    async def open(self, call: HttpRequest) -> httpx.Response:
         """The response, not read yet."""
         try:
             response: httpx.Response = await self._client.send(
@@ -131,7 +131,7 @@ def _checked(client: object, word: str, *, is_async: bool) -> ClientLike:
     )
 
 
-def _built(client: ClientLike, call: HttpCall) -> object:
+def _built(client: ClientLike, call: HttpRequest) -> object:
     _target(call.url)
     limits = call.timeouts
     timeout = (limits.connect, limits.read, limits.read, limits.read)
@@ -147,12 +147,12 @@ def _target(url: str) -> tuple[httpx.URL, bytes]:
             raise ValueError(f"port {target.port} is out of range")
     except (httpx.InvalidURL, ValueError) as error:  # found out by the socket otherwise, in exceptions of its own
         raise ConfigError(
-            f"{url} is no address: {error}.", field="base_url", value=url, remedy="Correct base_url."
+            f"{url} is not a valid address: {error}.", field="base_url", value=url, remedy="Correct base_url."
         ) from error
     return target, target.netloc
 
 
-def _request(call: HttpCall) -> httpx.Request:
+def _request(call: HttpRequest) -> httpx.Request:
     """The request with all its headers: given a stream, httpx adds none, and need not build them twice."""
     url, host = _target(call.url)
     limits = call.timeouts

@@ -23,33 +23,33 @@ from cfaig_integrations.client.bodies import (
     Inflater,
     Whole,
     already_read,
-    let_go,
+    close_if_bytes_are_left,
     within,
 )
-from cfaig_integrations.client.faults import fault, idle_fault, token_faults
-from cfaig_integrations.client.senders import Borrowed, Pooled, Sender, lower_case
+from cfaig_integrations.client.senders import Pooled, Sender, UserClient, lower_case
+from cfaig_integrations.client.transport_errors import idle_timeout, token_faults, transport_error
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret, secret_of
-from cfaig_integrations.gateway.steps import (
-    Answer,
-    AskableToken,
+from cfaig_integrations.gateway.actions import (
+    Action,
     AskToken,
-    HttpCall,
+    HttpRequest,
+    HttpResponse,
     Outcome,
     ReadOn,
     Send,
     Sleep,
-    Step,
+    TokenFunction,
     stays_open,
 )
-from cfaig_integrations.gateway.vector_routes import EmbedApi
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
+from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.models.embeddings import EmbedApi
+from cfaig_integrations.gateway.session import StreamSession
+from cfaig_integrations.gateway.settings import Secret, secret_of
 
 _T = TypeVar("_T")
 _POOLED = Pooled()
@@ -70,7 +70,7 @@ class Client:
 
     def __init__(self, connection: Connection, http_client: object = None) -> None:
         self._connection = connection
-        self._sender: Sender = _POOLED if http_client is None else Borrowed(http_client)
+        self._sender: Sender = _POOLED if http_client is None else UserClient(http_client)
 
     def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
         """One whole reply, and what the gateway says about it.
@@ -86,7 +86,7 @@ class Client:
         Raises:
             GatewayError: With `requests_sent`; from here as long as no event was given out, and then from the stream.
         """
-        line = _Line(self._sender)
+        line = _OpenResponse(self._sender)
         try:
             return ChatStream.of(_run(exchange.stream(self._connection, request, call), line), line)
         except BaseException:
@@ -111,13 +111,13 @@ class Client:
         """
         return self.run(vectors.rank(self._connection, request, call))
 
-    def run(self, talk: Generator[Step, Outcome, _T]) -> _T:
+    def run(self, talk: Generator[Action, Outcome, _T]) -> _T:
         """The outcome of any conversation that opens no stream.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
-        line = _Line(self._sender)
+        line = _OpenResponse(self._sender)
         try:
             return _run(talk, line)
         finally:
@@ -133,12 +133,12 @@ class ChatStream:
 
     __slots__ = ("_events", "info")
 
-    def __init__(self, session: StreamSession, line: _Line) -> None:
+    def __init__(self, session: StreamSession, line: _OpenResponse) -> None:
         self.info = session.info
         self._events = _events(session, line)
 
     @classmethod
-    def of(cls, session: StreamSession, line: _Line) -> ChatStream:
+    def of(cls, session: StreamSession, line: _OpenResponse) -> ChatStream:
         """A stream that is ready to be read."""
         stream = cls(session, line)
         next(stream._events)  # from here on, dropping the generator closes the line
@@ -163,7 +163,7 @@ class ChatStream:
         self._events.close()
 
 
-def _events(session: StreamSession, line: _Line) -> Generator[Event, None, None]:
+def _events(session: StreamSession, line: _OpenResponse) -> Generator[Event, None, None]:
     try:
         yield Started()
         for event in session.waiting:
@@ -185,7 +185,7 @@ def _events(session: StreamSession, line: _Line) -> Generator[Event, None, None]
         line.close()
 
 
-def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
+def _run(talk: Generator[Action, Outcome, _T], line: _OpenResponse) -> _T:
     """Runs a conversation to its end."""
     try:
         step = next(talk)
@@ -201,7 +201,7 @@ def _run(talk: Generator[Step, Outcome, _T], line: _Line) -> _T:
         return result
 
 
-class _Line:
+class _OpenResponse:
     """One open response at most."""
 
     __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
@@ -209,11 +209,11 @@ class _Line:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self._call: HttpCall | None = None
+        self._call: HttpRequest | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._since = 0.0
 
-    def do(self, step: Step) -> Outcome:
+    def do(self, step: Action) -> Outcome:
         match step:
             case Send(call):
                 return self._send(call)
@@ -228,7 +228,7 @@ class _Line:
             case _:
                 assert_never(step)
 
-    def _send(self, call: HttpCall) -> Answer:
+    def _send(self, call: HttpRequest) -> HttpResponse:
         self.close()
         self._call = call
         try:
@@ -236,18 +236,18 @@ class _Line:
             status, headers = response.status_code, lower_case(response)
             self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
             if stays_open(call, status):
-                return Answer(status, headers, None)
+                return HttpResponse(status, headers, None)
             body = self._whole(call, is_error=not 200 <= status < 300)
         except GatewayError:
             self.close()
             raise
         except self._sender.faults as error:
             self.close()
-            raise fault(error, call) from error
+            raise transport_error(error, call) from error
         self.close()
-        return Answer(status, headers, body)
+        return HttpResponse(status, headers, body)
 
-    def _whole(self, call: HttpCall, *, is_error: bool) -> bytes:
+    def _whole(self, call: HttpRequest, *, is_error: bool) -> bytes:
         """The body; of an error, what can be had of it, because the status says more than what broke it off."""
         whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
         try:
@@ -276,13 +276,13 @@ class _Line:
                 return next(self._chunks, None)
             left = call.timeouts.read - (now - self._since)
             if left <= 0:
-                raise idle_fault(call)
+                raise idle_timeout(call)
             with within(self._response, left):
                 return next(self._chunks, None)
         except GatewayError:
             raise
         except self._sender.faults as error:
-            raise fault(error, call, streaming=streaming, idle=idle) from error
+            raise transport_error(error, call, streaming=streaming, idle=idle) from error
 
     def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
@@ -294,7 +294,7 @@ class _Line:
     def close(self) -> None:
         response, self._response = self._response, None
         if response is not None:
-            let_go(response)
+            close_if_bytes_are_left(response)
             response.close()
 
 
@@ -319,7 +319,7 @@ def _inflated(stream: httpx.SyncByteStream, encoding: str) -> Generator[bytes, N
         yield from inflater.feed(data)
 
 
-def _token(source: AskableToken) -> Secret:
+def _token(source: TokenFunction) -> Secret:
     with token_faults():
         token = source()
     if inspect.iscoroutine(token):

@@ -1,7 +1,7 @@
 """A chat request and its reply.
 
-Knows neither the wire formats nor the frameworks nor the gateway. Nothing here has a default that would be sent: None
-means that the user said nothing, and nothing is what the wire then carries.
+Nothing here has a default that would be sent: None means that the user said nothing, and nothing is what the wire then
+carries.
 """
 
 from __future__ import annotations

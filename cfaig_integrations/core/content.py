@@ -1,7 +1,7 @@
 """A turn of a conversation and the parts it is made of.
 
-Knows neither the wire formats nor the frameworks. What only one wire understands (signatures, item ids, encrypted
-reasoning, cache markers) rides along in `extras` under that wire's name, and only that wire reads it back.
+What only one wire understands (signatures, item ids, encrypted reasoning, cache markers) rides along in `extras` under
+that wire's name, and only that wire reads it back.
 """
 
 from __future__ import annotations

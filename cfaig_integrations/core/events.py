@@ -1,7 +1,7 @@
 """The events of a stream: a closed union, the same for every wire.
 
-Knows no wire format. Parts are numbered from 0 in the order in which they begin; a part begins with `PartStarted`, or
-comes whole with `PartAdded`. Consumers `match` on the class and end with `assert_never`.
+Parts are numbered from 0 in the order in which they begin; a part begins with `PartStarted`, or comes whole with
+`PartAdded`. Consumers `match` on the class and end with `assert_never`.
 """
 
 from __future__ import annotations

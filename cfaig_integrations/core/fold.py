@@ -1,6 +1,6 @@
 """Events to a reply: the only accumulator of the package.
 
-Knows no wire format. `fold` of a stream's events is the reply that the same answer would have been as a whole body.
+`fold` of a stream's events is the reply that the same answer would have been as a whole body.
 """
 
 from __future__ import annotations

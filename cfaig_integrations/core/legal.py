@@ -2,7 +2,7 @@
 
 Servers take names of at most 64 of `[A-Za-z0-9_-]`, some only if a letter or `_` comes first (facts §14.3). A
 conversation must hold no others, whoever wrote them: a tool may be called `weather.get`, a model calls tools that do
-not exist, a speaker has blanks in their name. Knows no wire; which ids a wire takes is its encoder's.
+not exist, a speaker has blanks in their name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a user gives by address, or to be cited, as parts.
-
-Knows neither the frameworks nor the wires' formats, and fetches nothing.
-"""
+"""What a user gives by address, or to be cited, as parts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Stop texts where a wire has no field for them: the answer ends before the first one, whole or as a stream.
 
 Of several stop texts the one that is complete first counts, as it would to a model that stops by itself. Each text part
-is looked at by itself; what follows the part that was cut is gone too, for it would never have been written. Knows no
-wire.
+is looked at by itself; what follows the part that was cut is gone too, for it would never have been written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A reply to events: the inverse of `fold`, for a server that answers a stream request with one whole body.
 
-Knows no wire format and no HTTP. Nothing is cut into smaller pieces: a text comes as one delta.
+Nothing is cut into smaller pieces: a text comes as one delta.
 """
 
 from __future__ import annotations

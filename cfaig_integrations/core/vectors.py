@@ -1,6 +1,6 @@
 """Texts to vectors, and passages to scores: the requests and their replies.
 
-Knows neither the wire formats nor the frameworks nor any model. As in chat, None means that the user said nothing.
+As in chat, None means that the user said nothing.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def checked_texts(texts: Iterable[str], *, word: str = "texts") -> tuple[str, ..
         word: The argument they were given as.
 
     Raises:
-        ConfigError: One of them is empty, which models refuse (facts §6.1), or is no text.
+        ConfigError: One of them is empty, which models refuse (facts §6.1), or is not text.
     """
     if isinstance(texts, str | bytes):
         raise ConfigError(f"{word} is one text.", field=word, value=texts, remedy="Give a list of texts.")

@@ -1,7 +1,4 @@
-"""Which header keeps the calls of one conversation together, where the model's host can do that.
-
-Knows neither frameworks nor HTTP; which models there are is `routes`'s.
-"""
+"""Which header keeps the calls of one conversation together, where the model's host can do that."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from uuid import UUID
 
-from cfaig_integrations.gateway import routes
+from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import TABLE, GatewayOptions
 
 __all__ = ["affinity_headers", "opaque"]

@@ -1,7 +1,4 @@
-"""The requests of one call: headers, sending, retries; and the two calls that are no more than that.
-
-Knows no HTTP library, no clock and no wire format's fields.
-"""
+"""The requests of one call: headers, sending, retries; and the two calls that are no more than that."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from typing import Any, TypeVar
 
 from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.actions import Action, AskToken, HttpRequest, HttpResponse, Outcome, Send, Sleep
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
-from cfaig_integrations.gateway.redaction import conceal
+from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.settings import Secret
-from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, Outcome, Send, Sleep, Step
 from cfaig_integrations.wire import jsonio
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import is_error
 from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")
@@ -35,7 +32,7 @@ class Attempts:
         self._retries = 0
         self.sent = 0
 
-    def counted(self, steps: Generator[Step, Outcome, _T]) -> Generator[Step, Outcome, _T]:
+    def counted(self, steps: Generator[Action, Outcome, _T]) -> Generator[Action, Outcome, _T]:
         """`steps`, with `requests_sent` on whatever they raise, and no credential of the request in it."""
         try:
             return (yield from steps)
@@ -44,7 +41,7 @@ class Attempts:
             conceal(error, self._headers)
             raise
 
-    def until_final(self, once: Callable[[], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
+    def until_final(self, once: Callable[[], Generator[Action, Outcome, _T]]) -> Generator[Action, Outcome, _T]:
         """`once`, again and again until it succeeds or its failure is final."""
         policy = self._connection.policy_of(self._call)
         while True:
@@ -57,7 +54,7 @@ class Attempts:
             self._retries += 1
             yield Sleep(delay)
 
-    def send(self, call: HttpCall) -> Generator[Step, Outcome, Answer]:
+    def send(self, call: HttpRequest) -> Generator[Action, Outcome, HttpResponse]:
         """Sends, and raises what the status says."""
         self.sent += 1
         try:
@@ -65,13 +62,13 @@ class Attempts:
         except ConfigError:
             self.sent -= 1
             raise
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpResponse):
             raise TypeError(f"the driver answered Send with a {type(answer).__name__}")
         if 200 <= answer.status < 300:
             return readable(answer)
         raise failures.from_response(answer.status, answer.headers, answer.body or b"")
 
-    def headers(self, wire_headers: Mapping[str, str], *, stream: bool) -> Generator[Step, Outcome, Pairs]:
+    def headers(self, wire_headers: Mapping[str, str], *, stream: bool) -> Generator[Action, Outcome, Pairs]:
         """The headers of the next request, its token asked for if it has to be."""
         pairs = self._connection.headers_of(self._call, wire_headers, stream=stream)
         source = self._connection.settings.api_token
@@ -82,7 +79,7 @@ class Attempts:
         return pairs
 
 
-def readable(answer: Answer) -> Answer:
+def readable(answer: HttpResponse) -> HttpResponse:
     """The answer, unless it is the page of a proxy or a login."""
     if answer.body is not None and sniff(answer.body) == "html":
         raise failures.from_html(answer.status, answer.headers, answer.body)
@@ -91,7 +88,7 @@ def readable(answer: Answer) -> Answer:
 
 def fetch(
     connection: Connection, path: str, read: Callable[[object], _T], change: dict[str, Any] | None = None
-) -> Generator[Step, Outcome, _T]:
+) -> Generator[Action, Outcome, _T]:
     """The conversation that reads an object of the management API, or changes it.
 
     Args:
@@ -108,11 +105,11 @@ def fetch(
     method, data = ("GET", b"") if change is None else ("PATCH", jsonio.dump(change))
     limits = connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
 
-    def once() -> Generator[Step, Outcome, _T]:
+    def once() -> Generator[Action, Outcome, _T]:
         headers = yield from talk.headers({}, stream=False)
-        answer = yield from talk.send(HttpCall(method, url, headers, data, limits))
+        answer = yield from talk.send(HttpRequest(method, url, headers, data, limits))
         body = jsonio.load_object(answer.body or b"")
-        if says_error(body):
+        if is_error(body):
             raise failures.from_refused(body, answer.headers, answer.status)
         return read(body.get("result"))
 
@@ -125,7 +122,7 @@ def post(
     body: dict[str, Any],
     decode: Callable[[bytes], _T],
     call: CallOptions = NO_CALL_OPTIONS,
-) -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+) -> Generator[Action, Outcome, tuple[_T, HttpResponse, int]]:
     """The conversation that sends a JSON object to a path, and gets what `decode` reads in the answer.
 
     Returns:
@@ -138,12 +135,12 @@ def post(
     url, data = connection.settings.url(path), jsonio.dump(body)
     limits = connection.timeouts_of(call, stream=False)
 
-    def once() -> Generator[Step, Outcome, tuple[_T, Answer, int]]:
+    def once() -> Generator[Action, Outcome, tuple[_T, HttpResponse, int]]:
         headers = yield from talk.headers({}, stream=False)
-        answer = yield from talk.send(HttpCall("POST", url, headers, data, limits))
+        answer = yield from talk.send(HttpRequest("POST", url, headers, data, limits))
         try:
             return decode(answer.body or b""), answer, talk.sent
-        except Refused as error:
+        except EmbeddedError as error:
             raise failures.from_refused(error.body, answer.headers, answer.status) from None
 
     return (yield from talk.counted(talk.until_final(once)))

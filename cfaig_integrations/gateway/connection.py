@@ -1,7 +1,4 @@
-"""What stays the same from call to call, what one call changes, and the header block that both add up to.
-
-Knows no model, no wire format and no HTTP library; does no I/O.
-"""
+"""What stays the same from call to call, what one call changes, and the header block that both add up to."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.gateway.failures.redaction import Hidden, names_a_credential
 from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
-from cfaig_integrations.gateway.redaction import Hidden, names_a_credential
 from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret, Settings
 
@@ -93,7 +90,7 @@ def _seconds(field_name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST_WAIT:
         return float(value)
     raise ConfigError(
-        f"{field_name}={shown(value)} is no duration.",
+        f"{field_name}={shown(value)} is not a duration.",
         field=field_name,
         value=value,
         remedy="Give seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",

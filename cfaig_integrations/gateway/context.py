@@ -1,7 +1,4 @@
-"""What a block of code tells the gateway with every call that is made inside it.
-
-Knows no framework and no HTTP library.
-"""
+"""What a block of code tells the gateway with every call that is made inside it."""
 
 from __future__ import annotations
 

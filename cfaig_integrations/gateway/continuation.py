@@ -2,8 +2,8 @@
 
 A response that the provider keeps stands for all that was said up to it, so that a later request may send only what
 came after (`previous_response_id`). That is right only as long as the history is still the same: agents edit calls,
-trim and summarise. So a reply that can be continued carries a seal of the history that it answered, and a history that
-does not fit its seal is sent whole. Knows no framework, no URL and no wire's fields.
+trim and summarize. So a reply that can be continued carries a digest of the history that it answered, and a history
+that does not fit its digest is sent whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import ToolCall, Turn
 from cfaig_integrations.errors import ApiError
 
-__all__ = ["is_forgotten", "is_unkept_item", "reply_seal", "seal", "tail_of"]
+__all__ = ["history_digest", "is_forgotten", "is_unkept_item", "reply_digest", "tail_of"]
 
 _FORGOTTEN = re.compile(
     r"previous[_ ]response"
@@ -28,7 +28,7 @@ _FORGOTTEN = re.compile(
 _UNKEPT = re.compile(r"item with id .{1,100} not found")
 
 
-def seal(model: str, turns: Sequence[Turn]) -> str:
+def history_digest(model: str, turns: Sequence[Turn]) -> str:
     """A name for a conversation with a provider's models, as far as it has gone; the same for the same turns.
 
     Args:
@@ -38,11 +38,11 @@ def seal(model: str, turns: Sequence[Turn]) -> str:
     return _digest((model.partition("/")[0], tuple(turns)))
 
 
-def reply_seal(history: str, reply: Turn) -> str:
-    """The seal of a conversation together with what was answered: the words and the calls that a framework shows.
+def reply_digest(history: str, reply: Turn) -> str:
+    """The digest of a conversation together with what was answered: the words and the calls that a framework shows.
 
     Args:
-        history: Seal of what was answered.
+        history: Digest of what was answered.
         reply: The answer.
     """
     return _digest((history, reply.text, sorted(_call(call) for call in reply.tool_calls)))

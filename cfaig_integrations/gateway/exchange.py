@@ -2,7 +2,6 @@
 
 The generator yields steps (send this, sleep, ask for a token, read on) and is sent what came of them; a fault of the
 network is thrown into it. So what is tried again, when, and over which wire is written once for sync and async.
-Knows no HTTP library, no clock and no wire format's fields.
 """
 
 from __future__ import annotations
@@ -15,23 +14,24 @@ from typing import Any, TypeVar, cast
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
-from cfaig_integrations.core.forced import forced_tools, with_forced_call
+from cfaig_integrations.core.forced_calls import forced_tools, with_forced_call
 from cfaig_integrations.core.legal import Names, legal, renamed
 from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, ProtocolError
-from cfaig_integrations.gateway import failures, routes
+from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.actions import Action, HttpRequest, HttpResponse, Outcome, ReadOn
 from cfaig_integrations.gateway.affinity import affinity_headers
 from cfaig_integrations.gateway.attempts import Attempts, readable
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.continuation import is_forgotten, is_unkept_item, seal, tail_of
+from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, is_unkept_item, tail_of
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
+from cfaig_integrations.gateway.models import routes
+from cfaig_integrations.gateway.models.routes import Route
 from cfaig_integrations.gateway.options import GatewayOptions
-from cfaig_integrations.gateway.routes import Route
 from cfaig_integrations.gateway.session import StreamSession, is_visible
-from cfaig_integrations.gateway.steps import Answer, HttpCall, Outcome, ReadOn, Step
 from cfaig_integrations.wire import jsonio
-from cfaig_integrations.wire.codec import ChatCodec, Refused
+from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from cfaig_integrations.wire.sniff import sniff
 
@@ -40,19 +40,19 @@ _T = TypeVar("_T")
 
 def chat(
     connection: Connection, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS
-) -> Generator[Step, Outcome, tuple[ChatReply, GatewayInfo]]:
+) -> Generator[Action, Outcome, tuple[ChatReply, GatewayInfo]]:
     """The conversation that gets one whole reply.
 
     Raises:
         GatewayError: With `requests_sent`.
     """
-    talk = _Talk(connection, call, request, stream=False)
+    talk = _ChatExchange(connection, call, request, stream=False)
     return (yield from talk.run(talk.whole))
 
 
 def stream(
     connection: Connection, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS
-) -> Generator[Step, Outcome, StreamSession]:
+) -> Generator[Action, Outcome, StreamSession]:
     """The conversation that opens a stream, up to its first piece of the answer.
 
     Until then nothing has reached the caller, so a failure is tried again like that of a whole reply.
@@ -60,7 +60,7 @@ def stream(
     Raises:
         GatewayError: With `requests_sent`.
     """
-    talk = _Talk(connection, call, request, stream=True)
+    talk = _ChatExchange(connection, call, request, stream=True)
     return (yield from talk.run(talk.opened))
 
 
@@ -81,7 +81,7 @@ class _Prepared:
     """Tools of which one must be called, if a call may arrive as text."""
 
 
-class _Talk(Attempts):
+class _ChatExchange(Attempts):
     """One chat request, on its wire and perhaps on the other."""
 
     __slots__ = ("_forgotten", "_history", "_limits", "_request", "_stream", "_switched_from")
@@ -96,11 +96,13 @@ class _Talk(Attempts):
         self._history = _history(request, options)
         self._limits = connection.timeouts_of(call, stream=stream)
 
-    def run(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
+    def run(self, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]) -> Generator[Action, Outcome, _T]:
         """The conversation; `once` is one try of it."""
         return self.counted(self._over_wires(once))
 
-    def _over_wires(self, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]) -> Generator[Step, Outcome, _T]:
+    def _over_wires(
+        self, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]
+    ) -> Generator[Action, Outcome, _T]:
         legacy, options = self._connection.settings.legacy, self._connection.options_of(self._call)
         route = routes.route(
             self._request,
@@ -128,8 +130,8 @@ class _Talk(Attempts):
         return result
 
     def _on_wire(
-        self, route: Route, once: Callable[[_Prepared], Generator[Step, Outcome, _T]]
-    ) -> Generator[Step, Outcome, _T]:
+        self, route: Route, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]
+    ) -> Generator[Action, Outcome, _T]:
         """The conversation over one wire; over again, if the server does not keep what it was pointed to.
 
         Then with the whole history, or without the ids of its items.
@@ -194,13 +196,13 @@ class _Talk(Attempts):
             )
         return fields
 
-    def whole(self, prepared: _Prepared) -> Generator[Step, Outcome, tuple[ChatReply, GatewayInfo]]:
+    def whole(self, prepared: _Prepared) -> Generator[Action, Outcome, tuple[ChatReply, GatewayInfo]]:
         """One try for a whole reply."""
         answer = yield from self._sent(prepared)
         reply = self._reply(prepared, answer)
         return reply, self._info(prepared, answer, reply)
 
-    def opened(self, prepared: _Prepared) -> Generator[Step, Outcome, StreamSession]:
+    def opened(self, prepared: _Prepared) -> Generator[Action, Outcome, StreamSession]:
         """One try to open a stream."""
         answer = yield from self._sent(prepared)
         session = self._session(prepared, answer)
@@ -214,12 +216,12 @@ class _Talk(Attempts):
             yield from _until_visible(session, head)
         return session
 
-    def _sent(self, prepared: _Prepared) -> Generator[Step, Outcome, Answer]:
+    def _sent(self, prepared: _Prepared) -> Generator[Action, Outcome, HttpResponse]:
         headers = yield from self.headers(prepared.headers, stream=self._stream)
-        call = HttpCall("POST", prepared.url, headers, prepared.body, self._limits, self._stream)
+        call = HttpRequest("POST", prepared.url, headers, prepared.body, self._limits, self._stream)
         return (yield from self.send(call))
 
-    def _session(self, prepared: _Prepared, answer: Answer) -> StreamSession:
+    def _session(self, prepared: _Prepared, answer: HttpResponse) -> StreamSession:
         return StreamSession(
             prepared.codec.decoder(),
             self._info(prepared, answer),
@@ -232,12 +234,12 @@ class _Talk(Attempts):
             forced=prepared.forced,
         )
 
-    def _reply(self, prepared: _Prepared, answer: Answer) -> ChatReply:
+    def _reply(self, prepared: _Prepared, answer: HttpResponse) -> ChatReply:
         """The reply that a whole body holds, be it a document or a stream."""
         reply = renamed(with_forced_call(self._decoded(prepared, answer), prepared.forced), prepared.names)
         return cut(reply, prepared.stops) if prepared.stops else reply
 
-    def _decoded(self, prepared: _Prepared, answer: Answer) -> ChatReply:
+    def _decoded(self, prepared: _Prepared, answer: HttpResponse) -> ChatReply:
         body = answer.body or b""
         if sniff(body) == "events":
             session = self._session(replace(prepared, stops=()), answer)
@@ -249,10 +251,10 @@ class _Talk(Attempts):
             return fold(prepared.route.wire, events)
         try:
             return prepared.codec.decode(body)
-        except Refused as error:
+        except EmbeddedError as error:
             raise failures.from_refused(error.body, answer.headers, answer.status) from None
 
-    def _info(self, prepared: _Prepared, answer: Answer, reply: ChatReply | None = None) -> GatewayInfo:
+    def _info(self, prepared: _Prepared, answer: HttpResponse, reply: ChatReply | None = None) -> GatewayInfo:
         return read_info(
             answer.headers,
             wire=prepared.route.wire,
@@ -264,14 +266,14 @@ class _Talk(Attempts):
         )
 
 
-def _read(*, idle: bool = False) -> Generator[Step, Outcome, bytes | None]:
+def _read(*, idle: bool = False) -> Generator[Action, Outcome, bytes | None]:
     chunk = yield ReadOn(idle)
     if chunk is not None and not isinstance(chunk, bytes):
         raise TypeError(f"the driver answered ReadOn with a {type(chunk).__name__}")
     return chunk
 
 
-def _head() -> Generator[Step, Outcome, bytes | None]:
+def _head() -> Generator[Action, Outcome, bytes | None]:
     """The first bytes of an open answer that are not blank, or None if there are none."""
     chunk = yield from _read()
     while chunk is not None and sniff(chunk) is None:
@@ -279,7 +281,7 @@ def _head() -> Generator[Step, Outcome, bytes | None]:
     return chunk
 
 
-def _rest(head: bytes, limit: int) -> Generator[Step, Outcome, bytes]:
+def _rest(head: bytes, limit: int) -> Generator[Action, Outcome, bytes]:
     """A whole document that came where a stream was asked for; complete JSON is enough where its end is lost."""
     body = bytearray(head)
     chunk: bytes | None = b""
@@ -296,7 +298,7 @@ def _rest(head: bytes, limit: int) -> Generator[Step, Outcome, bytes]:
     return bytes(body)
 
 
-def _until_visible(session: StreamSession, chunk: bytes | None) -> Generator[Step, Outcome, None]:
+def _until_visible(session: StreamSession, chunk: bytes | None) -> Generator[Action, Outcome, None]:
     """Reads until a reader would see something of the answer; before that, nothing has reached the caller."""
     while True:
         events = session.close() if chunk is None else session.feed(chunk)
@@ -322,13 +324,13 @@ def _cannot_stop(route: Route) -> bool:
 
 
 def _history(request: ChatRequest, options: GatewayOptions | None) -> str | None:
-    """Seal of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
+    """Digest of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
     # Of an answer that is cut here, the provider remembers the whole; and who asks for zero data retention asks that
     # nothing be remembered, whatever `store` says.
     unkept = request.extra_body.get("store", request.store) is False or (options is not None and options.zdr)
     if request.continues is None or unkept or request.stop:
         return None
-    return seal(request.model, request.turns)
+    return history_digest(request.model, request.turns)
 
 
 def _refuses_shape(error: ApiError) -> bool:

@@ -1,6 +1,6 @@
 """What the gateway says about a call in its response headers.
 
-Knows no body, and no framework's place to put it. Every header may be absent (facts §3.5, §3.7).
+Every header may be absent (facts §3.5, §3.7).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.gateway.redaction import redacted
+from cfaig_integrations.gateway.failures.redaction import redacted
 
 __all__ = ["Format", "GatewayInfo", "read_info"]
 
@@ -40,7 +40,7 @@ class GatewayInfo:
         key_source: Whose provider key was used: `Unified` or `BYOK`.
         switched_from: Wire that `api="auto"` tried before, if the model refused the body's shape.
         attempts: HTTP requests sent for this call.
-        history: Seal of the conversation that the provider keeps under the reply's id, if it was asked to remember.
+        history: Digest of the conversation that the provider keeps under the reply's id, if it was asked to remember.
     """
 
     wire: Format
@@ -88,7 +88,7 @@ def read_info(
         key_source: From the body's `gatewayMetadata`, if it has one (facts §2.3).
         switched_from: Wire that was tried before.
         attempts: HTTP requests sent.
-        history: Seal of the conversation, if it can be continued from the reply.
+        history: Digest of the conversation, if it can be continued from the reply.
     """
     get = headers.get
     step, dlp = get("cf-aig-step"), get("cf-aig-dlp")

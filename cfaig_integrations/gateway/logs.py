@@ -1,6 +1,6 @@
 """What the gateway wrote down about a call: the logs API's paths and entries (facts §8.5).
 
-Knows no HTTP library. The cost of a call stands here and nowhere else.
+The cost of a call stands here and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from urllib.parse import quote, urlencode
 
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
+from cfaig_integrations.gateway.actions import Action, Outcome, Sleep
 from cfaig_integrations.gateway.attempts import fetch
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.redaction import redacted
+from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
-from cfaig_integrations.gateway.steps import Outcome, Sleep, Step
 
 _T = TypeVar("_T")
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
@@ -100,14 +100,14 @@ def _metadata(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Step, Outcome, LogEntry]:
+def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Action, Outcome, LogEntry]:
     """The conversation that reads one entry."""
     return (yield from _found(connection, log_id, gateway_id, read_entry))
 
 
 def feedback(
     connection: Connection, log_id: str, given: Feedback, gateway_id: str | None = None
-) -> Generator[Step, Outcome, None]:
+) -> Generator[Action, Outcome, None]:
     """The conversation that adds to one entry what people think of the answer."""
     yield from _found(connection, log_id, gateway_id, lambda _: None, given.fields())
 
@@ -118,7 +118,7 @@ def _found(
     gateway_id: str | None,
     read: Callable[[object], _T],
     change: dict[str, Any] | None = None,
-) -> Generator[Step, Outcome, _T]:
+) -> Generator[Action, Outcome, _T]:
     """One entry, read or changed; one that is not there yet is asked for a second time."""
     path = f"{_root(connection, gateway_id)}/{_quoted('log_id', log_id)}"
     try:
@@ -230,7 +230,7 @@ class LogQuery:
 
 def entries(
     connection: Connection, query: LogQuery, gateway_id: str | None = None
-) -> Generator[Step, Outcome, list[LogEntry]]:
+) -> Generator[Action, Outcome, list[LogEntry]]:
     """The conversation that lists entries."""
     return (yield from fetch(connection, f"{_root(connection, gateway_id)}?{query.encoded()}", _read_entries))
 
@@ -257,4 +257,6 @@ def _root(connection: Connection, gateway_id: str | None) -> str:
 def _quoted(name: str, value: object) -> str:
     if isinstance(value, str) and value.isascii() and value:
         return quote(value, safe="")
-    raise ConfigError(f"{name}={shown(value)} is no id.", field=name, value=value, remedy="Give the id as a text.")
+    raise ConfigError(
+        f"{name}={shown(value)} is not a valid id.", field=name, value=value, remedy="Give the id as a text."
+    )

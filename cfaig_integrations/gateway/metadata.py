@@ -2,7 +2,6 @@
 
 The gateway keeps the first five entries and drops the rest, and loses all of them on one null or nested value, without
 telling (facts §4). So what a user says is checked here and raises; what was added automatically is trimmed.
-Knows not where the layers come from.
 """
 
 from __future__ import annotations

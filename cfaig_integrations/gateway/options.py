@@ -1,6 +1,6 @@
 """What the gateway is asked to do with a call: one table of field, header and range.
 
-Knows no model, no wire format and no HTTP library. A field that is None is not sent; whoever says False says it.
+A field that is None is not sent; whoever says False says it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from pydantic_core import ErrorDetails
 
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.kinds import COST, FLAG, LINE, NAMES, SLUG, Host, Kind, Row, choice, digits, number
+from cfaig_integrations.gateway.option_types import (
+    COST,
+    FLAG,
+    LINE,
+    NAMES,
+    SLUG,
+    Host,
+    Kind,
+    Row,
+    choice,
+    digits,
+    number,
+)
 
 __all__ = ["TABLE", "CustomCost", "GatewayOptions"]
 

@@ -1,7 +1,4 @@
-"""Bytes of one open stream to events, with whatever goes wrong inside it as this package's errors.
-
-Knows neither where the bytes come from nor who reads the events.
-"""
+"""Bytes of one open stream to events, with whatever goes wrong inside it as this package's errors."""
 
 from __future__ import annotations
 
@@ -20,16 +17,16 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
-from cfaig_integrations.core.forced import CallHolder
+from cfaig_integrations.core.forced_calls import CallHolder
 from cfaig_integrations.core.legal import NO_NAMES, Names, rename_events
 from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.gateway.redaction import conceal
 from cfaig_integrations.wire import jsonio
-from cfaig_integrations.wire.codec import Refused, StreamDecoder
+from cfaig_integrations.wire.codec import EmbeddedError, StreamDecoder
 from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
 
 _Invisible: TypeAlias = Started | PartStarted | PartNoted | ReplyNoted | UsageUpdated
@@ -137,7 +134,7 @@ class StreamSession:
                     events += decoder.close()
                     self.ended = True
                     break
-        except (Refused, GatewayError) as error:
+        except (EmbeddedError, GatewayError) as error:
             self._fail(error)
         held, self._held = 0 if parsed else self._held, self._parser.held
         self.idle = not events and parsed == decoder.keep_alives - keep_alives and self._held <= held
@@ -163,13 +160,13 @@ class StreamSession:
             for name, data in last:
                 events += self._decoder.feed(name, data)
             events += self._decoder.close()
-        except (Refused, GatewayError) as error:
+        except (EmbeddedError, GatewayError) as error:
             self._fail(error)
         self.ended = True
         return self._shown(events)
 
-    def _fail(self, error: Refused | GatewayError) -> None:
-        if isinstance(error, Refused):
+    def _fail(self, error: EmbeddedError | GatewayError) -> None:
+        if isinstance(error, EmbeddedError):
             error = failures.from_refused(error.body, self._headers)
         self.error, self.ended = self._annotated(error), True
 

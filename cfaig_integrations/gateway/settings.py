@@ -1,7 +1,4 @@
-"""Which account, token, gateway and host: from constructor words, then from the environment.
-
-Knows no model, no option of a call and no HTTP library.
-"""
+"""Which account, token, gateway and host: from constructor arguments, then from the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from pydantic import SecretStr
 
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.redaction import is_credential, redacted
+from cfaig_integrations.gateway.failures.redaction import is_credential, redacted
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -97,7 +94,7 @@ def hidden(token: Any) -> Any:
 
 
 def refuse_wrong_type(token: object) -> None:
-    """Raises a ConfigError for a hidden token that is no text."""
+    """Raises a ConfigError for a hidden token that is not text."""
     if isinstance(token, SecretStr) and not isinstance(token.get_secret_value(), str):  # pyright: ignore
         raise cast("ConfigError", _token_fault(token, "api_token"))
 
@@ -164,7 +161,7 @@ def resolve(
     provider_key: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from constructor words, and from the environment where they say nothing.
+    """Settings from constructor arguments, and from the environment where they say nothing.
 
     Args:
         account_id: Else `CLOUDFLARE_ACCOUNT_ID`, `CF_ACCOUNT_ID`, or the account in a legacy `base_url`.
@@ -190,7 +187,7 @@ def resolve(
         chosen = None if gateway_id is UNSET else _gateway(gateway_id, "", env)
     else:
         account = _agreed("account_id", account_id, address.account, env)
-        # What stands in the address was said, as a constructor word is; the environment only fills in.
+        # What stands in the address was said, as a constructor argument is; the environment only fills in.
         chosen = _gateway(gateway_id, address.gateway, env)
     url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, chosen)
     token = _token(api_token, env, address, provider_key=provider_key)
@@ -240,7 +237,7 @@ def _first(word: str, env: _Env) -> tuple[str, str]:
 
 
 def _said(word: str, value: str | None, env: _Env, default: str) -> tuple[str, str]:
-    """Who said it (constructor word or variable), and what."""
+    """Who said it (constructor argument or variable), and what."""
     if value is not None:
         if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(f"{word} is a {type(value).__name__}.", field=word, remedy="Give a str.")
@@ -256,13 +253,13 @@ def _base(source: str, value: str) -> SplitResult:
         parts = urlsplit(value.rstrip("/"))
         usable = _VISIBLE.fullmatch(value) and (parts.port is None or parts.port)
     except ValueError as error:  # brackets that do not match, a port that is none
-        raise ConfigError(f"{source}={shown!r} is no address: {error}.", field=source, remedy=remedy) from None
+        raise ConfigError(f"{source}={shown!r} is not a valid address: {error}.", field=source, remedy=remedy) from None
     if "@" in parts.netloc:
         raise ConfigError(
             f"{source} holds credentials.", field=source, remedy="Take them out, and give the token as api_token."
         )
     if not usable:
-        raise ConfigError(f"{source}={shown!r} is no address.", field=source, value=shown, remedy=remedy)
+        raise ConfigError(f"{source}={shown!r} is not a valid address.", field=source, value=shown, remedy=remedy)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"{source}={shown!r} is no http(s) address.", field=source, value=shown, remedy=remedy)
     if parts.scheme == "http" and not _is_private(parts.hostname):
@@ -309,7 +306,7 @@ def _id_fault(word: str, source: str, found: str) -> ConfigError | None:
         return _swapped(source)
     if not _SLUG.fullmatch(found):
         return ConfigError(
-            f"{source} is no id: it has {len(found)} characters.",
+            f"{source} is not a valid id: it has {len(found)} characters.",
             field=source,
             remedy="An id is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -.",
         )

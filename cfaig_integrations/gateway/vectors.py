@@ -1,7 +1,4 @@
-"""The conversations that embed and rerank: one POST, tried again as a chat request is.
-
-Knows no HTTP library and no field of a body.
-"""
+"""The conversations that embed and rerank: one POST, tried again as a chat request is."""
 
 from __future__ import annotations
 
@@ -12,17 +9,17 @@ from typing import Any
 
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.actions import Action, Outcome
 from cfaig_integrations.gateway.attempts import post
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
-from cfaig_integrations.gateway.steps import Outcome, Step
-from cfaig_integrations.gateway.vector_routes import EmbedApi, embed_route, rerank_route
+from cfaig_integrations.gateway.models.embeddings import EmbedApi, embed_route, rerank_route
 from cfaig_integrations.wire import embeddings, rerank
 
 
 def embed(
     connection: Connection, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
-) -> Generator[Step, Outcome, tuple[EmbedReply, GatewayInfo]]:
+) -> Generator[Action, Outcome, tuple[EmbedReply, GatewayInfo]]:
     """The conversation that embeds the texts of one request.
 
     Raises:
@@ -45,7 +42,7 @@ def embed(
 
 def rank(
     connection: Connection, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS
-) -> Generator[Step, Outcome, tuple[RerankReply, GatewayInfo]]:
+) -> Generator[Action, Outcome, tuple[RerankReply, GatewayInfo]]:
     """The conversation that ranks the passages of one request.
 
     Empty ones, which servers refuse (facts §14.3), are not sent, and have no place in the ranking.

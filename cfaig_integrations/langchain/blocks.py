@@ -27,10 +27,10 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
-from cfaig_integrations.core.skeleton import fits, restored, whole_parts
-from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON, assistant_turn, shown_turn
+from cfaig_integrations.core.replay import fits, restore, whole_parts
+from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY, assistant_turn, shown_turn
 from cfaig_integrations.langchain.media import held
-from cfaig_integrations.langchain.toolcalls import parsed
+from cfaig_integrations.langchain.tool_calls import parsed
 
 Block = dict[str, Any]
 
@@ -139,23 +139,23 @@ def translate(message: AIMessage) -> list[types.ContentBlock]:
 def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     """The standard blocks of a piece of a stream, or of pieces added up."""
     calls = [_call_chunk(found) for found in chunk.tool_call_chunks]
-    bones = chunk.additional_kwargs.get(SKELETON)
+    state = chunk.additional_kwargs.get(REPLAY_KEY)
     ended = chunk.chunk_position == "last"
     if isinstance(chunk.content, list) and chunk.content and not ended:
         return cast("list[types.ContentBlock]", [*chunk.content, *calls])  # a piece made as blocks, indexed
     shows = chunk.content or chunk.tool_calls or chunk.additional_kwargs.keys() & {"reasoning_content", "refusal"}
     turn = shown_turn(chunk)
-    if ended and shows and (not bones or fits(turn, bones)):
-        return cast("list[types.ContentBlock]", blocks_of(restored(turn, bones)))
+    if ended and shows and (not state or fits(turn, state)):
+        return cast("list[types.ContentBlock]", blocks_of(restore(turn, state)))
     elsewhere = ToolCall if ended or REFUSALS_ARE_KNOWN else ToolCall | Refusal
     said = turn.parts if shows else ()
     pieces = [block for part in said if not isinstance(part, elsewhere) for block in part_blocks(part)]
-    return cast("list[types.ContentBlock]", [*pieces, *_came_whole(bones), *calls])
+    return cast("list[types.ContentBlock]", [*pieces, *_came_whole(state), *calls])
 
 
-def _came_whole(bones: object) -> list[Block]:
+def _came_whole(state: object) -> list[Block]:
     """The blocks of parts that came whole with this piece."""
-    return [block for part in whole_parts(bones) for block in part_blocks(part)]
+    return [block for part in whole_parts(state) for block in part_blocks(part)]
 
 
 def _call_chunk(found: Mapping[str, Any]) -> Block:

@@ -15,21 +15,21 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
-from cfaig_integrations.client.calls import call_options, chat_request, refuse_several
-from cfaig_integrations.client.tools import choice_among, tools_at_once
+from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
+from cfaig_integrations.adapters.tools import choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.gateway.connection import CallOptions
+from cfaig_integrations.langchain.arguments import STRICT, USE_PREVIOUS, for_traces, langchain_arguments, to_output
 from cfaig_integrations.langchain.blocks import register_translations
-from cfaig_integrations.langchain.calls import STRICT, USE_PREVIOUS, for_traces, langchain_words, to_output
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.history import continuation_of
 from cfaig_integrations.langchain.inbound import PROVIDER, to_turns
 from cfaig_integrations.langchain.outbound import to_result
 from cfaig_integrations.langchain.profile import Profiled
-from cfaig_integrations.langchain.runaware import RunAware
-from cfaig_integrations.langchain.runinfo import run_entries
-from cfaig_integrations.langchain.serialisation import Serialised, identity
+from cfaig_integrations.langchain.run_metadata import run_entries
+from cfaig_integrations.langchain.run_tracking import TracksRun
+from cfaig_integrations.langchain.serialization import Serialised, identity
 from cfaig_integrations.langchain.structured import StructuredOutput
 from cfaig_integrations.langchain.tokens import TokenCounting
 from cfaig_integrations.langchain.tools import bound, forced, to_specs
@@ -37,7 +37,7 @@ from cfaig_integrations.langchain.tools import bound, forced, to_specs
 register_translations()
 
 
-class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profiled, RunAware):
+class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profiled, TracksRun):
     """Any chat model behind Cloudflare AI Gateway.
 
     Nothing that is not set is sent. The words that shape an answer are told in `ChatFields`, those that say where the
@@ -51,7 +51,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
             more if the provider does not know the reply.
 
     Raises:
-        ConfigError: A constructor word is unknown, or says where the gateway is and cannot be right.
+        ConfigError: A constructor argument is unknown, or says where the gateway is and cannot be right.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -99,7 +99,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         *,
         stream: bool = False,
     ) -> tuple[ChatRequest, CallOptions]:
-        given = langchain_words(kwargs)
+        given = langchain_arguments(kwargs)
         words = given.words
         tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
         turns = to_turns(messages)

@@ -1,7 +1,7 @@
 """Stream events to LangChain chunks.
 
-Knows LangChain's chunks; knows no wire. Text, reasoning and tool arguments become one small chunk each; everything that
-must stand in a message once (usage, finish reason, gateway facts, the skeleton) stands on the last.
+Text, reasoning and tool arguments become one small chunk each; everything that must stand in a message once (usage,
+finish reason, gateway facts, the skeleton) stands on the last.
 
 Chunks of text and arguments are built without pydantic's validation, which costs four times as much as all the rest of
 a chunk (core would even try to parse each piece of arguments as JSON). A test holds them equal to constructed ones.
@@ -32,7 +32,7 @@ from cfaig_integrations.core.events import (
     UsageUpdated,
 )
 from cfaig_integrations.core.fold import Fold
-from cfaig_integrations.core.skeleton import bone, canonical, skeleton
+from cfaig_integrations.core.replay import canonical, part_state, replay_state
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.blocks import (
@@ -42,9 +42,9 @@ from cfaig_integrations.langchain.blocks import (
     reasoning_extras,
     refusal_block,
 )
-from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON
+from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY
 from cfaig_integrations.langchain.outbound import ending, for_tracers, to_usage
-from cfaig_integrations.langchain.toolcalls import CUSTOM_INPUT, StreamedArguments
+from cfaig_integrations.langchain.tool_calls import CUSTOM_INPUT, StreamedArguments
 
 Content = str | list[str | dict[str, Any]]
 
@@ -191,7 +191,7 @@ class ChunkMaker:
 
     def _added(self, part: int, value: Media | Opaque) -> ChatGenerationChunk:
         self._whole.append(part)
-        beside: dict[str, Any] = {SKELETON: {"parts": [bone(part, value)]}}
+        beside: dict[str, Any] = {REPLAY_KEY: {"parts": [part_state(part, value)]}}
         if not self._blocks:
             return quick_chunk("", beside=beside)
         # One part may be shown as two blocks (a call and its result); an index of its own keeps each apart.
@@ -202,11 +202,11 @@ class ChunkMaker:
         """The chunk that ends the stream."""
         reply = self._fold.reply()
         choice = reply.choices[0]
-        bones = skeleton(choice.turn, known=self._whole)
+        state = replay_state(choice.turn, known=self._whole)
         calls = self._closing_calls(choice.turn)
         message = AIMessageChunk(
             content=_late_refusals(choice.turn) if self._blocks else "",
-            additional_kwargs={} if bones is None else {SKELETON: bones},
+            additional_kwargs={} if state is None else {REPLAY_KEY: state},
             tool_call_chunks=[],
             usage_metadata=None if reply.usage is None else to_usage(reply.usage),
             response_metadata={"model_provider": PROVIDER, **ending(reply, choice, self._info, self._model)},

@@ -1,7 +1,4 @@
-"""Embeddings: LangChain's contract on one side, the client on the other, and batches between them.
-
-Knows no endpoint's fields and does no I/O of its own.
-"""
+"""Embeddings: LangChain's contract on one side, the client on the other, and batches between them."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ from functools import partial
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
-from cfaig_integrations.client.calls import embed_requests, run_options
-from cfaig_integrations.client.fields import EmbedFields
+from cfaig_integrations.adapters.arguments import embed_requests, run_options
+from cfaig_integrations.adapters.fields import EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.vector_routes import batch_size
+from cfaig_integrations.gateway.models.embeddings import batch_size
+from cfaig_integrations.langchain.concurrency import arun_all, run_all
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.fields import LangChainFields
-from cfaig_integrations.langchain.runinfo import run_entries
-from cfaig_integrations.langchain.together import aask_all, ask_all
+from cfaig_integrations.langchain.run_metadata import run_entries
 
 
 class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
@@ -43,7 +40,7 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         extra_body: Further body fields, as they are.
 
     Raises:
-        ConfigError: A constructor word is unknown, or `batch_size` is more than the model takes.
+        ConfigError: A constructor argument is unknown, or `batch_size` is more than the model takes.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -93,7 +90,7 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
     def _embed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
         requests = self._requests(texts, side)
         ask = partial(self._clients.sync.embed, call=self._call_options(), api=self.api)
-        answers = ask_all(ask, requests, self.max_concurrency)
+        answers = run_all(ask, requests, self.max_concurrency)
         return [vector for answer in answers for vector in self._told(*answer)]
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
@@ -103,7 +100,7 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         async def ask(request: EmbedRequest) -> tuple[list[float], ...]:
             return self._told(*await self._clients.aio.embed(request, options, api=self.api))
 
-        return [vector for vectors in await aask_all(ask, requests, self.max_concurrency) for vector in vectors]
+        return [vector for vectors in await arun_all(ask, requests, self.max_concurrency) for vector in vectors]
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:
         return embed_requests(self, texts, side, model=self.model, size=batch_size(self.model, self.batch_size))

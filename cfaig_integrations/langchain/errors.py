@@ -1,7 +1,7 @@
 """Our errors that are also LangChain's.
 
 Whoever catches `cfaig_integrations` errors and whoever catches `langchain_core.exceptions.ModelError` kinds (retry and
-fallback middleware, summarisation) gets the same object. Knows no wire and makes no error of its own.
+fallback middleware, summarisation) gets the same object.
 """
 
 from __future__ import annotations

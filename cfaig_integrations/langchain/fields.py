@@ -1,14 +1,11 @@
-"""The constructor words of this package's LangChain classes: those of both frameworks, and errors of LangChain's kind.
-
-Knows no message and no wire.
-"""
+"""The constructor arguments of the LangChain classes: those of both frameworks, with errors of LangChain's kind."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from cfaig_integrations.client.fields import GatewayFields
+from cfaig_integrations.adapters.fields import GatewayFields
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.langchain.errors import to_langchain
 

@@ -1,7 +1,6 @@
 """Replies and stream events as generations: a text, and beside it what the reply says otherwise.
 
-Knows LangChain's generations; knows no message, no prompt and no wire. A stream's last piece holds what a whole answer
-holds, all others text alone: core adds them up, and adds numbers too.
+A stream's last piece holds what a whole answer holds, all others text alone: core adds them up, and adds numbers too.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from cfaig_integrations.core.content import Refusal, Text, Wire
 from cfaig_integrations.core.events import Event, PartStarted, RefusalDelta, TextDelta
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.inbound import SKELETON
+from cfaig_integrations.langchain.inbound import REPLAY_KEY
 from cfaig_integrations.langchain.outbound import beside, ending, for_tracers, to_usage
 
 _USAGE = "usage_metadata"
@@ -88,6 +87,6 @@ def _text(choice: Choice) -> str:
 
 def _beside(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
     choice = reply.choices[number]
-    said = {key: value for key, value in beside(choice.turn).items() if key != SKELETON}
+    said = {key: value for key, value in beside(choice.turn).items() if key != REPLAY_KEY}
     counted = {} if reply.usage is None or number > 0 else {_USAGE: dict(to_usage(reply.usage))}
     return {**ending(reply, choice, info, model), **said, **counted, **for_tracers(reply, model, info)}

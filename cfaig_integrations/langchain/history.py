@@ -1,7 +1,4 @@
-"""Which of a conversation's messages the provider remembers.
-
-Knows LangChain's messages; knows no wire, and does not decide whether the provider is asked to remember.
-"""
+"""Which of a conversation's messages the provider remembers."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from langchain_core.messages import BaseMessage
 
 from cfaig_integrations.core.chat import Continuation
 from cfaig_integrations.core.content import Turn
-from cfaig_integrations.gateway.continuation import reply_seal, seal
+from cfaig_integrations.gateway.continuation import history_digest, reply_digest
 from cfaig_integrations.langchain.inbound import to_turns
 from cfaig_integrations.langchain.outbound import gateway_info
 
@@ -30,7 +27,7 @@ def continuation_of(model: str, messages: Sequence[BaseMessage], turns: tuple[Tu
         if info is None or info.history is None:
             continue
         known = len(turns) - len(to_turns(messages[place + 1 :]))
-        if reply_seal(seal(model, turns[: known - 1]), turns[known - 1]) != info.history:
+        if reply_digest(history_digest(model, turns[: known - 1]), turns[known - 1]) != info.history:
             break
         return Continuation(str(message.response_metadata.get("id") or ""), known)
     return Continuation()

@@ -1,6 +1,5 @@
 """LangChain messages to turns.
 
-Knows LangChain's messages and the content blocks of LangChain, OpenAI and Anthropic that stand in them; knows no wire:
 what a block means on the way out is the wire's business.
 """
 
@@ -35,7 +34,7 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
-from cfaig_integrations.core.skeleton import restored
+from cfaig_integrations.core.replay import restore
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.langchain.media import (
     Block,
@@ -50,8 +49,8 @@ from cfaig_integrations.langchain.media import (
     sourced_media,
     standard_media,
 )
-from cfaig_integrations.langchain.messagecalls import call_in, calls_of, taken
-from cfaig_integrations.langchain.peers import (
+from cfaig_integrations.langchain.message_calls import call_in, calls_of, taken
+from cfaig_integrations.langchain.provider_messages import (
     ITEMS_OF_RESULTS,
     beside,
     generated,
@@ -60,9 +59,9 @@ from cfaig_integrations.langchain.peers import (
     item_of_result,
     native,
 )
-from cfaig_integrations.langchain.thoughts import reasoning, thinking
+from cfaig_integrations.langchain.reasoning import reasoning, thinking
 
-SKELETON = "cf_aig_turn"
+REPLAY_KEY = "cf_aig_turn"
 """Key of `additional_kwargs` under which a message keeps its skeleton."""
 PROVIDER = "cloudflare_ai_gateway"
 """`model_provider` of our messages, and `ls_provider` of our runs."""
@@ -156,7 +155,7 @@ def _role_of(message: ChatMessage) -> Role:
 
 def assistant_turn(message: AIMessage) -> Turn:
     """An AI message as a turn, in the provider's own order and with its own extras where it still has them."""
-    return restored(shown_turn(message), message.additional_kwargs.get(SKELETON))
+    return restore(shown_turn(message), message.additional_kwargs.get(REPLAY_KEY))
 
 
 def shown_turn(message: AIMessage) -> Turn:

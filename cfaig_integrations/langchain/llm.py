@@ -23,21 +23,21 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from pydantic import Field
 
-from cfaig_integrations.client.calls import call_options, chat_request, refuse_several
-from cfaig_integrations.client.fields import ChatFields
+from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
+from cfaig_integrations.adapters.fields import ChatFields
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import NO_CONTEXT, current, holding
-from cfaig_integrations.langchain.calls import STRICT, USE_PREVIOUS, for_traces, langchain_words, to_output
+from cfaig_integrations.langchain.arguments import STRICT, USE_PREVIOUS, for_traces, langchain_arguments, to_output
+from cfaig_integrations.langchain.concurrency import arun_all, run_all
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.generations import PieceMaker, in_one, to_generations, to_llm_result
 from cfaig_integrations.langchain.inbound import PROVIDER
-from cfaig_integrations.langchain.runaware import RunsAware
-from cfaig_integrations.langchain.runinfo import run_entries
-from cfaig_integrations.langchain.serialisation import Written, digest, identity
-from cfaig_integrations.langchain.together import aask_all, ask_all
+from cfaig_integrations.langchain.run_metadata import run_entries
+from cfaig_integrations.langchain.run_tracking import TracksRuns
+from cfaig_integrations.langchain.serialization import Written, digest, identity
 from cfaig_integrations.langchain.tokens import token_ids
 
 _FOR_CHATS = ("tools", "tool_choice", "parallel_tool_calls", USE_PREVIOUS)
@@ -53,7 +53,7 @@ class _Ask(NamedTuple):
     run: BaseRunManager | None
 
 
-class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
+class CloudflareAIGatewayLLM(Written, TracksRuns, ChatFields):
     """Any chat model behind Cloudflare AI Gateway, for programs that go from text to text.
 
     Each prompt is one request, with a run and with metadata of its own. Nothing that is not set is sent. Every field
@@ -68,7 +68,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
             itself, and takes its own `max_concurrency` from the config.
 
     Raises:
-        ConfigError: A constructor word is unknown, or says where the gateway is and cannot be right.
+        ConfigError: A constructor argument is unknown, or says where the gateway is and cannot be right.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -210,12 +210,12 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
         *,
         stream: bool,
     ) -> _Ask:
-        given = langchain_words(kwargs)
+        given = langchain_arguments(kwargs)
         for word in _FOR_CHATS:
             if kwargs.get(word):
                 raise ConfigError(f"{word}= is for chats.", field=word, remedy="Use ChatCloudflareAIGateway.")
         if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(f"prompt {prompt!r} is no text.", field="prompts", value=prompt, remedy="Give a string.")
+            raise ConfigError(f"prompt {prompt!r} is not text.", field="prompts", value=prompt, remedy="Give a string.")
         turns = (Turn("user", (Text(prompt),)),)
         output = to_output(given.words.get("response_format"), kwargs.get(STRICT))
         request = chat_request(self, given, turns, output=output, stop=stop)
@@ -246,7 +246,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, [*ask_all(self._one, asks, self.max_concurrency)])
+            return self._told(asks, [*run_all(self._one, asks, self.max_concurrency)])
 
     async def _agenerate(
         self,
@@ -257,7 +257,7 @@ class CloudflareAIGatewayLLM(Written, RunsAware, ChatFields):
     ) -> LLMResult:
         with langchain_errors():
             asks = self._asks(prompts, stop, run_manager, kwargs)
-            return self._told(asks, await aask_all(self._aone, asks, self.max_concurrency))
+            return self._told(asks, await arun_all(self._aone, asks, self.max_concurrency))
 
     def _told(self, asks: Sequence[_Ask], answers: list[list[Generation]]) -> LLMResult:
         return to_llm_result(answers, asks[0].request.model if asks else self.model)

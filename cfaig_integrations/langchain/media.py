@@ -1,7 +1,4 @@
-"""LangChain's, OpenAI's and Anthropic's media blocks to `Media`, and search results to text.
-
-Knows no message and no wire: whether a wire can carry what is read here is the wire's business.
-"""
+"""LangChain's, OpenAI's and Anthropic's media blocks to `Media`, and search results to text."""
 
 from __future__ import annotations
 

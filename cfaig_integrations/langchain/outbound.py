@@ -1,7 +1,4 @@
-"""Replies to LangChain results.
-
-Knows LangChain's messages; knows no wire and no stream.
-"""
+"""Replies to LangChain results."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from cfaig_integrations.core.chat import ChatReply, Choice, Usage
 from cfaig_integrations.core.content import Reasoning, Refusal, Turn
-from cfaig_integrations.core.skeleton import skeleton
-from cfaig_integrations.gateway.continuation import reply_seal
+from cfaig_integrations.core.replay import replay_state
+from cfaig_integrations.gateway.continuation import reply_digest
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.inbound import PROVIDER, SKELETON
-from cfaig_integrations.langchain.toolcalls import sorted_calls
+from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY
+from cfaig_integrations.langchain.tool_calls import sorted_calls
 
 TRACER_KEY = "lc_gateway_metadata"
 """Key of `generation_info` that core hands to tracers and keeps out of the message (langchain-core 1.6 and later)."""
@@ -55,9 +52,9 @@ def beside(turn: Turn) -> dict[str, Any]:
     refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
     if refusal:
         found["refusal"] = refusal
-    bones = skeleton(turn)
-    if bones is not None:
-        found[SKELETON] = bones
+    state = replay_state(turn)
+    if state is not None:
+        found[REPLAY_KEY] = state
     return found
 
 
@@ -72,7 +69,7 @@ def ending(reply: ChatReply, choice: Choice, info: GatewayInfo, model: str) -> d
         "gateway": info.as_dict(),
     }
     if info.history is not None:
-        found["gateway"]["history"] = reply_seal(info.history, choice.turn)
+        found["gateway"]["history"] = reply_digest(info.history, choice.turn)
     if reply.id:
         found["id"] = reply.id
     if reply.model:

@@ -13,9 +13,9 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import model_validator
 
-from cfaig_integrations.client.fields import ChatFields
-from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.gateway.routes import carries_pdf_results
+from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import carries_pdf_results
 
 __all__ = ["Profiled", "model_profile"]
 

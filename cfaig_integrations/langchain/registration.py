@@ -1,7 +1,7 @@
 """Our classes under their names in LangChain's own registries, for those who ask for it.
 
 LangChain has no entry points for providers: `init_chat_model`, `init_embeddings` and `create_agent("provider:model")`
-read private tables, and so does `load`. Nothing here happens at import. Knows no message and no wire.
+read private tables, and so does `load`. Nothing here happens at import.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Reranking: LangChain's document compressor on one side, the client on the other.
-
-Knows no endpoint's fields and does no I/O of its own.
-"""
+"""Reranking: LangChain's document compressor on one side, the client on the other."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field
 
-from cfaig_integrations.client.calls import run_options
+from cfaig_integrations.adapters.arguments import run_options
 from cfaig_integrations.core.vectors import RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
+from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.fields import LangChainFields
-from cfaig_integrations.langchain.runinfo import run_entries
+from cfaig_integrations.langchain.run_metadata import run_entries
 
 SCORE = "relevance_score"
 """Key of a document's metadata under which LangChain's compressors tell the score."""
@@ -37,7 +34,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         extra_body: Further body fields, as they are.
 
     Raises:
-        ConfigError: A constructor word is unknown, or the model cannot rerank.
+        ConfigError: A constructor argument is unknown, or the model cannot rerank.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:

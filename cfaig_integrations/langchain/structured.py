@@ -1,6 +1,6 @@
 """Answers that follow a schema: how to ask for one, and how to read it.
 
-Knows LangChain's kinds of schema and its messages; knows no wire: which words ask for JSON is the codecs' business.
+which words ask for JSON is the codecs' business.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from cfaig_integrations.client.tools import thinks
+from cfaig_integrations.adapters.tools import thinks
 from cfaig_integrations.core.legal import legal_name
-from cfaig_integrations.core.skeleton import canonical
+from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
-from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.gateway.routes import refuses_force
+from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import refuses_force
 from cfaig_integrations.langchain.errors import NOT_CONVERTED, langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -57,8 +57,8 @@ class StructuredOutput(BaseChatModel):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """The model with answers that follow a schema.
 
-        Streams of a pydantic class bring one object, at the end; of any other schema, dicts that grow. Half an answer
-        is an error, never a short object.
+        Streams of a pydantic class bring one object, at the end; of any other schema, dicts that grow. A truncated
+        answer is an error, never a short object.
 
         Args:
             schema: A pydantic class (2 or 1), which validates the answer; or a TypedDict, a JSON schema, or a function
@@ -140,7 +140,7 @@ def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, A
         function: dict[str, Any] = {**convert_to_openai_tool(form, strict=strict)["function"]}
     except NOT_CONVERTED as error:
         raise ConfigError(
-            f"{shown(schema)} is no schema: {error}",
+            f"{shown(schema)} is not a schema: {error}",
             field="schema",
             value=schema,
             remedy="Give a pydantic class, a TypedDict or a JSON schema.",

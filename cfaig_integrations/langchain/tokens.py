@@ -1,7 +1,4 @@
-"""How long a prompt is, without a tokenizer: about four characters to a token.
-
-Knows no model's tokenizer and loads none; `custom_get_token_ids=` gives exact counts to whoever has one.
-"""
+"""How long a prompt is, without a tokenizer: about four characters to a token."""
 
 from __future__ import annotations
 

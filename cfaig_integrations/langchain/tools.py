@@ -1,7 +1,4 @@
-"""LangChain's tools to ours.
-
-Knows every form in which programs hand tools to a model; knows no wire.
-"""
+"""LangChain's tools to ours."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from weakref import ref
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from cfaig_integrations.client.tools import MARKERS, tool_of_function, tool_of_mapping
+from cfaig_integrations.adapters.tools import MARKERS, tool_of_function, tool_of_mapping
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import NO_EXTRAS
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
-from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.gateway.routes import refuses_force
+from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import refuses_force
 from cfaig_integrations.langchain.errors import NOT_CONVERTED
 
 AnyTool = Any

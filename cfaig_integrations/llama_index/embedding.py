@@ -1,6 +1,6 @@
 """Embeddings: LlamaIndex's contract on one side, the client on the other.
 
-Knows no endpoint's fields and does no I/O of its own. Events, cache, rate limiter and batches are LlamaIndex's.
+Events, cache, rate limiter and batches are LlamaIndex's.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode, MetadataMode
 from pydantic import Field
 
-from cfaig_integrations.client.calls import embed_requests, run_options
-from cfaig_integrations.client.fields import EmbedFields
+from cfaig_integrations.adapters.arguments import embed_requests, run_options
+from cfaig_integrations.adapters.fields import EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.gateway.vector_routes import batch_size
+from cfaig_integrations.gateway.models.embeddings import batch_size
 from cfaig_integrations.llama_index.fields import LlamaFields
-from cfaig_integrations.llama_index.runinfo import run_entries
+from cfaig_integrations.llama_index.run_metadata import run_entries
 
 
 class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
@@ -51,7 +51,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         extra_body: Further body fields, as they are.
 
     Raises:
-        ConfigError: A constructor word is unknown, or `embed_batch_size` is more than the model takes.
+        ConfigError: A constructor argument is unknown, or `embed_batch_size` is more than the model takes.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -202,7 +202,7 @@ def _watched(texts: Sequence[str]) -> Generator[list[str]]:
     """The texts of a call, all of which can be embedded; a failure is told how many were.
 
     Raises:
-        ConfigError: A text is empty, or is no text.
+        ConfigError: A text is empty, or is not text.
     """
     checked = list(checked_texts(texts))
     progress = _Progress()

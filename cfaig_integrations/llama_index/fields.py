@@ -1,7 +1,4 @@
-"""The constructor words of the LlamaIndex classes: those of both frameworks, bound copies, and clean pickles.
-
-Knows LlamaIndex's way to copy, to write down and to pickle; knows no message and no wire.
-"""
+"""The constructor arguments of the LlamaIndex classes: those of both frameworks, bound copies, and clean pickles."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_serializer
 
-from cfaig_integrations.client.fields import GatewayFields, Token
+from cfaig_integrations.adapters.fields import GatewayFields, Token
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Timeout, TimeoutLike, timeouts
 from cfaig_integrations.gateway.metadata import encode_metadata

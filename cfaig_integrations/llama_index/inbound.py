@@ -1,7 +1,6 @@
 """LlamaIndex's messages to turns.
 
-Knows LlamaIndex's messages, and what other packages put into their blocks and `additional_kwargs`; knows no wire: what
-a part means on the way out is the wire's business. Media are read by `media`.
+what a part means on the way out is the wire's business. Media are read by `media`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
-from cfaig_integrations.client.tools import arguments_text
+from cfaig_integrations.adapters.tools import arguments_text
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
     Extras,
@@ -44,10 +43,10 @@ from cfaig_integrations.core.content import (
     extras_of,
     merged,
 )
-from cfaig_integrations.core.skeleton import restored
+from cfaig_integrations.core.replay import restore
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.llama_index.media import citable, media, old_images
-from cfaig_integrations.llama_index.outbound import SKELETON
+from cfaig_integrations.llama_index.outbound import REPLAY_KEY
 
 _Marker: TypeAlias = Mapping[str, Any]
 
@@ -118,7 +117,7 @@ def _assistant(message: ChatMessage) -> Turn:
     if not any(isinstance(part, ToolCall) for part in parts):
         parts += _old_calls(beside)
     turn = Turn("assistant", (*parts, *_old_images(message)))
-    whole = restored(turn, beside.get(SKELETON))
+    whole = restore(turn, beside.get(REPLAY_KEY))
     marker = _last_marker(message)
     if whole is turn or marker is None:
         return whole
@@ -316,7 +315,7 @@ def _plain(given: object) -> Json:
     if isinstance(given, Mapping):
         return cast("Json", given)
     raise UnsupportedContent(
-        f"A {type(given).__name__} in additional_kwargs is no tool call.",
+        f"A {type(given).__name__} in additional_kwargs is not a tool call.",
         field="tool_calls",
         value=type(given).__name__,
         remedy="Give OpenAI's objects or dicts, or better a ToolCallBlock.",

@@ -27,23 +27,23 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 from pydantic import Field
 
+from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several, split_arguments
+from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.adapters.run_metadata import Operation
+from cfaig_integrations.adapters.tools import choice_among, tools_at_once
 from cfaig_integrations.client.aio import AsyncChatStream
-from cfaig_integrations.client.calls import call_options, chat_request, refuse_several, sort_words
-from cfaig_integrations.client.fields import ChatFields
 from cfaig_integrations.client.sync import ChatStream
-from cfaig_integrations.client.tools import choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest, FinishReason
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.gateway.runs import Operation
-from cfaig_integrations.llama_index.cumulate import Cumulation
+from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
-from cfaig_integrations.llama_index.runinfo import run_entries
-from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
+from cfaig_integrations.llama_index.responses import Cumulation
+from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
+from cfaig_integrations.llama_index.tool_selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.tools import bound_tools, prepared, to_specs
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -74,7 +74,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             tools, LlamaIndex's agents refuse it and its programs ask for text.
 
     Raises:
-        ConfigError: A constructor word is unknown, or says where the gateway is and cannot be right.
+        ConfigError: A constructor argument is unknown, or says where the gateway is and cannot be right.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -161,7 +161,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             **kwargs: As of `chat`.
 
         Raises:
-            ConfigError: As of `chat`, or the prompt is no text.
+            ConfigError: As of `chat`, or the prompt is not text.
             GatewayError: As of `chat`.
         """
         return to_completion(self._chat(self._prompt(prompt, formatted), "completion", kwargs))
@@ -227,7 +227,9 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     def _ask(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> tuple[ChatRequest, CallOptions]:
-        given = sort_words(kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{word}': ...}).")
+        given = split_arguments(
+            kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{word}': ...})."
+        )
         words = given.words
         specs = to_specs(bound_tools(words.get("tools")))
         request = chat_request(

@@ -1,7 +1,6 @@
 """LlamaIndex's image, audio, video, document and citable blocks to parts.
 
-Knows no message and no wire: whether a wire can carry what is read here is the wire's business. An address is passed
-on and never fetched; a file is read from disk.
+An address is passed on and never fetched; a file is read from disk.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Replies to LlamaIndex's responses.
 
-Knows LlamaIndex's messages and blocks; knows no wire. What a message cannot hold (the order of the parts, signatures,
-item ids) rides in its `additional_kwargs` as a skeleton, and goes back to the provider with the history.
+What a message cannot hold (the order of the parts, signatures, item ids) rides in its `additional_kwargs` as a
+skeleton, and goes back to the provider with the history.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from cfaig_integrations.core.content import (
     ToolCall,
     Turn,
 )
-from cfaig_integrations.core.skeleton import skeleton
+from cfaig_integrations.core.replay import replay_state
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.info import GatewayInfo
 
-SKELETON = "cf_aig_turn"
+REPLAY_KEY = "cf_aig_turn"
 """Key of a message's `additional_kwargs` under which it keeps its skeleton."""
 INFO = "cf_aig"
 """Key under which a response says what the gateway said."""
@@ -88,9 +88,9 @@ def beside_message(turn: Turn) -> dict[str, Any]:
     refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
     if refusal:
         found["refusal"] = refusal
-    bones = skeleton(turn, shows_media=True)
-    if bones is not None:
-        found[SKELETON] = bones
+    state = replay_state(turn, shows_media=True)
+    if state is not None:
+        found[REPLAY_KEY] = state
     return found
 
 

@@ -1,7 +1,4 @@
-"""Reranking: LlamaIndex's node postprocessor on one side, the client on the other.
-
-Knows no endpoint's fields and does no I/O of its own.
-"""
+"""Reranking: LlamaIndex's node postprocessor on one side, the client on the other."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
-from cfaig_integrations.client.calls import run_options
+from cfaig_integrations.adapters.arguments import run_options
 from cfaig_integrations.core.vectors import RerankReply, RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.vector_routes import DEFAULT_RERANKER, rerank_route
+from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.llama_index.fields import LlamaFields
-from cfaig_integrations.llama_index.runinfo import run_entries
+from cfaig_integrations.llama_index.run_metadata import run_entries
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -39,7 +36,7 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         extra_body: Further body fields, as they are.
 
     Raises:
-        ConfigError: A constructor word is unknown, or the model cannot rerank.
+        ConfigError: A constructor argument is unknown, or the model cannot rerank.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:

@@ -1,7 +1,4 @@
-"""JSON schemas of pydantic classes, as tools and as forms of an answer: always of an object, and closed if need be.
-
-Knows pydantic; knows no message and no wire.
-"""
+"""JSON schemas of pydantic classes, as tools and as forms of an answer: always of an object, and closed if need be."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel, RootModel
 from pydantic.errors import PydanticUserError
 
-from cfaig_integrations.client.tools import closed_schema
+from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.errors import ConfigError
 
 __all__ = ["ROOT", "description_of", "is_wrapped", "object_schema"]

@@ -24,15 +24,15 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from cfaig_integrations.client.calls import output_schema
-from cfaig_integrations.client.tools import thinks
+from cfaig_integrations.adapters.arguments import output_schema
+from cfaig_integrations.adapters.tools import thinks
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.text import find_json, strip_thinking
-from cfaig_integrations.gateway.profiles import profile_of
-from cfaig_integrations.gateway.routes import refuses_force
+from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import refuses_force
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
-from cfaig_integrations.llama_index.selections import finish_reason, object_so_far
+from cfaig_integrations.llama_index.tool_selections import finish_reason, object_so_far
 from cfaig_integrations.llama_index.tools import bound_class
 
 Way: TypeAlias = Literal["json_schema", "function_calling", "prompt"]

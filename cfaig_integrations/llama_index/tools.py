@@ -1,7 +1,4 @@
-"""LlamaIndex's tools and tool choices to ours, and the calls of a response to LlamaIndex's selections.
-
-Knows LlamaIndex's tools and responses; knows no wire.
-"""
+"""LlamaIndex's tools and tool choices to ours, and the calls of a response to LlamaIndex's selections."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
-from cfaig_integrations.client.tools import choice_among, tool_of_function, tool_of_mapping, tools_at_once
+from cfaig_integrations.adapters.tools import choice_among, tool_of_function, tool_of_mapping, tools_at_once
 from cfaig_integrations.core.chat import FunctionTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.schemas import object_schema
@@ -49,7 +46,7 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
         strict: Whether arguments must match their schema exactly.
 
     Raises:
-        ConfigError: One of them is no tool, or two different ones have the same name.
+        ConfigError: One of them is not a tool, or two different ones have the same name.
     """
     # a user's value
     if isinstance(tools, BaseTool | Mapping) or not isinstance(tools, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -81,7 +78,7 @@ def _bound(tool: AnyTool, strict: bool | None) -> BoundTool:
     if isinstance(tool, Mapping):
         return _of_mapping(tool, strict)
     if not isinstance(tool, BaseTool):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
-        raise ConfigError(f"{tool!r} is no tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
+        raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
     metadata = tool.metadata
     if not metadata.name:
         raise ConfigError("A tool has no name.", field="tools", value=tool, remedy="Give its ToolMetadata a name.")
@@ -173,7 +170,7 @@ def prepared(
     if not bound:
         if choice == "required":
             raise ConfigError(
-                f"tool_choice={wanted!r}, and there are no tools.",
+                f"tool_choice={wanted!r}, and there are not tools.",
                 field="tool_choice",
                 value=wanted,
                 remedy="Give tools, or leave it out.",

@@ -1,7 +1,4 @@
-"""What whole answers have in common: the way they are wrapped, and how those without text count tokens.
-
-Knows nothing of what they hold.
-"""
+"""What whole answers have in common: the way they are wrapped, and how those without text count tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import Usage
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error, unwrapped
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import is_error, unwrapped
 from cfaig_integrations.wire.fields import count_of
 from cfaig_integrations.wire.jsonio import load_object
 
@@ -20,14 +17,14 @@ def opened(body: bytes) -> dict[str, Any]:
 
     Raises:
         ProtocolError: It is no JSON object.
-        Refused: It is an error.
+        EmbeddedError: It is an error.
     """
     outer = load_object(body)
-    if says_error(outer):
-        raise Refused(outer)
+    if is_error(outer):
+        raise EmbeddedError(outer)
     answer = unwrapped(outer)
-    if says_error(answer):
-        raise Refused(answer)
+    if is_error(answer):
+        raise EmbeddedError(answer)
     return answer
 
 

@@ -1,7 +1,4 @@
-"""What a wire format is to the rest of the package, and what it may be told about a model.
-
-Knows no particular wire.
-"""
+"""What a wire format is to the rest of the package, and what it may be told about a model."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from cfaig_integrations.core.content import Json, Wire
 from cfaig_integrations.core.events import Event
 
 
-class Refused(Exception):
+class EmbeddedError(Exception):
     """A body or an event that says "error" where the HTTP status said 2xx (facts §5.1, §5.3).
 
     Never leaves the package: the gateway, which knows the error shapes and codes, turns it into an `ApiError`.
@@ -115,7 +112,7 @@ class StreamDecoder(Protocol):
 
         Raises:
             ProtocolError: The data is not what the wire format allows.
-            Refused: The event is an error.
+            EmbeddedError: The event is an error.
         """
         ...
 
@@ -155,7 +152,7 @@ class ChatCodec(Protocol):
 
         Raises:
             ProtocolError: The body is not what the wire format allows.
-            Refused: The body is an error.
+            EmbeddedError: The body is an error.
         """
         ...
 

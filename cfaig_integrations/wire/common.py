@@ -1,7 +1,4 @@
-"""What every wire does alike: an error that hides in a 2xx answer, Cloudflare's envelope, blocks of another wire.
-
-Knows no wire's encoding.
-"""
+"""What every wire does alike: an error that hides in a 2xx answer, Cloudflare's envelope, blocks of another wire."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ DONE = b"[DONE]"
 """The end marker of streams of chat completions."""
 
 
-def word_of(value: Any) -> str:
+def as_str(value: Any) -> str:
     """An id, a name or a word that should be a string; numbers as their digits, empty if it is anything else."""
     return value if isinstance(value, str) else dump_text(value) if type(value) in (int, float) else ""
 
 
-def says_error(body: Mapping[str, Any]) -> bool:
+def is_error(body: Mapping[str, Any]) -> bool:
     """Whether a body or an event is an error, in any shape that is known (facts §5.5)."""
     return bool(
         body.get("error")
@@ -34,7 +31,7 @@ def says_error(body: Mapping[str, Any]) -> bool:
         or body.get("type") in ("error", "response.failed")  # the latter also where chunks were asked for
         or body.get("object") == "error"  # vLLM and Mistral, whose message stands at the top
         or "internalCode" in body
-        or ("state" in body and isinstance(result := body.get("result"), dict) and says_error(result))  # pyright: ignore
+        or ("state" in body and isinstance(result := body.get("result"), dict) and is_error(result))  # pyright: ignore
     )
 
 
@@ -60,7 +57,7 @@ def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ProtocolError: The state is another one than that of a complete answer.
     """
-    while "result" in body and not says_error(body):
+    while "result" in body and not is_error(body):
         state, result = body.get("state"), body["result"]
         if not isinstance(state, str) and "success" not in body:
             break

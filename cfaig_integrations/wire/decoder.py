@@ -1,7 +1,4 @@
-"""Reading of streams whose events are JSON objects: what all wires do alike.
-
-Knows no event of any.
-"""
+"""Reading of streams whose events are JSON objects: what all wires do alike."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from typing import Any, ClassVar
 
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import DONE, MALFORMED, is_keep_alive, says_error, unwrapped
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import DONE, MALFORMED, is_error, is_keep_alive, unwrapped
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.jsonio import excerpt, load
 
@@ -32,7 +29,7 @@ class EventDecoder:
     """Keys under which an event without a type may hold a piece of the answer."""
 
     def __init__(self) -> None:
-        self.broken: ProtocolError | Refused | None = None
+        self.broken: ProtocolError | EmbeddedError | None = None
         self.ended = False
         self.keep_alives = 0
 
@@ -41,7 +38,7 @@ class EventDecoder:
 
         Raises:
             ProtocolError: The data, or that of the event before it, is not what the format allows.
-            Refused: The event is an error.
+            EmbeddedError: The event is an error.
         """
         if self.ended and not self.reopens(data):
             return ()
@@ -74,7 +71,7 @@ class EventDecoder:
         for piece in pieces:
             try:
                 events += self.take(name if len(pieces) == 1 else "", unwrapped(piece))
-            except (ProtocolError, Refused, *MALFORMED) as error:
+            except (ProtocolError, EmbeddedError, *MALFORMED) as error:
                 known = _located(error, data)
                 if not events:
                     raise known from None
@@ -98,10 +95,10 @@ class EventDecoder:
 
         Raises:
             ProtocolError: It has no type, but a piece of an answer.
-            Refused: It is an error.
+            EmbeddedError: It is an error.
         """
-        if says_error(event):
-            raise Refused(event)
+        if is_error(event):
+            raise EmbeddedError(event)
         kind = event.get("type")
         if not event or (isinstance(kind, str) and is_keep_alive(kind, b"{}")):
             self.keep_alives += 1
@@ -109,16 +106,16 @@ class EventDecoder:
             raise ProtocolError(f"An event of the stream has a {held[0]} but no type.")
         return ()
 
-    def cut(self, message: str, partial: str) -> ProtocolError | Refused:
+    def cut(self, message: str, partial: str) -> ProtocolError | EmbeddedError:
         """The error of a stream that ended too early."""
-        if isinstance(self.broken, Refused):
+        if isinstance(self.broken, EmbeddedError):
             return self.broken
         return StreamBroken(message, body=self.broken.body if self.broken else None, partial=partial)
 
 
-def _located(error: Exception, data: bytes) -> ProtocolError | Refused:
+def _located(error: Exception, data: bytes) -> ProtocolError | EmbeddedError:
     """The error of an event, with the event."""
-    if isinstance(error, Refused):
+    if isinstance(error, EmbeddedError):
         return error
     if not isinstance(error, ProtocolError):
         return ProtocolError(f"The stream has an event that is not of its format: {error!r}.", body=excerpt(data))

@@ -1,7 +1,4 @@
-"""Embedding bodies: Workers AI's own on `/ai/run/{model}`, and OpenAI's on `/ai/v1/embeddings` (facts §6).
-
-Knows no URL and no model by name: what a model's body takes is told as `Inputs`.
-"""
+"""Embedding bodies: Workers AI's own on `/ai/run/{model}`, and OpenAI's on `/ai/v1/embeddings` (facts §6)."""
 
 from __future__ import annotations
 
@@ -105,7 +102,7 @@ def decode(body: bytes, *, count: int, dimensions: int | None = None) -> EmbedRe
 
     Raises:
         ProtocolError: It is no embedding answer, or not one vector of that length for each text.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     answer = opened(body)
     listed: object = answer.get("data")

@@ -1,7 +1,4 @@
-"""Values of an answer by their types: what is of no use is dropped, or an error names it.
-
-Knows no wire format.
-"""
+"""Values of an answer by their types: what is of no use is dropped, or an error names it."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.common import says_error, word_of
+from cfaig_integrations.wire.common import as_str, is_error
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load
 
 _MOST = 2**53
@@ -85,7 +82,7 @@ def text_of(holder: Mapping[str, Any], key: str) -> str:
     if isinstance(value, str):
         return value
     if value is None or type(value) in (int, float):
-        return word_of(value)
+        return as_str(value)
     raise unusable(key, value, "text")
 
 
@@ -133,6 +130,6 @@ def _error_at_the_end(text: str, at: int) -> dict[str, Any] | None:
             value = load(text[place:], repair=False)
         except ProtocolError:
             continue
-        if isinstance(value, dict) and says_error(value):  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(value, dict) and is_error(value):  # pyright: ignore[reportUnknownArgumentType]
             return value  # pyright: ignore[reportUnknownVariableType]
     return None

@@ -1,6 +1,6 @@
 """JSON in and out, the one place where bytes become objects.
 
-Knows no wire format. Reading uses `pydantic_core.from_json`, two to four times as fast as the standard library's.
+Reading uses `pydantic_core.from_json`, two to four times as fast as the standard library's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What every wire writes so that servers take it: ids, arguments, schemas, tool choices, and what a user adds himself.
-
-Knows no wire's fields beyond those that all have in common.
-"""
+"""What every wire writes so that servers take it: ids, arguments, schemas, tool choices, and what a user adds."""
 
 from __future__ import annotations
 

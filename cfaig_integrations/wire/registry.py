@@ -1,7 +1,4 @@
-"""Wire name to codec, each loaded when first asked for.
-
-Knows nothing of models: which wire a model speaks is `gateway.routes`' table.
-"""
+"""Wire name to codec, each loaded when first asked for."""
 
 from __future__ import annotations
 

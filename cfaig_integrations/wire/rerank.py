@@ -1,7 +1,4 @@
-"""Rerank bodies on `/ai/run/{model}` (facts §6.4).
-
-Knows no URL and no model by name.
-"""
+"""Rerank bodies on `/ai/run/{model}` (facts §6.4)."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
 
     Raises:
         ProtocolError: It is no ranking, or not one of these passages.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     answer = opened(body)
     try:

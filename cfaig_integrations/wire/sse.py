@@ -1,7 +1,7 @@
 """Server-sent events: bytes in, (event name, data) out.
 
-Knows nothing of what the data means. Lines end with CR, LF or CRLF and with nothing else: U+2028 and U+0085 may stand
-raw inside JSON, which is why no `splitlines` is used (facts §5.3).
+Lines end with CR, LF or CRLF and with nothing else: U+2028 and U+0085 may stand raw inside JSON, which is why no
+`splitlines` is used (facts §5.3).
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
-from cfaig_integrations.gateway import routes
 from cfaig_integrations.gateway.connection import CallOptions, Connection
+from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
 from cfaig_integrations.simulator import FAULTS, Simulator

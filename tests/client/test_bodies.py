@@ -415,7 +415,7 @@ def test_the_token_stands_in_no_variable_of_the_frames_that_send(server: Loopbac
             trace = trace.tb_next
         error = error.__cause__
     assert shown
-    assert not [each for each in shown if "Bearer" in each and "HttpCall(" not in each]
+    assert not [each for each in shown if "Bearer" in each and "HttpRequest(" not in each]
 
 
 def test_a_header_that_http_does_not_allow_is_not_repeated(server: Loopback, driver: Driver) -> None:

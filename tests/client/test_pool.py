@@ -174,7 +174,7 @@ def test_calls_spread_over_the_shards_and_a_finished_one_makes_room(server: Loop
     async def main() -> None:
         client = AsyncClient(connect(server))
         streams = [await client.stream(ASKED) for _ in range(pool.SHARDS * 2)]
-        shards = await pool.of_this_loop(secure=False)
+        shards = await pool.loop_pool(secure=False)
         assert isinstance(shards, pool.Shards)
         assert shards.load == (2,) * pool.SHARDS
         for stream in streams:
@@ -230,7 +230,7 @@ def test_one_tls_context_serves_all(monkeypatch: pytest.MonkeyPatch) -> None:
     pool.close_all()
 
     async def both() -> None:
-        await pool.of_this_loop(secure=True)
+        await pool.loop_pool(secure=True)
 
     pool.shared(secure=True)
     asyncio.run(both())
@@ -294,7 +294,7 @@ def test_an_error_in_one_task_leaves_the_pool_fit(server: Loopback) -> None:
         client = AsyncClient(connect(server, max_retries=0))
         results = await asyncio.gather(*[client.chat(ASKED) for _ in range(20)], return_exceptions=True)
         assert all(isinstance(result, GatewayError) for result in results)
-        shards = await pool.of_this_loop(secure=False)
+        shards = await pool.loop_pool(secure=False)
         assert isinstance(shards, pool.Shards)
         assert sum(shards.load) == 0
         assert (await client.chat(ASKED))[0].turn.text == TEXT

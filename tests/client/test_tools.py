@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from cfaig_integrations.client.calls import output_schema
-from cfaig_integrations.client.tools import closed_schema
+from cfaig_integrations.adapters.arguments import output_schema
+from cfaig_integrations.adapters.tools import closed_schema
 
 
 class Leaf(BaseModel):

@@ -9,7 +9,7 @@ import httpx
 import httpx2
 import pytest
 
-from cfaig_integrations.client.faults import fault, faults_of
+from cfaig_integrations.client.transport_errors import errors_of, transport_error
 from cfaig_integrations.errors import (
     ConfigError,
     ConnectFault,
@@ -66,26 +66,26 @@ def made(kind: type[Exception]) -> Exception:
 def test_every_exception_has_its_place(library: ModuleType) -> None:
     kinds = tree(library)
     assert kinds.keys() >= EXPECTED.keys()
-    roots = faults_of(library.Client())
+    roots = errors_of(library.Client())
     for name, kind in kinds.items():
         if issubclass(kind, Warning):
             continue
         error = made(kind)
         assert isinstance(error, roots), f"{name} would leave the package as it is"
-        translated = fault(error)
+        translated = transport_error(error)
         assert type(translated) is EXPECTED.get(name, ProtocolError), name
         assert "what happened" in translated.message
 
 
 @pytest.mark.parametrize("name", ["ReadError", "RemoteProtocolError", "CloseError"])
 def test_a_connection_that_breaks_in_mid_stream_is_a_broken_stream(name: str) -> None:
-    translated = fault(made(getattr(httpx, name)), streaming=True)
+    translated = transport_error(made(getattr(httpx, name)), streaming=True)
     assert type(translated) is StreamBroken
     assert not translated.retryable
 
 
 def test_silence_in_mid_stream_is_a_timeout() -> None:
-    translated = fault(made(httpx.ReadTimeout), streaming=True)
+    translated = transport_error(made(httpx.ReadTimeout), streaming=True)
     assert type(translated) is TimeoutFault
     assert "idle" in translated.message
 
@@ -94,12 +94,12 @@ def test_an_exception_that_a_later_version_adds_is_not_lost() -> None:
     class Strange(httpx.TransportError):
         pass
 
-    assert type(fault(Strange("new"))) is ProtocolError
+    assert type(transport_error(Strange("new"))) is ProtocolError
 
 
 def test_a_subclass_of_a_users_making_is_of_the_same_library() -> None:
     class Mine(httpx2.Client):
         pass
 
-    assert httpx2.HTTPError in faults_of(Mine())
-    assert faults_of(object()) == faults_of(httpx.Client())
+    assert httpx2.HTTPError in errors_of(Mine())
+    assert errors_of(object()) == errors_of(httpx.Client())

@@ -28,12 +28,12 @@ from cfaig_integrations.core.content import (
     extras_of,
     merged,
 )
-from cfaig_integrations.core.skeleton import (
-    bone,
+from cfaig_integrations.core.replay import (
     fits,
     free_text_calls,
-    restored,
-    skeleton,
+    part_state,
+    replay_state,
+    restore,
     whole_parts,
 )
 
@@ -79,23 +79,23 @@ def respelled(call: ToolCall) -> str:
 
 @given(TURNS)
 def test_a_message_and_its_skeleton_give_the_turn_back(turn: Turn) -> None:
-    bones = skeleton(turn)
-    if bones is None:
+    state = replay_state(turn)
+    if state is None:
         # Then the message alone says it all, but for texts that say nothing.
         parts = tuple(part for part in turn.parts if part not in (Text(""), Reasoning("")))
-        assert restored(shown(turn), None) == replace(turn, parts=parts)
+        assert restore(shown(turn), None) == replace(turn, parts=parts)
     else:
-        assert restored(shown(turn), json.loads(json.dumps(bones))) == turn
+        assert restore(shown(turn), json.loads(json.dumps(state))) == turn
 
 
 @given(TURNS, WORDS)
 def test_of_an_edited_message_what_it_says_alone_goes_back(turn: Turn, more: str) -> None:
-    bones = skeleton(turn)
-    assume(bones)
+    state = replay_state(turn)
+    assume(state)
     assume(more)
     seen = shown(turn)
     edited = replace(seen, parts=(*seen.parts, Text(more)))
-    assert restored(edited, bones).parts == tuple(part for part in edited.parts if not isinstance(part, Reasoning))
+    assert restore(edited, state).parts == tuple(part for part in edited.parts if not isinstance(part, Reasoning))
 
 
 @pytest.mark.parametrize("said", ["Ann lives in Rome.", "[...] lives in Rome.", "XXX lives in Rome.", ""])
@@ -105,7 +105,7 @@ def test_text_of_which_a_piece_was_replaced_takes_back_nothing_that_says_it(said
     call = ToolCall("call_1", "f", '{"a": 1}', extras=extras_of("run", thoughtSignature="s"))
     turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), secret, cited, call))
     parts = (Reasoning("It is Ann."), Text(said, cited.citations), replace(call, extras=NO_EXTRAS))
-    found = restored(Turn("assistant", parts), json.loads(json.dumps(skeleton(turn))))
+    found = restore(Turn("assistant", parts), json.loads(json.dumps(replay_state(turn))))
     if said == cited.text:
         assert found == turn
     else:
@@ -115,7 +115,7 @@ def test_text_of_which_a_piece_was_replaced_takes_back_nothing_that_says_it(said
 def test_reasoning_that_was_replaced_takes_back_no_signature() -> None:
     turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), Text("So.")))
     parts = (Reasoning("It is ___.", extras_of("messages", signature="s")), Text("So."))
-    found = restored(Turn("assistant", parts), skeleton(turn))
+    found = restore(Turn("assistant", parts), replay_state(turn))
     assert found.parts == (Reasoning("It is ___."), Text("So."))
 
 
@@ -148,12 +148,12 @@ def changed(value: Any, number: int, new: Any) -> Any:
 
 @given(TURNS, st.integers(-50, 50), JSON)
 def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int, new: Any) -> None:
-    bones = skeleton(turn)
-    assume(bones)
+    state = replay_state(turn)
+    assume(state)
     seen = shown(turn)
-    damaged = changed(bones, number, new)
-    assume(json.dumps(damaged, sort_keys=True) != json.dumps(bones, sort_keys=True))
-    assert restored(seen, damaged) is seen
+    damaged = changed(state, number, new)
+    assume(json.dumps(damaged, sort_keys=True) != json.dumps(state, sort_keys=True))
+    assert restore(seen, damaged) is seen
     assert not fits(seen, damaged)
     list(whole_parts(damaged))
     assert free_text_calls(damaged) == set()
@@ -162,43 +162,43 @@ def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int,
 @given(TURNS, JSON)
 def test_whatever_is_stored_beside_a_message_it_can_be_read(turn: Turn, data: Any) -> None:
     seen = shown(turn)
-    assert restored(seen, data) is seen
+    assert restore(seen, data) is seen
     assert free_text_calls(data) == set()
     list(whole_parts(data))
 
 
 def test_a_skeleton_of_another_version_counts_for_nothing() -> None:
     turn = Turn("assistant", (Text("a"), Text("b", extras=extras_of("responses", id="msg_1"))))
-    seen, bones = shown(turn), skeleton(turn)
-    assert bones
-    old = {"parts": bones["parts"]}  # as it was before there were versions
-    for data in (old, {**bones, "version": 1}, {**bones, "version": 3}, {**bones, "version": "2"}):
-        assert restored(seen, data) is seen
+    seen, state = shown(turn), replay_state(turn)
+    assert state
+    old = {"parts": state["parts"]}  # as it was before there were versions
+    for data in (old, {**state, "version": 1}, {**state, "version": 3}, {**state, "version": "2"}):
+        assert restore(seen, data) is seen
 
 
 def test_a_skeleton_is_found_again_in_the_sum_of_a_stream() -> None:
     picture, note = Media("image", data="QUJD", mime="image/png"), Opaque("run", {"a": 1})
     turn = Turn("assistant", (Text("a"), picture, Text("b"), note))
-    pieces = [{"parts": [bone(1, picture)]}, {"parts": [bone(3, note)]}]
-    last = skeleton(turn, known=[1, 3])
+    pieces = [{"parts": [part_state(1, picture)]}, {"parts": [part_state(3, note)]}]
+    last = replay_state(turn, known=[1, 3])
     assert last
     whole = {**last, "parts": [each for piece in [*pieces, last] for each in piece["parts"]]}
-    assert whole == skeleton(turn)
-    assert restored(Turn("assistant", (Text("ab"),)), whole) == turn
+    assert whole == replay_state(turn)
+    assert restore(Turn("assistant", (Text("ab"),)), whole) == turn
 
 
 def test_a_plain_turn_needs_no_skeleton() -> None:
     call = ToolCall("id", "name", '{"a":1}')
-    assert skeleton(Turn("assistant", (Text("hi"), call, call))) is None
-    assert skeleton(Turn("assistant", ())) is None
-    assert skeleton(Turn("assistant", (Text("hi"), Reasoning("so")))) is not None, "order"
-    assert skeleton(Turn("assistant", (Text("hi"), Text("so")))) is not None, "a border between texts"
-    assert skeleton(Turn("assistant", (Text("hi"),), extras=extras_of("run", a=1))) is not None
+    assert replay_state(Turn("assistant", (Text("hi"), call, call))) is None
+    assert replay_state(Turn("assistant", ())) is None
+    assert replay_state(Turn("assistant", (Text("hi"), Reasoning("so")))) is not None, "order"
+    assert replay_state(Turn("assistant", (Text("hi"), Text("so")))) is not None, "a border between texts"
+    assert replay_state(Turn("assistant", (Text("hi"),), extras=extras_of("run", a=1))) is not None
     thought = Turn("assistant", (Reasoning("so"), Text("hi"), call))
-    bones = skeleton(thought)
-    assert bones, "the reasoning is tied to the text"
-    assert bones["parts"] == []
-    assert restored(thought, bones) is thought
+    state = replay_state(thought)
+    assert state, "the reasoning is tied to the text"
+    assert state["parts"] == []
+    assert restore(thought, state) is thought
 
 
 @given(EXTRAS, EXTRAS)

@@ -24,7 +24,7 @@ from cfaig_integrations.core.events import TextDelta
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import GatewayError, ProtocolError
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.harness import needs_recordings, recordings
 
@@ -79,7 +79,7 @@ def test_every_recorded_reply_survives(kind: str, wire: Any) -> None:
     for record in recordings(kind, stream=False):
         try:
             reply = codec(wire).decode(record["response_body"].encode())
-        except (GatewayError, Refused):
+        except (GatewayError, EmbeddedError):
             continue
         assert fold(wire, unfold(reply)) == reply, record["line"]
         seen += 1

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.gateway import exchange
+from cfaig_integrations.gateway.actions import Send
 from cfaig_integrations.gateway.affinity import affinity_headers, opaque
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.gateway.steps import Send
 
 WORKERS_AI, AUTO = "@cf/zai-org/glm-5.2", "cloudflare/auto"
 INSTANCE, ROUTER = "x-session-affinity", "cf-aig-session-id"

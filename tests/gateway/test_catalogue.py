@@ -21,10 +21,10 @@ from cfaig_integrations.core.chat import (
 from cfaig_integrations.core.content import Media, Text, ToolCall, Turn, Wire
 from cfaig_integrations.core.vectors import EmbedRequest, RerankRequest
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.modalities import kind_of
-from cfaig_integrations.gateway.profiles import TABLE, WORKERS_AI, Row, profile_of
-from cfaig_integrations.gateway.routes import forget, route, row_of
-from cfaig_integrations.gateway.vector_routes import embed_route, rerank_route
+from cfaig_integrations.gateway.models.embeddings import embed_route, rerank_route
+from cfaig_integrations.gateway.models.modalities import kind_of
+from cfaig_integrations.gateway.models.profiles import TABLE, WORKERS_AI, Row, profile_of
+from cfaig_integrations.gateway.models.routes import forget, route, row_of
 from cfaig_integrations.wire import embeddings, rerank
 from cfaig_integrations.wire.registry import codec
 from tests.wire.harness import RECORDED, folded, needs_complete_recordings

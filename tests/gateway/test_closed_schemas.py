@@ -9,7 +9,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, OutputSchema
 from cfaig_integrations.core.content import Reasoning, Text, ToolCall, ToolResult, Turn, Wire, extras_of
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.routes import route
+from cfaig_integrations.gateway.models.routes import route
 from cfaig_integrations.wire.registry import codec
 
 Json = dict[str, Any]

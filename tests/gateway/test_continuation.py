@@ -10,24 +10,24 @@ import pytest
 from cfaig_integrations.core.chat import ChatRequest, Continuation
 from cfaig_integrations.core.content import Text, ToolCall, Turn, extras_of
 from cfaig_integrations.errors import ApiError
-from cfaig_integrations.gateway.continuation import is_forgotten, reply_seal, seal, tail_of
-from cfaig_integrations.gateway.needs import needs_of
+from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, reply_digest, tail_of
+from cfaig_integrations.gateway.models.requirements import needs_of
 
 USER, REPLY = Turn("user", (Text("Hi"),)), Turn("assistant", (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":2}')))
 GPT = "openai/gpt-5.4"
 
 
 def test_a_seal_is_that_of_the_same_turns_with_the_same_provider() -> None:
-    same = seal(GPT, (Turn("user", (Text("Hi"),)),))
-    assert same == seal(GPT, [USER]) == seal("openai/gpt-5.5", [USER])
+    same = history_digest(GPT, (Turn("user", (Text("Hi"),)),))
+    assert same == history_digest(GPT, [USER]) == history_digest("openai/gpt-5.5", [USER])
     others = [
-        seal("anthropic/claude-opus-5", [USER]),
-        seal(GPT, []),
-        seal(GPT, [USER, USER]),
-        seal(GPT, [replace(USER, role="system")]),
-        seal(GPT, [replace(USER, name="ann")]),
-        seal(GPT, [Turn("user", (Text("H"), Text("i")))]),
-        seal(GPT, [Turn("user", (Text("Hi", extras=extras_of("messages", a=1)),))]),
+        history_digest("anthropic/claude-opus-5", [USER]),
+        history_digest(GPT, []),
+        history_digest(GPT, [USER, USER]),
+        history_digest(GPT, [replace(USER, role="system")]),
+        history_digest(GPT, [replace(USER, name="ann")]),
+        history_digest(GPT, [Turn("user", (Text("H"), Text("i")))]),
+        history_digest(GPT, [Turn("user", (Text("Hi", extras=extras_of("messages", a=1)),))]),
     ]
     assert len({same, *others}) == 1 + len(others)
 
@@ -46,8 +46,8 @@ def test_a_seal_is_that_of_the_same_turns_with_the_same_provider() -> None:
     ],
 )
 def test_a_reply_is_the_same_as_long_as_it_says_and_calls_the_same(other: dict[str, Any], same: bool) -> None:
-    assert (reply_seal("s", replace(REPLY, **other)) == reply_seal("s", REPLY)) is same
-    assert reply_seal("t", REPLY) != reply_seal("s", REPLY)
+    assert (reply_digest("s", replace(REPLY, **other)) == reply_digest("s", REPLY)) is same
+    assert reply_digest("t", REPLY) != reply_digest("s", REPLY)
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,21 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
-from cfaig_integrations.gateway import exchange, logs, routes
+from cfaig_integrations.gateway import exchange, logs
+from cfaig_integrations.gateway.actions import (
+    Action,
+    AskToken,
+    HttpRequest,
+    HttpResponse,
+    ReadOn,
+    Send,
+    Sleep,
+    stays_open,
+)
 from cfaig_integrations.gateway.connection import CallOptions, Connection
+from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.gateway.steps import Answer, AskToken, HttpCall, ReadOn, Send, Sleep, Step, stays_open
 
 JSON = {"content-type": "application/json", "cf-aig-log-id": "log1"}
 SSE = {"content-type": "text/event-stream; charset=utf-8", "cf-aig-log-id": "log1"}
@@ -67,9 +77,9 @@ ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
 WITH_A_TOOL = replace(ASKED, tools=(FunctionTool("add", "Adds.", {"type": "object", "properties": {}}),))
 
 
-def error(status: int, code: int, message: str, **headers: str) -> Answer:
+def error(status: int, code: int, message: str, **headers: str) -> HttpResponse:
     body = {"success": False, "errors": [{"code": code, "message": message}], "result": None}
-    return Answer(status, {**JSON, **headers}, json.dumps(body).encode())
+    return HttpResponse(status, {**JSON, **headers}, json.dumps(body).encode())
 
 
 BUSY = error(429, 3040, "out of capacity")
@@ -101,10 +111,10 @@ class Played:
 
     result: Any
     raised: BaseException | None
-    steps: list[Step]
+    steps: list[Action]
 
     @property
-    def calls(self) -> list[HttpCall]:
+    def calls(self) -> list[HttpRequest]:
         return [step.call for step in self.steps if isinstance(step, Send)]
 
     @property
@@ -116,10 +126,10 @@ class Played:
         return [step.seconds for step in self.steps if isinstance(step, Sleep)]
 
 
-def play(talk: Generator[Step, Any, Any], *outcomes: Any) -> Played:
+def play(talk: Generator[Action, Any, Any], *outcomes: Any) -> Played:
     """Runs a conversation against a script: `Sleep` is answered by itself, all else by the next outcome."""
     waiting = list(outcomes)
-    steps: list[Step] = []
+    steps: list[Action] = []
     try:
         step = next(talk)
         while True:
@@ -135,7 +145,7 @@ def play(talk: Generator[Step, Any, Any], *outcomes: Any) -> Played:
 
 
 def test_a_question_is_one_request_and_its_answer_a_reply() -> None:
-    played = play(exchange.chat(connection(), ASKED), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, WHOLE))
     reply, info = played.result
     assert reply.turn.text == "Hi there"
     assert (info.log_id, info.wire, info.requested_model, info.attempts) == (
@@ -158,11 +168,11 @@ def test_a_question_is_one_request_and_its_answer_a_reply() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_may_pass_is_sent_again_after_a_pause(outcome: Any, stream: bool) -> None:
     if stream:
-        good = (Answer(200, SSE, None), PIECES[0])
+        good = (HttpResponse(200, SSE, None), PIECES[0])
         played = play(exchange.stream(connection(), ASKED), outcome, *good)
         assert played.result.info.attempts == played.result.requests_sent == 2
     else:
-        played = play(exchange.chat(connection(), ASKED), outcome, Answer(200, JSON, WHOLE))
+        played = play(exchange.chat(connection(), ASKED), outcome, HttpResponse(200, JSON, WHOLE))
         assert played.result[1].attempts == 2
     first, second = played.calls
     assert first == second
@@ -189,7 +199,7 @@ def test_patience_ends(words: dict[str, Any], sent: int) -> None:
 
 def test_retry_after_is_waited_for() -> None:
     told = error(429, 3040, "busy", **{"retry-after": "7"})
-    assert play(exchange.chat(connection(), ASKED), told, Answer(200, JSON, WHOLE)).naps == [7.0]
+    assert play(exchange.chat(connection(), ASKED), told, HttpResponse(200, JSON, WHOLE)).naps == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -199,11 +209,11 @@ def test_retry_after_is_waited_for() -> None:
         (error(400, 5006, "Bad input"), InvalidRequest),
         (error(429, 2045, "Spend limit exceeded"), RateLimited),
         (error(429, 3040, "busy", **{"retry-after": "3600"}), RateLimited),
-        (Answer(302, {"location": "https://elsewhere"}, b""), GatewayError),
+        (HttpResponse(302, {"location": "https://elsewhere"}, b""), GatewayError),
     ],
     ids=["401", "400", "spend", "retry-after", "302"],
 )
-def test_what_will_not_pass_is_raised_at_once(answer: Answer, kind: type[GatewayError]) -> None:
+def test_what_will_not_pass_is_raised_at_once(answer: HttpResponse, kind: type[GatewayError]) -> None:
     played = play(exchange.chat(connection(), ASKED, CallOptions(api="chat_completions")), answer)
     assert isinstance(played.raised, kind)
     assert played.raised.requests_sent == 1
@@ -212,7 +222,7 @@ def test_what_will_not_pass_is_raised_at_once(answer: Answer, kind: type[Gateway
 def test_a_refusal_inside_a_2xx_is_an_error_and_tried_again_if_it_may_pass() -> None:
     """facts §5.1: a failure envelope can arrive with a 2xx status."""
     throttled = error(200, 2021, "Wholesale rate limit exceeded for this gateway. Please reduce request rate.")
-    played = play(exchange.chat(connection(), ASKED), throttled, Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(connection(), ASKED), throttled, HttpResponse(200, JSON, WHOLE))
     assert played.result[0].turn.text == "Hi there"
     assert played.naps[0] >= 5
     final = play(exchange.chat(connection(), ASKED), error(200, 5007, "No such model"))
@@ -222,7 +232,7 @@ def test_a_refusal_inside_a_2xx_is_an_error_and_tried_again_if_it_may_pass() -> 
 
 
 def test_an_answer_that_is_not_json_is_not_asked_for_again() -> None:
-    played = play(exchange.chat(connection(), ASKED), Answer(200, {"content-type": "text/html"}, b"<html>"))
+    played = play(exchange.chat(connection(), ASKED), HttpResponse(200, {"content-type": "text/html"}, b"<html>"))
     assert isinstance(played.raised, ProtocolError)
     assert played.raised.requests_sent == 1
 
@@ -238,14 +248,14 @@ def test_wrong_input_sends_nothing() -> None:
 
 
 @pytest.mark.parametrize("refusal", [WRONG_SHAPE, NO_AUTHENTICATION], ids=["shape", "authentication"])
-def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembered(refusal: Answer) -> None:
-    played = play(exchange.chat(connection(), ASKED), refusal, Answer(200, JSON, RESPONSES))
+def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembered(refusal: HttpResponse) -> None:
+    played = play(exchange.chat(connection(), ASKED), refusal, HttpResponse(200, JSON, RESPONSES))
     reply, info = played.result
     assert [call.url.rpartition("/")[2] for call in played.calls] == ["completions", "responses"]
     assert reply.turn.text == "From responses"
     assert (info.wire, info.switched_from, info.attempts) == ("responses", "chat_completions", 2)
     assert played.naps == []
-    again = play(exchange.chat(connection(), ASKED), Answer(200, JSON, RESPONSES))
+    again = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, RESPONSES))
     assert again.result[1].switched_from is None
 
 
@@ -255,13 +265,13 @@ def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembere
         error(402, 2021, "Gateway authentication is required"),
         error(405, 7000, "Method not allowed"),
         error(404, 7000, "No route for that URI"),
-        Answer(404, {"content-type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>"),
-        Answer(404, {}, b""),
+        HttpResponse(404, {"content-type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>"),
+        HttpResponse(404, {}, b""),
     ],
 )
-def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: Answer) -> None:
+def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: HttpResponse) -> None:
     """facts §14.1."""
-    played = play(exchange.chat(connection(), WITH_A_TOOL), refusal, Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(connection(), WITH_A_TOOL), refusal, HttpResponse(200, JSON, WHOLE))
     assert [call.url.rpartition("/")[2] for call in played.calls] == ["responses", "completions"]
     assert (played.result[1].switched_from, played.naps) == ("responses", [])
     chosen = play(exchange.chat(connection(), WITH_A_TOOL, CallOptions(api="responses")), refusal)
@@ -270,19 +280,19 @@ def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: Answer) -
 
 def test_options_in_the_body_go_where_there_is_a_place_for_them() -> None:
     made = connection(options=GatewayOptions(reject_if_busy=True))
-    played = play(exchange.chat(made, WITH_A_TOOL), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(made, WITH_A_TOOL), HttpResponse(200, JSON, WHOLE))
     assert played.calls[0].url.endswith("/chat/completions")
 
 
 def test_stop_texts_are_looked_for_here_where_a_closed_schema_has_no_place_for_them() -> None:
     asked = ChatRequest("xai/grok-4.7", ASKED.turns, stop=("completions",))
-    played = play(exchange.chat(connection(), asked), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(connection(), asked), HttpResponse(200, JSON, WHOLE))
     assert "stop" not in json.loads(played.calls[0].body)
     assert "completions" not in played.result[0].turn.text
 
 
 def test_streams_switch_too() -> None:
-    played = play(exchange.stream(connection(), ASKED), WRONG_SHAPE, Answer(200, JSON, None), RESPONSES, None)
+    played = play(exchange.stream(connection(), ASKED), WRONG_SHAPE, HttpResponse(200, JSON, None), RESPONSES, None)
     assert played.result.info.switched_from == "chat_completions"
 
 
@@ -292,7 +302,7 @@ def test_if_both_wires_are_refused_the_first_refusal_counts_and_nothing_is_remem
     assert isinstance(played.raised, InvalidRequest)
     assert "at input" in played.raised.message
     assert played.raised.requests_sent == 2
-    assert play(exchange.chat(connection(), ASKED), Answer(200, JSON, WHOLE)).result[1].wire == "chat_completions"
+    assert play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, WHOLE)).result[1].wire == "chat_completions"
 
 
 def test_what_the_other_wire_cannot_say_is_not_the_users_mistake() -> None:
@@ -326,7 +336,7 @@ def test_a_chosen_wire_is_never_overruled(where: str) -> None:
 
 def test_run_wraps_the_input_and_puts_options_beside_it() -> None:
     made = connection(options=GatewayOptions(reject_if_busy=True))
-    played = play(exchange.chat(made, ASKED, CallOptions(api="run")), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(made, ASKED, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
     (body,) = played.bodies
     assert body["model"] == "openai/gpt-5.4"
     assert body["options"] == {"rejectIfBusy": True}
@@ -336,7 +346,7 @@ def test_run_wraps_the_input_and_puts_options_beside_it() -> None:
 
 def test_run_stops_by_itself_where_the_model_speaks_a_format_without_stop_texts() -> None:
     asked = ChatRequest("openai/gpt-5.6-luna", ASKED.turns, stop=("STOP",))
-    answer = Answer(200, JSON, WHOLE.replace(b"Hi", b"one STOP two"))
+    answer = HttpResponse(200, JSON, WHOLE.replace(b"Hi", b"one STOP two"))
     played = play(exchange.chat(connection(), asked, CallOptions(api="run")), answer)
     assert (played.result[0].turn.text, "STOP" in json.dumps(played.bodies[0])) == ("one ", False)
 
@@ -344,7 +354,7 @@ def test_run_stops_by_itself_where_the_model_speaks_a_format_without_stop_texts(
 def test_run_of_a_workers_ai_model_has_the_model_in_its_path_and_a_bare_input() -> None:
     """facts §1.1: unescaped, and without the wrapper."""
     asked = ChatRequest("@cf/zai-org/glm-5.2", ASKED.turns)
-    played = play(exchange.chat(connection(), asked, CallOptions(api="run")), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(connection(), asked, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
     assert played.calls[0].url.endswith("/accounts/acc/ai/run/@cf/zai-org/glm-5.2")
     assert not played.bodies[0].keys() & {"model", "input"}
 
@@ -358,7 +368,7 @@ def test_an_option_with_no_place_on_the_wire_is_not_dropped() -> None:
 
 def test_the_legacy_host_is_asked_under_its_own_path() -> None:
     made = connection(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
-    played = play(exchange.chat(made, ASKED), Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(made, ASKED), HttpResponse(200, JSON, WHOLE))
     assert played.calls[0].url == "https://gateway.ai.cloudflare.com/v1/acc/gw/compat/chat/completions"
     assert (b"cf-aig-authorization", b"Bearer tok") in played.calls[0].headers
 
@@ -368,7 +378,7 @@ def test_the_legacy_host_is_asked_under_its_own_path() -> None:
 
 def test_a_token_that_is_asked_for_is_asked_for_before_every_request() -> None:
     made = connection(api_token=lambda: "unused")
-    played = play(exchange.chat(made, ASKED), "one", BUSY, "two", Answer(200, JSON, WHOLE))
+    played = play(exchange.chat(made, ASKED), "one", BUSY, "two", HttpResponse(200, JSON, WHOLE))
     assert [type(step) for step in played.steps] == [AskToken, Send, Sleep, AskToken, Send]
     sent = [dict(call.headers)[b"authorization"] for call in played.calls]
     assert sent == [b"Bearer one", b"Bearer two"]
@@ -385,7 +395,7 @@ def test_a_token_that_is_none_is_refused_before_anything_is_sent(token: Any) -> 
 
 
 def test_a_stream_is_handed_over_with_its_first_words() -> None:
-    played = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0])
+    played = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0])
     session = played.result
     assert [type(step) for step in played.steps] == [Send, ReadOn]
     events = [*session.waiting, *session.feed(PIECES[1]), *session.feed(PIECES[2] + PIECES[1])]
@@ -399,7 +409,7 @@ def test_a_stream_is_handed_over_with_its_first_words() -> None:
 def test_a_stream_that_says_nothing_yet_is_read_on() -> None:
     silent = b": processing\n\n"
     head = b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'
-    played = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), silent, head, PIECES[1])
+    played = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), silent, head, PIECES[1])
     assert any(isinstance(event, TextDelta) for event in played.result.waiting)
 
 
@@ -412,7 +422,7 @@ ERROR_EVENT = b'data: {"error":{"message":"Overloaded","code":529,"type":"overlo
     ids=["reset", "empty", "idle", "half an event"],
 )
 def test_a_stream_that_fails_before_its_first_word_is_opened_again(outcomes: list[Any]) -> None:
-    opened = Answer(200, SSE, None)
+    opened = HttpResponse(200, SSE, None)
     played = play(exchange.stream(connection(), ASKED), opened, *outcomes, opened, PIECES[0])
     assert played.result.requests_sent == 2
     assert len(played.naps) == 1
@@ -420,7 +430,7 @@ def test_a_stream_that_fails_before_its_first_word_is_opened_again(outcomes: lis
 
 def test_an_error_event_before_the_first_word_is_judged_like_an_answer() -> None:
     throttled = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
-    opened = Answer(200, SSE, None)
+    opened = HttpResponse(200, SSE, None)
     played = play(exchange.stream(connection(), ASKED), opened, throttled, opened, PIECES[0])
     assert played.result.requests_sent == 2
     final = b'data: {"success":false,"errors":[{"code":5007,"message":"No such model"}]}\n\n'
@@ -428,14 +438,14 @@ def test_an_error_event_before_the_first_word_is_judged_like_an_answer() -> None
 
 
 def test_after_the_first_word_a_cut_is_an_error_that_keeps_what_came() -> None:
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
     assert session.close() == []
     assert isinstance(session.error, StreamBroken)
     assert (session.error.partial, session.error.requests_sent) == ("Hi", 1)
 
 
 def test_after_the_first_word_an_error_event_is_the_error_that_it_names() -> None:
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
     (event,) = session.feed(PIECES[0].replace(b"Hi", b" you") + ERROR_EVENT)
     assert event == TextDelta(0, " you"), "what came before the error is delivered"
     assert session.ended
@@ -471,7 +481,7 @@ STARTS = {
 @pytest.mark.parametrize("failure", [ConnectFault("reset"), TimeoutFault("idle"), None], ids=["reset", "idle", "end"])
 @pytest.mark.parametrize("api", STARTS)
 def test_the_start_of_a_part_is_not_visible_so_the_stream_is_opened_again(api: Any, failure: Any) -> None:
-    opened = Answer(200, SSE, None)
+    opened = HttpResponse(200, SSE, None)
     played = play(
         exchange.stream(connection(api=api), ASKED), opened, STARTS[api], failure, opened, STARTS[api], BROKEN
     )
@@ -484,14 +494,14 @@ BROKEN = b"data: {]\n\ndata: {}\n\n"
 
 @pytest.mark.parametrize("lost", [ConnectFault("reset"), TimeoutFault("idle")], ids=["reset", "idle"])
 def test_a_connection_lost_after_the_answer_is_no_error(lost: GatewayError) -> None:
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
     events = [*session.waiting, *session.feed(PIECES[1] + b'data: {"usage":{"prom'), *session.lost(lost)]
     assert session.error is None
     assert fold("chat_completions", events).turn.text == "Hi there"
 
 
 def test_a_connection_lost_within_the_answer_is_the_error() -> None:
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
     lost = StreamBroken("reset")
     assert session.lost(lost) == []
     assert session.error is lost
@@ -511,14 +521,14 @@ def test_a_connection_lost_within_the_answer_is_the_error() -> None:
     ],
 )
 def test_only_what_belongs_to_the_answer_is_progress(chunk: bytes, idle: bool) -> None:
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
     session.feed(chunk)
     assert session.idle is idle
 
 
 def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
     high, low = PIECES[0].replace(b'"Hi"', rb'"\ud83d"'), PIECES[1].replace(b" there", rb"\ude00 and \ud83d")
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), high + low).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), high + low).result
     events = [*session.waiting, *session.feed(PIECES[2])]
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\U0001f600 and \ufffd"
 
@@ -526,30 +536,30 @@ def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
 def test_a_document_for_a_stream_is_a_stream() -> None:
     """facts §5.3: some models answer `stream: true` with one JSON document."""
     pieces = (b"  \n", WHOLE[:9], WHOLE[9:], None)
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), *pieces).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), *pieces).result
     assert session.ended
     assert fold("chat_completions", session.waiting).turn.text == "Hi there"
 
 
 def test_a_stream_for_a_document_is_a_document() -> None:
-    reply, info = play(exchange.chat(connection(), ASKED), Answer(200, JSON, b"".join(PIECES))).result
+    reply, info = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, b"".join(PIECES))).result
     assert reply.turn.text == "Hi there"
     assert info.log_id == "log1"
 
 
 def test_half_a_stream_for_a_document_is_no_document() -> None:
-    played = play(exchange.chat(connection(max_retries=0), ASKED), Answer(200, SSE, PIECES[0]))
+    played = play(exchange.chat(connection(max_retries=0), ASKED), HttpResponse(200, SSE, PIECES[0]))
     assert isinstance(played.raised, StreamBroken)
 
 
 def test_an_event_over_the_limit_is_refused() -> None:
     made = connection(event_limit=50)
-    assert isinstance(play(exchange.stream(made, ASKED), Answer(200, SSE, None), PIECES[0]).raised, ProtocolError)
+    assert isinstance(play(exchange.stream(made, ASKED), HttpResponse(200, SSE, None), PIECES[0]).raised, ProtocolError)
 
 
 @pytest.mark.parametrize(("stream", "status", "open_"), [(True, 200, True), (True, 429, False), (False, 200, False)])
 def test_which_answers_are_read_as_they_come(stream: bool, status: int, open_: bool) -> None:
-    call = HttpCall("POST", "http://host", [], b"", connection().timeouts_of(CallOptions(), stream=stream), stream)
+    call = HttpRequest("POST", "http://host", [], b"", connection().timeouts_of(CallOptions(), stream=stream), stream)
     assert stays_open(call, status) is open_
 
 
@@ -557,8 +567,8 @@ PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
 
 
 def test_a_page_is_an_error_whatever_its_content_type() -> None:
-    whole = play(exchange.chat(connection(), ASKED), Answer(200, JSON, PAGE)).raised
-    streamed = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), PAGE, None).raised
+    whole = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, PAGE)).raised
+    streamed = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PAGE, None).raised
     for raised in (whole, streamed):
         assert isinstance(raised, GatewayError)
         assert "HTML page" in str(raised)
@@ -567,8 +577,8 @@ def test_a_page_is_an_error_whatever_its_content_type() -> None:
 # Logs
 
 
-def entry_answer(**fields: Any) -> Answer:
-    return Answer(200, JSON, json.dumps({"success": True, "result": {"id": "log/1", **fields}}).encode())
+def entry_answer(**fields: Any) -> HttpResponse:
+    return HttpResponse(200, JSON, json.dumps({"success": True, "result": {"id": "log/1", **fields}}).encode())
 
 
 @pytest.mark.parametrize("metadata", [{"team": "a"}, '{"team": "a"}'], ids=["object", "string"])
@@ -597,7 +607,7 @@ def test_a_log_that_is_late_is_asked_for_once_more() -> None:
 def test_logs_are_listed_by_a_query() -> None:
     query = logs.LogQuery(2, 5, "model", False, "hey", (logs.LogFilter("cost", "gt", (0.1,)),))
     found = play(
-        logs.entries(connection(), query, "other"), Answer(200, JSON, b'{"success":true,"result":[{"id":"a"}]}')
+        logs.entries(connection(), query, "other"), HttpResponse(200, JSON, b'{"success":true,"result":[{"id":"a"}]}')
     )
     assert [entry.id for entry in found.result] == ["a"]
     path, _, words = found.calls[0].url.partition("?")
@@ -614,14 +624,14 @@ def test_logs_are_listed_by_a_query() -> None:
 
 @pytest.mark.parametrize("body", [b'{"success":true,"result":{}}', b'{"success":true,"result":[{}]}', b"[]"])
 def test_a_strange_list_is_refused(body: bytes) -> None:
-    raised = play(logs.entries(connection(), logs.LogQuery()), Answer(200, JSON, body)).raised
+    raised = play(logs.entries(connection(), logs.LogQuery()), HttpResponse(200, JSON, body)).raised
     assert isinstance(raised, ProtocolError)
     assert raised.requests_sent == 1
 
 
 def test_an_error_inside_a_log_answer_is_one() -> None:
     body = b'{"errors": [{"code": 10000, "message": "Authentication error"}]}'
-    assert isinstance(play(logs.entry(connection(), "1"), Answer(200, JSON, body)).raised, AuthError)
+    assert isinstance(play(logs.entry(connection(), "1"), HttpResponse(200, JSON, body)).raised, AuthError)
 
 
 def test_the_legacy_host_has_no_logs() -> None:
@@ -631,6 +641,6 @@ def test_the_legacy_host_has_no_logs() -> None:
 
 def test_half_a_pair_ends_the_text_that_it_stands_in() -> None:
     thought = PIECES[0].replace(b'"content":"Hi"', rb'"reasoning_content":"so \ud83d"')
-    session = play(exchange.stream(connection(), ASKED), Answer(200, SSE, None), thought + PIECES[0]).result
+    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), thought + PIECES[0]).result
     texts = [event.text for event in session.waiting if hasattr(event, "text")]
     assert texts == ["so ", "\ufffd", "Hi"]

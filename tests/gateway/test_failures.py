@@ -27,8 +27,8 @@ from cfaig_integrations.errors import (
     RateLimited,
     ServerFault,
 )
-from cfaig_integrations.gateway.codes import CODES, SENTENCES, WORDS
 from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
+from cfaig_integrations.gateway.failures.codes import CODES, MESSAGE_PATTERNS, PROVIDER_CODES
 from tests.wire.harness import needs_complete_recordings, recordings
 
 REQUEST = "82a04848-3949-4645-83f0-94050e19f74b"
@@ -125,9 +125,9 @@ def test_a_code_in_a_2xx_answer_means_what_it_means_with_its_own_status(row: Any
 def test_the_tables_are_whole() -> None:
     assert {(row.code, row.status) for row in CODES} <= {(code, status) for code, status, *_ in BY_CODE}
     assert len({(row.code, row.status) for row in CODES}) == len(CODES)
-    assert all(row.source for row in (*CODES, *SENTENCES, *WORDS.values()))
-    assert all(word == word.lower() for word in WORDS)
-    assert all(400 <= word.status < 600 for word in WORDS.values())
+    assert all(row.source for row in (*CODES, *MESSAGE_PATTERNS, *PROVIDER_CODES.values()))
+    assert all(word == word.lower() for word in PROVIDER_CODES)
+    assert all(400 <= word.status < 600 for word in PROVIDER_CODES.values())
 
 
 BY_STATUS: list[tuple[int, type[ApiError], bool]] = [

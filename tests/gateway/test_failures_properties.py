@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from cfaig_integrations.errors import GatewayError, ProtocolError
 from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
+from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.gateway.logs import read_entry
-from cfaig_integrations.gateway.redaction import conceal
 
 WORDS = st.sampled_from(
     ["error", "errors", "message", "code", "type", "status", "detail", "description", "response", "result", "success",

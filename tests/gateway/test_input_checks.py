@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from cfaig_integrations import ConfigError, GatewayOptions, gateway_context
-from cfaig_integrations.client.calls import Given, call_options, chat_request
-from cfaig_integrations.client.fields import ChatFields
+from cfaig_integrations.adapters.arguments import CallArguments, call_options, chat_request
+from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.adapters.run_metadata import RunEntries
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.gateway.connection import Connection, Timeouts, timeouts
 from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.gateway.logs import Feedback, LogFilter, LogQuery, entry
 from cfaig_integrations.gateway.metadata import encode_metadata
-from cfaig_integrations.gateway.runs import RunEntries
 from cfaig_integrations.gateway.settings import _address, resolve
 
 HUGE = 10**5000
@@ -61,7 +61,7 @@ CALLS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("word", "value"), CALLS, ids=name_of)
 def test_a_call_argument_of_the_wrong_type_is_refused_by_name(word: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=word) as caught:
-        chat_request(own(), Given({word: value}), TURNS)
+        chat_request(own(), CallArguments({word: value}), TURNS)
     assert len(str(caught.value)) < 300
 
 
@@ -75,7 +75,7 @@ def test_a_call_argument_of_the_wrong_type_is_refused_by_name(word: str, value: 
     ],
 )
 def test_arguments_of_the_right_type_are_taken(words: dict[str, Any]) -> None:
-    assert chat_request(own(), Given(words), TURNS).turns == TURNS
+    assert chat_request(own(), CallArguments(words), TURNS).turns == TURNS
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_arguments_of_the_right_type_are_taken(words: dict[str, Any]) -> None:
 )
 def test_what_a_call_tells_the_gateway_is_checked(word: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=word) as caught:
-        call_options(Given({word: value}), "auto", RunEntries())
+        call_options(CallArguments({word: value}), "auto", RunEntries())
     assert "canary" not in str(caught.value)
     if word == "extra_headers":
         assert caught.value.value is None

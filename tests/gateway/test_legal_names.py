@@ -15,11 +15,12 @@ from cfaig_integrations.core.content import Reasoning, Text, ToolCall, ToolResul
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.legal import legal, legal_name
 from cfaig_integrations.errors import NotFound
-from cfaig_integrations.gateway import exchange, routes
+from cfaig_integrations.gateway import exchange
+from cfaig_integrations.gateway.actions import HttpResponse
 from cfaig_integrations.gateway.connection import Connection
+from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.gateway.steps import Answer
 from tests.gateway.test_exchange import JSON, SSE, play
 from tests.wire.chat_kit import delta, sse
 
@@ -72,8 +73,8 @@ def calling(wire: Wire, name: str, *, stream: bool) -> list[Any]:
         whole = {"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
         events = [delta(tool_calls=[{"index": 0, **call}]), delta(finish="tool_calls")]
     if not stream:
-        return [Answer(200, JSON, json.dumps(whole).encode())]
-    return [Answer(200, SSE, None), sse(*events, done=wire in ("chat_completions", "run")).encode()]
+        return [HttpResponse(200, JSON, json.dumps(whole).encode())]
+    return [HttpResponse(200, SSE, None), sse(*events, done=wire in ("chat_completions", "run")).encode()]
 
 
 def exchanged(api: Any, request: ChatRequest, *outcomes: Any, stream: bool, **options: Any) -> tuple[ChatReply, Any]:
@@ -216,11 +217,11 @@ def test_a_forced_call_that_comes_as_text_is_a_call(
     request = ChatRequest(model, (HELLO,), tools=(tool("f"),), tool_choice=choice)
     message = {"role": "assistant", "content": text}
     whole = {"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-    outcomes = [Answer(200, JSON, json.dumps(whole).encode())]
+    outcomes = [HttpResponse(200, JSON, json.dumps(whole).encode())]
     if stream:
         pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
         events = sse(*(delta(content=piece) for piece in pieces), delta(finish="stop")).encode()
-        outcomes = [Answer(200, SSE, None), events]  # type: ignore[list-item]
+        outcomes = [HttpResponse(200, SSE, None), events]  # type: ignore[list-item]
     reply, _ = exchanged("chat_completions", request, *outcomes, stream=stream)
     if arguments is None or choice in ("auto", None):
         assert (reply.turn.text, reply.turn.tool_calls, reply.finish) == (text, (), "stop")
@@ -239,14 +240,14 @@ LOST = "Item with id 'rs_1' not found. Items are not persisted when `store` is s
 ANSWERED = {"id": "r", "object": "response", "status": "completed", "model": "m", "output": []}
 
 
-def lost() -> Answer:
-    return Answer(404, JSON, json.dumps({"error": {"message": LOST, "code": None}}).encode())
+def lost() -> HttpResponse:
+    return HttpResponse(404, JSON, json.dumps({"error": {"message": LOST, "code": None}}).encode())
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_item_that_the_server_lost_is_sent_once_more_without_its_id(stream: bool) -> None:
     request = ChatRequest("openai/gpt-5.4", (HELLO, SAID, HELLO))
-    good = Answer(200, JSON, json.dumps(ANSWERED).encode())
+    good = HttpResponse(200, JSON, json.dumps(ANSWERED).encode())
     outcomes = [lost(), replace(good, body=None), good.body] if stream else [lost(), good]
     talk = exchange.stream if stream else exchange.chat
     played = play(talk(connection("responses"), request), *outcomes, *([None] if stream else []))
@@ -262,7 +263,7 @@ def test_an_item_that_the_server_lost_is_sent_once_more_without_its_id(stream: b
 
 def test_with_zero_data_retention_nothing_is_pointed_to() -> None:
     request = ChatRequest("openai/gpt-5.4", (HELLO, SAID, HELLO))
-    good = Answer(200, JSON, json.dumps(ANSWERED).encode())
+    good = HttpResponse(200, JSON, json.dumps(ANSWERED).encode())
     _, played = exchanged("responses", request, good, stream=False, zdr=True)
     (body,) = played.bodies
     assert "id" not in body["input"][1]
@@ -273,12 +274,12 @@ def test_with_zero_data_retention_nothing_is_pointed_to() -> None:
 def test_a_reply_says_that_it_is_not_stored(stream: bool) -> None:
     answer = {**ANSWERED, "store": False, "output": [ITEM]}
     events = [{"type": "response.created", "response": {"id": "r"}}, {"type": "response.completed", "response": answer}]
-    outcomes: list[Any] = [Answer(200, JSON, json.dumps(answer).encode())]
+    outcomes: list[Any] = [HttpResponse(200, JSON, json.dumps(answer).encode())]
     if stream:
-        outcomes = [Answer(200, SSE, None), sse(*events, done=False).encode()]
+        outcomes = [HttpResponse(200, SSE, None), sse(*events, done=False).encode()]
     request = ChatRequest("openai/gpt-5.4", (HELLO,))
     reply, _ = exchanged("responses", request, *outcomes, stream=stream)
     again = replace(request, turns=(HELLO, reply.turn, HELLO))
-    _, played = exchanged("responses", again, Answer(200, JSON, json.dumps(ANSWERED).encode()), stream=False)
+    _, played = exchanged("responses", again, HttpResponse(200, JSON, json.dumps(ANSWERED).encode()), stream=False)
     assert "id" not in played.bodies[0]["input"][1]
     assert played.bodies[0]["include"] == ["reasoning.encrypted_content"]

@@ -9,7 +9,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatRequest, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Media, Role, Text, ToolCall, ToolResult, Turn, Wire
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.needs import needs_of
+from cfaig_integrations.gateway.models.requirements import needs_of
 from cfaig_integrations.wire.registry import codec
 
 HELLO = Turn("user", (Text("Hello"),))

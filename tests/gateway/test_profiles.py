@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfaig_integrations.gateway.profiles import TABLE, WORKERS_AI, Profile, Row, profile_of
-from cfaig_integrations.gateway.routes import row_of
+from cfaig_integrations.gateway.models.profiles import TABLE, WORKERS_AI, Profile, Row, profile_of
+from cfaig_integrations.gateway.models.routes import row_of
 from cfaig_integrations.simulator import catalogue
 
 OTHERS = [name for row in TABLE for name in row.names.split()]

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from cfaig_integrations.errors import ApiError, ProtocolError, StreamBroken
-from cfaig_integrations.gateway.redaction import Hidden, conceal, is_credential, redacted
+from cfaig_integrations.gateway.failures.redaction import Hidden, conceal, is_credential, redacted
 
 KEY = "aB3dE6gH9jK2mN5pQ8rS"
 SECRETS = [

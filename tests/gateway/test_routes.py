@@ -24,7 +24,7 @@ from cfaig_integrations.core.content import (
     extras_of,
 )
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.routes import (
+from cfaig_integrations.gateway.models.routes import (
     TABLE,
     Api,
     Route,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfaig_integrations import RunInfo
+from cfaig_integrations.adapters.run_metadata import DEFAULT_KEYS, automatic
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
-from cfaig_integrations.gateway.runs import DEFAULT_KEYS, automatic
 
 FULL = {
     "framework": "langchain",

@@ -8,7 +8,7 @@ import pytest
 
 from cfaig_integrations.core.vectors import EmbedRequest
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.vector_routes import (
+from cfaig_integrations.gateway.models.embeddings import (
     DEFAULT_RERANKER,
     RERANKERS,
     TABLE,

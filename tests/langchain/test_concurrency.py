@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from cfaig_integrations.langchain.together import aask_all, ask_all
+from cfaig_integrations.langchain.concurrency import arun_all, run_all
 
 NAME: ContextVar[str] = ContextVar("name", default="nobody")
 
@@ -23,13 +23,13 @@ async def test_answers_stand_in_the_order_of_what_was_asked(most: int) -> None:
         await asyncio.sleep(0)
         return n * 2
 
-    assert [*ask_all(lambda n: n * 2, range(7), most)] == await aask_all(slowly, range(7), most) == [*range(0, 14, 2)]
-    assert [*ask_all(str, [], most)] == await aask_all(slowly, [], most) == []
+    assert [*run_all(lambda n: n * 2, range(7), most)] == await arun_all(slowly, range(7), most) == [*range(0, 14, 2)]
+    assert [*run_all(str, [], most)] == await arun_all(slowly, [], most) == []
 
 
 def test_threads_see_what_holds_around_the_call() -> None:
     NAME.set("ann")
-    assert {*ask_all(lambda _: NAME.get(), range(5), 3)} == {"ann"}
+    assert {*run_all(lambda _: NAME.get(), range(5), 3)} == {"ann"}
 
 
 def test_after_a_failure_none_is_begun_though_an_earlier_one_is_still_under_way() -> None:
@@ -46,7 +46,7 @@ def test_after_a_failure_none_is_begun_though_an_earlier_one_is_still_under_way(
         return n
 
     with pytest.raises(Broken):
-        list(ask_all(ask, range(100), 2))
+        list(run_all(ask, range(100), 2))
     assert begun == [0, 1]
 
 
@@ -58,7 +58,7 @@ def test_what_came_before_the_failure_is_told() -> None:
 
     told: list[int] = []
     with pytest.raises(Broken):
-        told.extend(ask_all(ask, range(9), 1))
+        told.extend(run_all(ask, range(9), 1))
     assert told == [0, 1]
 
 
@@ -76,7 +76,7 @@ async def test_no_task_goes_on_after_one_failed() -> None:
             ended.append(n)
 
     with pytest.raises(Broken):
-        await aask_all(ask, range(100), 3)
+        await arun_all(ask, range(100), 3)
     assert len(begun) < 6
     assert {*ended} == {*begun} - {1}
     assert len(asyncio.all_tasks()) == 1

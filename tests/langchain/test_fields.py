@@ -1,4 +1,4 @@
-"""What a model remembers of its constructor words, however it is changed, copied or built anew."""
+"""What a model remembers of its constructor arguments, however it is changed, copied or built anew."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from langchain_core.messages import AIMessage
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError, UnsupportedContent
-from cfaig_integrations.gateway.routes import Api, route
+from cfaig_integrations.gateway.models.routes import Api, route
 from cfaig_integrations.langchain.inbound import to_turns
 from cfaig_integrations.simulator import Simulator
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.langchain.conftest import MODELS, Make
 from tests.langchain.histories import assert_says, history, left_out, read, shape
@@ -196,7 +196,7 @@ def native_replies() -> Made:
         try:
             wire = codec("run")
             found.append(fold("run", events_of(wire, [data])) if record["stream"] else wire.decode(data))
-        except (Refused, ProtocolError):  # tests/wire/test_run.py says which are no chat answers
+        except (EmbeddedError, ProtocolError):  # tests/wire/test_run.py says which are no chat answers
             continue
     return [(number, reply, as_message(reply)) for number, reply in enumerate(found) if reply.turn.parts]
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 
 from cfaig_integrations.core.chat import Continuation
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, Turn
-from cfaig_integrations.core.skeleton import restored, skeleton
+from cfaig_integrations.core.replay import replay_state, restore
 from cfaig_integrations.errors import ConfigError, GatewayError, UnsupportedContent
 from cfaig_integrations.langchain.history import continuation_of
 from cfaig_integrations.langchain.inbound import to_turn, to_turns
@@ -176,16 +176,16 @@ def test_calls_with_broken_arguments_keep_their_place(make: Make, simulator: Sim
 def test_a_call_that_was_replaced_takes_nothing_from_the_one_before() -> None:
     made = Turn("assistant", (ToolCall("call_1", "w", "{}", extras={"responses": {"item": {"id": "fc_1"}}}),))
     edited = Turn("assistant", (ToolCall("call_9", "w", "{}"),))
-    assert restored(edited, skeleton(made)) is edited
-    assert restored(Turn("assistant", (ToolCall("call_1", "w", "{}"),)), skeleton(made)) == made
+    assert restore(edited, replay_state(made)) is edited
+    assert restore(Turn("assistant", (ToolCall("call_1", "w", "{}"),)), replay_state(made)) == made
 
 
 def test_merged_messages_are_sent_in_their_own_order() -> None:
     opaque = Opaque("messages", {"type": "redacted_thinking", "data": "x"})
-    bones = skeleton(Turn("assistant", (Text("one"), opaque))) or {}
-    both = {"parts": [*bones["parts"], *bones["parts"]]}
+    state = replay_state(Turn("assistant", (Text("one"), opaque))) or {}
+    both = {"parts": [*state["parts"], *state["parts"]]}
     shown = Turn("assistant", (Text("one"), Text("one")))
-    assert restored(shown, both) is shown
+    assert restore(shown, both) is shown
 
 
 def test_a_tool_result_of_a_user_is_a_tool_turn() -> None:

@@ -14,7 +14,7 @@ from langchain_core.load import dumpd
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
-from cfaig_integrations.gateway.profiles import TABLE, WORKERS_AI, profile_of
+from cfaig_integrations.gateway.models.profiles import TABLE, WORKERS_AI, profile_of
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make

@@ -29,7 +29,7 @@ from langgraph.graph import END, START, StateGraph
 
 from cfaig_integrations import GatewayOptions, RunInfo, errors, gateway_context
 from cfaig_integrations.gateway.context import Context, current
-from cfaig_integrations.langchain import ChatCloudflareAIGateway, runinfo
+from cfaig_integrations.langchain import ChatCloudflareAIGateway, run_metadata
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
 from tests.waiting import until_async
@@ -280,7 +280,7 @@ def test_a_bare_thread_inside_a_run_knows_its_own_run_only(make: Make, simulator
 
 
 def nothing_held() -> bool:
-    return runinfo.SEEN.get() is None and current() == Context()
+    return run_metadata.SEEN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(make: Make, simulator: Simulator) -> None:

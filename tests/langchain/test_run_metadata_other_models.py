@@ -32,7 +32,7 @@ from cfaig_integrations.langchain import (
     CloudflareAIGatewayEmbeddings,
     CloudflareAIGatewayLLM,
     CloudflareAIGatewayReranker,
-    runinfo,
+    run_metadata,
 )
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import where
@@ -402,7 +402,7 @@ def test_interleaved_streams_of_one_thread(simulator: Simulator) -> None:
 
 
 def nothing_held() -> bool:
-    return runinfo.SEEN.get() is None and current() == Context()
+    return run_metadata.SEEN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(simulator: Simulator) -> None:

@@ -11,8 +11,8 @@ from langchain_core.tools import Tool, tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from cfaig_integrations.client.tools import choice_among as to_choice
-from cfaig_integrations.client.tools import tools_at_once as to_parallel
+from cfaig_integrations.adapters.tools import choice_among as to_choice
+from cfaig_integrations.adapters.tools import tools_at_once as to_parallel
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain.tools import bound, forced, to_specs

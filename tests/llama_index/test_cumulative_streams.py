@@ -18,9 +18,9 @@ from cfaig_integrations.core.events import (
     TextDelta,
 )
 from cfaig_integrations.core.fold import fold
-from cfaig_integrations.llama_index.cumulate import Cumulation
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_response
+from cfaig_integrations.llama_index.responses import Cumulation
 from tests.recorded_replies import WIRES, info, replies, streams
 from tests.wire.harness import COMPLETE, needs_recordings
 

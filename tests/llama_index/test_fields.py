@@ -1,4 +1,4 @@
-"""What the LlamaIndex classes remember of their constructor words, however they are changed, copied or built anew."""
+"""What the LlamaIndex classes remember of their constructor arguments, however they are changed, copied or rebuilt."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
 
 from cfaig_integrations import ConnectFault, GatewayError, GatewayOptions, ServerFault, gateway_context
-from cfaig_integrations.client.fields import ChatFields, EmbedFields, GatewayFields
+from cfaig_integrations.adapters.fields import ChatFields, EmbedFields, GatewayFields
 from cfaig_integrations.llama_index import (
     CloudflareAIGateway,
     CloudflareAIGatewayEmbedding,

@@ -40,10 +40,10 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.llama_index import CloudflareAIGateway
-from cfaig_integrations.llama_index.cumulate import Cumulation
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
-from cfaig_integrations.llama_index.selections import tool_selections
+from cfaig_integrations.llama_index.responses import Cumulation
+from cfaig_integrations.llama_index.tool_selections import tool_selections
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 

@@ -13,15 +13,15 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBloc
 from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool, ToolMetadata, adapt_to_async_tool
 from pydantic import BaseModel, Field, RootModel
 
-from cfaig_integrations.client.tools import choice_among
+from cfaig_integrations.adapters.tools import choice_among
 from cfaig_integrations.core.chat import FunctionTool as FunctionSpec
 from cfaig_integrations.core.chat import NamedTool, NativeTool
 from cfaig_integrations.core.content import Reasoning, Text, ToolCall, Turn, extras_of
-from cfaig_integrations.core.skeleton import restored, skeleton
+from cfaig_integrations.core.replay import replay_state, restore
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
 from cfaig_integrations.llama_index.outbound import to_message
-from cfaig_integrations.llama_index.selections import only_one_call, tool_selections
+from cfaig_integrations.llama_index.tool_selections import only_one_call, tool_selections
 from cfaig_integrations.llama_index.tools import (
     BoundTool,
     bound_tools,
@@ -397,7 +397,7 @@ def test_no_call_is_an_error_only_if_asked() -> None:
 def test_free_text_is_an_argument() -> None:
     turn = Turn("assistant", (ToolCall("call_0", "weather", "print(1)", "custom"),))
     said = response("print(1)", finish="tool_calls")
-    said.message.additional_kwargs["cf_aig_turn"] = skeleton(turn)
+    said.message.additional_kwargs["cf_aig_turn"] = replay_state(turn)
     assert chosen(said, error=True) == [{"input": "print(1)"}]
 
 
@@ -416,7 +416,7 @@ def test_one_call_stays_with_all_that_belongs_to_it() -> None:
     assert found.message.content == "So."
     assert (found.raw, found.additional_kwargs) == (given.raw, given.additional_kwargs)
     plain = Turn("assistant", (Reasoning("Hm."), Text("So."), first))
-    assert restored(plain, found.message.additional_kwargs["cf_aig_turn"]).parts == (*turn.parts[:2], Text("So."))
+    assert restore(plain, found.message.additional_kwargs["cf_aig_turn"]).parts == (*turn.parts[:2], Text("So."))
     assert given.model_dump_json() == before
 
 

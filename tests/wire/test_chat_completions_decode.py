@@ -11,7 +11,7 @@ from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import body
 
 CODEC = ChatCompletionsCodec()
@@ -285,7 +285,7 @@ REFUSALS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("raw", REFUSALS)
 def test_an_error_in_a_2xx_body(raw: dict[str, Any]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         CODEC.decode(json.dumps(raw).encode())
 
 

@@ -13,7 +13,7 @@ from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Media, Opaque, Reasoning, Text, ToolResult, Turn
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import chunks_of, expected_echo, stream_of, whole_of
 from tests.wire.harness import (
     COMPLETE,
@@ -88,7 +88,7 @@ def message_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("id_", sorted(REFUSED_STREAMS))
 def test_an_error_inside_a_stream_is_a_refusal(id_: str) -> None:
     (record,) = [record for record in recordings("chat", stream=True) if record["id"] == id_]
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(EmbeddedError) as caught:
         events_of(CODEC, [record["response_body"].encode()])
     assert caught.value.body["error"]["message"]
 

@@ -14,7 +14,7 @@ from cfaig_integrations.core.content import Media, Reasoning, Text, ToolCall
 from cfaig_integrations.core.events import Finished, PartStarted, UsageUpdated
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import body, delta, sse, stream_of
 from tests.wire.harness import assert_same_in_any_split, events_of, folded
 from tests.wire.test_chat_completions_decode import REFUSALS, own
@@ -308,7 +308,7 @@ def test_nonsense_in_mid_stream(chunk: str) -> None:
 
 @pytest.mark.parametrize("raw", REFUSALS)
 def test_an_error_in_a_stream(raw: dict[str, Any]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         added_up(sse(delta(content="a"), delta(content="b"), raw))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cfaig_integrations.core.vectors import EmbedRequest, checked_texts
 from cfaig_integrations.errors import ConfigError, ProtocolError, UnsupportedContent
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.embeddings import Inputs, decode, encode_openai, encode_run
 from tests.wire.harness import assert_number, needs_complete_recordings, needs_recordings, recordings, validate_request
 
@@ -106,7 +106,7 @@ def test_signed_bytes_are_not_taken_for_floats() -> None:
 def test_every_recorded_refusal_is_one() -> None:
     for record in recordings("embeddings", ok=False):
         if "error" in json.loads(record["response_body"]):
-            with pytest.raises(Refused):
+            with pytest.raises(EmbeddedError):
                 decode(record["response_body"].encode(), count=1)
 
 
@@ -189,7 +189,7 @@ def test_vectors_of_another_length_than_asked_for_are_an_error() -> None:
     ],
 )
 def test_an_error_in_a_2xx_is_refused(data: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decode(data, count=1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.chat_kit import sse
 from tests.wire.test_streams_as_sent import BOTH, added_up
@@ -62,9 +62,9 @@ FAILED = {"state": "Failed", "result": {"error": {"message": "boom"}}}
 @pytest.mark.parametrize("wire", ["chat_completions", "responses", "messages", "run"])
 def test_an_error_inside_an_envelope(wire: Any) -> None:
     for raw in (*enveloped({"error": {"message": "boom"}}), FAILED, {"result": FAILED, "success": True}):
-        with pytest.raises(Refused):
+        with pytest.raises(EmbeddedError):
             codec(wire).decode(json.dumps(raw).encode())
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         added_up(wire, sse(FAILED))
 
 

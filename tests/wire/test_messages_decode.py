@@ -10,7 +10,7 @@ import pytest
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Text, ToolCall, extras_of
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.messages import MessagesCodec
 from tests.wire.messages_samples import CITATIONS, ERRORS, MESSAGE, UNMODELLED, USAGE, message, text
 
@@ -115,13 +115,13 @@ def test_cloudflares_envelope_is_taken_off() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids="-".join)
 def test_an_error_in_a_2xx_body_is_refused_whole(error: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         decode(error)
     assert raised.value.body == error
 
 
 def test_an_error_inside_the_envelope_is_refused() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decode({"success": True, "errors": [], "result": ERRORS[0]})
 
 

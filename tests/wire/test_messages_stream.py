@@ -25,7 +25,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.messages import MessagesCodec
 from tests.wire.harness import assert_same_in_any_split, chunked, events_of, folded
 from tests.wire.messages_forms import comparable, sse, stream_from_whole, whole_from_stream
@@ -297,7 +297,7 @@ def test_blocks_that_nobody_ended_end_with_the_message() -> None:
 def test_an_error_in_a_stream_is_refused(error: dict[str, Any], name: str) -> None:
     decoder = CODEC.decoder()
     decoder.feed("message_start", json.dumps(START).encode())
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         decoder.feed(name, json.dumps(error).encode())
     assert raised.value.body == error
 

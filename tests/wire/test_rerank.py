@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.core.vectors import Ranked, RerankRequest
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.rerank import decode, encode
 
 
@@ -69,5 +69,5 @@ def test_what_does_not_rank_these_passages_is_an_error(answer: dict[str, Any]) -
 
 
 def test_an_error_in_a_2xx_is_refused() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decode(b'{"success": false, "errors": [{"code": 5006}]}', count=1)

@@ -9,7 +9,7 @@ import pytest
 
 from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import dump
 from tests.wire.responses_forms import (
     CITATION,
@@ -192,14 +192,14 @@ def test_the_envelope_of_cloudflare_is_taken_off() -> None:
     ],
 )
 def test_an_error_in_a_good_answer_raises_with_its_body(body: Json) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         CODEC.decode(dump(body))
     assert raised.value.body == body
 
 
 def test_an_error_inside_the_envelope_raises() -> None:
     failed = response(status="failed", error={"code": "x"})
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         CODEC.decode(dump({"result": failed, "success": True}))
     assert raised.value.body == failed
 

@@ -15,7 +15,7 @@ from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Text, ToolResult, Turn
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import StreamBroken
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import dump, load_object
 from cfaig_integrations.wire.responses import ResponsesCodec
 from tests.wire.harness import (
@@ -111,10 +111,10 @@ def test_streams_without_an_end_marker_raise() -> None:
     raised = []
     for record in STREAMS:
         if ending(record) is None:
-            with pytest.raises((StreamBroken, Refused)) as caught:
+            with pytest.raises((StreamBroken, EmbeddedError)) as caught:
                 folded(CODEC, record["response_body"].encode())
             raised.append(caught.value)
-    refused = [error for error in raised if isinstance(error, Refused)]
+    refused = [error for error in raised if isinstance(error, EmbeddedError)]
     assert [error.body["error"]["code"] for error in refused] == ["insufficient_quota"]
     assert len(raised) == 2
 

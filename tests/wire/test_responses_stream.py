@@ -27,7 +27,7 @@ from cfaig_integrations.core.events import (
     UsageUpdated,
 )
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import dump
 from tests.wire.harness import assert_same_in_any_split, events_of, folded, needs_recordings, recordings
 from tests.wire.responses_forms import (
@@ -225,21 +225,21 @@ ERRORS: dict[str, Json] = {
 @pytest.mark.parametrize("what", ERRORS)
 def test_an_error_in_the_stream_raises_with_its_body(what: str, named: bool) -> None:
     head = stream(ANSWER).rpartition("event: ")[0]
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         folded(CODEC, (head + sse(ERRORS[what], named=named)).encode())
     assert raised.value.body == ERRORS[what]
 
 
 def test_an_error_under_the_name_of_the_end_is_an_error() -> None:
     head = stream(ANSWER).rpartition("event: ")[0]
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         folded(CODEC, (head + 'event: response.completed\ndata: {"error":{"message":"no"}}\n\n').encode())
 
 
 @pytest.mark.parametrize("end", ["failed", "completed"])
 def test_a_failed_response_raises_with_the_whole_response(end: str) -> None:
     answer = response(status="failed", error={"code": "server_error", "message": "no"})
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         folded(CODEC, sse({"type": f"response.{end}", "response": answer}).encode())
     assert raised.value.body == answer
 
@@ -318,7 +318,7 @@ def test_nonsense_raises_nothing_but_our_errors(what: str, seed: int, value: Any
             holder[key] = value
             break
     text = "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
-    with contextlib.suppress(GatewayError, Refused):
+    with contextlib.suppress(GatewayError, EmbeddedError):
         folded(CODEC, text.encode())
 
 

@@ -13,7 +13,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatReply, ChatRequest, FunctionTool, OutputSchema, Usage
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, ToolResult, Turn, Wire
 from cfaig_integrations.errors import ProtocolError, StreamBroken, UnsupportedContent
-from cfaig_integrations.wire.codec import Quirks, Refused
+from cfaig_integrations.wire.codec import EmbeddedError, Quirks
 from cfaig_integrations.wire.registry import codec
 from tests.wire.chat_kit import body, delta, sse
 from tests.wire.harness import (
@@ -135,13 +135,13 @@ def test_a_stream_that_came_as_a_list() -> None:
 
 @pytest.mark.parametrize("raw", REFUSALS)
 def test_an_error_in_a_2xx_answer(raw: dict[str, Any]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decoded(raw)
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decoded(wrapped(raw))
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         events_of(RUN, [sse(raw).encode()])
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         events_of(RUN, [sse({"response": "a"}, raw).encode()])
 
 
@@ -426,7 +426,7 @@ def test_everything_recorded_is_the_same_through_run(kind: Any, stream: bool) ->
         text = record["response_body"]
         try:
             expected = folded(codec(wire), text.encode()) if stream else codec(wire).decode(text.encode())
-        except (ProtocolError, Refused) as error:
+        except (ProtocolError, EmbeddedError) as error:
             with pytest.raises(type(error)):
                 folded(RUN, text.encode()) if stream else RUN.decode(text.encode())
             continue
@@ -446,12 +446,12 @@ def test_what_cloudflare_s_own_pages_show() -> None:
         try:
             reply = folded(RUN, data) if record["stream"] else RUN.decode(data)
             found["text" if reply.turn.text else "nothing"] += 1
-        except (ProtocolError, Refused) as error:
+        except (ProtocolError, EmbeddedError) as error:
             found[type(error).__name__] += 1
     assert found == {
         "text": 13,
         "nothing": 1,  # the end of a stream that was shown without its beginning
         "StreamBroken": 1,  # a stream that was shown without its end
-        "Refused": 1,  # the daily allocation, facts §5.6
+        "EmbeddedError": 1,  # the daily allocation, facts §5.6
         "ProtocolError": 3,  # speech, an image, a decision
     }

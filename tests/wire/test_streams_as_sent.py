@@ -11,7 +11,7 @@ from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import Opaque, Text
 from cfaig_integrations.core.events import Event, TextDelta
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.chat_kit import delta, sse
 from tests.wire.harness import folded
@@ -179,7 +179,7 @@ ERRORS = {
 @BOTH
 @pytest.mark.parametrize("stream", ERRORS.values(), ids=ERRORS)
 def test_an_error_that_is_glued_to_an_event(wire: Any, stream: str) -> None:
-    with pytest.raises(Refused, match="error") as caught:
+    with pytest.raises(EmbeddedError, match="error") as caught:
         added_up(wire, stream)
     assert "boom" in json.dumps(caught.value.body)
 
@@ -189,14 +189,14 @@ def test_what_came_before_an_error_in_the_same_event_is_given_out(wire: Any) -> 
     decoder = codec(wire).decoder()
     events: list[Event] = [*decoder.feed("", f"{A}\n{json.dumps(ERROR)}".encode())]
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["a"]
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decoder.close()
 
 
 @BOTH
 @pytest.mark.parametrize("body", [[ERROR], [{"error": {"code": 400, "message": "boom"}}, {}]])
 def test_an_error_in_a_list(wire: Any, body: Any) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         codec(wire).decode(json.dumps(body).encode())
 
 

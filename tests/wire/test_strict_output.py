@@ -27,7 +27,7 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.core.legal import legal
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ConfigError, GatewayError
-from cfaig_integrations.gateway.routes import route
+from cfaig_integrations.gateway.models.routes import route
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.registry import codec

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire import messages_forms, responses_forms
 from tests.wire.harness import events_of, folded
@@ -166,7 +166,7 @@ def test_an_event_that_cannot_be_read_is_never_skipped(wire: Any, junk: str) -> 
 def test_an_error_in_a_list_or_glued_to_an_event(wire: Any, glue: bytes) -> None:
     error = {"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}
     head = stream_of(wire)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(EmbeddedError) as raised:
         folded(codec(wire), sse(*head[:4]) + b"data: " + said([error]) + b"\n\n" + sse(*head[4:]))
     assert raised.value.body == error
     place = at(head, "text.delta" if wire == "responses" else "content_block_delta")
@@ -174,7 +174,7 @@ def test_an_error_in_a_list_or_glued_to_an_event(wire: Any, glue: bytes) -> None
     for event in head[:place]:
         decoder.feed("", said(event))
     assert decoder.feed("", said(head[place]) + glue + said(error)), "what came before the error is given out"
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         decoder.close()
 
 
@@ -439,7 +439,7 @@ def test_whatever_comes_is_an_answer_or_an_error_of_the_package(data: st.DataObj
     stream, spoiled = sse(*events, named=data.draw(st.booleans())), said(_spoilt(data, body))
     for name in (wire, "run"):
         for read in (lambda: folded(codec(name), stream), lambda: codec(name).decode(spoiled)):  # type: ignore[arg-type]  # noqa: B023
-            with suppress(GatewayError, Refused):
+            with suppress(GatewayError, EmbeddedError):
                 assert_well_typed(read())
 
 
@@ -451,7 +451,7 @@ def test_whatever_bytes_come_are_an_answer_or_an_error_of_the_package(data: st.D
         place = data.draw(st.integers(0, len(whole)))
         junk = data.draw(st.sampled_from([b"\xff", b"\n", b"\x00", b'"', b"{", b"\xef\xbb\xbf", DEEP, b"", b"}"]))
         cut = data.draw(st.integers(place, min(len(whole), place + 20)))
-        with suppress(GatewayError, Refused):
+        with suppress(GatewayError, EmbeddedError):
             assert_well_typed(read(codec(wire), whole[:place] + junk + whole[cut:]))  # type: ignore[arg-type]
 
 
@@ -462,8 +462,8 @@ def test_a_value_that_is_nested_deeply(wire: Any, depth: int) -> None:
     bodies = [{**WHOLE[wire], key: "HERE"} for key in ("id", "usage", "error", "metadata")]
     streams = [[{**event, "HERE": "HERE"} for event in stream_of(wire)], [{"type": "error", "message": "HERE"}]]
     for body in bodies:
-        with suppress(GatewayError, Refused):
+        with suppress(GatewayError, EmbeddedError):
             assert_well_typed(codec(wire).decode(said(body).replace(b'"HERE"', deep)))
     for events in streams:
-        with suppress(GatewayError, Refused):
+        with suppress(GatewayError, EmbeddedError):
             events_of(codec(wire), [sse(*events).replace(b': "HERE"', b": " + deep)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cfaig_integrations.errors import GatewayError, ProtocolError
 from cfaig_integrations.wire import embeddings, rerank
-from cfaig_integrations.wire.codec import Refused
+from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.mutations import DEEP, JUNK, places, said, spoilt
 
 USAGE = {"prompt_tokens": 3, "total_tokens": 3}
@@ -64,7 +64,7 @@ def test_every_envelope_is_opened(read: Callable[[bytes], None], raw: Any) -> No
         read(said(wrapped))
     with pytest.raises(ProtocolError, match="Failed"):
         read(said({"state": "Failed", "result": raw}))
-    with pytest.raises(Refused):
+    with pytest.raises(EmbeddedError):
         read(said([{"error": {"code": 400, "message": "no"}}]))
 
 
@@ -74,7 +74,7 @@ def test_every_envelope_is_opened(read: Callable[[bytes], None], raw: Any) -> No
 def test_a_wrong_value_anywhere(read: Callable[[bytes], None], raw: Any, data: st.DataObject) -> None:
     wrapped = data.draw(st.sampled_from(enveloped(raw)))
     path = data.draw(st.sampled_from(list(places(wrapped))))
-    with suppress(GatewayError, Refused):
+    with suppress(GatewayError, EmbeddedError):
         read(said(spoilt(wrapped, path, data.draw(JUNK))))
 
 

@@ -1,7 +1,4 @@
-"""OpenAI's Chat Completions format, with all that Workers AI and others make of it.
-
-Knows no URL, no gateway and no framework.
-"""
+"""OpenAI's Chat Completions format, with all that Workers AI and others make of it."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ class ChatCompletionsCodec:
 
         Raises:
             ProtocolError: The body is not a chat completion, nor Workers AI's native form.
-            Refused: The body is an error.
+            EmbeddedError: The body is an error.
         """
         return decode(body)
 

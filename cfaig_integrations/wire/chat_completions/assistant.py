@@ -1,7 +1,7 @@
 """An assistant's turn to its message.
 
-Knows no other message. What is modelled is written from the turn's parts, everything else from its extras, so that a
-reply goes back as the message that it came in.
+What is modelled is written from the turn's parts, everything else from its extras, so that a reply goes back as the
+message that it came in.
 
 Reasoning belongs to the provider that made it: of another wire it is left out, and so is reasoning without a source
 unless the model has a field for it (`Quirks.reasoning_field`). Providers also add fields and blocks to this format; a

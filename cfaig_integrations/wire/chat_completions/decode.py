@@ -1,7 +1,4 @@
-"""A whole body to a reply.
-
-Knows no stream: the body goes through the same assembler as a stream's chunks, so that both add up to equal replies.
-"""
+"""A whole body to a reply."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.answers import opened
-from cfaig_integrations.wire.chat_completions.assemble import Assembler
+from cfaig_integrations.wire.chat_completions.chunks import Assembler
 from cfaig_integrations.wire.common import MALFORMED
 from cfaig_integrations.wire.jsonio import excerpt
 
@@ -21,7 +18,7 @@ def decode(body: bytes) -> ChatReply:
 
     Raises:
         ProtocolError: The body is neither.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     inner = opened(body)
     if not _is_chat(inner):

@@ -1,6 +1,6 @@
 """A request to a body.
 
-Knows no model: what a model wants otherwise is in `Quirks`. Where each field goes:
+Where each field goes:
 
 | request | body |
 |---|---|

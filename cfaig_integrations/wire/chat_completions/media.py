@@ -1,7 +1,4 @@
-"""User content to parts of a message.
-
-Knows no turns and does not look into the data.
-"""
+"""User content to parts of a message."""
 
 from __future__ import annotations
 

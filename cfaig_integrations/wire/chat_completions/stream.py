@@ -1,7 +1,4 @@
-"""The decoder of a stream: its end marker and its breaks.
-
-Knows no chunk's meaning; `assemble` does.
-"""
+"""The decoder of a stream: its end marker and its breaks."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.chat_completions.assemble import Assembler
+from cfaig_integrations.wire.chat_completions.chunks import Assembler
 from cfaig_integrations.wire.common import MALFORMED
 from cfaig_integrations.wire.decoder import EventDecoder
 
@@ -43,7 +40,7 @@ class ChatCompletionsDecoder(EventDecoder):
         Raises:
             StreamBroken: The stream ended before its end marker, or held no answer.
             ProtocolError: What it held makes no answer.
-            Refused: Its last event was an error.
+            EmbeddedError: Its last event was an error.
         """
         if self.broken or not self._assembler.whole(ended=self.ended):
             raise self.cut(

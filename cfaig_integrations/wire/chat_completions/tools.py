@@ -1,6 +1,6 @@
 """Tools and the choice among them.
 
-Knows no turns. A function tool's encoded form is remembered for as long as the tool lives.
+A function tool's encoded form is remembered for as long as the tool lives.
 """
 
 from __future__ import annotations

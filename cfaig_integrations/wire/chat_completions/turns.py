@@ -1,8 +1,8 @@
 """A conversation to the list of messages.
 
-Knows no other field of a request, and leaves the assistant's messages to `assistant`. A system turn with
-`{"role": "developer"}` in its extras is a developer message. A failed tool's result is told apart by its text alone.
-Media that tools return follow their results as one message of the user, since tool messages carry text only.
+A system turn with `{"role": "developer"}` in its extras is a developer message. A failed tool's result is told apart by
+its text alone. Media that tools return follow their results as one message of the user, since tool messages carry text
+only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Small JSON values to core values: token counts, why an answer ended, text, pieces of what is only kept.
-
-Knows no stream, no message and no request.
-"""
+"""Small JSON values to core values: token counts, why an answer ended, text, pieces of what is only kept."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
-from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.fields import count_of, is_list, is_object
 
 # Words seen on Cloudflare's endpoints, facts §5.2.
@@ -43,7 +40,7 @@ def own(values: dict[str, Any]) -> Extras:
     return {"chat_completions": values} if values else NO_EXTRAS
 
 
-def hollow(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     """Whether a value says nothing: null, empty, or an object whose values are all null, zero or empty."""
     if is_object(value):
         return not any(value.values())
@@ -111,6 +108,6 @@ def _joined_lists(lists: Sequence[list[Any]]) -> list[Any]:
     for number, item in enumerate(item for items in lists for item in items):
         place: object = number
         if is_object(item) and (index := count_of(item.get("index"))) is not None:
-            place = ("index", index, word_of(item.get("type")))
+            place = ("index", index, as_str(item.get("type")))
         groups.setdefault(place, []).append(item)
     return [joined(group) for group in groups.values()]

@@ -1,7 +1,4 @@
-"""Anthropic's Messages format.
-
-Knows no URL, no gateway and no framework; the header below belongs to the format itself.
-"""
+"""Anthropic's Messages format."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class MessagesCodec:
 
         Raises:
             ProtocolError: The body is not a message.
-            Refused: The body is an error.
+            EmbeddedError: The body is an error.
         """
         return decode(body)
 

@@ -1,7 +1,4 @@
-"""Parts to content blocks, one at a time.
-
-Knows no turns: which blocks may stand together, and in which order, is `turns`' business.
-"""
+"""Parts to content blocks, one at a time."""
 
 from __future__ import annotations
 
@@ -142,10 +139,10 @@ def _result_content(parts: tuple[Text | Media | Opaque, ...], quirks: Quirks) ->
             return text
         case _:
             blocks = (user_block(part, quirks) for part in parts)
-            return [block for block in blocks if block and (block["type"] != "text" or says_something(block))]
+            return [block for block in blocks if block and (block["type"] != "text" or has_text(block))]
 
 
-def says_something(block: Json) -> bool:
+def has_text(block: Json) -> bool:
     """Whether a text block is more than white space, which Anthropic refuses ("must contain non-whitespace text")."""
     text: str = block["text"]
     return bool(text) and not text.isspace()

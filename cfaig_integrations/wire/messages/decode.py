@@ -1,7 +1,7 @@
 """A whole message to a reply, and the pieces of that work that a stream shares.
 
-Knows no stream and no request. Blocks become parts in their order; what is not modelled (server tools and their
-results, redacted thinking, compaction ...) becomes `Opaque`, word for word, so no block is dropped.
+Blocks become parts in their order; what is not modelled (server tools and their results, redacted thinking, compaction
+...) becomes `Opaque`, word for word, so no block is dropped.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped, word_of
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import MALFORMED, as_str, is_error, unwrapped
 from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 
@@ -53,14 +53,14 @@ def decode(body: bytes) -> ChatReply:
 
     Raises:
         ProtocolError: The body is not a message.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     whole = load_object(body)
-    if says_error(whole):
-        raise Refused(whole)
+    if is_error(whole):
+        raise EmbeddedError(whole)
     message = unwrapped(whole)
-    if says_error(message):
-        raise Refused(message)
+    if is_error(message):
+        raise EmbeddedError(message)
     try:
         return _reply(message)
     except ProtocolError as error:
@@ -73,14 +73,14 @@ def decode(body: bytes) -> ChatReply:
 def _reply(message: dict[str, Any]) -> ChatReply:
     if message.get("content") is None:
         raise missing("content")
-    id_ = word_of(message.get("id"))
+    id_ = as_str(message.get("id"))
     parts = tuple(_part(block, id_, at) for at, block in enumerate(blocks_of(message)))
-    word = word_of(message.get("stop_reason"))
+    word = as_str(message.get("stop_reason"))
     counts = counts_of(message)
     return ChatReply(
         wire="messages",
         id=id_,
-        model=word_of(message.get("model")),
+        model=as_str(message.get("model")),
         choices=(Choice(Turn("assistant", parts), finish_of(word), word, choice_extras(message)),),
         usage=usage_of(counts) if counts else None,
         extras=facts(message),
@@ -137,7 +137,7 @@ def call_of(block: dict[str, Any], reply: str, at: int) -> tuple[str, str]:
     name = block.get("name")
     if not isinstance(name, str):
         raise missing("name of a tool_use block") if name is None else unusable("tool_use.name", name, "a string")
-    return word_of(block.get("id")) or made_call_id(reply, str(at), name), name
+    return as_str(block.get("id")) or made_call_id(reply, str(at), name), name
 
 
 def input_text(block: dict[str, Any]) -> str:
@@ -156,7 +156,7 @@ def block_extras(block: dict[str, Any]) -> Extras:
     own = BLOCK_KEYS[kind]
     rest = {key: value for key, value in block.items() if key not in own}
     if kind == "thinking":
-        rest["signature"] = word_of(block.get("signature"))
+        rest["signature"] = as_str(block.get("signature"))
     return extras_of("messages", **rest)
 
 
@@ -171,11 +171,11 @@ def citation_of(raw: Json) -> Citation:
 
     Anthropic cites with a whole text block, and its indexes count in the source, so `start` and `end` stay None.
     """
-    source = word_of(raw.get("source"))
+    source = as_str(raw.get("source"))
     return Citation(
-        url=word_of(raw.get("url")) or (source if source.startswith(("https://", "http://")) else ""),
-        title=word_of(raw.get("title")) or word_of(raw.get("document_title")),
-        quoted=word_of(raw.get("cited_text")),
+        url=as_str(raw.get("url")) or (source if source.startswith(("https://", "http://")) else ""),
+        title=as_str(raw.get("title")) or as_str(raw.get("document_title")),
+        quoted=as_str(raw.get("cited_text")),
         raw=raw,
     )
 

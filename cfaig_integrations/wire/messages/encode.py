@@ -1,6 +1,6 @@
 """A request to a body of Anthropic's Messages format.
 
-Knows no URL, no header and no gateway option. Where each field of a `ChatRequest` goes:
+Where each field of a `ChatRequest` goes:
 
 | field | body |
 |---|---|

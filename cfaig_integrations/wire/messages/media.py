@@ -1,7 +1,4 @@
-"""Images and documents to content blocks.
-
-Knows no turns, and does not look into the data beyond turning a plain text file back into its text.
-"""
+"""Images and documents to content blocks."""
 
 from __future__ import annotations
 

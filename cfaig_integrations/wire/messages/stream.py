@@ -1,8 +1,4 @@
-"""A streamed message to events.
-
-Knows no whole bodies beyond the pieces that it shares with `decode`, and does no accumulating that `core.fold` does:
-only blocks that are not modelled are collected here, because they are given out whole.
-"""
+"""A streamed message to events."""
 
 from __future__ import annotations
 
@@ -25,8 +21,8 @@ from cfaig_integrations.core.events import (
     UsageUpdated,
 )
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import is_object_text
@@ -126,9 +122,9 @@ class MessagesDecoder(EventDecoder):
 
         Raises:
             StreamBroken: The answer is not whole.
-            Refused: The last event was an error.
+            EmbeddedError: The last event was an error.
         """
-        if not (self.ended or self._stopped) or isinstance(self.broken, Refused):
+        if not (self.ended or self._stopped) or isinstance(self.broken, EmbeddedError):
             raise self._cut("The stream ended before message_stop.")
         return ()
 
@@ -200,8 +196,8 @@ class MessagesDecoder(EventDecoder):
             raise self._cut("A new message begins before the message_stop of the one before.")
         self.ended = self._within = False
         self._usage = dict(counts_of(message))
-        self._id = word_of(message.get("id"))
-        events: list[Event] = [Started(self._id, word_of(message.get("model")))]
+        self._id = as_str(message.get("id"))
+        events: list[Event] = [Started(self._id, as_str(message.get("model")))]
         for index, block in enumerate(blocks_of(message)):
             events += self._begin(index, block)
             events += self._finish(index)
@@ -209,13 +205,13 @@ class MessagesDecoder(EventDecoder):
             events.append(UsageUpdated(usage_of(self._usage)))
         if noted := facts(message):
             events.append(ReplyNoted(noted))
-        self._stopped = self._within and bool(word_of(message.get("stop_reason")))
+        self._stopped = self._within and bool(as_str(message.get("stop_reason")))
         return [*events, *_end(message)]
 
     def _message_delta(self, event: dict[str, Any]) -> list[Event]:
         delta = _required(event, "delta")
         events: list[Event] = []
-        if word_of(delta.get("stop_reason")):
+        if as_str(delta.get("stop_reason")):
             events += self._finish_all()
             self._stopped = True
         events += _end(delta)
@@ -257,7 +253,7 @@ class MessagesDecoder(EventDecoder):
             case "fallback":
                 # The model that takes over; a whole body names it in `model`, message_start named the first one.
                 heir = raw.get("to")
-                return [*events, Started(model=word_of(heir.get("model")) if is_object(heir) else "")]
+                return [*events, Started(model=as_str(heir.get("model")) if is_object(heir) else "")]
             case _:
                 return events
         if extras := block_extras(raw):
@@ -301,7 +297,7 @@ def _grown(block: _Open, wanted: str | None, delta: dict[str, Any]) -> Sequence[
     else:  # a signature, or what a later version of the format adds
         told = {key: value for key, value in delta.items() if key != "type"}
         if "signature" in told:
-            told["signature"] = word_of(told["signature"])
+            told["signature"] = as_str(told["signature"])
         return (PartNoted(block.part, extras_of("messages", **told)),) if told else ()
     return ()
 
@@ -330,7 +326,7 @@ def _says_again(piece: str, begun: str) -> bool:
 
 def _end(said: dict[str, Any]) -> list[Event]:
     events: list[Event] = []
-    if word := word_of(said.get("stop_reason")):
+    if word := as_str(said.get("stop_reason")):
         events.append(Finished(finish_of(word), word))
     if extras := choice_extras(said):
         events.append(ReplyNoted(extras, choice=0))

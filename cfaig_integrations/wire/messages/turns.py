@@ -1,6 +1,6 @@
 """A conversation to `system` and `messages`.
 
-Knows no other field of the request. What Anthropic wants of the order of things stands here:
+What Anthropic wants of the order of things stands here:
 
 - `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (facts §1.4).
 - Neighbours of one role become one message; tool results stand first in theirs.
@@ -17,7 +17,7 @@ from typing import Any
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.messages.blocks import SEARCH_RESULT, assistant_block, own, says_something, user_block
+from cfaig_integrations.wire.messages.blocks import SEARCH_RESULT, assistant_block, has_text, own, user_block
 
 _Content = str | list[dict[str, Any]]
 
@@ -100,7 +100,7 @@ def _is_empty(block: dict[str, Any]) -> bool:
 
 
 def _is_blank(block: dict[str, Any]) -> bool:
-    return block["type"] == "text" and not says_something(block)
+    return block["type"] == "text" and not has_text(block)
 
 
 def _joined(before: _Content, after: _Content) -> list[dict[str, Any]]:

@@ -1,7 +1,4 @@
-"""OpenAI's Responses format, also as other vendors imitate it.
-
-Knows nothing of HTTP and of the gateway.
-"""
+"""OpenAI's Responses format, also as other vendors imitate it."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ class ResponsesCodec:
 
         Raises:
             ProtocolError: The body is no response object.
-            Refused: The body is an error.
+            EmbeddedError: The body is an error.
         """
         return decode(body)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Extras
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error, word_of
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import as_str, is_error
 from cfaig_integrations.wire.fields import count_of, is_object
 
 _NOT_FACTS = frozenset(
@@ -30,10 +30,10 @@ def require_success(answer: dict[str, Any]) -> None:
     """Lets a response object through unless it is an error.
 
     Raises:
-        Refused: It is one; the whole object goes along.
+        EmbeddedError: It is one; the whole object goes along.
     """
-    if says_error(answer) or answer.get("status") == "failed":
-        raise Refused(answer)
+    if is_error(answer) or answer.get("status") == "failed":
+        raise EmbeddedError(answer)
 
 
 def usage_of(answer: dict[str, Any]) -> Usage | None:
@@ -65,10 +65,10 @@ def finish_of(answer: dict[str, Any], *, called: bool, refused: bool) -> tuple[F
 
     A background response that is still `queued` or `in_progress` is a `pause`: it can be asked for later.
     """
-    status = word_of(answer.get("status")) or "completed"
+    status = as_str(answer.get("status")) or "completed"
     match status:
         case "incomplete":
-            return _cut_short(word_of(_object(answer, "incomplete_details").get("reason")) or status)
+            return _cut_short(as_str(_object(answer, "incomplete_details").get("reason")) or status)
         case "queued" | "in_progress":
             return "pause", status
         case "cancelled":

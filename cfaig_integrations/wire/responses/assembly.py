@@ -1,7 +1,4 @@
-"""What each kind of Responses event adds to the reply.
-
-Knows neither bytes nor event names: `stream.py` has the table that says which method takes which event.
-"""
+"""What each kind of Responses event adds to the reply."""
 
 from __future__ import annotations
 
@@ -26,13 +23,13 @@ from cfaig_integrations.core.events import (
     UsageUpdated,
 )
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, objects_of, text_of
 from cfaig_integrations.wire.jsonio import excerpt, is_object_text
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, stored_of, usage_of
 from cfaig_integrations.wire.responses.items import PARAGRAPH, citation_of, parts_of, type_of
-from cfaig_integrations.wire.responses.places import Item, Places, Slot
+from cfaig_integrations.wire.responses.output_items import Item, Places, Slot
 
 _Delta: TypeAlias = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
 
@@ -77,7 +74,7 @@ class Assembly:
         return self._identified(answer)
 
     def _identified(self, answer: dict[str, Any]) -> list[Event]:
-        known = (word_of(answer.get("id")), word_of(answer.get("model")))
+        known = (as_str(answer.get("id")), as_str(answer.get("model")))
         if known == self._named:
             return []
         self._named = known
@@ -129,7 +126,7 @@ class Assembly:
     def content_done(self, event: dict[str, Any]) -> list[Event]:
         """The whole of a content part, or of a section of a reasoning."""
         part = object_of(event, "part") or {}
-        match _KIND_OF_CONTENT.get(word_of(part.get("type"))):
+        match _KIND_OF_CONTENT.get(as_str(part.get("type"))):
             case None:
                 return []
             case "reasoning":
@@ -205,7 +202,7 @@ class Assembly:
         """The end, with the response object: whatever it knows beyond the events before it.
 
         Raises:
-            Refused: It is an error.
+            EmbeddedError: It is an error.
             ProtocolError: There is no response object.
         """
         answer = object_of(event, "response") or {}
@@ -230,7 +227,7 @@ class Assembly:
             out.append(UsageUpdated(usage))
         kinds = self.places.kinds()
         called = "tool_call" in kinds or "custom_tool_call" in kinds
-        status = word_of(answer.get("status")) or word_of(event.get("type")).removeprefix("response.")
+        status = as_str(answer.get("status")) or as_str(event.get("type")).removeprefix("response.")
         out.append(Finished(*finish_of({**answer, "status": status}, called=called, refused="refusal" in kinds)))
         return out
 
@@ -238,10 +235,10 @@ class Assembly:
         """The end of a response that failed.
 
         Raises:
-            Refused: Always, with the response object, whose `error` says why.
+            EmbeddedError: Always, with the response object, whose `error` says why.
         """
         answer = event.get("response")
-        raise Refused(answer if answer and is_object(answer) else event)
+        raise EmbeddedError(answer if answer and is_object(answer) else event)
 
 
 def _begin(slot: Slot, kind: PartKind, out: list[Event], call: Part | None = None) -> None:

@@ -1,7 +1,4 @@
-"""A whole body to a reply.
-
-Knows nothing of streams and requests.
-"""
+"""A whole body to a reply."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from typing import Any
 from cfaig_integrations.core.chat import ChatReply, Choice
 from cfaig_integrations.core.content import Refusal, ToolCall, Turn
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped, word_of
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import MALFORMED, as_str, is_error, unwrapped
 from cfaig_integrations.wire.fields import objects_of
 from cfaig_integrations.wire.jsonio import excerpt, load_object
 from cfaig_integrations.wire.responses.answer import facts_of, finish_of, require_success, stored_of, usage_of
@@ -23,14 +20,14 @@ def decode(body: bytes) -> ChatReply:
 
     Raises:
         ProtocolError: The body is no response object.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     outer = load_object(body)
-    if says_error(outer):
-        raise Refused(outer)
+    if is_error(outer):
+        raise EmbeddedError(outer)
     answer = unwrapped(outer)
-    if answer is not outer and says_error(answer):
-        raise Refused(answer)
+    if answer is not outer and is_error(answer):
+        raise EmbeddedError(answer)
     if answer.get("output") is None and answer.get("status") != "failed":
         raise ProtocolError("The answer is no response object: it has no output.", body=excerpt(body))
     try:
@@ -47,7 +44,7 @@ def reply_of(answer: dict[str, Any]) -> ChatReply:
 
     Raises:
         ProtocolError: Its output is malformed.
-        Refused: It is an error.
+        EmbeddedError: It is an error.
     """
     require_success(answer)
     parts = tuple(part for item in objects_of(answer, "output") for part in parts_of(item))
@@ -58,8 +55,8 @@ def reply_of(answer: dict[str, Any]) -> ChatReply:
     )
     return ChatReply(
         wire="responses",
-        id=word_of(answer.get("id")),
-        model=word_of(answer.get("model")),
+        id=as_str(answer.get("id")),
+        model=as_str(answer.get("model")),
         choices=(Choice(Turn("assistant", parts, extras=stored_of(answer)), finish, word),),
         usage=usage_of(answer),
         extras=facts_of(answer),

@@ -1,6 +1,6 @@
 """A request to a body.
 
-Knows no URL and no header. Nothing is sent that the request does not say, but for `strict` of tools (see `tools.py`).
+Nothing is sent that the request does not say, but for `strict` of tools (see `tools.py`).
 
 | request | body |
 |---|---|

@@ -1,7 +1,6 @@
 """Turns to input items.
 
-Knows nothing of the rest of the request. What this wire wrote goes back word for word; what came from another wire is
-said in its simplest form:
+What this wire wrote goes back word for word; what came from another wire is said in its simplest form:
 
 | part | from this wire | from another |
 |---|---|---|

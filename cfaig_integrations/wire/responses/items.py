@@ -1,6 +1,6 @@
 """An output item of the Responses wire and the parts that it stands for; the same for whole bodies and for streams.
 
-Knows neither bytes nor requests. Each part remembers in `extras["responses"]` what gives its item back word for word:
+Each part remembers in `extras["responses"]` what gives its item back word for word:
 
 | part | extras |
 |---|---|
@@ -20,7 +20,7 @@ from typing import Any
 
 from cfaig_integrations.core.content import Citation, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.core.legal import made_call_id
-from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
@@ -94,8 +94,8 @@ def _place(head: Mapping[str, Any], index: int, part: Mapping[str, Any]) -> Extr
 def citation_of(annotation: dict[str, Any]) -> Citation:
     """An annotation of a text: of a web page, a file, or a file in a container."""
     return Citation(
-        url=word_of(annotation.get("url")),
-        title=word_of(annotation.get("title")) or word_of(annotation.get("filename")),
+        url=as_str(annotation.get("url")),
+        title=as_str(annotation.get("title")) or as_str(annotation.get("filename")),
         start=count_of(annotation.get("start_index")),
         end=count_of(annotation.get("end_index")),
         raw=annotation,
@@ -113,7 +113,7 @@ def _reasoning_text(item: dict[str, Any]) -> str:
 
 
 def _section(section: Any) -> str:
-    return word_of(section.get("text") if is_object(section) else section)
+    return as_str(section.get("text") if is_object(section) else section)
 
 
 def _call(item: dict[str, Any], field: str) -> ToolCall:
@@ -122,7 +122,7 @@ def _call(item: dict[str, Any], field: str) -> ToolCall:
         raise unusable(f"{item['type']}.name", name, "a string")
     arguments = "" if given is None else given if isinstance(given, str) else dump_text(given)
     return ToolCall(
-        id=word_of(item.get("call_id")) or word_of(item.get("id")) or made_call_id(name, arguments),
+        id=as_str(item.get("call_id")) or as_str(item.get("id")) or made_call_id(name, arguments),
         name=name,
         arguments=arguments,
         kind="custom" if field == "input" else "function",

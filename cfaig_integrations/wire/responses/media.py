@@ -1,7 +1,7 @@
 """Text and media as the input parts of the Responses wire.
 
-Knows nothing of turns. Images and files go by address, by file id or as data URL; sound and film do not go at all: the
-official types list `input_text`, `input_image` and `input_file` as the content of a message and of a tool's output.
+Images and files go by address, by file id or as data URL; sound and film do not go at all: the official types list
+`input_text`, `input_image` and `input_file` as the content of a message and of a tool's output.
 """
 
 from __future__ import annotations

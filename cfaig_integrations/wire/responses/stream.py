@@ -1,6 +1,6 @@
 """A stream of Responses events to core events.
 
-Knows nothing of HTTP and requests. Three rules keep the sum of the events equal to the decoded final body:
+Three rules keep the sum of the events equal to the decoded final body:
 
 - Deltas are passed on as they come. What `output_item.done` and the final `response.completed` know beyond them
   (text that had no deltas, citations, the item's own words for echoing) is passed on when it comes.
@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from cfaig_integrations.core.events import Event, PartKind
-from cfaig_integrations.wire.codec import Refused
-from cfaig_integrations.wire.common import says_error
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import is_error
 from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.responses.assembly import DELTA_OF, Assembly
 
@@ -54,8 +54,8 @@ class ResponsesDecoder(EventDecoder):
     def _rare(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
         type_ = event.get("type")
         kind = type_ if isinstance(type_, str) else ""
-        if not kind.startswith("response.") and says_error(event):
-            raise Refused(event)
+        if not kind.startswith("response.") and is_error(event):
+            raise EmbeddedError(event)
         kind = kind if kind in _HANDLERS or name not in _HANDLERS else name
         handler = _HANDLERS.get(kind)
         if handler is None:
@@ -69,7 +69,7 @@ class ResponsesDecoder(EventDecoder):
 
         Raises:
             StreamBroken: It was not.
-            Refused: The last event was an error.
+            EmbeddedError: The last event was an error.
         """
         if not self.ended:
             raise self.cut("The stream ended before its response.completed.", self._reply.places.text())

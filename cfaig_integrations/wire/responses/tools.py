@@ -1,7 +1,4 @@
-"""Tools, the choice of one, and the form of the answer, as the Responses wire writes them.
-
-Knows nothing of the conversation.
-"""
+"""Tools, the choice of one, and the form of the answer, as the Responses wire writes them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Cloudflare's `/ai/run`: an envelope around whatever format the model's provider speaks.
 
-Knows no URL and no wire but through the codecs that it is handed. A reply's `wire` is `run`, while the extras of its
-parts stay those of the wire that they are written in, so that the same wire's encoder gives them back.
+A reply's `wire` is `run`, while the extras of its parts stay those of the wire that they are written in, so that the
+same wire's encoder gives them back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunCodec:
 
         Raises:
             ProtocolError: The body is no chat answer of any format.
-            Refused: The body is an error.
+            EmbeddedError: The body is an error.
         """
         return decode(body, self._inner)
 

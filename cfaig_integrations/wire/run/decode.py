@@ -1,7 +1,4 @@
-"""A whole body to a reply: opens the envelope and hands what is inside to the wire that it is written in.
-
-Knows no format but Cloudflare's envelope; Gemini's, which no endpoint but this one has, is in `gemini`.
-"""
+"""A whole body to a reply: opens the envelope and hands what is inside to the wire that it is written in."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Wire, merged
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import ChatCodec, Refused
-from cfaig_integrations.wire.common import MALFORMED, says_error, unwrapped
+from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError
+from cfaig_integrations.wire.common import MALFORMED, is_error, unwrapped
 from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
 from cfaig_integrations.wire.run.gemini import Gemini
 from cfaig_integrations.wire.run.shapes import shape_of
@@ -27,14 +24,14 @@ def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
 
     Raises:
         ProtocolError: The body is no chat answer of any format.
-        Refused: The body is an error.
+        EmbeddedError: The body is an error.
     """
     outer = load_object(body)
-    if says_error(outer):
-        raise Refused(outer)
+    if is_error(outer):
+        raise EmbeddedError(outer)
     answer = unwrapped(outer)
-    if says_error(answer):
-        raise Refused(answer)
+    if is_error(answer):
+        raise EmbeddedError(answer)
     reply = _reply(answer, body if answer is outer else dump_text(answer).encode(), inner)
     return replace(reply, wire="run", extras=merged(reply.extras, _facts(outer, answer)))
 

@@ -1,8 +1,7 @@
 """Gemini's generateContent answers to events, as `/ai/run` passes them on (facts §1.4).
 
-Knows neither bytes nor when a stream is whole. A whole body is taken as one chunk. The thought signature of a
-function call also goes into the extras of chat completions, because that is the form in which such a model is asked,
-and there it has to come back (facts §1.4).
+A whole body is taken as one chunk. The thought signature of a function call also goes into the extras of chat
+completions, because that is the form in which such a model is asked, and there it has to come back (facts §1.4).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.common import word_of
+from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.fields import as_text, count_of, is_list, is_object, object_of, objects_of, unusable
 from cfaig_integrations.wire.jsonio import dump_text
 
@@ -121,7 +120,7 @@ class Gemini:
     @property
     def _blocked(self) -> str:
         feedback = self._facts.get("promptFeedback")
-        return word_of(feedback.get("blockReason")) if is_object(feedback) else ""
+        return as_str(feedback.get("blockReason")) if is_object(feedback) else ""
 
     def take(self, chunk: dict[str, Any]) -> list[Event]:
         """The events of one chunk.
@@ -130,7 +129,7 @@ class Gemini:
             ProtocolError: A field that is needed is of no use.
         """
         events: list[Event] = []
-        id_, model = word_of(chunk.get("responseId")), word_of(chunk.get("modelVersion"))
+        id_, model = as_str(chunk.get("responseId")), as_str(chunk.get("modelVersion"))
         if (id_ and not self._id) or (model and not self._model):
             self._id, self._model = self._id or id_, self._model or model
             events.append(Started(self._id, self._model))
@@ -155,7 +154,7 @@ class Gemini:
         candidate = self._candidates.setdefault(number, _Candidate())
         for part in parts:
             self._take_part(part, candidate, number, events)
-        word = word_of(raw.get("finishReason"))
+        word = as_str(raw.get("finishReason"))
         candidate.finished = bool(word) or (candidate.finished and not parts)
         candidate.word = word or candidate.word
         candidate.facts |= {key: value for key, value in raw.items() if key not in _CANDIDATE_KEYS and value}
@@ -178,7 +177,7 @@ class Gemini:
         return self._parts - 1
 
     def _add_text(self, raw: dict[str, Any], candidate: _Candidate, number: int, events: list[Event]) -> None:
-        text, signature = "" if raw["text"] is None else as_text(raw["text"]), word_of(raw.get("thoughtSignature"))
+        text, signature = "" if raw["text"] is None else as_text(raw["text"]), as_str(raw.get("thoughtSignature"))
         kind: Literal["text", "reasoning"] = "reasoning" if raw.get("thought") else "text"
         if not text and not signature:
             return
@@ -233,7 +232,7 @@ def _sources(facts: dict[str, Any]) -> list[Citation]:
     grounding = facts.get("groundingMetadata")
     chunks = grounding.get("groundingChunks") if is_object(grounding) else None
     return [
-        Citation(word_of(web.get("uri")), word_of(web.get("title")), raw=source)
+        Citation(as_str(web.get("uri")), as_str(web.get("title")), raw=source)
         for source in (chunks if is_list(chunks) else ())
         if is_object(source) and is_object(web := source.get("web")) and web
     ]
@@ -258,24 +257,24 @@ def _add_call(
         raise unusable("functionCall.name", name, "a name")
     arguments = args if isinstance(args, str) else dump_text(args)
     reply, number = place
-    id_ = word_of(call.get("id")) or made_call_id(reply, str(number), str(candidate.calls), name, arguments)
+    id_ = as_str(call.get("id")) or made_call_id(reply, str(number), str(candidate.calls), name, arguments)
     candidate.calls += 1
     events += (PartStarted(part, "tool_call", number, id_, name), ArgumentsDelta(part, arguments))
-    if signature := word_of(raw.get("thoughtSignature")):
+    if signature := as_str(raw.get("thoughtSignature")):
         content = {"google": {"thought_signature": signature}}
         extras: Extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
         events.append(PartNoted(part, extras))
 
 
 def _media(raw: dict[str, Any], inline: dict[str, Any]) -> Media:
-    mime = word_of(inline.get("mimeType"))
+    mime = as_str(inline.get("mimeType"))
     kind: Literal["image", "audio", "video", "file"]
     match mime.partition("/")[0]:
         case "image" | "audio" | "video" as known:
             kind = known
         case _:
             kind = "file"
-    extras = extras_of("run", thoughtSignature=word_of(raw.get("thoughtSignature")) or None)
+    extras = extras_of("run", thoughtSignature=as_str(raw.get("thoughtSignature")) or None)
     return Media(kind, data=inline["data"], mime=mime, extras=extras)
 
 

@@ -1,7 +1,4 @@
-"""Which format an answer of `/ai/run` is written in, by the keys of a body or of a stream's event.
-
-Knows no format beyond its marks (facts §1.4, §5.1, §5.3).
-"""
+"""Which format an answer of `/ai/run` is written in, by the keys of a body or of a stream's event."""
 
 from __future__ import annotations
 

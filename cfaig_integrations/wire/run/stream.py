@@ -1,7 +1,4 @@
-"""The decoder of a stream: finds out which format it is in, and leaves the rest to that format's decoder.
-
-Knows no format's events.
-"""
+"""The decoder of a stream: finds out which format it is in, and leaves the rest to that format's decoder."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from typing import Any
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.codec import ChatCodec, Refused, StreamDecoder
-from cfaig_integrations.wire.common import MALFORMED, is_keep_alive, says_error, unwrapped, word_of
+from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError, StreamDecoder
+from cfaig_integrations.wire.common import MALFORMED, as_str, is_error, is_keep_alive, unwrapped
 from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.fields import objects_in
 from cfaig_integrations.wire.run.gemini import Gemini
@@ -51,7 +48,7 @@ class RunDecoder:
 
         Raises:
             ProtocolError: The data is not what its format allows.
-            Refused: The event is an error.
+            EmbeddedError: The event is an error.
         """
         if self._decoder is not None:
             return self._decoder.feed(name, data)
@@ -74,13 +71,13 @@ class RunDecoder:
             self._broken = error  # a cut, if nothing follows
             return None
         for event in events:
-            if says_error(event):
-                raise Refused(event)
+            if is_error(event):
+                raise EmbeddedError(event)
             if shape := shape_of_event(unwrapped(event)):
                 return shape
         if not events:
             self._done = True
-        elif is_keep_alive(word_of(events[0].get("type")), b"{}"):
+        elif is_keep_alive(as_str(events[0].get("type")), b"{}"):
             self._keep_alives += 1
             self._waiting.pop()
         return None
@@ -108,12 +105,12 @@ class _GeminiDecoder(EventDecoder):
 
     def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
         """The events of one chunk."""
-        if is_keep_alive(word_of(event.get("type")) or name, b"{}"):
+        if is_keep_alive(as_str(event.get("type")) or name, b"{}"):
             self.keep_alives += 1
             return ()
         chunk = unwrapped(event)
-        if says_error(chunk):
-            raise Refused(chunk)
+        if is_error(chunk):
+            raise EmbeddedError(chunk)
         return self._gemini.take(chunk)
 
     def close(self) -> Sequence[Event]:

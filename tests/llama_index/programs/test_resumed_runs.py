@@ -29,7 +29,7 @@ class Kept:
         self.context = json.dumps(context.to_dict(serializer=JsonSerializer()))
         self.memory = json.dumps([message.model_dump(mode="json") for message in memory.get_all()])
 
-    def restored(self, agent: Any) -> tuple[Context[Any], ChatMemoryBuffer]:
+    def restore(self, agent: Any) -> tuple[Context[Any], ChatMemoryBuffer]:
         context = Context.from_dict(agent, json.loads(self.context), serializer=JsonSerializer())
         history = [ChatMessage.model_validate(message) for message in json.loads(self.memory)]
         return context, ChatMemoryBuffer.from_defaults(history, token_limit=3000)
@@ -50,7 +50,7 @@ async def test_a_conversation_resumes_from_json(make: Make, simulator: Simulator
     await agent.run(f"My name is Ann. {ASK}", ctx=context, memory=memory)
     kept = Kept(context, memory)
     later = agent_of(make(), kind, streaming=streaming)
-    context, memory = kept.restored(later)
+    context, memory = kept.restore(later)
     assert str(await later.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
     assert str(await later.run("What is my name?", ctx=context, memory=memory)) == "Your name is Ann."
     assert merged(turns(simulator)) == [*["user", "call", "result", "assistant"] * 2, "user"]
@@ -85,7 +85,7 @@ def test_a_run_that_waits_for_a_human_resumes_from_json(
 
     async def go_on(kept: Kept) -> str:
         agent = agent_of(make(), "agent", guarded_weather, streaming=streaming)
-        context, memory = kept.restored(agent)
+        context, memory = kept.restore(agent)
         handler = agent.run(ctx=context)
         await handler.ctx.store.set("memory", memory)
         handler.ctx.send_event(HumanResponseEvent(response=answer))
@@ -110,7 +110,7 @@ async def test_reasoning_survives_json(make: Make, simulator: Simulator, api: st
     known = sent(simulator)
     kept = Kept(context, memory)
     assert THOUGHT in kept.memory
-    context, memory = kept.restored(agent)
+    context, memory = kept.restore(agent)
     assert str(await agent.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
     thought = thoughts(simulator, api)[0]
     check_thought(thought, api)

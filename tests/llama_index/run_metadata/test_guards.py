@@ -15,7 +15,7 @@ import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.instrumentation.dispatcher import instrument_tags
 
-from cfaig_integrations.llama_index import CloudflareAIGateway, runinfo
+from cfaig_integrations.llama_index import CloudflareAIGateway, run_metadata
 from cfaig_integrations.simulator import Simulator
 from tests.llama_index.run_metadata.kit import METHODS, QUESTION, QUESTIONS, Entries, Make, ask, logged, purpose
 
@@ -84,9 +84,9 @@ def moved(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
                 elsewhere.delattr(f"{home}.StepWorkerStateContextVar")
             case _:
                 elsewhere.setattr(f"{home}.StepWorkerStateContextVar", "something else")
-        variable = runinfo._step_variable()
+        variable = run_metadata._step_variable()
     assert variable is None
-    monkeypatch.setattr(runinfo, "_STEP", variable)
+    monkeypatch.setattr(run_metadata, "_STEP", variable)
 
 
 @pytest.mark.parametrize("way", ["module", "name", "kind"])
@@ -111,7 +111,7 @@ def test_a_step_of_another_form_names_no_agent(
 ) -> None:
     """Such as that of workflows before 2.23, which knows no event."""
     variable: ContextVar[Any] = ContextVar("step", default=step)
-    monkeypatch.setattr(runinfo, "_STEP", variable)
+    monkeypatch.setattr(run_metadata, "_STEP", variable)
     llm.complete(QUESTION)
     assert logged(simulator) == [{"op": "completion"}]
 

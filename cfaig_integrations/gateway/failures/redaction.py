@@ -1,0 +1,146 @@
+"""What no error, log and traceback may show: credentials, taken out of texts and JSON values, and hidden in reprs.
+
+One function for everything that a server answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError
+
+__all__ = ["Hidden", "conceal", "is_credential", "names_a_credential", "redacted"]
+
+_DEEPEST = 60
+"""Levels of a JSON value that an error keeps: what is deeper can neither be printed nor pickled safely."""
+_LONGEST = 64 * 1024
+"""Characters of a text that an error keeps: servers echo whole requests, media included."""
+_SHORTEST = 8
+"""Characters of a secret that is looked for as it is; a shorter one would be found in words."""
+
+# Every repetition is bounded or cannot overlap with what follows it, so that the search takes linear time.
+_CREDENTIAL = re.compile(
+    r"""
+    (?P<told>(?i:\bapi[ _-]?key[ ]provided:\s{0,8}))[\w.~+/=*-]{8,}
+    | (?P<before>(?i:\b(?:Bearer|Basic)\s{1,8} | \b(?:api[ _-]?key|authorization)["']?\s{0,8}[:=]\s{0,8}["']?))
+      (?P<value>[\w.~+/=*-]{8,})
+    | \b(?:sk-|cf(?:ut|at|k)_)[\w-]{8,}
+    | \b(?P<key>(?:AIza|AKIA|gh[opsu]_|gsk_|hf_|nvapi-|pplx-|r8_|xai-)[\w-]{8,})
+    | \beyJ[\w-]{8,500}\.[\w.-]{8,}
+    | (?P<field>(?i:[?&][\w-]{0,40}(?:key|token|secret|signature|password|sig)=))[^&\s"'\#<>]{4,}
+    | (?P<scheme>\b(?i:https?|wss?)://)[^/\s@"'<>]{1,300}@
+    """,
+    re.VERBOSE,
+)
+_RANDOM = re.compile(r"\d|[a-z][A-Z]")
+"""What words of prose do not have, and generated keys do."""
+_NAME = re.compile(r"(?:^|[-_])(?:authorization|api[-_]?key|token|secret|cookie|password)$", re.IGNORECASE)
+
+
+class Hidden(bytes):
+    """A header's value that no repr shows: tools that report errors print the variables of every frame."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+    __str__ = __repr__
+
+    def __getitem__(self, key: Any) -> Any:
+        # Some tools shorten a long value before they take its repr.
+        found = cast("Any", super().__getitem__(key))
+        return Hidden(found) if isinstance(found, bytes) else found
+
+
+def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
+    """A text or JSON value without credentials, and shallow enough to be printed.
+
+    Args:
+        value: What a server said.
+        secrets: Credentials in use.
+    """
+    return _clean(value, secrets, 0)
+
+
+def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Takes credentials out of an error and its causes, which may quote an answer that quotes the request.
+
+    Args:
+        error: The error.
+        headers: Of the request.
+    """
+    secrets = _credentials_in(headers)
+    waiting: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in done:
+            done.add(id(each))
+            waiting += [each.__cause__, each.__context__]
+            if isinstance(each, GatewayError):
+                _conceal(each, secrets)
+            elif secrets and any(isinstance(said, str) and secret in said for said in each.args for secret in secrets):
+                # An HTTP library quotes a head that it cannot read.
+                each.args = tuple(redacted(said, secrets) if isinstance(said, str) else said for said in each.args)
+
+
+def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
+    error.message = redacted(error.message, secrets)
+    error.args = tuple(redacted([*error.args], secrets))
+    if isinstance(error, ApiError):
+        error.code = redacted(error.code, secrets)
+        error.headers = redacted(error.headers, secrets)
+    if isinstance(error, ApiError | ProtocolError):
+        error.body = redacted(error.body, secrets)
+
+
+def _credentials_in(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    found = (value.decode("latin-1").rpartition(" ")[2] for name, value in headers if names_a_credential(name.decode()))
+    return tuple(each for each in found if len(each) >= _SHORTEST)
+
+
+def names_a_credential(name: str) -> bool:
+    """Whether a header or field of that name holds a credential."""
+    return bool(_NAME.search(name))
+
+
+def is_credential(text: str) -> bool:
+    """Whether a text has the form of a credential."""
+    return _CREDENTIAL.sub(_mark, text) != text
+
+
+def _clean(value: Any, secrets: tuple[str, ...], depth: int) -> Any:
+    match value:
+        case str():
+            for secret in secrets:
+                if secret in value:
+                    value = value.replace(secret, "***")
+            kept = value if len(value) <= _LONGEST else value[:_LONGEST] + " ..."
+            return _CREDENTIAL.sub(_mark, kept)
+        case bytes():
+            return _clean(value.decode("utf-8", "replace"), secrets, depth)
+        case dict() | list() | tuple() | Mapping():
+            if depth >= _DEEPEST:
+                return "..."
+            if isinstance(value, list | tuple):
+                return [_clean(each, secrets, depth + 1) for each in cast("list[Any]", value)]
+            return {
+                _clean(name, secrets, depth): "***"
+                if isinstance(name, str) and isinstance(each, str) and each and names_a_credential(name)
+                else _clean(each, secrets, depth + 1)
+                for name, each in value.items()  # pyright: ignore[reportUnknownVariableType]  # JSON
+            }
+        case int() if value.bit_length() > 1000:
+            return f"an integer of {value.bit_length()} bits"  # Python refuses to print one of 4,300 digits
+        case _:
+            return value
+
+
+def _mark(found: re.Match[str]) -> str:
+    random = found["value"] or found["key"]
+    if random and not (_RANDOM.search(random) or len(random) > 32):
+        return found[0]
+    return f"{found['told'] or found['before'] or found['field'] or found['scheme'] or ''}***"

@@ -1,0 +1,294 @@
+"""Model id and request to wire, path and quirks.
+
+Sections are those of facts.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.core.content import Wire
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.models.modalities import require_kind
+from cfaig_integrations.gateway.models.requirements import needs_of, says_any
+from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
+from cfaig_integrations.wire.codec import Quirks
+
+__all__ = [
+    "TABLE",
+    "Api",
+    "Route",
+    "Row",
+    "affinity_of",
+    "can_force_tool",
+    "carries_pdf_results",
+    "forget",
+    "is_shape_refusal",
+    "learn",
+    "legacy_id",
+    "rest_id",
+    "route",
+    "row_of",
+]
+
+Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one request goes.
+
+    Attributes:
+        wire: Wire format.
+        model: Model id as it is sent.
+        path: After `{base}/accounts/{account_id}`, or after the legacy host's base; the model id in it unescaped.
+        envelope: Whether the body is `{"model", "input"}` around what the wire encodes.
+        model_in_body: Whether the body names the model; False where the path does.
+        quirks: What the wire must respect.
+        alternative: Wire to try once if the model refuses the body's shape.
+    """
+
+    wire: Wire
+    model: str
+    path: str
+    envelope: bool
+    model_in_body: bool
+    quirks: Quirks
+    alternative: Wire | None = None
+
+
+_PATHS: Mapping[Wire, str] = {
+    "chat_completions": "/ai/v1/chat/completions",
+    "responses": "/ai/v1/responses",
+    "messages": "/ai/v1/messages",
+    "run": "/ai/run",
+}
+_LEGACY_PATH = "/chat/completions"
+_IN_PATH = ("@cf/", "@hf/")
+_SPELLINGS = (("workers-ai/@", "@"), ("google-ai-studio/", "google/"), ("grok/", "xai/"))
+"""How a model id begins on the legacy host, and how on the REST API (§1.3, §14.6)."""
+# Visible ASCII without what ends a path or is an escape: `%2F` breaks the routing (§1.1).
+_MODEL = re.compile(r"[!-~]+")
+_NOT_IN_MODEL = re.compile(r'\.\.|//|[?#%\\"]|^/|/$')
+
+_lock = threading.Lock()
+_learned: dict[tuple[str, bool], Wire] = {}
+
+
+def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body_options: bool = False) -> Route:
+    """How a request goes.
+
+    Under `auto`: with tools, Responses, unless the table knows better; without, the first wire of the model's row. A
+    wire that cannot carry the request is passed over for one that can, and a history with marks that only one wire
+    understands stays on that wire. Any other `api` is taken as it is.
+
+    Args:
+        request: Its model, tools, parameters and history count.
+        api: The user's choice.
+        legacy: Whether it goes to the legacy host or a custom domain, which have chat completions only.
+        body_options: Whether `options` stand in the body, for which only chat completions and run have a place.
+
+    Raises:
+        ConfigError: The model id cannot be right or is not that of a chat model, or the host or `run` does not serve
+            the model that way.
+    """
+    model, row = _known(request.model)
+    if not legacy or model.startswith(_IN_PATH):  # there, other ids go to providers whose models are not these
+        require_kind(model, "chat")
+    if legacy:
+        return _legacy_route(model, row, api)
+    if api == "run":
+        return _run_route(model, row)
+    if api != "auto":
+        return Route(api, model, _PATHS[api], False, True, row.quirks_on(api))
+    wires = _choice(model, row, request, body_options=body_options)
+    other = wires[1] if len(wires) > 1 else None
+    return Route(wires[0], model, _PATHS[wires[0]], False, True, row.quirks_on(wires[0]), other)
+
+
+def row_of(model: str) -> Row:
+    """What the table knows about a model.
+
+    Raises:
+        ConfigError: The id cannot be right.
+    """
+    return _known(model)[1]
+
+
+def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = False) -> bool:
+    """Whether a model is known to refuse being made to call a tool.
+
+    Args:
+        model: Model id; any string will do.
+        api: The wire that the user wants.
+        several: It is to call any one of several tools.
+    """
+    try:
+        quirks = row_of(model).quirks_on(api)
+    except ConfigError:  # which the call itself will say
+        return False
+    return quirks.no_forced_tool or (several and quirks.required_as_named)
+
+
+def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
+    """The gateway option that keeps a conversation with one model where it began, if the model has one.
+
+    On Workers AI one instance of the model holds the conversation's prefix (§3.2, §9.7); the Auto Router keeps to the
+    model that it chose (§3.3). Nobody else looks at either.
+
+    Raises:
+        ConfigError: The id cannot be right.
+    """
+    model = _known(model)[0]
+    if model == AUTO:
+        return "session_id"
+    return "session_affinity" if model.startswith(_IN_PATH) else None
+
+
+def carries_pdf_results(model: str) -> bool:
+    """Whether a wire of the model has a place for a PDF in a tool's result; chat completions has none."""
+    try:
+        return not {"responses", "messages"}.isdisjoint(_known(model)[1].tools)
+    except ConfigError:
+        return False
+
+
+def can_force_tool(model: str, *, among: int = 1) -> bool:
+    """Whether a model can be made to call a tool, for code that would force a call by itself.
+
+    False of Mistral's models on Workers AI and of claude-opus-5.5, which only ever choose for themselves, and of
+    glm-4.7-flash among several tools, where it takes a name but not `required`. True of a model that is not known.
+
+    Args:
+        model: Model id; any text will do.
+        among: How many tools there are to choose from; 1 if the tool is named.
+    """
+    try:
+        row = _known(model)[1]
+    except ConfigError:
+        return True
+    quirks = row.quirks_on(row.tools[0])
+    return not quirks.no_forced_tool and not (quirks.required_as_named and among > 1)
+
+
+def legacy_id(model: str) -> str:
+    """A REST model id as the legacy host spells it, where an id without a provider's name gets 400/2019 (§1.5)."""
+    for theirs, rest in _SPELLINGS:
+        if model.startswith(rest):
+            return theirs + model.removeprefix(rest)
+    return model
+
+
+def rest_id(model: str) -> str:
+    """A model id in either host's spelling, as the REST API spells it."""
+    for theirs, rest in _SPELLINGS:
+        if model.startswith(theirs):
+            return rest + model.removeprefix(theirs)
+    return model
+
+
+def learn(model: str, *, tools: bool, wire: Wire) -> None:
+    """Remembers for this process that a model takes this wire where it refused the other one's shape."""
+    with _lock:
+        _learned[_known(model)[0], tools] = wire
+
+
+def forget() -> None:
+    """Forgets what was learned."""
+    with _lock:
+        _learned.clear()
+
+
+_SHAPE = re.compile(r"user input error|invalid value|bad input|/v1/(?:responses|chat/completions|messages)")
+_NO_SHAPE = re.compile(
+    r"(?:temperature|top_p|top_k|tool_choice).{0,40}not supported|thought_signature|context (?:window|length)"
+    r"|prompt is too long"
+)
+_NO_PATH_CODES = (None, 404, 405, 7000, "invalid_request_error", "not_found")
+# What else may be missing with 404, which would be missing on the other wire too.
+_NOT_THE_PATH = re.compile(r"model|account|identifier|gateway|item|response with|file|\bid\b")
+_UNPAID = "gateway authentication is required"
+
+
+def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
+    """Whether a model's other wire is worth a try: this one was refused before billing (§1.4, §14.1).
+
+    Either the form of the body was refused, or the path is not served, or it wants a gateway's authentication that the
+    other path does not want. A complaint about a parameter's value, or about the length, would come there too.
+    """
+    text = message.lower()
+    match status:
+        case 402:
+            return _UNPAID in text
+        case 405:
+            return True
+        case 404:
+            return code in _NO_PATH_CODES and not _NOT_THE_PATH.search(text)
+        case 400 if code == 7000:
+            return "no route" in text
+        case 400 if code in (7003, 5006, "invalid_prompt") and not _NO_SHAPE.search(text):
+            return code == 5006 or bool(_SHAPE.search(text))
+        case _:
+            return False
+
+
+def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -> list[Wire]:
+    """The wires to try, the best first; more than one only if another may be tried."""
+    has_tools = bool(request.tools)
+    wires = row.tools if has_tools else row.plain
+    if len(wires) == 1:
+        return [*wires]
+    needs = needs_of(request, body_options=body_options)
+    able: list[Wire] = [
+        wire for wire in wires if wire not in needs.refused_by and not says_any(request, row.quirks_on(wire).refused)
+    ] or [*wires]
+    known = _learned.get((model, has_tools))
+    if known is not None and known in able:
+        return [known]
+    able.sort(key=lambda wire: wire != needs.home)
+    return able
+
+
+def _legacy_route(model: str, row: Row, api: Api) -> Route:
+    if api not in ("auto", "chat_completions"):
+        raise ConfigError(
+            f"api={api!r} does not exist on the legacy host, nor on a custom domain.",
+            field="api",
+            value=api,
+            remedy="Leave base_url out to use the REST API, or use api='chat_completions'.",
+        )
+    quirks = row.quirks_on("chat_completions")
+    return Route("chat_completions", legacy_id(model), _LEGACY_PATH, False, True, quirks)
+
+
+def _run_route(model: str, row: Row) -> Route:
+    if model.startswith("dynamic/") or model == AUTO:
+        raise ConfigError(
+            f"{model} cannot be run: /ai/run has no route for it.",
+            field="api",
+            value="run",
+            remedy="Use api='chat_completions' or 'auto'.",
+        )
+    in_path = model.startswith(_IN_PATH)
+    path = f"{_PATHS['run']}/{model}" if in_path else _PATHS["run"]
+    return Route("run", model, path, not in_path, not in_path, row.quirks)
+
+
+@lru_cache(maxsize=1024)
+def _known(model: str) -> tuple[str, Row]:
+    """The id as the REST API spells it, and its row."""
+    if not isinstance(model, str) or not _MODEL.fullmatch(model) or _NOT_IN_MODEL.search(model):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        raise ConfigError(
+            f"model={model!r} is not a valid model id.",
+            field="model",
+            value=model,
+            remedy="Ids look like author/model, @cf/author/model or dynamic/route.",
+        )
+    model = rest_id(model)
+    return model, next(row for row in TABLE if row.fits(model))
