@@ -170,7 +170,7 @@ def prepared(
     if not bound:
         if choice == "required":
             raise ConfigError(
-                f"tool_choice={wanted!r}, and there are not tools.",
+                f"tool_choice={wanted!r}, and no tools are given.",
                 field="tool_choice",
                 value=wanted,
                 remedy="Give tools, or leave it out.",

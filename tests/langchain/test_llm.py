@@ -213,7 +213,7 @@ def test_what_cannot_be_right_is_refused_before_anything_is_sent(
 
 @both
 def test_one_prompt_that_is_no_text_stops_all(make: Make, simulator: Simulator, asynchronous: bool) -> None:
-    with pytest.raises(errors.ConfigError, match="no text"):
+    with pytest.raises(errors.ConfigError, match="is not text"):
         generate(make(), asynchronous, ["a", 5, "c"])
     assert not simulator.requests
 
