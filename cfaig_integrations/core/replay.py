@@ -202,11 +202,11 @@ def _citations(parts: Iterable[Part]) -> list[Citation]:
 
 
 def _sound(data: object) -> dict[str, Any] | None:
-    """The skeleton, if it is one and nobody has changed it; two messages that were made one have a broken digest."""
+    """The replay state, if it is one and unchanged; that of two messages that were merged has a wrong digest."""
     if not isinstance(data, dict):
         return None
     found = cast("dict[str, Any]", data)
-    if found.get("version") != VERSION:
+    if found.get("version") != VERSION or not isinstance(found.get("parts"), list):
         return None
     try:
         return found if found.get("digest") == _own_digest(found) else None

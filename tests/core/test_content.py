@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from cfaig_integrations.core.content import (
@@ -146,6 +146,7 @@ def changed(value: Any, number: int, new: Any) -> Any:
     return copied
 
 
+@example(Turn("assistant", (), extras={"chat_completions": {}}), 1, {})
 @given(TURNS, st.integers(-50, 50), JSON)
 def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int, new: Any) -> None:
     state = replay_state(turn)
