@@ -1,6 +1,6 @@
 """How long until the next try, if there is to be one.
 
-Pure: knows neither the clock nor the network, and leaves it to `failures` which answers are worth another try.
+Pure functions; `failures` decides which answers are worth another try.
 """
 
 from __future__ import annotations

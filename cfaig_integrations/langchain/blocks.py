@@ -1,7 +1,6 @@
 """Turns to LangChain's standard content blocks, and the translator that core asks for them.
 
-Knows LangChain's blocks; of a server tool's own block it knows no more than core's translators for the provider whose
-format it is in.
+Blocks of tools that a server runs are left to core's translators for the provider whose format they are in.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ def require_taken(request: ChatRequest, quirks: Quirks) -> None:
     effort = request.reasoning_effort or (request.reasoning or {}).get("effort")
     if quirks.efforts and effort is not None and effort not in quirks.efforts:
         raise ConfigError(
-            f"{request.model} knows no reasoning effort {effort!r}.",
+            f"{request.model} does not take the reasoning effort {effort!r}.",
             field="reasoning_effort",
             value=effort,
             remedy=f"Use one of: {', '.join(quirks.efforts)}.",

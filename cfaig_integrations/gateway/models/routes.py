@@ -220,7 +220,7 @@ def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
     """Whether a model's other wire is worth a try: this one was refused before billing (§1.4, §14.1).
 
     Either the form of the body was refused, or the path is not served, or it wants a gateway's authentication that the
-    other path does not want. A complaint about a parameter's value, or about the length, would come there too.
+    other path does not want. An error about a parameter's value, or about the length, would come there too.
     """
     text = message.lower()
     match status:

@@ -1,6 +1,6 @@
 """What a response object says besides its output: usage, why it ended, facts, errors.
 
-Shared by whole bodies and by the last event of a stream, which holds the same object; knows neither.
+Shared by whole bodies and by the last event of a stream, which holds the same object.
 """
 
 from __future__ import annotations
