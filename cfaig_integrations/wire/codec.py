@@ -94,6 +94,21 @@ class Quirks:
 PLAIN = Quirks()
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a format offers besides the conversation.
+
+    Attributes:
+        stop_texts: Whether the body has a field for texts at which to stop.
+        body_options: Whether the body has a place for the gateway's `options`.
+        stored_replies: Whether the server keeps replies, so that a request can continue one by its id.
+    """
+
+    stop_texts: bool
+    body_options: bool
+    stored_replies: bool
+
+
 class StreamDecoder(Protocol):
     """Push decoder of one stream."""
 
@@ -136,6 +151,10 @@ class ChatCodec(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """Request headers that belong to the format itself, such as an API version."""
+        ...
+
+    def features(self, quirks: Quirks = PLAIN) -> Features:
+        """What the format offers for a model."""
         ...
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:

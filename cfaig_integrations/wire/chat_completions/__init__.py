@@ -11,7 +11,7 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.chat_completions.decode import decode
 from cfaig_integrations.wire.chat_completions.encode import encode
 from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
-from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.codec import PLAIN, Features, Quirks
 
 __all__ = ["ChatCompletionsCodec", "ChatCompletionsDecoder"]
 
@@ -21,6 +21,10 @@ class ChatCompletionsCodec:
 
     wire: Wire = "chat_completions"
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def features(self, quirks: Quirks = PLAIN) -> Features:
+        """What the format offers for a model."""
+        return Features(stop_texts="stop" not in quirks.refused, body_options=True, stored_replies=False)
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
         """The request body.

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.codec import PLAIN, Features, Quirks
 from cfaig_integrations.wire.messages.decode import decode
 from cfaig_integrations.wire.messages.encode import encode
 from cfaig_integrations.wire.messages.stream import MessagesDecoder
@@ -22,6 +22,10 @@ class MessagesCodec:
     wire: Wire = "messages"
     # Required by Anthropic, forwarded by Cloudflare, harmless on /ai/v1/messages (facts §2.3).
     headers: Mapping[str, str] = MappingProxyType({"anthropic-version": "2023-06-01"})
+
+    def features(self, quirks: Quirks = PLAIN) -> Features:
+        """What the format offers for a model."""
+        return Features(stop_texts="stop" not in quirks.refused, body_options=False, stored_replies=False)
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
         """The request body.

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.codec import PLAIN, Features, Quirks
 from cfaig_integrations.wire.responses.decode import decode
 from cfaig_integrations.wire.responses.encode import encode
 from cfaig_integrations.wire.responses.stream import ResponsesDecoder
@@ -21,6 +21,12 @@ class ResponsesCodec:
 
     wire: Wire = "responses"
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def features(self, quirks: Quirks = PLAIN) -> Features:
+        """What the format offers for a model."""
+        return Features(
+            stop_texts=False, body_options=False, stored_replies="previous_response_id" not in quirks.refused
+        )
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
         """The request body; `encode.py` has the table of fields.

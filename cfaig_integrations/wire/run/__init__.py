@@ -7,14 +7,15 @@ same wire's encoder gives them back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Quirks
+from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Features, Quirks
 from cfaig_integrations.wire.run.decode import decode
-from cfaig_integrations.wire.run.encode import encode
+from cfaig_integrations.wire.run.encode import body_wire, encode
 from cfaig_integrations.wire.run.stream import RunDecoder
 
 __all__ = ["RunCodec", "RunDecoder"]
@@ -32,6 +33,10 @@ class RunCodec:
 
     def __init__(self, inner: Callable[[Wire], ChatCodec]) -> None:
         self._inner = inner
+
+    def features(self, quirks: Quirks = PLAIN) -> Features:
+        """What the format offers for a model."""
+        return replace(self._inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
 
     def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
         """The model's input: no model, and no envelope.

@@ -26,14 +26,16 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callabl
     """
     plain = replace(request, extra_body={})
     if quirks.run_body == "native":
-        body = inner("chat_completions").encode(
-            replace(plain, stream_usage=False), stream=stream, quirks=_native(quirks)
-        )
-    else:
-        body = inner(quirks.run_body).encode(plain, stream=stream, quirks=quirks)
+        plain, quirks = replace(plain, stream_usage=False), _native(quirks)
+    body = inner(body_wire(quirks)).encode(plain, stream=stream, quirks=quirks)
     del body["model"]
     add_extra(body, request.extra_body)
     return body
+
+
+def body_wire(quirks: Quirks) -> Wire:
+    """The wire format of a model's input."""
+    return "chat_completions" if quirks.run_body == "native" else quirks.run_body
 
 
 def _native(quirks: Quirks) -> Quirks:
