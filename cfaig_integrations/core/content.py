@@ -14,6 +14,8 @@ Wire: TypeAlias = Literal["chat_completions", "responses", "messages", "run"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Json: TypeAlias = Mapping[str, Any]
 """A JSON object."""
+JsonDict: TypeAlias = dict[str, Any]
+"""A JSON object that is still being written."""
 Extras: TypeAlias = Mapping[str, Json]
 """Wire name -> what that wire alone understands."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
-from cfaig_integrations.core.content import Json, Wire
+from cfaig_integrations.core.content import Json, JsonDict, Wire
 from cfaig_integrations.core.events import Event
+from cfaig_integrations.errors import ConfigError
 
 
 class EmbeddedError(Exception):
@@ -157,7 +158,15 @@ class ChatCodec(Protocol):
         """What the format offers for a model."""
         ...
 
-    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+    def limits(self, request: ChatRequest, quirks: Quirks = PLAIN) -> Iterator[ConfigError]:
+        """Errors for everything in a request that the format, or the model in this format, cannot carry.
+
+        Each is found when it is asked for. `encode` raises the first one, except those for body fields and native tools
+        of another format: it sends them unchecked.
+        """
+        ...
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
         """The request body. On run it is the model's input, without the envelope.
 
         Raises:

@@ -11,7 +11,6 @@ from cfaig_integrations.core.chat import ChatRequest, Continuation
 from cfaig_integrations.core.content import Text, ToolCall, Turn, extras_of
 from cfaig_integrations.errors import ApiError
 from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, reply_digest, tail_of
-from cfaig_integrations.gateway.models.requirements import needs_of
 
 USER, REPLY = Turn("user", (Text("Hi"),)), Turn("assistant", (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":2}')))
 GPT = "openai/gpt-5.4"
@@ -73,11 +72,3 @@ def test_the_tail_is_what_the_server_does_not_know() -> None:
     assert tail_of(ChatRequest(GPT, turns, continues=Continuation())) == ()
     assert tail_of(ChatRequest(GPT, turns, continues=Continuation("r", 2))) == (USER,)
     assert tail_of(ChatRequest(GPT, turns, continues=Continuation("r", 3))) == ()
-
-
-def test_who_wants_to_be_remembered_goes_where_that_is_done() -> None:
-    assert needs_of(ChatRequest(GPT, (USER,))).home is None
-    asked = needs_of(ChatRequest(GPT, (USER,), continues=Continuation()))
-    assert (asked.home, asked.refused_by) == ("responses", set())
-    marked = Turn("user", (Text("Hi", extras=extras_of("messages", cache_control={})),))
-    assert needs_of(ChatRequest(GPT, (marked,), continues=Continuation())).home == "messages"

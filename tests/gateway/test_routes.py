@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NativeTool, OutputSchema, ToolSpec
+from cfaig_integrations.core.chat import ChatRequest, Continuation, FunctionTool, NativeTool, ToolSpec
 from cfaig_integrations.core.content import (
     Media,
     Opaque,
@@ -29,10 +29,10 @@ from cfaig_integrations.gateway.models.routes import (
     Api,
     Route,
     Row,
-    can_force_tool,
     forget,
     is_shape_refusal,
     learn,
+    refuses_force,
     route,
     row_of,
 )
@@ -148,22 +148,23 @@ def test_a_model_is_spelt_as_its_host_spells_it_however_the_user_does(rest: str,
         assert route(ask(given)).quirks == route(ask(given), legacy=True).quirks == row_of(rest).quirks
 
 
-FORCED = [
-    ("openai/gpt-5.4", True, True),
-    ("acme/m", True, True),
-    ("anthropic/claude-sonnet-5", True, True),
-    ("anthropic/claude-opus-5.5", False, False),
-    ("@cf/mistralai/mistral-small-3.1-24b-instruct", False, False),
-    ("minimax/m2.7", False, False),
-    ("minimax/m3", True, True),
-    ("@cf/zai-org/glm-4.7-flash", True, False),
-    ("no model id", True, True),
+# Model, whether it refuses one tool by name, whether it refuses any of several.
+REFUSED_FORCE = [
+    ("openai/gpt-5.4", False, False),
+    ("acme/m", False, False),
+    ("anthropic/claude-sonnet-5", False, False),
+    ("anthropic/claude-opus-5.5", True, True),
+    ("@cf/mistralai/mistral-small-3.1-24b-instruct", True, True),
+    ("minimax/m2.7", True, True),
+    ("minimax/m3", False, False),
+    ("@cf/zai-org/glm-4.7-flash", False, True),
+    ("no model id", False, False),
 ]
 
 
-@pytest.mark.parametrize(("model", "one", "several"), FORCED)
-def test_whether_a_call_can_be_forced_is_told(model: str, one: bool, several: bool) -> None:
-    assert (can_force_tool(model), can_force_tool(model, among=2)) == (one, several)
+@pytest.mark.parametrize(("model", "one", "several"), REFUSED_FORCE)
+def test_models_that_refuse_a_forced_call(model: str, one: bool, several: bool) -> None:
+    assert (refuses_force(model, "auto"), refuses_force(model, "auto", several=True)) == (one, several)
 
 
 # model, what the error must say
@@ -327,7 +328,6 @@ def test_anthropic_goes_to_messages_then(name: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"output": OutputSchema(None)},
         {"turns": said(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
         {"extra_body": {"logit_bias": {"1": 2}}},
     ],
@@ -374,6 +374,14 @@ def test_a_thought_signature_keeps_the_conversation_on_chat_completions() -> Non
     turns = (*said(call), Turn("tool", (ToolResult("c1", (Text("1"),)),)))
     assert route(ask("acme/m", ADD, turns=turns)).wire == "chat_completions"
     assert route(ask("acme/m", ADD, turns=said(replace(call, extras={})))).wire == "responses"
+
+
+def test_a_conversation_that_the_server_keeps_goes_where_replies_are_kept() -> None:
+    assert route(ask("openai/gpt-5.4")).wire == "chat_completions"
+    asked = route(ask("openai/gpt-5.4", continues=Continuation()))
+    assert (asked.wire, asked.alternative) == ("responses", "chat_completions")
+    marked = said(Text("Hi", extras=extras_of("messages", cache_control={})), role="user")
+    assert route(ask("openai/gpt-5.4", turns=marked, continues=Continuation())).wire == "chat_completions"
 
 
 def test_the_latest_mark_decides() -> None:

@@ -16,7 +16,7 @@ from cfaig_integrations.adapters.tools import tools_at_once as to_parallel
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain.tools import bound, forced, to_specs
-from cfaig_integrations.wire.legal import parameters_of
+from cfaig_integrations.wire.encoding import parameters_of
 from tests.langchain.conftest import Make
 
 

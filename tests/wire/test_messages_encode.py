@@ -375,13 +375,13 @@ def test_extras_stand_in_their_blocks_and_those_of_other_wires_do_not() -> None:
 
 @pytest.mark.parametrize("part", [Media("image", data="AAAA", mime="image/png"), ToolResult("1", ())])
 def test_a_model_cannot_have_said_this(part: Part) -> None:
-    with pytest.raises(UnsupportedContent, match="assistant message"):
+    with pytest.raises(UnsupportedContent, match="assistant turn"):
         encode(user("a"), model(part), user("b"))
 
 
 @pytest.mark.parametrize("part", [Reasoning("so", MARKED), ToolCall("1", "f", "{}")])
 def test_a_user_cannot_have_said_this(part: Part) -> None:
-    with pytest.raises(UnsupportedContent, match="user message"):
+    with pytest.raises(UnsupportedContent, match="user turn"):
         encode(user(part))
 
 
@@ -465,7 +465,7 @@ def test_a_text_document_that_is_not_text(data: str) -> None:
 
 
 def test_a_model_that_does_not_fetch_images() -> None:
-    with pytest.raises(UnsupportedContent, match="by address"):
+    with pytest.raises(UnsupportedContent, match="remote images"):
         encode(user(Media("image", url="https://a.example/i.png")), quirks=Quirks(data_urls_only=True))
 
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.core.content import Wire
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool
+from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolCall, Wire
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.modalities import require_kind
-from cfaig_integrations.gateway.models.requirements import needs_of, says_any
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.registry import codec
 
 __all__ = [
     "TABLE",
@@ -26,7 +26,6 @@ __all__ = [
     "Route",
     "Row",
     "affinity_of",
-    "can_force_tool",
     "carries_pdf_results",
     "forget",
     "is_shape_refusal",
@@ -106,10 +105,8 @@ def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body
     if api == "run":
         return _run_route(model, row)
     if api != "auto":
-        return Route(api, model, _PATHS[api], False, True, row.quirks_on(api))
-    wires = _choice(model, row, request, body_options=body_options)
-    other = wires[1] if len(wires) > 1 else None
-    return Route(wires[0], model, _PATHS[wires[0]], False, True, row.quirks_on(wires[0]), other)
+        return _rest_route(model, api)
+    return _rest_route(model, *_choice(model, row, request, body_options=body_options)[:2])
 
 
 def row_of(model: str) -> Row:
@@ -157,24 +154,6 @@ def carries_pdf_results(model: str) -> bool:
         return not {"responses", "messages"}.isdisjoint(_known(model)[1].tools)
     except ConfigError:
         return False
-
-
-def can_force_tool(model: str, *, among: int = 1) -> bool:
-    """Whether a model can be made to call a tool, for code that would force a call by itself.
-
-    False of Mistral's models on Workers AI and of claude-opus-5.5, which only ever choose for themselves, and of
-    glm-4.7-flash among several tools, where it takes a name but not `required`. True of a model that is not known.
-
-    Args:
-        model: Model id; any text will do.
-        among: How many tools there are to choose from; 1 if the tool is named.
-    """
-    try:
-        row = _known(model)[1]
-    except ConfigError:
-        return True
-    quirks = row.quirks_on(row.tools[0])
-    return not quirks.no_forced_tool and not (quirks.required_as_named and among > 1)
 
 
 def legacy_id(model: str) -> str:
@@ -238,21 +217,66 @@ def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
             return False
 
 
-def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -> list[Wire]:
+def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -> Sequence[Wire]:
     """The wires to try, the best first; more than one only if another may be tried."""
     has_tools = bool(request.tools)
     wires = row.tools if has_tools else row.plain
     if len(wires) == 1:
-        return [*wires]
-    needs = needs_of(request, body_options=body_options)
+        return wires
     able: list[Wire] = [
-        wire for wire in wires if wire not in needs.refused_by and not says_any(request, row.quirks_on(wire).refused)
+        wire for wire in wires if _carries(wire, request, row.quirks_on(wire), body_options=body_options)
     ] or [*wires]
-    known = _learned.get((model, has_tools))
-    if known is not None and known in able:
-        return [known]
-    able.sort(key=lambda wire: wire != needs.home)
+    learned = _learned.get((model, has_tools))
+    if learned is not None and learned in able:
+        return [learned]
+    if len(able) > 1:
+        preferred = _preferred_wire(request)
+        able.sort(key=lambda wire: wire != preferred)
     return able
+
+
+def _carries(wire: Wire, request: ChatRequest, quirks: Quirks, *, body_options: bool) -> bool:
+    format_ = codec(wire)
+    if body_options and not format_.features(quirks).body_options:
+        return False
+    return next(format_.limits(request, quirks), None) is None
+
+
+def _preferred_wire(request: ChatRequest) -> Wire | None:
+    """The wire that alone understands something in a request (a signature, a cache marker, a block of its own).
+
+    The latest such thing decides. Without any, it is the wire whose server keeps replies, if the request continues one.
+    """
+    for turn in reversed(request.turns):
+        for part in reversed(turn.parts):
+            if type(part) is not Text or part.extras:
+                wire = _wire_of_part(part)
+                if wire is not None:
+                    return wire
+    # Anthropic's automatic prompt caching is a field of the body (`cache_control` of its official request type).
+    if "cache_control" in request.extra_body:
+        return "messages"
+    if any(isinstance(tool, FunctionTool) and "messages" in tool.extras for tool in request.tools):
+        return "messages"
+    return None if request.continues is None else "responses"
+
+
+def _wire_of_part(part: Part) -> Wire | None:
+    if isinstance(part, Opaque):
+        return part.wire
+    if "messages" in part.extras:
+        return "messages"
+    if isinstance(part, Reasoning) and "responses" in part.extras:
+        return "responses"
+    # Gemini's thought signature, without which it refuses the replayed call (facts §1.4, §5.2).
+    if isinstance(part, ToolCall) and "extra_content" in part.extras.get("chat_completions", {}):
+        return "chat_completions"
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _rest_route(model: str, wire: Wire, alternative: Wire | None = None) -> Route:
+    return Route(wire, model, _PATHS[wire], False, True, _known(model)[1].quirks_on(wire), alternative)
 
 
 def _legacy_route(model: str, row: Row, api: Api) -> Route:

@@ -1,4 +1,4 @@
-"""A request to a body.
+"""A request to a body of the Chat Completions format.
 
 Where each field goes:
 
@@ -11,27 +11,35 @@ Where each field goes:
 | `temperature`, `top_p`, `top_k`, `stop`, `seed`, `frequency_penalty`, `presence_penalty`, `n`, `logprobs`, \
 `top_logprobs`, `service_tier`, `store` | the same; `top_k` is Workers AI's (facts §9.4) |
 | `reasoning_effort`, `reasoning["effort"]` | `reasoning_effort` |
-| any other key of `reasoning` | ConfigError |
-| `thinking` | `chat_template_kwargs` (`Quirks.thinking_switch`), else ConfigError |
-| `previous_response_id`, and what `Quirks.refused` names | ConfigError |
+| `thinking` | `chat_template_kwargs` (`Quirks.thinking_switch`) |
+| `previous_response_id`, any other key of `reasoning` | `limits` |
 | `stream_usage` | `stream_options`, in a stream |
-| `extra_body` | added last (`wire.legal.add_extra`) |
+| `extra_body` | added last (`wire.encoding.add_extra_body`) |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
-from cfaig_integrations.core.chat import ChatRequest, OutputSchema
-from cfaig_integrations.core.content import Json
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.wire.chat_completions.tools import add_tools
+from cfaig_integrations.wire.chat_completions.limits import limits
 from cfaig_integrations.wire.chat_completions.turns import messages_of
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken, too_deep
+from cfaig_integrations.wire.encoding import (
+    add_extra_body,
+    answer_schema,
+    effective_tool_choice,
+    once_per_tool,
+    parameters_of,
+    too_deep,
+)
+from cfaig_integrations.wire.fields import is_object
+from cfaig_integrations.wire.limits import has_tools
 
-_AS_THEY_ARE = (
+_SAME_NAME = (
     "temperature",
     "top_p",
     "top_k",
@@ -46,17 +54,19 @@ _AS_THEY_ARE = (
 )
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, Any]:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> JsonDict:
     """The request body.
 
     Raises:
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
-    require_taken(request, quirks)
-    body: dict[str, Any] = {"model": request.model, "messages": messages_of(request.turns, quirks)}
-    add_tools(body, request, quirks)
-    for field in _AS_THEY_ARE:
+    for error in limits(request, quirks):
+        raise error
+    body: JsonDict = {"model": request.model, "messages": messages_of(request.turns, quirks)}
+    if request.tools or "tools" in request.extra_body:
+        _add_tools(body, request, quirks)
+    for field in _SAME_NAME:
         value = getattr(request, field)
         if value is not None:
             body[field] = value
@@ -67,22 +77,15 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, A
     if request.output is not None:
         body.update(_output(request.output, quirks))
     _add_reasoning(body, request, quirks)
-    if request.previous_response_id is not None:
-        raise ConfigError(
-            "Chat completions cannot continue a stored response.",
-            field="previous_response_id",
-            value=request.previous_response_id,
-            remedy='Use api="responses", or send the whole conversation.',
-        )
     if stream:
         body["stream"] = True
         if request.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    add_extra(body, request.extra_body)
+    add_extra_body(body, request.extra_body)
     return body
 
 
-def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
+def _output(output: OutputSchema, quirks: Quirks) -> JsonDict:
     """The fields that ask for JSON (facts §9.1)."""
     if quirks.schema_form == "guided_json" and output.schema is None:  # there is no response_format
         return {"guided_json": {}}
@@ -97,7 +100,7 @@ def _output(output: OutputSchema, quirks: Quirks) -> dict[str, Any]:
         case "envelope":
             if quirks.schema_type_only:
                 schema = _type_only(schema)
-            envelope: dict[str, Any] = {"name": output.name, "schema": schema}
+            envelope: JsonDict = {"name": output.name, "schema": schema}
             if output.description and quirks.schema_description:
                 envelope["description"] = output.description
             if output.strict is not None and quirks.strict_schema:
@@ -135,27 +138,41 @@ def _written_out(value: object, definitions: Json, inside: tuple[str, ...]) -> o
     return _written_out({**definitions[name], **beside}, definitions, (*inside, name))
 
 
-def _add_reasoning(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> None:
-    effort = request.reasoning_effort
-    if request.reasoning is not None:
-        unknown = sorted(request.reasoning.keys() - {"effort"})
-        if unknown:
-            raise ConfigError(
-                f"Chat completions have no place for reasoning's {', '.join(map(repr, unknown))}.",
-                field="reasoning",
-                value=unknown,
-                remedy='Use api="responses", or only reasoning_effort.',
-            )
-        effort = effort or request.reasoning.get("effort")
+def _add_reasoning(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
+    effort = request.reasoning_effort or (request.reasoning or {}).get("effort")
     if effort is not None:
         body["reasoning_effort"] = effort
-    if request.thinking is not None:
-        if quirks.thinking_switch == "none" or request.thinking not in ({"type": "enabled"}, {"type": "disabled"}):
-            raise ConfigError(
-                "This model's thinking cannot be set this way on chat completions.",
-                field="thinking",
-                value=dict(request.thinking),
-                remedy='Use reasoning_effort, or api="messages" with a model that takes a thinking object.',
-            )
-        # facts §9.3, §14.4
+    if request.thinking is not None:  # facts §9.3, §14.4
         body["chat_template_kwargs"] = {quirks.thinking_switch: request.thinking["type"] == "enabled"}
+
+
+def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
+    if request.tools:
+        function = _bare_function if quirks.bare_tools else _function
+        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else function(tool) for tool in request.tools]
+    choice = effective_tool_choice(request, quirks)
+    if choice is not None:
+        body["tool_choice"] = _named_choice(choice.name, request) if isinstance(choice, NamedTool) else choice
+    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+
+
+@once_per_tool
+def _function(tool: FunctionTool) -> JsonDict:
+    function: JsonDict = {"name": tool.name, "parameters": parameters_of(tool)}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function, **tool.extras.get("chat_completions", {})}
+
+
+def _bare_function(tool: FunctionTool) -> JsonDict:
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters_of(tool)}
+    return {"type": "function", "function": function}
+
+
+def _named_choice(name: str, request: ChatRequest) -> JsonDict:
+    custom = [tool.raw.get("custom") for tool in request.tools if isinstance(tool, NativeTool)]
+    kind = "custom" if any(is_object(each) and each.get("name") == name for each in custom) else "function"
+    return {"type": kind, kind: {"name": name}}

@@ -1,38 +1,61 @@
 """A conversation to the list of messages.
 
-A system turn with `{"role": "developer"}` in its extras is a developer message. A failed tool's result is told apart by
-its text alone. Media that tools return follow their results as one message of the user, since tool messages carry text
-only.
+A system turn with `{"role": "developer"}` in its extras is a developer message. Only the text of a failed tool's result
+shows the failure. Media that tools return follow their results as one user message: tool messages carry text only.
+
+An assistant's turn is written from what is modelled of it and, for everything else, from its extras, so that a reply
+goes back as the message that it came in. Reasoning belongs to the provider that made it: that of another format is left
+out, and so is reasoning without a source unless the model has a field for it (`Quirks.reasoning_field`). Providers also
+add fields and blocks to this format; a model that takes OpenAI's only (`Quirks.openai_history`) is not sent those of
+another provider. Citations go back only as the `annotations` that they came from.
 """
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never
+from typing import assert_never
 
-from cfaig_integrations.core.content import Media, Text, ToolResult, Turn
-from cfaig_integrations.errors import UnsupportedContent
-from cfaig_integrations.wire.chat_completions.assistant import assistant_message, call_id
-from cfaig_integrations.wire.chat_completions.media import WIRE, content_of, part_block
+from cfaig_integrations.core.content import (
+    Json,
+    JsonDict,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from cfaig_integrations.wire.chat_completions.media import WIRE, content_of, data_url, part_block, sendable_extras
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.encoding import arguments_text, digest
+
+_ID = re.compile(r"[A-Za-z0-9_.:-]+")
+"""Moonshot's ids are `functions.name:0`, which its chat template wants back."""
+_MISTRAL_ID = re.compile(r"[A-Za-z0-9]{9}")
+_ALPHANUMERICS = string.digits + string.ascii_letters
 
 
-def messages_of(turns: Iterable[Turn], quirks: Quirks) -> list[dict[str, Any]]:
-    """The messages of a conversation, in its order.
-
-    Raises:
-        UnsupportedContent: The wire cannot carry a part.
-    """
-    messages: list[dict[str, Any]] = []
+def messages_of(turns: Iterable[Turn], quirks: Quirks) -> list[JsonDict]:
+    """The messages of a conversation, in its order."""
+    messages: list[JsonDict] = []
     writer = _Writer(messages, quirks)
     for turn in turns:
-        text = _only_text(turn)
-        if text is None:
-            writer.add(turn)
+        parts = turn.parts
+        if (
+            len(parts) == 1
+            and type(part := parts[0]) is Text
+            and not (part.extras or turn.extras or turn.name or turn.role == "tool")
+        ):
+            writer.end_tool_results()
+            messages.append({"role": turn.role, "content": part.text})
         else:
-            writer.user_may_follow()
-            messages.append({"role": turn.role, "content": text})
-    writer.user_may_follow()
+            writer.add(turn)
+    writer.end_tool_results()
     if quirks.one_system:
         messages = _with_systems_merged(messages)
     if quirks.closed_history:
@@ -40,96 +63,179 @@ def messages_of(turns: Iterable[Turn], quirks: Quirks) -> list[dict[str, Any]]:
     return _in_mistral_order(messages) if quirks.mistral_turns else messages
 
 
-def _only_text(turn: Turn) -> str | None:
-    """The text of a turn that is nothing else."""
-    if len(turn.parts) != 1 or turn.extras or turn.name or turn.role == "tool":
-        return None
-    part = turn.parts[0]
-    return part.text if type(part) is Text and not part.extras else None
-
-
 class _Writer:
     """Writes the turns that are more than one text."""
 
-    def __init__(self, messages: list[dict[str, Any]], quirks: Quirks) -> None:
+    def __init__(self, messages: list[JsonDict], quirks: Quirks) -> None:
         self._messages = messages
         self._quirks = quirks
-        self._waiting: list[dict[str, Any]] = []
-        self._legacy: dict[str, str] = {}
+        self._result_media: list[JsonDict] = []
+        self._legacy_calls: dict[str, str] = {}
 
-    def user_may_follow(self) -> None:
+    def end_tool_results(self) -> None:
         """Writes the media of tool results, which have to wait until every result of a turn is there."""
-        if self._waiting:
-            self._messages.append({"role": "user", "content": self._waiting})
-            self._waiting = []
+        if self._result_media:
+            self._messages.append({"role": "user", "content": self._result_media})
+            self._result_media = []
 
     def add(self, turn: Turn) -> None:
         """Writes one turn."""
-        match turn.role:
-            case "tool":
-                self._add_results(turn)
-            case "assistant":
-                self.user_may_follow()
-                self._add_assistant(turn)
-            case "system" | "user":
-                self._add_spoken(turn)
-            case _:
-                assert_never(turn.role)
-
-    def _add_spoken(self, turn: Turn) -> None:
-        results = tuple(part for part in turn.parts if isinstance(part, ToolResult))
+        if turn.role == "assistant":
+            self.end_tool_results()
+            self._messages.append(_assistant_message(turn, self._quirks))
+            for call in turn.tool_calls:
+                if call.extras.get(WIRE, {}).get("legacy") and not self._quirks.closed_history:
+                    self._legacy_calls[call.id] = call.name
+            return
+        results = [part for part in turn.parts if isinstance(part, ToolResult)]
         for result in results:
-            self._add_result(result, "")
-        self.user_may_follow()
+            self._add_result(result, turn.name if turn.role == "tool" else "")
+        if turn.role == "tool":
+            return
+        self.end_tool_results()
         parts = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
         if results and not parts:
             return
-        message: dict[str, Any] = {"role": turn.role, "content": content_of(parts, self._quirks)}
+        message: JsonDict = {"role": turn.role, "content": content_of(parts)}
         if turn.name:
             message["name"] = turn.name
         self._messages.append({**message, **turn.extras.get(WIRE, {})})
 
-    def _add_results(self, turn: Turn) -> None:
-        for part in turn.parts:
-            if not isinstance(part, ToolResult):
-                raise UnsupportedContent(
-                    f"A tool turn holds a {type(part).__name__}.",
-                    field="turns",
-                    value=type(part).__name__,
-                    remedy="Put it into a ToolResult, or into a user turn.",
-                )
-            self._add_result(part, turn.name)
-
     def _add_result(self, result: ToolResult, name: str) -> None:
         media = [part for part in result.parts if isinstance(part, Media)]
-        content = content_of(tuple(part for part in result.parts if not isinstance(part, Media)), self._quirks)
+        content = content_of(tuple(part for part in result.parts if not isinstance(part, Media)))
         if media:
             # Tool messages carry text only (official SDK: `ChatCompletionToolMessageParam`).
             content = content or "The result follows as a message of the user."
-            self._waiting.append({"type": "text", "text": f"Result of tool call {result.call_id}:"})
-            self._waiting += [block for part in media if (block := part_block(part, self._quirks))]
-        if legacy := self._legacy.get(result.call_id):
-            self._messages.append({"role": "function", "name": legacy, "content": content})
+            self._result_media.append({"type": "text", "text": f"Result of tool call {result.call_id}:"})
+            self._result_media += [block for part in media if (block := part_block(part))]
+        if legacy_name := self._legacy_calls.get(result.call_id):
+            self._messages.append({"role": "function", "name": legacy_name, "content": content})
             return
-        message: dict[str, Any] = {
+        message: JsonDict = {
             "role": "tool",
-            "tool_call_id": call_id(result.call_id, self._quirks),
+            "tool_call_id": _call_id(result.call_id, self._quirks),
             "content": content,
         }
         if name:
             message["name"] = name
         self._messages.append({**message, **result.extras.get(WIRE, {})})
 
-    def _add_assistant(self, turn: Turn) -> None:
-        self._messages.append(assistant_message(turn, self._quirks))
-        for call in turn.tool_calls:
-            if call.extras.get(WIRE, {}).get("legacy") and not self._quirks.closed_history:
-                self._legacy[call.id] = call.name
+
+def _assistant_message(turn: Turn, quirks: Quirks) -> JsonDict:
+    extras = sendable_extras(turn, quirks)
+    message = _AssistantMessage(quirks, as_list=bool(extras.pop("listed", False)))
+    for part in turn.parts:
+        message.add(part)
+    if turn.name:
+        message.fields["name"] = turn.name
+    return {"role": "assistant", "content": message.content(), **message.fields, **extras}
 
 
-def _in_mistral_order(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+class _AssistantMessage:
+    """An assistant's message that is being written."""
+
+    def __init__(self, quirks: Quirks, *, as_list: bool) -> None:
+        self._quirks = quirks
+        self._as_list = as_list
+        self._blocks: list[JsonDict] = []
+        self._texts: list[str] = []
+        self.fields: JsonDict = {}
+
+    def content(self) -> str | list[JsonDict]:
+        """A string where a list is not needed; never null and never absent (facts §9.2)."""
+        return self._blocks if self._as_list else "".join(self._texts)
+
+    def add(self, part: Part) -> None:
+        """Writes one part."""
+        match part:
+            case Text(text):
+                extras = sendable_extras(part, self._quirks)
+                self._as_list = self._as_list or bool(extras)
+                self._add_text(text, extras)
+            case Reasoning():
+                self._add_reasoning(part)
+            case ToolCall():
+                self._add_call(part)
+            case Refusal(text) if self._quirks.closed_history:
+                self._add_text(text, {})
+            case Refusal(text):
+                self._append_to("refusal", text)
+            case Media():
+                extras = sendable_extras(part, self._quirks)
+                if part.kind == "audio":
+                    self.fields["audio"] = {"id": extras["id"]}  # all that the API takes back (official SDK: `Audio`)
+                else:
+                    image = {**extras["image"], "image_url": {"url": part.url or data_url(part)}}
+                    self.fields.setdefault("images", []).append(image)
+            case Opaque():
+                self._add_block(part_block(part))
+            case ToolResult():
+                pass  # refused by `limits`
+            case _:
+                assert_never(part)
+
+    def _add_text(self, text: str, extras: Json) -> None:
+        self._texts.append(text)
+        self._blocks.append({"type": "text", "text": text, **extras})
+
+    def _append_to(self, field: str, text: str) -> None:
+        self.fields[field] = self.fields.get(field, "") + text
+
+    def _add_block(self, block: JsonDict | None) -> None:
+        if block is not None:
+            self._blocks.append(block)
+            self._as_list = True
+
+    def _add_reasoning(self, part: Reasoning) -> None:
+        if part.extras and WIRE not in part.extras:
+            return
+        extras = sendable_extras(part, self._quirks)
+        if "block" in extras:
+            self._add_block(_thinking_block(part.text, extras["block"]))
+        elif (field := extras.get("field")) != "reasoning_details":  # those go back with the turn's extras
+            field = self._quirks.reasoning_field or field
+            if field:
+                self._append_to(field, part.text)
+
+    def _add_call(self, call: ToolCall) -> None:
+        extras = sendable_extras(call, self._quirks)
+        if extras.pop("legacy", False):
+            self.fields["function_call"] = {"name": call.name, "arguments": arguments_text(call.arguments)}
+            return
+        entry: JsonDict = {"id": _call_id(call.id, self._quirks)}
+        if call.kind == "custom":
+            entry |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        else:
+            entry |= {"type": "function", "function": {"name": call.name, "arguments": arguments_text(call.arguments)}}
+        self.fields.setdefault("tool_calls", []).append(entry | extras)
+
+
+def _call_id(id_: str, quirks: Quirks) -> str:
+    """A tool call's id as the model takes it, made of nothing but `id_`; Mistral has nine alphanumerics (§9.2)."""
+    if not quirks.mistral_turns:
+        return id_ if len(id_) <= quirks.call_id_limit and _ID.fullmatch(id_) else f"call_{digest(id_)[:24]}"
+    if _MISTRAL_ID.fullmatch(id_):
+        return id_
+    number = int(digest(id_), 16)
+    return "".join(_ALPHANUMERICS[number // 62**place % 62] for place in range(9))
+
+
+def _thinking_block(text: str, block: Json) -> JsonDict:
+    """A Mistral thinking block. Its inner list is kept where it is more than the text."""
+    match block.get("thinking"):
+        case None:
+            inner: object = [{"type": "text", "text": text}]
+        case "":
+            inner = text
+        case chunks:
+            inner = chunks
+    return {"type": "thinking", "thinking": inner, **{key: block[key] for key in block if key != "thinking"}}
+
+
+def _in_mistral_order(messages: list[JsonDict]) -> list[JsonDict]:
     """The messages with an empty one of the assistant between tool and user (facts §9.2)."""
-    ordered: list[dict[str, Any]] = []
+    ordered: list[JsonDict] = []
     for message in messages:
         if message["role"] == "user" and ordered and ordered[-1]["role"] == "tool":
             ordered.append({"role": "assistant", "content": ""})
@@ -146,24 +252,24 @@ _CLOSED: Mapping[str, frozenset[str]] = {
 }
 
 
-def _closed(message: dict[str, Any]) -> dict[str, Any]:
-    """A message with the keys alone that a closed schema has for its role (facts §14.3)."""
+def _closed(message: JsonDict) -> JsonDict:
+    """A message with only the keys that a closed schema has for its role (facts §14.3)."""
     role = "system" if message["role"] in _SYSTEM else message["role"]
     return {key: message[key] for key in message if key in _CLOSED[role]} | {"role": role}
 
 
-def _with_systems_merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with neighbours of the system as one; each stays where it is."""
-    merged: list[dict[str, Any]] = []
+def _with_systems_merged(messages: list[JsonDict]) -> list[JsonDict]:
+    """The messages with neighboring system messages merged; each stays where it is."""
+    merged: list[JsonDict] = []
     for message in messages:
         if merged and message["role"] in _SYSTEM and merged[-1]["role"] in _SYSTEM:
-            merged[-1] = {**merged[-1], "content": _both(merged[-1]["content"], message["content"])}
+            merged[-1] = {**merged[-1], "content": _joined(merged[-1]["content"], message["content"])}
         else:
             merged.append(message)
     return merged
 
 
-def _both(before: Any, after: Any) -> Any:
+def _joined(before: str | list[JsonDict], after: str | list[JsonDict]) -> str | list[JsonDict]:
     if isinstance(before, str) and isinstance(after, str):
         return "\n\n".join(filter(None, (before, after)))
     return [

@@ -4,89 +4,71 @@ Where each field of a `ChatRequest` goes:
 
 | field | body |
 |---|---|
-| model, temperature, top_p, top_k, service_tier, thinking | the same word |
+| model, temperature, top_p, top_k, service_tier, thinking | the same |
 | turns | `system` (one string), `messages` |
 | tools | `tools` |
 | tool_choice, parallel_tool_calls | `tool_choice`, with `disable_parallel_tool_use` |
-| max_tokens | `max_tokens`, required: else the model's default, and the thinking budget on top of it |
+| max_tokens | `max_tokens`, required: else the model's default, plus the thinking budget |
 | stop | `stop_sequences` |
 | reasoning_effort | `output_config.effort` |
-| output | `output_config.format`; the server always enforces it; its name is a label and stays here |
-| stream_usage | nothing: a stream always says what it used |
-| extra_body | added last (`wire.legal.add_extra`) |
+| output | `output_config.format`; the server always enforces it; its name is a label and is not sent |
+| stream_usage | nothing: a stream always reports usage |
+| extra_body | added last (`wire.encoding.add_extra_body`) |
 | seed, frequency_penalty, presence_penalty, n > 1, logprobs, top_logprobs, reasoning, store, previous_response_id | \
-`ConfigError` |
+refused by `limits` |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
-from cfaig_integrations.core.chat import ChatRequest, OutputSchema
-from cfaig_integrations.core.content import Json
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.legal import add_extra, answer_schema, require_taken, too_deep
-from cfaig_integrations.wire.messages.tools import tool, tool_choice
+from cfaig_integrations.wire.encoding import (
+    add_extra_body,
+    answer_schema,
+    effective_tool_choice,
+    once_per_tool,
+    parameters_of,
+    too_deep,
+)
+from cfaig_integrations.wire.limits import has_tools
+from cfaig_integrations.wire.messages.limits import limits
 from cfaig_integrations.wire.messages.turns import conversation
 
-_SAME_WORD = ("temperature", "top_p", "top_k", "service_tier")
-_ON_CHAT = 'Leave it out, or use api="chat_completions" with a model that takes it.'
-_ON_RESPONSES = 'Leave it out and send the conversation in full, or use api="responses".'
-_NO_PLACE: Mapping[str, str] = {
-    "seed": _ON_CHAT,
-    "frequency_penalty": _ON_CHAT,
-    "presence_penalty": _ON_CHAT,
-    "n": "Ask n times.",
-    "logprobs": _ON_CHAT,
-    "top_logprobs": _ON_CHAT,
-    "reasoning": "Use `thinking` or `reasoning_effort`.",
-    "store": _ON_RESPONSES,
-    "previous_response_id": _ON_RESPONSES,
-}
-"""Request field -> what to do instead."""
-_AS_IT_IS: Mapping[str, object] = {"n": 1, "logprobs": False}
-"""Values that ask for what the format does anyway."""
+_SAME_NAME = ("temperature", "top_p", "top_k", "service_tier")
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> dict[str, Any]:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> JsonDict:
     """The request body.
 
     Raises:
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
-    require_taken(request, quirks)
-    _refuse_what_has_no_place(request)
-    system, messages = conversation(request.turns, quirks)
-    body: dict[str, Any] = {"model": request.model, "max_tokens": _max_tokens(request, quirks), "messages": messages}
+    for error in limits(request, quirks):
+        raise error
+    system, messages = conversation(request.turns)
+    body: JsonDict = {"model": request.model, "max_tokens": _max_tokens(request, quirks), "messages": messages}
     if system:
         body["system"] = system
-    if request.tools:
-        body["tools"] = [tool(spec) for spec in request.tools]
-    if choice := tool_choice(request, quirks):
-        body["tool_choice"] = choice
-    for word in _SAME_WORD:
-        if (value := getattr(request, word)) is not None:
-            body[word] = value
+    if request.tools or "tools" in request.extra_body:
+        _add_tools(body, request, quirks)
+    for field in _SAME_NAME:
+        if (value := getattr(request, field)) is not None:
+            body[field] = value
     if request.thinking is not None:
-        body["thinking"] = _thinking(request, quirks)
+        body["thinking"] = dict(request.thinking)
     if request.stop:
         body["stop_sequences"] = list(request.stop)
     if config := _output_config(request):
         body["output_config"] = config
     if stream:
         body["stream"] = True
-    add_extra(body, request.extra_body)
+    add_extra_body(body, request.extra_body)
     return body
-
-
-def _refuse_what_has_no_place(request: ChatRequest) -> None:
-    for word, remedy in _NO_PLACE.items():
-        value = getattr(request, word)
-        if value is not None and value != _AS_IT_IS.get(word):
-            raise ConfigError(f"Anthropic's format has no {word}.", field=word, value=value, remedy=remedy)
 
 
 def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
@@ -96,20 +78,8 @@ def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
     return quirks.default_max_tokens + (budget if isinstance(budget, int) else 0)
 
 
-def _thinking(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
-    given = dict(request.thinking or {})
-    if quirks.adaptive_thinking and given.get("type") == "enabled":
-        raise ConfigError(
-            f"{request.model} chooses its own budget for thinking.",
-            field="thinking",
-            value=given,
-            remedy="Use thinking={'type': 'adaptive'}, and reasoning_effort for how much.",
-        )
-    return given
-
-
-def _output_config(request: ChatRequest) -> dict[str, Any]:
-    config: dict[str, Any] = {}
+def _output_config(request: ChatRequest) -> JsonDict:
+    config: JsonDict = {}
     if request.reasoning_effort is not None:
         config["effort"] = request.reasoning_effort
     if request.output is not None:
@@ -117,15 +87,9 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
     return config
 
 
-def _schema(output: OutputSchema) -> dict[str, Any]:
-    if output.schema is None:
-        raise ConfigError(
-            "Anthropic's format has no JSON output without a schema.",
-            field="output",
-            remedy="Give a schema, or ask for JSON in the prompt.",
-        )
+def _schema(output: OutputSchema) -> JsonDict:
     try:
-        schema = _closed(answer_schema(output.schema))
+        schema = _closed(answer_schema(output.schema or {}))
     except RecursionError:
         raise too_deep("output") from None
     if output.description:
@@ -133,7 +97,7 @@ def _schema(output: OutputSchema) -> dict[str, Any]:
     return schema
 
 
-def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _closed(schema: Json) -> JsonDict:
     """A schema whose objects are all closed, unless they say otherwise: the official SDK closes every one."""
     closed = dict(schema)
     if closed.get("type") == "object":
@@ -152,3 +116,37 @@ def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _closed_or_not(schema: object) -> object:
     """A schema may also be a boolean."""
     return _closed(cast("Json", schema)) if isinstance(schema, Mapping) else schema
+
+
+def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
+    """Writes the tools and the `tool_choice` object, which also tells whether several may be called at once."""
+    if request.tools:
+        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else _function(tool) for tool in request.tools]
+    choice, parallel = _tool_choice(request, quirks), request.parallel_tool_calls
+    if parallel is not None and has_tools(request):
+        choice = choice or {"type": "auto"}
+        if choice["type"] != "none":  # nothing is called then (official SDK: `ToolChoiceNoneParam` has no such key)
+            choice["disable_parallel_tool_use"] = not parallel
+    if choice is not None:
+        body["tool_choice"] = choice
+
+
+@once_per_tool
+def _function(tool: FunctionTool) -> JsonDict:
+    form: JsonDict = {"name": tool.name, "input_schema": parameters_of(tool)}
+    if tool.description:
+        form["description"] = tool.description
+    if tool.strict is not None:
+        form["strict"] = tool.strict
+    form.update(tool.extras.get("messages", {}))
+    return form
+
+
+def _tool_choice(request: ChatRequest, quirks: Quirks) -> JsonDict | None:
+    match effective_tool_choice(request, quirks):
+        case None:
+            return None
+        case NamedTool(name):
+            return {"type": "tool", "name": name}
+        case mode:
+            return {"type": "any" if mode == "required" else mode}

@@ -24,9 +24,9 @@ from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.decoder import EventDecoder
+from cfaig_integrations.wire.encoding import arguments_object
 from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
 from cfaig_integrations.wire.jsonio import is_object_text
-from cfaig_integrations.wire.legal import arguments_object
 from cfaig_integrations.wire.messages.decode import (
     BLOCK_KEYS,
     block_extras,

@@ -1,9 +1,7 @@
-"""A conversation to `system` and `messages`.
-
-What Anthropic wants of the order of things stands here:
+"""A conversation to `system` and `messages`, in the order that Anthropic demands.
 
 - `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (facts §1.4).
-- Neighbours of one role become one message; tool results stand first in theirs.
+- Neighbors of one role become one message; tool results come first in theirs.
 - Empty text is refused, and so is white space at the end of a last assistant message (the start of the answer).
 
 A speaker's `name` has no place in the format and is left out: it is a label, as every agent framework sets it.
@@ -12,120 +10,89 @@ A speaker's `name` has no place in the format and is left out: it is a label, as
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeAlias, assert_never
 
-from cfaig_integrations.core.content import Text, Turn
-from cfaig_integrations.errors import ConfigError, UnsupportedContent
-from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.messages.blocks import SEARCH_RESULT, assistant_block, has_text, own, user_block
+from cfaig_integrations.core.content import (
+    Json,
+    JsonDict,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.wire.encoding import arguments_object, call_id
+from cfaig_integrations.wire.messages.media import SEARCH_RESULT, media_block, own_extras
 
-_Content = str | list[dict[str, Any]]
+_Content: TypeAlias = str | list[JsonDict]
 
 
-def conversation(turns: Iterable[Turn], quirks: Quirks) -> tuple[str, list[dict[str, Any]]]:
+def conversation(turns: Iterable[Turn]) -> tuple[str, list[JsonDict]]:
     """`system` (empty if there is none) and `messages`.
 
     Raises:
-        UnsupportedContent: A turn holds what the wire cannot carry.
         ConfigError: Nothing is left to send.
     """
     system: list[str] = []
-    messages: list[dict[str, Any]] = []
+    messages: list[JsonDict] = []
     for turn in turns:
         if turn.role == "system":
-            texts = _system_texts(turn)
-            if texts and messages:
-                raise UnsupportedContent(
-                    "The messages wire takes system instructions before the conversation only.",
-                    field="turns",
-                    value="system",
-                    remedy='Put them first, make them a user message, or use api="chat_completions" or "responses".',
-                )
-            system += texts
+            system += [part.text for part in turn.parts if type(part) is Text and part.text.strip()]
             continue
-        content = _content(turn, quirks)
+        content = _content(turn)
         if not content:
             continue
         role = "assistant" if turn.role == "assistant" else "user"
         if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] = _joined(messages[-1]["content"], content)
+            blocks = messages[-1]["content"] = _as_blocks(messages[-1]["content"])
+            blocks += _as_blocks(content)
         else:
             messages.append({"role": role, "content": content})
     _put_in_order(messages)
     if not messages:
         raise ConfigError(
-            "There is no message to answer.", field="turns", remedy="Give at least one user turn that is not empty."
+            "There is no message to answer.", field="turns", remedy="Pass at least one user turn that is not empty."
         )
     return "\n\n".join(system), messages
 
 
-def _system_texts(turn: Turn) -> list[str]:
-    texts: list[str] = []
-    for part in turn.parts:
-        if not isinstance(part, Text):
-            raise UnsupportedContent(
-                f"System instructions are text on the messages wire, not a {type(part).__name__} part.",
-                field="turns",
-                value=part,
-                remedy="Give it in a user turn.",
-            )
-        if marks := own(part.extras).keys() - {SEARCH_RESULT}:
-            raise UnsupportedContent(
-                "The gateway takes system instructions as one string, which cannot carry marks.",
-                field=min(marks),
-                value=dict(own(part.extras)),
-                remedy="Put the mark on the first block of the first user turn: "
-                "a cache breakpoint there covers tools and system too.",
-            )
-        if part.text and not part.text.isspace():
-            texts.append(part.text)
-    return texts
-
-
-def _content(turn: Turn, quirks: Quirks) -> _Content:
+def _content(turn: Turn) -> _Content:
     parts = turn.parts
-    if len(parts) == 1:
-        only = parts[0]
-        if type(only) is Text and not only.citations and not only.extras:
-            return "" if only.text.isspace() else only.text
-    if turn.role == "assistant":
-        blocks = [block for part in parts if (block := assistant_block(part)) and not _is_empty(block)]
-        # White space between other blocks is taken back (seen in a request with a 2xx answer), alone it is not.
-        return blocks if any(not _is_blank(block) for block in blocks) else []
-    return [block for part in parts if (block := user_block(part, quirks)) and not _is_blank(block)]
+    if len(parts) == 1 and type(part := parts[0]) is Text and not part.citations and not part.extras:
+        return "" if part.text.isspace() else part.text
+    if turn.role != "assistant":
+        return [block for part in parts if (block := _block(part)) and not _is_blank(block)]
+    # White space between other blocks is taken back (seen in a request with a 2xx answer), alone it is not.
+    blocks = [block for part in parts if (block := _block(part)) and (block["type"] != "text" or block["text"])]
+    return [] if all(map(_is_blank, blocks)) else blocks
 
 
-def _is_empty(block: dict[str, Any]) -> bool:
-    return block["type"] == "text" and not block["text"]
+def _is_blank(block: JsonDict) -> bool:
+    """Whether a block is only white space, which Anthropic refuses ("must contain non-whitespace text")."""
+    return block["type"] == "text" and not block["text"].strip()
 
 
-def _is_blank(block: dict[str, Any]) -> bool:
-    return block["type"] == "text" and not has_text(block)
-
-
-def _joined(before: _Content, after: _Content) -> list[dict[str, Any]]:
-    blocks = _as_blocks(before)
-    blocks += _as_blocks(after)
-    return blocks
-
-
-def _as_blocks(content: _Content) -> list[dict[str, Any]]:
+def _as_blocks(content: _Content) -> list[JsonDict]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _put_in_order(messages: list[dict[str, Any]]) -> None:
+def _put_in_order(messages: list[JsonDict]) -> None:
     for message in messages:
         if message["role"] == "user" and not isinstance(message["content"], str):
             message["content"].sort(key=_after_results)
     if messages and messages[-1]["role"] == "assistant":
-        content = _trimmed(messages[-1]["content"])
-        if content:
+        if content := _trimmed(messages[-1]["content"]):
             messages[-1]["content"] = content
         else:
             messages.pop()
 
 
-def _after_results(block: dict[str, Any]) -> bool:
+def _after_results(block: JsonDict) -> bool:
     return bool(block["type"] != "tool_result")
 
 
@@ -133,9 +100,73 @@ def _trimmed(content: _Content) -> _Content:
     if isinstance(content, str):
         return content.rstrip()
     while content and content[-1]["type"] == "text":
-        text = content[-1]["text"].rstrip()
-        if text:
+        if text := content[-1]["text"].rstrip():
             content[-1]["text"] = text
             break
         content.pop()
     return content
+
+
+def _block(part: Part) -> JsonDict | None:
+    """The content block of a part; None if this provider cannot understand it.
+
+    Reasoning without this format's extras comes from another provider, and the servers of other providers left traces
+    that only they understand: both are left out.
+    """
+    match part:
+        case Text() | Refusal():
+            return _text_block(part)
+        case Reasoning(text, extras):
+            return {"type": "thinking", "thinking": text, **own_extras(part)} if "messages" in extras else None
+        case ToolCall():
+            arguments = {"input": part.arguments} if part.kind == "custom" else arguments_object(part.arguments)
+            id_ = call_id(part.id, prefix="toolu_")
+            return {"type": "tool_use", "id": id_, "name": part.name, "input": arguments, **own_extras(part)}
+        case Media():
+            return media_block(part)
+        case ToolResult():
+            return _tool_result(part)
+        case Opaque(wire, raw):
+            return dict(raw) if wire == "messages" else None
+        case _:
+            assert_never(part)
+
+
+def _text_block(part: Text | Refusal) -> JsonDict:
+    """A text block, with its citations if they are Anthropic's; or the search result that the text says in words.
+
+    An empty list of citations means nothing and is left out; so is a null `file_id`, which Anthropic's answers have and
+    its requests do not (official SDK: `CitationCharLocation` against `CitationCharLocationParam`).
+    """
+    extras = own_extras(part)
+    if SEARCH_RESULT in extras:
+        rest = {key: value for key, value in extras.items() if key != SEARCH_RESULT}
+        return {"type": SEARCH_RESULT, **extras[SEARCH_RESULT], **rest}
+    block: JsonDict = {"type": "text", "text": part.text}
+    if isinstance(part, Text) and part.citations:
+        raws = (citation.raw for citation in part.citations)
+        # The type of every citation of Anthropic ends so, and that of no other provider.
+        if cited := [_without_null_file(raw) for raw in raws if str(raw.get("type")).endswith("_location")]:
+            block["citations"] = cited
+    block.update(extras)
+    return block
+
+
+def _without_null_file(raw: Json) -> JsonDict:
+    return {key: value for key, value in raw.items() if key != "file_id" or value is not None}
+
+
+def _tool_result(result: ToolResult) -> JsonDict:
+    match result.parts:
+        case ():
+            content: _Content = ""
+        case (Text(text, ()) as only,) if not own_extras(only):
+            content = text
+        case parts:
+            content = [block for part in parts if (block := _block(part)) and not _is_blank(block)]
+    call = call_id(result.call_id, prefix="toolu_")
+    entry: JsonDict = {"type": "tool_result", "tool_use_id": call, "content": content}
+    if result.failed:
+        entry["is_error"] = True
+    entry.update(own_extras(result))
+    return entry

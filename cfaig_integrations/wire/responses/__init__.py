@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
-from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
-from cfaig_integrations.core.content import Wire
+from cfaig_integrations.core.content import JsonDict, Wire
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, Features, Quirks
+from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.responses.decode import decode
 from cfaig_integrations.wire.responses.encode import encode
+from cfaig_integrations.wire.responses.limits import limits
 from cfaig_integrations.wire.responses.stream import ResponsesDecoder
 
 __all__ = ["ResponsesCodec", "ResponsesDecoder"]
@@ -28,12 +31,16 @@ class ResponsesCodec:
             stop_texts=False, body_options=False, stored_replies="previous_response_id" not in quirks.refused
         )
 
-    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
-        """The request body; `encode.py` has the table of fields.
+    def limits(self, request: ChatRequest, quirks: Quirks = PLAIN) -> Iterator[ConfigError]:
+        """Errors for what the format, or the model in this format, cannot carry."""
+        return chain(unchecked_limits(request, self.wire), limits(request, quirks))
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
+        """The request body.
 
         Raises:
-            UnsupportedContent: The wire cannot carry a part.
-            ConfigError: A value cannot be right on this wire.
+            UnsupportedContent: The format cannot carry a part.
+            ConfigError: A value cannot be right in this format.
         """
         return encode(request, stream=stream, quirks=quirks)
 

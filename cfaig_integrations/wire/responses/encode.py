@@ -1,11 +1,11 @@
-"""A request to a body.
+"""A request to a body of OpenAI's Responses format.
 
-Nothing is sent that the request does not say, but for `strict` of tools (see `tools.py`).
+Unset fields are omitted, except `strict` of tools.
 
 | request | body |
 |---|---|
 | `model` | `model` |
-| `turns` | `input` (see `encode_turns.py`); system turns stay in place, `instructions` is left to `extra_body` |
+| `turns` | `input` (see `turns.py`); system turns stay in place, `instructions` is left to `extra_body` |
 | `tools`, `tool_choice`, `parallel_tool_calls` | the same |
 | `output` | `text.format` |
 | `max_tokens` | `max_output_tokens`, at least 16 (facts §5.3) |
@@ -13,26 +13,28 @@ Nothing is sent that the request does not say, but for `strict` of tools (see `t
 | `reasoning`, `reasoning_effort` | `reasoning`, `reasoning.effort` |
 | `logprobs` | `include: ["message.output_text.logprobs"]` |
 | replies are not stored, and reasoning in play | `include: ["reasoning.encrypted_content"]`, or it could not go back |
-| `stream_usage` | nothing: this wire always tells usage |
-| `extra_body` | added last (`wire.legal.add_extra`) |
-| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking`, and what \
-`Quirks.refused` names | `ConfigError` |
+| `stream_usage` | nothing: this format always reports usage |
+| `extra_body` | added last (`wire.encoding.add_extra_body`) |
+| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking` | \
+refused by `limits` |
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.core.content import Reasoning
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema, ToolSpec
+from cfaig_integrations.core.content import Json, JsonDict, Reasoning
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, Quirks
-from cfaig_integrations.wire.legal import add_extra, has_tools, require_taken
-from cfaig_integrations.wire.responses.encode_turns import input_items, was_not_stored
-from cfaig_integrations.wire.responses.tools import text_of, tool_choice_of, tool_of
-
-_LEAST_TOKENS = 16
+from cfaig_integrations.wire.encoding import (
+    add_extra_body,
+    answer_schema,
+    effective_tool_choice,
+    once_per_tool,
+    parameters_of,
+)
+from cfaig_integrations.wire.limits import has_tools
+from cfaig_integrations.wire.responses.limits import limits
+from cfaig_integrations.wire.responses.turns import input_items, was_not_stored
 
 _SAME_NAME = (
     "temperature",
@@ -43,35 +45,22 @@ _SAME_NAME = (
     "previous_response_id",
 )
 
-_CHAT = "Leave it out, or use api='chat_completions'."
-_ABSENT: Mapping[str, str] = {
-    "stop": _CHAT,
-    "seed": _CHAT,
-    "n": _CHAT,
-    "top_k": _CHAT,
-    "frequency_penalty": _CHAT,
-    "presence_penalty": _CHAT,
-    "thinking": "Use reasoning_effort, or reasoning={'effort': ...}, or use api='messages'.",
-}
-"""Request fields without a body field (the official type `ResponseCreateParams` has none), and what to do instead."""
 
-
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
     """The request body.
 
     Raises:
         UnsupportedContent: The wire cannot carry a part.
         ConfigError: A value cannot be right on this wire.
     """
-    require_taken(request, quirks)
-    _require_sendable(request)
+    for error in limits(request, quirks):
+        raise error
     stored = request.items_by_id and request.extra_body.get("store", request.store) is not False
-    body: dict[str, Any] = {"model": request.model, "input": input_items(request.turns, quirks, stored=stored)}
-    if request.tools:
-        body["tools"] = [tool_of(tool) for tool in request.tools]
-    body |= tool_choice_of(request, quirks)
+    body: JsonDict = {"model": request.model, "input": input_items(request.turns, stored=stored)}
+    if request.tools or "tools" in request.extra_body:
+        _add_tools(body, request, quirks)
     if request.output is not None:
-        body["text"] = text_of(request.output)
+        body["text"] = {"format": _output_format(request.output)}
     if request.max_tokens is not None:
         body["max_output_tokens"] = request.max_tokens
     for field in _SAME_NAME:
@@ -79,54 +68,36 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dic
         if value is not None:
             body[field] = value
     body |= _reasoning(request)
-    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
-        body["parallel_tool_calls"] = request.parallel_tool_calls
     if "store" not in quirks.refused:  # a closed schema without it has no `include` either (facts §14.3)
         unstored = any(was_not_stored(turn) for turn in request.turns if turn.extras)
         body |= _include(request, stored=stored and not unstored)
     if stream:
         body["stream"] = True
-    add_extra(body, request.extra_body)
+    add_extra_body(body, request.extra_body)
     return body
 
 
-def _require_sendable(request: ChatRequest) -> None:
-    for field, remedy in _ABSENT.items():
-        value = getattr(request, field)
-        if value is None or value == () or (field == "n" and value == 1):
-            continue
-        raise ConfigError(f"The responses wire has no {field!r}.", field=field, value=value, remedy=remedy)
-    if request.max_tokens is not None and request.max_tokens < _LEAST_TOKENS:
-        raise ConfigError(
-            f"The responses wire takes no fewer than {_LEAST_TOKENS} max_tokens.",
-            field="max_tokens",
-            value=request.max_tokens,
-            remedy="Ask for more, or use api='chat_completions'.",
-        )
-
-
-def _reasoning(request: ChatRequest) -> dict[str, Any]:
-    effort, given = request.reasoning_effort, request.reasoning
+def _reasoning(request: ChatRequest) -> Json:
+    effort, reasoning = request.reasoning_effort, request.reasoning or {}
     if effort is None:
-        return {} if given is None else {"reasoning": given}
-    said = (given or {}).get("effort", effort)
-    if said != effort:
+        return {} if request.reasoning is None else {"reasoning": reasoning}
+    if (other := reasoning.get("effort", effort)) != effort:
         raise ConfigError(
-            f"reasoning_effort={effort!r} contradicts reasoning={{'effort': {said!r}}}.",
+            f"reasoning_effort={effort!r} contradicts reasoning={{'effort': {other!r}}}.",
             field="reasoning_effort",
             value=effort,
-            remedy="Give one of them.",
+            remedy="Pass one of them.",
         )
-    return {"reasoning": {**(given or {}), "effort": effort}}
+    return {"reasoning": {**reasoning, "effort": effort}}
 
 
-def _include(request: ChatRequest, *, stored: bool) -> dict[str, Any]:
-    wanted: list[str] = []
+def _include(request: ChatRequest, *, stored: bool) -> Json:
+    include: list[str] = []
     if request.logprobs:
-        wanted.append("message.output_text.logprobs")
+        include.append("message.output_text.logprobs")
     if not stored and _reasons(request):
-        wanted.append("reasoning.encrypted_content")
-    return {"include": wanted} if wanted else {}
+        include.append("reasoning.encrypted_content")
+    return {"include": include} if include else {}
 
 
 def _reasons(request: ChatRequest) -> bool:
@@ -136,3 +107,56 @@ def _reasons(request: ChatRequest) -> bool:
     return any(
         isinstance(part, Reasoning) and "responses" in part.extras for turn in request.turns for part in turn.parts
     )
+
+
+def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
+    if request.tools:
+        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else _function(tool) for tool in request.tools]
+    choice = effective_tool_choice(request, quirks)
+    if choice is not None:
+        body["tool_choice"] = _named_choice(choice.name, request.tools) if isinstance(choice, NamedTool) else choice
+    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+
+
+@once_per_tool
+def _function(tool: FunctionTool) -> JsonDict:
+    """A tool's object, with `strict` in any case.
+
+    Where it is missing, this API rewrites the schema into a strict one and makes optional arguments mandatory, unlike
+    Chat Completions (OpenAI's guide "Function calling", strict mode; the official type `FunctionToolParam` requires the
+    key too).
+    """
+    body: JsonDict = {"type": "function", "name": tool.name}
+    if tool.description:
+        body["description"] = tool.description
+    return {
+        **body,
+        "parameters": parameters_of(tool),
+        "strict": bool(tool.strict),
+        **tool.extras.get("responses", {}),
+    }
+
+
+def _named_choice(name: str, tools: tuple[ToolSpec, ...]) -> JsonDict:
+    """A function by its name, and a native tool by the key that identifies it."""
+    for raw in (tool.raw for tool in tools if isinstance(tool, NativeTool)):
+        kind = raw.get("type")
+        if kind == "custom" and raw.get("name") == name:
+            return {"type": "custom", "name": name}
+        if kind == "mcp" and raw.get("server_label") == name:
+            return {"type": "mcp", "server_label": name}
+        if kind == name:
+            return {"type": name}
+    return {"type": "function", "name": name}
+
+
+def _output_format(output: OutputSchema) -> JsonDict:
+    if output.schema is None or output.loose:
+        return {"type": "json_object"}
+    form: JsonDict = {"type": "json_schema", "name": output.name, "schema": answer_schema(output.schema)}
+    if output.description:
+        form["description"] = output.description
+    if output.strict is not None:
+        form["strict"] = output.strict
+    return form

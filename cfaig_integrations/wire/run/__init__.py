@@ -6,13 +6,13 @@ same wire's encoder gives them back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
-from cfaig_integrations.core.content import Wire
+from cfaig_integrations.core.content import JsonDict, Wire
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Features, Quirks
 from cfaig_integrations.wire.run.decode import decode
 from cfaig_integrations.wire.run.encode import body_wire, encode
@@ -38,7 +38,11 @@ class RunCodec:
         """What the format offers for a model."""
         return replace(self._inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
 
-    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> dict[str, Any]:
+    def limits(self, request: ChatRequest, quirks: Quirks = PLAIN) -> Iterator[ConfigError]:
+        """Errors for what the model's format, or the model, cannot carry."""
+        return self._inner(body_wire(quirks)).limits(request, quirks)
+
+    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
         """The model's input: no model, and no envelope.
 
         Raises:

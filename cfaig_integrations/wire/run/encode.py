@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.core.content import Wire
+from cfaig_integrations.core.content import JsonDict, Wire
 from cfaig_integrations.wire.codec import ChatCodec, Quirks
-from cfaig_integrations.wire.legal import add_extra
+from cfaig_integrations.wire.encoding import add_extra_body
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callable[[Wire], ChatCodec]) -> dict[str, Any]:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callable[[Wire], ChatCodec]) -> JsonDict:
     """The model's input.
 
     Raises:
@@ -29,7 +28,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callabl
         plain, quirks = replace(plain, stream_usage=False), _native(quirks)
     body = inner(body_wire(quirks)).encode(plain, stream=stream, quirks=quirks)
     del body["model"]
-    add_extra(body, request.extra_body)
+    add_extra_body(body, request.extra_body)
     return body
 
 

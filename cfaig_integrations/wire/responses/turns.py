@@ -1,78 +1,70 @@
 """Turns to input items.
 
-What this wire wrote goes back word for word; what came from another wire is said in its simplest form:
+Items of this format go back unchanged; what came in another format is written in the simplest form:
 
-| part | from this wire | from another |
+| part | from this format | from another |
 |---|---|---|
-| Text, Refusal | its message item, regrouped | `{"role": "assistant", "content": "..."}`, neighbours joined |
+| Text, Refusal | its message item, regrouped | `{"role": "assistant", "content": "..."}`, neighbors joined |
 | Reasoning | its item, if another follows | left out: reasoning can only be shown to the provider that made it |
 | ToolCall | its item | `function_call` or `custom_tool_call` |
-| Opaque | the item | left out if it is a trace of a tool that the provider ran, else `UnsupportedContent` |
+| Opaque | the item | left out: a trace of a tool that the provider ran; `limits` refuses other blocks |
 
-A tool's result is an item of its own; whether it failed is said by its content, the wire has no flag for it.
-`Turn.extras["responses"]["role"]` may say `developer`. A speaker's `name` has no place in the format and is left out:
+A tool's result is an item of its own; only its content shows whether it failed, as the format has no flag for it.
+`Turn.extras["responses"]["role"]` may be `developer`. A speaker's `name` has no place in the format and is left out:
 it is a label, which agent frameworks set by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
 
 from cfaig_integrations.core.content import (
+    Json,
+    JsonDict,
     Media,
     Opaque,
     Part,
     Reasoning,
     Refusal,
+    Role,
     Text,
     ToolCall,
     ToolResult,
     Turn,
 )
-from cfaig_integrations.errors import UnsupportedContent
-from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.common import require_droppable
-from cfaig_integrations.wire.legal import arguments_text, call_id
+from cfaig_integrations.wire.encoding import arguments_text, call_id
 from cfaig_integrations.wire.responses.items import CONTENT_PART
-from cfaig_integrations.wire.responses.media import INPUT_PARTS, input_part, own
+from cfaig_integrations.wire.responses.media import INPUT_PARTS, input_part, own_extras
 
-_Object: TypeAlias = dict[str, Any]
-
-_FOUND_BY_ID = frozenset({"item_reference", "mcp_approval_request"})
+_KEEP_ID = frozenset({"item_reference", "mcp_approval_request"})
 """Items whose id another item or the server needs, stored or not."""
 
 
-def input_items(turns: Iterable[Turn], quirks: Quirks, *, stored: bool) -> list[_Object]:
+def input_items(turns: Iterable[Turn], *, stored: bool) -> list[JsonDict]:
     """The input items of a conversation.
 
     Args:
         turns: The conversation.
-        quirks: What the model's route asks for.
-        stored: Whether the provider may be pointed to what it keeps. If not, items go without their ids, and reasoning
-            goes only if it is encrypted: the API answers 404 to an id that it has not stored (vercel/ai#7543,
-            langchain-ai/langchain PR #38372).
-
-    Raises:
-        UnsupportedContent: The wire cannot carry a part.
+        stored: Whether items may be sent by the ids under which the provider keeps them. If not, items go without their
+            ids, and reasoning goes only if it is encrypted: the API answers 404 to an id that it has not stored
+            (vercel/ai#7543, langchain-ai/langchain PR #38372).
     """
-    return _Input(quirks, stored=stored).items_of(turns)
+    return _Input(stored=stored).items_of(turns)
 
 
 class _Input:
     """The items so far, and the message that the next part may still join."""
 
-    def __init__(self, quirks: Quirks, *, stored: bool) -> None:
-        self._quirks = quirks
+    def __init__(self, *, stored: bool) -> None:
         self._stored = stored
-        self._items: list[_Object] = []
+        self._items: list[JsonDict] = []
         self._calls: dict[str, ToolCall] = {}
-        self._plain: _Object | None = None
-        self._message: _Object | None = None
-        self._head: Mapping[str, Any] | None = None
+        self._plain: JsonDict | None = None
+        self._message: JsonDict | None = None
+        self._head: Json | None = None
         self._reasoned = False
 
-    def items_of(self, turns: Iterable[Turn]) -> list[_Object]:
+    def items_of(self, turns: Iterable[Turn]) -> list[JsonDict]:
         stored = self._stored
         for turn in turns:
             parts = turn.parts
@@ -83,70 +75,62 @@ class _Input:
             elif turn.role == "assistant":
                 self._assistant(parts)
             else:
-                self._spoken(turn)
+                self._user_or_tool(turn)
         return _followed(self._items) if self._reasoned else self._items
 
-    def _add(self, item: _Object) -> None:
+    def _add(self, item: JsonDict) -> None:
         self._plain = self._message = None
         self._reasoned = self._reasoned or item.get("type") == "reasoning"
         self._items.append(item)
 
-    def _spoken(self, turn: Turn) -> None:
+    def _user_or_tool(self, turn: Turn) -> None:
         """A user's, system's or tool's turn."""
         role = turn.extras.get("responses", {}).get("role", turn.role)
-        said: list[Part] = []
+        content: list[Text | Media | Opaque] = []
         for part in turn.parts:
             match part:
                 case ToolResult():
-                    self._say(role, said)
+                    self._add_message(role, content)
                     self._add(self._result(part))
                 case Opaque(wire="responses") if part.raw.get("type") not in INPUT_PARTS:
-                    self._say(role, said)
+                    self._add_message(role, content)
                     self._add(dict(part.raw))
-                case Opaque() if part.wire != "responses":
-                    require_droppable(part, "responses")
+                case Text() | Media() | Opaque(wire="responses"):
+                    content.append(part)
                 case _:
-                    said.append(part)
-        if said or not turn.parts:
-            self._say(role, said or [Text("")])
+                    pass  # a trace of another provider's tool, or refused by `limits`
+        if content or not (turn.parts or role == "tool"):
+            self._add_message(role, content or [Text("")])
 
-    def _say(self, role: str, said: list[Part]) -> None:
-        if not said:
+    def _add_message(self, role: Role, parts: list[Text | Media | Opaque]) -> None:
+        if not parts:
             return
-        if role == "tool":
-            raise UnsupportedContent(
-                "A tool's turn holds its results and nothing else.",
-                field="turns",
-                value=type(said[0]).__name__,
-                remedy="Wrap it in a ToolResult, or make it a user's turn.",
-            )
-        content: str | list[_Object] = [input_part(part, self._quirks) for part in said]
-        if len(said) == 1 and isinstance(said[0], Text) and not own(said[0].extras):
-            content = said[0].text
+        content: str | list[JsonDict] = [input_part(part) for part in parts]
+        if len(parts) == 1 and isinstance(parts[0], Text) and not own_extras(parts[0].extras):
+            content = parts[0].text
         self._add({"role": role, "content": content})
-        said.clear()
+        parts.clear()
 
-    def _result(self, result: ToolResult) -> _Object:
+    def _result(self, result: ToolResult) -> JsonDict:
         """The output item of a call; that of a program's call names the program, which waits for it."""
         call = self._calls.get(result.call_id)
         custom = call is not None and call.kind == "custom"
-        output = None
         match result.parts:
             case ():
-                output = ""
+                output: str | list[JsonDict] = ""
             case (Text(text),):
                 output = text
-            case _:
-                pass
-        item: _Object = {
+            case parts:
+                output = [input_part(part) for part in parts]
+        item: JsonDict = {
             "type": "custom_tool_call_output" if custom else "function_call_output",
             "call_id": call_id(result.call_id),
-            "output": [input_part(part, self._quirks) for part in result.parts] if output is None else output,
+            "output": output,
         }
         caller = _item(call).get("caller") if call is not None else None
         if caller is not None:
             item["caller"] = caller
-        return {**item, **own(result.extras)}
+        return {**item, **own_extras(result.extras)}
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
         alone = len(parts) <= 1
@@ -155,7 +139,7 @@ class _Input:
                 case Text() | Refusal():
                     head = _item(part)
                     if head:
-                        self._own_text(part, head)
+                        self._message_text(part, head)
                     elif part.text or alone:
                         self._plain_text(part.text)
                 case Reasoning():
@@ -164,15 +148,10 @@ class _Input:
                     self._call(part)
                 case ToolResult():
                     self._add(self._result(part))
-                case Opaque():
+                case Opaque(wire="responses"):
                     self._opaque(part)
-                case Media():
-                    raise UnsupportedContent(
-                        f"The responses wire cannot carry a {part.kind} in an assistant's turn.",
-                        field="turns",
-                        value=part.kind,
-                        remedy="Move it into a user's turn.",
-                    )
+                case _:
+                    pass  # a trace of another provider's tool, or refused by `limits`
 
     def _plain_text(self, text: str) -> None:
         if self._plain is not None:
@@ -181,7 +160,7 @@ class _Input:
         self._add({"role": "assistant", "content": text})
         self._plain = self._items[-1]
 
-    def _own_text(self, part: Text | Refusal, head: Mapping[str, Any]) -> None:
+    def _message_text(self, part: Text | Refusal, head: Json) -> None:
         extras = part.extras["responses"]
         rest = extras.get("part")
         if rest is None:
@@ -190,15 +169,15 @@ class _Input:
         field = "refusal" if isinstance(part, Refusal) else "text"
         self._content({**rest, field: part.text}, head, extras)
 
-    def _content(self, content: _Object, head: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
-        """A content part, in the message before it if that is its own."""
+    def _content(self, content: JsonDict, head: Json, extras: Json) -> None:
+        """A content part, in the message before it if it belongs to that."""
         if self._message is not None and extras.get("index") and head == self._head:
             self._message["content"].append(content)
             return
         self._add({**self._without_id(head), "content": [content]})
         self._message, self._head = self._items[-1], head
 
-    def _reasoning(self, item: Mapping[str, Any]) -> None:
+    def _reasoning(self, item: Json) -> None:
         if item and (self._stored or item.get("encrypted_content")):
             self._add(self._without_id(item))
 
@@ -216,25 +195,23 @@ class _Input:
         )
 
     def _opaque(self, part: Opaque) -> None:
-        if part.wire != "responses":
-            require_droppable(part, "responses")
-        elif part.raw.get("type") == CONTENT_PART:
+        if part.raw.get("type") == CONTENT_PART:
             self._content(dict(part.raw["part"]), part.raw["item"], part.raw)
         else:
             self._add(self._without_id(part.raw))
 
-    def _without_id(self, item: Mapping[str, Any]) -> _Object:
-        if self._stored or item.get("type") in _FOUND_BY_ID:
+    def _without_id(self, item: Json) -> JsonDict:
+        if self._stored or item.get("type") in _KEEP_ID:
             return dict(item)
         return {key: value for key, value in item.items() if key != "id"}
 
 
-def _followed(items: list[_Object]) -> list[_Object]:
+def _followed(items: list[JsonDict]) -> list[JsonDict]:
     """The items without reasoning that nothing of the model's follows, as in an answer that was cut.
 
     The API answers 400: "reasoning was provided without its required following item".
     """
-    kept: list[_Object] = []
+    kept: list[JsonDict] = []
     for item in reversed(items):
         if item.get("type") != "reasoning" or (kept and _is_models(kept[-1])):
             kept.append(item)
@@ -242,17 +219,17 @@ def _followed(items: list[_Object]) -> list[_Object]:
     return kept
 
 
-def _is_models(item: Mapping[str, Any]) -> bool:
-    given = str(item.get("type")).endswith(("_output", "_response"))
-    return item.get("role", "assistant") == "assistant" and not given
+def _is_models(item: Json) -> bool:
+    is_input = str(item.get("type")).endswith(("_output", "_response"))
+    return item.get("role", "assistant") == "assistant" and not is_input
 
 
 def was_not_stored(turn: Turn) -> bool:
-    """Whether the reply that a turn was said of itself that it is not stored."""
+    """Whether the reply in a turn declared itself not stored."""
     return turn.extras.get("responses", {}).get("stored") is False
 
 
-def _item(part: Text | Refusal | Reasoning | ToolCall) -> Mapping[str, Any]:
-    """What this wire wrote about a part's item; nothing, if another wire made it."""
-    item: Mapping[str, Any] = part.extras.get("responses", {}).get("item") or {}
+def _item(part: Text | Refusal | Reasoning | ToolCall) -> Json:
+    """What is kept of a part's item; nothing, if the part came in another format."""
+    item: Json = part.extras.get("responses", {}).get("item") or {}
     return item

@@ -1,0 +1,158 @@
+"""What each format cannot carry: its encoder raises the first of the errors that `limits` yields."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import pytest
+
+from cfaig_integrations.core.chat import ChatRequest, NativeTool, OutputSchema
+from cfaig_integrations.core.content import Media, Role, Text, ToolCall, ToolResult, Turn, Wire
+from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.registry import codec
+
+BODIES: tuple[Literal["native", "chat_completions", "responses", "messages"], ...] = (
+    "native",
+    "chat_completions",
+    "responses",
+    "messages",
+)
+HELLO = Turn("user", (Text("Hello"),))
+
+
+def turn(*parts: Any, role: Role = "user", name: str = "") -> dict[str, Any]:
+    return {"turns": (HELLO, Turn(role, parts, name=name), HELLO)}
+
+
+NONE: frozenset[Wire] = frozenset()
+CHAT: frozenset[Wire] = frozenset({"chat_completions"})
+RESPONSES: frozenset[Wire] = frozenset({"responses"})
+MESSAGES: frozenset[Wire] = frozenset({"messages"})
+ALL = CHAT | RESPONSES | MESSAGES
+
+CASES: dict[str, tuple[frozenset[Wire], dict[str, Any]]] = {
+    "nothing": (NONE, {}),
+    "temperature": (NONE, {"temperature": 0.0}),
+    "top_p": (NONE, {"top_p": 1.0}),
+    "max_tokens 16": (NONE, {"max_tokens": 16}),
+    "max_tokens 15": (RESPONSES, {"max_tokens": 15}),
+    "top_k": (RESPONSES, {"top_k": 0}),
+    "stop": (RESPONSES, {"stop": ("END",)}),
+    "seed": (MESSAGES | RESPONSES, {"seed": 0}),
+    "frequency_penalty": (MESSAGES | RESPONSES, {"frequency_penalty": 0.0}),
+    "presence_penalty": (MESSAGES | RESPONSES, {"presence_penalty": 0.0}),
+    "n 1": (NONE, {"n": 1}),
+    "n 2": (MESSAGES | RESPONSES, {"n": 2}),
+    "logprobs": (MESSAGES, {"logprobs": True}),
+    "no logprobs": (NONE, {"logprobs": False}),
+    "top_logprobs": (MESSAGES, {"top_logprobs": 2}),
+    "reasoning_effort": (NONE, {"reasoning_effort": "low"}),
+    "thinking": (CHAT | RESPONSES, {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+    "reasoning effort": (MESSAGES, {"reasoning": {"effort": "low"}}),
+    "reasoning summary": (CHAT | MESSAGES, {"reasoning": {"effort": "low", "summary": "auto"}}),
+    "service_tier": (NONE, {"service_tier": "auto"}),
+    "store": (MESSAGES, {"store": False}),
+    "previous_response_id": (CHAT | MESSAGES, {"previous_response_id": "r"}),
+    "schema": (NONE, {"output": OutputSchema({"type": "object"})}),
+    "any json": (MESSAGES, {"output": OutputSchema(None)}),
+    "image by address": (NONE, turn(Media("image", url="https://a/b.png"))),
+    "image by bytes": (NONE, turn(Media("image", data="AAAA", mime="image/png"))),
+    "image by id": (CHAT, turn(Media("image", file_id="f"))),
+    "audio": (MESSAGES | RESPONSES, turn(Media("audio", data="AAAA", mime="audio/wav"))),
+    "video": (ALL, turn(Media("video", url="https://a/b.mp4"))),
+    "file by address": (CHAT, turn(Media("file", url="https://a/b.pdf"))),
+    "file by id": (NONE, turn(Media("file", file_id="f"))),
+    "pdf": (NONE, turn(Media("file", data="AAAA", mime="application/pdf"))),
+    "text file": (NONE, turn(Media("file", data="AAAA", mime="text/plain"))),
+    "spreadsheet": (MESSAGES, turn(Media("file", data="AAAA", mime="application/vnd.ms-excel"))),
+    "a named user": (NONE, turn(Text("I"), name="ann")),
+    "a named assistant": (NONE, turn(Text("I"), role="assistant", name="bot")),
+    "instructions before": (NONE, {"turns": (Turn("system", (Text("Be brief."),)), HELLO)}),
+    "instructions later": (MESSAGES, {"turns": (HELLO, Turn("system", (Text("Be brief."),)), HELLO)}),
+    "a call and its result": (
+        NONE,
+        {
+            "turns": (
+                HELLO,
+                Turn("assistant", (ToolCall("c1", "add", "{}"),)),
+                Turn("tool", (ToolResult("c1", (Text("1"), Media("image", data="AAAA", mime="image/png"))),)),
+            )
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("wire", sorted(ALL))
+@pytest.mark.parametrize("name", CASES)
+def test_a_format_refuses_what_it_cannot_carry(name: str, wire: Wire) -> None:
+    refusing, fields = CASES[name]
+    request = ChatRequest(model="acme/m", **{"turns": (HELLO,), **fields})
+    errors = list(codec(wire).limits(request))
+    assert bool(errors) == (wire in refusing)
+    if errors:
+        assert all(error.remedy for error in errors)
+        with pytest.raises(type(errors[0]), match=re.escape(str(errors[0]))):
+            codec(wire).encode(request, stream=False)
+    else:
+        assert codec(wire).encode(request, stream=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "formats"),
+    [
+        ("logit_bias", CHAT),
+        ("verbosity", CHAT),
+        ("include", RESPONSES),
+        ("truncation", RESPONSES),
+        ("context_management", RESPONSES | MESSAGES),
+        ("cache_control", ALL),
+        ("unheard_of", ALL),
+    ],
+)
+@pytest.mark.parametrize("wire", sorted(ALL))
+def test_body_fields_of_another_format_are_sent_unchecked(name: str, formats: frozenset[Wire], wire: Wire) -> None:
+    request = ChatRequest("acme/m", (HELLO,), extra_body={name: 1})
+    assert [error.value for error in codec(wire).limits(request)] == ([] if wire in formats else [name])
+    assert codec(wire).encode(request, stream=False)[name] == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "owner"),
+    [
+        ({"type": "web_search_20250305", "name": "web_search"}, "messages"),
+        ({"type": "bash_20250124", "name": "bash"}, "messages"),
+        ({"type": "mcp_toolset", "mcp_server_name": "a"}, "messages"),
+        ({"name": "a", "input_schema": {}}, "messages"),
+        ({"type": "custom", "name": "a", "input_schema": {}}, "messages"),
+        ({"type": "web_search"}, "responses"),
+        ({"type": "web_search_preview"}, "responses"),
+        ({"type": "web_search_preview_2025_03_11"}, "responses"),
+        ({"type": "file_search", "vector_store_ids": []}, "responses"),
+        ({"type": "code_interpreter"}, "responses"),
+        ({"type": "image_generation"}, "responses"),
+        ({"type": "mcp", "server_label": "a"}, "responses"),
+        ({"type": "custom", "name": "a"}, "responses"),
+        ({"type": "function", "name": "a", "parameters": {}}, "responses"),
+        ({"type": "function", "function": {"name": "a"}}, "chat_completions"),
+        ({"type": "custom", "custom": {"name": "a"}}, "chat_completions"),
+        ({"type": "unheard_of"}, None),
+        ({"googleSearch": {}}, None),
+    ],
+)
+@pytest.mark.parametrize("wire", sorted(ALL))
+def test_native_tools_of_another_format_are_sent_unchecked(raw: dict[str, Any], owner: Wire | None, wire: Wire) -> None:
+    request = ChatRequest("acme/m", (HELLO,), tools=(NativeTool(raw),))
+    assert [error.value for error in codec(wire).limits(request)] == ([] if owner in (None, wire) else [raw])
+    assert codec(wire).encode(request, stream=False)["tools"] == [raw]
+
+
+def test_run_has_the_limits_of_the_models_format() -> None:
+    request = ChatRequest("acme/m", (HELLO,), seed=1, previous_response_id="resp_1")
+    fields = {body: [error.field for error in codec("run").limits(request, Quirks(run_body=body))] for body in BODIES}
+    assert fields == {
+        "native": ["previous_response_id"],
+        "chat_completions": ["previous_response_id"],
+        "responses": ["seed"],
+        "messages": ["seed", "previous_response_id"],
+    }
