@@ -8,11 +8,15 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from cfaig_integrations.core.content import Wire
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "cfaig_integrations").rglob("*.py"))
+ADAPTER_FOLDERS = ("adapters", "langchain", "llama_index")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -67,6 +71,64 @@ def test_nothing_outside_the_repository_is_referred_to() -> None:
         if OUTSIDE.search(line)
     ]
     assert not found
+
+
+WIRES = frozenset(get_args(Wire))
+QUOTED_WIRE = re.compile(rf"""["']({"|".join(WIRES)})["']""")
+ADAPTERS = [path for path in MODULES if path.relative_to(ROOT / "cfaig_integrations").parts[0] in ADAPTER_FOLDERS]
+
+
+def wire_literals(source: str) -> list[str]:
+    """The wire formats that a module names in its strings.
+
+    `messages` is also what frameworks call a conversation: the name of an argument, as in `field="messages"` and
+    `{"messages": messages}`, is none.
+    """
+    tree = ast.parse(source)
+    allowed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="field"):
+                allowed.add(node.value)
+            case ast.Dict():
+                pairs = zip(node.keys, node.values, strict=True)
+                allowed |= {
+                    key for key, value in pairs if key and isinstance(value, ast.Name) and value.id == "messages"
+                }
+            case _:
+                pass
+    return [
+        f"{node.lineno}: {node.value}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in allowed
+        if node.value in WIRES or QUOTED_WIRE.search(node.value)
+    ]
+
+
+@pytest.mark.parametrize("path", ADAPTERS, ids=name)
+def test_an_adapter_names_no_wire(path: Path) -> None:
+    assert not wire_literals(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'extras_of("messages", signature=signature)',
+        'extras = {"messages": markers}',
+        'extras.get("responses", {})',
+        'if wire == "run": pass',
+        'match wire:\n    case "chat_completions": pass',
+        'remedy = \'Write {"wire": "messages"}.\'',
+        'Turn("system", parts, extras={"responses": {"role": role}})',
+    ],
+)
+def test_a_wire_literal_is_found(source: str) -> None:
+    assert wire_literals(source)
+
+
+@pytest.mark.parametrize("source", ['ConfigError("", field="messages")', 'f(**{"messages": messages})', 'x = "a run"'])
+def test_the_name_of_an_argument_is_no_wire_literal(source: str) -> None:
+    assert not wire_literals(source)
 
 
 EXTRA_OF = {"langchain": ["langchain"], "llama_index": ["llama-index"], "simulator": ["simulator"], "cli": ["all"]}

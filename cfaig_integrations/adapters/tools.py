@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
+from cfaig_integrations.core.content import NO_EXTRAS, Extras
+from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.errors import ConfigError, shown
 
@@ -23,7 +24,7 @@ __all__ = [
 
 MARKERS = ("cache_control", "defer_loading", "eager_input_streaming", "input_examples", "allowed_callers")
 """Keys of Anthropic's tool object that are not part of the function."""
-_OF_RESPONSES = ("defer_loading", "allowed_callers")
+_OPENAI_MARKERS = ("defer_loading", "allowed_callers")
 """Those of them that OpenAI's flat form has, too (official type `FunctionToolParam`)."""
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -43,7 +44,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> T
     """
     kind = tool.get("type")
     markers = {key: tool[key] for key in MARKERS if key in tool}
-    extras: dict[str, Json] = {"messages": markers} if markers else {}
+    flat: dict[str, Any] = {}
     match tool:
         case {"input_schema": parameters} if kind in (None, "custom"):
             function = {"name": tool.get("name"), "parameters": parameters}
@@ -52,7 +53,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> T
             function = dict(cast("Mapping[str, Any]", tool["function"]))
         case {"type": "function", "name": _}:
             function = {key: value for key, value in tool.items() if key != "type" and key not in MARKERS}
-            extras |= {"responses": own} if (own := {key: tool[key] for key in _OF_RESPONSES if key in tool}) else {}
+            flat = {key: tool[key] for key in _OPENAI_MARKERS if key in tool}
         case {"type": "function"}:
             raise _nameless(tool)
         case {"type": str()} if kind != "object":
@@ -68,7 +69,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> T
         function["strict"] = strict
     if strict:
         function["parameters"] = closed_schema(function.get("parameters") or _NO_PARAMETERS)
-    shown, spec = tool_of_function(function, extras)
+    shown, spec = tool_of_function(function, tool_hints(anthropic=markers, openai=flat))
     return shown | markers, spec
 
 
@@ -87,7 +88,7 @@ def tool_of_function(function: Mapping[str, Any], extras: Extras = NO_EXTRAS) ->
         raise _nameless(function)
     parameters: Mapping[str, Any] = function.get("parameters") or _NO_PARAMETERS
     described = str(function.get("description") or "")
-    spec = FunctionTool(name, described, parameters, function.get("strict"), extras or NO_EXTRAS)
+    spec = FunctionTool(name, described, parameters, function.get("strict"), extras)
     return {"type": "function", "function": dict(function)}, spec
 
 

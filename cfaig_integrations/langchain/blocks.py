@@ -24,19 +24,16 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Turn,
-    Wire,
 )
+from cfaig_integrations.core.hints import provider_of, reasoning_identity
 from cfaig_integrations.core.replay import fits, restore, whole_parts
 from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY, assistant_turn, shown_turn
-from cfaig_integrations.langchain.media import held
 from cfaig_integrations.langchain.tool_calls import parsed
 
 Block = dict[str, Any]
 
-_PROVIDERS: Mapping[Wire, str] = {"responses": "openai", "messages": "anthropic"}
 REFUSALS_ARE_KNOWN = "refusal" in types.KNOWN_BLOCK_TYPES
 """Whether core has a refusal block (1.7.5 and later). Pieces of the block that stands in for it do not add up."""
-_SHOWN_REASONING_EXTRAS = ("signature", "encrypted_content")
 
 
 def blocks_of(turn: Turn) -> list[Block]:
@@ -84,10 +81,10 @@ def annotation(citation: Citation) -> Block:
 
 def reasoning_extras(extras: Extras) -> Block:
     """What a reasoning block shows of its extras, so that other packages can give it back too."""
-    shown: Block = {}
-    for values in extras.values():
-        known = {**held(values, "item"), **values}
-        shown |= {key: known[key] for key in _SHOWN_REASONING_EXTRAS if known.get(key)}
+    signature, _, encrypted = reasoning_identity(extras)
+    shown: Block = {"signature": signature} if signature else {}
+    if encrypted:
+        shown["encrypted_content"] = encrypted
     return {"extras": shown} if shown else {}
 
 
@@ -117,7 +114,7 @@ def _media_block(media: Media) -> Block:
 
 def opaque_blocks(part: Opaque) -> list[Block]:
     """A server tool's block in standard form, as core's translator for its provider has it."""
-    provider = _PROVIDERS.get(part.wire)
+    provider = provider_of(part)
     if provider is not None:
         # The translators may take pieces out of what they are given.
         message = AIMessage(content=[dict(part.raw)], response_metadata={"model_provider": provider})

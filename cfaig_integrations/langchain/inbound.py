@@ -32,8 +32,8 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Turn,
-    Wire,
 )
+from cfaig_integrations.core.hints import DEVELOPER_ROLE, Provider, native_block
 from cfaig_integrations.core.replay import restore
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.langchain.media import (
@@ -57,7 +57,6 @@ from cfaig_integrations.langchain.provider_messages import (
     is_generated,
     item,
     item_of_result,
-    native,
 )
 from cfaig_integrations.langchain.reasoning import reasoning, thinking
 
@@ -66,16 +65,16 @@ REPLAY_KEY = "cf_aig_turn"
 PROVIDER = "cloudflare_ai_gateway"
 """`model_provider` of our messages, and `ls_provider` of our runs."""
 
-_WIRES_OF_PROVIDERS: Mapping[str, Wire] = {
-    "openai": "responses",
-    "azure": "responses",
-    "anthropic": "messages",
-    "bedrock": "messages",
+_PROVIDERS: Mapping[str, Provider] = {
+    "openai": "openai",
+    "azure": "openai",
+    "anthropic": "anthropic",
+    "bedrock": "anthropic",
 }
+"""`model_provider` of other packages' messages -> the provider in whose form their blocks are."""
 _DEVELOPER = "developer"
 _OPENAI_ROLE = "__openai_role__"
 """Key of `additional_kwargs` under which LangChain's own converters keep the role `developer` of a system message."""
-_AS_DEVELOPER: Extras = {"chat_completions": {"role": _DEVELOPER}, "responses": {"role": _DEVELOPER}}
 _ROLES: Mapping[str, Role] = {
     "system": "system",
     _DEVELOPER: "system",
@@ -138,7 +137,7 @@ def to_turn(message: BaseMessage) -> Turn:
 
 def _role_extras(message: SystemMessage | ChatMessage) -> Extras:
     role = message.role if isinstance(message, ChatMessage) else message.additional_kwargs.get(_OPENAI_ROLE)
-    return _AS_DEVELOPER if role == _DEVELOPER else NO_EXTRAS
+    return DEVELOPER_ROLE if role == _DEVELOPER else NO_EXTRAS
 
 
 def _role_of(message: ChatMessage) -> Role:
@@ -199,7 +198,7 @@ def _assistant_parts(content: str | list[str | dict[str, Any]], provider: object
         if content:
             yield Text(content)
         return
-    home = _WIRES_OF_PROVIDERS.get(str(provider))
+    home = _PROVIDERS.get(str(provider))
     for block in content:
         if isinstance(block, str):
             if block:
@@ -213,7 +212,7 @@ def _assistant_parts(content: str | list[str | dict[str, Any]], provider: object
                 yield part
 
 
-def _said(block: Block, home: Wire | None, *, ours: bool) -> Part | None:
+def _said(block: Block, home: Provider | None, *, ours: bool) -> Part | None:
     """The part that a block of an answer shows, if it shows any."""
     try:
         part = _to_part(block, home)
@@ -253,7 +252,7 @@ def _kind_of(block: Block) -> str:
     return kind if isinstance(kind := block.get("type"), str) else ""
 
 
-def _to_part(block: Block, home: Wire | None) -> Part:
+def _to_part(block: Block, home: Provider | None) -> Part:
     kind = _kind_of(block)
     if kind == "non_standard":
         return _non_standard(block, home)
@@ -269,13 +268,13 @@ def _to_part(block: Block, home: Wire | None) -> Part:
                 remedy="Compare it with the description of its type.",
             ) from error
     if home is not None:
-        return native(home, block)
+        return native_block(home, block)
     raise UnsupportedContent(
         f"A content block of type {block.get('type')!r} is not known.",
         field="content",
         value=kind,
         remedy="Use LangChain's standard blocks; a provider's own block goes in as "
-        '{"type": "non_standard", "value": {"wire": "messages", "raw": {...}}}.',
+        '{"type": "non_standard", "value": {"wire": <format>, "raw": {...}}}.',
     )
 
 
@@ -312,19 +311,19 @@ def _tool_result(block: Block) -> ToolResult:
     return ToolResult(str(block["tool_use_id"]), parts, failed=bool(block.get("is_error")), extras=markers(block))
 
 
-def _non_standard(block: Block, home: Wire | None) -> Part:
+def _non_standard(block: Block, home: Provider | None) -> Part:
     value = held(block, "value")
     if isinstance(value.get("wire"), str) and isinstance(value.get("raw"), Mapping):
         return Opaque(value["wire"], value["raw"])
     if _kind_of(value) in _KNOWN_INSIDE:
         return _to_part(value, home)
     if home is not None:
-        return native(home, value)
+        return native_block(home, value)
     raise UnsupportedContent(
         "A non_standard block does not say whose it is.",
         field="content",
         value=value.get("type"),
-        remedy='Write {"type": "non_standard", "value": {"wire": "responses" | "messages", "raw": {...}}}.',
+        remedy='Write {"type": "non_standard", "value": {"wire": <format>, "raw": {...}}}.',
     )
 
 

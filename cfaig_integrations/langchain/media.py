@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Any, cast
 
-from cfaig_integrations.core.content import Extras, Media, Text, extras_of
+from cfaig_integrations.core.content import Extras, Media, Text, merged
+from cfaig_integrations.core.hints import anthropic_hints, image_detail
 from cfaig_integrations.core.sources import MediaKind, located, search_result
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import UnsupportedContent
@@ -24,13 +25,13 @@ def held(block: Block, key: str) -> Block:
 def markers(block: Block) -> Extras:
     """What stands beside a block for one wire: Anthropic's cache marker (facts §7)."""
     beside = {**held(block, "extras"), **block}
-    return extras_of("messages", cache_control=beside.get("cache_control"))
+    return anthropic_hints(cache_control=beside.get("cache_control"))
 
 
 def _document_markers(block: Block) -> Extras:
     """The markers of a document: also Anthropic's citation switch, and what it is to know of the document."""
     beside = {**held(block, "metadata"), **held(block, "extras"), **block}
-    return extras_of("messages", **{key: beside.get(key) for key in ("cache_control", "citations", "context")})
+    return anthropic_hints(**{key: beside.get(key) for key in ("cache_control", "citations", "context")})
 
 
 def standard_media(block: Block) -> Media:
@@ -84,16 +85,15 @@ def image_url(block: Block) -> Media:
     where = block["image_url"]
     if isinstance(where, str):
         return located("image", where, extras=markers(block))
-    detail = where.get("detail")
-    extras = {**extras_of("chat_completions", detail=detail), **extras_of("responses", detail=detail)}
-    return located("image", str(where["url"]), extras={**extras, **markers(block)})
+    return located("image", str(where["url"]), extras=merged(image_detail(where.get("detail")), markers(block)))
 
 
 def input_image(block: Block) -> Media:
     """OpenAI's image part of Responses."""
+    detail = image_detail(block.get("detail"))
     if block.get("file_id"):
-        return Media("image", file_id=str(block["file_id"]), extras=extras_of("responses", detail=block.get("detail")))
-    return located("image", str(block["image_url"]), extras=extras_of("responses", detail=block.get("detail")))
+        return Media("image", file_id=str(block["file_id"]), extras=detail)
+    return located("image", str(block["image_url"]), extras=detail)
 
 
 def input_audio(block: Block) -> Media:
@@ -160,4 +160,4 @@ def search_source(block: Block) -> Text:
     """Anthropic's search result. It is cited only if it says so (official SDK: `SearchResultBlockParam`)."""
     said = {"citations": block.get("citations") or {"enabled": False}, "cache_control": block.get("cache_control")}
     texts = [str(each["text"]) for each in block["content"]]
-    return search_result(str(block["title"]), str(block["source"]), texts, extras_of("messages", **said))
+    return search_result(str(block["title"]), str(block["source"]), texts, anthropic_hints(**said))

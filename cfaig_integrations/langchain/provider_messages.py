@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cfaig_integrations.core.content import Media, Opaque, Part, Wire, extras_of
+from cfaig_integrations.core.content import Media, Opaque, Part
+from cfaig_integrations.core.hints import Provider, audio_id, native_block
 from cfaig_integrations.langchain.media import Block, held
 from cfaig_integrations.langchain.reasoning import reasoning
 
@@ -18,11 +19,11 @@ def beside(kept: Mapping[str, Any]) -> Iterator[Part]:
         case _:
             pass
     for item in _objects(kept.get("tool_outputs")):
-        yield native("responses", item)
+        yield native_block("openai", item)
     match kept:
         case {"audio": {"id": str(id_)} as audio} if id_:
             words, data = str(audio.get("transcript") or ""), str(audio.get("data") or "")
-            yield Media("audio", data=data, text=words, extras=extras_of("chat_completions", id=id_))
+            yield Media("audio", data=data, text=words, extras=audio_id(id_))
         case _:
             pass
 
@@ -33,20 +34,15 @@ def _objects(found: object) -> list[Block]:
     return items if all(isinstance(each, dict) for each in items) else []
 
 
-def native(home: Wire, block: Block) -> Opaque:
-    """A provider's own block, without the number that it is given in a stream."""
-    return Opaque(home, {key: value for key, value in block.items() if key != "index"})
-
-
-def is_generated(block: Block, home: Wire | None) -> bool:
+def is_generated(block: Block, home: Provider | None) -> bool:
     """Whether a block of an answer shows an image that OpenAI's tool made: its id begins so."""
-    return home == "responses" and block.get("type") == "image" and str(block.get("id") or "").startswith("ig_")
+    return home == "openai" and block.get("type") == "image" and str(block.get("id") or "").startswith("ig_")
 
 
 def generated(block: Block) -> Opaque:
     """The item of OpenAI's image tool whose image a standard block shows."""
     item = {"type": "image_generation_call", "id": block["id"], "result": block.get("base64")}
-    return Opaque("responses", {**item, **held(block, "extras")})
+    return native_block("openai", {**item, **held(block, "extras")})
 
 
 ITEMS_OF_RESULTS = frozenset(
@@ -63,7 +59,7 @@ ITEMS_OF_RESULTS = frozenset(
 
 def item(block: Block) -> Opaque:
     """An item of OpenAI's that stands among the content blocks."""
-    return native("responses", block)
+    return native_block("openai", block)
 
 
 def item_of_result(kind: str, call_id: str, content: str | Sequence[str | Block], *, failed: bool) -> Opaque:
@@ -86,7 +82,7 @@ def item_of_result(kind: str, call_id: str, content: str | Sequence[str | Block]
             facts = {"call_id": call_id, "status": "failed" if failed else "completed", "output": output}
         case _:
             facts = {"call_id": call_id, "output": output}
-    return Opaque("responses", {"type": kind, **facts})
+    return native_block("openai", {"type": kind, **facts})
 
 
 _YES = frozenset({"yes", "y", "true", "ok", "allow", "allowed", "approve", "approved", "accept"})

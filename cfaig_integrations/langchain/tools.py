@@ -12,7 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from cfaig_integrations.adapters.tools import MARKERS, tool_of_function, tool_of_mapping
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
-from cfaig_integrations.core.content import NO_EXTRAS
+from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
@@ -96,7 +96,7 @@ def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
     if "function" not in form:  # a free-text tool, or one that core knows to be built in
         return BoundTool(form, NativeTool(form))
     markers = {key: extras[key] for key in MARKERS if key in extras}
-    _, spec = tool_of_function(form["function"], {"messages": markers} if markers else NO_EXTRAS)
+    _, spec = tool_of_function(form["function"], tool_hints(anthropic=markers))
     return BoundTool({**form, **markers}, spec)
 
 

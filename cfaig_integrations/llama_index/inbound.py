@@ -28,7 +28,6 @@ from pydantic import BaseModel
 from cfaig_integrations.adapters.tools import arguments_text
 from cfaig_integrations.core.content import (
     NO_EXTRAS,
-    Extras,
     Json,
     Media,
     Opaque,
@@ -40,8 +39,14 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Turn,
-    extras_of,
     merged,
+)
+from cfaig_integrations.core.hints import (
+    DEVELOPER_ROLE,
+    anthropic_hints,
+    encrypted_reasoning,
+    reasoning_signature,
+    redacted_thinking,
 )
 from cfaig_integrations.core.replay import restore
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
@@ -50,7 +55,6 @@ from cfaig_integrations.llama_index.outbound import REPLAY_KEY
 
 _Marker: TypeAlias = Mapping[str, Any]
 
-_AS_DEVELOPER: Extras = {"chat_completions": {"role": "developer"}, "responses": {"role": "developer"}}
 _ROLES: Mapping[MessageRole, Role] = {
     MessageRole.SYSTEM: "system",
     MessageRole.DEVELOPER: "system",
@@ -83,7 +87,7 @@ def to_turn(message: ChatMessage) -> Turn:
         return _result(message)
     if role == "system" and str(message.content).startswith(_LAST_WORD):
         role = "user"  # some wires take system instructions at the beginning only
-    extras = _AS_DEVELOPER if message.role == MessageRole.DEVELOPER else NO_EXTRAS
+    extras = DEVELOPER_ROLE if message.role == MessageRole.DEVELOPER else NO_EXTRAS
     if not message.additional_kwargs:
         match message.blocks:
             case [TextBlock(text=text)] if text:
@@ -153,7 +157,7 @@ def _result(message: ChatMessage) -> Turn:
                 remedy="Put it into a message of the assistant.",
             )
         parts.append(part)
-    marks = extras_of("messages", cache_control=_last_marker(message))
+    marks = anthropic_hints(cache_control=_last_marker(message))
     return Turn("tool", (ToolResult(_call_id(message), tuple(parts), extras=marks),))
 
 
@@ -204,7 +208,7 @@ def _mark(parts: list[Part], marker: _Marker) -> None:
     for place in reversed(range(len(parts))):
         part = parts[place]
         if not isinstance(part, Reasoning | Opaque):
-            extras = extras_of("messages", cache_control=dict(marker))
+            extras = anthropic_hints(cache_control=dict(marker))
             parts[place] = replace(part, extras=merged(part.extras, extras))
             return
     raise ConfigError(
@@ -247,22 +251,12 @@ def _thought(block: ThinkingBlock) -> tuple[Part, ...]:
     known, text = block.additional_information, block.content or ""
     match known:
         case {"type": "redacted_thinking", "data": str(data)}:
-            return (Opaque("messages", {"type": "redacted_thinking", "data": data}),)
+            return (redacted_thinking(data),)
         case _:
             pass
-    signature = extras_of("messages", signature=known.get("signature") or None)
-    extras = merged(signature, _encrypted_item(known, text))
+    item = encrypted_reasoning(text, id_=known.get("id"), encrypted_content=known.get("encrypted_content"))
+    extras = merged(reasoning_signature(known.get("signature") or None), item)
     return (Reasoning(text, extras),) if text or extras else ()
-
-
-def _encrypted_item(known: Json, text: str) -> Extras:
-    """OpenAI's reasoning item; without its encrypted content it could only be found where it was stored."""
-    encrypted = known.get("encrypted_content")
-    if not encrypted:
-        return NO_EXTRAS
-    summary = [{"type": "summary_text", "text": text}] if text else []
-    item = {"type": "reasoning", "id": known.get("id"), "summary": summary, "encrypted_content": encrypted}
-    return extras_of("responses", item={key: value for key, value in item.items() if value is not None})
 
 
 def _arguments(given: object) -> str:

@@ -25,7 +25,8 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.schema import ImageDocument
 
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text, extras_of
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text
+from cfaig_integrations.core.hints import anthropic_hints, image_detail
 from cfaig_integrations.core.sources import MediaKind, located, search_result
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 
@@ -46,9 +47,9 @@ def media(block: MediaBlock) -> Media:
     """
     match block:
         case ImageBlock():
-            extras = {wire: {"detail": block.detail} for wire in ("chat_completions", "responses") if block.detail}
+            extras = image_detail(block.detail or None)
             mime = block.image_mimetype or ""
-            return _medium("image", block.image, block.path, block.url, mime=mime, extras=extras or NO_EXTRAS)
+            return _medium("image", block.image, block.path, block.url, mime=mime, extras=extras)
         case AudioBlock():
             form = block.format or ""
             mime = form if not form or "/" in form else f"audio/{form}"
@@ -100,7 +101,7 @@ def citable(block: CitableBlock) -> Iterator[Text | Media]:
         yield search_result(block.title, block.source, texts)
     for inner in block.content:
         if isinstance(inner, DocumentBlock):
-            cited = extras_of("messages", citations={"enabled": True}, context=block.source or None)
+            cited = anthropic_hints(citations={"enabled": True}, context=block.source or None)
             yield _document(inner, title=block.title, extras=cited)
         elif isinstance(inner, ImageBlock):
             yield media(inner)

@@ -39,6 +39,7 @@ from cfaig_integrations.core.content import (
     ToolCall,
     Turn,
 )
+from cfaig_integrations.core.hints import reasoning_identity, text_logprobs
 from cfaig_integrations.core.replay import replay_state
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -126,14 +127,8 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
 
 def thinking_block(text: str, extras: Extras) -> ThinkingBlock:
     """A part of the reasoning; its signature, or its encrypted form, also where other packages look for it."""
-    item = _mapping(extras.get("responses", {}).get("item"))
-    signature = extras.get("messages", {}).get("signature")
-    known = {"signature": signature, "id": item.get("id"), "encrypted_content": item.get("encrypted_content")}
+    known = reasoning_identity(extras)._asdict()
     return ThinkingBlock(content=text, additional_information={key: value for key, value in known.items() if value})
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def call_block(call: ToolCall) -> ToolCallBlock:
@@ -230,13 +225,11 @@ def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:
     """The log probabilities of each token, the likeliest first, if they were asked for; of Responses, of each text."""
     choice = reply.choices[0]
     held = [values.get("logprobs") for values in choice.extras.values()]
-    held += [part.extras.get("responses", {}).get("part") for part in choice.turn.parts if isinstance(part, Text)]
-    tokens: list[list[LogProb]] = []
-    for each in held:
-        if isinstance(each, Mapping):
-            known = cast("Mapping[str, Any]", each)
-            tokens += [_alternatives(token) for token in _objects(known.get("content") or known.get("logprobs"))]
-    return tokens or None
+    listed: list[object] = [
+        cast("Mapping[str, Any]", each).get("content") for each in held if isinstance(each, Mapping)
+    ]
+    listed += [text_logprobs(part) for part in choice.turn.parts if isinstance(part, Text)]
+    return [_alternatives(token) for tokens in listed for token in _objects(tokens)] or None
 
 
 def _alternatives(token: Mapping[str, Any]) -> list[LogProb]:
