@@ -1,15 +1,10 @@
-"""Runs conversations without blocking the event loop.
-
-Knows how to send, sleep and read; what to send, and whether again, is `gateway.exchange`'s. Its twin is `sync`, which
-differs by the absence of `await`.
-"""
+"""Asynchronous calls: performs the actions of `gateway.exchange`. `sync` is the same without `await`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from time import monotonic
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, TypeVar, assert_never, cast
 
@@ -17,17 +12,16 @@ import anyio
 import httpx
 
 from cfaig_integrations.client.bodies import (
-    AFTER_THE_END,
-    MOST_BYTES,
-    MOST_ERROR_BYTES,
+    DRAIN_SECONDS,
+    IdleTimer,
     Inflater,
-    Whole,
+    WholeBody,
     already_read,
-    close_if_bytes_are_left,
+    discard_connection_if_bytes_are_left,
 )
-from cfaig_integrations.client.cancellation import shielded
+from cfaig_integrations.client.cancellation import defer_cancellation
 from cfaig_integrations.client.senders import AsyncPooled, AsyncSender, AsyncUserClient, lower_case
-from cfaig_integrations.client.transport_errors import idle_timeout, token_faults, transport_error
+from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
@@ -35,6 +29,7 @@ from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.actions import (
     Action,
+    Actions,
     AskToken,
     HttpRequest,
     HttpResponse,
@@ -43,7 +38,6 @@ from cfaig_integrations.gateway.actions import (
     Send,
     Sleep,
     TokenFunction,
-    stays_open,
 )
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -56,14 +50,14 @@ _POOLED = AsyncPooled()
 
 
 class AsyncClient:
-    """Calls models over one connection. Making one opens nothing.
+    """Calls models over one connection. Creating one opens nothing.
 
     Args:
-        connection: Whom to call, and how.
-        http_async_client: Instead of the shared pools, an `httpx.AsyncClient` or one of httpx2; never closed.
+        connection: Account, host and defaults.
+        http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools; never closed.
 
     Raises:
-        ConfigError: `http_async_client` is neither.
+        ConfigError: `http_async_client` is of another type.
     """
 
     __slots__ = ("_connection", "_sender")
@@ -73,7 +67,7 @@ class AsyncClient:
         self._sender: AsyncSender = _POOLED if http_async_client is None else AsyncUserClient(http_async_client)
 
     async def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
-        """One whole reply, and what the gateway says about it.
+        """A whole reply, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
@@ -81,23 +75,23 @@ class AsyncClient:
         return await self.run(exchange.chat(self._connection, request, call))
 
     async def stream(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> AsyncChatStream:
-        """A stream that has begun: its first piece of the answer is there.
+        """A stream whose first visible event has arrived.
 
         Raises:
-            GatewayError: With `requests_sent`; from here as long as no event was given out, and then from the stream.
+            GatewayError: With `requests_sent`, here until that event, and then from the stream.
         """
-        line = _OpenResponse(self._sender)
+        response = _OpenResponse(self._sender)
         try:
-            session = await shielded(_run(exchange.stream(self._connection, request, call), line))
-            return await AsyncChatStream.of(session, line)
+            actions = exchange.stream(self._connection, request, call)
+            return await AsyncChatStream.of(await defer_cancellation(response.perform(actions)), response)
         except BaseException:
-            await shielded(line.aclose())
+            await defer_cancellation(response.aclose())
             raise
 
     async def embed(
         self, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
     ) -> tuple[EmbedReply, GatewayInfo]:
-        """The vectors of texts, and what the gateway says about the call.
+        """The vectors of texts, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
@@ -107,45 +101,45 @@ class AsyncClient:
     async def rank(
         self, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS
     ) -> tuple[RerankReply, GatewayInfo]:
-        """Passages by how well they answer, and what the gateway says about the call.
+        """The ranking of passages, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
         return await self.run(vectors.rank(self._connection, request, call))
 
-    async def run(self, talk: Generator[Action, Outcome, _T]) -> _T:
-        """The outcome of any conversation that opens no stream.
+    async def run(self, actions: Actions[_T]) -> _T:
+        """The result of a call that opens no stream.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
-        line = _OpenResponse(self._sender)
+        response = _OpenResponse(self._sender)
         try:
-            return await shielded(_run(talk, line))
+            return await defer_cancellation(response.perform(actions))
         finally:
-            await shielded(line.aclose())
+            await defer_cancellation(response.aclose())
 
 
 class AsyncChatStream:
-    """The events of one reply as they come; closes its connection at the end, on error, and when nobody listens.
+    """The events of one reply as they come; closes its connection at the end, on error, and when it is dropped.
 
     Attributes:
-        info: What the gateway said in the response's headers.
+        info: How the gateway handled the call, from the response headers.
     """
 
-    __slots__ = ("_events", "_line", "info")
+    __slots__ = ("_events", "_response", "info")
 
-    def __init__(self, session: StreamSession, line: _OpenResponse) -> None:
+    def __init__(self, session: StreamSession, response: _OpenResponse) -> None:
         self.info = session.info
-        self._line = line
-        self._events = cast("AsyncGeneratorType[Event]", _events(session, line))
+        self._response = response
+        self._events = cast("AsyncGeneratorType[Event]", _events(session, response))
 
     @classmethod
-    async def of(cls, session: StreamSession, line: _OpenResponse) -> AsyncChatStream:
+    async def of(cls, session: StreamSession, response: _OpenResponse) -> AsyncChatStream:
         """A stream that is ready to be read."""
-        stream = cls(session, line)
-        await anext(stream._events)  # from here on, dropping the generator closes the line
+        stream = cls(session, response)
+        await anext(stream._events)  # once started, a generator that is dropped closes the response
         return stream
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -163,21 +157,21 @@ class AsyncChatStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Reads no more, and closes the connection unless it can be used again."""
+        """Stops reading, and closes the connection unless it can be used again."""
         if self._events.ag_running:
             return  # a loop that ends closes all generators at once, this one and those around it
-        await shielded(self._line.aclose())  # and then nothing is left to wait for while the generator is closed
+        await defer_cancellation(self._response.aclose())  # then closing the generator waits for nothing
         await self._events.aclose()
 
 
-async def _events(session: StreamSession, line: _OpenResponse) -> AsyncGenerator[Event]:
+async def _events(session: StreamSession, response: _OpenResponse) -> AsyncGenerator[Event]:
     try:
         yield Started()
         for event in session.waiting:
             yield event
         while not session.ended:
             try:
-                chunk = await shielded(line.read(idle=session.idle, streaming=True))
+                chunk = await defer_cancellation(response.read(idle=session.idle, streaming=True))
             except GatewayError as error:
                 events = session.lost(error)
             else:
@@ -187,43 +181,41 @@ async def _events(session: StreamSession, line: _OpenResponse) -> AsyncGenerator
         if session.error is not None:
             raise session.error
         if not session.stopped:
-            await shielded(line.drain())
+            await defer_cancellation(response.drain())
     finally:
-        await shielded(line.aclose())
-
-
-async def _run(talk: Generator[Action, Outcome, _T], line: _OpenResponse) -> _T:
-    """Runs a conversation to its end."""
-    try:
-        step = next(talk)
-        while True:
-            try:
-                outcome = await line.do(step)
-            except GatewayError as error:
-                step = talk.throw(error)
-            else:
-                step = talk.send(outcome)
-    except StopIteration as end:
-        result: _T = end.value
-        return result
+        await defer_cancellation(response.aclose())
 
 
 class _OpenResponse:
-    """One open response at most."""
+    """Performs the actions of one call; at most one response is open at a time."""
 
-    __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
+    __slots__ = ("_chunks", "_response", "_sender", "_timer")
+    _chunks: AsyncIterator[bytes]
+    _timer: IdleTimer
 
     def __init__(self, sender: AsyncSender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self._call: HttpRequest | None = None
-        self._chunks: AsyncIterator[bytes] = _nothing()
-        self._since = 0.0
 
-    async def do(self, step: Action) -> Outcome:
-        match step:
-            case Send(call):
-                return await self._send(call)
+    async def perform(self, actions: Actions[_T]) -> _T:
+        """The result of the actions."""
+        try:
+            action = next(actions)
+            while True:
+                try:
+                    outcome = await self._outcome(action)
+                except GatewayError as error:
+                    action = actions.throw(error)
+                else:
+                    action = actions.send(outcome)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+    async def _outcome(self, action: Action) -> Outcome:
+        match action:
+            case Send(request):
+                return await self._send(request)
             case ReadOn(idle):
                 return await self.read(idle=idle)
             case Sleep(seconds):
@@ -233,82 +225,77 @@ class _OpenResponse:
             case AskToken(source):
                 return await _token(source)
             case _:
-                assert_never(step)
+                assert_never(action)
 
-    async def _send(self, call: HttpRequest) -> HttpResponse:
+    async def _send(self, request: HttpRequest) -> HttpResponse:
         await self.aclose()
-        self._call = call
+        self._timer = IdleTimer(request)
         try:
-            response = self._response = await self._sender.open(call)
+            response = self._response = await self._sender.open(request)
             status, headers = response.status_code, lower_case(response)
+            is_error = not 200 <= status < 300
             self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
-            if stays_open(call, status):
+            if request.stream and not is_error:
                 return HttpResponse(status, headers, None)
-            body = await self._whole(call, is_error=not 200 <= status < 300)
+            body = await self._whole_body(WholeBody(request, is_error=is_error), is_error=is_error)
         except GatewayError:
             await self.aclose()
             raise
-        except self._sender.faults as error:
+        except self._sender.errors as error:
             await self.aclose()
-            raise transport_error(error, call) from error
+            raise transport_error(error, request) from error
         await self.aclose()
         return HttpResponse(status, headers, body)
 
-    async def _whole(self, call: HttpRequest, *, is_error: bool) -> bytes:
-        """The body; of an error, what can be had of it, because the status says more than what broke it off."""
-        whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
+    async def _whole_body(self, body: WholeBody, *, is_error: bool) -> bytes:
+        """The body; of an error, what can be read of it, because the status says more than a transport error."""
         try:
-            while (part := await self.read(idle=whole.idle)) is not None:
-                whole.add(part)
+            while (part := await self.read(idle=body.idle)) is not None:
+                body.add(part)
         except GatewayError:
             if not is_error:
                 raise
-        return whole.bytes()
+        return body.bytes()
 
     async def read(self, *, idle: bool = False, streaming: bool = False) -> bytes | None:
         """The next bytes, or None at the end.
 
         Args:
-            idle: The bytes before were no progress, and their time counts.
-            streaming: Part of the answer has reached the caller.
+            idle: Whether the last bytes were no part of the reply, so that their time counts.
+            streaming: Whether part of the reply has reached the caller.
 
         Raises:
-            GatewayError: They do not come, or not in time.
+            GatewayError: The connection fails, or nothing comes in time.
         """
-        call, now = self._call, monotonic()
-        if not idle:
-            self._since = now
+        left = self._timer.seconds_left(idle=idle)
         try:
-            if not idle or call is None or call.timeouts.read is None:
+            if left is None:
                 return await anext(self._chunks, None)
-            left = call.timeouts.read - (now - self._since)
-            if left <= 0:
-                raise idle_timeout(call)
             with anyio.fail_after(left):
                 return await anext(self._chunks, None)
         except GatewayError:
             raise
-        except self._sender.faults as error:
-            raise transport_error(error, call, streaming=streaming, idle=idle) from error
+        except self._sender.errors as error:
+            raise transport_error(error, self._timer.request, streaming=streaming, idle=idle) from error
 
     async def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
-        with suppress(GatewayError, *self._sender.faults), anyio.move_on_after(AFTER_THE_END):
+        with suppress(GatewayError, *self._sender.errors), anyio.move_on_after(DRAIN_SECONDS):
             while await anext(self._chunks, None) is not None:
                 pass
 
     async def aclose(self) -> None:
         response, self._response = self._response, None
         if response is not None:
-            close_if_bytes_are_left(response)
+            discard_connection_if_bytes_are_left(response)
             await response.aclose()
 
 
 def _chunks(response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
-    """The body as it comes, decompressed; without httpx's layers for it, where they can be left out."""
+    """The decompressed body as it comes; for the common encodings without httpx's layers."""
     body = already_read(response)
     if body is not None:
-        return _only(body)
+        return _once(body)
     stream = cast("httpx.AsyncByteStream", response.stream)
     match encoding:
         case "" | "identity":
@@ -326,16 +313,11 @@ async def _inflated(stream: httpx.AsyncByteStream, encoding: str) -> AsyncGenera
             yield piece
 
 
-async def _only(body: bytes) -> AsyncGenerator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes]:
     yield body
 
 
-async def _nothing() -> AsyncGenerator[bytes]:
-    return
-    yield b""
-
-
 async def _token(source: TokenFunction) -> Secret:
-    with token_faults():
+    with token_function_errors():
         token = source()
         return secret_of(await token if inspect.isawaitable(token) else token)

@@ -1,12 +1,9 @@
-"""The gateway itself, apart from chatting: what it wrote down about calls.
-
-Chat goes through the frameworks' classes.
-"""
+"""The gateway's own API: the logs of calls, and feedback on them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import SecretStr
 
@@ -20,49 +17,44 @@ from cfaig_integrations.gateway.settings import UNSET, Unset, hidden, resolve
 
 __all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter"]
 
-_Token = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+_Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+_Gateway: TypeAlias = str | Literal[Unset.UNSET] | None
 
 
-def _connection(  # the constructor's words, one by one
-    *,
+def _connection(
     account_id: str | None,
     api_token: _Token,
     api_key: _Token,
-    gateway_id: str | Literal[Unset.UNSET] | None,
+    gateway_id: _Gateway,
     base_url: str | None,
+    *,
     timeout: Timeout | None,
     max_retries: int | None,
 ) -> Connection:
     if api_token is not None and api_key is not None:
         raise ConfigError(
-            "api_token and api_key are both given.",
-            field="api_key",
-            remedy="They are two names of one thing: give one.",
+            "api_token and api_key are both set.", field="api_key", remedy="They are two names of one value: set one."
         )
-    settings = resolve(
-        account_id=account_id,
-        api_token=api_key if api_token is None else api_token,
-        gateway_id=gateway_id,
-        base_url=base_url,
-    )
+    token = api_key if api_token is None else api_token
+    settings = resolve(account_id=account_id, api_token=token, gateway_id=gateway_id, base_url=base_url)
     return Connection(settings=settings, timeout=timeout, max_retries=max_retries)
 
 
 class AIGateway:
-    """Cloudflare AI Gateway's own API.
+    """The logs API of Cloudflare AI Gateway. Arguments that are left out come from the environment.
 
     Args:
-        account_id: Else from the environment, as all that is left out; see `gateway.settings.resolve`.
-        api_token: Token with AI Gateway > Read (facts §2.1); a str, a SecretStr or a callable.
+        account_id: Cloudflare account.
+        api_token: Token with the permission AI Gateway > Read: a str, a SecretStr, or a function that returns one.
         api_key: Another name for it.
         gateway_id: Gateway.
-        base_url: Of the REST API.
+        base_url: Base URL of the REST API.
         timeout: Seconds for reading, or (connect, read).
-        max_retries: Most further tries, 0 to 10.
-        http_client: An `httpx.Client` or one of httpx2 instead of the shared pools.
+        max_retries: Most retries, 0 to 10.
+        http_client: An `httpx.Client` or one of httpx2 in place of the shared pools.
 
     Raises:
-        ConfigError: A value is missing or cannot be right.
+        ConfigError: A value is missing or not valid.
 
     Example:
         >>> gateway = AIGateway(account_id="0123", api_token="secret")
@@ -77,7 +69,7 @@ class AIGateway:
         account_id: str | None = None,
         api_token: _Token = None,
         api_key: _Token = None,
-        gateway_id: str | Literal[Unset.UNSET] | None = UNSET,
+        gateway_id: _Gateway = UNSET,
         base_url: str | None = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
@@ -85,28 +77,22 @@ class AIGateway:
     ) -> None:
         api_token, api_key = hidden(api_token), hidden(api_key)
         self._connection = _connection(
-            account_id=account_id,
-            api_token=api_token,
-            api_key=api_key,
-            gateway_id=gateway_id,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
+            account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
         )
         self._client = Client(self._connection, http_client)
 
     def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
-        """What the gateway wrote down about one call: its cost, its tokens, its metadata.
+        """The log entry of a call: its cost, its tokens, its metadata.
 
-        The log of a stream may come half a second after the stream's end, and is waited for once.
+        The entry of a stream may be written half a second after its end; a missing one is requested a second time.
 
         Args:
             log_id: `GatewayInfo.log_id` of the call.
-            gateway_id: Gateway that the call went through, if another.
+            gateway_id: Gateway of the call, if it is another one.
 
         Raises:
-            NotFound: There is no such log.
-            GatewayError: The API refuses, or cannot be reached.
+            NotFound: There is no such entry.
+            GatewayError: The API returns an error, or cannot be reached.
         """
         return self._client.run(logs.entry(self._connection, log_id, gateway_id))
 
@@ -119,24 +105,22 @@ class AIGateway:
         metadata: Mapping[str, str | int | float | bool] | None = None,
         gateway_id: str | None = None,
     ) -> None:
-        """Adds to a call's log what people think of the answer; a log that is late is waited for once.
-
-        Needs a token with AI Gateway > Edit (facts §2.1).
+        """Adds feedback to the log entry of a call; needs a token with the permission AI Gateway > Edit.
 
         Args:
             log_id: `GatewayInfo.log_id` of the call.
             value: 1 is good, -1 is bad.
             score: 0 to 100.
-            metadata: Texts, numbers and booleans in place of the entry's own metadata.
-            gateway_id: Gateway that the call went through, if another.
+            metadata: Strings, numbers and booleans that replace the entry's metadata.
+            gateway_id: Gateway of the call, if it is another one.
 
         Raises:
-            ConfigError: It says nothing, or something that the API does not know.
-            NotFound: There is no such log.
-            GatewayError: The API refuses, or cannot be reached.
+            ConfigError: Nothing is set, or a value is out of range.
+            NotFound: There is no such entry.
+            GatewayError: The API returns an error, or cannot be reached.
         """
-        given = Feedback(value, score, metadata)
-        self._client.run(logs.feedback(self._connection, log_id, given, gateway_id))
+        feedback = Feedback(value, score, metadata)
+        self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
 
     def logs(
         self,
@@ -149,39 +133,39 @@ class AIGateway:
         filters: Sequence[LogFilter] = (),
         gateway_id: str | None = None,
     ) -> list[LogEntry]:
-        """What the gateway wrote down about many calls, the newest first.
+        """Log entries, the newest first.
 
         Args:
-            page: From 1.
-            per_page: How many.
-            order_by: Which field.
-            descending: Whether the highest comes first.
-            search: Text to look for.
-            filters: All of them must hold.
-            gateway_id: Gateway, if another.
+            page: Number of the page, from 1.
+            per_page: Entries per page.
+            order_by: Field to sort by.
+            descending: Whether the highest value comes first.
+            search: Text to search for.
+            filters: Conditions that must all hold.
+            gateway_id: Gateway, if it is another one.
 
         Raises:
-            GatewayError: The API refuses, or cannot be reached.
+            GatewayError: The API returns an error, or cannot be reached.
         """
         query = LogQuery(page, per_page, order_by, descending, search, filters)
         return self._client.run(logs.entries(self._connection, query, gateway_id))
 
 
 class AsyncAIGateway:
-    """Cloudflare AI Gateway's own API, awaited.
+    """The logs API of Cloudflare AI Gateway, asynchronous; otherwise as `AIGateway`.
 
     Args:
-        account_id: Else from the environment, as all that is left out; see `gateway.settings.resolve`.
-        api_token: Token with AI Gateway > Read (facts §2.1); a str, a SecretStr or a callable, async or not.
+        account_id: Cloudflare account.
+        api_token: Token with the permission AI Gateway > Read: a str, a SecretStr, or a function, async or not.
         api_key: Another name for it.
         gateway_id: Gateway.
-        base_url: Of the REST API.
+        base_url: Base URL of the REST API.
         timeout: Seconds for reading, or (connect, read).
-        max_retries: Most further tries, 0 to 10.
-        http_async_client: An `httpx.AsyncClient` or one of httpx2 instead of the shared pools.
+        max_retries: Most retries, 0 to 10.
+        http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
 
     Raises:
-        ConfigError: A value is missing or cannot be right.
+        ConfigError: A value is missing or not valid.
 
     Example:
         >>> gateway = AsyncAIGateway(account_id="0123", api_token="secret")
@@ -196,7 +180,7 @@ class AsyncAIGateway:
         account_id: str | None = None,
         api_token: _Token = None,
         api_key: _Token = None,
-        gateway_id: str | Literal[Unset.UNSET] | None = UNSET,
+        gateway_id: _Gateway = UNSET,
         base_url: str | None = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
@@ -204,29 +188,12 @@ class AsyncAIGateway:
     ) -> None:
         api_token, api_key = hidden(api_token), hidden(api_key)
         self._connection = _connection(
-            account_id=account_id,
-            api_token=api_token,
-            api_key=api_key,
-            gateway_id=gateway_id,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
+            account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
         )
         self._client = AsyncClient(self._connection, http_async_client)
 
     async def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
-        """What the gateway wrote down about one call: its cost, its tokens, its metadata.
-
-        The log of a stream may come half a second after the stream's end, and is waited for once.
-
-        Args:
-            log_id: `GatewayInfo.log_id` of the call.
-            gateway_id: Gateway that the call went through, if another.
-
-        Raises:
-            NotFound: There is no such log.
-            GatewayError: The API refuses, or cannot be reached.
-        """
+        """The log entry of a call; see `AIGateway.log`."""
         return await self._client.run(logs.entry(self._connection, log_id, gateway_id))
 
     async def feedback(
@@ -238,9 +205,9 @@ class AsyncAIGateway:
         metadata: Mapping[str, str | int | float | bool] | None = None,
         gateway_id: str | None = None,
     ) -> None:
-        """Adds to a call's log what people think of the answer; as `AIGateway.feedback`."""
-        given = Feedback(value, score, metadata)
-        await self._client.run(logs.feedback(self._connection, log_id, given, gateway_id))
+        """Adds feedback to the log entry of a call; see `AIGateway.feedback`."""
+        feedback = Feedback(value, score, metadata)
+        await self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
 
     async def logs(
         self,
@@ -253,19 +220,6 @@ class AsyncAIGateway:
         filters: Sequence[LogFilter] = (),
         gateway_id: str | None = None,
     ) -> list[LogEntry]:
-        """What the gateway wrote down about many calls, the newest first.
-
-        Args:
-            page: From 1.
-            per_page: How many.
-            order_by: Which field.
-            descending: Whether the highest comes first.
-            search: Text to look for.
-            filters: All of them must hold.
-            gateway_id: Gateway, if another.
-
-        Raises:
-            GatewayError: The API refuses, or cannot be reached.
-        """
+        """Log entries, the newest first; see `AIGateway.logs`."""
         query = LogQuery(page, per_page, order_by, descending, search, filters)
         return await self._client.run(logs.entries(self._connection, query, gateway_id))

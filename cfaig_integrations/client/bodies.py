@@ -1,4 +1,4 @@
-"""The body of a response: its limits, its decompression in small pieces, and whether its connection is still of use."""
+"""The body of a response: its size and time limits, decompression, and whether its connection can be used again."""
 
 from __future__ import annotations
 
@@ -10,46 +10,75 @@ from typing import Any
 
 import httpx
 
-from cfaig_integrations.client.transport_errors import slow_body_timeout
+from cfaig_integrations.client.transport_errors import idle_timeout, slow_body_timeout
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.gateway.actions import HttpRequest
 
-MOST_BYTES = 200 * 1024 * 1024
-"""Of a whole answer, decompressed: more than 2,048 vectors of 4,096 numbers in JSON."""
-MOST_ERROR_BYTES = 1024 * 1024
-"""Of an error's body; what follows is not read."""
-MOST_TIMEOUTS = 3.0
-"""How long a whole body may take, in multiples of the timeout that holds between two pieces of it."""
-AFTER_THE_END = 0.25
-"""Seconds for the last chunk of HTTP to follow a stream's end marker; it comes at once, or the connection is closed."""
+MAX_BYTES = 200 * 1024 * 1024
+"""Size of a whole body, decompressed: more than 2,048 vectors of 4,096 numbers in JSON."""
+MAX_ERROR_BYTES = 1024 * 1024
+"""Size of the body of an error; the rest is not read."""
+MAX_TIMEOUTS = 3.0
+"""Duration of a whole body, in multiples of the timeout between two pieces of it."""
+DRAIN_SECONDS = 0.25
+"""Seconds for the last HTTP chunk after a stream's end marker; it comes at once, or the connection is closed."""
 _PIECE = 1024 * 1024
 _GZIP = 0x1F
-"""The first byte of each part of what gzip makes."""
+"""First byte of each member of a gzip file."""
 
 
-class Whole:
-    """Collects a body that ends, and not too late.
+class IdleTimer:
+    """The time limit of a read, which counts the reads before it that brought nothing of the reply."""
+
+    __slots__ = ("_since", "request")
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self._since = 0.0
+
+    def seconds_left(self, *, idle: bool) -> float | None:
+        """Seconds left for the next read; None: the transport's own timeout applies.
+
+        Args:
+            idle: Whether the last read brought nothing of the reply.
+
+        Raises:
+            TimeoutFault: No time is left.
+        """
+        now, limit = time.monotonic(), self.request.timeouts.read
+        if not idle:
+            self._since = now
+        if not idle or limit is None:
+            return None
+        left = limit - (now - self._since)
+        if left <= 0:
+            raise idle_timeout(self.request)
+        return left
+
+
+class WholeBody:
+    """Collects a body of limited size and duration.
 
     Args:
-        call: What is answered.
-        most: Most bytes.
+        request: The request, for its timeouts.
+        is_error: Whether it is the body of an error.
 
     Attributes:
         idle: Whether the last piece was blank, as servers send while they work (facts §14.2).
     """
 
-    __slots__ = ("_call", "_left", "_parts", "_until", "idle")
+    __slots__ = ("_left", "_parts", "_request", "_until", "idle")
 
-    def __init__(self, call: HttpRequest, most: int) -> None:
-        limit = call.timeouts.read
-        self._call = call
-        self._left = most
+    def __init__(self, request: HttpRequest, *, is_error: bool) -> None:
+        limit = request.timeouts.read
+        self._request = request
+        self._left = MAX_ERROR_BYTES if is_error else MAX_BYTES
         self._parts: list[bytes] = []
-        self._until = None if limit is None else time.monotonic() + MOST_TIMEOUTS * limit
+        self._until = None if limit is None else time.monotonic() + MAX_TIMEOUTS * limit
         self.idle = False
 
     def add(self, part: bytes) -> None:
-        """One more piece.
+        """Adds a piece.
 
         Raises:
             ProtocolError: The body is too large.
@@ -57,32 +86,32 @@ class Whole:
         """
         self._left -= len(part)
         if self._left < 0:
-            raise ProtocolError("The answer is larger than this package reads (200 MB, decompressed).")
+            raise ProtocolError("The response is larger than the limit of 200 MB, decompressed.")
         self._parts.append(part)
         self.idle = not part or part.isspace()
         if self._until is not None and time.monotonic() > self._until:
-            raise slow_body_timeout(self._call, MOST_TIMEOUTS)
+            raise slow_body_timeout(self._request, MAX_TIMEOUTS)
 
     def bytes(self) -> bytes:
-        """All of it."""
+        """The body so far."""
         return b"".join(self._parts)
 
 
 class Inflater:
-    """Decompresses gzip and deflate in pieces of bounded size: a megabyte can hold a gigabyte.
+    """Decompresses gzip and deflate in pieces of bounded size: a megabyte can decompress to a gigabyte.
 
     Args:
-        encoding: What the server calls it.
+        encoding: Value of the `content-encoding` header.
     """
 
-    __slots__ = ("_bare", "_zlib")
+    __slots__ = ("_deflate", "_zlib")
 
     def __init__(self, encoding: str = "gzip") -> None:
-        self._bare = encoding == "deflate"
+        self._deflate = encoding == "deflate"
         self._zlib: Any = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What `data` decompresses to.
+        """Decompresses `data`.
 
         Raises:
             ProtocolError: It is not compressed as the headers say.
@@ -90,32 +119,32 @@ class Inflater:
         while data:
             if self._zlib is None or self._zlib.eof:
                 if self._zlib is not None and data[0] != _GZIP:
-                    return  # bytes that are no further part of it
-                # Either header; deflate often comes without any.
-                bare = self._bare and data[0] & 15 != zlib.DEFLATED and data[0] != _GZIP
-                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+                    return  # trailing bytes
+                # With a zlib or a gzip header; deflate often comes without either.
+                raw = self._deflate and data[0] & 15 != zlib.DEFLATED and data[0] != _GZIP
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
             try:
                 yield self._zlib.decompress(data, _PIECE)
             except zlib.error as error:
-                raise ProtocolError(f"The answer cannot be decompressed ({error}).") from None
+                raise ProtocolError(f"The response cannot be decompressed ({error}).") from None
             data = self._zlib.unconsumed_tail or self._zlib.unused_data
 
 
 def already_read(response: httpx.Response) -> bytes | None:
-    """The body, decompressed, if a hook of the user's client has read it; nothing more comes over the network then."""
+    """The body, decompressed, if a hook of the user's client has read it, so that no more of it comes."""
     if not (response.is_stream_consumed or response.is_closed):
         return None
     if not response.is_success and not hasattr(response, "_content"):
-        return b""  # a hook that raised for the status, upon which the client closed it; the status says enough
+        return b""  # closed by the client after a hook raised for the status, which is enough
     return response.content
 
 
 @contextmanager
-def within(response: httpx.Response | None, seconds: float) -> Generator[bool]:
-    """Lets reads of a synchronous response take so long in total; httpcore knows only a limit for each.
+def time_limit(response: httpx.Response | None, seconds: float) -> Generator[bool]:
+    """Limits the total duration of the reads of a synchronous response; httpcore only limits each of them.
 
-    Gives:
-        Whether that could be done: the connection is httpcore's, and no other response is read over it.
+    Yields:
+        Whether the limit holds: the connection is httpcore's, and no other response shares it.
     """
     extensions = {} if response is None else response.extensions
     network: Any = extensions.get("network_stream")
@@ -137,11 +166,11 @@ def within(response: httpx.Response | None, seconds: float) -> Generator[bool]:
             del network.read
 
 
-def close_if_bytes_are_left(response: httpx.Response) -> None:
-    """Sees to it that a connection is not used again if bytes were left over after the answer.
+def discard_connection_if_bytes_are_left(response: httpx.Response) -> None:
+    """Prevents the reuse of a connection on which bytes follow the response.
 
-    httpcore keeps what it read beyond the end of a body, and would read it as the answer to the next request. Its h11
-    state is not public, so it is looked for; without it, nothing is changed.
+    httpcore keeps them, and would read them as the response to the next request. Its h11 state is private, so it is
+    searched for; where it is not found, nothing changes.
     """
     layer: Any = response.stream
     for _ in range(8):
@@ -150,10 +179,7 @@ def close_if_bytes_are_left(response: httpx.Response) -> None:
             if state.trailing_data[0]:
                 state.send_failed()
             return
-        for name in ("_httpcore_stream", "_connection", "_stream", "_inner"):
-            inner: Any = getattr(layer, name, None)
-            if inner is not None:
-                layer = inner
-                break
-        else:
+        names = ("_httpcore_stream", "_connection", "_stream", "_inner")
+        layer = next((inner for name in names if (inner := getattr(layer, name, None)) is not None), None)
+        if layer is None:
             return

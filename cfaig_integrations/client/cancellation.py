@@ -1,9 +1,9 @@
-"""Cancellation that does not break what it cancels.
+"""Cancellation that does not interrupt the cleanup of connections.
 
-httpcore's pool loses a connection whose cleaning up is cancelled: it stays in the pool for ever, and when all are lost,
-every call waits in vain. httpcore shields its cleaning up from anyio's scopes only, not from `Task.cancel()`; and a
-scope around `asyncio.gather` (LangChain's `ainvoke`; a Starlette response whose browser goes away) cancels the tasks in
-it in every cycle of the event loop until they end. So connections are opened, read and closed by way of `shielded`.
+httpcore's pool loses a connection whose cleanup is cancelled: it stays in the pool for ever, and once all are lost,
+every call hangs. httpcore shields its cleanup from anyio's scopes only, not from `Task.cancel()`; and a scope around
+`asyncio.gather` (LangChain's `ainvoke`; a Starlette response whose client disconnects) cancels the tasks in it in every
+cycle of the event loop until they end. So connections are opened, read and closed in `defer_cancellation`.
 """
 
 from __future__ import annotations
@@ -16,99 +16,103 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-_MOST_CANCELLATIONS = 100
-"""Most cancellations that are kept from work that cleans up; for httpcore's, about ten are enough."""
+_MAX_DEFERRALS = 100
+"""Most cancellations that are deferred; httpcore's cleanup needs about ten."""
 
 
 @types.coroutine
-def shielded(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
-    """What `work` returns; a cancellation reaches it only where it waits for something to happen, and only once.
+def defer_cancellation(work: Coroutine[Any, Any, _T]) -> Generator[Any, None, _T]:
+    """Awaits `work`; a cancellation reaches it only while it waits for a future, and only once.
 
-    Where it merely lets other tasks run, which is all that httpcore does while it cleans up, the cancellation is kept
-    for its next wait or its end. No task is made: the work runs in the caller's task, context and scopes.
+    Where it merely yields to other tasks, as httpcore's cleanup does, the cancellation is deferred to its next wait or
+    its end. No task is created: the work runs in the caller's task, context and scopes.
 
     Raises:
-        asyncio.CancelledError: The task was cancelled; never before `work` has ended.
+        asyncio.CancelledError: The task was cancelled; raised once `work` has ended.
     """
     task = _current_task()
     if task is None:
         return (yield from work.__await__())
-    shield = _Shield(task)
-    go_on: Any = work.send
-    given: BaseException | None = None
+    deferral = _Deferral(task)
+    resume: Any = work.send
+    argument: BaseException | None = None
     while True:
         try:
-            waits_for = go_on(given)
+            future = resume(argument)
         except StopIteration as end:
-            shield.end(None)
+            deferral.end(None)
             result: _T = end.value
             return result
         except Exception as error:
-            shield.end(error)
+            deferral.end(error)
             raise
-        go_on, given = work.send, None
+        resume, argument = work.send, None
         try:
-            if shield.touched:
-                yield from shield.wait(waits_for)
+            if deferral.active:
+                yield from deferral.wait(future)
             else:
-                yield waits_for
+                yield future
         except asyncio.CancelledError as error:
-            if not shield.keeps(error, waits_for):
-                go_on, given = work.throw, error
+            if not deferral.defers(error, future):
+                resume, argument = work.throw, error
         except GeneratorExit:
             work.close()
             raise
         except BaseException as error:
-            go_on, given = work.throw, error
+            resume, argument = work.throw, error
 
 
-class _Shield:
-    """Decides when the cancellation of a task reaches the work that it does."""
+class _Deferral:
+    """Decides when the cancellation of a task reaches its work.
 
-    __slots__ = ("_before", "_cancelled", "_kept", "_left", "_task", "touched")
+    Attributes:
+        active: Whether the task was cancelled.
+    """
+
+    __slots__ = ("_before", "_deferred", "_delivered", "_left", "_task", "active")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         self._before = task.cancelling()
-        self.touched = False
-        self._kept: asyncio.CancelledError | None = None
-        self._cancelled = False
-        self._left = _MOST_CANCELLATIONS
+        self.active = False
+        self._deferred: asyncio.CancelledError | None = None
+        self._delivered = False
+        self._left = _MAX_DEFERRALS
 
-    def _stands(self) -> bool:
-        """Whether the cancellation still stands: a timeout inside of the work cancels too, and takes it back."""
+    def _is_cancelled(self) -> bool:
+        """Whether the task is still cancelled: a timeout within the work cancels too, and takes it back."""
         return self._task.cancelling() > self._before
 
-    def keeps(self, error: asyncio.CancelledError, waits_for: object) -> bool:
-        """Whether the work goes on; otherwise it is told."""
-        self.touched = True
+    def defers(self, error: asyncio.CancelledError, future: object) -> bool:
+        """Whether the work goes on; otherwise the cancellation is to be raised in it."""
+        self.active = True
         self._left -= 1
-        if waits_for is not None or self._left < 0:
-            self._cancelled = True
+        if future is not None or self._left < 0:
+            self._delivered = True
             return False
-        self._kept = error
+        self._deferred = error
         return True
 
     def wait(self, future: asyncio.Future[Any] | None) -> Generator[Any, None, None]:
-        """Waits for what the work waits for: a future, or None for the next cycle of the event loop."""
-        if not self._stands():
-            self._kept, self._cancelled = None, False
-        if future is not None and self._cancelled:
-            yield from _settled(future)
+        """Waits for the future that the work awaits, or with None for the next cycle of the event loop."""
+        if not self._is_cancelled():
+            self._deferred, self._delivered = None, False
+        if future is not None and self._delivered:
+            yield from _uncancelled(future)
             return
-        if future is not None and self._kept is not None and future.cancel(*self._kept.args):
-            self._kept = None  # it comes back from the future
+        if future is not None and self._deferred is not None and future.cancel(*self._deferred.args):
+            self._deferred = None  # the future raises it
         yield future
 
     def end(self, error: Exception | None) -> None:
-        """The work has ended, perhaps in an error."""
-        if self._kept is not None and self._stands():
-            raise self._kept from error
+        """Raises the deferred cancellation, now that the work has ended."""
+        if self._deferred is not None and self._is_cancelled():
+            raise self._deferred from error
 
 
-def _settled(future: asyncio.Future[Any]) -> Generator[Any, None, None]:
-    """Waits for a future that cancelling the task does not cancel; its exception reaches the work from the future."""
-    for _ in range(_MOST_CANCELLATIONS):
+def _uncancelled(future: asyncio.Future[Any]) -> Generator[Any, None, None]:
+    """Waits for a future, which the cancellation of the task does not cancel; the work gets its exception from it."""
+    for _ in range(_MAX_DEFERRALS):
         if future.done():
             return
         with suppress(asyncio.CancelledError, Exception):

@@ -1,8 +1,4 @@
-"""Runs conversations with blocking calls.
-
-Knows how to send, sleep and read; what to send, and whether again, is `gateway.exchange`'s. Its twin is `aio`, which
-differs by `await`.
-"""
+"""Blocking calls: performs the actions of `gateway.exchange`. `aio` is the same with `await`."""
 
 from __future__ import annotations
 
@@ -17,17 +13,16 @@ from typing import Self, TypeVar, assert_never, cast
 import httpx
 
 from cfaig_integrations.client.bodies import (
-    AFTER_THE_END,
-    MOST_BYTES,
-    MOST_ERROR_BYTES,
+    DRAIN_SECONDS,
+    IdleTimer,
     Inflater,
-    Whole,
+    WholeBody,
     already_read,
-    close_if_bytes_are_left,
-    within,
+    discard_connection_if_bytes_are_left,
+    time_limit,
 )
 from cfaig_integrations.client.senders import Pooled, Sender, UserClient, lower_case
-from cfaig_integrations.client.transport_errors import idle_timeout, token_faults, transport_error
+from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
@@ -35,6 +30,7 @@ from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import exchange, vectors
 from cfaig_integrations.gateway.actions import (
     Action,
+    Actions,
     AskToken,
     HttpRequest,
     HttpResponse,
@@ -43,7 +39,6 @@ from cfaig_integrations.gateway.actions import (
     Send,
     Sleep,
     TokenFunction,
-    stays_open,
 )
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -56,14 +51,14 @@ _POOLED = Pooled()
 
 
 class Client:
-    """Calls models over one connection. Making one opens nothing.
+    """Calls models over one connection. Creating one opens nothing.
 
     Args:
-        connection: Whom to call, and how.
-        http_client: Instead of the shared pools, an `httpx.Client` or one of httpx2; never closed.
+        connection: Account, host and defaults.
+        http_client: An `httpx.Client` or one of httpx2 in place of the shared pools; never closed.
 
     Raises:
-        ConfigError: `http_client` is neither.
+        ConfigError: `http_client` is of another type.
     """
 
     __slots__ = ("_connection", "_sender")
@@ -73,7 +68,7 @@ class Client:
         self._sender: Sender = _POOLED if http_client is None else UserClient(http_client)
 
     def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
-        """One whole reply, and what the gateway says about it.
+        """A whole reply, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
@@ -81,22 +76,22 @@ class Client:
         return self.run(exchange.chat(self._connection, request, call))
 
     def stream(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> ChatStream:
-        """A stream that has begun: its first piece of the answer is there.
+        """A stream whose first visible event has arrived.
 
         Raises:
-            GatewayError: With `requests_sent`; from here as long as no event was given out, and then from the stream.
+            GatewayError: With `requests_sent`, here until that event, and then from the stream.
         """
-        line = _OpenResponse(self._sender)
+        response = _OpenResponse(self._sender)
         try:
-            return ChatStream.of(_run(exchange.stream(self._connection, request, call), line), line)
+            return ChatStream(response.perform(exchange.stream(self._connection, request, call)), response)
         except BaseException:
-            line.close()
+            response.close()
             raise
 
     def embed(
         self, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
     ) -> tuple[EmbedReply, GatewayInfo]:
-        """The vectors of texts, and what the gateway says about the call.
+        """The vectors of texts, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
@@ -104,45 +99,39 @@ class Client:
         return self.run(vectors.embed(self._connection, request, call, api=api))
 
     def rank(self, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[RerankReply, GatewayInfo]:
-        """Passages by how well they answer, and what the gateway says about the call.
+        """The ranking of passages, and how the gateway handled the call.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
         return self.run(vectors.rank(self._connection, request, call))
 
-    def run(self, talk: Generator[Action, Outcome, _T]) -> _T:
-        """The outcome of any conversation that opens no stream.
+    def run(self, actions: Actions[_T]) -> _T:
+        """The result of a call that opens no stream.
 
         Raises:
             GatewayError: With `requests_sent`.
         """
-        line = _OpenResponse(self._sender)
+        response = _OpenResponse(self._sender)
         try:
-            return _run(talk, line)
+            return response.perform(actions)
         finally:
-            line.close()
+            response.close()
 
 
 class ChatStream:
-    """The events of one reply as they come; closes its connection at the end, on error, and when nobody listens.
+    """The events of one reply as they come; closes its connection at the end, on error, and when it is dropped.
 
     Attributes:
-        info: What the gateway said in the response's headers.
+        info: How the gateway handled the call, from the response headers.
     """
 
     __slots__ = ("_events", "info")
 
-    def __init__(self, session: StreamSession, line: _OpenResponse) -> None:
+    def __init__(self, session: StreamSession, response: _OpenResponse) -> None:
         self.info = session.info
-        self._events = _events(session, line)
-
-    @classmethod
-    def of(cls, session: StreamSession, line: _OpenResponse) -> ChatStream:
-        """A stream that is ready to be read."""
-        stream = cls(session, line)
-        next(stream._events)  # from here on, dropping the generator closes the line
-        return stream
+        self._events = _events(session, response)
+        next(self._events)  # once started, a generator that is dropped closes the response
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
@@ -159,18 +148,18 @@ class ChatStream:
         self.close()
 
     def close(self) -> None:
-        """Reads no more, and closes the connection unless it can be used again."""
+        """Stops reading, and closes the connection unless it can be used again."""
         self._events.close()
 
 
-def _events(session: StreamSession, line: _OpenResponse) -> Generator[Event, None, None]:
+def _events(session: StreamSession, response: _OpenResponse) -> Generator[Event, None, None]:
     try:
         yield Started()
         for event in session.waiting:
             yield event
         while not session.ended:
             try:
-                chunk = line.read(idle=session.idle, streaming=True)
+                chunk = response.read(idle=session.idle, streaming=True)
             except GatewayError as error:
                 events = session.lost(error)
             else:
@@ -180,43 +169,41 @@ def _events(session: StreamSession, line: _OpenResponse) -> Generator[Event, Non
         if session.error is not None:
             raise session.error
         if not session.stopped:
-            line.drain()
+            response.drain()
     finally:
-        line.close()
-
-
-def _run(talk: Generator[Action, Outcome, _T], line: _OpenResponse) -> _T:
-    """Runs a conversation to its end."""
-    try:
-        step = next(talk)
-        while True:
-            try:
-                outcome = line.do(step)
-            except GatewayError as error:
-                step = talk.throw(error)
-            else:
-                step = talk.send(outcome)
-    except StopIteration as end:
-        result: _T = end.value
-        return result
+        response.close()
 
 
 class _OpenResponse:
-    """One open response at most."""
+    """Performs the actions of one call; at most one response is open at a time."""
 
-    __slots__ = ("_call", "_chunks", "_response", "_sender", "_since")
+    __slots__ = ("_chunks", "_response", "_sender", "_timer")
+    _chunks: Iterator[bytes]
+    _timer: IdleTimer
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
-        self._call: HttpRequest | None = None
-        self._chunks: Iterator[bytes] = iter(())
-        self._since = 0.0
 
-    def do(self, step: Action) -> Outcome:
-        match step:
-            case Send(call):
-                return self._send(call)
+    def perform(self, actions: Actions[_T]) -> _T:
+        """The result of the actions."""
+        try:
+            action = next(actions)
+            while True:
+                try:
+                    outcome = self._outcome(action)
+                except GatewayError as error:
+                    action = actions.throw(error)
+                else:
+                    action = actions.send(outcome)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+    def _outcome(self, action: Action) -> Outcome:
+        match action:
+            case Send(request):
+                return self._send(request)
             case ReadOn(idle):
                 return self.read(idle=idle)
             case Sleep(seconds):
@@ -226,80 +213,75 @@ class _OpenResponse:
             case AskToken(source):
                 return _token(source)
             case _:
-                assert_never(step)
+                assert_never(action)
 
-    def _send(self, call: HttpRequest) -> HttpResponse:
+    def _send(self, request: HttpRequest) -> HttpResponse:
         self.close()
-        self._call = call
+        self._timer = IdleTimer(request)
         try:
-            response = self._response = self._sender.open(call)
+            response = self._response = self._sender.open(request)
             status, headers = response.status_code, lower_case(response)
+            is_error = not 200 <= status < 300
             self._chunks = _chunks(response, headers.get("content-encoding", "").lower())
-            if stays_open(call, status):
+            if request.stream and not is_error:
                 return HttpResponse(status, headers, None)
-            body = self._whole(call, is_error=not 200 <= status < 300)
+            body = self._whole_body(WholeBody(request, is_error=is_error), is_error=is_error)
         except GatewayError:
             self.close()
             raise
-        except self._sender.faults as error:
+        except self._sender.errors as error:
             self.close()
-            raise transport_error(error, call) from error
+            raise transport_error(error, request) from error
         self.close()
         return HttpResponse(status, headers, body)
 
-    def _whole(self, call: HttpRequest, *, is_error: bool) -> bytes:
-        """The body; of an error, what can be had of it, because the status says more than what broke it off."""
-        whole = Whole(call, MOST_ERROR_BYTES if is_error else MOST_BYTES)
+    def _whole_body(self, body: WholeBody, *, is_error: bool) -> bytes:
+        """The body; of an error, what can be read of it, because the status says more than a transport error."""
         try:
-            while (part := self.read(idle=whole.idle)) is not None:
-                whole.add(part)
+            while (part := self.read(idle=body.idle)) is not None:
+                body.add(part)
         except GatewayError:
             if not is_error:
                 raise
-        return whole.bytes()
+        return body.bytes()
 
     def read(self, *, idle: bool = False, streaming: bool = False) -> bytes | None:
         """The next bytes, or None at the end.
 
         Args:
-            idle: The bytes before were no progress, and their time counts.
-            streaming: Part of the answer has reached the caller.
+            idle: Whether the last bytes were no part of the reply, so that their time counts.
+            streaming: Whether part of the reply has reached the caller.
 
         Raises:
-            GatewayError: They do not come, or not in time.
+            GatewayError: The connection fails, or nothing comes in time.
         """
-        call, now = self._call, monotonic()
-        if not idle:
-            self._since = now
+        left = self._timer.seconds_left(idle=idle)
         try:
-            if not idle or call is None or call.timeouts.read is None:
+            if left is None:
                 return next(self._chunks, None)
-            left = call.timeouts.read - (now - self._since)
-            if left <= 0:
-                raise idle_timeout(call)
-            with within(self._response, left):
+            with time_limit(self._response, left):
                 return next(self._chunks, None)
         except GatewayError:
             raise
-        except self._sender.faults as error:
-            raise transport_error(error, call, streaming=streaming, idle=idle) from error
+        except self._sender.errors as error:
+            raise transport_error(error, self._timer.request, streaming=streaming, idle=idle) from error
 
     def drain(self) -> None:
         """Reads what follows the end marker, if it comes at once, so that the connection can be used again."""
-        until = monotonic() + AFTER_THE_END
-        with suppress(GatewayError, *self._sender.faults), within(self._response, AFTER_THE_END) as limited:
+        until = monotonic() + DRAIN_SECONDS
+        with suppress(GatewayError, *self._sender.errors), time_limit(self._response, DRAIN_SECONDS) as limited:
             while limited and monotonic() < until and next(self._chunks, None) is not None:
                 pass
 
     def close(self) -> None:
         response, self._response = self._response, None
         if response is not None:
-            close_if_bytes_are_left(response)
+            discard_connection_if_bytes_are_left(response)
             response.close()
 
 
 def _chunks(response: httpx.Response, encoding: str) -> Iterator[bytes]:
-    """The body as it comes, decompressed; without httpx's layers for it, where they can be left out."""
+    """The decompressed body as it comes; for the common encodings without httpx's layers."""
     body = already_read(response)
     if body is not None:
         return iter((body,))
@@ -320,8 +302,8 @@ def _inflated(stream: httpx.SyncByteStream, encoding: str) -> Generator[bytes, N
 
 
 def _token(source: TokenFunction) -> Secret:
-    with token_faults():
+    with token_function_errors():
         token = source()
     if inspect.iscoroutine(token):
-        token.close()  # it is refused by who gets it, and must not complain of never being awaited
+        token.close()  # it is refused as a token, and must not warn of never being awaited
     return secret_of(token)

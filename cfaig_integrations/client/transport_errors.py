@@ -1,4 +1,4 @@
-"""An HTTP library's exceptions to this package's."""
+"""Exceptions of HTTP libraries to those of this package."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cfaig_integrations.errors import (
 )
 from cfaig_integrations.gateway.actions import HttpRequest
 
-_Kind: TypeAlias = Literal["timeout", "network", "protocol", "address"]
+_Category: TypeAlias = Literal["timeout", "network", "protocol", "address"]
 
-_KINDS: Mapping[str, _Kind] = {
+_CATEGORIES: Mapping[str, _Category] = {
     "TimeoutException": "timeout",
     "NetworkError": "network",
     "ProxyError": "network",
-    # A server that hangs up before or within its answer; with keep-alive this happens in the best of families.
+    # The server closed the connection before or within its response, as happens with keep-alive.
     "RemoteProtocolError": "network",
     "UnsupportedProtocol": "address",
     "InvalidURL": "address",
@@ -35,15 +35,15 @@ _KINDS: Mapping[str, _Kind] = {
     "HTTPError": "protocol",
     "StreamError": "protocol",
     "CookieConflict": "protocol",
-    # What HTTP libraries let through of the layers below.
+    # Of the layers below the HTTP library.
     "TimeoutError": "timeout",
     "OSError": "network",
 }
-"""Exception class to what it means; the first class of an exception's ancestry that is here decides."""
+"""By the name of an exception's class or, if that is not here, of its nearest base class."""
 
-_WAITS: Mapping[str, str] = {
+_TIMEOUTS: Mapping[str, str] = {
     "ConnectTimeout": "No connection to {host} could be made in time",
-    "ReadTimeout": "{host} sent nothing for too long",
+    "ReadTimeout": "{host} sent nothing in time",
     "WriteTimeout": "The request to {host} could not be written in time",
     "PoolTimeout": "No connection to {host} became free in time",
 }
@@ -54,25 +54,25 @@ HTTPX_ERRORS: tuple[type[Exception], ...] = (
     httpx.CookieConflict,
     httpx.StreamError,
 )
-"""The roots of httpx's exceptions."""
-_LET_THROUGH: tuple[type[Exception], ...] = (OSError, UnicodeError)
-"""What transports raise besides."""
+"""The base classes of httpx's exceptions."""
+_OTHER_ERRORS: tuple[type[Exception], ...] = (OSError, UnicodeError)
+"""Other exceptions of transports."""
 
 
 def errors_of(client: object) -> tuple[type[Exception], ...]:
-    """The roots of the exceptions that a user's client raises."""
+    """The base classes of the exceptions that a user's client raises."""
     for kind in type(client).__mro__:
         if kind.__module__.partition(".")[0] == "httpx2":
             library = sys.modules["httpx2"]
-            return (*(getattr(library, root.__name__) for root in HTTPX_ERRORS), *_LET_THROUGH)
-    return (*HTTPX_ERRORS, *_LET_THROUGH)
+            return (*(getattr(library, root.__name__) for root in HTTPX_ERRORS), *_OTHER_ERRORS)
+    return (*HTTPX_ERRORS, *_OTHER_ERRORS)
 
 
-def judged(error: Exception) -> httpx.Response:
-    """The response that a hook of the user's client refused for its status, which this package reads by itself.
+def response_of(error: Exception) -> httpx.Response:
+    """The response for whose status a hook of the user's client raised an error; this package reads it itself.
 
     Raises:
-        Exception: `error`, if there is none.
+        Exception: `error`, if it has no response.
     """
     response: httpx.Response | None = getattr(error, "response", None)
     if response is None:
@@ -81,88 +81,87 @@ def judged(error: Exception) -> httpx.Response:
 
 
 def transport_error(
-    error: Exception, call: HttpRequest | None = None, *, streaming: bool = False, idle: bool = False
+    error: Exception, request: HttpRequest | None = None, *, streaming: bool = False, idle: bool = False
 ) -> GatewayError:
-    """What an HTTP library's exception is to this package.
+    """The error of this package for an HTTP library's exception.
 
     Args:
-        error: One of `errors_of`.
-        call: What was sent.
-        streaming: Whether a part of the answer already reached the caller, so that it is cut and not absent.
-        idle: Whether something came that was no part of the answer.
+        error: An instance of one of `errors_of`.
+        request: The request.
+        streaming: Whether part of the reply has reached the caller, so that the reply is truncated.
+        idle: Whether the last bytes were no part of the reply.
     """
-    if "LocalProtocolError" in (kind.__name__ for kind in type(error).__mro__) and "header" in str(error).lower():
-        # It repeats the header, which may be the token; and so does the exception that it came from.
-        error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     names = [kind.__name__ for kind in type(error).__mro__]
-    host = _host(call)
-    match _kind(names):
-        case "timeout" if idle and call is not None:
-            return idle_timeout(call)
+    if "LocalProtocolError" in names and "header" in str(error).lower():
+        # The message and the cause quote the header, which may be the token.
+        error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
+    details = f"{names[0]}: {error}" if str(error) else names[0]
+    host = _host(request)
+    match _category(names):
+        case "timeout" if idle and request is not None:
+            return idle_timeout(request)
         case "timeout":
-            what = next((_WAITS[name] for name in names if name in _WAITS), "{host} took too long").format(host=host)
-            connecting = "ConnectTimeout" in names
-            what = "The stream stood idle for too long" if streaming else what
-            return TimeoutFault(f"{what}: {_limit(call, connecting=connecting)} ({words}).")
+            fault = next((_TIMEOUTS[name] for name in names if name in _TIMEOUTS), "{host} took too long")
+            fault = "The stream was idle for too long" if streaming else fault.format(host=host)
+            return TimeoutFault(f"{fault}: {_limit(request, connecting='ConnectTimeout' in names)} ({details}).")
         case "network" if streaming:
-            return StreamBroken(f"The connection to {host} broke before the stream's end ({words}).")
+            return StreamBroken(f"The connection to {host} broke before the end of the stream ({details}).")
         case "network":
-            return ConnectFault(f"The connection to {host} failed before an answer came ({words}).")
+            return ConnectFault(f"The connection to {host} failed before a response came ({details}).")
         case "address":
-            return ConfigError(
-                f"The address cannot be used ({words}).", field="base_url", remedy="See base_url and proxy settings."
-            )
+            remedy = "Check base_url and the proxy settings."
+            return ConfigError(f"The URL cannot be used ({details}).", field="base_url", remedy=remedy)
         case "protocol":
-            return ProtocolError(f"The HTTP exchange with {host} failed ({words}).")
+            return ProtocolError(f"The HTTP exchange with {host} failed ({details}).")
 
 
 @contextmanager
-def token_faults() -> Generator[None]:
-    """Sees to it that what a user's own token function raises reaches the user: frameworks swallow a ValueError.
+def token_function_errors() -> Generator[None]:
+    """Turns what a user's token function raises into a ConfigError: frameworks swallow a ValueError, for example.
 
     Raises:
-        ConfigError: It raised something.
+        ConfigError: The function raised an exception.
     """
     try:
         yield
     except GatewayError:
         raise
-    except Exception as error:  # any at all; its text may hold the token
+    except Exception as error:  # its text may contain the token
         raise ConfigError(
-            f"The function given as api_token raised {type(error).__name__}.",
+            f"The function passed as api_token raised {type(error).__name__}.",
             field="api_token",
-            remedy="See the error that this one was raised from.",
+            remedy="See the exception that caused this one.",
         ) from error
 
 
-def idle_timeout(call: HttpRequest) -> TimeoutFault:
-    """An answer that made no progress in time, whatever else came."""
-    return TimeoutFault(f"{_host(call)} sent nothing of the answer, only signs of life: {_limit(call)}.")
+def idle_timeout(request: HttpRequest) -> TimeoutFault:
+    """The error for a reply that made no progress in time."""
+    return TimeoutFault(f"{_host(request)} sent only keep-alives, and nothing of the reply: {_limit(request)}.")
 
 
-def slow_body_timeout(call: HttpRequest, times: float) -> TimeoutFault:
-    """A body that does not end in time."""
-    return TimeoutFault(f"The body from {_host(call)} did not end within {times:g} times the timeout: {_limit(call)}.")
+def slow_body_timeout(request: HttpRequest, times: float) -> TimeoutFault:
+    """The error for a body that did not end in time."""
+    limit = _limit(request)
+    return TimeoutFault(f"The body from {_host(request)} did not end within {times:g} times the timeout: {limit}.")
 
 
-def _host(call: HttpRequest | None) -> str:
-    return "the server" if call is None else httpx.URL(call.url).host or "the server"
+def _host(request: HttpRequest | None) -> str:
+    return "the server" if request is None else httpx.URL(request.url).host or "the server"
 
 
-def _limit(call: HttpRequest | None, *, connecting: bool = False) -> str:
-    """The seconds that passed, and what sets them."""
-    if call is None:
+def _limit(request: HttpRequest | None, *, connecting: bool = False) -> str:
+    """The timeout that passed, and the argument that sets it."""
+    if request is None:
         return "timeout"
-    seconds = call.timeouts.connect if connecting else call.timeouts.read
-    told = "no limit" if seconds is None else f"{seconds:g} s"
+    seconds = request.timeouts.connect if connecting else request.timeouts.read
+    limit = "no limit" if seconds is None else f"{seconds:g} s"
     if connecting:
-        return f"{told}, set by timeout=(connect, read)"
-    return f"{told}, set by " + ("stream_idle_timeout= (or timeout=, if shorter)" if call.stream else "timeout=")
+        return f"{limit}, set by timeout=(connect, read)"
+    return f"{limit}, set by " + ("stream_idle_timeout= (or timeout=, if shorter)" if request.stream else "timeout=")
 
 
-def _kind(names: list[str]) -> _Kind:
+def _category(names: list[str]) -> _Category:
     for name in names:
-        if name in _KINDS:
-            return _KINDS[name]
+        if name in _CATEGORIES:
+            return _CATEGORIES[name]
     return "protocol"

@@ -1,16 +1,20 @@
-"""What a conversation asks of its driver, and what it is answered."""
+"""What the generator of a call asks its driver to do, and what the driver sends back.
+
+The generator decides what is sent, when it is sent again and how long it is waited for; the driver performs the I/O.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from cfaig_integrations.gateway.connection import Pairs, Timeouts
 from cfaig_integrations.gateway.settings import Secret
 
+_T = TypeVar("_T")
 TokenFunction: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
-"""A token that is asked for before every request."""
+"""Called for a token before every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +27,37 @@ class HttpRequest:
     body: bytes
     timeouts: Timeouts
     stream: bool = False
+    """Whether a 2xx response stays open. Its first byte says what it is: a server may answer `stream: true` with a JSON
+    document, and content types are wrong in both directions (facts §5.3, §14.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this, and answer with an `HttpResponse`."""
+    """Send the request; the outcome is an `HttpResponse`."""
 
-    call: HttpRequest
+    request: HttpRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Do nothing for so many seconds."""
+    """Wait; the outcome is None."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class AskToken:
-    """Ask this for a token, and answer with what it gives."""
+    """Call the function; the outcome is its token."""
 
     source: TokenFunction
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOn:
-    """Read the open stream, and answer with its next bytes, or None at its end.
+    """Read the open response; the outcome is its next bytes, or None at its end.
 
     Attributes:
-        idle: The bytes before brought nothing of the answer, so the time limit of this read began with an earlier one.
+        idle: The bytes before were no part of the reply, so that the time limit of this read began with an earlier one.
     """
 
     idle: bool = False
@@ -59,11 +65,11 @@ class ReadOn:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What the server answered.
+    """The server's response.
 
     Attributes:
         headers: Names in lower case.
-        body: All of it; None if it is a stream, and open.
+        body: The whole body; None if the response is open, to be read by `ReadOn`.
     """
 
     status: int
@@ -73,12 +79,5 @@ class HttpResponse:
 
 Action: TypeAlias = Send | Sleep | AskToken | ReadOn
 Outcome: TypeAlias = HttpResponse | bytes | Secret | None
-
-
-def stays_open(call: HttpRequest, status: int) -> bool:
-    """Whether an answer is to be read as it comes: a stream was asked for, and this is no error.
-
-    What is in it is told by its first byte: a server may answer `stream: true` with one JSON document, and content
-    types lie in both directions (facts §5.3, §14.2).
-    """
-    return call.stream and 200 <= status < 300
+Actions: TypeAlias = Generator[Action, Outcome, _T]
+"""The actions of one call; a `GatewayError` of the driver is thrown into it."""

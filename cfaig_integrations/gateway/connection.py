@@ -1,13 +1,12 @@
-"""What stays the same from call to call, what one call changes, and the header block that both add up to."""
+"""The connection of a model object, what one call changes of it, and the headers and timeouts of the call."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
@@ -20,45 +19,45 @@ from cfaig_integrations.gateway.settings import Secret, Settings
 
 Api: TypeAlias = Wire | Literal["auto"]
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
-"""Header names and values as they are sent."""
+"""Header names and values, encoded."""
 
 USER_AGENT = f"cfaig-integrations/{__version__}"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 600.0
-"""Seconds without a byte after which a whole answer is given up: reasoning models think for minutes."""
+"""Seconds without a byte after which a whole response is given up: reasoning models think for minutes."""
 STREAM_IDLE_TIMEOUT = 300.0
 """Seconds without a byte after which a stream is given up, as in Cloudflare's own client (facts §5.3 g)."""
-_GRACE = 30.0
-_LONGEST_WAIT = 1e9
-"""Seconds; clocks and sockets overflow beyond."""
+_MARGIN = 30.0
+_MAX_SECONDS = 1e9
+"""Clocks and sockets overflow beyond it."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
-_PLAIN = frozenset({"accept", "accept-encoding", "content-type", "user-agent", "x-session-affinity"})
-"""Headers that may be seen, as may those of the gateway; any other is the user's own, and may be a key."""
-# The HTTP library derives these from address and body; a second opinion breaks the connection.
+_PUBLIC = frozenset({"accept", "accept-encoding", "content-type", "user-agent", "x-session-affinity"})
+"""Headers that may be shown, as may those of the gateway; any other is the user's own, and may be a key."""
+# The HTTP library derives these from URL and body; others in their place break the connection.
 _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 
 
 @runtime_checkable
 class TimeoutLike(Protocol):
-    """What `httpx.Timeout` and `httpx2.Timeout` have in common; None is no limit."""
+    """The attributes that `httpx.Timeout` and `httpx2.Timeout` share; None is no limit."""
 
     connect: float | None
     read: float | None
 
 
 Timeout: TypeAlias = float | tuple[float | None, float | None] | TimeoutLike
-"""Seconds for reading, or (connect, read), where None is no limit, or an HTTP library's own timeout object."""
+"""Seconds for reading; or (connect, read), where None is no limit; or an HTTP library's own timeout object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait, in seconds; None is no limit.
+    """Timeouts in seconds; None is no limit.
 
     Attributes:
-        connect: For a connection, TLS included.
-        read: Between two pieces of an answer.
+        connect: Until a connection is made, TLS included.
+        read: Between two pieces of a response.
     """
 
     connect: float | None = CONNECT_TIMEOUT
@@ -66,49 +65,43 @@ class Timeouts:
 
 
 def timeouts(value: Timeout | None) -> Timeouts:
-    """The timeouts that a user's word for them means; None is the default.
+    """The timeouts that a user's value stands for; None is the default.
 
     Raises:
-        ConfigError: It is none of the forms, or not above zero.
+        ConfigError: It is of another type, or not above zero.
     """
     match value:
         case None:
             return Timeouts()
-        case (connect, read):
-            return Timeouts(_limit(connect), _limit(read))
-        case TimeoutLike():
-            return Timeouts(_limit(value.connect), _limit(value.read))
+        case (connect, read) | TimeoutLike(connect=connect, read=read):
+            return Timeouts(*(None if each is None else _seconds("timeout", each) for each in (connect, read)))
         case _:
             return Timeouts(read=_seconds("timeout", value))
 
 
-def _limit(value: float | None) -> float | None:
-    return None if value is None else _seconds("timeout", value)
-
-
 def _seconds(field_name: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST_WAIT:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MAX_SECONDS:
         return float(value)
     raise ConfigError(
         f"{field_name}={shown(value)} is not a duration.",
         field=field_name,
         value=value,
-        remedy="Give seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",
+        remedy="Use seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What one call changes.
+    """What one call changes of its connection.
 
     Attributes:
-        api: Wire to use; None: the connection's.
-        options: Gateway options, over the connection's field by field.
+        api: Format to use; None: the connection's.
+        options: Gateway options, whose fields override those of the connection.
         metadata: Layers of metadata above the connection's, the highest first.
-        automatic: Metadata that is known without being given, in the order of its worth; trimmed, never refused.
-        extra_headers: Further headers, over the connection's.
-        timeout: As the connection's.
-        conversation: Id of the conversation that the call belongs to, for the host of a model that can make use of it.
+        automatic: Metadata added automatically, the most important first; trimmed where it does not fit.
+        extra_headers: Further headers, which override those of the connection.
+        timeout: Overrides that of the connection.
+        conversation: Id of the conversation, for hosts that keep the calls of one conversation together.
     """
 
     api: Api | None = None
@@ -125,21 +118,20 @@ NO_CALL_OPTIONS = CallOptions()
 
 @dataclass(kw_only=True, eq=False)  # frozen would cost each model object another microsecond
 class Connection:
-    """How a model object reaches the gateway. Making one does no I/O and checks what can be checked.
+    """How a model object reaches the gateway. Creating one does no I/O.
 
     Attributes:
         settings: Account, token, gateway and host.
-        options: What the gateway is asked to do with every call.
-        api: Wire to use; `auto` lets the route table decide.
-        metadata: For `cf-aig-metadata` of every call; the lowest explicit layer.
+        options: Gateway options of every call.
+        api: Format to use; `auto` selects it by model and request.
+        metadata: Entries of `cf-aig-metadata` for every call; the lowest explicit layer.
         extra_headers: Further headers of every call.
         timeout: Seconds for reading (default 600), or (connect, read); connecting takes 10 at most by default.
         stream_idle_timeout: Most seconds between two pieces of a stream.
-        max_retries: Most further tries, 0 to 10; None: two, or none if the gateway is told to retry.
-        event_limit: Most bytes of one event of a stream.
+        max_retries: Most retries, 0 to 10; None: two, or none if the gateway itself retries.
 
     Raises:
-        ConfigError: A timeout, `max_retries` or a header cannot be right.
+        ConfigError: A timeout, `max_retries` or a header is not valid.
     """
 
     settings: Settings
@@ -150,7 +142,6 @@ class Connection:
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
-    event_limit: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.stream_idle_timeout != STREAM_IDLE_TIMEOUT:
@@ -160,153 +151,155 @@ class Connection:
         if self.max_retries is not None:
             RetryPolicy(self.max_retries)
         if self.extra_headers:
-            checked_headers(self.extra_headers, legacy=self._own_key)
+            checked_headers(self.extra_headers, legacy=self._takes_provider_key)
 
     def __getstate__(self) -> dict[str, Any]:
-        # The built blocks hold the token, which must not get into a pickle.
-        return {name: value for name, value in self.__dict__.items() if name != "_blocks"}
+        # The cached headers hold the token, which must not get into a pickle.
+        return {name: value for name, value in self.__dict__.items() if name != "_cached_headers"}
 
     @cached_property
-    def _blocks(self) -> dict[bool, Pairs]:
-        """Header blocks of calls that change nothing, by whether they stream."""
+    def _cached_headers(self) -> dict[bool, Pairs]:
+        """Headers of calls that change none, by whether they stream."""
         return {}
 
     @property
-    def _own_key(self) -> bool:
-        """Whether `Authorization` is the user's, for a provider's key: on the legacy host only."""
+    def _takes_provider_key(self) -> bool:
+        """Whether `Authorization` may hold a provider's key: on the legacy host only."""
         return self.settings.legacy and not self.settings.custom
+
+    def url(self, path: str) -> str:
+        """The URL of a route's path."""
+        settings = self.settings
+        root = settings.base_url if settings.legacy else f"{settings.base_url}/accounts/{settings.account_id}"
+        return root + path
 
     def options_of(self, call: CallOptions) -> GatewayOptions | None:
         """The gateway options of a call."""
         return self.options if call.options is None else call.options.over(self.options)
 
     def policy_of(self, call: CallOptions) -> RetryPolicy:
-        """When a call is tried again."""
+        """When a call is retried."""
         options = self.options_of(call)
         return RetryPolicy(self.max_retries, options is not None and (options.max_attempts or 1) > 1)
 
     def timeouts_of(self, call: CallOptions, *, stream: bool) -> Timeouts:
-        """How long a call waits; a stream for each piece, the first one too, the shorter of its limits."""
-        given = self.timeout if call.timeout is None else call.timeout
-        limits = timeouts(given)
+        """The timeouts of a call; for a stream, `read` is the shorter of the two that apply."""
+        timeout = self.timeout if call.timeout is None else call.timeout
+        limits = timeouts(timeout)
         if stream:
             idle = self.stream_idle_timeout
-            return Timeouts(limits.connect, idle if given is None or limits.read is None else min(limits.read, idle))
+            return Timeouts(limits.connect, idle if timeout is None or limits.read is None else min(limits.read, idle))
         options = self.options_of(call)
-        if given is not None or options is None or options.request_timeout is None:
+        if timeout is not None or options is None or options.request_timeout is None:
             return limits
-        # The gateway's own limit counts per attempt, in milliseconds, and ours must be longer (facts §13.9).
-        told = options.request_timeout
-        each = told.total_seconds() if isinstance(told, timedelta) else told / 1000
-        return Timeouts(limits.connect, max(READ_TIMEOUT, each * (options.max_attempts or 1) + _GRACE))
+        # The gateway's own limit is in milliseconds for each of its attempts, and ours must be longer (facts §13.9).
+        own_limit = cast("int", options.request_timeout) / 1000 * (options.max_attempts or 1)
+        return Timeouts(limits.connect, max(READ_TIMEOUT, own_limit + _MARGIN))
 
     def headers_of(self, call: CallOptions, wire_headers: Mapping[str, str], *, stream: bool) -> Pairs:
-        """The headers of a call, all but those that carry a token from a callable.
+        """The headers of a call, without a token that a function supplies.
 
         Raises:
-            ConfigError: A header or the metadata is illegal, or an option does not exist on this host.
+            ConfigError: A header or the metadata is not valid, or an option does not exist on this host.
         """
         if call.options is None and not call.extra_headers:
-            block = self._blocks.get(stream)
-            if block is None:
-                block = self._blocks[stream] = _pairs(self._built(call, stream=stream))
+            headers = self._cached_headers.get(stream)
+            if headers is None:
+                headers = self._cached_headers[stream] = _encoded(self._headers(call, stream=stream))
         else:
-            block = _pairs(self._built(call, stream=stream))
-        block = [*block, *self._metadata(call, block)]
+            headers = _encoded(self._headers(call, stream=stream))
+        headers = headers + self._metadata_header(call, headers)
         if wire_headers:
-            named = {name for name, _ in block}
-            block += [pair for pair in _pairs(wire_headers) if pair[0] not in named]
-        return block
+            names = {name for name, _ in headers}
+            headers += [header for header in _encoded(wire_headers) if header[0] not in names]
+        return headers
 
-    def _built(self, call: CallOptions, *, stream: bool) -> dict[str, str]:
+    def _headers(self, call: CallOptions, *, stream: bool) -> dict[str, str]:
         settings, options = self.settings, self.options_of(call)
         headers = {
             "user-agent": USER_AGENT,
             "content-type": "application/json",
             "accept": "text/event-stream, application/json" if stream else "application/json",
-            # A compressed stream waits in the compressor's buffer; a whole answer is worth compressing.
+            # A compressed stream waits in the compressor's buffer; a whole response is worth compressing.
             "accept-encoding": "identity" if stream else "gzip, deflate",
         }
         if settings.gateway_id is not None and not settings.legacy:
             headers["cf-aig-gateway-id"] = settings.gateway_id
         if options is not None:
-            headers |= {name.lower(): value for name, value in options.headers(legacy=settings.legacy).items()}
-        headers |= checked_headers(self.extra_headers, legacy=self._own_key)
-        headers |= checked_headers(call.extra_headers, legacy=self._own_key)
+            headers |= options.headers(legacy=settings.legacy)
+        headers |= checked_headers(self.extra_headers, legacy=self._takes_provider_key)
+        headers |= checked_headers(call.extra_headers, legacy=self._takes_provider_key)
         if isinstance(settings.api_token, Secret):
-            headers |= self._auth(settings.api_token)
+            headers |= settings.auth_header(settings.api_token)
         return headers
 
-    def _auth(self, token: object) -> dict[str, str]:
-        return {name.lower(): value for name, value in self.settings.auth_headers(token).items()}
-
     def auth(self, token: object) -> Pairs:
-        """The header that carries a token, a text or a `Secret`.
+        """The header that carries a token, a `str` or a `Secret`.
 
         Raises:
-            ConfigError: The token cannot stand in a header.
+            ConfigError: The token is not valid in a header.
         """
-        return _pairs(self._auth(token))
+        return _encoded(self.settings.auth_header(token))
 
-    def _metadata(self, call: CallOptions, block: Pairs) -> Pairs:
-        given = () if self.metadata is None else (self.metadata,)
-        if not (given or call.metadata or call.automatic):
+    def _metadata_header(self, call: CallOptions, headers: Pairs) -> Pairs:
+        layers = call.metadata if self.metadata is None else (*call.metadata, self.metadata)
+        if not (layers or call.automatic):
             return []
-        if any(name == b"cf-aig-metadata" for name, _ in block):
-            if any(given) or any(call.metadata):
+        if any(name == b"cf-aig-metadata" for name, _ in headers):
+            if any(layers):
                 raise ConfigError(
                     "Metadata is given twice, as metadata and as the header cf-aig-metadata.",
                     field="extra_headers",
-                    remedy="Take the header out, and give all of it as gateway_metadata.",
+                    remedy="Remove the header, and use gateway_metadata alone.",
                 )
             return []
-        # Access adds the user's id, which takes a place (facts §14.6).
+        # Cloudflare Access adds the user's id, which takes one place (facts §14.6).
         most = MOST_ENTRIES - 1 if self.settings.custom else MOST_ENTRIES
-        value = encode_metadata(*call.metadata, *given, automatic=call.automatic, most=most)
+        value = encode_metadata(*layers, automatic=call.automatic, most=most)
         return [] if value is None else [(b"cf-aig-metadata", value.encode("ascii"))]
 
 
-def _pairs(headers: Mapping[str, str]) -> Pairs:
-    return [
-        (name.encode("ascii"), value.encode("ascii") if _may_be_seen(name) else Hidden(value.encode("ascii")))
-        for name, value in headers.items()
-    ]
-
-
-def _may_be_seen(name: str) -> bool:
-    return name in _PLAIN or (name.startswith("cf-aig-") and not names_a_credential(name))
+def _encoded(headers: Mapping[str, str]) -> Pairs:
+    pairs: Pairs = []
+    for name, text in headers.items():
+        public = name in _PUBLIC or (name.startswith("cf-aig-") and not names_a_credential(name))
+        value = text.encode("ascii")
+        pairs.append((name.encode("ascii"), value if public else Hidden(value)))
+    return pairs
 
 
 def carries_provider_key(headers: Mapping[str, str]) -> bool:
-    """Whether a user's own headers hold a provider's key, which only the legacy host hands on (facts §2.3)."""
+    """Whether a user's own headers hold a provider's key, which only the legacy host forwards (facts §2.3)."""
     return not {"authorization", "x-api-key"}.isdisjoint(str(name).lower() for name in headers)
 
 
 def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, str]:
-    """A user's own headers with lower-case names, if they can be sent.
+    """A user's own headers with lower-case names.
 
-    On the legacy host `Authorization` is the provider's key, which is the user's to give (facts §2.3).
+    Args:
+        headers: The headers.
+        legacy: Whether `Authorization` may hold a provider's key (facts §2.3).
 
     Raises:
-        ConfigError: A name or a value is illegal, or would replace the token or the framing.
+        ConfigError: A name or a value is not valid, or would replace the token or the framing.
     """
     checked: dict[str, str] = {}
     if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-        raise ConfigError(f"extra_headers is a {type(headers).__name__}.", field="extra_headers", remedy="Give a dict.")
+        raise ConfigError(f"extra_headers is a {type(headers).__name__}.", field="extra_headers", remedy="Use a dict.")
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise _illegal(shown(name), "is no header name", "Use letters, digits and hyphens.")
+            raise _invalid_header(shown(name), "is not a header name", "Use letters, digits and hyphens.")
         lower = name.lower()
         if lower == "cf-aig-authorization" or (lower == "authorization" and not legacy):
-            raise _illegal(f"{name!r}", "carries the token", "Give the token as api_token.")
+            raise _invalid_header(repr(name), "carries the token", "Pass the token as api_token.")
         if lower in _FRAMING:
-            raise _illegal(f"{name!r}", "is derived from address and body", "Leave it out.")
+            raise _invalid_header(repr(name), "is derived from URL and body", "Leave it out.")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise _illegal(f"{name!r}", "has an illegal value", "Give one line of ASCII text without spaces around it.")
+            raise _invalid_header(repr(name), "has an invalid value", "Use one line of ASCII without spaces around it.")
         checked[lower] = value
     return checked
 
 
-def _illegal(name: str, what: str, remedy: str) -> ConfigError:
+def _invalid_header(name: str, fault: str, remedy: str) -> ConfigError:
     # The value may be a key, so it is not shown.
-    return ConfigError(f"extra_headers: {name} {what}.", field="extra_headers", value=name, remedy=remedy)
+    return ConfigError(f"extra_headers: {name} {fault}.", field="extra_headers", value=name, remedy=remedy)

@@ -1,8 +1,8 @@
-"""What a block of code tells the gateway with every call that is made inside it."""
+"""Metadata and options for every call inside a `with` block."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the blocks around a call say together.
+    """The metadata and options of all blocks around a call.
 
     Attributes:
         metadata: Layers of metadata, the innermost block's first.
-        options: Gateway options, an inner block's over an outer one's field by field.
-        outer: What holds again when the block ends.
-        block: Whose context it is.
+        options: Gateway options; those of an inner block override those of an outer one.
+        outer: Context outside of the innermost block.
+        block: The innermost block.
     """
 
     metadata: tuple[Mapping[str, Any], ...] = ()
@@ -36,45 +36,45 @@ class Context:
 
 
 NO_CONTEXT = Context()
-"""What holds outside of all blocks."""
+"""The context outside of all blocks."""
 _CURRENT: ContextVar[Context] = ContextVar("cfaig_gateway_context", default=NO_CONTEXT)
 
 
-def current() -> Context:
-    """What holds here and now."""
-    return _CURRENT.get()
+current: Callable[[], Context] = _CURRENT.get
+"""The context of the running code."""
 
 
 @contextmanager
 def holding(variable: ContextVar[T], value: T) -> Generator[None]:
-    """Gives a context variable a value inside the block."""
+    """Sets a context variable inside the block."""
     token = variable.set(value)
     try:
         yield
     finally:
-        # A coroutine that nobody awaits any longer is closed in its collector's context, where nothing was set.
+        # A dropped coroutine is closed in the context of the garbage collector, where the variable was not set.
         with suppress(ValueError):
             variable.reset(token)
 
 
 def within(context: Context) -> AbstractContextManager[None]:
-    """Makes what held elsewhere hold inside the block."""
+    """Makes a context the current one inside the block."""
     return holding(_CURRENT, context)
 
 
 class gateway_context:  # named as the function that it is used as
     """Metadata and options for every call inside a `with` block, whichever model, thread pool or task makes it.
 
-    Blocks may be nested: an inner one's entries and options win. What a call is given itself wins over both, and both
-    win over what the model was constructed with. Follows `contextvars`: tasks and LangChain's thread pools see it; a
-    bare `threading.Thread` does not. A stream takes what holds when it is asked for, not when it is read.
+    Blocks can be nested: the entries and options of an inner block override those of an outer one, arguments of a call
+    override both, and both override those of the model's constructor. Follows `contextvars`: tasks and LangChain's
+    thread pools inherit it, a bare `threading.Thread` does not. A stream uses the context in which it is created, not
+    that in which it is read.
 
     Args:
         metadata: Entries of `cf-aig-metadata`.
         options: `GatewayOptions`, or a dict of its fields.
 
     Raises:
-        ConfigError: An entry or an option can never be sent.
+        ConfigError: An entry or an option is not valid.
 
     Example:
         >>> with gateway_context(metadata={"user_id": "u1"}, options={"cache_ttl": 300}):
@@ -92,7 +92,7 @@ class gateway_context:  # named as the function that it is used as
     ) -> None:
         if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(
-                f"metadata={shown(metadata)} is not a dict.", field="metadata", value=metadata, remedy="Give a dict."
+                f"metadata={shown(metadata)} is not a dict.", field="metadata", value=metadata, remedy="Use a dict."
             )
         self._metadata = MappingProxyType(dict(metadata or {}))
         encode_metadata(self._metadata)
@@ -109,8 +109,8 @@ class gateway_context:  # named as the function that it is used as
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The way back is in the context itself, so that any number of tasks may be inside the same block; a coroutine
-        # that nobody awaits any longer is closed in its collector's context, where the block never began.
+        # The outer context is part of the context, so that several tasks can be inside the same block. A dropped
+        # coroutine is closed in the context of the garbage collector, in which the block never began.
         context = _CURRENT.get()
         if context.block is self and context.outer is not None:
             _CURRENT.set(context.outer)

@@ -1,38 +1,39 @@
-"""One conversation with the server, as a generator that a driver runs.
+"""One call: requests that are sent, sent again, or changed to what the server accepts, until one succeeds.
 
-The generator yields steps (send this, sleep, ask for a token, read on) and is sent what came of them; a fault of the
-network is thrown into it. So what is tried again, when, and over which wire is written once for sync and async.
+A call is a generator. It yields actions (send, wait, ask for a token, read) and is sent their outcomes; transport
+errors are thrown into it. So sync and async share everything but the I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar, cast
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, Literal, TypeVar
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.fold import fold
-from cfaig_integrations.core.forced_calls import forced_tools, with_forced_call
-from cfaig_integrations.core.legal import Names, legal, renamed
+from cfaig_integrations.core.forced_calls import with_forced_call
+from cfaig_integrations.core.legal import renamed
 from cfaig_integrations.core.stops import cut
 from cfaig_integrations.core.unfold import unfold
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, ProtocolError
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 from cfaig_integrations.gateway import failures
-from cfaig_integrations.gateway.actions import Action, HttpRequest, HttpResponse, Outcome, ReadOn
-from cfaig_integrations.gateway.affinity import affinity_headers
-from cfaig_integrations.gateway.attempts import Attempts, readable
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, is_unkept_item, tail_of
+from cfaig_integrations.gateway.actions import Actions, AskToken, HttpRequest, HttpResponse, Send, Sleep
+from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
+from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, is_unstored_item
+from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.routes import Route
-from cfaig_integrations.gateway.options import GatewayOptions
-from cfaig_integrations.gateway.session import StreamSession, is_visible
+from cfaig_integrations.gateway.prepare import PreparedChat, prepare
+from cfaig_integrations.gateway.session import StreamSession, first_bytes, read_document, read_until_visible
+from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.wire import jsonio
-from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError
-from cfaig_integrations.wire.registry import codec
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.common import is_error
 from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")
@@ -40,305 +41,307 @@ _T = TypeVar("_T")
 
 def chat(
     connection: Connection, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS
-) -> Generator[Action, Outcome, tuple[ChatReply, GatewayInfo]]:
-    """The conversation that gets one whole reply.
+) -> Actions[tuple[ChatReply, GatewayInfo]]:
+    """Gets a whole reply.
 
     Raises:
         GatewayError: With `requests_sent`.
     """
-    talk = _ChatExchange(connection, call, request, stream=False)
-    return (yield from talk.run(talk.whole))
+    return _WholeChat(connection, call, request, stream=False).run()
 
 
-def stream(
-    connection: Connection, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS
-) -> Generator[Action, Outcome, StreamSession]:
-    """The conversation that opens a stream, up to its first piece of the answer.
+def stream(connection: Connection, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> Actions[StreamSession]:
+    """Opens a stream, up to the first visible part of the reply.
 
-    Until then nothing has reached the caller, so a failure is tried again like that of a whole reply.
+    Nothing has reached the caller until then, so failures are retried like those of a whole reply.
 
     Raises:
         GatewayError: With `requests_sent`.
     """
-    talk = _ChatExchange(connection, call, request, stream=True)
-    return (yield from talk.run(talk.opened))
+    return _StreamedChat(connection, call, request, stream=True).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request as one wire says it."""
+class Attempts(ABC, Generic[_T]):
+    """The requests of one call.
 
-    route: Route
-    codec: ChatCodec
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    stops: tuple[str, ...]
-    """Stop texts that the wire has no field for, so that they are looked for here."""
-    names: Names
-    """The user's names of tools that are called otherwise in the body."""
-    forced: frozenset[str]
-    """Tools of which one must be called, if a call may arrive as text."""
+    Attributes:
+        sent: Number of requests sent.
+    """
+
+    __slots__ = ("_call", "_connection", "_headers", "_retries", "sent")
+
+    def __init__(self, connection: Connection, call: CallOptions) -> None:
+        self._connection = connection
+        self._call = call
+        self._headers: Pairs = []
+        self._retries = 0
+        self.sent = 0
+
+    def run(self) -> Actions[_T]:
+        """Attempts, until one succeeds or its failure is final."""
+        while True:
+            try:
+                return (yield from self._attempt())
+            except GatewayError as error:
+                pause = self._pause(error)
+                if pause is None and not self._change_request(error):
+                    final = self._final_error(error)
+                    final.requests_sent = self.sent
+                    conceal(final, self._headers)
+                    raise final  # noqa: B904  # its cause is set
+            if pause is not None:
+                yield Sleep(pause)
+
+    @abstractmethod
+    def _attempt(self) -> Actions[_T]:
+        """Sends a request and reads its response."""
+
+    def _pause(self, error: GatewayError) -> float | None:
+        """Seconds to wait before the same request is sent again; None: it is not."""
+        pause = self._connection.policy_of(self._call).delay(error, self._retries + 1, random.random)
+        self._retries += pause is not None
+        return pause
+
+    def _change_request(self, _error: GatewayError) -> bool:
+        """Whether the request was changed into one that may succeed."""
+        return False
+
+    def _final_error(self, error: GatewayError) -> GatewayError:
+        return error
+
+    def _send(self, request: HttpRequest) -> Actions[HttpResponse]:
+        """The response, if its status is 2xx and it is not a page of HTML."""
+        self._headers = request.headers
+        source = self._connection.settings.api_token
+        if source is not None and not isinstance(source, Secret):
+            token = yield AskToken(source)
+            self._headers = request.headers + self._connection.auth(token)
+            request = replace(request, headers=self._headers)
+        self.sent += 1
+        try:
+            response = yield Send(request)
+        except ConfigError:  # the address or the certificates: nothing was sent
+            self.sent -= 1
+            raise
+        if not isinstance(response, HttpResponse):
+            raise TypeError(f"the outcome of Send is a {type(response).__name__}")
+        if 200 <= response.status < 300:
+            return _without_html(response)
+        raise failures.from_response(response.status, response.headers, response.body or b"")
 
 
-class _ChatExchange(Attempts):
-    """One chat request, on its wire and perhaps on the other."""
+class _Chat(Attempts[_T]):
+    """The requests of one chat call, over one wire format and perhaps over another."""
 
-    __slots__ = ("_forgotten", "_history", "_limits", "_request", "_stream", "_switched_from")
+    __slots__ = ("_first_refusal", "_history", "_prepared", "_request", "_route", "_stream", "_whole_history")
 
     def __init__(self, connection: Connection, call: CallOptions, request: ChatRequest, *, stream: bool) -> None:
         super().__init__(connection, call)
         options = connection.options_of(call)
-        self._request = replace(request, items_by_id=False) if options is not None and options.zdr else request
+        no_retention = options is not None and bool(options.zdr)
+        self._request = replace(request, items_by_id=False) if no_retention else request
+        # A provider would remember the whole of a reply that is cut here, and nothing under zero data retention,
+        # whatever `store` says.
+        unstored = no_retention or request.extra_body.get("store", request.store) is False or bool(request.stop)
+        self._history = None if unstored or not request.continues else history_digest(request.model, request.turns)
         self._stream = stream
-        self._switched_from: Wire | None = None
-        self._forgotten = False
-        self._history = _history(request, options)
-        self._limits = connection.timeouts_of(call, stream=stream)
+        self._route: Route | None = None
+        self._prepared: PreparedChat | None = None
+        self._whole_history = False
+        self._first_refusal: tuple[Wire, ApiError] | None = None
 
-    def run(self, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]) -> Generator[Action, Outcome, _T]:
-        """The conversation; `once` is one try of it."""
-        return self.counted(self._over_wires(once))
-
-    def _over_wires(
-        self, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]
-    ) -> Generator[Action, Outcome, _T]:
-        legacy, options = self._connection.settings.legacy, self._connection.options_of(self._call)
-        route = routes.route(
-            self._request,
-            api=self._call.api or self._connection.api,
-            legacy=legacy,
-            body_options=options is not None and bool(options.body_options()),
-        )
-        try:
-            return (yield from self._on_wire(route, once))
-        except ApiError as error:
-            if route.alternative is None or not _refuses_shape(error):
-                raise
-            refusal = error
-        other = routes.route(self._request, api=route.alternative, legacy=legacy)
-        self._switched_from = route.wire
-        try:
-            result = yield from self._on_wire(other, once)
-        except ConfigError:  # which nobody asked for on that wire
-            raise refusal from None
-        except ApiError as error:
-            if _refuses_shape(error):
-                raise refusal from error
-            raise
-        routes.learn(self._request.model, tools=bool(self._request.tools), wire=other.wire)
-        return result
-
-    def _on_wire(
-        self, route: Route, once: Callable[[_Prepared], Generator[Action, Outcome, _T]]
-    ) -> Generator[Action, Outcome, _T]:
-        """The conversation over one wire; over again, if the server does not keep what it was pointed to.
-
-        Then with the whole history, or without the ids of its items.
-        """
-        prepared = self._prepared(route)
-        try:
-            return (yield from self.until_final(partial(once, prepared)))
-        except ApiError as error:
-            if self._continues(route) and is_forgotten(error):
-                self._forgotten = True
-            elif self._request.items_by_id and is_unkept_item(error):
-                self._request = replace(self._request, items_by_id=False)
-            else:
-                raise
-        return (yield from self._on_wire(route, once))
-
-    def _continues(self, route: Route) -> bool:
-        remembered = route.wire == "responses" and "previous_response_id" not in route.quirks.refused
-        return remembered and not self._forgotten and bool(tail_of(self._request))
-
-    def _said(self, route: Route) -> ChatRequest:
-        """The request, without what the server remembers and without what is seen to here."""
-        request, known = self._request, self._request.continues
-        if known is not None and self._continues(route):
-            request = replace(request, turns=tail_of(request), previous_response_id=known.response_id)
-        return replace(request, stop=()) if request.stop and _cannot_stop(route) else request
-
-    def _prepared(self, route: Route) -> _Prepared:
-        wire_codec = codec(route.wire)
-        said, names = legal(self._said(route))
-        body = wire_codec.encode(said, stream=self._stream, quirks=route.quirks)
-        if route.envelope:
-            body = {"model": route.model, "input": body}
-        elif route.model_in_body:
-            body["model"] = route.model
-        else:
-            body.pop("model", None)
-        options = self._body_options(route.wire)
-        if options:
-            body["options"] = options | cast("dict[str, Any]", body.get("options") or {})
-        together = affinity_headers(route.model, self._call.conversation, self._connection.options_of(self._call))
-        return _Prepared(
-            route,
-            wire_codec,
-            self._connection.settings.url(route.path),
-            {**wire_codec.headers, **together},
-            jsonio.dump(body),
-            () if said.stop else self._request.stop,
-            names,
-            forced_tools(said) if route.quirks.forced_as_text else frozenset(),
-        )
-
-    def _body_options(self, wire: Wire) -> dict[str, Any]:
-        options = self._connection.options_of(self._call)
-        fields = {} if options is None else options.body_options()
-        if fields and wire in {"responses", "messages"}:
-            raise ConfigError(
-                f"The {wire} wire has no place for {', '.join(fields)}.",
-                field="gateway",
-                value=fields,
-                remedy="Take it out, or use api='chat_completions' or api='run'.",
+    def _prepare(self) -> PreparedChat:
+        if self._route is None:
+            options = self._connection.options_of(self._call)
+            self._route = routes.route(
+                self._request,
+                api=self._call.api or self._connection.api,
+                legacy=self._connection.settings.legacy,
+                body_options=options is not None and bool(options.body_options()),
             )
-        return fields
+        if self._prepared is None:
+            self._prepared = prepare(
+                self._connection,
+                self._call,
+                self._request,
+                self._route,
+                stream=self._stream,
+                whole_history=self._whole_history,
+            )
+        return self._prepared
 
-    def whole(self, prepared: _Prepared) -> Generator[Action, Outcome, tuple[ChatReply, GatewayInfo]]:
-        """One try for a whole reply."""
-        answer = yield from self._sent(prepared)
-        reply = self._reply(prepared, answer)
-        return reply, self._info(prepared, answer, reply)
-
-    def opened(self, prepared: _Prepared) -> Generator[Action, Outcome, StreamSession]:
-        """One try to open a stream."""
-        answer = yield from self._sent(prepared)
-        session = self._session(prepared, answer)
-        head = yield from _head()
-        if head is not None and sniff(head) in ("json", "html"):
-            body = yield from _rest(head, self._connection.event_limit)
-            reply = self._reply(prepared, readable(replace(answer, body=body)))
-            session.info = self._info(prepared, answer, reply)
-            session.waiting, session.ended = unfold(reply), True
+    def _change_request(self, error: GatewayError) -> bool:
+        """Sends what the server has not stored, or switches to the model's other wire format."""
+        route, prepared = self._route, self._prepared
+        if route is None or prepared is None or not isinstance(error, ApiError):
+            return False
+        if prepared.continues and is_forgotten(error):
+            self._whole_history = True
+        elif self._request.items_by_id and is_unstored_item(error):
+            self._request = replace(self._request, items_by_id=False)
+        elif self._first_refusal is None and route.alternative is not None and _refuses_format(error):
+            self._first_refusal = route.wire, error
+            self._route = routes.route(self._request, api=route.alternative, legacy=self._connection.settings.legacy)
         else:
-            yield from _until_visible(session, head)
-        return session
+            return False
+        self._prepared = None
+        return True
 
-    def _sent(self, prepared: _Prepared) -> Generator[Action, Outcome, HttpResponse]:
-        headers = yield from self.headers(prepared.headers, stream=self._stream)
-        call = HttpRequest("POST", prepared.url, headers, prepared.body, self._limits, self._stream)
-        return (yield from self.send(call))
+    def _final_error(self, error: GatewayError) -> GatewayError:
+        """The error; after a switch, the first refusal instead of one that the user's own choices do not explain."""
+        if self._first_refusal is None:
+            return error
+        refusal = self._first_refusal[1]
+        if isinstance(error, ConfigError):
+            refusal.__cause__ = None
+            return refusal
+        if isinstance(error, ApiError) and _refuses_format(error):
+            refusal.__cause__ = error
+            return refusal
+        return error
 
-    def _session(self, prepared: _Prepared, answer: HttpResponse) -> StreamSession:
+    def _remember_format(self, wire: Wire) -> None:
+        if self._first_refusal is not None:
+            routes.learn(self._request.model, tools=bool(self._request.tools), wire=wire)
+
+    def _session(self, prepared: PreparedChat, response: HttpResponse, *, cuts: bool = True) -> StreamSession:
         return StreamSession(
             prepared.codec.decoder(),
-            self._info(prepared, answer),
-            answer.headers,
+            self._info(prepared, response),
+            response.headers,
             requests_sent=self.sent,
-            event_limit=self._connection.event_limit,
-            stops=prepared.stops,
+            stops=prepared.stops if cuts else (),
             request_headers=self._headers,
             names=prepared.names,
             forced=prepared.forced,
         )
 
-    def _reply(self, prepared: _Prepared, answer: HttpResponse) -> ChatReply:
-        """The reply that a whole body holds, be it a document or a stream."""
-        reply = renamed(with_forced_call(self._decoded(prepared, answer), prepared.forced), prepared.names)
-        return cut(reply, prepared.stops) if prepared.stops else reply
-
-    def _decoded(self, prepared: _Prepared, answer: HttpResponse) -> ChatReply:
-        body = answer.body or b""
+    def _reply(self, prepared: PreparedChat, response: HttpResponse) -> ChatReply:
+        """The reply in a whole body, be it a JSON document or a stream."""
+        body = response.body or b""
         if sniff(body) == "events":
-            session = self._session(replace(prepared, stops=()), answer)
+            session = self._session(prepared, response, cuts=False)
             events = session.feed(body)
             if not session.ended:
                 events += session.close()
             if session.error is not None:
                 raise session.error
-            return fold(prepared.route.wire, events)
-        try:
-            return prepared.codec.decode(body)
-        except EmbeddedError as error:
-            raise failures.from_refused(error.body, answer.headers, answer.status) from None
+            reply = fold(prepared.route.wire, events)
+        else:
+            try:
+                reply = prepared.codec.decode(body)
+            except EmbeddedError as error:
+                raise failures.from_refused(error.body, response.headers, response.status) from None
+        reply = renamed(with_forced_call(reply, prepared.forced), prepared.names)
+        return cut(reply, prepared.stops) if prepared.stops else reply
 
-    def _info(self, prepared: _Prepared, answer: HttpResponse, reply: ChatReply | None = None) -> GatewayInfo:
+    def _info(self, prepared: PreparedChat, response: HttpResponse, reply: ChatReply | None = None) -> GatewayInfo:
         return read_info(
-            answer.headers,
+            response.headers,
             wire=prepared.route.wire,
             model=self._request.model,
             key_source=None if reply is None else _key_source(reply),
-            switched_from=self._switched_from,
+            switched_from=None if self._first_refusal is None else self._first_refusal[0],
             attempts=self.sent,
-            history=self._history if prepared.route.wire == "responses" else None,
+            history=self._history if prepared.features.stored_replies else None,
         )
 
 
-def _read(*, idle: bool = False) -> Generator[Action, Outcome, bytes | None]:
-    chunk = yield ReadOn(idle)
-    if chunk is not None and not isinstance(chunk, bytes):
-        raise TypeError(f"the driver answered ReadOn with a {type(chunk).__name__}")
-    return chunk
+class _WholeChat(_Chat[tuple[ChatReply, GatewayInfo]]):
+    __slots__ = ()
+
+    def _attempt(self) -> Actions[tuple[ChatReply, GatewayInfo]]:
+        prepared = self._prepare()
+        response = yield from self._send(prepared.http)
+        reply = self._reply(prepared, response)
+        self._remember_format(prepared.route.wire)
+        return reply, self._info(prepared, response, reply)
 
 
-def _head() -> Generator[Action, Outcome, bytes | None]:
-    """The first bytes of an open answer that are not blank, or None if there are none."""
-    chunk = yield from _read()
-    while chunk is not None and sniff(chunk) is None:
-        chunk = yield from _read(idle=True)
-    return chunk
+class _StreamedChat(_Chat[StreamSession]):
+    __slots__ = ()
+
+    def _attempt(self) -> Actions[StreamSession]:
+        prepared = self._prepare()
+        response = yield from self._send(prepared.http)
+        session = self._session(prepared, response)
+        chunk = yield from first_bytes()
+        if chunk is not None and sniff(chunk) in ("json", "html"):
+            body = yield from read_document(chunk)
+            reply = self._reply(prepared, _without_html(replace(response, body=body)))
+            session.info = self._info(prepared, response, reply)
+            session.waiting, session.ended = unfold(reply), True
+        else:
+            yield from read_until_visible(session, chunk)
+        self._remember_format(prepared.route.wire)
+        return session
 
 
-def _rest(head: bytes, limit: int) -> Generator[Action, Outcome, bytes]:
-    """A whole document that came where a stream was asked for; complete JSON is enough where its end is lost."""
-    body = bytearray(head)
-    chunk: bytes | None = b""
-    while chunk is not None and len(body) <= limit:
-        body += chunk
+class JsonRequest(Attempts[_T]):
+    """One request with a JSON response.
+
+    Args:
+        connection: Account, host and defaults.
+        path: Path of the endpoint.
+        read: Makes the result of the response, given the number of requests sent; an `EmbeddedError` of it becomes the
+            error that the body holds.
+        body: JSON object to send, if any.
+        method: HTTP method.
+        call: What this call changes.
+    """
+
+    __slots__ = ("_body", "_method", "_path", "_read")
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        read: Callable[[HttpResponse, int], _T],
+        *,
+        body: dict[str, Any] | None = None,
+        method: Literal["GET", "PATCH", "POST"] = "POST",
+        call: CallOptions = NO_CALL_OPTIONS,
+    ) -> None:
+        super().__init__(connection, call)
+        self._method, self._path, self._read = method, path, read
+        self._body = b"" if body is None else jsonio.dump(body)
+
+    def _attempt(self) -> Actions[_T]:
+        url = self._connection.url(self._path)
+        headers = self._connection.headers_of(self._call, {}, stream=False)
+        timeouts = self._connection.timeouts_of(self._call, stream=False)
+        response = yield from self._send(HttpRequest(self._method, url, headers, self._body, timeouts))
         try:
-            chunk = yield from _read()
-        except GatewayError:
-            if not jsonio.is_object_text(body.decode("utf-8", "replace")):
-                raise
-            break
-    if len(body) > limit:
-        raise ProtocolError(f"The answer is larger than {limit} bytes.", body=jsonio.excerpt(bytes(body[:2000])))
-    return bytes(body)
+            return self._read(response, self.sent)
+        except EmbeddedError as error:
+            raise failures.from_refused(error.body, response.headers, response.status) from None
 
 
-def _until_visible(session: StreamSession, chunk: bytes | None) -> Generator[Action, Outcome, None]:
-    """Reads until a reader would see something of the answer; before that, nothing has reached the caller."""
-    while True:
-        events = session.close() if chunk is None else session.feed(chunk)
-        session.waiting += events
-        if session.ended or any(map(is_visible, events)):
-            break
-        try:
-            chunk = yield from _read(idle=session.idle)
-        except GatewayError as error:
-            session.waiting += session.lost(error)
-            break
-    if session.error is not None and not any(map(is_visible, session.waiting)):
-        raise session.error
+def result_of(response: HttpResponse) -> object:
+    """The `result` of a response of Cloudflare's management API.
+
+    Raises:
+        EmbeddedError: The body holds an error.
+    """
+    body = jsonio.load_object(response.body or b"")
+    if is_error(body):
+        raise EmbeddedError(body)
+    return body.get("result")
 
 
-def _cannot_stop(route: Route) -> bool:
-    """Whether the model has no stop texts, or the body is in OpenAI's Responses format, which alone has none."""
-    return (
-        "stop" in route.quirks.refused
-        or route.wire == "responses"
-        or (route.wire == "run" and route.quirks.run_body == "responses")
-    )
+def _without_html(response: HttpResponse) -> HttpResponse:
+    """The response, unless it is the page of a proxy or a login."""
+    if response.body is not None and sniff(response.body) == "html":
+        raise failures.from_html(response.status, response.headers, response.body)
+    return response
 
 
-def _history(request: ChatRequest, options: GatewayOptions | None) -> str | None:
-    """Digest of what a reply will answer, if the conversation can go on from the provider's memory of the reply."""
-    # Of an answer that is cut here, the provider remembers the whole; and who asks for zero data retention asks that
-    # nothing be remembered, whatever `store` says.
-    unkept = request.extra_body.get("store", request.store) is False or (options is not None and options.zdr)
-    if request.continues is None or unkept or request.stop:
-        return None
-    return history_digest(request.model, request.turns)
-
-
-def _refuses_shape(error: ApiError) -> bool:
+def _refuses_format(error: ApiError) -> bool:
     return routes.is_shape_refusal(error.status, error.code, error.message)
 
 
 def _key_source(reply: ChatReply) -> str | None:
-    """Whose provider key was used, where the body tells (facts §2.3)."""
+    """Whose provider key was used, where the body has it (facts §2.3)."""
     for values in reply.extras.values():
         source = values.get("gatewayMetadata")
         if isinstance(source, Mapping):

@@ -1,51 +1,48 @@
-"""What the gateway wrote down about a call: the logs API's paths and entries (facts §8.5).
-
-The cost of a call stands here and nowhere else.
-"""
+"""The logs API: what the gateway recorded about calls, among it their cost (facts §8.5)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
-from cfaig_integrations.gateway.actions import Action, Outcome, Sleep
-from cfaig_integrations.gateway.attempts import fetch
+from cfaig_integrations.gateway.actions import Actions
 from cfaig_integrations.gateway.connection import Connection
+from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 
 _T = TypeVar("_T")
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
 
-LATE = 0.5
-"""Seconds that the log of a stream may come after the stream's end (facts §8.5)."""
+_DELAY = 0.5
+"""Seconds after its end within which the log of a stream is written (facts §8.5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One call as the gateway saw it. None is what the log does not say.
+    """A call as the gateway recorded it. A field that the log does not have is None.
 
     Attributes:
         id: `GatewayInfo.log_id` of the call.
-        created_at: When, in the server's own words (ISO 8601).
-        provider: Who answered.
-        model: Which model; its spelling may differ from the request's.
-        path: Endpoint at the provider.
-        status_code: HTTP status of the answer.
-        success: Whether it was none of the errors.
-        cached: Whether it came from the cache, and cost nothing.
+        created_at: Time of the call, as the server writes it (ISO 8601).
+        provider: Provider that answered.
+        model: Model that answered; its spelling may differ from the request's.
+        path: Endpoint of the provider.
+        status_code: HTTP status.
+        success: Whether the call succeeded.
+        cached: Whether the response came from the cache, and cost nothing.
         tokens_in: Input tokens.
         tokens_out: Output tokens.
         cost: US dollars.
         duration: Milliseconds.
-        metadata: What came as `cf-aig-metadata`, and what the gateway added.
-        step: Which entry of a fallback chain answered.
-        raw: The entry, word for word.
+        metadata: Entries of `cf-aig-metadata`, and those that the gateway added.
+        step: Entry of a fallback chain that answered.
+        raw: The entry as it came.
     """
 
     id: str
@@ -71,11 +68,11 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("success", "cached"), (bool, int)),  # 0 and 1 of a database
     **dict.fromkeys(("cost", "duration"), (int, float)),
 }
-"""What each field must be to count as said."""
+"""A value of another type is ignored."""
 
 
 def read_entry(raw: object) -> LogEntry:
-    """The entry that the logs API gave.
+    """An entry of the logs API.
 
     Raises:
         ProtocolError: It is not an object with an id.
@@ -86,8 +83,8 @@ def read_entry(raw: object) -> LogEntry:
     name = entry.get("id")
     if not name or not isinstance(name, str | int):
         raise ProtocolError("A log entry has no id.", body=entry)
-    known = {field: entry[field] for field, kind in _TYPES.items() if isinstance(entry.get(field), kind)}
-    return LogEntry(id=str(redacted(name)), metadata=_metadata(entry.get("metadata")), raw=entry, **known)
+    fields = {field: entry[field] for field, kind in _TYPES.items() if isinstance(entry.get(field), kind)}
+    return LogEntry(id=str(redacted(name)), metadata=_metadata(entry.get("metadata")), raw=entry, **fields)
 
 
 def _metadata(value: object) -> Mapping[str, Any]:
@@ -100,49 +97,42 @@ def _metadata(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Generator[Action, Outcome, LogEntry]:
-    """The conversation that reads one entry."""
-    return (yield from _found(connection, log_id, gateway_id, read_entry))
+class _LogRequest(JsonRequest[_T]):
+    """Reads or changes an entry; one that is not written yet is requested a second time."""
+
+    _delayed = False
+
+    def _pause(self, error: GatewayError) -> float | None:
+        if isinstance(error, NotFound) and not self._delayed:
+            self._delayed, self._retries = True, 0
+            return _DELAY
+        return super()._pause(error)
 
 
-def feedback(
-    connection: Connection, log_id: str, given: Feedback, gateway_id: str | None = None
-) -> Generator[Action, Outcome, None]:
-    """The conversation that adds to one entry what people think of the answer."""
-    yield from _found(connection, log_id, gateway_id, lambda _: None, given.fields())
+def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Actions[LogEntry]:
+    """Reads one entry."""
+    path = _entry_path(connection, log_id, gateway_id)
+    return _LogRequest(connection, path, lambda response, _: read_entry(result_of(response)), method="GET").run()
 
 
-def _found(
-    connection: Connection,
-    log_id: str,
-    gateway_id: str | None,
-    read: Callable[[object], _T],
-    change: dict[str, Any] | None = None,
-) -> Generator[Action, Outcome, _T]:
-    """One entry, read or changed; one that is not there yet is asked for a second time."""
-    path = f"{_root(connection, gateway_id)}/{_quoted('log_id', log_id)}"
-    try:
-        return (yield from fetch(connection, path, read, change))
-    except NotFound as early:
-        yield Sleep(LATE)
-        try:
-            return (yield from fetch(connection, path, read, change))
-        except GatewayError as error:
-            error.requests_sent += early.requests_sent
-            raise
+def feedback(connection: Connection, log_id: str, feedback: Feedback, gateway_id: str | None = None) -> Actions[object]:
+    """Adds what people think of the reply to one entry."""
+    path = _entry_path(connection, log_id, gateway_id)
+    change = feedback.fields()
+    return _LogRequest(connection, path, lambda response, _: result_of(response), body=change, method="PATCH").run()
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What people think of an answer (facts §8.5). None is what they do not say.
+    """What people think of a reply (facts §8.5).
 
     Attributes:
         value: 1 is good, -1 is bad.
         score: 0 to 100.
-        metadata: Texts, numbers and booleans in place of the entry's own metadata.
+        metadata: Strings, numbers and booleans that replace the entry's metadata.
 
     Raises:
-        ConfigError: It says nothing, or something that the API does not know.
+        ConfigError: Nothing is set, or a value is out of range.
     """
 
     value: Literal[1, -1] | None = None
@@ -151,35 +141,37 @@ class Feedback:
 
     def __post_init__(self) -> None:
         if not self.fields():
-            raise ConfigError("The feedback says nothing.", field="value", remedy="Give value, score or metadata.")
+            raise ConfigError("The feedback is empty.", field="value", remedy="Set value, score or metadata.")
         if self.value not in (None, 1, -1):
-            raise _wrong("value", self.value, "Give 1 or -1.")
+            raise _invalid("value", self.value, "Use 1 or -1.")
         if self.score is not None and not (_is_number(self.score) and 0 <= self.score <= 100):
-            raise _wrong("score", self.score, "Give 0 to 100.")
+            raise _invalid("score", self.score, "Use a number from 0 to 100.")
         for key, value in (self.metadata or {}).items():
             if not isinstance(value, str | int | float | bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-                raise _wrong(f"metadata[{key!r}]", value, "Give a text, a number or a boolean.")
+                raise _invalid(f"metadata[{key!r}]", value, "Use a string, a number or a boolean.")
 
     def fields(self) -> dict[str, Any]:
-        """As the API says it."""
-        said = {"feedback": self.value, "score": self.score, "metadata": self.metadata and dict(self.metadata)}
-        return {name: value for name, value in said.items() if value is not None}
+        """The body of the API's request."""
+        fields = {"feedback": self.value, "score": self.score, "metadata": self.metadata and dict(self.metadata)}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _wrong(name: str, value: object, remedy: str) -> ConfigError:
-    return ConfigError(f"{name}={shown(value)} is no feedback.", field=name, value=value, remedy=remedy)
+def _invalid(name: str, value: object, remedy: str) -> ConfigError:
+    return ConfigError(f"{name}={shown(value)} is not valid feedback.", field=name, value=value, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Keeps entries whose `key` is `operator` one of `value`.
+    """A condition on log entries.
 
     Attributes:
-        key: Such as `model`, `success`, `cost`, `metadata.key` or `metadata.value`.
+        key: Field to compare, such as `model`, `success`, `cost`, `metadata.key` or `metadata.value`.
+        operator: How to compare it.
+        value: Values to compare it with, of which one must match.
     """
 
     key: str
@@ -189,15 +181,15 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which entries, and in what order.
+    """A page of log entries.
 
     Attributes:
-        page: From 1.
-        per_page: How many.
-        order_by: Which field.
-        descending: Whether the highest comes first.
-        search: Text to look for; empty: none.
-        filters: All of them must hold.
+        page: Number of the page, from 1.
+        per_page: Entries per page.
+        order_by: Field to sort by.
+        descending: Whether the highest value comes first.
+        search: Text to search for; empty: none.
+        filters: Conditions that must all hold.
     """
 
     page: int = 1
@@ -208,8 +200,8 @@ class LogQuery:
     filters: Sequence[LogFilter] = ()
 
     def encoded(self) -> str:
-        """As a query string."""
-        words = {
+        """The query string."""
+        parameters = {
             "page": str(self.page),
             "per_page": str(self.per_page),
             "order_by": self.order_by,
@@ -217,22 +209,23 @@ class LogQuery:
         }
         try:
             if self.search:
-                words["search"] = self.search
+                parameters["search"] = self.search
             if self.filters:
                 rules = [{"key": rule.key, "operator": rule.operator, "value": [*rule.value]} for rule in self.filters]
-                words["filters"] = json.dumps(rules, separators=(",", ":"))
-            return urlencode(words)
+                parameters["filters"] = json.dumps(rules, separators=(",", ":"))
+            return urlencode(parameters)
         except (AttributeError, TypeError, ValueError) as error:  # no LogFilter, no list, no JSON, no UTF-8
             raise ConfigError(
-                f"The logs cannot be asked for that: {error}.", field="filters", remedy="Give a list of LogFilter."
+                f"The query of the logs cannot be encoded: {error}.",
+                field="filters",
+                remedy="Use a str for search and a list of LogFilter for filters.",
             ) from error
 
 
-def entries(
-    connection: Connection, query: LogQuery, gateway_id: str | None = None
-) -> Generator[Action, Outcome, list[LogEntry]]:
-    """The conversation that lists entries."""
-    return (yield from fetch(connection, f"{_root(connection, gateway_id)}?{query.encoded()}", _read_entries))
+def entries(connection: Connection, query: LogQuery, gateway_id: str | None = None) -> Actions[list[LogEntry]]:
+    """Lists entries."""
+    path = f"{_logs_path(connection, gateway_id)}?{query.encoded()}"
+    return JsonRequest(connection, path, lambda response, _: _read_entries(result_of(response)), method="GET").run()
 
 
 def _read_entries(raw: object) -> list[LogEntry]:
@@ -241,22 +234,24 @@ def _read_entries(raw: object) -> list[LogEntry]:
     return [read_entry(each) for each in cast("list[object]", raw)]
 
 
-def _root(connection: Connection, gateway_id: str | None) -> str:
+def _logs_path(connection: Connection, gateway_id: str | None) -> str:
     settings = connection.settings
     if settings.legacy:
         raise ConfigError(
-            "Logs are not on the legacy host.",
+            "The legacy host has no logs API.",
             field="base_url",
             value=settings.base_url,
-            remedy="Leave base_url out: they are read over Cloudflare's REST API.",
+            remedy="Leave base_url out to read the logs over Cloudflare's REST API.",
         )
     gateway = gateway_id or settings.gateway_id or DEFAULT_GATEWAY
     return f"/ai-gateway/gateways/{_quoted('gateway_id', gateway)}/logs"
 
 
+def _entry_path(connection: Connection, log_id: str, gateway_id: str | None) -> str:
+    return f"{_logs_path(connection, gateway_id)}/{_quoted('log_id', log_id)}"
+
+
 def _quoted(name: str, value: object) -> str:
     if isinstance(value, str) and value.isascii() and value:
         return quote(value, safe="")
-    raise ConfigError(
-        f"{name}={shown(value)} is not a valid id.", field=name, value=value, remedy="Give the id as a text."
-    )
+    raise ConfigError(f"{name}={shown(value)} is not a valid id.", field=name, value=value, remedy="Use an ASCII str.")

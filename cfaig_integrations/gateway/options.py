@@ -1,6 +1,7 @@
-"""What the gateway is asked to do with a call: one table of field, header and range.
+"""Options of the gateway: fields of `GatewayOptions`, their ranges, and the headers that carry them.
 
-A field that is None is not sent; whoever says False says it.
+A new option is a field of `GatewayOptions`. Sources: facts §3.1 to §3.3; §1.2 for the body, §2.3 for keys and prices,
+§7 for the cache, §8.1 for timeouts.
 """
 
 from __future__ import annotations
@@ -9,189 +10,224 @@ import difflib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.types import Strict
 from pydantic_core import ErrorDetails
 
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.option_types import (
-    COST,
-    FLAG,
-    LINE,
-    NAMES,
-    SLUG,
-    Host,
-    Kind,
-    Row,
-    choice,
-    digits,
-    number,
-)
 
-__all__ = ["TABLE", "CustomCost", "GatewayOptions"]
-
-_MONTH = 30 * 24 * 3600
-_MOST_DOLLARS = 1e12
-
-TABLE: tuple[Row, ...] = (
-    Row("gateway_id", "cf-aig-gateway-id", SLUG, "§3.1, §2.2", only="rest"),
-    Row("skip_cache", "cf-aig-skip-cache", FLAG, "§3.1"),
-    Row("cache_ttl", "cf-aig-cache-ttl", number("s", 60, _MONTH), "§3.1, §7"),
-    Row("cache_key", "cf-aig-cache-key", LINE, "§3.1, §7"),
-    Row("collect_log", "cf-aig-collect-log", FLAG, "§3.1"),
-    Row("collect_log_payload", "cf-aig-collect-log-payload", FLAG, "§3.1"),
-    Row("request_timeout", "cf-aig-request-timeout", number("ms", 1, None), "§3.1, §8.1"),
-    Row("max_attempts", "cf-aig-max-attempts", number("", 1, 5), "§3.1"),
-    Row("retry_delay", "cf-aig-retry-delay", number("ms", 0, 60_000), "§3.1: 60000 since October 2026"),
-    Row("backoff", "cf-aig-backoff", choice("constant", "linear", "exponential"), "§3.1"),
-    Row("zdr", "cf-aig-zdr", FLAG, "§3.1"),
-    Row("no_wholesale", "cf-aig-no-wholesale", FLAG, "§2.3, §3.1"),
-    Row("byok_alias", "cf-aig-byok-alias", LINE, "§2.3: other hosts look at the alias `default` only", only="legacy"),
-    Row("custom_cost", "cf-aig-custom-cost", COST, "§3.1"),
-    Row("event_id", "cf-aig-event-id", LINE, "§3.1"),
-    Row("otel_trace_id", "cf-aig-otel-trace-id", digits(32), "§3.1"),
-    Row("otel_parent_span_id", "cf-aig-otel-parent-span-id", digits(16), "§3.1"),
-    Row("session_affinity", "x-session-affinity", LINE, "§3.2"),
-    Row("session_id", "cf-aig-session-id", LINE, "§3.3"),
-    Row("turn_id", "cf-aig-turn-id", LINE, "§3.3"),
-    Row("no_session_affinity", "cf-aig-no-session-affinity", FLAG, "§3.3"),
-    Row("allowed_models", "cf-aig-allowed-models", NAMES, "§3.3"),
-    Row("allowed_providers", "cf-aig-allowed-providers", NAMES, "§3.3"),
-)
-"""Every option that is a header; sections of facts."""
-
-_BODY: Mapping[str, str] = {"reject_if_busy": "rejectIfBusy"}
-"""Options that stand in the body's `options` (facts §1.2)."""
-_KINDS: Mapping[str, Kind] = {row.field: row.kind for row in TABLE} | dict.fromkeys(_BODY, FLAG)
+__all__ = ["CustomCost", "GatewayOptions", "header_name"]
 
 
-class _Strict(BaseModel):
-    """Frozen, and names the nearest field when it is given one that it has not."""
+def _count_of(unit: timedelta) -> BeforeValidator:
+    """Converts a `timedelta` to a whole number of units."""
+
+    def convert(value: object) -> object:
+        if not isinstance(value, timedelta):
+            return value
+        count, rest = divmod(value, unit)
+        if rest:
+            raise ValueError("not a whole number")
+        return count
+
+    return BeforeValidator(convert)
+
+
+def _split(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+_Flag: TypeAlias = Annotated[StrictBool | None, Field(description="True or False")]
+_Line: TypeAlias = Annotated[
+    StrictStr | None,
+    Field(
+        pattern="^[!-~]([ -~]*[!-~])?$",
+        description="one line of ASCII without spaces around it (use a hash of anything else)",
+    ),
+]
+_Slug: TypeAlias = Annotated[
+    StrictStr | None,
+    Field(pattern="^[A-Za-z0-9_-]{1,64}$", description="1 to 64 of the characters A-Z, a-z, 0-9, _ and -"),
+]
+_Names: TypeAlias = Annotated[
+    tuple[Annotated[StrictStr, Field(pattern=r"^[!-+\--~]+$")], ...] | None,
+    BeforeValidator(_split),
+    Field(min_length=1, description="a list of one or more names of visible ASCII, without commas"),
+]
+_Duration: TypeAlias = StrictInt | Annotated[timedelta, Strict()] | None
+_Dollars: TypeAlias = Annotated[StrictFloat | None, Field(ge=0, lt=1e12, description="a number of dollars, 0 or more")]
+_LOWER = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+
+_ONLY_HOST: Mapping[str, Literal["rest", "legacy"]] = {"gateway_id": "rest", "byok_alias": "legacy"}
+"""Options that exist on one host only; other hosts than the legacy one look at the alias `default` (facts §2.3)."""
+_BODY_FIELDS: Mapping[str, str] = {"reject_if_busy": "rejectIfBusy"}
+"""Options that are sent in the body's `options`."""
+
+
+def header_name(option: str) -> str:
+    """The header that carries an option."""
+    return "x-session-affinity" if option == "session_affinity" else f"cf-aig-{option.replace('_', '-')}"
+
+
+class _Options(BaseModel):
+    """Frozen, with errors that name the value, what is valid, and the nearest name of an unknown field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _known(cls, data: Any) -> Any:
+    def _reject_unknown(cls, data: Any) -> Any:
         for name in cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else ():
             if name not in cls.model_fields:
                 near = difflib.get_close_matches(str(name), cls.model_fields, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                raise ValueError(f"{shown(name)} is no field of {cls.__name__}{hint}")
+                raise ValueError(f"{cls.__name__} has no field {shown(name)}{hint}")
         return cast("Any", data)
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _explain(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        try:
+            return None if value is None else handler(value)
+        except ValidationError as error:
+            valid = cls.model_fields[str(info.field_name)].description
+            if valid is None:  # a model, whose own errors say more
+                raise
+            raise ValueError(f"{info.field_name} must be {valid}, not {shown(value)}") from error
 
-class CustomCost(_Strict):
-    """What the log is to reckon with instead of Cloudflare's price list, in US dollars: by token, or in total.
+
+class CustomCost(_Options):
+    """Prices for the log in place of Cloudflare's, in US dollars: per token, or in total.
 
     Attributes:
-        per_token_in: Of an input token.
-        per_token_out: Of an output token.
-        per_cache_read_token: Of an input token read from the provider's cache. If only one of the two cache rates is
-            given, the other is taken to be `per_token_in`; with neither, cached tokens are not counted apart.
-        per_cache_write_token: Of an input token written to it.
-        total_cost: Of the whole call, instead of the four.
+        per_token_in: Per input token.
+        per_token_out: Per output token.
+        per_cache_read_token: Per input token read from the provider's cache. If only one of the two cache prices is
+            set, the other is `per_token_in`; with neither, cached tokens are not counted separately.
+        per_cache_write_token: Per input token written to it.
+        total_cost: For the whole call, in place of the other four.
     """
 
-    per_token_in: float | None = None
-    per_token_out: float | None = None
-    per_cache_read_token: float | None = None
-    per_cache_write_token: float | None = None
-    total_cost: float | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _dollars(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None or (type(value) in (int, float) and 0 <= value < _MOST_DOLLARS):
-            return value
-        raise ValueError(f"{info.field_name} is a number of dollars, 0 or more, not {shown(value)}")
+    per_token_in: _Dollars = None
+    per_token_out: _Dollars = None
+    per_cache_read_token: _Dollars = None
+    per_cache_write_token: _Dollars = None
+    total_cost: _Dollars = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> CustomCost:
-        given = self.model_dump(exclude_none=True)
-        if not given or ("total_cost" in given and len(given) > 1):
-            raise ValueError(f"custom_cost takes rates by token or total_cost, and one of them, not {given}")
+    def _per_token_or_total(self) -> CustomCost:
+        prices = self.model_dump(exclude_none=True)
+        if not prices or ("total_cost" in prices and len(prices) > 1):
+            raise ValueError(f"custom_cost must have either prices per token or total_cost, not {prices}")
         return self
 
     def __str__(self) -> str:
         return json.dumps(self.model_dump(exclude_none=True), separators=(",", ":"))
 
 
-class GatewayOptions(_Strict):
-    """What AI Gateway is asked to do: per model, or per call, where the call wins field by field.
+class GatewayOptions(_Options):
+    """Options of AI Gateway, for a model or for one call, whose fields override those of the model.
 
-    Every field is None unless set, and what is None is not sent. Restrictions of the gateway itself can be tightened,
-    never loosened (facts §3.6). Durations may be a `timedelta`.
+    Unset options are omitted from the request. An option can tighten the gateway's own restrictions, but not loosen
+    them. Durations may be a `timedelta`.
 
     Attributes:
-        gateway_id: Another gateway for this call; at most 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST only.
+        gateway_id: Gateway to use, up to 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST API only.
         skip_cache: Neither read nor write the gateway's cache. `cf-aig-skip-cache`.
-        cache_ttl: Seconds that the answer stays cached, 60 to 2,592,000 (30 days). `cf-aig-cache-ttl`.
-        cache_key: Key of the answer instead of the computed one, shared by all who send it. `cf-aig-cache-key`.
+        cache_ttl: Seconds that the response stays cached, 60 to 2,592,000 (30 days). `cf-aig-cache-ttl`.
+        cache_key: Cache key in place of the computed one, shared by all requests that send it. `cf-aig-cache-key`.
         collect_log: Whether to keep a log entry. `cf-aig-collect-log`.
         collect_log_payload: Whether the entry keeps the bodies. `cf-aig-collect-log-payload`.
-        request_timeout: Milliseconds until the first part of the answer. `cf-aig-request-timeout`.
-        max_attempts: How often the gateway itself tries, 1 to 5. `cf-aig-max-attempts`.
-        retry_delay: Milliseconds between its tries, 0 to 60,000. `cf-aig-retry-delay`.
+        request_timeout: Milliseconds until the first part of the response. `cf-aig-request-timeout`.
+        max_attempts: Attempts that the gateway itself makes, 1 to 5. `cf-aig-max-attempts`.
+        retry_delay: Milliseconds between those attempts, 0 to 60,000. `cf-aig-retry-delay`.
         backoff: How that delay grows. `cf-aig-backoff`.
         zdr: Zero data retention; Unified Billing with OpenAI and Anthropic only. `cf-aig-zdr`.
         no_wholesale: Refuse, rather than fall back to Unified Billing. `cf-aig-no-wholesale`.
-        byok_alias: Which stored provider key to use; the legacy host only. `cf-aig-byok-alias`.
-        custom_cost: What the log reckons with. `cf-aig-custom-cost`.
-        event_id: Ties several calls together. `cf-aig-event-id`.
+        byok_alias: Stored provider key to use, legacy host only. `cf-aig-byok-alias`.
+        custom_cost: Prices for the log in place of Cloudflare's. `cf-aig-custom-cost`.
+        event_id: Id that several calls share. `cf-aig-event-id`.
         otel_trace_id: 32 hex digits. `cf-aig-otel-trace-id`.
         otel_parent_span_id: 16 hex digits. `cf-aig-otel-parent-span-id`.
-        session_affinity: Stable id of a conversation; sends Workers AI calls where its prefix is cached.
-            `x-session-affinity`.
-        session_id: Conversation, for the Auto Router. `cf-aig-session-id`.
-        turn_id: Turn of it. `cf-aig-turn-id`.
+        session_affinity: Stable id of a conversation, which keeps its Workers AI calls on the instance that cached its
+            prefix. `x-session-affinity`.
+        session_id: Id of a conversation, for the Auto Router. `cf-aig-session-id`.
+        turn_id: Id of a turn in it. `cf-aig-turn-id`.
         no_session_affinity: The Auto Router may change the model within a conversation. `cf-aig-no-session-affinity`.
         allowed_models: Candidates of the Auto Router; `*` does not cross `/`. `cf-aig-allowed-models`.
-        allowed_providers: Their authors. `cf-aig-allowed-providers`.
+        allowed_providers: Authors of the candidates. `cf-aig-allowed-providers`.
         reject_if_busy: Fail at once with 429 instead of waiting for capacity; body field `options.rejectIfBusy`.
 
     Raises:
-        ValidationError: A field is unknown or out of range; a ValueError that says which, what and why.
+        ValidationError: A field is unknown, or its value is out of range.
     """
 
-    gateway_id: str | None = None
-    skip_cache: bool | None = None
-    cache_ttl: int | timedelta | None = None
-    cache_key: str | None = None
-    collect_log: bool | None = None
-    collect_log_payload: bool | None = None
-    request_timeout: int | timedelta | None = None
-    max_attempts: int | None = None
-    retry_delay: int | timedelta | None = None
-    backoff: Literal["constant", "linear", "exponential"] | None = None
-    zdr: bool | None = None
-    no_wholesale: bool | None = None
-    byok_alias: str | None = None
+    gateway_id: _Slug = None
+    skip_cache: _Flag = None
+    cache_ttl: Annotated[
+        _Duration,
+        _count_of(timedelta(seconds=1)),
+        Field(ge=60, le=2_592_000, description="a whole number of seconds (or a timedelta) from 60 to 2592000"),
+    ] = None
+    cache_key: _Line = None
+    collect_log: _Flag = None
+    collect_log_payload: _Flag = None
+    request_timeout: Annotated[
+        _Duration,
+        _count_of(timedelta(milliseconds=1)),
+        # Beyond 2**53 an integer is not exact in JavaScript, in which the gateway reads it.
+        Field(ge=1, lt=2**53, description="a whole number of milliseconds (or a timedelta) of at least 1"),
+    ] = None
+    max_attempts: Annotated[StrictInt | None, Field(ge=1, le=5, description="a whole number from 1 to 5")] = None
+    retry_delay: Annotated[
+        _Duration,
+        _count_of(timedelta(milliseconds=1)),
+        Field(ge=0, le=60_000, description="a whole number of milliseconds (or a timedelta) from 0 to 60000"),
+    ] = None
+    backoff: Annotated[
+        Literal["constant", "linear", "exponential"] | None, Field(description="constant, linear or exponential")
+    ] = None
+    zdr: _Flag = None
+    no_wholesale: _Flag = None
+    byok_alias: _Line = None
     custom_cost: CustomCost | None = None
-    event_id: str | None = None
-    otel_trace_id: str | None = None
-    otel_parent_span_id: str | None = None
-    session_affinity: str | None = None
-    session_id: str | None = None
-    turn_id: str | None = None
-    no_session_affinity: bool | None = None
-    allowed_models: tuple[str, ...] | None = None
-    allowed_providers: tuple[str, ...] | None = None
-    reject_if_busy: bool | None = None
-
-    @field_validator(*_KINDS, mode="before")
-    @classmethod
-    def _in_range(cls, value: Any, info: ValidationInfo) -> Any:
-        return None if value is None else _KINDS[str(info.field_name)].checked(str(info.field_name), value)
+    event_id: _Line = None
+    otel_trace_id: Annotated[StrictStr | None, _LOWER, Field(pattern="^[0-9a-f]{32}$", description="32 hex digits")] = (
+        None
+    )
+    otel_parent_span_id: Annotated[
+        StrictStr | None, _LOWER, Field(pattern="^[0-9a-f]{16}$", description="16 hex digits")
+    ] = None
+    session_affinity: _Line = None
+    session_id: _Line = None
+    turn_id: _Line = None
+    no_session_affinity: _Flag = None
+    allowed_models: _Names = None
+    allowed_providers: _Names = None
+    reject_if_busy: _Flag = None
 
     @classmethod
     def of(cls, value: GatewayOptions | Mapping[str, Any] | None) -> GatewayOptions:
-        """Options from what a user may give for them.
+        """The options that a user's value stands for.
 
         Raises:
-            ConfigError: A field is unknown or out of range, or `value` is something else.
+            ConfigError: A field is unknown or out of range, or `value` is of another type.
         """
         if isinstance(value, GatewayOptions):
             return value
@@ -200,18 +236,18 @@ class GatewayOptions(_Strict):
                 f"gateway={shown(value)} is a {type(value).__name__}.",
                 field="gateway",
                 value=value,
-                remedy="Give GatewayOptions or a mapping of its fields.",
+                remedy="Use GatewayOptions or a mapping of its fields.",
             )
         try:
             return cls.model_validate(dict(value or {}))
         except ValidationError as error:
-            raise _explained(error.errors()[0]) from error
+            raise _config_error(error.errors()[0]) from error
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, whose headers are those of its own fields.
+        """A copy.
 
         Args:
-            update: Fields that are others in the copy; checked as those of the constructor.
+            update: Fields to change in the copy, validated as those of the constructor.
             deep: Whether values are copied, too.
         """
         if not update:
@@ -219,37 +255,47 @@ class GatewayOptions(_Strict):
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | dict(update))
 
     def over(self, base: GatewayOptions | None) -> GatewayOptions:
-        """These options, and those of `base` where these say nothing."""
+        """These options, and those of `base` where these are unset."""
         if base is None:
             return self
-        mine = {name: value for name, value in self if value is not None}
-        return GatewayOptions(**{**dict(base), **mine}) if mine else base
+        values = {name: value for name, value in self if value is not None}
+        return GatewayOptions.model_construct(**{**dict(base), **values}) if values else base
 
     def headers(self, *, legacy: bool) -> dict[str, str]:
-        """The headers that say it: ASCII, one line each.
+        """The headers that carry the options: ASCII, one line each.
 
         Raises:
             ConfigError: An option does not exist on that host.
         """
-        return self._legacy_headers.copy() if legacy else self._rest_headers.copy()
+        headers: dict[str, str] = {}
+        for option, value in self:
+            if value is None or option in _BODY_FIELDS:
+                continue
+            if _ONLY_HOST.get(option, host := "legacy" if legacy else "rest") != host:
+                raise _wrong_host(option, value, legacy=legacy)
+            match value:
+                case bool():
+                    headers[header_name(option)] = "true" if value else "false"
+                case tuple():
+                    headers[header_name(option)] = ",".join(cast("tuple[str, ...]", value))
+                case _:
+                    headers[header_name(option)] = str(value)
+        return headers
 
     def body_options(self) -> dict[str, Any]:
-        """What belongs into the body's `options`: on run and on chat completions (facts §1.2)."""
-        return {word: value for name, word in _BODY.items() if (value := getattr(self, name)) is not None}
-
-    @cached_property
-    def _rest_headers(self) -> dict[str, str]:
-        return self._built("rest")
-
-    @cached_property
-    def _legacy_headers(self) -> dict[str, str]:
-        return self._built("legacy")
-
-    def _built(self, host: Host) -> dict[str, str]:
-        return {row.header: row.sent(value, host) for row in TABLE if (value := getattr(self, row.field)) is not None}
+        """The fields of the body's `options`, on run and on chat completions."""
+        return {field: value for name, field in _BODY_FIELDS.items() if (value := getattr(self, name)) is not None}
 
 
-def _explained(details: ErrorDetails) -> ConfigError:
+def _wrong_host(option: str, value: object, *, legacy: bool) -> ConfigError:
+    if legacy:
+        host, remedy = "the legacy host", "There the gateway is part of base_url: change that."
+    else:
+        host, remedy = "the REST API", "Leave it out, or use the legacy host: base_url='.../v1/.../compat'."
+    return ConfigError(f"{option}={shown(value)} has no effect on {host}.", field=option, value=value, remedy=remedy)
+
+
+def _config_error(details: ErrorDetails) -> ConfigError:
     field = ".".join(str(step) for step in details["loc"])
     message = details["msg"].removeprefix("Value error, ")
     return ConfigError(

@@ -1,4 +1,4 @@
-"""Bytes of one open stream to events, with whatever goes wrong inside it as this package's errors."""
+"""An open stream: how its first bytes are read, and its bytes to events and errors."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.actions import Actions, Outcome, ReadOn
 from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError, StreamDecoder
+from cfaig_integrations.wire.sniff import sniff
 from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
 
 _Invisible: TypeAlias = Started | PartStarted | PartNoted | ReplyNoted | UsageUpdated
-"""Events that show a reader nothing of the answer."""
+"""Events that show a reader nothing of the reply."""
 _Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
 
 
 def is_visible(event: Event) -> bool:
-    """Whether a reader sees something of the answer in an event: text, arguments, media, or the answer's end."""
+    """Whether an event shows a reader something of the reply: text, arguments, media, or its end."""
     return not isinstance(event, _Invisible)
 
 
@@ -43,23 +45,22 @@ class StreamSession:
     """One open stream: push bytes, get events.
 
     Args:
-        decoder: Of the stream's wire.
-        info: What the response's headers said.
-        headers: They themselves, for errors.
-        requests_sent: How many requests it took to open it.
-        event_limit: Most bytes of one event.
-        stops: Texts at which the answer ends, if the server does not see to it.
-        request_headers: Whose credentials no error may show.
-        names: The user's names of tools that are called otherwise on the wire.
+        decoder: Decoder of the stream's format.
+        info: Contents of the response headers.
+        headers: The response headers, for errors.
+        requests_sent: Number of requests it took to open the stream.
+        stops: Stop texts that the format has no field for: the reply is cut at them here.
+        request_headers: Request headers, whose credentials no error may show.
+        names: The user's names of tools that have another name in the stream.
         forced: Tools of which one must be called, if a call may arrive as text.
 
     Attributes:
-        info: What the response's headers said.
-        waiting: Events that were read while the stream was opened, and that nobody has seen yet.
-        ended: Whether nothing more of the stream may be read: the answer is complete, or `error` says why not.
-        error: To be raised once the events before it were delivered.
-        idle: Whether the bytes last fed brought nothing of the answer: only comments, pings and blanks.
-        requests_sent: How many requests it took to open it.
+        info: Contents of the response headers.
+        waiting: Events that were read while the stream was opened, to be delivered first.
+        ended: Whether nothing more is to be read: the reply is complete, or `error` says why it is not.
+        error: To be raised once the events before it are delivered.
+        idle: Whether the last bytes brought nothing of the reply: only comments, pings and blanks.
+        requests_sent: Number of requests it took to open the stream.
     """
 
     __slots__ = (
@@ -88,7 +89,6 @@ class StreamSession:
         headers: Mapping[str, str],
         *,
         requests_sent: int = 1,
-        event_limit: int = DEFAULT_EVENT_LIMIT,
         stops: tuple[str, ...] = (),
         request_headers: Iterable[tuple[bytes, bytes]] = (),
         names: Names = NO_NAMES,
@@ -103,7 +103,7 @@ class StreamSession:
         self._decoder = decoder
         self._headers = headers
         self._request_headers = request_headers
-        self._parser = SseParser(event_limit)
+        self._parser = SseParser()
         self._held = 0
         self._pieces: list[str] = []
         self._joiners: dict[tuple[int, type[_Delta]], SurrogateJoiner] = {}
@@ -113,7 +113,7 @@ class StreamSession:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop text ended the answer here, while the server may still be writing."""
+        """Whether a stop text ended the reply here, while the server may still be sending."""
         return self._stopper is not None and self._stopper.stopped
 
     @property
@@ -122,7 +122,7 @@ class StreamSession:
         return "".join(self._pieces)
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """The events that `chunk` completes, as far as it can be read: then `error` is set, and `ended`."""
+        """The events that `chunk` completes; after an error in it, `error` and `ended` are set."""
         events: list[Event] = []
         decoder, parsed = self._decoder, 0
         keep_alives = decoder.keep_alives
@@ -138,18 +138,18 @@ class StreamSession:
             self._fail(error)
         held, self._held = 0 if parsed else self._held, self._parser.held
         self.idle = not events and parsed == decoder.keep_alives - keep_alives and self._held <= held
-        return self._shown(events)
+        return self._delivered(events)
 
     def close(self) -> list[Event]:
-        """The last events, once the bytes have ended; like `feed`, it sets `error` if the answer is not complete."""
+        """The last events, once the bytes have ended; sets `error` if the reply is not complete."""
         return self._end(self._parser.close())
 
     def lost(self, error: GatewayError) -> list[Event]:
-        """The last events after the connection failed: none but those of a complete answer, else `error` is set.
+        """The last events after the connection failed; sets `error` unless the reply is complete.
 
-        An event at the end that is not whole was cut by the failure, and does not count.
+        An incomplete event at the end was cut by the failure, and is ignored.
         """
-        events = self._end([event for event in self._parser.close() if _is_whole(event[1])])
+        events = self._end([event for event in self._parser.close() if _is_complete(event[1])])
         if isinstance(self.error, StreamBroken):
             self.error = self._annotated(error)
         return events
@@ -163,7 +163,7 @@ class StreamSession:
         except (EmbeddedError, GatewayError) as error:
             self._fail(error)
         self.ended = True
-        return self._shown(events)
+        return self._delivered(events)
 
     def _fail(self, error: EmbeddedError | GatewayError) -> None:
         if isinstance(error, EmbeddedError):
@@ -177,8 +177,8 @@ class StreamSession:
             error.partial = error.partial or self.partial
         return error
 
-    def _shown(self, events: list[Event]) -> list[Event]:
-        """The events up to a stop text, their text valid Unicode, their names the user's; the text is remembered."""
+    def _delivered(self, events: list[Event]) -> list[Event]:
+        """The events up to a stop text, with valid Unicode and the user's names of tools; keeps the text."""
         if self._joiners or _has_surrogates(events):
             events = self._joined(events)
         if self._holder is not None:
@@ -195,12 +195,12 @@ class StreamSession:
         return events
 
     def _joined(self, events: list[Event]) -> list[Event]:
-        """The events with surrogate pairs joined, also those whose halves come in two deltas."""
+        """The events with surrogate pairs joined, including pairs that are split between two deltas."""
         joined: list[Event] = []
         for event in events:
             if isinstance(event, _Delta):
                 key = (event.part, type(event))
-                joined += self._lone_halves(but=key)
+                joined += self._unpaired(but=key)
                 joiner = self._joiners.get(key)
                 if joiner is None:
                     joiner = self._joiners[key] = SurrogateJoiner()
@@ -208,19 +208,19 @@ class StreamSession:
                 if not event.text:
                     continue
             joined.append(event)
-        return joined + self._lone_halves() if self.ended else joined
+        return joined + self._unpaired() if self.ended else joined
 
-    def _lone_halves(self, but: tuple[int, type[_Delta]] | None = None) -> list[Event]:
-        """Ends the texts that wait for the other half of a pair: another text, or the end of the answer, follows them.
+    def _unpaired(self, but: tuple[int, type[_Delta]] | None = None) -> list[Event]:
+        """Deltas for surrogates whose other half can no longer come: another text, or the end of the reply, follows.
 
-        Arguments of parallel calls may alternate, so they wait for the end.
+        The arguments of parallel calls may alternate, so they wait for the end.
         """
-        found = [
+        texts = [
             (key, joiner.close())
             for key, joiner in self._joiners.items()
             if but is None or (key != but and key[1] is not ArgumentsDelta)
         ]
-        return [kind(part, text) for (part, kind), text in found if text]
+        return [kind(part, text) for (part, kind), text in texts if text]
 
 
 def _has_surrogates(events: list[Event]) -> bool:
@@ -231,7 +231,7 @@ def _has_surrogates(events: list[Event]) -> bool:
     return False
 
 
-def _is_whole(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     """Whether an event that no blank line ended is complete all the same."""
     if not data.lstrip().startswith(b"{"):
         return True
@@ -240,3 +240,51 @@ def _is_whole(data: bytes) -> bool:
     except ProtocolError:
         return False
     return True
+
+
+def first_bytes() -> Actions[bytes | None]:
+    """The first bytes of an open response that are not blank; None if there are none."""
+    chunk = _as_bytes((yield ReadOn()))
+    while chunk is not None and sniff(chunk) is None:
+        chunk = _as_bytes((yield ReadOn(idle=True)))
+    return chunk
+
+
+def read_document(head: bytes) -> Actions[bytes]:
+    """The rest of a document that came in place of a stream; if the connection fails, complete JSON is enough."""
+    body = bytearray(head)
+    chunk: bytes | None = b""
+    while chunk is not None and len(body) <= DEFAULT_EVENT_LIMIT:
+        body += chunk
+        try:
+            chunk = _as_bytes((yield ReadOn()))
+        except GatewayError:
+            if not jsonio.is_object_text(body.decode("utf-8", "replace")):
+                raise
+            break
+    if len(body) > DEFAULT_EVENT_LIMIT:
+        excerpt = jsonio.excerpt(bytes(body[:2000]))
+        raise ProtocolError(f"The response is larger than {DEFAULT_EVENT_LIMIT} bytes.", body=excerpt)
+    return bytes(body)
+
+
+def read_until_visible(session: StreamSession, chunk: bytes | None) -> Actions[None]:
+    """Reads until an event is visible or the stream ends; raises its error if nothing was visible before it."""
+    while True:
+        events = session.close() if chunk is None else session.feed(chunk)
+        session.waiting += events
+        if session.ended or any(map(is_visible, events)):
+            break
+        try:
+            chunk = _as_bytes((yield ReadOn(session.idle)))
+        except GatewayError as error:
+            session.waiting += session.lost(error)
+            break
+    if session.error is not None and not any(map(is_visible, session.waiting)):
+        raise session.error
+
+
+def _as_bytes(outcome: Outcome) -> bytes | None:
+    if outcome is None or isinstance(outcome, bytes):
+        return outcome
+    raise TypeError(f"the outcome of ReadOn is a {type(outcome).__name__}")

@@ -1,4 +1,4 @@
-"""Which account, token, gateway and host: from constructor arguments, then from the environment."""
+"""Account, token, gateway and host of a connection, from constructor arguments and the environment."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ __all__ = [
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_GATEWAY = "default"
-"""Made by Cloudflare on the first authenticated request (facts §2.2)."""
+"""Created by Cloudflare on the first authenticated request (facts §2.2)."""
 
 _LEGACY_HOST = "gateway.ai.cloudflare.com"
-_NAMES: Mapping[str, tuple[str, ...]] = {
+_Parameter: TypeAlias = Literal["api_token", "account_id", "gateway_id", "base_url"]
+_VARIABLES: Mapping[_Parameter, tuple[str, ...]] = {
     "api_token": ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"),
     "account_id": ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID"),
     "gateway_id": ("CLOUDFLARE_AI_GATEWAY_ID", "CLOUDFLARE_GATEWAY_ID", "CF_AIG_GATEWAY_ID"),
     "base_url": ("CLOUDFLARE_API_BASE_URL",),
 }
-_Env: TypeAlias = Mapping[str, str] | None
-"""Of what to take in place of `os.environ`: that one is in no variable of a frame, for its repr shows every secret."""
+"""Environment variables of each parameter; the first that is set counts."""
 
 _log = logging.getLogger(__name__)
-_SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _QUOTES = "\"'`"
-_VISIBLE = re.compile(r"[!-~]+")
-_PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
-"""Hosts that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
-# {prefix}[/v1[/{account}[/{gateway}]]], once a final /compat is off (facts §1.5).
-_COMPLETED = re.compile(r"/v1(?:/|$)")
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+_PRIVATE_HOST = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
+"""Names that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
+# {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5).
+_COMPLETED_PATH = re.compile(r"/v1(?:/|$)")
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 
 
@@ -62,19 +62,18 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Nothing was said, where None would say something."""
-_Given: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | Literal[Unset.UNSET] | None
+"""An argument that was left out, where None has a meaning."""
+_Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | Literal[Unset.UNSET] | None
 
 
 class Secret(SecretStr):
     """A token that no repr, no log and no pickle shows.
 
-    A pickle carries no value: read back, the secret is what the environment of the reading process holds, and empty if
-    it holds none.
+    A pickle holds no value: unpickled, the secret is the token in the environment of that process, or empty.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _secret_of_environment, ()
+        return _token_of_environment, ()
 
     def __copy__(self) -> Secret:
         return self
@@ -83,45 +82,45 @@ class Secret(SecretStr):
         return self
 
 
-def _secret_of_environment() -> Secret:
-    return Secret(_first("api_token", None)[1])
+def _token_of_environment() -> Secret:
+    return Secret(_from_environment("api_token")[1])
 
 
 def hidden(token: Any) -> Any:
-    """What was given as a token, hidden from whoever prints the variables of a frame, be it of the wrong type."""
-    given = token is None or token is UNSET or callable(token) or isinstance(token, SecretStr)
-    return token if given else Secret(cast("str", token))
+    """A user's token as a `Secret`, whatever its type, so that tools that print a frame's variables do not show it."""
+    is_hidden = token is None or token is UNSET or callable(token) or isinstance(token, SecretStr)
+    return token if is_hidden else Secret(cast("str", token))
 
 
 def refuse_wrong_type(token: object) -> None:
-    """Raises a ConfigError for a hidden token that is not text."""
+    """Raises a ConfigError for a hidden token that is not a string."""
     if isinstance(token, SecretStr) and not isinstance(token.get_secret_value(), str):  # pyright: ignore
-        raise cast("ConfigError", _token_fault(token, "api_token"))
+        raise cast("ConfigError", _token_error(token))
 
 
 def secret_of(token: object) -> Secret:
-    """What a function gave as a token, hidden whatever it is."""
+    """The token that a function returned, hidden whatever its type."""
     return Secret(cast("str", token.get_secret_value() if isinstance(token, SecretStr) else token))
 
 
 TokenSource: TypeAlias = Secret | Callable[[], str] | Callable[[], Awaitable[str]]
-"""A token, or what is asked for one before every request."""
+"""A token, or a function that is called for one before every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where requests go, and in whose name.
+    """Where requests go, and with which token.
 
     Attributes:
         account_id: Cloudflare account.
         api_token: API token with Account > Workers AI > Read (legacy host: AI Gateway > Run; custom domain: an Access
-            token); a callable is asked before every request, and an async one by async calls only. None: there is
-            none, as a gateway without authentication on the legacy host needs none beside a provider's key.
+            token), or a function that is called before every request, if it is async by async calls only. None: no
+            token, where a gateway without authentication on the legacy host gets a provider's key alone.
         gateway_id: Gateway; None: none is named, and `@cf/` models bypass the gateway.
         base_url: Without a slash at its end; on the legacy host with account, gateway and `/compat`.
         legacy: Whether `base_url` serves OpenAI's chat completions alone: the host that came before the REST API, or a
             custom domain.
-        custom: Whether it is a custom domain, which stands for one gateway (facts §14.6).
+        custom: Whether it is a custom domain, which belongs to one gateway (facts §14.6).
     """
 
     account_id: str
@@ -131,79 +130,74 @@ class Settings:
     legacy: bool = False
     custom: bool = False
 
-    def url(self, path: str) -> str:
-        """The address of a route's path."""
-        return f"{self.base_url}{path}" if self.legacy else f"{self.base_url}/accounts/{self.account_id}{path}"
+    def auth_header(self, token: object) -> dict[str, str]:
+        """The one header that carries the token, a `str` or a `Secret`.
 
-    def auth_headers(self, token: object) -> dict[str, str]:
-        """The one header that carries the token; a text or a `Secret`.
-
-        The legacy host forwards `Authorization` to the provider, which rejects it, so the two are never sent together
-        (facts §2.1).
+        The legacy host forwards `Authorization` to the provider, which rejects it, so it is never sent there (facts
+        §2.1).
 
         Raises:
-            ConfigError: The token cannot stand in a header.
+            ConfigError: The token is not valid in a header.
         """
         secret = token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
-        fault = _token_fault(secret, "api_token") or _account_fault(self.account_id, secret)
-        if fault:
-            raise fault
+        error = _token_error(secret) or _account_is_token(self.account_id, secret)
+        if error:
+            raise error
         value = f"Bearer {secret.get_secret_value()}"
-        return {"cf-aig-authorization": value} if self.legacy and not self.custom else {"Authorization": value}
+        return {"cf-aig-authorization" if self.legacy and not self.custom else "authorization": value}
 
 
 def resolve(
     *,
     account_id: str | None = None,
-    api_token: _Given = UNSET,
+    api_token: _Token = UNSET,
     gateway_id: str | Literal[Unset.UNSET] | None = UNSET,
     base_url: str | None = None,
     provider_key: bool = False,
-    environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from constructor arguments, and from the environment where they say nothing.
+    """Settings from constructor arguments, and from the environment where they are left out.
 
     Args:
         account_id: Else `CLOUDFLARE_ACCOUNT_ID`, `CF_ACCOUNT_ID`, or the account in a legacy `base_url`.
         api_token: Else, and for None, `CLOUDFLARE_API_TOKEN`, `CF_AIG_TOKEN`, `CF_AI_API_TOKEN`, `CF_API_TOKEN`.
-        gateway_id: At most 64 of `[A-Za-z0-9_-]`; None asks for no gateway. Else `CLOUDFLARE_AI_GATEWAY_ID`,
+        gateway_id: Up to 64 of `[A-Za-z0-9_-]`; None bypasses the gateway. Else `CLOUDFLARE_AI_GATEWAY_ID`,
             `CLOUDFLARE_GATEWAY_ID`, `CF_AIG_GATEWAY_ID`, the gateway in a legacy `base_url`, or `default`.
         base_url: Else `CLOUDFLARE_API_BASE_URL`, or Cloudflare's REST API. The legacy host's
             `https://gateway.ai.cloudflare.com/v1[/{account}/{gateway}[/compat]]`, and any path with `/v1` that ends in
-            `/compat`, is completed. Any other path that ends in `/compat` is that of a custom domain, which stands for
+            `/compat`, is completed. Any other path that ends in `/compat` is that of a custom domain, which belongs to
             one gateway: neither account nor gateway is needed.
-        provider_key: Whether the requests carry a provider's key. On the legacy host none but that is then needed, and
-            `api_token=None` asks for none.
-        environ: Instead of `os.environ`.
+        provider_key: Whether the requests carry a provider's key. On the legacy host no token is then needed, and
+            `api_token=None` sends none.
 
     Raises:
-        ConfigError: A value is missing or cannot be right.
+        ConfigError: A value is missing or not valid.
     """
-    api_token, env = hidden(api_token), environ
-    source, url = _said("base_url", base_url, env, DEFAULT_BASE_URL)
+    api_token = hidden(api_token)
+    source, url = _from_argument_or_environment("base_url", base_url, DEFAULT_BASE_URL)
     address = _address(source, url)
     if address.custom:
-        account = "" if account_id is None else _agreed("account_id", account_id, "", env)
-        chosen = None if gateway_id is UNSET else _gateway(gateway_id, "", env)
+        account = "" if account_id is None else _resolve_id("account_id", account_id, "")
+        gateway = None if gateway_id is UNSET else _resolve_gateway(gateway_id, "")
     else:
-        account = _agreed("account_id", account_id, address.account, env)
-        # What stands in the address was said, as a constructor argument is; the environment only fills in.
-        chosen = _gateway(gateway_id, address.gateway, env)
-    url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, chosen)
-    token = _token(api_token, env, address, provider_key=provider_key)
-    fault = _account_fault(account, token)
-    if fault:
-        raise fault
-    return Settings(account, token, chosen, url, address.legacy, address.custom)
+        account = _resolve_id("account_id", account_id, address.account)
+        gateway = _resolve_gateway(gateway_id, address.gateway)
+    url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, gateway)
+    token = _resolve_token(api_token, address, provider_key=provider_key)
+    error = _account_is_token(account, token)
+    if error:
+        raise error
+    return Settings(account, token, gateway, url, address.legacy, address.custom)
 
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """A base URL taken apart.
+    """A parsed base URL.
 
     Attributes:
-        custom: Whether it is a custom domain's.
-        prefix: What stands before `/v1` in a legacy address that is to be completed; None: nothing is.
+        prefix: Path before `/v1` in a legacy URL that is to be completed; None: the URL is complete.
+        account: Account in a legacy URL, or empty.
+        gateway: Gateway in a legacy URL, or empty.
+        custom: Whether the host is a custom domain.
     """
 
     base: SplitResult
@@ -215,61 +209,62 @@ class _Address:
     custom: bool = False
 
 
-@lru_cache(maxsize=64)  # a program has few addresses and makes many models
+@lru_cache(maxsize=64)  # a program has few URLs and makes many models; and each is warned of once
 def _address(source: str, value: str) -> _Address:
-    base = _base(source, value)
+    base = _parsed_url(source, value)
     legacy = base.hostname == _LEGACY_HOST or base.path.endswith("/compat")
-    stem = base.path.removesuffix("/compat")
-    if legacy and base.hostname != _LEGACY_HOST and not _COMPLETED.search(stem):
+    path = base.path.removesuffix("/compat")
+    if legacy and base.hostname != _LEGACY_HOST and not _COMPLETED_PATH.search(path):
         return _Address(base, urlunsplit(base), legacy, None, custom=True)
-    inside = _LEGACY_PATH.fullmatch(stem) if legacy else None
-    if inside is None:
+    match = _LEGACY_PATH.fullmatch(path) if legacy else None
+    if match is None:
         return _Address(base, urlunsplit(base), legacy, None)
-    return _Address(base, "", legacy, inside["prefix"], inside["account"] or "", inside["gateway"] or "")
+    return _Address(base, "", legacy, match["prefix"], match["account"] or "", match["gateway"] or "")
 
 
-def _first(word: str, env: _Env) -> tuple[str, str]:
-    """The first name of a word that the environment fills, and its value."""
-    for name in _NAMES[word]:
-        if (found := (os.environ if env is None else env).get(name, "")).strip():
-            return name, found
+def _from_environment(parameter: _Parameter) -> tuple[str, str]:
+    """The first variable of a parameter that is set, and its value; both empty if there is none."""
+    # `os.environ` is in no local variable: its repr, which error reporters print, shows every secret.
+    for name in _VARIABLES[parameter]:
+        if (value := os.environ.get(name, "")).strip():
+            return name, value
     return "", ""
 
 
-def _said(word: str, value: str | None, env: _Env, default: str) -> tuple[str, str]:
-    """Who said it (constructor argument or variable), and what."""
-    if value is not None:
-        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(f"{word} is a {type(value).__name__}.", field=word, remedy="Give a str.")
-        return word, value
-    name, found = _first(word, env)
-    return (name, found) if name else (word, default)
+def _from_argument_or_environment(parameter: _Parameter, value: str | None, default: str) -> tuple[str, str]:
+    """The name of the argument or variable that sets a parameter, and its value."""
+    if value is None:
+        name, value = _from_environment(parameter)
+        return (name, value) if name else (parameter, default)
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        raise ConfigError(f"{parameter} is a {type(value).__name__}.", field=parameter, remedy="Use a str.")
+    return parameter, value
 
 
-def _base(source: str, value: str) -> SplitResult:
-    remedy = f"Give an address such as {DEFAULT_BASE_URL!r}, or leave it out."
+def _parsed_url(source: str, value: str) -> SplitResult:
+    remedy = f"Use a URL such as {DEFAULT_BASE_URL!r}, or leave it out."
     shown = str(redacted(value))[:100]
     try:
         parts = urlsplit(value.rstrip("/"))
-        usable = _VISIBLE.fullmatch(value) and (parts.port is None or parts.port)
-    except ValueError as error:  # brackets that do not match, a port that is none
-        raise ConfigError(f"{source}={shown!r} is not a valid address: {error}.", field=source, remedy=remedy) from None
+        is_valid = _VISIBLE_ASCII.fullmatch(value) and (parts.port is None or parts.port)
+    except ValueError as error:  # unbalanced brackets, a port that is not a number
+        raise ConfigError(f"{source}={shown!r} is not a valid URL: {error}.", field=source, remedy=remedy) from None
     if "@" in parts.netloc:
         raise ConfigError(
-            f"{source} holds credentials.", field=source, remedy="Take them out, and give the token as api_token."
+            f"{source} contains credentials.", field=source, remedy="Remove them, and pass the token as api_token."
         )
-    if not usable:
-        raise ConfigError(f"{source}={shown!r} is not a valid address.", field=source, value=shown, remedy=remedy)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigError(f"{source}={shown!r} is no http(s) address.", field=source, value=shown, remedy=remedy)
-    if parts.scheme == "http" and not _is_private(parts.hostname):
-        _log.warning("%s=%r is not encrypted: everyone on the way can read the token. Use https.", source, shown)
+    is_http = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment
+    if not is_valid or not is_http:
+        kind = "http(s) URL without query and fragment" if is_valid else "valid URL"
+        raise ConfigError(f"{source}={shown!r} is not a {kind}.", field=source, value=shown, remedy=remedy)
+    if parts.scheme == "http" and not _is_private(cast("str", parts.hostname)):
+        _log.warning("%s=%r is not encrypted, so that the token can be read in transit. Use https.", source, shown)
     if "/accounts" in parts.path:
         raise ConfigError(
-            f"{source}={value!r} goes too far.",
+            f"{source}={value!r} includes the path of an account.",
             field=source,
             value=value,
-            remedy="End it before /accounts: account and endpoint are added to it.",
+            remedy="Remove /accounts and what follows: account and endpoint are added to it.",
         )
     return parts
 
@@ -279,67 +274,68 @@ def _is_private(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
-        return bool(_PRIVATE_NAME.fullmatch(host))
+        return bool(_PRIVATE_HOST.fullmatch(host))
 
 
-def _agreed(word: str, value: str | None, in_url: str, env: _Env) -> str:
-    """An id that a word, the address or the environment gives; the first two must not differ."""
+def _resolve_id(parameter: Literal["account_id", "gateway_id"], value: str | None, in_url: str) -> str:
+    """An id from its argument, the URL or the environment; the first two must not differ."""
     if value is not None and in_url and value != in_url:
         raise ConfigError(
-            f"{word} is another one than that in base_url, {in_url!r}.",
-            field=word,
-            remedy="Say it once, or the same twice.",
+            f"{parameter} differs from the one in base_url, {in_url!r}.",
+            field=parameter,
+            remedy="Set one of them, or both to the same.",
         )
-    source, found = _said(word, value if value is not None else in_url or None, env, "")
-    fault = _id_fault(word, source, found)
-    if fault:
-        raise fault
-    return found
+    source, text = _from_argument_or_environment(parameter, value if value is not None else in_url or None, "")
+    error = _id_error(parameter, source, text)
+    if error:
+        raise error
+    return text
 
 
 @lru_cache(maxsize=256)
-def _id_fault(word: str, source: str, found: str) -> ConfigError | None:
-    """What is wrong with an id; it may be a token by mistake, and is not repeated."""
-    if not found:
-        return ConfigError(f"No {word} is given.", field=word, remedy=f"Pass {word}=..., or set {_NAMES[word][0]}.")
-    if word == "account_id" and is_credential(found):
-        return _swapped(source)
-    if not _SLUG.fullmatch(found):
+def _id_error(parameter: Literal["account_id", "gateway_id"], source: str, value: str) -> ConfigError | None:
+    """The error of an id that is not valid; without the value, which may be a token by mistake."""
+    if not value:
+        remedy = f"Pass {parameter}=..., or set {_VARIABLES[parameter][0]}."
+        return ConfigError(f"{parameter} is missing.", field=parameter, remedy=remedy)
+    if parameter == "account_id" and is_credential(value):
+        return _id_is_token(source)
+    if not _ID.fullmatch(value):
         return ConfigError(
-            f"{source} is not a valid id: it has {len(found)} characters.",
+            f"{source} is not a valid id (it has {len(value)} characters).",
             field=source,
             remedy="An id is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -.",
         )
     return None
 
 
-def _account_fault(account: str, token: object) -> ConfigError | None:
+def _account_is_token(account: str, token: object) -> ConfigError | None:
     same = isinstance(token, SecretStr) and token.get_secret_value() == account
-    return _swapped("account_id") if same else None
+    return _id_is_token("account_id") if same else None
 
 
-def _swapped(source: str) -> ConfigError:
-    return ConfigError(f"{source} is a token.", field=source, remedy="Give the id there, and the token as api_token.")
+def _id_is_token(source: str) -> ConfigError:
+    return ConfigError(f"{source} is a token.", field=source, remedy="Set it to the id, and api_token to the token.")
 
 
-def _gateway(value: str | Literal[Unset.UNSET] | None, in_url: str, env: _Env) -> str | None:
+def _resolve_gateway(value: str | Literal[Unset.UNSET] | None, in_url: str) -> str | None:
     if value is None:
         return None
     if value is UNSET:
-        value = None if in_url or _first("gateway_id", env)[0] else DEFAULT_GATEWAY
-    return _agreed("gateway_id", value, in_url, env)
+        value = None if in_url or _from_environment("gateway_id")[0] else DEFAULT_GATEWAY
+    return _resolve_id("gateway_id", value, in_url)
 
 
 def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None) -> str:
     if gateway is None:
         raise ConfigError(
-            "gateway_id=None, but the legacy host has the gateway in its address.",
+            "gateway_id is None, but a URL of the legacy host contains the gateway.",
             field="gateway_id",
-            remedy="Give a gateway_id, or leave base_url out to use the REST API.",
+            remedy="Set gateway_id, or leave base_url out to use the REST API.",
         )
     if prefix and base.hostname == _LEGACY_HOST:
         raise ConfigError(
-            f"base_url path {base.path!r} is none that this package speaks.",
+            f"base_url has the path {base.path!r}, which is not supported.",
             field="base_url",
             value=urlunsplit(base),
             remedy=f"Use https://{_LEGACY_HOST}/v1/{{account}}/{{gateway}}/compat, or leave base_url out.",
@@ -347,48 +343,48 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
     return urlunsplit(base._replace(path=f"{prefix}/v1/{account}/{gateway}/compat"))
 
 
-def _token(given: _Given, env: _Env, address: _Address, *, provider_key: bool) -> TokenSource | None:
-    source, on_legacy = "api_token", address.legacy and not address.custom
-    if given is None and provider_key and on_legacy:
-        return None
-    if given is None or given is UNSET:
-        source, found = _first("api_token", env)
-        given, found = Secret(found), ""
-        if provider_key and on_legacy and not given.get_secret_value():
+def _resolve_token(token: _Token, address: _Address, *, provider_key: bool) -> TokenSource | None:
+    source, remedy = "api_token", ""
+    if address.custom:
+        remedy = " On a custom domain it is a Cloudflare Access token."
+    elif address.legacy:
+        if token is None and provider_key:
             return None
-    elif isinstance(given, SecretStr):
-        given = Secret(given.get_secret_value())
-    elif callable(given):
-        return given
-    fault = _token_fault(given, source, _KEY_REMEDY if on_legacy else _ACCESS_REMEDY if address.custom else "")
-    if fault:
-        raise fault
-    return cast("Secret", given)
+        remedy = " Without gateway authentication, extra_headers={'Authorization': 'Bearer <provider key>'} is enough."
+    if token is None or token is UNSET:
+        source = _from_environment("api_token")[0] or source
+        token = _token_of_environment()
+        if provider_key and address.legacy and not address.custom and not token.get_secret_value():
+            return None
+    elif isinstance(token, SecretStr):
+        token = Secret(token.get_secret_value())
+    elif callable(token):
+        return token
+    error = _token_error(token, source, remedy)
+    if error:
+        raise error
+    return cast("Secret", token)
 
 
-_KEY_REMEDY = " A gateway without authentication needs only extra_headers={'Authorization': 'Bearer <provider key>'}."
-_ACCESS_REMEDY = " On a custom domain it is a Cloudflare Access token."
-
-
-def _token_fault(given: object, source: str, remedy: str = "") -> ConfigError | None:
-    """Why a header cannot carry a token; never shows it, nor has a frame that would when it is raised."""
-    token = given.get_secret_value() if isinstance(given, SecretStr) else given
-    if token == "":
+def _token_error(token: object, source: str = "api_token", remedy: str = "") -> ConfigError | None:
+    """The error of a token that is not valid in a header; neither it nor its traceback shows the token."""
+    value = token.get_secret_value() if isinstance(token, SecretStr) else token
+    if value == "":
         return ConfigError(
-            "No api_token is given.",
+            "api_token is missing.",
             field="api_token",
-            remedy=f"Pass api_token=..., or set {_NAMES['api_token'][0]}.{remedy}",
+            remedy=f"Pass api_token=..., or set {_VARIABLES['api_token'][0]}.{remedy}",
         )
-    if not isinstance(token, str):
+    if not isinstance(value, str):
         return ConfigError(
-            f"{source} gave a {type(token).__name__}, not a str.",
+            f"{source} is a {type(value).__name__}, not a str.",
             field=source,
-            remedy="Give a str, a SecretStr or a callable that returns the token; async ones serve async calls only.",
+            remedy="Use a str, a SecretStr, or a function that returns the token (an async one for async calls only).",
         )
-    if not _VISIBLE.fullmatch(token) or token[0] in _QUOTES or token[-1] in _QUOTES:
+    if not _VISIBLE_ASCII.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:
         return ConfigError(
-            f"{source} holds a space, a line break, a quote or a character beyond ASCII.",
+            f"{source} contains a space, a line break, a quote or a non-ASCII character.",
             field=source,
-            remedy="Give the bare token, without 'Bearer' and without quotes.",
+            remedy="Use the bare token, without 'Bearer' and without quotes.",
         )
     return None

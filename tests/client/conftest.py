@@ -25,7 +25,7 @@ ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
 def connect(server: Loopback, **words: Any) -> Connection:
     """A connection to the test's server, on the wire that it speaks."""
     where = words.pop("base", server.base_url)
-    settings = resolve(account_id="acc", api_token=words.pop("api_token", "tok"), base_url=where, environ={})
+    settings = resolve(account_id="acc", api_token=words.pop("api_token", "tok"), base_url=where)
     return Connection(settings=settings, **({"api": "chat_completions"} | words))
 
 

@@ -55,7 +55,12 @@ def simulator(running: Simulator) -> Iterator[Simulator]:
 
 
 def reach(simulator: Simulator, **words: Any) -> Connection:
-    settings = resolve(environ=simulator.environment)
+    settings = resolve(
+        base_url=simulator.base_url,
+        account_id=simulator.account_id,
+        api_token=simulator.api_token,
+        gateway_id="default",
+    )
     return Connection(settings=settings, **({"api": "chat_completions"} | words))
 
 

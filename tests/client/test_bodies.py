@@ -104,7 +104,7 @@ def test_a_stream_that_ends_gives_its_connection_back(
     server: Loopback, ask: Ask, owner: str, segments: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for driver in (sync, aio):
-        monkeypatch.setattr(driver, "AFTER_THE_END", LATE)  # a slow machine is not at fault
+        monkeypatch.setattr(driver, "DRAIN_SECONDS", LATE)  # a slow machine is not at fault
     server.usual = Reply(raw=EVENTS + _chunked(*STREAM) + b"0\r\n\r\n") if segments == "one" else streamed()
     assert ask(connect(server), owner, "sss") == [TEXT] * 3
     assert server.accepted == 1
@@ -169,9 +169,8 @@ def test_words_between_signs_of_life_are_progress(server: Loopback, ask: Ask, ow
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for driver in (sync, aio):
-        monkeypatch.setattr(driver, "MOST_BYTES", 100_000)
-        monkeypatch.setattr(driver, "MOST_ERROR_BYTES", 10_000)
+    monkeypatch.setattr(bodies, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(bodies, "MAX_ERROR_BYTES", 10_000)
 
 
 @pytest.mark.usefixtures("small")
@@ -201,7 +200,7 @@ def test_an_error_whose_body_breaks_off_is_the_statuss(server: Loopback, ask: As
 def test_a_body_that_trickles_meets_its_limit(
     server: Loopback, ask: Ask, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "MOST_TIMEOUTS", 0.001)
+    monkeypatch.setattr(bodies, "MAX_TIMEOUTS", 0.001)
     server.usual = Reply([b"{"], again=b"x")
     with pytest.raises(TimeoutFault, match=r"did not end .* 600 s, set by timeout="):
         ask(connect(server, timeout=LATE, max_retries=0), owner, "w")

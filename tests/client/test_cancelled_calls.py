@@ -14,7 +14,7 @@ import pytest
 
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
-from cfaig_integrations.client.cancellation import shielded
+from cfaig_integrations.client.cancellation import defer_cancellation
 from tests.client.conftest import ASKED, connect
 from tests.client.loopback import TEXT, Loopback, Reply, piece, streamed
 
@@ -301,7 +301,7 @@ async def test_work_is_told_once_and_cleans_up_in_peace() -> None:
             raise
 
     async def main() -> None:
-        await shielded(work())
+        await defer_cancellation(work())
 
     task = asyncio.create_task(main())
     await asyncio.sleep(0)
@@ -324,7 +324,7 @@ async def test_a_cancellation_that_comes_between_two_steps_is_not_lost(ending: s
         return "done"
 
     async def main() -> str:
-        return await shielded(work())
+        return await defer_cancellation(work())
 
     task = asyncio.create_task(main())
     await asyncio.sleep(0)
@@ -343,7 +343,7 @@ async def test_a_timeout_inside_of_the_work_is_its_own() -> None:
                 await asyncio.sleep(0)
         return "done"
 
-    assert await shielded(work()) == "done"
+    assert await defer_cancellation(work()) == "done"
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
@@ -360,7 +360,7 @@ async def test_a_cancellation_after_a_timeout_inside_of_the_work_reaches_it() ->
         await asyncio.Event().wait()
 
     async def main() -> None:
-        await shielded(work())
+        await defer_cancellation(work())
 
     task = asyncio.create_task(main())
     await waits.wait()
@@ -377,7 +377,7 @@ async def test_work_that_will_not_stop_is_stopped_in_the_end() -> None:
             await asyncio.Event().wait()
 
     async def main() -> None:
-        await shielded(work())
+        await defer_cancellation(work())
 
     task = asyncio.create_task(main())
     while not task.done():

@@ -39,7 +39,7 @@ def program(server: Loopback, body: str, *, expected: str = "done", **environ: s
 
         ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
         TO = Connection(
-            settings=resolve(account_id="acc", api_token="tok", base_url={server.base_url!r}, environ={{}}),
+            settings=resolve(account_id="acc", api_token="tok", base_url={server.base_url!r}),
             api="chat_completions",
         )
         client, aclient = Client(TO), AsyncClient(TO)
@@ -248,7 +248,7 @@ def test_a_proxy_in_the_environment_is_used(server: Loopback, name: str) -> None
         server,
         """
         TO = Connection(
-            settings=resolve(account_id="acc", api_token="tok", base_url="http://far.example/v4", environ={}),
+            settings=resolve(account_id="acc", api_token="tok", base_url="http://far.example/v4"),
             api="chat_completions",
         )
         Client(TO).chat(ASKED)

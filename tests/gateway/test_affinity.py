@@ -14,9 +14,9 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.gateway import exchange
 from cfaig_integrations.gateway.actions import Send
-from cfaig_integrations.gateway.affinity import affinity_headers, opaque
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.prepare import affinity_headers, conversation_id
 from cfaig_integrations.gateway.settings import resolve
 
 WORKERS_AI, AUTO = "@cf/zai-org/glm-5.2", "cloudflare/auto"
@@ -46,23 +46,23 @@ def test_what_is_no_id_is_not_sent(nothing: object) -> None:
 
 @pytest.mark.parametrize("whole", ["c1", "thread:7/a", "x" * 128])
 def test_a_legal_id_is_sent_as_it_is(whole: str) -> None:
-    assert opaque(whole) == whole
+    assert conversation_id(whole) == whole
 
 
 def test_other_forms_of_ids() -> None:
-    assert opaque(7) == "7"
-    assert opaque(UUID(int=1)) == str(UUID(int=1))
+    assert conversation_id(7) == "7"
+    assert conversation_id(UUID(int=1)) == str(UUID(int=1))
 
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_becomes_a_legal_header_value(text: str) -> None:
-    value = opaque(text)
+    value = conversation_id(text)
     assert (value is None) is (not text)
     assert value is None or re.fullmatch(r"[!-~]{1,128}", value)
 
 
 def test_ids_that_are_not_legal_stay_apart_and_unreadable() -> None:
-    found = [opaque(text) for text in ("käthe", "käthe ", "x" * 129, "a\r\nb: c")]
+    found = [conversation_id(text) for text in ("käthe", "käthe ", "x" * 129, "a\r\nb: c")]
     assert len({*found}) == 4
     assert all(value is not None and re.fullmatch("[0-9a-f]{64}", value) for value in found)
 
@@ -81,11 +81,11 @@ def test_options_go_before_what_nobody_asked_for(model: str, options: GatewayOpt
 
 def headers(model: str, call: CallOptions, **words: Any) -> dict[str, str]:
     """The headers that a call is sent with."""
-    settings = resolve(account_id="a", api_token="t", base_url=words.pop("base_url", None), environ={})
+    settings = resolve(account_id="a", api_token="t", base_url=words.pop("base_url", None))
     request = ChatRequest(model, (Turn("user", (Text("Hi"),)),))
     step = next(exchange.chat(Connection(settings=settings, **words), request, call))
     assert isinstance(step, Send)
-    return {name.decode(): value.decode() for name, value in step.call.headers}
+    return {name.decode(): value.decode() for name, value in step.request.headers}
 
 
 @pytest.mark.parametrize("base_url", [None, "https://gateway.ai.cloudflare.com/v1/a/g/compat"])

@@ -26,7 +26,7 @@ def connection(**words: Any) -> Connection:
     for name in ("api_token", "gateway_id", "base_url"):
         if name in words:
             settings[name] = words.pop(name)
-    return Connection(settings=resolve(**settings, environ={}), **words)
+    return Connection(settings=resolve(**settings), **words)
 
 
 def sent(
@@ -79,7 +79,7 @@ def test_a_custom_domain_leaves_a_place_in_the_metadata_for_the_user_of_access()
 
 
 def test_a_gateway_without_authentication_gets_the_providers_key_alone() -> None:
-    settings = resolve(base_url=LEGACY, provider_key=True, environ={})
+    settings = resolve(base_url=LEGACY, provider_key=True)
     headers = sent(Connection(settings=settings, extra_headers={"Authorization": "Bearer key"}))
     assert headers["authorization"] == "Bearer key"
     assert "cf-aig-authorization" not in headers

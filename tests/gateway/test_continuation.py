@@ -10,7 +10,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatRequest, Continuation
 from cfaig_integrations.core.content import Text, ToolCall, Turn, extras_of
 from cfaig_integrations.errors import ApiError
-from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, reply_digest, tail_of
+from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, new_turns, reply_digest
 
 USER, REPLY = Turn("user", (Text("Hi"),)), Turn("assistant", (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":2}')))
 GPT = "openai/gpt-5.4"
@@ -68,7 +68,7 @@ def test_how_servers_say_that_they_forgot(status: int, code: Any, message: str, 
 
 def test_the_tail_is_what_the_server_does_not_know() -> None:
     turns = (USER, REPLY, USER)
-    assert tail_of(ChatRequest(GPT, turns)) == ()
-    assert tail_of(ChatRequest(GPT, turns, continues=Continuation())) == ()
-    assert tail_of(ChatRequest(GPT, turns, continues=Continuation("r", 2))) == (USER,)
-    assert tail_of(ChatRequest(GPT, turns, continues=Continuation("r", 3))) == ()
+    assert new_turns(ChatRequest(GPT, turns)) == ()
+    assert new_turns(ChatRequest(GPT, turns, continues=Continuation())) == ()
+    assert new_turns(ChatRequest(GPT, turns, continues=Continuation("r", 2))) == (USER,)
+    assert new_turns(ChatRequest(GPT, turns, continues=Continuation("r", 3))) == ()

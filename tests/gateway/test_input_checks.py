@@ -28,7 +28,7 @@ def name_of(value: object) -> str:
     return value if isinstance(value, str) and value.isascii() else type(value).__name__
 
 
-SETTINGS = resolve(account_id="acc", api_token="tok", environ={})
+SETTINGS = resolve(account_id="acc", api_token="tok")
 TURNS = (Turn("user", (Text("Hello"),)),)
 
 
@@ -144,13 +144,13 @@ def test_metadata_that_are_no_json_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", [3, [1], b"x", {"a": 1}])
 def test_settings_of_the_wrong_type_are_refused(word: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=word):
-        resolve(**{"account_id": "acc", "api_token": "tok", "environ": {}, word: value})
+        resolve(**{"account_id": "acc", "api_token": "tok", word: value})
 
 
 @pytest.mark.parametrize("value", ["http://[::1", "http://x:99999", "http://x:p", "https://", "\ud800", "x y", "//x"])
 def test_an_address_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
-        resolve(account_id="acc", api_token="tok", base_url=value, environ={})
+        resolve(account_id="acc", api_token="tok", base_url=value)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_token_that_goes_out_unencrypted_is_warned_of_once(
     _address.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            resolve(account_id="acc", api_token="canary", base_url=base, environ={})
+            resolve(account_id="acc", api_token="canary", base_url=base)
     assert len(caplog.records) == warned
     assert "canary" not in caplog.text
 

@@ -37,7 +37,7 @@ def _nothing_learned() -> Iterator[None]:
 
 
 def connection(api: Any, **options: Any) -> Connection:
-    settings = resolve(account_id="acc", api_token="tok", base_url="http://host/client/v4", environ={})
+    settings = resolve(account_id="acc", api_token="tok", base_url="http://host/client/v4")
     return Connection(settings=settings, api=api, options=GatewayOptions(**options) if options else None)
 
 

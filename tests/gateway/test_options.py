@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.options import TABLE, CustomCost, GatewayOptions
+from cfaig_integrations.gateway.options import CustomCost, GatewayOptions
 
 # facts §3.1-3.3, written down a second time: field, value, header, what is sent.
 SENT: list[tuple[str, Any, str, str]] = [
@@ -113,12 +113,8 @@ def test_each_option_is_one_header(field: str, value: Any, header: str, sent: st
     assert pickle.loads(pickle.dumps(options)).headers(legacy=legacy) == {header: sent}
 
 
-def test_every_field_is_in_the_table_or_in_the_body_and_tested_here() -> None:
-    fields = set(GatewayOptions.model_fields)
-    assert {row.field for row in TABLE} | {"reject_if_busy"} == fields
-    assert {field for field, *_ in SENT} | {"reject_if_busy"} == fields
-    assert len({row.header for row in TABLE}) == len(TABLE)
-    assert all(row.source.startswith("§") for row in TABLE)
+def test_every_field_is_tested_here() -> None:
+    assert {field for field, *_ in SENT} | {"reject_if_busy"} == set(GatewayOptions.model_fields)
 
 
 @pytest.mark.parametrize(("field", "value"), REFUSED)
@@ -133,7 +129,7 @@ def test_what_is_out_of_range_is_refused_by_name_value_and_range(field: str, val
 
 
 def test_a_range_error_says_the_range() -> None:
-    with pytest.raises(ValueError, match=r"cache_ttl is .* from 60 to 2592000, not 5"):
+    with pytest.raises(ValueError, match=r"cache_ttl must be .* from 60 to 2592000, not 5"):
         GatewayOptions(cache_ttl=5)
 
 
