@@ -1,23 +1,23 @@
-"""Everything that this package raises, and nothing else that it raises.
+"""All exceptions that this package raises.
 
 GatewayError
-    ├── ConfigError                        wrong before anything was sent: field, value, remedy
-    │   └── UnsupportedContent             a wire cannot carry what the user gave
-    ├── TransportFault                     no answer came
+    ├── ConfigError                        an argument is not valid; nothing was sent
+    │   └── UnsupportedContent             the wire format cannot carry the content
+    ├── TransportFault                     no response
     │   ├── ConnectFault                   refused, reset, name not found, TLS
-    │   └── TimeoutFault                   connect, read or write took too long; a stream stood idle
-    ├── ApiError                           an answer came, and it was a refusal
+    │   └── TimeoutFault                   connect, read or write took too long, or a stream was idle
+    ├── ApiError                           an error response
     │   ├── InvalidRequest                 400 and other 4xx
     │   │   └── ContextOverflow            the conversation does not fit the model
     │   ├── AuthError                      401
     │   ├── PaymentRequired                402
     │   ├── PermissionDenied               403
     │   ├── NotFound                       404
-    │   ├── GuardrailBlocked               guardrails, data-loss prevention or the model's filter said no
-    │   ├── RateLimited                    429: come back later
-    │   │   └── QuotaExceeded              a budget is used up: retrying does not help
+    │   ├── GuardrailBlocked               blocked by guardrails, data-loss prevention or the model's filter
+    │   ├── RateLimited                    429: retry later
+    │   │   └── QuotaExceeded              a quota is used up: retrying does not help
     │   └── ServerFault                    5xx
-    └── ProtocolError                      the answer is not what the wire format allows
+    └── ProtocolError                      the response does not follow the wire format
         └── StreamBroken                   a stream ended before its end marker
 """
 
@@ -49,15 +49,15 @@ __all__ = [
 ]
 
 
-_SHOWN = 100
+_MAX_SHOWN = 100
 
 
 class GatewayError(Exception):
     """Base of every error of this package.
 
     Attributes:
-        message: What went wrong, in one sentence or two.
-        requests_sent: How many HTTP requests this call sent before it gave up.
+        message: What went wrong, in one or two sentences.
+        requests_sent: HTTP requests that the call sent.
     """
 
     retryable: bool = False
@@ -80,15 +80,15 @@ def _revive(kind: type[GatewayError], args: tuple[Any, ...], state: dict[str, An
 
 
 class ConfigError(GatewayError):
-    """The input is wrong, and nothing was sent.
+    """An argument is not valid, and nothing was sent.
 
-    Not a ValueError: LlamaIndex's query engines, selectors and extractors take every ValueError for a bad answer of the
-    model, and go on. In LangChain, where arguments that are wrong are ValueErrors, it is one as well.
+    Not a ValueError: LlamaIndex's query engines, selectors and extractors take every ValueError for a bad reply of the
+    model, and continue. In LangChain, where invalid arguments are ValueErrors, it is one as well.
 
     Attributes:
-        field: The constructor argument, call argument or environment variable at fault.
-        value: What was given; never a secret.
-        remedy: What to do instead.
+        field: Argument or environment variable that is not valid.
+        value: Its value; never a secret.
+        remedy: How to fix it.
     """
 
     def __init__(self, message: str, *, field: str = "", value: object = None, remedy: str = "") -> None:
@@ -99,41 +99,41 @@ class ConfigError(GatewayError):
 
 
 def shown(value: object) -> str:
-    """A user's value as a message shows it: short, whatever it is."""
+    """The repr of a user's value, cut to a readable length; never raises."""
     try:
         text = repr(value)
-    except Exception:  # a number of 4,300 digits, a value that is nested too deeply or has a broken repr
+    except Exception:  # an integer of 4,300 digits, a value that is nested too deeply or has a broken repr
         return f"<{type(value).__name__}>"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 class UnsupportedContent(ConfigError):
-    """A wire format cannot carry a part that the user gave, and it is not dropped in silence."""
+    """The wire format cannot carry a part of the conversation."""
 
 
 class TransportFault(GatewayError):
-    """No usable answer came back from the network."""
+    """The network returned no usable response."""
 
     retryable = True
 
 
 class ConnectFault(TransportFault):
-    """The connection could not be made, or broke before an answer came."""
+    """The connection could not be made, or broke before the response."""
 
 
 class TimeoutFault(TransportFault):
-    """The server took longer than the client was told to wait."""
+    """The server took longer than the timeout."""
 
 
 class ApiError(GatewayError):
-    """The server answered with an error.
+    """The server returned an error.
 
     Attributes:
         status: HTTP status; a failure inside a 2xx body keeps its 2xx.
         code: Cloudflare's or the provider's own code, if any.
         retryable: Whether the same request may succeed later.
-        retry_after: Seconds that the server asked to wait, if it did.
-        hint: What to do about it, if this package knows.
+        retry_after: Seconds to wait, if the server sent them.
+        hint: How to fix it, if this package knows.
         log_id: `cf-aig-log-id`, for the logs API.
         event_id: `cf-aig-event-id`.
         request_id: The server's own request id.
@@ -173,7 +173,7 @@ class ApiError(GatewayError):
         self.ray_id = self.headers.get("cf-ray")
 
     def __str__(self) -> str:
-        """The message with what is needed to look the failure up."""
+        """The message, with the status and the ids to look the error up."""
         facts = [f"status {self.status}"]
         for label, value in (("code", self.code), ("log id", self.log_id), ("ray", self.ray_id)):
             if value is not None:
@@ -199,7 +199,7 @@ class PaymentRequired(ApiError):
 
 
 class PermissionDenied(ApiError):
-    """The token is known, but may not do this."""
+    """The token lacks the permission."""
 
 
 class NotFound(ApiError):
@@ -207,7 +207,7 @@ class NotFound(ApiError):
 
 
 class GuardrailBlocked(ApiError):
-    """Guardrails, data-loss prevention or the model's own filter blocked the prompt or the answer."""
+    """Guardrails, data-loss prevention or the model's own filter blocked the prompt or the reply."""
 
 
 class RateLimited(ApiError):
@@ -215,7 +215,7 @@ class RateLimited(ApiError):
 
 
 class QuotaExceeded(RateLimited):
-    """A quota or a spend limit is used up; trying again does not help until it is renewed."""
+    """A quota or a spend limit is used up; retrying does not help until it is renewed."""
 
 
 class ServerFault(ApiError):
@@ -223,10 +223,10 @@ class ServerFault(ApiError):
 
 
 class ProtocolError(GatewayError):
-    """The answer is not what the wire format allows.
+    """The response does not follow the wire format.
 
     Attributes:
-        body: The offending bytes or value, cut to a readable length.
+        body: The invalid bytes or value, cut to a readable length.
     """
 
     def __init__(self, message: str, *, body: object = None) -> None:
@@ -235,10 +235,10 @@ class ProtocolError(GatewayError):
 
 
 class StreamBroken(ProtocolError):
-    """A stream ended before its end marker, so the answer is not whole.
+    """A stream ended before its end marker, so that the reply is truncated.
 
     Attributes:
-        partial: The text received until then.
+        partial: The text received so far.
     """
 
     def __init__(self, message: str, *, body: object = None, partial: str = "") -> None:

@@ -28,7 +28,7 @@ LLAMA_INDEX_CALLS = 6
 
 def logged(output: str) -> tuple[str, int]:
     """What the demo shows of the gateway's log, and how many calls that are."""
-    log = output.partition("What the gateway logged")[2]
+    log = output.partition("The gateway's log")[2]
     return log, len(re.findall(r"\b\d\d:\d\d:\d\d\b", log))
 
 

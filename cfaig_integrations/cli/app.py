@@ -1,4 +1,4 @@
-"""The commands of `cfaig` and their options; what a command does is in a module of its own."""
+"""The commands of `cfaig` and their options; each command has a module."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WIDTH_WITHOUT_TERMINAL = 150
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
-def _tell_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"cfaig-integrations {__version__}")
         raise typer.Exit
 
@@ -25,7 +25,7 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def cfaig(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """LangChain and LlamaIndex on Cloudflare AI Gateway."""

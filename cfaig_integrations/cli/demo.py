@@ -1,4 +1,4 @@
-"""What `cfaig demo` runs: the half of each framework that is installed, then the gateway's own log."""
+"""`cfaig demo`: programs of each installed framework, then the gateway's log."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ QUESTION = "Which entries does Cloudflare keep of the metadata?"
 TOOL_QUESTION = "Use the tool to read the section 'Errors': what does a RateLimited error mean?"
 
 
-class Half(NamedTuple):
+class Framework(NamedTuple):
     """One framework's part of the demo.
 
     Attributes:
-        framework: Its name.
-        package: What must be installed.
+        name: Name of the framework.
+        package: Import name of the package that must be installed.
         extra: Extra of this package that installs it.
         module: Module that has `show(console, connection, sections)`.
     """
 
-    framework: str
+    name: str
     package: str
     extra: str
     module: str
 
 
-HALVES = (
-    Half("LangChain", "langchain_core", "langchain", "demo_langchain"),
-    Half("LlamaIndex", "llama_index", "llama-index", "demo_llama_index"),
+FRAMEWORKS = (
+    Framework("LangChain", "langchain_core", "langchain", "demo_langchain"),
+    Framework("LlamaIndex", "llama_index", "llama-index", "demo_llama_index"),
 )
 
 
@@ -53,18 +53,18 @@ def run(console: Console, *, live: bool) -> None:
     """
     with _gateway(console, live=live) as connection:
         sections = _sections()
-        for half in HALVES:
-            if find_spec(half.package) is None:
-                install = escape(f"pip install 'cfaig-integrations[{half.extra}]'")
-                console.print(f"{half.framework} is not installed, so its half is left out: {install}\n")
+        for framework in FRAMEWORKS:
+            if find_spec(framework.package) is None:
+                install = escape(f"pip install 'cfaig-integrations[{framework.extra}]'")
+                console.print(f"{framework.name} is not installed, so its part is left out: {install}\n")
                 continue
-            import_module(f"cfaig_integrations.cli.{half.module}").show(console, connection, sections)
+            import_module(f"cfaig_integrations.cli.{framework.module}").show(console, connection, sections)
         _show_log(console, AIGateway(**connection))
 
 
 @contextmanager
 def _gateway(console: Console, *, live: bool) -> Generator[dict[str, Any]]:
-    """The constructor arguments that lead to the gateway."""
+    """The constructor arguments that connect to the gateway."""
     if live:
         console.print("Using the Cloudflare account in the environment.\n")
         yield {}
@@ -72,7 +72,7 @@ def _gateway(console: Console, *, live: bool) -> Generator[dict[str, Any]]:
     with Simulator() as simulator:
         console.print(
             f"No account needed: a simulated gateway is listening on {simulator.url}. "
-            "Its models are toys; requests, answers, streams and logs have the real form.\n"
+            "Its models are toys; requests, responses, streams and logs have the real format.\n"
         )
         yield {
             "base_url": simulator.base_url,
@@ -92,30 +92,30 @@ def _sections() -> dict[str, str]:
 
 
 def table(*headings: str) -> Table:
-    """A table whose cells break rather than end."""
-    made = Table()
+    """A table whose cells wrap instead of being cut."""
+    rows = Table()
     for heading in headings:
-        made.add_column(heading, overflow="fold")
-    return made
+        rows.add_column(heading, overflow="fold")
+    return rows
 
 
 def section(sections: Mapping[str, str], heading: str) -> str:
-    """What the tool of both halves answers: the section that a model asks for."""
-    near = [text for title, text in sections.items() if title.lower() in heading.lower()]
-    return near[0] if near else f"No such section. There are: {', '.join(sections)}."
+    """The result of the tool of both parts: the section that the model asks for."""
+    matches = [text for title, text in sections.items() if title.lower() in heading.lower()]
+    return matches[0] if matches else f"No such section. There are: {', '.join(sections)}."
 
 
 def _show_log(console: Console, gateway: AIGateway) -> None:
-    console.rule("What the gateway logged")
-    shown = table("time", "wire", "model", "metadata", "tokens in/out", "cache", "log id")
+    console.rule("The gateway's log")
+    rows = table("time", "wire", "model", "metadata", "tokens in/out", "cache", "log id")
     for entry in gateway.logs():
-        shown.add_row(*_log_row(entry))
-    console.print(shown)
+        rows.add_row(*_log_row(entry))
+    console.print(rows)
 
 
 def _log_row(entry: LogEntry) -> tuple[str, ...]:
-    marks = " ".join(f"{key}={value}" for key, value in (entry.metadata or {}).items())
+    metadata = " ".join(f"{key}={value}" for key, value in (entry.metadata or {}).items())
     wire = (entry.path or "").removeprefix("v1/").partition("/@")[0]
     tokens = f"{entry.tokens_in}/{entry.tokens_out}"
     cache = "HIT" if entry.cached else "MISS"
-    return ((entry.created_at or "")[11:19], wire, entry.model or "", escape(marks), tokens, cache, entry.id)
+    return ((entry.created_at or "")[11:19], wire, entry.model or "", escape(metadata), tokens, cache, entry.id)

@@ -1,4 +1,4 @@
-"""LangChain's half of the demo: streaming, a tool-calling loop, and all four wire formats over one document."""
+"""LangChain's part of the demo: streaming, a tool-calling loop, and all four wire formats over one document."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ WIRES: Mapping[Api, str] = {
     "messages": "anthropic/claude-haiku-4.5",
     "run": "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
 }
-MOST_TOOL_ROUNDS = 5
+MAX_TOOL_ROUNDS = 5
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
-    """Shows LangChain.
+    """Runs the LangChain programs.
 
     Args:
         console: Where to print.
-        connection: constructor arguments that lead to the gateway.
+        connection: Constructor arguments that connect to the gateway.
         sections: The document, by heading.
     """
     _stream(console, connection, sections)
@@ -61,7 +61,7 @@ def _use_tools(console: Console, connection: dict[str, Any], sections: Mapping[s
     tools = _tools(sections)
     model = _model(connection, part="tools").bind_tools(tools)
     messages: list[BaseMessage] = [HumanMessage(TOOL_QUESTION)]
-    for _ in range(MOST_TOOL_ROUNDS):
+    for _ in range(MAX_TOOL_ROUNDS):
         answer: AIMessage = model.invoke(messages)
         messages.append(answer)
         if not answer.tool_calls:
@@ -70,7 +70,7 @@ def _use_tools(console: Console, connection: dict[str, Any], sections: Mapping[s
         for call in answer.tool_calls:
             console.print(f"[dim]calls {call['name']}({call['args']})[/dim]", highlight=False)
             messages.append(tools[0].invoke(call))
-    console.print(f"No answer after {MOST_TOOL_ROUNDS} rounds of tool calls.\n")
+    console.print(f"No answer after {MAX_TOOL_ROUNDS} rounds of tool calls.\n")
 
 
 def _tools(sections: Mapping[str, str]) -> list[BaseTool]:
@@ -84,9 +84,9 @@ def _tools(sections: Mapping[str, str]) -> list[BaseTool]:
 
 def _ask_every_wire(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
     console.rule("LangChain: the same question on each of the four wire formats")
-    shown = table("wire", "model", "answer", "tokens in/out")
+    rows = table("wire", "model", "answer", "tokens in/out")
     for wire, name in WIRES.items():
         answer = _model(connection, part="wires", api=wire, model=name).invoke(_conversation(sections, QUESTION))
         usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
-        shown.add_row(wire, name, escape(answer.text), f"{usage['input_tokens']}/{usage['output_tokens']}")
-    console.print(shown)
+        rows.add_row(wire, name, escape(answer.text), f"{usage['input_tokens']}/{usage['output_tokens']}")
+    console.print(rows)

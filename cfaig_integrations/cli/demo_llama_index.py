@@ -1,4 +1,4 @@
-"""LlamaIndex's half of the demo: a query engine that embeds, reranks and streams, and an agent, over one document."""
+"""LlamaIndex's part of the demo: a query engine that embeds, reranks and streams, and an agent, over one document."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ APP = {"app": "cfaig-demo"}
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
-    """Shows LlamaIndex.
+    """Runs the LlamaIndex programs.
 
     Args:
         console: Where to print.
-        connection: constructor arguments that lead to the gateway.
+        connection: Constructor arguments that connect to the gateway.
         sections: The document, by heading.
     """
     with instrument_tags({"part": "query"}):
@@ -73,6 +73,6 @@ async def _agent(console: Console, connection: dict[str, Any], sections: Mapping
     running = agent.run(TOOL_QUESTION)
     async for event in running.stream_events():
         if isinstance(event, ToolCallResult):
-            called: Any = event
-            console.print(f"[dim]calls {called.tool_name}({called.tool_kwargs})[/dim]", highlight=False)
+            call: Any = event
+            console.print(f"[dim]calls {call.tool_name}({call.tool_kwargs})[/dim]", highlight=False)
     console.print(f"{escape(str(await running))}\n", highlight=False)

@@ -1,11 +1,9 @@
-"""Connections that outlive a call: made on first use, shared by all model objects, closed at the end.
+"""Connection pools, created on first use, shared by all model objects and closed at exit.
 
-One pool for all threads, and one set of pools for every running event loop; one TLS context for the process. Knows
-nothing of what is sent over them.
+One pool for all threads, one set of pools for each running event loop, and one TLS context for the process.
 
-Requests go straight to httpx's transports, which is a third cheaper than through its client and leaves out what is of
-no use here (cookies, redirects, authentication flows). Where proxies are configured in the environment an httpx client
-is used instead, because choosing between them is the client's part.
+Requests go directly to httpx's transports, at two thirds of the cost of its client, whose cookies, redirects and
+authentication flows are not needed here. If the environment configures proxies, an httpx client selects among them.
 """
 
 from __future__ import annotations
@@ -27,27 +25,30 @@ import httpx
 
 from cfaig_integrations.errors import ConfigError
 
-MOST_CONNECTIONS = 1000
-KEPT_ALIVE = 100
+MAX_CONNECTIONS = 1000
+MAX_KEEP_ALIVE = 100
 KEEP_ALIVE_SECONDS = 60.0
 SHARDS = 16
-"""Pools behind one async transport. httpcore 1.0 walks all connections of a pool for every request that starts or ends
-and polls the idle ones; 16 small pools make 200 concurrent calls cost 0.4 of what one pool makes them cost."""
+"""Pools behind one async transport. httpcore 1.0 iterates over all connections of a pool for every request that starts
+or ends, and polls the idle ones: with 16 small pools, 200 concurrent calls cost 0.4 of what they cost with one."""
 
 
 def _limits(parts: int = 1) -> httpx.Limits:
-    most, kept = -(-MOST_CONNECTIONS // parts), -(-KEPT_ALIVE // parts)
-    return httpx.Limits(max_connections=most, max_keepalive_connections=kept, keepalive_expiry=KEEP_ALIVE_SECONDS)
+    return httpx.Limits(
+        max_connections=-(-MAX_CONNECTIONS // parts),
+        max_keepalive_connections=-(-MAX_KEEP_ALIVE // parts),
+        keepalive_expiry=KEEP_ALIVE_SECONDS,
+    )
 
 
 @cache
 def tls() -> ssl.SSLContext:
-    """The process's one context with certificates: httpx's, made when first needed.
+    """Httpx's TLS context with certificates, created once for the process.
 
     Raises:
-        ConfigError: The environment names certificates that are not there.
+        ConfigError: The environment names certificates that cannot be read.
     """
-    # httpx takes the first that is set; a directory that does not exist passes, before 0.28 a file too.
+    # httpx uses the first variable that is set, and ignores a directory that does not exist; before 0.28 a file too.
     name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), "")
     try:
         exists = os.path.isdir if name == "SSL_CERT_DIR" else os.path.exists
@@ -56,7 +57,7 @@ def tls() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"The certificates that {name or 'this system'} names cannot be read ({error}).",
+            f"The certificates of {name or 'this system'} cannot be read ({error}).",
             field=name,
             value=os.environ.get(name),
             remedy="Correct or unset that environment variable.",
@@ -65,7 +66,7 @@ def tls() -> ssl.SSLContext:
 
 @cache
 def _no_certificates() -> ssl.SSLContext:
-    # For plain http, where loading the certificates would be 20 ms for nothing. It trusts nobody.
+    # For plain http: loading the certificates takes 20 ms.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -82,10 +83,10 @@ def _proxied() -> bool:
 
 @contextmanager
 def _usable_proxies() -> Generator[None]:
-    """Says which variable of the environment names a proxy that httpx cannot use.
+    """Names the environment variable of a proxy that httpx cannot use.
 
     Raises:
-        ConfigError: One does.
+        ConfigError: There is one.
     """
     try:
         yield
@@ -96,8 +97,8 @@ def _usable_proxies() -> Generator[None]:
         raise ConfigError(
             f"The proxy of {name} in the environment cannot be used ({type(error).__name__}).",
             field=name,
-            remedy="Give an http:// or https:// proxy (socks5:// needs httpx[socks]), unset it, or give http_client.",
-        ) from None  # it may repeat the proxy's password
+            remedy="Use an http:// or https:// proxy (socks5:// needs httpx[socks]), unset it, or pass http_client.",
+        ) from None  # its text may contain the proxy's password
 
 
 def _names_unusable_proxy(name: str) -> bool:
@@ -113,7 +114,7 @@ def _names_unusable_proxy(name: str) -> bool:
 
 
 class _Body(httpx.AsyncByteStream):
-    """A response's body that tells when it is closed."""
+    """The body of a response, which reduces the load of its pool when it is closed."""
 
     def __init__(self, inner: httpx.AsyncByteStream, load: list[int], place: int) -> None:
         self._inner = inner
@@ -138,13 +139,8 @@ class Shards(httpx.AsyncBaseTransport):
         self._pools = [httpx.AsyncHTTPTransport(verify=context, limits=_limits(number)) for _ in range(number)]
         self._load = [0] * number
 
-    @property
-    def load(self) -> tuple[int, ...]:
-        """How many answers each pool has open."""
-        return tuple(self._load)
-
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends over the pool with the fewest open answers."""
+        """Sends over the pool with the fewest open responses."""
         load = self._load
         place = load.index(min(load))
         load[place] += 1
@@ -165,46 +161,50 @@ class Shards(httpx.AsyncBaseTransport):
 
 @dataclass(slots=True)
 class _LoopPools:
-    """What belongs to one event loop."""
+    """The pools of one event loop.
+
+    Attributes:
+        closer: Asynchronous generator that closes the pools when the loop ends.
+    """
 
     pools: dict[bool, httpx.AsyncBaseTransport | httpx.AsyncClient] = field(
         default_factory=dict[bool, httpx.AsyncBaseTransport | httpx.AsyncClient]
     )
-    keeper: AsyncIterator[None] | None = None
+    closer: AsyncIterator[None] | None = None
 
 
-class _Open:
-    """All that is open in this process."""
+class _Pools:
+    """All pools of this process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.shared: dict[bool, httpx.BaseTransport | httpx.Client] = {}
         self.by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPools] = WeakKeyDictionary()
 
-    def forget(self) -> None:
-        """In a forked child: the connections are the parent's, and two must not talk over one."""
-        self.lock = threading.Lock()  # a thread that the child does not have may have held the other
+    def drop(self) -> None:
+        """Drops the pools in a forked child, which must not share connections with its parent."""
+        self.lock = threading.Lock()  # a thread that does not exist in the child may hold the old one
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # the child's copies of the sockets go on purpose
+            warnings.simplefilter("ignore", ResourceWarning)  # the child's copies of the sockets are dropped on purpose
             self.shared = {}
             self.by_loop = WeakKeyDictionary()
 
 
-_open = _Open()
+_pools = _Pools()
 
 
 def shared(*, secure: bool) -> httpx.BaseTransport | httpx.Client:
-    """What all threads send over."""
-    found = _open.shared.get(secure)
-    if found is not None:
-        return found
-    with _open.lock:
-        if secure not in _open.shared:
-            _open.shared[secure] = _opened(secure)
-        return _open.shared[secure]
+    """The pool that threads share, or a client with one."""
+    pool = _pools.shared.get(secure)
+    if pool is not None:
+        return pool
+    with _pools.lock:
+        if secure not in _pools.shared:
+            _pools.shared[secure] = _create(secure)
+        return _pools.shared[secure]
 
 
-def _opened(secure: bool) -> httpx.BaseTransport | httpx.Client:
+def _create(secure: bool) -> httpx.BaseTransport | httpx.Client:
     if _proxied():
         with _usable_proxies():
             return httpx.Client(verify=tls(), limits=_limits())
@@ -212,29 +212,29 @@ def _opened(secure: bool) -> httpx.BaseTransport | httpx.Client:
 
 
 async def loop_pool(*, secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
-    """What all tasks of the running event loop send over.
+    """The pools of the running event loop, or a client with one.
 
     Raises:
-        ConfigError: It is not one of asyncio.
+        ConfigError: The event loop is not one of asyncio.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise ConfigError(
-            "The connections that this package opens need asyncio, and another event loop is running (trio?).",
+            "The connections of this package need asyncio, and another event loop is running (trio?).",
             field="http_async_client",
-            remedy="Give http_async_client=httpx.AsyncClient(), which adapts to it.",
+            remedy="Pass http_async_client=httpx.AsyncClient(), which adapts to it.",
         ) from None
-    pools_of_loop = _open.by_loop.get(loop)
+    pools_of_loop = _pools.by_loop.get(loop)
     if pools_of_loop is None:
         pools_of_loop = await _new_loop_pools(loop)
-    found = pools_of_loop.pools.get(secure)
-    if found is None:
-        found = pools_of_loop.pools[secure] = _opened_async(secure)
-    return found
+    pool = pools_of_loop.pools.get(secure)
+    if pool is None:
+        pool = pools_of_loop.pools[secure] = _create_async(secure)
+    return pool
 
 
-def _opened_async(secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
+def _create_async(secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
     if _proxied():
         with _usable_proxies():
             return httpx.AsyncClient(verify=tls(), limits=_limits())
@@ -242,53 +242,37 @@ def _opened_async(secure: bool) -> httpx.AsyncBaseTransport | httpx.AsyncClient:
 
 
 async def _new_loop_pools(loop: asyncio.AbstractEventLoop) -> _LoopPools:
-    with _open.lock:
-        # An open connection keeps its loop alive, so a weak key alone would never let go of a closed one.
-        for gone in [other for other in _open.by_loop if other.is_closed()]:
-            del _open.by_loop[gone]
-        pools_of_loop = _open.by_loop[loop] = _LoopPools()
-    pools_of_loop.keeper = _close_with_loop(loop, pools_of_loop)
-    await anext(pools_of_loop.keeper)
+    with _pools.lock:
+        # An open connection keeps its loop alive, so that a weak key alone would never release a closed one.
+        for closed in [other for other in _pools.by_loop if other.is_closed()]:
+            del _pools.by_loop[closed]
+        pools_of_loop = _pools.by_loop[loop] = _LoopPools()
+    pools_of_loop.closer = _close_with_loop(loop, pools_of_loop)
+    await anext(pools_of_loop.closer)
     return pools_of_loop
 
 
 async def _close_with_loop(loop: asyncio.AbstractEventLoop, pools_of_loop: _LoopPools) -> AsyncIterator[None]:
-    """Closes a loop's pools when the loop ends: a loop closes its asynchronous generators before itself."""
+    """Closes a loop's pools when the loop ends, which closes its asynchronous generators first."""
     try:
         yield
     finally:
-        _open.by_loop.pop(loop, None)
+        _pools.by_loop.pop(loop, None)
         if not loop.is_closed():  # under nest_asyncio, loops end without closing their generators
-            await _close_loop_pools(pools_of_loop)
-
-
-async def _close_loop_pools(pools_of_loop: _LoopPools) -> None:
-    pools, pools_of_loop.pools = pools_of_loop.pools, {}
-    for pool in pools.values():
-        await pool.aclose()
-
-
-def is_open() -> bool:
-    """Whether there are connections that threads share."""
-    return bool(_open.shared)
+            pools, pools_of_loop.pools = pools_of_loop.pools, {}
+            for pool in pools.values():
+                await pool.aclose()
 
 
 def close_all() -> None:
-    """Closes the connections that threads share; the next call opens new ones. Runs at exit by itself."""
-    with _open.lock:
-        pools = list(_open.shared.values())
-        _open.shared.clear()
+    """Closes the pool that threads share; the next call opens a new one. Runs at exit."""
+    with _pools.lock:
+        pools = list(_pools.shared.values())
+        _pools.shared.clear()
     for pool in pools:
         pool.close()
 
 
-async def aclose_all() -> None:
-    """Closes the running event loop's connections; the next call opens new ones. Runs at its end by itself."""
-    pools_of_loop = _open.by_loop.get(asyncio.get_running_loop())
-    if pools_of_loop is not None:
-        await _close_loop_pools(pools_of_loop)
-
-
 atexit.register(close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open.forget)
+    os.register_at_fork(after_in_child=_pools.drop)

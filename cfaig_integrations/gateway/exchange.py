@@ -231,7 +231,7 @@ class _Chat(Attempts[_T]):
             try:
                 reply = prepared.codec.decode(body)
             except EmbeddedError as error:
-                raise failures.from_refused(error.body, response.headers, response.status) from None
+                raise failures.from_embedded(error.body, response.headers, response.status) from None
         reply = renamed(with_forced_call(reply, prepared.forced), prepared.names)
         return cut(reply, prepared.stops) if prepared.stops else reply
 
@@ -314,7 +314,7 @@ class JsonRequest(Attempts[_T]):
         try:
             return self._read(response, self.sent)
         except EmbeddedError as error:
-            raise failures.from_refused(error.body, response.headers, response.status) from None
+            raise failures.from_embedded(error.body, response.headers, response.status) from None
 
 
 def result_of(response: HttpResponse) -> object:

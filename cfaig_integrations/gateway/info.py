@@ -1,7 +1,4 @@
-"""What the gateway says about a call in its response headers.
-
-Every header may be absent (facts §3.5, §3.7).
-"""
+"""How the gateway handled a call, from response headers that may all be absent (facts §3.5, §3.7)."""
 
 from __future__ import annotations
 
@@ -16,31 +13,31 @@ from cfaig_integrations.gateway.failures.redaction import redacted
 __all__ = ["Format", "GatewayInfo", "read_info"]
 
 Format: TypeAlias = Wire | Literal["embeddings"]
-"""What a call may be written in: a chat's wire, or OpenAI's form of embeddings."""
+"""Format of a call: a wire format of chat, or OpenAI's format of embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayInfo:
-    """How the gateway handled a call. Ids are opaque; None is what it did not say.
+    """How the gateway handled a call. A field that the response does not have is None.
 
     Attributes:
-        wire: Wire format that carried the call; `embeddings` is OpenAI's form of them.
+        wire: Wire format of the call; `embeddings` is OpenAI's format of embeddings.
         requested_model: Model id as the user wrote it.
-        log_id: For the logs API, which knows the cost, and for feedback.
-        event_id: Ties several calls together.
+        log_id: Id for the logs API, which has the cost, and for feedback.
+        event_id: Id that several calls share.
         request_id: The gateway's request id.
         ray_id: `cf-ray`, for Cloudflare's support.
-        step: Which entry of a fallback chain answered, from 0.
-        cache_status: `HIT`, `MISS` or another word of the gateway. On a HIT the tokens in `usage` cost nothing.
-        routed_model: Model that answered a dynamic route or the Auto Router.
+        step: Entry of a fallback chain that answered, from 0.
+        cache_status: `HIT`, `MISS` or another status of the gateway. On a HIT the tokens in `usage` cost nothing.
+        routed_model: Model that answered for a dynamic route or the Auto Router.
         provider: Provider that answered.
         routing_reason: Why the Auto Router chose the model.
-        routing_decision_id: Its decision.
+        routing_decision_id: Id of that decision.
         dlp: Verdict of data-loss prevention, parsed; its text if it is not JSON.
         key_source: Whose provider key was used: `Unified` or `BYOK`.
-        switched_from: Wire that `api="auto"` tried before, if the model refused the body's shape.
+        switched_from: Wire format that `api="auto"` tried before, if the model refused it.
         attempts: HTTP requests sent for this call.
-        history: Digest of the conversation that the provider keeps under the reply's id, if it was asked to remember.
+        history: Digest of the conversation that the provider stores under the reply's id, if it was asked to.
     """
 
     wire: Format
@@ -62,7 +59,7 @@ class GatewayInfo:
     history: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What is known, as JSON without floats; what is None is left out."""
+        """The fields that are not None, as JSON without floats."""
         return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
 
 
@@ -79,14 +76,14 @@ def read_info(
     attempts: int = 1,
     history: str | None = None,
 ) -> GatewayInfo:
-    """What response headers say, whichever of them are there.
+    """The information in response headers.
 
     Args:
         headers: Names in lower case.
-        wire: Wire format that carried the call.
+        wire: Wire format of the call.
         model: Model id as the user wrote it.
         key_source: From the body's `gatewayMetadata`, if it has one (facts §2.3).
-        switched_from: Wire that was tried before.
+        switched_from: Wire format that was tried before.
         attempts: HTTP requests sent.
         history: Digest of the conversation, if it can be continued from the reply.
     """

@@ -167,7 +167,7 @@ class StreamSession:
 
     def _fail(self, error: EmbeddedError | GatewayError) -> None:
         if isinstance(error, EmbeddedError):
-            error = failures.from_refused(error.body, self._headers)
+            error = failures.from_embedded(error.body, self._headers)
         self.error, self.ended = self._annotated(error), True
 
     def _annotated(self, error: GatewayError) -> GatewayError:

@@ -399,4 +399,4 @@ def test_a_token_function_sees_the_callers_context(server: Loopback) -> None:
 
     asyncio.run(main())
     assert server.seen[0].headers["authorization"] == "Bearer ours"
-    assert not pool.is_open()
+    assert not pool._pools.shared

@@ -27,7 +27,7 @@ from cfaig_integrations.errors import (
     RateLimited,
     ServerFault,
 )
-from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
+from cfaig_integrations.gateway.failures import from_embedded, from_html, from_response
 from cfaig_integrations.gateway.failures.codes import CODES, MESSAGE_PATTERNS, PROVIDER_CODES
 from tests.wire.harness import needs_complete_recordings, recordings
 
@@ -115,7 +115,7 @@ def test_each_code_has_its_exception(code: int, status: int, kind: type[ApiError
 
 @pytest.mark.parametrize("row", CODES, ids=lambda row: f"{row.code}-{row.status}")
 def test_a_code_in_a_2xx_answer_means_what_it_means_with_its_own_status(row: Any) -> None:
-    inside, outside = from_refused(v4(row.code), {}), answer(row.status, v4(row.code))
+    inside, outside = from_embedded(v4(row.code), {}), answer(row.status, v4(row.code))
     first = next(other for other in CODES if other.code == row.code)
     if row is first:
         assert (type(inside), inside.retryable, inside.hint) == (type(outside), outside.retryable, outside.hint)
@@ -214,7 +214,7 @@ def test_message_and_code_are_found_in_every_shape(body: object, message: str, c
     error = answer(400, body)
     assert (error.message, error.code) == (message, code)
     if isinstance(body, dict):
-        inside = from_refused(body, {})
+        inside = from_embedded(body, {})
         assert (inside.message, inside.code, inside.body) == (message, code, body)
 
 
@@ -409,7 +409,7 @@ WORDED: list[tuple[object, type[ApiError], bool]] = [
 def test_an_error_inside_a_stream_is_judged_by_its_words(
     body: dict[str, Any], kind: type[ApiError], retryable: bool
 ) -> None:
-    error = from_refused(body, {"cf-aig-log-id": "log"})
+    error = from_embedded(body, {"cf-aig-log-id": "log"})
     assert (type(error), error.retryable, error.status, error.log_id) == (kind, retryable, 200, "log")
 
 
@@ -474,7 +474,7 @@ SECRETS = [
 @pytest.mark.parametrize("secret", SECRETS)
 def test_credentials_do_not_get_into_messages_or_bodies(secret: str) -> None:
     body = {"error": {"message": f'The header "{secret}" is wrong', "type": "x"}, "echo": secret}
-    for error in (answer(401, body), from_refused(body, {}), from_response(401, {}, f"no: {secret}".encode())):
+    for error in (answer(401, body), from_embedded(body, {}), from_response(401, {}, f"no: {secret}".encode())):
         for leak in ("abc.DEF-123", "abcdef123456"):
             assert leak not in f"{error} {error.body} {error.message}"
         assert "***" in error.message

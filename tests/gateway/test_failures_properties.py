@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfaig_integrations.errors import GatewayError, ProtocolError
-from cfaig_integrations.gateway.failures import from_html, from_refused, from_response
+from cfaig_integrations.gateway.failures import from_embedded, from_html, from_response
 from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.gateway.logs import read_entry
@@ -59,7 +59,7 @@ def written(value: Any) -> bytes:
 @BRIEFLY
 @given(value=VALUES, headers=HEADERS, status=STATUSES)
 def test_any_json_value_is_an_error(value: Any, headers: dict[str, str], status: int) -> None:
-    usable(from_refused(value, headers, status))
+    usable(from_embedded(value, headers, status))
     usable(from_response(status, headers, written(value)))
 
 
@@ -121,5 +121,5 @@ def nested(levels: int, make: Callable[[Any], Any]) -> Any:
 
 @pytest.mark.parametrize("make", [lambda inner: [inner], lambda inner: {"error": inner}], ids=["lists", "objects"])
 def test_a_deep_event_is_an_error(make: Callable[[Any], Any]) -> None:
-    usable(from_refused({"error": nested(900, make)}, {}))
+    usable(from_embedded({"error": nested(900, make)}, {}))
     usable(ProtocolError("x", body=nested(900, make)))

@@ -19,8 +19,8 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
-from cfaig_integrations.gateway.failures import from_refused
-from cfaig_integrations.gateway.retry import LONGEST_WAIT, RetryPolicy
+from cfaig_integrations.gateway.failures import from_embedded
+from cfaig_integrations.gateway.retry import MAX_WAIT, RetryPolicy
 
 MANY = RetryPolicy(10)
 
@@ -70,7 +70,7 @@ def test_the_wait_doubles_up_to_eight_seconds_with_full_jitter(tries: int, longe
     "error",
     [
         busy(2018, "Wholesale Rate limited"),
-        from_refused(
+        from_embedded(
             {
                 "success": False,
                 "errors": [{"code": 2021, "message": "Wholesale rate limit exceeded for this gateway."}],
@@ -91,13 +91,13 @@ def test_a_gateways_own_limit_is_given_longer_than_the_rest() -> None:
     assert MANY.delay(busy(2003), 1, lambda: 0.0) == 2.0
 
 
-@pytest.mark.parametrize("asked", [0.0, 1.5, 59.0, LONGEST_WAIT])
+@pytest.mark.parametrize("asked", [0.0, 1.5, 59.0, MAX_WAIT])
 def test_what_the_server_asks_for_is_waited(asked: float) -> None:
     assert MANY.delay(busy(2003, retry_after=asked), 3, lambda: 0.7) == asked
 
 
 def test_a_server_that_asks_for_too_long_is_not_asked_again() -> None:
-    assert MANY.delay(busy(retry_after=LONGEST_WAIT + 1), 1, lambda: 0.7) is None
+    assert MANY.delay(busy(retry_after=MAX_WAIT + 1), 1, lambda: 0.7) is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""An error answer to an exception."""
+"""Error responses to exceptions."""
 
-from cfaig_integrations.gateway.failures.mapping import from_html, from_refused, from_response
+from cfaig_integrations.gateway.failures.mapping import from_embedded, from_html, from_response
 
-__all__ = ["from_html", "from_refused", "from_response"]
+__all__ = ["from_embedded", "from_html", "from_response"]

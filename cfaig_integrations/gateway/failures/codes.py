@@ -1,7 +1,4 @@
-"""What the error codes, words and sentences of Cloudflare and of providers mean: tables, the source beside each row.
-
-Sections are those of facts.
-"""
+"""Tables of error codes and messages of Cloudflare and of providers, each row with its source (sections of facts)."""
 
 from __future__ import annotations
 
@@ -40,16 +37,16 @@ ErrorKind: TypeAlias = type[ApiError]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One of Cloudflare's codes.
+    """An error code of Cloudflare.
 
     Attributes:
         code: The number.
-        status: HTTP status that comes with it; stands in where an error hides in a 2xx answer, and tells rows of the
-            same code apart.
-        source: Where this is known from.
+        status: HTTP status of the code: replaces that of an error inside a 2xx response, and distinguishes rows of the
+            same code.
+        source: Evidence.
         retryable: Whether the same request may succeed later.
-        kind: Exception; None: as the status says.
-        hint: What to do.
+        kind: Exception; None: that of the status.
+        hint: How to fix it.
     """
 
     code: int
@@ -62,15 +59,15 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class MessagePattern:
-    """Words in a message that say more than its code.
+    """A message that is more specific than its code.
 
     Attributes:
         pattern: Regular expression, searched for in the message in lower case.
-        source: Where this is known from.
-        retryable: None: as code and status say.
-        kind: None: as code and status say.
-        hint: What to do.
-        statuses: Statuses with which it counts; all if empty. An error inside a 2xx answer counts always.
+        source: Evidence.
+        retryable: Whether the same request may succeed later; None: as for code and status.
+        kind: Exception; None: as for code and status.
+        hint: How to fix it.
+        statuses: HTTP statuses to which it applies; empty: all. It always applies to an error inside a 2xx response.
     """
 
     pattern: str
@@ -83,24 +80,24 @@ class MessagePattern:
 
 @dataclass(frozen=True, slots=True)
 class ProviderCode:
-    """A provider's `type`, `code` or `status` word.
+    """A provider's `type`, `code` or `status`.
 
     Attributes:
-        status: HTTP status that it stands for.
-        source: Where this is known from.
-        kind: None: as that status says.
-        retryable: None: as that status says.
-        rules: Whether it counts more than the HTTP status of the answer.
+        status: HTTP status of the code.
+        source: Evidence.
+        kind: Exception; None: that of the status.
+        retryable: Whether the same request may succeed later; None: as for the status.
+        overrides: Whether it takes precedence over the HTTP status of the response.
     """
 
     status: int
     source: str
     kind: ErrorKind | None = None
     retryable: bool | None = None
-    rules: bool = False
+    overrides: bool = False
 
 
-_DAILY = "The free allocation of Workers AI is renewed at 00:00 UTC; the Workers Paid plan goes on."
+_DAILY = "The free allocation of Workers AI is renewed at 00:00 UTC; the Workers Paid plan has no such limit."
 _SPEND = "A spend limit of the gateway is reached; wait for its window to end, or raise it."
 _PAID = "The model needs the Workers Paid plan."
 _FITS = "Shorten the conversation, or lower max_tokens: input and output share the context window."
@@ -108,8 +105,8 @@ _CREDITS = "Add credits to the account, or store the provider's key in the gatew
 _BLOCKED = "See the gateway's guardrails; the log entry names the category."
 _DLP = "See the gateway's data-loss prevention profiles."
 _TOKEN = (
-    "The API token needs the permission Account > Workers AI > Read for every model on the REST API, other vendors' "
-    "included; AI Gateway permissions alone do not do."
+    "The REST API needs an API token with the permission Account > Workers AI > Read, also for models of other "
+    "vendors; AI Gateway permissions alone are not enough."
 )
 
 CODES: tuple[Code, ...] = (
@@ -122,7 +119,7 @@ CODES: tuple[Code, ...] = (
         "§5.7: transient, cloudflare/ai#436",
         retryable=True,
         kind=ServerFault,
-        hint="The provider failed behind the gateway: the log entry of the call has its words. If it goes on, check "
+        hint="The provider failed behind the gateway: the log entry of the call has its message. If it persists, check "
         "the model id and the provider's key.",
     ),
     Code(2008, 400, "§5.7", hint="On the legacy host a model id begins with one of its provider names."),
@@ -130,8 +127,8 @@ CODES: tuple[Code, ...] = (
         2009,
         401,
         "§2.1, §5.7: since 2026-10-06 also on run",
-        hint="The legacy host wants a token with AI Gateway > Run in cf-aig-authorization; on the REST API it is the "
-        "provider that rejected the key stored in the gateway.",
+        hint="The legacy host needs a token with AI Gateway > Run; on the REST API, the provider rejected the key "
+        "stored in the gateway.",
     ),
     Code(2009, 503, "§5.7: since 2026-10-06, when Cloudflare's own key fails", retryable=True),
     Code(2016, 424, "§5.7, §8.4", kind=GuardrailBlocked, hint=_BLOCKED),
@@ -166,11 +163,11 @@ CODES: tuple[Code, ...] = (
     Code(3041, 403, "§5.6", hint="The model is private."),
     Code(3042, 404, "§5.6", hint="Workers AI ids look like @cf/author/model."),
     Code(3050, 503, "recorded cloudflare bd8cb47ce9df", retryable=True),
-    Code(4006, 429, "§5.6: what the wire really says for 3036", kind=QuotaExceeded, hint=_DAILY),
+    Code(4006, 429, "§5.6: sent in place of 3036", kind=QuotaExceeded, hint=_DAILY),
     Code(4007, 500, "§5.6", retryable=True),
     Code(5004, 400, "§5.6"),
     Code(5005, 405, "§5.6"),
-    Code(5006, 400, "§5.6", hint="The model takes another body: try another api=."),
+    Code(5006, 400, "§5.6", hint="The model needs another format: try another api=."),
     Code(5007, 400, "§5.6", kind=NotFound, hint="Workers AI ids look like @cf/author/model."),
     Code(5012, 422, "recorded cloudflare 7608ad7a1704"),
     Code(5016, 403, "§5.6", hint="Accept the model's terms: send the prompt 'agree' to it once."),
@@ -181,7 +178,7 @@ CODES: tuple[Code, ...] = (
     Code(5035, 403, "§1.3, §5.6", hint=_PAID),
     Code(8001, 400, "§5.6, §9.2"),
     Code(8006, 400, "§5.6", hint="A forced tool call needs a larger max_tokens on a reasoning model."),
-    Code(8007, 400, "§14.1: whatever the model's server refuses; its sentence says what"),
+    Code(8007, 400, "§14.1: any refusal of the model's server, which the message explains"),
 )
 
 
@@ -239,7 +236,7 @@ MESSAGE_PATTERNS: tuple[MessagePattern, ...] = (
         "§8.4",
         False,
         PermissionDenied,
-        "A policy of the gateway forbids it; as soon as there is one, what none allows is denied.",
+        "A policy of the gateway denies it; once there is a policy, everything that none allows is denied.",
     ),
     MessagePattern(
         r"not available via unified billing",
@@ -278,30 +275,30 @@ MESSAGE_PATTERNS: tuple[MessagePattern, ...] = (
         statuses=(400,),
     ),
     MessagePattern(
-        r"/v1/responses", "§1.4", hint="Only the Responses API takes it: use api='responses'.", statuses=(400,)
+        r"/v1/responses", "§1.4", hint="The model needs the Responses API: use api='responses'.", statuses=(400,)
     ),
     MessagePattern(
         r"thought_signature",
         "§1.4",
-        hint="A tool call in the history lacks its maker's signature: give messages back as they came.",
+        hint="A tool call in the history lacks its signature: send messages back as they were received.",
         statuses=(400,),
     ),
     MessagePattern(
         r"tool_choice", "§9.2", hint="The model does not take this tool_choice: try 'auto'.", statuses=(400,)
     ),
-    MessagePattern(r"json mode couldn't be met", "§9.1", hint="The model did not manage the schema: simplify it."),
+    MessagePattern(r"json mode couldn't be met", "§9.1", hint="The model could not follow the schema: simplify it."),
     MessagePattern(
         r"model execution failed \(user input error\)|invalid value at",
         "§1.4, §13.18; with 7003, which stands for 404 where there is no status",
         False,
         InvalidRequest,
-        "The model does not take this body on this API: check the field that is named, or try another api=.",
+        "The model rejects the body on this API: check the field in the message, or try another api=.",
         (400, 404),
     ),
     MessagePattern(
         r"error code: 1010|^just a moment|^attention required",
         "§5.5 shape 8, and Cloudflare's pages for browsers",
-        hint="Cloudflare's edge refused the client, not the request: a firewall or browser check guards the address.",
+        hint="Cloudflare's edge blocked the client, not the request: a firewall or browser check protects the URL.",
     ),
     MessagePattern(r"\boverloaded\b", "§5.5 shape 6", True, ServerFault, statuses=(529,)),
 )
@@ -311,19 +308,21 @@ _OPENAI, _ANTHROPIC, _GOOGLE = "OpenAI's error codes", "Anthropic's error types"
 
 PROVIDER_CODES: Mapping[str, ProviderCode] = {
     "insufficient_quota": ProviderCode(
-        429, f"{_OPENAI}; 400 in recorded responses 614", QuotaExceeded, False, rules=True
+        429, f"{_OPENAI}; 400 in recorded responses 614", QuotaExceeded, False, overrides=True
     ),
-    "billing_hard_limit_reached": ProviderCode(429, _OPENAI, QuotaExceeded, False, rules=True),
+    "billing_hard_limit_reached": ProviderCode(429, _OPENAI, QuotaExceeded, False, overrides=True),
     "context_length_exceeded": ProviderCode(
-        400, f"{_OPENAI}; recorded responses 383", ContextOverflow, False, rules=True
+        400, f"{_OPENAI}; recorded responses 383", ContextOverflow, False, overrides=True
     ),
-    "exceed_context_size_error": ProviderCode(400, "llama.cpp; §14.1", ContextOverflow, False, rules=True),
-    "content_policy_violation": ProviderCode(400, _OPENAI, GuardrailBlocked, False, rules=True),
-    "content_filter": ProviderCode(400, "Azure", GuardrailBlocked, False, rules=True),
-    "too_many_prompt_tokens": ProviderCode(400, "Perplexity; recorded chat 663", ContextOverflow, False, rules=True),
-    "model_not_found": ProviderCode(404, f"{_OPENAI}; 400 in recorded responses 1", rules=True),
-    "invalid_api_key": ProviderCode(401, _OPENAI, rules=True),
-    "authentication_error": ProviderCode(401, _ANTHROPIC, rules=True),
+    "exceed_context_size_error": ProviderCode(400, "llama.cpp; §14.1", ContextOverflow, False, overrides=True),
+    "content_policy_violation": ProviderCode(400, _OPENAI, GuardrailBlocked, False, overrides=True),
+    "content_filter": ProviderCode(400, "Azure", GuardrailBlocked, False, overrides=True),
+    "too_many_prompt_tokens": ProviderCode(
+        400, "Perplexity; recorded chat 663", ContextOverflow, False, overrides=True
+    ),
+    "model_not_found": ProviderCode(404, f"{_OPENAI}; 400 in recorded responses 1", overrides=True),
+    "invalid_api_key": ProviderCode(401, _OPENAI, overrides=True),
+    "authentication_error": ProviderCode(401, _ANTHROPIC, overrides=True),
     "rate_limit_exceeded": ProviderCode(429, _OPENAI),
     "ratelimitreached": ProviderCode(429, "Azure; recorded chat 659"),
     "server_error": ProviderCode(500, _OPENAI),
@@ -348,9 +347,9 @@ PROVIDER_CODES: Mapping[str, ProviderCode] = {
     "unavailable": ProviderCode(503, _GOOGLE),
     "deadline_exceeded": ProviderCode(504, _GOOGLE),
 }
-"""In lower case."""
+"""By the code in lower case."""
 
-PAYMENT_HINT = "The server asks for a machine payment (x402), which this package does not make."
+PAYMENT_HINT = "The server asks for a machine payment (x402), which this package does not support."
 """With the header `payment-required` (§3.4)."""
 
 _KINDS: Mapping[int, ErrorKind] = {
@@ -363,7 +362,7 @@ _KINDS: Mapping[int, ErrorKind] = {
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """The exception for a status of which nothing else is known."""
+    """The exception for an HTTP status."""
     if status in _KINDS:
         return _KINDS[status]
     if status >= 500:
@@ -372,5 +371,5 @@ def kind_of_status(status: int) -> ErrorKind:
 
 
 def retryable_status(status: int) -> bool:
-    """Whether Cloudflare's own clients try again (facts §5.8)."""
+    """Whether Cloudflare's own clients retry (facts §5.8)."""
     return status in (408, 409, 429) or status >= 500

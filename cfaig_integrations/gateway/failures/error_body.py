@@ -1,7 +1,4 @@
-"""What an error answer says, whichever of its shapes it has: message, code, words.
-
-The shapes are those of facts §5.5, and any of them may come from any endpoint.
-"""
+"""The message and the codes of an error body in any of the shapes of facts §5.5, all of which any endpoint may send."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from cfaig_integrations.wire.jsonio import excerpt
 
 __all__ = ["ErrorDetails", "of_body", "of_bytes", "title_of"]
 
-_LONGEST_MESSAGE = 4000
-_LONGEST_WORD = 100
-_LONGEST_TEXT = 64 * 1024
-"""Characters that are kept of a body that is not JSON."""
-_DEEPEST = 4
-"""Levels at which an error is looked for in an error."""
-_DIGITS = 12
+_MAX_MESSAGE = 4000
+_MAX_CODE = 100
+_MAX_TEXT = 64 * 1024
+"""Characters kept of a body that is not JSON."""
+_MAX_DEPTH = 4
+"""Levels of nested errors that are searched."""
+_MAX_DIGITS = 12
 """Digits of a code; Python refuses to read or print a number of 4,300."""
 
 _REQUEST_ID = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8})\)$")
@@ -34,21 +31,21 @@ _NUMBERED = re.compile(r"^(\d{4,5}):\s+")
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetails:
-    """What an answer complains about.
+    """The contents of an error body.
 
     Attributes:
-        message: For people; empty if it says nothing.
-        code: A number where it can be read as one, else the provider's word.
-        words: Its `code`, `type` and `status` words, in lower case.
-        status: HTTP status that the body itself names.
-        retryable: Whether the body itself says so.
-        request_id: Request id that the body names.
+        message: Message; empty if there is none.
+        code: Code, as a number if it is one.
+        provider_codes: Strings in `code`, `type` and `status`, in lower case.
+        status: HTTP status in the body.
+        retryable: Field `retryable` of the body.
+        request_id: Request id in the body.
         body: The decoded body, or its text.
     """
 
     message: str = ""
     code: int | str | None = None
-    words: tuple[str, ...] = ()
+    provider_codes: tuple[str, ...] = ()
     status: int | None = None
     retryable: bool | None = None
     request_id: str | None = None
@@ -56,12 +53,12 @@ class ErrorDetails:
 
 
 def of_bytes(data: bytes) -> ErrorDetails:
-    """The details of a response body; JSON or not."""
+    """The details of a response body, JSON or not."""
     text = data.decode("utf-8", "replace").strip().lstrip("\ufeff")
     try:
         body = json.loads(text, strict=False, parse_int=read_int)
     except (ValueError, RecursionError):
-        text = redacted(text[:_LONGEST_TEXT])
+        text = redacted(text[:_MAX_TEXT])
         return ErrorDetails(excerpt(text), body=text)
     return of_body(body)
 
@@ -73,7 +70,7 @@ def of_body(body: object) -> ErrorDetails:
 
 def title_of(page: bytes) -> str:
     """The title of an HTML page."""
-    page = page[:_LONGEST_TEXT]
+    page = page[:_MAX_TEXT]
     lower = page.lower()
     start = lower.find(b">", lower.find(b"<title")) + 1 if b"<title" in lower else 0
     end = lower.find(b"</title", start) if start else -1
@@ -85,9 +82,9 @@ def _read(body: Any) -> ErrorDetails:
     whole = _object(_first(body))  # Google's errors are lists
     if whole is None:
         return ErrorDetails(excerpt(body if isinstance(body, str) else json.dumps(body)), body=body)
-    entry, told = _entry(whole)
-    said = repair_surrogates(told or _text(entry, "code", "type") or _text(whole, *_MESSAGES))
-    message, inner = _plain(said)
+    entry, text = _entry(whole)
+    text = repair_surrogates(text or _text(entry, "code", "type") or _text(whole, *_MESSAGES))
+    message, inner = _unwrapped(text)
     parts = (entry, inner, whole)
     code = _code(parts, "code", "internalCode")
     numbered = _NUMBERED.match(message)
@@ -95,11 +92,11 @@ def _read(body: Any) -> ErrorDetails:
         code, message = int(numbered[1]), message[numbered.end() :]
     if code is None:
         code = _code(parts, "type")
-    request = _REQUEST_ID.search(said[-60:].rstrip())
+    request = _REQUEST_ID.search(text[-60:].rstrip())
     return ErrorDetails(
-        message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " ...",
+        message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + " ...",
         code,
-        tuple(dict.fromkeys(word for part in parts for word in _words(part))),
+        tuple(dict.fromkeys(code for part in parts for code in _provider_codes(part))),
         next((s for s in map(_status, parts) if s is not None), None),
         next((part["retryable"] for part in (entry, whole) if isinstance(part.get("retryable"), bool)), None),
         _text(whole, "requestId", "request_id") or (request[1] if request else None),
@@ -108,7 +105,7 @@ def _read(body: Any) -> ErrorDetails:
 
 
 def _first(value: Any) -> Any:
-    """Of a list the first item that says anything."""
+    """The first item of a list that is not empty."""
     if not isinstance(value, list):
         return value
     return next((each for each in value if each and isinstance(each, dict | str)), value)  # pyright: ignore
@@ -122,26 +119,26 @@ _MESSAGES = ("message", "description", "detail", "error", "msg")
 
 
 def _entry(body: Mapping[str, Any], depth: int = 0) -> tuple[Mapping[str, Any], str]:
-    """The object that tells of the error, and its message; in the order of facts §5.5."""
-    for found in _places(body):
-        first = _first(found)
+    """The object that holds the error, and its message; in the order of facts §5.5."""
+    for candidate in _candidates(body):
+        first = _first(candidate)
         if isinstance(first, str) and first.strip():
             return {}, first
         entry = _object(first)
         if entry is not None:
-            said = _text(entry, *_MESSAGES)
-            if said or depth >= _DEEPEST:
-                return entry, said
+            message = _text(entry, *_MESSAGES)
+            if message or depth >= _MAX_DEPTH:
+                return entry, message
             inner, deeper = _entry(entry, depth + 1)
             return {**entry, **inner}, deeper
     return {}, ""
 
 
-def _places(body: Mapping[str, Any]) -> Iterator[Any]:
-    """Where an error may stand in an object; the nested ones are of a failed response and of an envelope (§14.5)."""
+def _candidates(body: Mapping[str, Any]) -> Iterator[Any]:
+    """Fields that may hold an error; nested ones are those of a failed response and of an envelope (facts §14.5)."""
     yield from (body.get("error"), body.get("errors"))
-    yield from (held.get("error") for name in ("response", "result") if (held := _object(body.get(name))))
-    yield from (held for name in ("message", "detail") if not isinstance(held := body.get(name), str))
+    yield from (inner.get("error") for name in ("response", "result") if (inner := _object(body.get(name))))
+    yield from (value for name in ("message", "detail") if not isinstance(value := body.get(name), str))
     if "state" in body:
         yield body.get("result")
 
@@ -150,8 +147,8 @@ def _text(body: Mapping[str, Any], *names: str) -> str:
     return next((value for name in names if isinstance(value := body.get(name), str) and value.strip()), "")
 
 
-def _plain(message: str) -> tuple[str, Mapping[str, Any]]:
-    """The message without its wrapping, and the JSON object that it was, if it was one."""
+def _unwrapped(message: str) -> tuple[str, Mapping[str, Any]]:
+    """The message without prefixes, request id and JSON around it, and the JSON object, if there is one."""
     text = _PREFIXES.sub("", message).strip()
     text = text[:-60] + _REQUEST_ID.sub("", text[-60:]).rstrip()
     if not text.startswith(("{", "[")):
@@ -160,25 +157,25 @@ def _plain(message: str) -> tuple[str, Mapping[str, Any]]:
         whole = _object(_first(redacted(json.loads(text, strict=False, parse_int=read_int)))) or {}
     except (ValueError, RecursionError):
         return text, {}
-    entry, said = _entry(whole)
-    return repair_surrogates(said or _text(whole, *_MESSAGES)) or text, entry or whole
+    entry, inner = _entry(whole)
+    return repair_surrogates(inner or _text(whole, *_MESSAGES)) or text, entry or whole
 
 
 def _code(parts: Iterable[Mapping[str, Any]], *names: str) -> int | str | None:
     for value in (part.get(name) for part in parts for name in names):
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_DIGITS:
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_MAX_DIGITS:
             return value
         if isinstance(value, str) and value and value != "error":
-            word = repair_surrogates(value[:_LONGEST_WORD])
-            return int(word) if word.isascii() and word.isdigit() and len(word) <= _DIGITS else word
+            code = repair_surrogates(value[:_MAX_CODE])
+            return int(code) if code.isascii() and code.isdigit() and len(code) <= _MAX_DIGITS else code
     return None
 
 
-def _words(part: Mapping[str, Any]) -> list[str]:
-    found = (part.get(name) for name in ("code", "type", "status"))
-    return [value.lower() for value in found if isinstance(value, str) and 0 < len(value) <= _LONGEST_WORD]
+def _provider_codes(part: Mapping[str, Any]) -> list[str]:
+    values = (part.get(name) for name in ("code", "type", "status"))
+    return [value.lower() for value in values if isinstance(value, str) and 0 < len(value) <= _MAX_CODE]
 
 
 def _status(part: Mapping[str, Any]) -> int | None:
-    found = (part.get(name) for name in ("httpCode", "status_code", "status", "code"))
-    return next((value for value in found if isinstance(value, int) and 400 <= value < 600), None)
+    values = (part.get(name) for name in ("httpCode", "status_code", "status", "code"))
+    return next((value for value in values if isinstance(value, int) and 400 <= value < 600), None)

@@ -1,7 +1,4 @@
-"""What no error, log and traceback may show: credentials, taken out of texts and JSON values, and hidden in reprs.
-
-One function for everything that a server answers.
-"""
+"""Removes credentials from errors, texts and JSON values, and hides them in reprs."""
 
 from __future__ import annotations
 
@@ -13,17 +10,17 @@ from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError
 
 __all__ = ["Hidden", "conceal", "is_credential", "names_a_credential", "redacted"]
 
-_DEEPEST = 60
-"""Levels of a JSON value that an error keeps: what is deeper can neither be printed nor pickled safely."""
-_LONGEST = 64 * 1024
+_MAX_DEPTH = 60
+"""Levels of a JSON value that an error keeps: deeper values cannot be printed or pickled safely."""
+_MAX_LENGTH = 64 * 1024
 """Characters of a text that an error keeps: servers echo whole requests, media included."""
-_SHORTEST = 8
-"""Characters of a secret that is looked for as it is; a shorter one would be found in words."""
+_MIN_SECRET = 8
+"""Characters of a secret that is searched for in texts; a shorter one would match parts of words."""
 
 # Every repetition is bounded or cannot overlap with what follows it, so that the search takes linear time.
 _CREDENTIAL = re.compile(
     r"""
-    (?P<told>(?i:\bapi[ _-]?key[ ]provided:\s{0,8}))[\w.~+/=*-]{8,}
+    (?P<openai>(?i:\bapi[ _-]?key[ ]provided:\s{0,8}))[\w.~+/=*-]{8,}
     | (?P<before>(?i:\b(?:Bearer|Basic)\s{1,8} | \b(?:api[ _-]?key|authorization)["']?\s{0,8}[:=]\s{0,8}["']?))
       (?P<value>[\w.~+/=*-]{8,})
     | \b(?:sk-|cf(?:ut|at|k)_)[\w-]{8,}
@@ -35,12 +32,12 @@ _CREDENTIAL = re.compile(
     re.VERBOSE,
 )
 _RANDOM = re.compile(r"\d|[a-z][A-Z]")
-"""What words of prose do not have, and generated keys do."""
+"""What generated keys contain, and words of prose do not."""
 _NAME = re.compile(r"(?:^|[-_])(?:authorization|api[-_]?key|token|secret|cookie|password)$", re.IGNORECASE)
 
 
 class Hidden(bytes):
-    """A header's value that no repr shows: tools that report errors print the variables of every frame."""
+    """A header value that no repr shows: error reporters print the local variables of every frame."""
 
     __slots__ = ()
 
@@ -50,27 +47,27 @@ class Hidden(bytes):
     __str__ = __repr__
 
     def __getitem__(self, key: Any) -> Any:
-        # Some tools shorten a long value before they take its repr.
-        found = cast("Any", super().__getitem__(key))
-        return Hidden(found) if isinstance(found, bytes) else found
+        # Some error reporters cut a long value before they take its repr.
+        item = cast("Any", super().__getitem__(key))
+        return Hidden(item) if isinstance(item, bytes) else item
 
 
 def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
     """A text or JSON value without credentials, and shallow enough to be printed.
 
     Args:
-        value: What a server said.
-        secrets: Credentials in use.
+        value: The value.
+        secrets: Credentials to remove, in addition to everything that looks like one.
     """
     return _clean(value, secrets, 0)
 
 
 def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Takes credentials out of an error and its causes, which may quote an answer that quotes the request.
+    """Removes credentials from an error and its causes: servers and HTTP libraries quote requests.
 
     Args:
         error: The error.
-        headers: Of the request.
+        headers: Request headers.
     """
     secrets = _credentials_in(headers)
     waiting: list[BaseException | None] = [error]
@@ -82,9 +79,8 @@ def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None
             waiting += [each.__cause__, each.__context__]
             if isinstance(each, GatewayError):
                 _conceal(each, secrets)
-            elif secrets and any(isinstance(said, str) and secret in said for said in each.args for secret in secrets):
-                # An HTTP library quotes a head that it cannot read.
-                each.args = tuple(redacted(said, secrets) if isinstance(said, str) else said for said in each.args)
+            elif any(isinstance(text, str) and secret in text for text in each.args for secret in secrets):
+                each.args = tuple(redacted(text, secrets) if isinstance(text, str) else text for text in each.args)
 
 
 def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
@@ -98,18 +94,20 @@ def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
 
 
 def _credentials_in(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    found = (value.decode("latin-1").rpartition(" ")[2] for name, value in headers if names_a_credential(name.decode()))
-    return tuple(each for each in found if len(each) >= _SHORTEST)
+    secrets = (
+        value.decode("latin-1").rpartition(" ")[2] for name, value in headers if names_a_credential(name.decode())
+    )
+    return tuple(secret for secret in secrets if len(secret) >= _MIN_SECRET)
 
 
 def names_a_credential(name: str) -> bool:
-    """Whether a header or field of that name holds a credential."""
+    """Whether a header or field with this name holds a credential."""
     return bool(_NAME.search(name))
 
 
 def is_credential(text: str) -> bool:
-    """Whether a text has the form of a credential."""
-    return _CREDENTIAL.sub(_mark, text) != text
+    """Whether a text contains what looks like a credential."""
+    return _CREDENTIAL.sub(_masked, text) != text
 
 
 def _clean(value: Any, secrets: tuple[str, ...], depth: int) -> Any:
@@ -118,12 +116,11 @@ def _clean(value: Any, secrets: tuple[str, ...], depth: int) -> Any:
             for secret in secrets:
                 if secret in value:
                     value = value.replace(secret, "***")
-            kept = value if len(value) <= _LONGEST else value[:_LONGEST] + " ..."
-            return _CREDENTIAL.sub(_mark, kept)
+            return _CREDENTIAL.sub(_masked, value if len(value) <= _MAX_LENGTH else value[:_MAX_LENGTH] + " ...")
         case bytes():
             return _clean(value.decode("utf-8", "replace"), secrets, depth)
         case dict() | list() | tuple() | Mapping():
-            if depth >= _DEEPEST:
+            if depth >= _MAX_DEPTH:
                 return "..."
             if isinstance(value, list | tuple):
                 return [_clean(each, secrets, depth + 1) for each in cast("list[Any]", value)]
@@ -139,8 +136,8 @@ def _clean(value: Any, secrets: tuple[str, ...], depth: int) -> Any:
             return value
 
 
-def _mark(found: re.Match[str]) -> str:
-    random = found["value"] or found["key"]
+def _masked(match: re.Match[str]) -> str:
+    random = match["value"] or match["key"]
     if random and not (_RANDOM.search(random) or len(random) > 32):
-        return found[0]
-    return f"{found['told'] or found['before'] or found['field'] or found['scheme'] or ''}***"
+        return match[0]
+    return f"{match['openai'] or match['before'] or match['field'] or match['scheme'] or ''}***"
