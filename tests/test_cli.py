@@ -13,8 +13,8 @@ from cfaig_integrations import __version__
 from cfaig_integrations.cli import app
 
 
-def run(*words: str, env: dict[str, str | None] | None = None) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(words), env=env)
+def run(*arguments: str, env: dict[str, str | None] | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments), env=env)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -56,7 +56,7 @@ def test_demo_shows_both_frameworks_and_the_log() -> None:
         ("langchain_core", "LangChain", "langchain", LLAMA_INDEX_CALLS),
     ],
 )
-def test_demo_goes_on_without_a_framework_and_says_so(
+def test_demo_without_a_framework(
     monkeypatch: pytest.MonkeyPatch, package: str, framework: str, extra: str, calls: int
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -69,7 +69,7 @@ def test_demo_goes_on_without_a_framework_and_says_so(
     assert logged(output)[1] == calls
 
 
-def test_live_without_an_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_demo_without_an_account_names_the_missing_value(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "CLOUDFLARE_API_TOKEN",
         "CF_AIG_TOKEN",

@@ -1,4 +1,4 @@
-"""No token stands in an error, or in any variable of our frames, of any failure of any class."""
+"""No error of any class shows a token, nor do the local variables of its frames."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def echoes(reply: Reply) -> bool:
     return any(TOKEN in text for text in (str(reply.pieces), str(reply.headers)))
 
 
-def words(server: Loopback, **more: Any) -> dict[str, Any]:
+def arguments(server: Loopback, **more: Any) -> dict[str, Any]:
     base = {"account_id": "acc", "api_token": TOKEN, "base_url": server.base_url, "extra_headers": HEADERS}
     return {**base, "max_retries": 0, "timeout": 0.2 if server.usual.end == "stall" else 600, **more}
 
@@ -168,11 +168,11 @@ REPLIES: list[tuple[str, Reply]] = [
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize("reply", [row[1] for row in REPLIES], ids=[row[0] for row in REPLIES])
-def test_a_failing_call_shows_no_token(
+def test_a_failed_call_shows_no_token(
     server: Loopback, reply: Reply, call: Callable[[dict[str, Any], bool], Any], stream: bool, token: str
 ) -> None:
     server.usual = reply
-    more = words(server, api_token=(lambda: TOKEN) if token == "callable" else TOKEN)
+    more = arguments(server, api_token=(lambda: TOKEN) if token == "callable" else TOKEN)
     with pytest.raises(GatewayError) as caught:
         answered(call, more, stream)
     check(caught.value, echoed=echoes(reply))
@@ -209,10 +209,10 @@ NAMES = ["embeddings", "aembeddings", "embedding", "aembedding", "reranker", "re
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("reply", [row[1] for row in REPLIES[:12]], ids=[row[0] for row in REPLIES[:12]])
-def test_a_failing_call_of_other_classes_shows_no_token(server: Loopback, reply: Reply, name: str) -> None:
+def test_a_failed_call_of_other_classes_shows_no_token(server: Loopback, reply: Reply, name: str) -> None:
     server.usual = reply
     with pytest.raises(GatewayError) as caught:
-        others(words(server))[name]()
+        others(arguments(server))[name]()
     sent = (TOKEN,) if "log" in name else (TOKEN, KEY)
     check(caught.value, echoed=echoes(reply), secrets=sent)
 
@@ -260,7 +260,7 @@ BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
 @pytest.mark.parametrize("bad", [row[1] for row in BAD_WORDS], ids=[row[0] for row in BAD_WORDS])
-def test_a_refused_constructor_word_is_not_repeated(make: Callable[..., Any], bad: dict[str, Any]) -> None:
+def test_an_invalid_constructor_argument_is_not_quoted(make: Callable[..., Any], bad: dict[str, Any]) -> None:
     good = {"account_id": "acc", "api_token": TOKEN}
     with pytest.raises((GatewayError, ValueError)) as caught:
         make(**good | bad)
@@ -275,7 +275,7 @@ def test_a_refused_constructor_word_is_not_repeated(make: Callable[..., Any], ba
 
 
 @pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
-def test_the_environment_is_in_no_frame(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_frame_shows_the_environment(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "no account")
     with pytest.raises(GatewayError) as caught:
@@ -290,23 +290,23 @@ def test_the_environment_is_in_no_frame(make: Callable[..., Any], monkeypatch: p
 
 @pytest.mark.parametrize("token", [f"'{TOKEN}'", f"Bearer {TOKEN}", "acc", [TOKEN], None, ""])
 @pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
-def test_what_a_callable_gives_is_not_repeated(
+def test_the_token_of_a_function_is_not_quoted(
     server: Loopback, token: Any, call: Callable[[dict[str, Any], bool], Any]
 ) -> None:
     with pytest.raises(GatewayError) as caught:
-        answered(call, words(server, api_token=lambda: token), False)
+        answered(call, arguments(server, api_token=lambda: token), False)
     check(caught.value)
     assert not server.seen
 
 
 @pytest.mark.parametrize("reply", [row[1] for row in REPLIES if row[0] in {"no HTTP", "no header"}])
 @pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
-def test_what_the_http_library_quotes_shows_no_token(
+def test_errors_of_the_http_library_show_no_token(
     server: Loopback, reply: Reply, call: Callable[[dict[str, Any], bool], Any]
 ) -> None:
     server.usual = reply
     with pytest.raises(GatewayError) as caught:
-        answered(call, words(server), False)
+        answered(call, arguments(server), False)
     for each in chain(caught.value):
         assert TOKEN not in f"{each} {each!r}"
 
@@ -320,7 +320,7 @@ def test_fields_of_the_body_are_not_shown(make: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("raised", [ValueError, KeyError, AttributeError, StopIteration, StopAsyncIteration, OSError])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
-def test_a_token_function_that_fails_is_a_configuration_error(
+def test_a_token_function_that_raises_is_a_config_error(
     server: Loopback, call: Callable[[dict[str, Any], bool], Any], raised: type[Exception], is_async: bool
 ) -> None:
     """Not its own: LlamaIndex takes a ValueError for an answer of the model that cannot be read."""
@@ -332,7 +332,7 @@ def test_a_token_function_that_fails_is_a_configuration_error(
         return fails()
 
     with pytest.raises(ConfigError, match="api_token") as caught:
-        answered(call, words(server, api_token=afails if is_async else fails), False)
+        answered(call, arguments(server, api_token=afails if is_async else fails), False)
     assert (caught.value.field, caught.value.requests_sent) == ("api_token", 0)
     assert TOKEN not in str(caught.value)
     if not is_async:
@@ -341,7 +341,7 @@ def test_a_token_function_that_fails_is_a_configuration_error(
 
 
 @pytest.mark.parametrize("call", CHATS, ids=lambda call: call.__name__)
-def test_a_token_function_may_give_a_secret(server: Loopback, call: Callable[[dict[str, Any], bool], Any]) -> None:
+def test_a_token_function_may_return_a_secret(server: Loopback, call: Callable[[dict[str, Any], bool], Any]) -> None:
     server.usual = Reply()
-    answered(call, words(server, api_token=lambda: SecretStr(TOKEN)), False)
+    answered(call, arguments(server, api_token=lambda: SecretStr(TOKEN)), False)
     assert server.seen[0].headers["authorization"] == f"Bearer {TOKEN}"

@@ -18,10 +18,12 @@ from cfaig_integrations.client.bodies import (
     WholeBody,
     already_read,
     discard_connection_if_bytes_are_left,
+    lower_case,
 )
 from cfaig_integrations.client.cancellation import defer_cancellation
-from cfaig_integrations.client.senders import AsyncPooled, AsyncSender, AsyncUserClient, lower_case
+from cfaig_integrations.client.pool import AsyncPooled
 from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
+from cfaig_integrations.client.user_clients import AsyncUserClient
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
@@ -64,22 +66,16 @@ class AsyncClient:
 
     def __init__(self, connection: Connection, http_async_client: object = None) -> None:
         self._connection = connection
-        self._sender: AsyncSender = _POOLED if http_async_client is None else AsyncUserClient(http_async_client)
+        self._sender: AsyncPooled | AsyncUserClient = (
+            _POOLED if http_async_client is None else AsyncUserClient(http_async_client)
+        )
 
     async def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
-        """A whole reply, and how the gateway handled the call.
-
-        Raises:
-            GatewayError: With `requests_sent`.
-        """
+        """As `Client.chat`."""
         return await self.run(exchange.chat(self._connection, request, call))
 
     async def stream(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> AsyncChatStream:
-        """A stream whose first visible event has arrived.
-
-        Raises:
-            GatewayError: With `requests_sent`, here until that event, and then from the stream.
-        """
+        """As `Client.stream`."""
         response = _OpenResponse(self._sender)
         try:
             actions = exchange.stream(self._connection, request, call)
@@ -91,29 +87,17 @@ class AsyncClient:
     async def embed(
         self, request: EmbedRequest, call: CallOptions = NO_CALL_OPTIONS, *, api: EmbedApi = "auto"
     ) -> tuple[EmbedReply, GatewayInfo]:
-        """The vectors of texts, and how the gateway handled the call.
-
-        Raises:
-            GatewayError: With `requests_sent`.
-        """
+        """As `Client.embed`."""
         return await self.run(vectors.embed(self._connection, request, call, api=api))
 
     async def rank(
         self, request: RerankRequest, call: CallOptions = NO_CALL_OPTIONS
     ) -> tuple[RerankReply, GatewayInfo]:
-        """The ranking of passages, and how the gateway handled the call.
-
-        Raises:
-            GatewayError: With `requests_sent`.
-        """
+        """As `Client.rank`."""
         return await self.run(vectors.rank(self._connection, request, call))
 
     async def run(self, actions: Actions[_T]) -> _T:
-        """The result of a call that opens no stream.
-
-        Raises:
-            GatewayError: With `requests_sent`.
-        """
+        """As `Client.run`."""
         response = _OpenResponse(self._sender)
         try:
             return await defer_cancellation(response.perform(actions))
@@ -193,7 +177,7 @@ class _OpenResponse:
     _chunks: AsyncIterator[bytes]
     _timer: IdleTimer
 
-    def __init__(self, sender: AsyncSender) -> None:
+    def __init__(self, sender: AsyncPooled | AsyncUserClient) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
 
@@ -258,15 +242,7 @@ class _OpenResponse:
         return body.bytes()
 
     async def read(self, *, idle: bool = False, streaming: bool = False) -> bytes | None:
-        """The next bytes, or None at the end.
-
-        Args:
-            idle: Whether the last bytes were no part of the reply, so that their time counts.
-            streaming: Whether part of the reply has reached the caller.
-
-        Raises:
-            GatewayError: The connection fails, or nothing comes in time.
-        """
+        """As `sync._OpenResponse.read`."""
         left = self._timer.seconds_left(idle=idle)
         try:
             if left is None:

@@ -1,10 +1,10 @@
-"""The body of a response: its size and time limits, decompression, and whether its connection can be used again."""
+"""Headers and body of a response: limits of size and time, decompression, and the reuse of its connection."""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -183,3 +183,8 @@ def discard_connection_if_bytes_are_left(response: httpx.Response) -> None:
         layer = next((inner for name in names if (inner := getattr(layer, name, None)) is not None), None)
         if layer is None:
             return
+
+
+def lower_case(response: httpx.Response) -> Mapping[str, str]:
+    """A response's headers with lower-case names; the last value of a repeated one."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}

@@ -1,4 +1,4 @@
-"""Connection pools, created on first use, shared by all model objects and closed at exit.
+"""Connection pools, created on first use, shared by all model objects and closed at exit; sends requests over them.
 
 One pool for all threads, one set of pools for each running event loop, and one TLS context for the process.
 
@@ -17,13 +17,14 @@ import warnings
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.actions import HttpRequest
 
 MAX_CONNECTIONS = 1000
 MAX_KEEP_ALIVE = 100
@@ -135,9 +136,9 @@ class _Body(httpx.AsyncByteStream):
 class Shards(httpx.AsyncBaseTransport):
     """Several small pools behind one transport; each request goes to the least loaded."""
 
-    def __init__(self, context: ssl.SSLContext, number: int = SHARDS) -> None:
-        self._pools = [httpx.AsyncHTTPTransport(verify=context, limits=_limits(number)) for _ in range(number)]
-        self._load = [0] * number
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pools = [httpx.AsyncHTTPTransport(verify=context, limits=_limits(SHARDS)) for _ in range(SHARDS)]
+        self._load = [0] * SHARDS
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends over the pool with the fewest open responses."""
@@ -262,6 +263,70 @@ async def _close_with_loop(loop: asyncio.AbstractEventLoop, pools_of_loop: _Loop
             pools, pools_of_loop.pools = pools_of_loop.pools, {}
             for pool in pools.values():
                 await pool.aclose()
+
+
+class Pooled:
+    """Sends over the pool that threads share."""
+
+    errors = (Exception,)  # no user's code runs here
+
+    def open(self, request: HttpRequest) -> httpx.Response:
+        """An open response."""
+        over = shared(secure=request.url.startswith("https"))
+        built = _build(request)
+        return over.send(built, stream=True) if isinstance(over, httpx.Client) else over.handle_request(built)
+
+
+class AsyncPooled:
+    """Sends over the pools of the running event loop."""
+
+    errors = (Exception,)
+
+    async def open(self, request: HttpRequest) -> httpx.Response:
+        """An open response."""
+        over = await loop_pool(secure=request.url.startswith("https"))
+        built = _build(request)
+        if isinstance(over, httpx.AsyncClient):
+            return await over.send(built, stream=True)
+        return await over.handle_async_request(built)
+
+
+def _build(request: HttpRequest) -> httpx.Request:
+    """The request with all its headers: httpx adds none to a request with a stream, and does not build them again."""
+    url, host = parsed_url(request.url)
+    limits = request.timeouts
+    timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": limits.read}
+    return httpx.Request(
+        request.method,
+        url,
+        # In no local variable, which error reporters show: it contains the token.
+        headers=[
+            (b"Host", host),
+            *request.headers,
+            *([(b"Content-Length", b"%d" % len(request.body))] if request.body else ()),
+        ],
+        stream=httpx.ByteStream(request.body),
+        extensions={"timeout": timeout},
+    )
+
+
+@lru_cache(maxsize=256)
+def parsed_url(url: str) -> tuple[httpx.URL, bytes]:
+    """The URL, and the value of its `Host` header.
+
+    Raises:
+        ConfigError: It is not valid.
+    """
+    try:
+        parsed = httpx.URL(url)
+        parsed.host.encode("idna")
+        if not 0 <= (parsed.port or 0) <= 65535:
+            raise ValueError(f"port {parsed.port} is out of range")
+    except (httpx.InvalidURL, ValueError) as error:  # the socket would raise exceptions of its own
+        raise ConfigError(
+            f"{url} is not a valid URL: {error}.", field="base_url", value=url, remedy="Correct base_url."
+        ) from error
+    return parsed, parsed.netloc
 
 
 def close_all() -> None:

@@ -19,10 +19,12 @@ from cfaig_integrations.client.bodies import (
     WholeBody,
     already_read,
     discard_connection_if_bytes_are_left,
+    lower_case,
     time_limit,
 )
-from cfaig_integrations.client.senders import Pooled, Sender, UserClient, lower_case
+from cfaig_integrations.client.pool import Pooled
 from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
+from cfaig_integrations.client.user_clients import UserClient
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
@@ -65,7 +67,7 @@ class Client:
 
     def __init__(self, connection: Connection, http_client: object = None) -> None:
         self._connection = connection
-        self._sender: Sender = _POOLED if http_client is None else UserClient(http_client)
+        self._sender: Pooled | UserClient = _POOLED if http_client is None else UserClient(http_client)
 
     def chat(self, request: ChatRequest, call: CallOptions = NO_CALL_OPTIONS) -> tuple[ChatReply, GatewayInfo]:
         """A whole reply, and how the gateway handled the call.
@@ -181,7 +183,7 @@ class _OpenResponse:
     _chunks: Iterator[bytes]
     _timer: IdleTimer
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Pooled | UserClient) -> None:
         self._sender = sender
         self._response: httpx.Response | None = None
 

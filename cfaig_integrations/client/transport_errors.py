@@ -81,7 +81,7 @@ def response_of(error: Exception) -> httpx.Response:
 
 
 def transport_error(
-    error: Exception, request: HttpRequest | None = None, *, streaming: bool = False, idle: bool = False
+    error: Exception, request: HttpRequest, *, streaming: bool = False, idle: bool = False
 ) -> GatewayError:
     """The error of this package for an HTTP library's exception.
 
@@ -98,7 +98,7 @@ def transport_error(
     details = f"{names[0]}: {error}" if str(error) else names[0]
     host = _host(request)
     match _category(names):
-        case "timeout" if idle and request is not None:
+        case "timeout" if idle:
             return idle_timeout(request)
         case "timeout":
             fault = next((_TIMEOUTS[name] for name in names if name in _TIMEOUTS), "{host} took too long")
@@ -145,14 +145,12 @@ def slow_body_timeout(request: HttpRequest, times: float) -> TimeoutFault:
     return TimeoutFault(f"The body from {_host(request)} did not end within {times:g} times the timeout: {limit}.")
 
 
-def _host(request: HttpRequest | None) -> str:
-    return "the server" if request is None else httpx.URL(request.url).host or "the server"
+def _host(request: HttpRequest) -> str:
+    return httpx.URL(request.url).host or "the server"
 
 
-def _limit(request: HttpRequest | None, *, connecting: bool = False) -> str:
+def _limit(request: HttpRequest, *, connecting: bool = False) -> str:
     """The timeout that passed, and the argument that sets it."""
-    if request is None:
-        return "timeout"
     seconds = request.timeouts.connect if connecting else request.timeouts.read
     limit = "no limit" if seconds is None else f"{seconds:g} s"
     if connecting:

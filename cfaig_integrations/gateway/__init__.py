@@ -1,4 +1,1 @@
-"""Everything that is Cloudflare's: settings, options, metadata, routes, what its headers say, and how it fails.
-
-Nothing here does I/O.
-"""
+"""The rules of Cloudflare AI Gateway, without I/O: settings, options, metadata, routes, exchanges and errors."""

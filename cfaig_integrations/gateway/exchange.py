@@ -99,7 +99,8 @@ class Attempts(ABC, Generic[_T]):
     def _pause(self, error: GatewayError) -> float | None:
         """Seconds to wait before the same request is sent again; None: it is not."""
         pause = self._connection.policy_of(self._call).delay(error, self._retries + 1, random.random)
-        self._retries += pause is not None
+        if pause is not None:
+            self._retries += 1
         return pause
 
     def _change_request(self, _error: GatewayError) -> bool:

@@ -140,7 +140,7 @@ class Settings:
             ConfigError: The token is not valid in a header.
         """
         secret = token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
-        error = _token_error(secret) or _account_is_token(self.account_id, secret)
+        error = _token_error(secret, account=self.account_id)
         if error:
             raise error
         value = f"Bearer {secret.get_secret_value()}"
@@ -182,10 +182,7 @@ def resolve(
         account = _resolve_id("account_id", account_id, address.account)
         gateway = _resolve_gateway(gateway_id, address.gateway)
     url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, gateway)
-    token = _resolve_token(api_token, address, provider_key=provider_key)
-    error = _account_is_token(account, token)
-    if error:
-        raise error
+    token = _resolve_token(api_token, address, account, provider_key=provider_key)
     return Settings(account, token, gateway, url, address.legacy, address.custom)
 
 
@@ -309,11 +306,6 @@ def _id_error(parameter: Literal["account_id", "gateway_id"], source: str, value
     return None
 
 
-def _account_is_token(account: str, token: object) -> ConfigError | None:
-    same = isinstance(token, SecretStr) and token.get_secret_value() == account
-    return _id_is_token("account_id") if same else None
-
-
 def _id_is_token(source: str) -> ConfigError:
     return ConfigError(f"{source} is a token.", field=source, remedy="Set it to the id, and api_token to the token.")
 
@@ -343,7 +335,7 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
     return urlunsplit(base._replace(path=f"{prefix}/v1/{account}/{gateway}/compat"))
 
 
-def _resolve_token(token: _Token, address: _Address, *, provider_key: bool) -> TokenSource | None:
+def _resolve_token(token: _Token, address: _Address, account: str, *, provider_key: bool) -> TokenSource | None:
     source, remedy = "api_token", ""
     if address.custom:
         remedy = " On a custom domain it is a Cloudflare Access token."
@@ -360,14 +352,16 @@ def _resolve_token(token: _Token, address: _Address, *, provider_key: bool) -> T
         token = Secret(token.get_secret_value())
     elif callable(token):
         return token
-    error = _token_error(token, source, remedy)
+    error = _token_error(token, source, remedy, account=account)
     if error:
         raise error
     return cast("Secret", token)
 
 
-def _token_error(token: object, source: str = "api_token", remedy: str = "") -> ConfigError | None:
-    """The error of a token that is not valid in a header; neither it nor its traceback shows the token."""
+def _token_error(
+    token: object, source: str = "api_token", remedy: str = "", *, account: str | None = None
+) -> ConfigError | None:
+    """The error of a token that is not valid in a header or for an account; its traceback does not show the token."""
     value = token.get_secret_value() if isinstance(token, SecretStr) else token
     if value == "":
         return ConfigError(
@@ -387,4 +381,4 @@ def _token_error(token: object, source: str = "api_token", remedy: str = "") -> 
             field=source,
             remedy="Use the bare token, without 'Bearer' and without quotes.",
         )
-    return None
+    return _id_is_token("account_id") if value == account else None

@@ -1,10 +1,11 @@
-"""A misbehaving server, both drivers behind one face, and pauses that take no time."""
+"""A misbehaving server, one interface for both clients, and pauses that take no time."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -18,19 +19,20 @@ from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, 
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.settings import resolve
 from tests.client.loopback import Loopback, loopback
+from tests.waiting import PATIENCE, until_async
 
-ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
+REQUEST = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
 
 
-def connect(server: Loopback, **words: Any) -> Connection:
-    """A connection to the test's server, on the wire that it speaks."""
-    where = words.pop("base", server.base_url)
-    settings = resolve(account_id="acc", api_token=words.pop("api_token", "tok"), base_url=where)
-    return Connection(settings=settings, **({"api": "chat_completions"} | words))
+def connect(server: Loopback, **arguments: Any) -> Connection:
+    """A connection to the test's server, in the format that it sends."""
+    where = arguments.pop("base", server.base_url)
+    settings = resolve(account_id="acc", api_token=arguments.pop("api_token", "tok"), base_url=where)
+    return Connection(settings=settings, **({"api": "chat_completions"} | arguments))
 
 
 class Driver(Protocol):
-    """Either client, called the same way."""
+    """One interface for both clients; a user's client is closed after use."""
 
     name: str
 
@@ -38,7 +40,7 @@ class Driver(Protocol):
 
     def events(self, to: Connection, call: CallOptions = ..., client: Any = ...) -> list[Event]: ...
 
-    def take(self, to: Connection, number: int, *, close: bool) -> list[Event]: ...
+    def take(self, to: Connection, number: int, *, close: bool, released: Callable[[], bool]) -> list[Event]: ...
 
 
 class SyncDriver:
@@ -47,15 +49,16 @@ class SyncDriver:
     def chat(
         self, to: Connection, call: CallOptions = NO_CALL_OPTIONS, client: Any = None
     ) -> tuple[ChatReply, GatewayInfo]:
-        return sync.Client(to, client).chat(ASKED, call)
+        with client or nullcontext():
+            return sync.Client(to, client).chat(REQUEST, call)
 
     def events(self, to: Connection, call: CallOptions = NO_CALL_OPTIONS, client: Any = None) -> list[Event]:
-        with sync.Client(to, client).stream(ASKED, call) as stream:
+        with client or nullcontext(), sync.Client(to, client).stream(REQUEST, call) as stream:
             return list(stream)
 
-    def take(self, to: Connection, number: int, *, close: bool) -> list[Event]:
-        """Opens a stream, reads so many events, and closes it or just lets go of it."""
-        stream = sync.Client(to).stream(ASKED)
+    def take(self, to: Connection, number: int, *, close: bool, released: Callable[[], bool]) -> list[Event]:
+        """Opens a stream, reads some events, and closes or drops it."""
+        stream = sync.Client(to).stream(REQUEST)
         taken = [next(stream) for _ in range(number)]
         if close:
             stream.close()
@@ -74,23 +77,27 @@ class AsyncDriver:
     def chat(
         self, to: Connection, call: CallOptions = NO_CALL_OPTIONS, client: Any = None
     ) -> tuple[ChatReply, GatewayInfo]:
-        return self._run(lambda: aio.AsyncClient(to, client).chat(ASKED, call))
+        async def reply() -> tuple[ChatReply, GatewayInfo]:
+            async with client or nullcontext():
+                return await aio.AsyncClient(to, client).chat(REQUEST, call)
+
+        return self._run(reply)
 
     def events(self, to: Connection, call: CallOptions = NO_CALL_OPTIONS, client: Any = None) -> list[Event]:
         async def all_of_it() -> list[Event]:
-            async with await aio.AsyncClient(to, client).stream(ASKED, call) as stream:
+            async with client or nullcontext(), await aio.AsyncClient(to, client).stream(REQUEST, call) as stream:
                 return [event async for event in stream]
 
         return self._run(all_of_it)
 
-    def take(self, to: Connection, number: int, *, close: bool) -> list[Event]:
+    def take(self, to: Connection, number: int, *, close: bool, released: Callable[[], bool]) -> list[Event]:
         async def some_of_it() -> list[Event]:
-            stream = await aio.AsyncClient(to).stream(ASKED)
+            stream = await aio.AsyncClient(to).stream(REQUEST)
             taken = [await anext(stream) for _ in range(number)]
             if close:
                 await stream.aclose()
             del stream
-            await asyncio.sleep(0.05)  # the loop lives on, so that what closes the connection is not its end
+            assert await until_async(released), "before the end of the loop, which closes every connection"
             return taken
 
         return self._run(some_of_it)
@@ -110,14 +117,21 @@ def server() -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were asked for; none is taken."""
+def slow_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a stream's connection may take its time: tests of connection reuse pass on a slow machine."""
+    for driver in (sync, aio):
+        monkeypatch.setattr(driver, "DRAIN_SECONDS", PATIENCE)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses of retries, in seconds, which take no time."""
     taken: list[float] = []
 
-    async def nap(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         taken.append(seconds)
 
     monkeypatch.setattr(sync, "time", SimpleNamespace(sleep=taken.append))
-    monkeypatch.setattr("anyio.sleep", nap)
+    monkeypatch.setattr("anyio.sleep", sleep)
     monkeypatch.setattr(random, "random", lambda: 1.0)
     return taken

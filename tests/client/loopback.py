@@ -1,4 +1,4 @@
-"""A server that can misbehave below HTTP: it resets, cuts, stalls, and counts its connections."""
+"""A server that misbehaves below HTTP: it resets, truncates and stalls, and counts its connections."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from tests.waiting import PATIENCE
 
 JSON = {"content-type": "application/json"}
 SSE = {"content-type": "text/event-stream"}
@@ -39,17 +41,17 @@ STREAM = [piece("Hello"), piece(" there", "stop"), b"data: [DONE]\n\n"]
 
 @dataclass
 class Reply:
-    """What to answer, and how to end.
+    """A response, and how it ends.
 
     Attributes:
-        pieces: Body, sent piece by piece in chunks of HTTP; one piece without `chunked` has its length told.
-        end: `keep` finishes the body and keeps the connection; `cut` closes it in the middle; `reset` aborts it;
-            `stall` sends no more until the client goes away.
-        silent: Nothing at all is sent before the end.
-        wait: Seconds before the answer.
-        raw: These very bytes, head included, instead of `status`, `headers` and `pieces`.
-        again: What is written for ever after the pieces, in chunks of HTTP, until the client goes away.
-        pause: Seconds between two of `again`.
+        pieces: Body, each piece in an HTTP chunk.
+        end: `keep` completes the body and keeps the connection; `cut` closes it in the middle; `reset` aborts it;
+            `stall` sends no more until the client disconnects.
+        silent: Whether nothing is sent before the end.
+        wait: Seconds before the response.
+        raw: Bytes to send, head included, in place of `status`, `headers` and `pieces`.
+        again: Piece that is repeated after the others until the client disconnects.
+        pause: Seconds between its repetitions.
     """
 
     pieces: list[bytes] = field(default_factory=lambda: [WHOLE])
@@ -64,24 +66,24 @@ class Reply:
 
 
 def streamed(*pieces: bytes, **more: Any) -> Reply:
-    """A stream of these pieces."""
+    """A stream of some pieces."""
     return Reply(list(pieces) or STREAM, headers=dict(SSE), **more)
 
 
 def exact(body: bytes, *more: str, after: bytes = b"") -> Reply:
-    """One write: a head, a body whose length is told, and perhaps what should not follow it."""
+    """A head with a content length, a body, and perhaps bytes that should not follow it, in one write."""
     head = "\r\n".join(["HTTP/1.1 200 OK", *more, f"content-length: {len(body)}", "", ""]).encode()
     return Reply(raw=head + body + after)
 
 
 def zipped(reply: Reply) -> Reply:
-    """The same answer, compressed."""
+    """The same response, compressed."""
     return Reply([gzip.compress(b"".join(reply.pieces))], headers=reply.headers | {"content-encoding": "gzip"})
 
 
 @dataclass
 class Seen:
-    """A request as it arrived."""
+    """A request as it was received."""
 
     line: str
     headers: dict[str, str]
@@ -90,7 +92,7 @@ class Seen:
 
 
 class Loopback:
-    """The server; `script` is answered in order, and then `usual`."""
+    """The server; sends the responses of `script` in order, and then `usual`."""
 
     def __init__(self) -> None:
         self.script: deque[Reply] = deque()
@@ -111,18 +113,18 @@ class Loopback:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(PATIENCE)
 
     def stop(self) -> None:
         if self._loop.is_closed():
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
-    def until(self, happened: Callable[[], bool], limit: float = 10.0) -> bool:
-        """Waits until something is so."""
+    def until(self, condition: Callable[[], bool]) -> bool:
+        """Whether a condition becomes true."""
         with self._changed:
-            return self._changed.wait_for(happened, limit)
+            return self._changed.wait_for(condition, PATIENCE)
 
     def _note(self) -> None:
         with self._changed:
@@ -135,10 +137,8 @@ class Loopback:
         self._started.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+        self._loop.run_until_complete(_cancel(asyncio.all_tasks(self._loop)))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,7 +178,7 @@ class Loopback:
                 writer.transport.abort()
                 return False
             case "stall":
-                await reader.read(1)  # nothing comes but the end
+                await reader.read(1)  # until the client disconnects
                 return False
 
     async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
@@ -200,9 +200,16 @@ class Loopback:
         await writer.drain()
 
 
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # in which closed transports release their sockets
+
+
 @contextmanager
 def loopback() -> Iterator[Loopback]:
-    """A server for as long as the block lasts."""
+    """A server that runs during the block."""
     server = Loopback()
     server.start()
     try:

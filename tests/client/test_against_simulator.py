@@ -1,4 +1,4 @@
-"""Every failure that the simulator can play, met by the client: what it raises, and after how many requests.
+"""Every failure of the simulator: the client's exception, and the number of requests.
 
 The simulator shares no code with the client, so its table of faults is an opinion of its own about what may pass.
 """
@@ -32,7 +32,7 @@ from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
 from cfaig_integrations.simulator import FAULTS, Simulator
-from tests.client.conftest import ASKED, AsyncDriver, Driver
+from tests.client.conftest import REQUEST, AsyncDriver, Driver
 from tests.waiting import until
 
 ERRORS = sorted(name for name, fault in FAULTS.items() if fault.kind == "error")
@@ -54,18 +54,18 @@ def simulator(running: Simulator) -> Iterator[Simulator]:
     pool.close_all()
 
 
-def reach(simulator: Simulator, **words: Any) -> Connection:
+def reach(simulator: Simulator, **arguments: Any) -> Connection:
     settings = resolve(
         base_url=simulator.base_url,
         account_id=simulator.account_id,
         api_token=simulator.api_token,
         gateway_id="default",
     )
-    return Connection(settings=settings, **({"api": "chat_completions"} | words))
+    return Connection(settings=settings, **({"api": "chat_completions"} | arguments))
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_all_wires_both_ways(simulator: Simulator, driver: Driver, wire: Wire) -> None:
+def test_every_format_whole_and_streamed(simulator: Simulator, driver: Driver, wire: Wire) -> None:
     simulator.reply("Right away.", times=2)
     to = reach(simulator, api=wire)
     reply, info = driver.chat(to)
@@ -75,17 +75,17 @@ def test_all_wires_both_ways(simulator: Simulator, driver: Driver, wire: Wire) -
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_is_raised_with_its_status_and_tried_again_if_it_may_pass(
-    simulator: Simulator, name: str, naps: list[float]
+def test_an_error_has_its_status_and_is_retried_if_transient(
+    simulator: Simulator, name: str, pauses: list[float]
 ) -> None:
     fault = FAULTS[name]
     simulator.fault(name, times=None)
     with pytest.raises(GatewayError) as caught:
-        AsyncDriver().chat(reach(simulator)) if len(name) % 2 else Client(reach(simulator)).chat(ASKED)
+        AsyncDriver().chat(reach(simulator)) if len(name) % 2 else Client(reach(simulator)).chat(REQUEST)
     error = caught.value
     sent = 3 if fault.retry else 1
     assert error.requests_sent == sent == len(simulator.requests)
-    assert len(naps) == sent - 1
+    assert len(pauses) == sent - 1
     if name == "html_200":
         assert isinstance(error, ProtocolError)
         return
@@ -97,14 +97,14 @@ def test_an_error_is_raised_with_its_status_and_tried_again_if_it_may_pass(
 
 
 @pytest.mark.parametrize("name", [name for name in ERRORS if FAULTS[name].retry])
-def test_what_may_pass_does_pass_the_second_time(
-    simulator: Simulator, name: str, naps: list[float], driver: Driver
+def test_a_transient_error_succeeds_the_second_time(
+    simulator: Simulator, name: str, pauses: list[float], driver: Driver
 ) -> None:
     simulator.fault(name)
     assert driver.chat(reach(simulator))[1].attempts == 2
     after = FAULTS[name].details.get("retry_after")
     if after is not None:
-        assert naps[0] <= 1.0
+        assert pauses[0] <= 1.0
 
 
 WHOLE_EFFECTS: dict[str, tuple[type[GatewayError] | None, int]] = {
@@ -133,18 +133,18 @@ STREAM_EFFECTS: dict[str, tuple[type[GatewayError] | None, int]] = WHOLE_EFFECTS
 }
 
 
-def test_no_effect_is_forgotten() -> None:
+def test_every_effect_is_tested() -> None:
     assert sorted(STREAM_EFFECTS) == EFFECTS
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE_EFFECTS))
-def test_an_effect_on_a_whole_answer(simulator: Simulator, driver: Driver, naps: list[float], name: str) -> None:
+def test_an_effect_on_a_whole_response(simulator: Simulator, driver: Driver, pauses: list[float], name: str) -> None:
     simulator.fault(name, times=None)
     expect(simulator, WHOLE_EFFECTS[name], lambda: driver.chat(reach(simulator)))
 
 
 @pytest.mark.parametrize("name", sorted(STREAM_EFFECTS))
-def test_an_effect_on_a_stream(simulator: Simulator, driver: Driver, naps: list[float], name: str) -> None:
+def test_an_effect_on_a_stream(simulator: Simulator, driver: Driver, pauses: list[float], name: str) -> None:
     simulator.reply("One two three four five six.", times=None)
     simulator.fault(name, times=None)
     expect(simulator, STREAM_EFFECTS[name], lambda: fold("chat_completions", driver.events(reach(simulator))))
@@ -169,14 +169,14 @@ def test_a_stream_that_stalls_too_long_is_a_timeout(simulator: Simulator, driver
     assert len(simulator.requests) == 1
 
 
-def test_a_gateway_that_retries_is_not_retried(simulator: Simulator, driver: Driver, naps: list[float]) -> None:
+def test_no_client_retries_if_the_gateway_retries(simulator: Simulator, driver: Driver, pauses: list[float]) -> None:
     simulator.fault("provider_error", times=None)
     with pytest.raises(ApiError) as caught:
         driver.chat(reach(simulator, options=GatewayOptions(max_attempts=3)))
     assert (caught.value.requests_sent, len(simulator.requests)) == (1, 1)
 
 
-def test_a_model_of_one_wire_is_found_on_it_by_itself(simulator: Simulator, driver: Driver) -> None:
+def test_a_model_of_one_format_is_routed_to_it(simulator: Simulator, driver: Driver) -> None:
     """facts §1.4: what the route table does not know, the catalogue says."""
     simulator.fault("user_input_error")
     info = driver.chat(reach(simulator, api="auto"))[1]
@@ -184,14 +184,14 @@ def test_a_model_of_one_wire_is_found_on_it_by_itself(simulator: Simulator, driv
     assert driver.chat(reach(simulator, api="auto"))[1].attempts == 1
 
 
-def test_no_connection_stays_behind(simulator: Simulator) -> None:
+def test_all_connections_are_released(simulator: Simulator) -> None:
     to = reach(simulator)
 
     async def main() -> None:
         client = AsyncClient(to)
-        await asyncio.gather(*[client.chat(ASKED) for _ in range(10)])
-        await client.stream(ASKED)  # dropped
-        stream = await client.stream(ASKED)
+        await asyncio.gather(*[client.chat(REQUEST) for _ in range(10)])
+        await client.stream(REQUEST)  # dropped
+        stream = await client.stream(REQUEST)
         async for _ in stream:
             break
 
@@ -204,7 +204,7 @@ def test_no_connection_stays_behind(simulator: Simulator) -> None:
 # Logs
 
 
-def test_the_log_of_a_call_tells_its_cost_and_metadata(simulator: Simulator, driver: Driver) -> None:
+def test_the_log_of_a_call_has_its_cost_and_metadata(simulator: Simulator, driver: Driver) -> None:
     call = CallOptions(metadata=({"team": "a"},))
     reply, info = driver.chat(reach(simulator), call)
     gateway = AIGateway(**account(simulator))
@@ -218,20 +218,20 @@ def test_the_log_of_a_call_tells_its_cost_and_metadata(simulator: Simulator, dri
     assert [entry.id for entry in asyncio.run(AsyncAIGateway(**account(simulator)).logs())] == [found.id]
 
 
-def test_the_log_of_a_stream_may_be_late() -> None:
+def test_the_log_of_a_stream_may_be_delayed() -> None:
     with Simulator(log_delay=0.3) as simulator:
-        with Client(reach(simulator)).stream(ASKED) as stream:
+        with Client(reach(simulator)).stream(REQUEST) as stream:
             assert list(stream)
         log_id = stream.info.log_id or ""
         assert AIGateway(**account(simulator)).log(log_id).id == log_id
     pool.close_all()
 
 
-def test_a_log_that_is_not_there(simulator: Simulator, naps: list[float]) -> None:
+def test_a_missing_log(simulator: Simulator, pauses: list[float]) -> None:
     with pytest.raises(NotFound) as caught:
         AIGateway(**account(simulator)).log("nobody")
     assert caught.value.requests_sent == 2
-    assert naps == [0.5]
+    assert pauses == [0.5]
 
 
 def account(simulator: Simulator) -> dict[str, str]:
@@ -259,7 +259,7 @@ def test_feedback_goes_to_the_log_of_the_call(simulator: Simulator, driver: Driv
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({}, "value"),
         ({"value": 0}, "value"),
@@ -268,15 +268,15 @@ def test_feedback_goes_to_the_log_of_the_call(simulator: Simulator, driver: Driv
         ({"metadata": {"a": None}}, "metadata['a']"),
     ],
 )
-def test_feedback_that_says_nothing_known_is_not_sent(simulator: Simulator, words: dict[str, Any], field: str) -> None:
+def test_invalid_feedback_is_not_sent(simulator: Simulator, arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        AIGateway(**account(simulator)).feedback("log", **words)
+        AIGateway(**account(simulator)).feedback("log", **arguments)
     assert caught.value.field == field
     assert not simulator.requests
 
 
-def test_feedback_on_a_log_that_is_not_there(simulator: Simulator, naps: list[float]) -> None:
+def test_feedback_on_a_missing_log(simulator: Simulator, pauses: list[float]) -> None:
     with pytest.raises(NotFound) as caught:
         AIGateway(**account(simulator)).feedback("nobody", 1)
     assert caught.value.requests_sent == 2
-    assert naps == [0.5]
+    assert pauses == [0.5]

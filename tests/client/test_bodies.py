@@ -1,4 +1,4 @@
-"""Bodies that do not end, end too late, are too large, or are followed by what belongs to no answer."""
+"""Bodies that are endless, slow, too large, or followed by other bytes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
 
-from cfaig_integrations.client import aio, bodies, pool, sync
+from cfaig_integrations.client import bodies, pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.bodies import Inflater
 from cfaig_integrations.client.sync import Client
@@ -31,56 +32,59 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
-from tests.client.conftest import ASKED, AsyncDriver, Driver, SyncDriver, connect
+from tests.client.conftest import REQUEST, AsyncDriver, Driver, SyncDriver, connect
 from tests.client.loopback import JSON, SSE, STREAM, TEXT, WHOLE, Loopback, Reply, exact, piece, streamed, zipped
 
-Ask = Callable[..., Any]
+Texts = Callable[..., Any]
 PING = b": ping\n\n"
-LATE = 600.0
-"""Seconds that nothing here may wait for."""
-LONG = 2.0
-"""Seconds in which a head arrives on a slow machine, too; for tests in which what follows it does not."""
+LONG = 600.0
+"""A timeout in seconds that no test reaches."""
+STALL = 2.0
+"""A timeout in seconds that a stalled body reaches, and a response head does not, even on a slow machine."""
 
 
-def _library(name: str, driver: Driver, **words: Any) -> Any:
-    """A client of the user's, or None for the package's pools."""
+def _library(name: str, driver: Driver, **arguments: Any) -> Any:
+    """A user's client, or None for the package's pools."""
     if name == "ours":
         return None
     library = {"httpx": httpx, "httpx2": httpx2}[name]
-    return library.Client(**words) if driver.name == "sync" else library.AsyncClient(**words)
+    return library.Client(**arguments) if driver.name == "sync" else library.AsyncClient(**arguments)
 
 
 @pytest.fixture(params=["ours", "httpx", "httpx2"])
-def owner(request: pytest.FixtureRequest) -> str:
+def client_kind(request: pytest.FixtureRequest) -> str:
     made: str = request.param
     return made
 
 
 @pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["sync", "async"])
-def ask(request: pytest.FixtureRequest) -> Any:
-    """Asks several times over one client, whole or streamed: the texts."""
+def texts_of(request: pytest.FixtureRequest) -> Any:
+    """Returns the texts of several replies over one client, each whole (w) or streamed (s)."""
 
     def sync_texts(to: Any, client: Any, modes: str) -> list[str]:
-        ours = Client(to, client)
-        return [
-            ours.chat(ASKED)[0].turn.text if mode == "w" else fold("chat_completions", ours.stream(ASKED)).turn.text
-            for mode in modes
-        ]
+        with client or nullcontext():
+            ours = Client(to, client)
+            return [
+                (ours.chat(REQUEST)[0] if mode == "w" else fold("chat_completions", ours.stream(REQUEST))).turn.text
+                for mode in modes
+            ]
 
     async def async_texts(to: Any, client: Any, modes: str) -> list[str]:
-        ours, texts = AsyncClient(to, client), []
-        for mode in modes:
-            if mode == "w":
-                texts.append((await ours.chat(ASKED))[0].turn.text)
-                continue
-            async with await ours.stream(ASKED) as stream:
-                texts.append(fold("chat_completions", [event async for event in stream]).turn.text)
+        texts = []
+        async with client or nullcontext():
+            ours = AsyncClient(to, client)
+            for mode in modes:
+                if mode == "w":
+                    texts.append((await ours.chat(REQUEST))[0].turn.text)
+                    continue
+                async with await ours.stream(REQUEST) as stream:
+                    texts.append(fold("chat_completions", [event async for event in stream]).turn.text)
         return texts
 
     driver = request.param()
 
-    def texts(to: Any, owner: str, modes: str, **words: Any) -> list[str]:
-        client = _library(owner, driver, **words)
+    def texts(to: Any, client_kind: str, modes: str, **arguments: Any) -> list[str]:
+        client = _library(client_kind, driver, **arguments)
         if driver.name == "sync":
             return sync_texts(to, client, modes)
         answered: list[str] = asyncio.run(async_texts(to, client, modes))
@@ -99,23 +103,22 @@ def _chunked(*parts: bytes) -> bytes:
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.usefixtures("slow_drain")
 @pytest.mark.parametrize("segments", ["one", "two"])
-def test_a_stream_that_ends_gives_its_connection_back(
-    server: Loopback, ask: Ask, owner: str, segments: str, monkeypatch: pytest.MonkeyPatch
+def test_a_complete_stream_releases_its_connection(
+    server: Loopback, texts_of: Texts, client_kind: str, segments: str
 ) -> None:
-    for driver in (sync, aio):
-        monkeypatch.setattr(driver, "DRAIN_SECONDS", LATE)  # a slow machine is not at fault
     server.usual = Reply(raw=EVENTS + _chunked(*STREAM) + b"0\r\n\r\n") if segments == "one" else streamed()
-    assert ask(connect(server), owner, "sss") == [TEXT] * 3
+    assert texts_of(connect(server), client_kind, "sss") == [TEXT] * 3
     assert server.accepted == 1
 
 
 @pytest.mark.parametrize("end", ["stall", "reset", "cut", "pings"])
-def test_nothing_is_waited_for_after_the_end_marker(server: Loopback, ask: Ask, owner: str, end: Any) -> None:
+def test_nothing_is_read_after_the_end_marker(server: Loopback, texts_of: Texts, client_kind: str, end: Any) -> None:
     server.usual = streamed(*STREAM, again=PING) if end == "pings" else streamed(*STREAM, end=end)
     begun = time.monotonic()
-    assert ask(connect(server, stream_idle_timeout=LATE), owner, "ss") == [TEXT] * 2
-    assert time.monotonic() - begun < LATE / 2
+    assert texts_of(connect(server, stream_idle_timeout=LONG), client_kind, "ss") == [TEXT] * 2
+    assert time.monotonic() - begun < LONG / 2
     assert server.until(lambda: server.open <= 1)
     assert len(server.seen) == 2
 
@@ -125,8 +128,8 @@ def test_nothing_is_waited_for_after_the_end_marker(server: Loopback, ask: Ask, 
 
 @pytest.mark.parametrize("sign", [PING, b"\n", b": x", b" "], ids=["comment", "newline", "half a comment", "blank"])
 @pytest.mark.parametrize("before", [(), (piece("Hello"),)], ids=["before the first words", "after them"])
-def test_signs_of_life_are_no_progress_of_a_stream(
-    server: Loopback, ask: Ask, owner: str, sign: bytes, before: Any
+def test_keep_alives_are_no_progress_of_a_stream(
+    server: Loopback, texts_of: Texts, client_kind: str, sign: bytes, before: Any
 ) -> None:
     if sign == b": x":
         sign = b":" + b"x" * 30
@@ -134,16 +137,18 @@ def test_signs_of_life_are_no_progress_of_a_stream(
     else:
         server.usual = streamed(*before, sign, again=sign)
     with pytest.raises(TimeoutFault, match=r"0\.3 s, set by stream_idle_timeout=") as caught:
-        ask(connect(server, stream_idle_timeout=0.3, max_retries=0), owner, "s")
+        texts_of(connect(server, stream_idle_timeout=0.3, max_retries=0), client_kind, "s")
     assert caught.value.requests_sent == 1
     assert server.until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_blanks_are_no_progress_of_a_whole_answer(server: Loopback, ask: Ask, owner: str, status: int) -> None:
+def test_blanks_are_no_progress_of_a_whole_response(
+    server: Loopback, texts_of: Texts, client_kind: str, status: int
+) -> None:
     server.usual = Reply([b" "], status=status, again=b"\n")
     with pytest.raises(GatewayError) as caught:
-        ask(connect(server, timeout=0.3 if status == 200 else LONG, max_retries=0), owner, "w")
+        texts_of(connect(server, timeout=0.3 if status == 200 else STALL, max_retries=0), client_kind, "w")
     if status == 500:
         assert isinstance(caught.value, ApiError)
         assert caught.value.status == 500
@@ -152,16 +157,16 @@ def test_blanks_are_no_progress_of_a_whole_answer(server: Loopback, ask: Ask, ow
         assert "0.3 s, set by timeout=" in caught.value.message
 
 
-def test_blanks_before_a_whole_answer_are_no_part_of_it(server: Loopback, ask: Ask, owner: str) -> None:
+def test_blanks_before_a_whole_response_are_ignored(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     server.usual = Reply([b" ", b"\n", b"\r\n", WHOLE[:9], WHOLE[9:]])
-    assert ask(connect(server), owner, "ww") == [TEXT] * 2
+    assert texts_of(connect(server), client_kind, "ww") == [TEXT] * 2
     assert server.accepted == 1
 
 
-def test_words_between_signs_of_life_are_progress(server: Loopback, ask: Ask, owner: str) -> None:
+def test_text_between_keep_alives_is_progress(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     parts = [part for word in "abcdefghij" for part in (piece(word), PING, PING)]
     server.usual = streamed(*parts, piece("", "stop"), b"data: [DONE]\n\n")
-    assert ask(connect(server, stream_idle_timeout=LATE), owner, "s") == ["abcdefghij"]
+    assert texts_of(connect(server, stream_idle_timeout=LONG), client_kind, "s") == ["abcdefghij"]
 
 
 # Limits
@@ -174,49 +179,55 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_body_that_never_ends_meets_its_limit(server: Loopback, ask: Ask, owner: str) -> None:
+def test_an_endless_body_is_limited(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     server.usual = Reply([b"{"], again=b'"' + b"x" * 5000 + b'"', pause=0)
     with pytest.raises(ProtocolError, match="larger"):
-        ask(connect(server, timeout=LATE, max_retries=0), owner, "w")
+        texts_of(connect(server, timeout=LONG, max_retries=0), client_kind, "w")
     assert server.until(lambda: server.open == 0)
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("mode", ["w", "s"])
-def test_the_error_in_a_body_that_never_ends_is_the_statuss(server: Loopback, ask: Ask, owner: str, mode: str) -> None:
+def test_an_endless_error_body_raises_the_error_of_its_status(
+    server: Loopback, texts_of: Texts, client_kind: str, mode: str
+) -> None:
     server.usual = Reply([b"no "], status=401, again=b"x" * 5000, pause=0)
     with pytest.raises(AuthError):
-        ask(connect(server, timeout=LATE, max_retries=0), owner, mode)
+        texts_of(connect(server, timeout=LONG, max_retries=0), client_kind, mode)
     assert server.until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("end", ["stall", "cut", "reset"])
-def test_an_error_whose_body_breaks_off_is_the_statuss(server: Loopback, ask: Ask, owner: str, end: Any) -> None:
+def test_a_truncated_error_body_raises_the_error_of_its_status(
+    server: Loopback, texts_of: Texts, client_kind: str, end: Any
+) -> None:
     server.usual = Reply([b'{"error": {"message": "who'], status=401, end=end)
     with pytest.raises(AuthError):
-        ask(connect(server, timeout=LONG if end == "stall" else LATE), owner, "w")
+        texts_of(connect(server, timeout=STALL if end == "stall" else LONG), client_kind, "w")
 
 
-def test_a_body_that_trickles_meets_its_limit(
-    server: Loopback, ask: Ask, owner: str, monkeypatch: pytest.MonkeyPatch
+def test_the_duration_of_a_body_is_limited(
+    server: Loopback, texts_of: Texts, client_kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_TIMEOUTS", 0.001)
     server.usual = Reply([b"{"], again=b"x")
     with pytest.raises(TimeoutFault, match=r"did not end .* 600 s, set by timeout="):
-        ask(connect(server, timeout=LATE, max_retries=0), owner, "w")
+        texts_of(connect(server, timeout=LONG, max_retries=0), client_kind, "w")
     assert server.until(lambda: server.open == 0)
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compressed_body_is_limited_by_what_it_holds(server: Loopback, ask: Ask, owner: str, encoding: str) -> None:
+def test_a_compressed_body_is_limited_by_its_decompressed_size(
+    server: Loopback, texts_of: Texts, client_kind: str, encoding: str
+) -> None:
     squeeze = gzip.compress if encoding == "gzip" else zlib.compress
     server.usual = Reply([squeeze(b" " * 10_000_000)], headers=JSON | {"content-encoding": encoding})
     with pytest.raises(ProtocolError, match="larger"):
-        ask(connect(server, max_retries=0), owner, "w")
+        texts_of(connect(server, max_retries=0), client_kind, "w")
 
 
-def test_decompression_gives_small_pieces() -> None:
+def test_decompression_yields_small_pieces() -> None:
     pieces = list(Inflater().feed(gzip.compress(b"x" * 5_000_000)))
     assert b"".join(pieces) == b"x" * 5_000_000
     assert max(map(len, pieces)) <= 1024 * 1024
@@ -237,16 +248,16 @@ BARE = zlib.compress(WHOLE)[2:-4]
     ],
     ids=["capitals", "x-gzip", "two parts", "padded", "deflate", "without a header"],
 )
-def test_the_forms_of_compression(server: Loopback, ask: Ask, owner: str, encoding: str, body: bytes) -> None:
+def test_forms_of_compression(server: Loopback, texts_of: Texts, client_kind: str, encoding: str, body: bytes) -> None:
     for pieces in ([body], [body[at : at + 7] for at in range(0, len(body), 7)]):
         server.script.append(Reply(pieces, headers=JSON | {"content-encoding": encoding}))
-        assert ask(connect(server, max_retries=0), owner, "w") == [TEXT]
+        assert texts_of(connect(server, max_retries=0), client_kind, "w") == [TEXT]
 
 
-def test_a_body_that_is_not_compressed_as_it_says(server: Loopback, ask: Ask, owner: str) -> None:
+def test_a_body_that_is_not_compressed_as_its_headers_say(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     server.usual = Reply([WHOLE], headers=JSON | {"content-encoding": "gzip"})
     with pytest.raises(ProtocolError, match="decompressed"):
-        ask(connect(server, max_retries=0), owner, "w")
+        texts_of(connect(server, max_retries=0), client_kind, "w")
 
 
 # What follows an answer
@@ -258,7 +269,9 @@ EVIL = json.dumps(
 
 
 @pytest.mark.parametrize("kind", ["whole", "compressed", "stream"])
-def test_bytes_after_an_answer_are_not_the_next_one(server: Loopback, ask: Ask, owner: str, kind: str) -> None:
+def test_bytes_after_a_response_are_not_read_as_the_next_one(
+    server: Loopback, texts_of: Texts, client_kind: str, kind: str
+) -> None:
     after = exact(EVIL, "content-type: application/json").raw
     match kind:
         case "whole":
@@ -267,7 +280,7 @@ def test_bytes_after_an_answer_are_not_the_next_one(server: Loopback, ask: Ask, 
             server.usual = exact(gzip.compress(WHOLE), "content-encoding: gzip", after=after)
         case _:
             server.usual = Reply(raw=EVENTS + _chunked(*STREAM) + b"0\r\n\r\n" + after)
-    assert ask(connect(server, max_retries=0), owner, "sss" if kind == "stream" else "www") == [TEXT] * 3
+    assert texts_of(connect(server, max_retries=0), client_kind, "sss" if kind == "stream" else "www") == [TEXT] * 3
     assert server.accepted == 3
 
 
@@ -296,9 +309,9 @@ def _hooks(driver: Driver, hook: Any, ahook: Any) -> Any:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 @pytest.mark.parametrize("form", ["plain", "compressed"])
-def test_a_hook_may_have_read_the_answer(server: Loopback, driver: Driver, library: str, form: str) -> None:
+def test_a_hook_may_read_the_response(server: Loopback, driver: Driver, library: str, form: str) -> None:
     client = _library(library, driver, event_hooks=_hooks(driver, _reading, _areading))
-    to = connect(server, timeout=LATE, stream_idle_timeout=LATE)
+    to = connect(server, timeout=LONG, stream_idle_timeout=LONG)
     server.usual = zipped(Reply()) if form == "compressed" else Reply()
     assert driver.chat(to, client=client)[0].turn.text == TEXT
     client = _library(library, driver, event_hooks=_hooks(driver, _reading, _areading))
@@ -309,8 +322,8 @@ def test_a_hook_may_have_read_the_answer(server: Loopback, driver: Driver, libra
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 @pytest.mark.parametrize("mode", ["chat", "events"])
-def test_a_hook_that_raises_for_the_status_leaves_the_judgement_here(
-    server: Loopback, driver: Driver, library: str, mode: str, naps: list[float]
+def test_a_hook_that_raises_for_the_status_does_not_change_the_error(
+    server: Loopback, driver: Driver, library: str, mode: str, pauses: list[float]
 ) -> None:
     server.script.append(Reply([b"{}"], status=429))
     server.script.append(Reply([b"{}"], status=429))
@@ -342,7 +355,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     "value", ["socks5://user:hush@127.0.0.1:1", "gopher://hush@x:1", "http://x:hush", "socks4://x"]
 )
-def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
+def test_the_error_of_an_unusable_proxy_names_its_variable(
     server: Loopback, driver: Driver, environment: Any, variable: str, value: str
 ) -> None:
     environment.setenv(variable, value)
@@ -354,7 +367,7 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_certificates_that_are_missing_are_named_by_their_variable(
+def test_the_error_of_missing_certificates_names_their_variable(
     driver: Driver, environment: Any, variable: str, server: Loopback, tmp_path: Any
 ) -> None:
     environment.delenv("SSL_CERT_FILE", raising=False)
@@ -365,39 +378,39 @@ def test_certificates_that_are_missing_are_named_by_their_variable(
     assert caught.value.field == variable
 
 
-def test_a_connection_that_cannot_be_made_is_named_by_its_host(server: Loopback, ask: Ask, owner: str) -> None:
+def test_the_error_of_a_failed_connection_names_the_host(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     to = connect(server, max_retries=0)
     server.stop()
     with pytest.raises(ConnectFault, match=r"127\.0\.0\.1"):
-        ask(to, owner, "w")
+        texts_of(to, client_kind, "w")
 
 
 @pytest.mark.parametrize(
-    ("words", "argument"), [({"timeout": 0.2}, "timeout="), ({"timeout": (LATE, 0.2)}, "timeout=")]
+    ("arguments", "argument"), [({"timeout": 0.2}, "timeout="), ({"timeout": (LONG, 0.2)}, "timeout=")]
 )
-def test_a_timeout_names_its_seconds_and_what_sets_them(
-    server: Loopback, ask: Ask, owner: str, words: Any, argument: str
+def test_a_timeout_names_its_seconds_and_its_argument(
+    server: Loopback, texts_of: Texts, client_kind: str, arguments: Any, argument: str
 ) -> None:
     server.usual = Reply(silent=True, end="stall")
     with pytest.raises(TimeoutFault, match=rf"127\.0\.0\.1 sent nothing .* 0\.2 s, set by {argument}"):
-        ask(connect(server, max_retries=0, **words), owner, "w")
+        texts_of(connect(server, max_retries=0, **arguments), client_kind, "w")
 
 
-def test_a_redirect_hands_on_where_to(server: Loopback, ask: Ask, owner: str) -> None:
+def test_a_redirect_shows_its_location(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     server.usual = Reply([b""], status=307, headers={"location": "https://elsewhere.example/x"})
     with pytest.raises(ApiError) as caught:
-        ask(connect(server, max_retries=0), owner, "w", follow_redirects=True)
+        texts_of(connect(server, max_retries=0), client_kind, "w", follow_redirects=True)
     assert caught.value.headers["location"] == "https://elsewhere.example/x"
     assert len(server.seen) == 1
 
 
-def test_another_event_loop_is_told_what_to_do(server: Loopback) -> None:
-    call = AsyncClient(connect(server)).chat(ASKED)
+def test_the_error_under_another_event_loop_has_a_remedy(server: Loopback) -> None:
+    call = AsyncClient(connect(server)).chat(REQUEST)
     with pytest.raises(ConfigError, match="http_async_client"):
         call.send(None)  # as trio would
 
 
-def test_the_token_stands_in_no_variable_of_the_frames_that_send(server: Loopback, driver: Driver) -> None:
+def test_no_frame_that_sends_shows_the_token(server: Loopback, driver: Driver) -> None:
     to = connect(server, max_retries=0)
     server.stop()
     with pytest.raises(ConnectFault) as caught:
@@ -417,15 +430,15 @@ def test_the_token_stands_in_no_variable_of_the_frames_that_send(server: Loopbac
     assert not [each for each in shown if "Bearer" in each and "HttpRequest(" not in each]
 
 
-def test_a_header_that_http_does_not_allow_is_not_repeated(server: Loopback, driver: Driver) -> None:
+def test_an_invalid_header_is_not_quoted(server: Loopback, driver: Driver) -> None:
     to = connect(server, api_token=lambda: "tok hush\x01")
     with pytest.raises(GatewayError) as caught:
         driver.chat(to)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_stream_cut_in_its_words_is_still_broken(server: Loopback, ask: Ask, owner: str) -> None:
+def test_a_stream_truncated_within_an_event_is_broken(server: Loopback, texts_of: Texts, client_kind: str) -> None:
     server.usual = Reply([b"".join(STREAM[:1])], headers=SSE, end="cut")
     with pytest.raises(StreamBroken) as caught:
-        ask(connect(server), owner, "s")
+        texts_of(connect(server), client_kind, "s")
     assert caught.value.partial == "Hello"

@@ -1,4 +1,4 @@
-"""A call that is given up gives its connection back: by every way in, every way of giving up, on every event loop."""
+"""A cancelled call releases its connection: of every class, by every kind of cancellation, on every event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.cancellation import defer_cancellation
-from tests.client.conftest import ASKED, connect
+from tests.client.conftest import REQUEST, connect
 from tests.client.loopback import TEXT, Loopback, Reply, piece, streamed
 
 Begun = Callable[[], None]
@@ -27,7 +27,7 @@ STUCK = streamed(piece("Hello"), end="stall")
 ROUNDS = 3
 
 
-def words(server: Loopback) -> dict[str, Any]:
+def arguments(server: Loopback) -> dict[str, Any]:
     return {"base_url": server.base_url, "account_id": "acc", "api_token": "tok", "max_retries": 0}
 
 
@@ -43,10 +43,10 @@ def langchain(server: Loopback) -> dict[str, Call]:
 
     from cfaig_integrations import langchain as ours
 
-    chat = ours.ChatCloudflareAIGateway(model="openai/gpt-4.1", **words(server))
-    llm = ours.CloudflareAIGatewayLLM(model="openai/gpt-4.1", **words(server))
-    embeddings = ours.CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", batch_size=1, **words(server))
-    reranker = ours.CloudflareAIGatewayReranker(**words(server))
+    chat = ours.ChatCloudflareAIGateway(model="openai/gpt-4.1", **arguments(server))
+    llm = ours.CloudflareAIGatewayLLM(model="openai/gpt-4.1", **arguments(server))
+    embeddings = ours.CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", batch_size=1, **arguments(server))
+    reranker = ours.CloudflareAIGatewayReranker(**arguments(server))
     chain = ChatPromptTemplate.from_template("{asked}") | chat
     return {
         "ainvoke": lambda _: chat.ainvoke("Hello"),
@@ -75,11 +75,11 @@ def llama_index(server: Loopback) -> dict[str, Call]:
 
     from cfaig_integrations import llama_index as ours
 
-    llm = ours.CloudflareAIGateway(model="openai/gpt-4.1", **words(server))
+    llm = ours.CloudflareAIGateway(model="openai/gpt-4.1", **arguments(server))
     embedding = ours.CloudflareAIGatewayEmbedding(
-        model="@cf/baai/bge-m3", embed_batch_size=1, num_workers=3, **words(server)
+        model="@cf/baai/bge-m3", embed_batch_size=1, num_workers=3, **arguments(server)
     )
-    rerank = ours.CloudflareAIGatewayRerank(**words(server))
+    rerank = ours.CloudflareAIGatewayRerank(**arguments(server))
     asked = [ChatMessage(content="Hello")]
     nodes = [core.schema.NodeWithScore(node=core.schema.TextNode(text=text)) for text in ("one", "two")]
 
@@ -102,10 +102,10 @@ def llama_index(server: Loopback) -> dict[str, Call]:
 def client(server: Loopback) -> dict[str, Call]:
     async def chat(library: Any) -> None:
         async with library.AsyncClient() as own:
-            await _gathered(AsyncClient(connect(server), own).chat(ASKED))
+            await _gathered(AsyncClient(connect(server), own).chat(REQUEST))
 
     async def stream(library: Any, begun: Begun) -> None:
-        async with library.AsyncClient() as own, await AsyncClient(connect(server), own).stream(ASKED) as events:
+        async with library.AsyncClient() as own, await AsyncClient(connect(server), own).stream(REQUEST) as events:
             await _gathered(_all(events, begun))
 
     return {
@@ -232,7 +232,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[Any]], Any]:
 
 @pytest.mark.parametrize("way", [by_scope, by_timeout, by_cancel, by_disconnect])
 @pytest.mark.parametrize(("family", "name"), [(family, name) for family, names in NAMES.items() for name in names])
-def test_a_call_that_is_given_up_leaves_no_connection_behind(
+def test_a_cancelled_call_leaks_no_connection(
     server: Loopback, run: Callable[..., Any], family: Callable[..., dict[str, Call]], name: str, way: Any
 ) -> None:
     call = family(server)[name]
@@ -254,19 +254,19 @@ def test_a_call_that_is_given_up_leaves_no_connection_behind(
         assert await asyncio.to_thread(server.until, lambda: server.open == 0), f"{server.open} connections are lost"
         server.usual = Reply()
         for _ in range(2):
-            reply, _ = await AsyncClient(connect(server)).chat(ASKED)
+            reply, _ = await AsyncClient(connect(server)).chat(REQUEST)
             assert reply.turn.text == TEXT
         assert server.open == 1
 
     run(main())
 
 
-def test_no_turn_of_the_loop_is_a_bad_time_to_cancel(server: Loopback, run: Callable[..., Any]) -> None:
+def test_a_call_can_be_cancelled_in_any_cycle_of_the_loop(server: Loopback, run: Callable[..., Any]) -> None:
     """Cancelled after any number of turns, and in every further one: nothing in the pool waits for what never comes."""
     server.usual = streamed()
 
     async def read() -> None:
-        async with await AsyncClient(connect(server, max_retries=0)).stream(ASKED) as stream:
+        async with await AsyncClient(connect(server, max_retries=0)).stream(REQUEST) as stream:
             await _all(stream)
 
     async def main() -> None:
@@ -279,7 +279,7 @@ def test_no_turn_of_the_loop_is_a_bad_time_to_cancel(server: Loopback, run: Call
                 await asyncio.sleep(0)
             await asyncio.wait([task])  # it may have been too fast
         server.usual = Reply()
-        await AsyncClient(connect(server)).chat(ASKED)
+        await AsyncClient(connect(server)).chat(REQUEST)
         assert await asyncio.to_thread(server.until, lambda: server.open <= 1), f"{server.open - 1} are lost"
 
     run(main())
@@ -288,7 +288,7 @@ def test_no_turn_of_the_loop_is_a_bad_time_to_cancel(server: Loopback, run: Call
 # What is cancelled, and what is not
 
 
-async def test_work_is_told_once_and_cleans_up_in_peace() -> None:
+async def test_cancellation_is_delivered_once_and_cleanup_completes() -> None:
     steps: list[str] = []
 
     async def work() -> None:
@@ -314,7 +314,7 @@ async def test_work_is_told_once_and_cleans_up_in_peace() -> None:
 
 
 @pytest.mark.parametrize("ending", ["returns", "raises", "waits"])
-async def test_a_cancellation_that_comes_between_two_steps_is_not_lost(ending: str) -> None:
+async def test_a_cancellation_between_two_steps_is_not_lost(ending: str) -> None:
     async def work() -> str:
         await asyncio.sleep(0)
         if ending == "raises":
@@ -333,7 +333,7 @@ async def test_a_cancellation_that_comes_between_two_steps_is_not_lost(ending: s
         await task
 
 
-async def test_a_timeout_inside_of_the_work_is_its_own() -> None:
+async def test_a_timeout_within_the_work_is_not_a_cancellation() -> None:
     async def work() -> str:
         for _ in range(3):
             try:
@@ -349,7 +349,7 @@ async def test_a_timeout_inside_of_the_work_is_its_own() -> None:
     assert task.cancelling() == 0
 
 
-async def test_a_cancellation_after_a_timeout_inside_of_the_work_reaches_it() -> None:
+async def test_a_cancellation_after_a_timeout_within_the_work_reaches_it() -> None:
     waits = asyncio.Event()
 
     async def work() -> None:
@@ -369,7 +369,7 @@ async def test_a_cancellation_after_a_timeout_inside_of_the_work_reaches_it() ->
         await task
 
 
-async def test_work_that_will_not_stop_is_stopped_in_the_end() -> None:
+async def test_work_that_ignores_cancellation_is_finally_cancelled() -> None:
     async def work() -> None:
         try:
             await asyncio.Event().wait()
@@ -395,7 +395,7 @@ def test_a_token_function_sees_the_callers_context(server: Loopback) -> None:
 
     async def main() -> None:
         tenant.set("ours")
-        await AsyncClient(connect(server, api_token=token)).chat(ASKED)
+        await AsyncClient(connect(server, api_token=token)).chat(REQUEST)
 
     asyncio.run(main())
     assert server.seen[0].headers["authorization"] == "Bearer ours"

@@ -1,4 +1,4 @@
-"""What both drivers do over a real socket: the same test through sync and async."""
+"""Both clients over a real socket: the same tests for sync and async."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from cfaig_integrations.errors import (
 )
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.settings import Secret, Settings
-from tests.client.conftest import ASKED, Driver, connect
+from tests.client.conftest import REQUEST, Driver, connect
 from tests.client.loopback import JSON, SSE, STREAM, TEXT, WHOLE, Loopback, Reply, piece, streamed, zipped
 
 BUSY = Reply([b'{"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}'], status=429)
 
 
-def test_a_question_and_its_answer(server: Loopback, driver: Driver) -> None:
+def test_a_whole_reply(server: Loopback, driver: Driver) -> None:
     server.usual = Reply(headers=JSON | {"CF-AIG-Log-Id": "log1", "cf-ray": "ray1"})
     reply, info = driver.chat(connect(server), CallOptions(metadata=({"team": "a"},)))
     assert reply.turn.text == TEXT
@@ -49,7 +49,7 @@ def test_a_question_and_its_answer(server: Loopback, driver: Driver) -> None:
     assert json.loads(seen.body)["messages"] == [{"role": "user", "content": "Hello"}]
 
 
-def test_a_stream_and_its_events(server: Loopback, driver: Driver) -> None:
+def test_a_streamed_reply(server: Loopback, driver: Driver) -> None:
     server.usual = streamed()
     events = driver.events(connect(server))
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["Hello", " there"]
@@ -57,7 +57,7 @@ def test_a_stream_and_its_events(server: Loopback, driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("kind", ["whole", "stream"])
-def test_compressed_answers_are_read(server: Loopback, driver: Driver, kind: str) -> None:
+def test_compressed_responses(server: Loopback, driver: Driver, kind: str) -> None:
     if kind == "whole":
         server.usual = zipped(Reply())
         assert driver.chat(connect(server))[0].turn.text == TEXT
@@ -66,11 +66,11 @@ def test_compressed_answers_are_read(server: Loopback, driver: Driver, kind: str
         assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
 
 
-def test_one_document_for_a_stream(server: Loopback, driver: Driver) -> None:
+def test_a_document_in_place_of_a_stream(server: Loopback, driver: Driver) -> None:
     assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
 
 
-def test_a_stream_for_one_document(server: Loopback, driver: Driver) -> None:
+def test_a_stream_in_place_of_a_document(server: Loopback, driver: Driver) -> None:
     server.usual = streamed()
     assert driver.chat(connect(server))[0].turn.text == TEXT
 
@@ -90,8 +90,8 @@ def test_a_stream_for_one_document(server: Loopback, driver: Driver) -> None:
     ids=["hang-up", "reset", "half a body", "reset in the body", "429"],
 )
 @pytest.mark.parametrize("kind", ["whole", "stream"])
-def test_a_passing_fault_is_overcome(
-    server: Loopback, driver: Driver, naps: list[float], broken: Reply, kind: str
+def test_transient_errors_are_retried(
+    server: Loopback, driver: Driver, pauses: list[float], broken: Reply, kind: str
 ) -> None:
     server.script.extend([broken, broken])
     if kind == "whole":
@@ -99,7 +99,7 @@ def test_a_passing_fault_is_overcome(
     else:
         server.usual = streamed()
         assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
-    assert naps == [0.5, 1.0]
+    assert pauses == [0.5, 1.0]
     assert len(server.seen) == 3
 
 
@@ -116,7 +116,7 @@ def test_a_passing_fault_is_overcome(
     ],
     ids=["reset", "hang-up", "half a body", "no answer", "stall in the body", "429", "redirect"],
 )
-def test_a_lasting_fault_is_named_with_the_requests_it_took(
+def test_errors_and_their_requests_sent(
     server: Loopback, driver: Driver, reply: Reply, kind: type[GatewayError]
 ) -> None:
     server.usual = reply
@@ -127,7 +127,7 @@ def test_a_lasting_fault_is_named_with_the_requests_it_took(
     assert server.until(lambda: server.open == 0 or reply.end == "keep")
 
 
-def test_a_port_where_nobody_listens(driver: Driver, naps: list[float], server: Loopback) -> None:
+def test_a_refused_connection(driver: Driver, pauses: list[float], server: Loopback) -> None:
     to = connect(server)
     server.stop()
     with pytest.raises(ConnectFault) as caught:
@@ -136,10 +136,10 @@ def test_a_port_where_nobody_listens(driver: Driver, naps: list[float], server: 
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:99999/v4", "http://a..b/v4", "http://[::1/v4"])
-@pytest.mark.parametrize("owner", ["ours", "the user's"])
-def test_an_address_that_cannot_be_is_no_fault_of_the_network(driver: Driver, base_url: str, owner: str) -> None:
+@pytest.mark.parametrize("client_kind", ["ours", "the user's"])
+def test_an_invalid_url_is_a_config_error(driver: Driver, base_url: str, client_kind: str) -> None:
     settings = Settings("acc", Secret("tok"), base_url=base_url)
-    client = None if owner == "ours" else httpx.Client() if driver.name == "sync" else httpx.AsyncClient()
+    client = None if client_kind == "ours" else httpx.Client() if driver.name == "sync" else httpx.AsyncClient()
     with pytest.raises(ConfigError) as caught:
         driver.chat(Connection(settings=settings), client=client)
     assert caught.value.requests_sent == 0
@@ -151,8 +151,8 @@ def test_an_address_that_cannot_be_is_no_fault_of_the_network(driver: Driver, ba
 @pytest.mark.parametrize(
     ("end", "kind"), [("cut", StreamBroken), ("reset", StreamBroken), ("stall", TimeoutFault), ("keep", StreamBroken)]
 )
-def test_a_stream_that_fails_after_its_first_words_is_not_opened_again(
-    server: Loopback, driver: Driver, naps: list[float], end: Any, kind: type[GatewayError]
+def test_a_stream_that_fails_after_its_first_text_is_not_retried(
+    server: Loopback, driver: Driver, pauses: list[float], end: Any, kind: type[GatewayError]
 ) -> None:
     server.usual = streamed(piece("Hello"), piece(" the"), end=end)
     with pytest.raises(kind) as caught:
@@ -165,8 +165,8 @@ def test_a_stream_that_fails_after_its_first_words_is_not_opened_again(
 
 
 @pytest.mark.parametrize("end", ["cut", "reset", "stall"])
-def test_a_stream_that_fails_before_its_first_words_is_opened_again(
-    server: Loopback, driver: Driver, naps: list[float], end: Any
+def test_a_stream_that_fails_before_its_first_text_is_retried(
+    server: Loopback, driver: Driver, pauses: list[float], end: Any
 ) -> None:
     server.script.append(streamed(b": thinking\n\n", end=end))
     server.usual = streamed()
@@ -178,21 +178,23 @@ def test_a_stream_that_fails_before_its_first_words_is_opened_again(
 # Connections
 
 
-def test_a_connection_is_used_again(server: Loopback) -> None:
+@pytest.mark.usefixtures("slow_drain")
+def test_a_connection_is_reused(server: Loopback) -> None:
     client = Client(connect(server))
     for _ in range(3):
-        client.chat(ASKED)
+        client.chat(REQUEST)
         server.script.append(streamed())
-        assert len(list(client.stream(ASKED))) > 2
+        assert len(list(client.stream(REQUEST))) > 2
     assert server.accepted == 1
 
 
-def test_a_connection_is_used_again_by_another_client_and_by_async_calls_of_one_loop(server: Loopback) -> None:
+@pytest.mark.usefixtures("slow_drain")
+def test_a_connection_is_reused_by_other_clients_of_the_same_loop(server: Loopback) -> None:
     async def main() -> None:
         for _ in range(3):
-            await AsyncClient(connect(server)).chat(ASKED)
+            await AsyncClient(connect(server)).chat(REQUEST)
             server.script.append(streamed())
-            async with await AsyncClient(connect(server)).stream(ASKED) as stream:
+            async with await AsyncClient(connect(server)).stream(REQUEST) as stream:
                 assert [event async for event in stream]
 
     asyncio.run(main())
@@ -201,13 +203,15 @@ def test_a_connection_is_used_again_by_another_client_and_by_async_calls_of_one_
 
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "dropped"])
 @pytest.mark.parametrize("number", [0, 1, 3])
-def test_a_stream_that_nobody_reads_on_lets_go_of_its_connection(
-    server: Loopback, driver: Driver, close: bool, number: int
-) -> None:
+def test_an_unread_stream_releases_its_connection(server: Loopback, driver: Driver, close: bool, number: int) -> None:
     server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
-    assert len(driver.take(connect(server), number, close=close)) == number
+
+    def released() -> bool:
+        return server.accepted == 1 and server.open == 0
+
+    assert len(driver.take(connect(server), number, close=close, released=released)) == number
     gc.collect()
-    assert server.until(lambda: server.accepted == 1 and server.open == 0)
+    assert server.until(released)
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -233,14 +237,14 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.closed += 1
 
 
-def test_a_stream_that_is_dropped_unread_is_closed_and_not_only_collected(server: Loopback) -> None:
+def test_a_dropped_stream_is_closed(server: Loopback) -> None:
     bodies = [Body(), Body()]
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=SSE, stream=bodies[0]))
-    Client(connect(server), httpx.Client(transport=transport)).stream(ASKED)
+    Client(connect(server), httpx.Client(transport=transport)).stream(REQUEST)
     assert bodies.pop(0).closed == 1
 
     async def main() -> None:
-        await AsyncClient(connect(server), httpx.AsyncClient(transport=transport)).stream(ASKED)
+        await AsyncClient(connect(server), httpx.AsyncClient(transport=transport)).stream(REQUEST)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -248,7 +252,7 @@ def test_a_stream_that_is_dropped_unread_is_closed_and_not_only_collected(server
     assert bodies[0].closed == 1
 
 
-def test_a_loop_that_ends_closes_open_streams_without_an_error(server: Loopback) -> None:
+def test_the_end_of_the_loop_closes_streams_without_an_error(server: Loopback) -> None:
     class Slow(Body):
         async def aclose(self) -> None:
             await asyncio.sleep(0)
@@ -261,14 +265,14 @@ def test_a_loop_that_ends_closes_open_streams_without_an_error(server: Loopback)
         return httpx.Response(200, headers=SSE, stream=bodies[-1])
 
     async def read(client: AsyncClient) -> AsyncGenerator[Event]:
-        async with await client.stream(ASKED) as stream:
+        async with await client.stream(REQUEST) as stream:
             async for event in stream:
                 yield event
 
     errors: list[Any] = []
 
     async def main() -> list[AsyncGenerator[Event]]:
-        asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         client = AsyncClient(connect(server), httpx.AsyncClient(transport=httpx.MockTransport(answer)))
         readers = [read(client) for _ in range(10)]
         for reader in readers:
@@ -281,21 +285,21 @@ def test_a_loop_that_ends_closes_open_streams_without_an_error(server: Loopback)
     assert [body.closed for body in bodies] == [1] * 10
 
 
-def test_nothing_stays_open_during_a_pause(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_is_open_during_a_pause(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
     server.script.extend([streamed(busy, end="stall")] * 2)
     server.usual = streamed()
     closed: list[bool] = []
 
-    def nap(seconds: float) -> None:
-        closed.append(server.until(lambda: server.open == 0, 5))
+    def sleep(seconds: float) -> None:
+        closed.append(server.until(lambda: server.open == 0))
 
-    async def anap(seconds: float) -> None:
-        closed.append(await asyncio.to_thread(server.until, lambda: server.open == 0, 5))
+    async def async_sleep(seconds: float) -> None:
+        closed.append(await asyncio.to_thread(server.until, lambda: server.open == 0))
 
-    monkeypatch.setattr("cfaig_integrations.client.sync.time", SimpleNamespace(sleep=nap))
-    monkeypatch.setattr("anyio.sleep", anap)
-    assert list(Client(connect(server)).stream(ASKED))
+    monkeypatch.setattr("cfaig_integrations.client.sync.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("anyio.sleep", async_sleep)
+    assert list(Client(connect(server)).stream(REQUEST))
     pool.close_all()
     server.script.append(streamed(busy, end="stall"))
     asyncio.run(_read_all(AsyncClient(connect(server))))
@@ -303,15 +307,15 @@ def test_nothing_stays_open_during_a_pause(server: Loopback, monkeypatch: pytest
 
 
 async def _read_all(client: AsyncClient) -> None:
-    async with await client.stream(ASKED) as stream:
+    async with await client.stream(REQUEST) as stream:
         assert [event async for event in stream]
 
 
-def test_an_error_in_the_readers_loop_closes_the_stream(server: Loopback) -> None:
+def test_an_exception_of_the_reader_closes_the_stream(server: Loopback) -> None:
     server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
 
     def read() -> None:
-        with Client(connect(server)).stream(ASKED) as stream:
+        with Client(connect(server)).stream(REQUEST) as stream:
             for _ in stream:
                 raise ZeroDivisionError
 
@@ -320,19 +324,19 @@ def test_an_error_in_the_readers_loop_closes_the_stream(server: Loopback) -> Non
     assert server.until(lambda: server.open == 0)
 
 
-def test_a_broken_loop_over_a_stream_closes_it(server: Loopback) -> None:
+def test_a_break_closes_the_stream(server: Loopback) -> None:
     server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
-    for _ in Client(connect(server)).stream(ASKED):
+    for _ in Client(connect(server)).stream(REQUEST):
         break
     assert server.until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("reply", [Reply(silent=True, end="stall"), Reply([WHOLE[:9]], end="stall")])
-def test_a_cancelled_call_lets_go_of_its_connection(server: Loopback, reply: Reply) -> None:
+def test_a_cancelled_call_releases_its_connection(server: Loopback, reply: Reply) -> None:
     server.usual = reply
 
     async def main() -> None:
-        task = asyncio.create_task(AsyncClient(connect(server)).chat(ASKED))
+        task = asyncio.create_task(AsyncClient(connect(server)).chat(REQUEST))
         await asyncio.to_thread(server.until, lambda: len(server.seen) == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -342,18 +346,19 @@ def test_a_cancelled_call_lets_go_of_its_connection(server: Loopback, reply: Rep
     asyncio.run(main())
 
 
-def test_a_cancelled_reader_lets_go_of_its_stream(server: Loopback) -> None:
+def test_a_cancelled_reader_releases_its_connection(server: Loopback) -> None:
     server.usual = streamed(piece("Hello"), end="stall")
 
-    async def read() -> None:
-        async with await AsyncClient(connect(server)).stream(ASKED) as stream:
-            async for _ in stream:
-                pass
+    async def read(received: asyncio.Event) -> None:
+        async with await AsyncClient(connect(server)).stream(REQUEST) as stream:
+            async for event in stream:
+                if isinstance(event, TextDelta):
+                    received.set()  # and then the server stalls
 
     async def main() -> None:
-        task = asyncio.create_task(read())
-        await asyncio.to_thread(server.until, lambda: len(server.seen) == 1)
-        await asyncio.sleep(0.05)
+        received = asyncio.Event()
+        task = asyncio.create_task(read(received))
+        await received.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -362,30 +367,30 @@ def test_a_cancelled_reader_lets_go_of_its_stream(server: Loopback) -> None:
     asyncio.run(main())
 
 
-def test_a_cancelled_pause_sends_no_more(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_follows_a_cancelled_pause(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     server.usual = BUSY
 
     async def main() -> None:
         pausing = asyncio.Event()
 
-        async def nap(seconds: float) -> None:
+        async def sleep(seconds: float) -> None:
             pausing.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr("anyio.sleep", nap)
-        task = asyncio.create_task(AsyncClient(connect(server)).chat(ASKED))
+        monkeypatch.setattr("anyio.sleep", sleep)
+        task = asyncio.create_task(AsyncClient(connect(server)).chat(REQUEST))
         await pausing.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(main())
-    assert not server.until(lambda: len(server.seen) > 1, 0.5)
+    assert len(server.seen) == 1
 
 
-def test_ctrl_c_while_a_stream_is_read_closes_it(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyboard_interrupt_closes_the_stream(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
-    stream = Client(connect(server)).stream(ASKED)
+    stream = Client(connect(server)).stream(REQUEST)
     monkeypatch.setattr("cfaig_integrations.gateway.session.StreamSession.feed", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         list(stream)
@@ -399,34 +404,34 @@ def _interrupt(*_: object) -> Any:
 # Tokens
 
 
-def test_a_token_is_asked_for_before_every_request(server: Loopback, driver: Driver, naps: list[float]) -> None:
+def test_a_token_function_is_called_before_every_request(server: Loopback, driver: Driver, pauses: list[float]) -> None:
     tokens = iter(["one", "two"])
     server.script.append(BUSY)
     driver.chat(connect(server, api_token=lambda: next(tokens)))
     assert [seen.headers["authorization"] for seen in server.seen] == ["Bearer one", "Bearer two"]
 
 
-def test_an_async_token_serves_async_calls(server: Loopback) -> None:
+def test_an_async_token_function_in_async_calls(server: Loopback) -> None:
     async def token() -> str:
         await asyncio.sleep(0)
         return "awaited"
 
-    asyncio.run(AsyncClient(connect(server, api_token=token)).chat(ASKED))
+    asyncio.run(AsyncClient(connect(server, api_token=token)).chat(REQUEST))
     assert server.seen[0].headers["authorization"] == "Bearer awaited"
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_async_token_is_refused_by_sync_calls(server: Loopback) -> None:
+def test_an_async_token_function_is_rejected_by_sync_calls(server: Loopback) -> None:
     async def token() -> str:
         return "awaited"
 
     with pytest.raises(ConfigError, match="async"):
-        Client(connect(server, api_token=token)).chat(ASKED)
+        Client(connect(server, api_token=token)).chat(REQUEST)
     gc.collect()
     assert not server.seen
 
 
-def test_what_a_users_callable_raises_is_the_cause(server: Loopback, driver: Driver) -> None:
+def test_the_exception_of_a_token_function_is_the_cause(server: Loopback, driver: Driver) -> None:
     def token() -> str:
         raise LookupError("vault is shut")
 
@@ -438,33 +443,35 @@ def test_what_a_users_callable_raises_is_the_cause(server: Loopback, driver: Dri
 # A user's own client
 
 
+@pytest.mark.usefixtures("slow_drain")
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_a_users_client_is_used_as_it_is_and_never_closed(server: Loopback, library: Any) -> None:
-    with library.Client(headers={"x-mine": "1", "user-agent": "mine"}, timeout=0.001) as mine:
-        client = Client(connect(server), mine)
-        assert client.chat(ASKED)[0].turn.text == TEXT
+def test_a_users_client_is_used_unchanged_and_never_closed(server: Loopback, library: Any) -> None:
+    with library.Client(headers={"x-user_client": "1", "user-agent": "user_client"}, timeout=0.001) as user_client:
+        client = Client(connect(server), user_client)
+        assert client.chat(REQUEST)[0].turn.text == TEXT
         server.script.append(streamed())
-        assert len(list(client.stream(ASKED))) > 2
-        assert not mine.is_closed
+        assert len(list(client.stream(REQUEST))) > 2
+        assert not user_client.is_closed
     seen = server.seen[0].headers
-    assert seen["x-mine"] == "1"
+    assert seen["x-user_client"] == "1"
     assert seen["user-agent"].startswith("cfaig-integrations/")
     assert server.accepted == 1
 
 
+@pytest.mark.usefixtures("slow_drain")
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_a_users_async_client_is_used_as_it_is_and_never_closed(server: Loopback, library: Any) -> None:
+def test_a_users_async_client_is_used_unchanged_and_never_closed(server: Loopback, library: Any) -> None:
     async def main() -> None:
-        async with library.AsyncClient(headers={"x-mine": "1"}) as mine:
-            client = AsyncClient(connect(server), mine)
-            assert (await client.chat(ASKED))[0].turn.text == TEXT
+        async with library.AsyncClient(headers={"x-user_client": "1"}) as user_client:
+            client = AsyncClient(connect(server), user_client)
+            assert (await client.chat(REQUEST))[0].turn.text == TEXT
             server.script.append(streamed())
-            async with await client.stream(ASKED) as stream:
+            async with await client.stream(REQUEST) as stream:
                 assert [event async for event in stream]
-            assert not mine.is_closed
+            assert not user_client.is_closed
 
     asyncio.run(main())
-    assert server.seen[0].headers["x-mine"] == "1"
+    assert server.seen[0].headers["x-user_client"] == "1"
     assert server.accepted == 1
 
 
@@ -478,17 +485,17 @@ def test_a_users_async_client_is_used_as_it_is_and_never_closed(server: Loopback
     ],
     ids=["reset", "stall", "redirect"],
 )
-def test_faults_of_a_users_client_are_ours(
+def test_errors_of_a_users_client_are_translated(
     server: Loopback, library: Any, reply: Reply, kind: type[GatewayError]
 ) -> None:
     server.usual = reply
-    with library.Client(follow_redirects=True) as mine, pytest.raises(kind):
-        Client(connect(server, max_retries=0, timeout=0.2 if reply.end == "stall" else 600), mine).chat(ASKED)
+    with library.Client(follow_redirects=True) as user_client, pytest.raises(kind):
+        Client(connect(server, max_retries=0, timeout=0.2 if reply.end == "stall" else 600), user_client).chat(REQUEST)
     assert server.until(lambda: len(server.seen) == 1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "given"),
+    ("kind", "client"),
     [
         (Client, httpx.AsyncClient()),
         (Client, httpx2.AsyncClient()),
@@ -497,21 +504,21 @@ def test_faults_of_a_users_client_are_ours(
         (AsyncClient, object()),
     ],
 )
-def test_what_is_no_client_is_refused_at_once(kind: Any, given: Any, server: Loopback) -> None:
+def test_other_types_of_clients_are_rejected(kind: Any, client: Any, server: Loopback) -> None:
     with pytest.raises(ConfigError, match="http_") as caught:
-        kind(connect(server), given)
+        kind(connect(server), client)
     assert caught.value.field in {"http_client", "http_async_client"}
 
 
-def test_a_mock_transport_will_do(server: Loopback) -> None:
+def test_a_mock_transport(server: Loopback) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if json.loads(request.content).get("stream"):
             return httpx.Response(200, headers=SSE, content=b"".join(STREAM))
         return httpx.Response(200, headers=JSON | {"content-encoding": "gzip"}, content=gzip.compress(WHOLE))
 
     client = Client(connect(server), httpx.Client(transport=httpx.MockTransport(answer)))
-    assert client.chat(ASKED)[0].turn.text == TEXT
-    assert fold("chat_completions", client.stream(ASKED)).turn.text == TEXT
+    assert client.chat(REQUEST)[0].turn.text == TEXT
+    assert fold("chat_completions", client.stream(REQUEST)).turn.text == TEXT
 
 
 def test_threads_share_one_pool(server: Loopback) -> None:
@@ -521,7 +528,7 @@ def test_threads_share_one_pool(server: Loopback) -> None:
     def work() -> None:
         try:
             for _ in range(5):
-                client.chat(ASKED)
+                client.chat(REQUEST)
         except GatewayError as error:  # pragma: no cover
             failed.append(error)
 
@@ -535,5 +542,5 @@ def test_threads_share_one_pool(server: Loopback) -> None:
     assert len(server.seen) == 40
     pool.close_all()
     assert server.until(lambda: server.open == 0)
-    client.chat(ASKED)
+    client.chat(REQUEST)
     assert len(server.seen) == 41

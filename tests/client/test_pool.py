@@ -1,4 +1,4 @@
-"""Connections live as long as their event loop, and no longer; and nobody pays for what is not used."""
+"""The lifetime of connection pools, and what is created only on use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.errors import GatewayError
-from tests.client.conftest import ASKED, connect
+from tests.client.conftest import REQUEST, connect
 from tests.client.loopback import TEXT, Loopback, Reply, piece, streamed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def program(server: Loopback, body: str, *, expected: str = "done", **environ: s
         from cfaig_integrations.gateway.connection import Connection
         from cfaig_integrations.gateway.settings import resolve
 
-        ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
+        REQUEST = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
         TO = Connection(
             settings=resolve(account_id="acc", api_token="tok", base_url={server.base_url!r}),
             api="chat_completions",
@@ -60,13 +60,13 @@ def program(server: Loopback, body: str, *, expected: str = "done", **environ: s
     return ran.stdout
 
 
-def test_a_second_event_loop_has_connections_of_its_own(server: Loopback) -> None:
+def test_each_event_loop_has_its_own_connections(server: Loopback) -> None:
     client = AsyncClient(connect(server))
     for _ in range(3):
-        asyncio.run(client.chat(ASKED))
+        asyncio.run(client.chat(REQUEST))
         assert server.until(lambda: server.open == 0), "a connection outlived its loop"
     assert len(server.seen) == server.accepted == 3
-    program(server, "for _ in range(3):\n    asyncio.run(aclient.chat(ASKED))\n")
+    program(server, "for _ in range(3):\n    asyncio.run(aclient.chat(REQUEST))\n")
 
 
 def test_an_abandoned_stream_does_not_outlive_its_loop(server: Loopback) -> None:
@@ -74,7 +74,7 @@ def test_an_abandoned_stream_does_not_outlive_its_loop(server: Loopback) -> None
     kept: list[object] = []
 
     async def main() -> None:
-        kept.append(await AsyncClient(connect(server)).stream(ASKED))
+        kept.append(await AsyncClient(connect(server)).stream(REQUEST))
 
     for _ in range(2):
         asyncio.run(main())
@@ -84,7 +84,7 @@ def test_an_abandoned_stream_does_not_outlive_its_loop(server: Loopback) -> None
         """
         async def main():
             global kept
-            kept = await aclient.stream(ASKED)
+            kept = await aclient.stream(REQUEST)
             await anext(kept)
 
         for _ in range(2):
@@ -95,27 +95,27 @@ def test_an_abandoned_stream_does_not_outlive_its_loop(server: Loopback) -> None
 
 def test_an_abandoned_stream_does_not_outlive_its_process(server: Loopback) -> None:
     server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
-    program(server, "stream = client.stream(ASKED)\nnext(stream)\n")
+    program(server, "stream = client.stream(REQUEST)\nnext(stream)\n")
     assert server.until(lambda: server.open == 0)
 
 
-def test_the_end_of_the_process_closes_what_threads_share(server: Loopback) -> None:
+def test_the_end_of_the_process_closes_the_shared_pool(server: Loopback) -> None:
     program(
         server,
         """
         import atexit
-        client.chat(ASKED)
+        client.chat(REQUEST)
         atexit._run_exitfuncs()
         assert not pool._pools.shared
         """,
     )
 
 
-def test_a_loop_that_was_closed_without_ceremony_is_let_go_of(server: Loopback) -> None:
+def test_a_loop_closed_without_shutdown_is_released(server: Loopback) -> None:
     """Python itself warns of such a loop's open sockets; the next loop must not be bothered by them."""
 
     async def both() -> None:
-        await AsyncClient(connect(server)).chat(ASKED)
+        await AsyncClient(connect(server)).chat(REQUEST)
 
     def carelessly() -> None:
         loop = asyncio.new_event_loop()
@@ -138,7 +138,7 @@ def test_four_threads_with_four_loops(server: Loopback) -> None:
     client, texts = AsyncClient(connect(server)), []
 
     async def main() -> None:
-        for reply, _ in await asyncio.gather(*[client.chat(ASKED) for _ in range(5)]):
+        for reply, _ in await asyncio.gather(*[client.chat(REQUEST) for _ in range(5)]):
             texts.append(reply.turn.text)
 
     threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(4)]
@@ -151,13 +151,13 @@ def test_four_threads_with_four_loops(server: Loopback) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_two_hundred_at_once_and_again(server: Loopback) -> None:
+def test_two_hundred_concurrent_calls_twice(server: Loopback) -> None:
     server.usual = Reply(wait=0.2)
     client = AsyncClient(connect(server))
 
     async def main() -> None:
         for _ in range(2):
-            replies = await asyncio.gather(*[client.chat(ASKED) for _ in range(200)])
+            replies = await asyncio.gather(*[client.chat(REQUEST) for _ in range(200)])
             assert {reply.turn.text for reply, _ in replies} == {TEXT}
             assert {info.attempts for _, info in replies} == {1}
 
@@ -168,12 +168,12 @@ def test_two_hundred_at_once_and_again(server: Loopback) -> None:
     assert server.until(lambda: server.open == 0)
 
 
-def test_calls_spread_over_the_shards_and_a_finished_one_makes_room(server: Loopback) -> None:
+def test_calls_are_distributed_over_the_shards(server: Loopback) -> None:
     server.usual = streamed(piece("Hello"), end="stall")
 
     async def main() -> None:
         client = AsyncClient(connect(server))
-        streams = [await client.stream(ASKED) for _ in range(pool.SHARDS * 2)]
+        streams = [await client.stream(REQUEST) for _ in range(pool.SHARDS * 2)]
         shards = await pool.loop_pool(secure=False)
         assert isinstance(shards, pool.Shards)
         assert shards._load == [2] * pool.SHARDS
@@ -185,13 +185,13 @@ def test_calls_spread_over_the_shards_and_a_finished_one_makes_room(server: Loop
     asyncio.run(main())
 
 
-def test_making_clients_opens_nothing_and_plain_http_loads_no_certificates(
+def test_creating_clients_opens_nothing_and_http_loads_no_certificates(
     server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []
     monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(1))
-    monkeypatch.setattr(httpx, "HTTPTransport", lambda **words: made.append(words))
-    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda **words: made.append(words))
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **arguments: made.append(arguments))
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda **arguments: made.append(arguments))
     pool.close_all()
     for _ in range(3):
         Client(connect(server))
@@ -199,12 +199,12 @@ def test_making_clients_opens_nothing_and_plain_http_loads_no_certificates(
     assert not made
     monkeypatch.undo()
     monkeypatch.setattr(pool, "tls", lambda: made.append(1))
-    Client(connect(server)).chat(ASKED)
-    asyncio.run(AsyncClient(connect(server)).chat(ASKED))
+    Client(connect(server)).chat(REQUEST)
+    asyncio.run(AsyncClient(connect(server)).chat(REQUEST))
     assert not made
 
 
-def test_one_tls_context_serves_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pools_share_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     real = httpx.create_ssl_context
 
@@ -238,8 +238,8 @@ def test_a_proxy_in_the_environment_is_used(server: Loopback, name: str) -> None
             settings=resolve(account_id="acc", api_token="tok", base_url="http://far.example/v4"),
             api="chat_completions",
         )
-        Client(TO).chat(ASKED)
-        asyncio.run(AsyncClient(TO).chat(ASKED))
+        Client(TO).chat(REQUEST)
+        asyncio.run(AsyncClient(TO).chat(REQUEST))
         """,
         **{name: f"http://127.0.0.1:{server.port}", "NO_PROXY": "", "no_proxy": ""},
     )
@@ -248,42 +248,42 @@ def test_a_proxy_in_the_environment_is_used(server: Loopback, name: str) -> None
     ] * 2
 
 
-def test_an_exception_to_the_proxy_is_heeded(server: Loopback) -> None:
-    program(server, "client.chat(ASKED)\n", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
+def test_no_proxy_is_respected(server: Loopback) -> None:
+    program(server, "client.chat(REQUEST)\n", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
     assert len(server.seen) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_uses_connections_of_its_own(server: Loopback) -> None:
+def test_a_forked_child_has_its_own_connections(server: Loopback) -> None:
     program(
         server,
         """
         def fork():
             child = os.fork()
             if not child:
-                client.chat(ASKED)
+                client.chat(REQUEST)
                 os._exit(0)
             return os.waitpid(child, 0)[1]
 
-        client.chat(ASKED)
+        client.chat(REQUEST)
         assert fork() == 0
-        client.chat(ASKED)
+        client.chat(REQUEST)
         """,
     )
     parent, child, parent_again = (seen.connection for seen in server.seen)
     assert parent == parent_again != child
 
 
-def test_an_error_in_one_task_leaves_the_pool_fit(server: Loopback) -> None:
+def test_the_pool_is_usable_after_errors(server: Loopback) -> None:
     server.script.extend([Reply(silent=True, end="reset")] * 20)
 
     async def main() -> None:
         client = AsyncClient(connect(server, max_retries=0))
-        results = await asyncio.gather(*[client.chat(ASKED) for _ in range(20)], return_exceptions=True)
+        results = await asyncio.gather(*[client.chat(REQUEST) for _ in range(20)], return_exceptions=True)
         assert all(isinstance(result, GatewayError) for result in results)
         shards = await pool.loop_pool(secure=False)
         assert isinstance(shards, pool.Shards)
         assert sum(shards._load) == 0
-        assert (await client.chat(ASKED))[0].turn.text == TEXT
+        assert (await client.chat(REQUEST))[0].turn.text == TEXT
 
     asyncio.run(main())

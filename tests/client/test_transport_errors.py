@@ -1,4 +1,4 @@
-"""No exception of an HTTP library leaves the package."""
+"""Every exception of an HTTP library is translated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
+from cfaig_integrations.gateway.actions import HttpRequest
+from cfaig_integrations.gateway.connection import Timeouts
 
+REQUEST = HttpRequest("POST", "http://host", [], b"", Timeouts())
 EXPECTED: dict[str, type[GatewayError]] = {
     "HTTPError": ProtocolError,
     "RequestError": ProtocolError,
@@ -52,54 +55,57 @@ EXPECTED: dict[str, type[GatewayError]] = {
 
 
 def tree(library: ModuleType) -> dict[str, type[Exception]]:
-    found = {name: getattr(library, name) for name in library.__all__}
-    return {name: kind for name, kind in found.items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    members = {name: getattr(library, name) for name in library.__all__}
+    return {name: kind for name, kind in members.items() if inspect.isclass(kind) and issubclass(kind, Exception)}
 
 
-def made(kind: type[Exception]) -> Exception:
+def error_of(kind: type[Exception]) -> Exception:
     error = kind.__new__(kind)
     Exception.__init__(error, "what happened")
     return error
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_every_exception_has_its_place(library: ModuleType) -> None:
+def test_every_exception_is_mapped(library: ModuleType) -> None:
     kinds = tree(library)
     assert kinds.keys() >= EXPECTED.keys()
-    roots = errors_of(library.Client())
+    with library.Client() as client:
+        roots = errors_of(client)
     for name, kind in kinds.items():
         if issubclass(kind, Warning):
             continue
-        error = made(kind)
+        error = error_of(kind)
         assert isinstance(error, roots), f"{name} would leave the package as it is"
-        translated = transport_error(error)
+        translated = transport_error(error, REQUEST)
         assert type(translated) is EXPECTED.get(name, ProtocolError), name
         assert "what happened" in translated.message
 
 
 @pytest.mark.parametrize("name", ["ReadError", "RemoteProtocolError", "CloseError"])
-def test_a_connection_that_breaks_in_mid_stream_is_a_broken_stream(name: str) -> None:
-    translated = transport_error(made(getattr(httpx, name)), streaming=True)
+def test_a_connection_that_breaks_within_a_stream_is_stream_broken(name: str) -> None:
+    translated = transport_error(error_of(getattr(httpx, name)), REQUEST, streaming=True)
     assert type(translated) is StreamBroken
     assert not translated.retryable
 
 
-def test_silence_in_mid_stream_is_a_timeout() -> None:
-    translated = transport_error(made(httpx.ReadTimeout), streaming=True)
+def test_an_idle_stream_is_a_timeout() -> None:
+    translated = transport_error(error_of(httpx.ReadTimeout), REQUEST, streaming=True)
     assert type(translated) is TimeoutFault
     assert "idle" in translated.message
 
 
-def test_an_exception_that_a_later_version_adds_is_not_lost() -> None:
+def test_an_unknown_exception_is_a_protocol_error() -> None:
     class Strange(httpx.TransportError):
         pass
 
-    assert type(transport_error(Strange("new"))) is ProtocolError
+    assert type(transport_error(Strange("new"), REQUEST)) is ProtocolError
 
 
-def test_a_subclass_of_a_users_making_is_of_the_same_library() -> None:
-    class Mine(httpx2.Client):
+def test_a_users_subclass_belongs_to_its_library() -> None:
+    class Subclass(httpx2.Client):
         pass
 
-    assert httpx2.HTTPError in errors_of(Mine())
-    assert errors_of(object()) == errors_of(httpx.Client())
+    with Subclass() as client:
+        assert httpx2.HTTPError in errors_of(client)
+    with httpx.Client() as client:
+        assert errors_of(object()) == errors_of(client)

@@ -1,4 +1,4 @@
-"""What a block of code tells the gateway holds inside the block, and nowhere else."""
+"""`gateway_context` applies inside its block, and nowhere else."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.context import Context, current, within
 
 
-def test_outside_of_every_block_there_is_nothing() -> None:
+def test_the_context_is_empty_outside_of_blocks() -> None:
     assert current() == Context((), None)
 
 
-def test_blocks_merge_the_inner_one_first() -> None:
+def test_nested_blocks_merge_and_the_inner_one_wins() -> None:
     with gateway_context(metadata={"user_id": "outer", "team": "docs"}, options={"cache_ttl": 60, "skip_cache": True}):
         outer = current()
         with gateway_context(metadata={"user_id": "inner"}, options=GatewayOptions(cache_ttl=300)) as inner:
@@ -31,13 +31,13 @@ def test_blocks_merge_the_inner_one_first() -> None:
     assert current() == Context()
 
 
-def test_an_error_ends_the_block_too() -> None:
+def test_an_exception_ends_the_block() -> None:
     with pytest.raises(RuntimeError), gateway_context(metadata={"a": 1}):
         raise RuntimeError
     assert current() == Context()
 
 
-def test_a_block_can_be_kept_and_entered_again() -> None:
+def test_a_block_can_be_entered_again() -> None:
     block = gateway_context(metadata={"a": 1})
     for _ in range(2):
         with block, block:
@@ -45,7 +45,7 @@ def test_a_block_can_be_kept_and_entered_again() -> None:
         assert current() == Context()
 
 
-def test_what_is_changed_later_changes_nothing() -> None:
+def test_later_changes_of_the_arguments_have_no_effect() -> None:
     given = {"a": 1}
     with gateway_context(metadata=given) as context:
         given["a"] = 2
@@ -53,7 +53,7 @@ def test_what_is_changed_later_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         {"metadata": {"a": None}},
         {"metadata": {"cf.a": 1}},
@@ -63,12 +63,12 @@ def test_what_is_changed_later_changes_nothing() -> None:
         {"options": "text"},
     ],
 )
-def test_what_can_never_be_sent_is_told_where_it_is_written(words: dict[str, Any]) -> None:
+def test_invalid_values_are_rejected_by_the_constructor(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        gateway_context(**words)
+        gateway_context(**arguments)
 
 
-async def test_tasks_see_their_own_block_only() -> None:
+async def test_each_task_has_its_own_context() -> None:
     async def task(user: str) -> object:
         with gateway_context(metadata={"user_id": user}):
             await asyncio.sleep(0)
@@ -79,7 +79,7 @@ async def test_tasks_see_their_own_block_only() -> None:
 
 
 @pytest.mark.parametrize(("copied", "seen"), [(False, 0), (True, 1)])
-def test_a_thread_sees_the_block_if_the_context_is_handed_over(copied: bool, seen: int) -> None:
+def test_a_thread_inherits_the_block_only_with_a_copied_context(copied: bool, seen: int) -> None:
     found: list[int] = []
 
     def work() -> None:
@@ -93,7 +93,7 @@ def test_a_thread_sees_the_block_if_the_context_is_handed_over(copied: bool, see
     assert found == [seen]
 
 
-async def test_a_coroutine_that_is_given_up_in_another_context_ends_quietly() -> None:
+async def test_a_coroutine_closed_in_another_context_raises_nothing() -> None:
     """As the garbage collector does with a task that never ended."""
 
     async def wait() -> None:

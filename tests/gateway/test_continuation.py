@@ -1,4 +1,4 @@
-"""A history is continued from the provider's memory only while it is the same, and is sent whole when that is gone."""
+"""Conversations that the provider stores: digests, new turns, and messages for forgotten responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USER, REPLY = Turn("user", (Text("Hi"),)), Turn("assistant", (Text("Hello"), Too
 GPT = "openai/gpt-5.4"
 
 
-def test_a_seal_is_that_of_the_same_turns_with_the_same_provider() -> None:
+def test_history_digest_depends_on_turns_and_provider() -> None:
     same = history_digest(GPT, (Turn("user", (Text("Hi"),)),))
     assert same == history_digest(GPT, [USER]) == history_digest("openai/gpt-5.5", [USER])
     others = [
@@ -44,7 +44,7 @@ def test_a_seal_is_that_of_the_same_turns_with_the_same_provider() -> None:
         ({"parts": (Text("Hello"), ToolCall("c", "f", '{"a":1,"b":'))}, False),
     ],
 )
-def test_a_reply_is_the_same_as_long_as_it_says_and_calls_the_same(other: dict[str, Any], same: bool) -> None:
+def test_reply_digest_depends_on_text_and_calls(other: dict[str, Any], same: bool) -> None:
     assert (reply_digest("s", replace(REPLY, **other)) == reply_digest("s", REPLY)) is same
     assert reply_digest("t", REPLY) != reply_digest("s", REPLY)
 
@@ -62,11 +62,11 @@ def test_a_reply_is_the_same_as_long_as_it_says_and_calls_the_same(other: dict[s
         (500, "previous_response_not_found", "Previous response with id 'resp_1' not found.", False),
     ],
 )
-def test_how_servers_say_that_they_forgot(status: int, code: Any, message: str, forgotten: bool) -> None:
+def test_messages_for_a_forgotten_response(status: int, code: Any, message: str, forgotten: bool) -> None:
     assert is_forgotten(ApiError(message, status=status, code=code)) is forgotten
 
 
-def test_the_tail_is_what_the_server_does_not_know() -> None:
+def test_new_turns_follow_the_stored_reply() -> None:
     turns = (USER, REPLY, USER)
     assert new_turns(ChatRequest(GPT, turns)) == ()
     assert new_turns(ChatRequest(GPT, turns, continues=Continuation())) == ()

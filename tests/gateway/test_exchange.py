@@ -1,9 +1,9 @@
-"""The conversation by hand: what it asks its driver for, and what it makes of the answers."""
+"""The exchange without I/O: the actions that it yields, and its results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from cfaig_integrations.errors import (
 from cfaig_integrations.gateway import exchange, logs, session
 from cfaig_integrations.gateway.actions import (
     Action,
+    Actions,
     AskToken,
     HttpRequest,
     HttpResponse,
@@ -74,8 +75,8 @@ PIECES = [
     b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":" there"},"finish_reason":"stop"}]}\n\n',
     b"data: [DONE]\n\n",
 ]
-ASKED = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
-WITH_A_TOOL = replace(ASKED, tools=(FunctionTool("add", "Adds.", {"type": "object", "properties": {}}),))
+REQUEST = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
+WITH_A_TOOL = replace(REQUEST, tools=(FunctionTool("add", "Adds.", {"type": "object", "properties": {}}),))
 
 
 def error(status: int, code: int, message: str, **headers: str) -> HttpResponse:
@@ -90,63 +91,63 @@ NO_AUTHENTICATION = error(402, 2021, "Gateway authentication is required to use 
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learned() -> Iterator[None]:
+def _forget_formats() -> Iterator[None]:
     routes.forget()
     yield
     routes.forget()
 
 
-def connection(**words: Any) -> Connection:
+def connect(**arguments: Any) -> Connection:
     settings = resolve(
         account_id="acc",
-        api_token=words.pop("api_token", "tok"),
-        base_url=words.pop("base_url", "http://host/client/v4"),
+        api_token=arguments.pop("api_token", "tok"),
+        base_url=arguments.pop("base_url", "http://host/client/v4"),
     )
-    return Connection(settings=settings, **words)
+    return Connection(settings=settings, **arguments)
 
 
 @dataclass
-class Played:
-    """A conversation that has come to its end."""
+class Ended:
+    """A call that has ended, and its actions."""
 
     result: Any
     raised: BaseException | None
-    steps: list[Action]
+    actions: list[Action]
 
     @property
     def calls(self) -> list[HttpRequest]:
-        return [step.request for step in self.steps if isinstance(step, Send)]
+        return [action.request for action in self.actions if isinstance(action, Send)]
 
     @property
     def bodies(self) -> list[Any]:
         return [json.loads(call.body) for call in self.calls]
 
     @property
-    def naps(self) -> list[float]:
-        return [step.seconds for step in self.steps if isinstance(step, Sleep)]
+    def pauses(self) -> list[float]:
+        return [action.seconds for action in self.actions if isinstance(action, Sleep)]
 
 
-def play(talk: Generator[Action, Any, Any], *outcomes: Any) -> Played:
-    """Runs a conversation against a script: `Sleep` is answered by itself, all else by the next outcome."""
-    waiting = list(outcomes)
-    steps: list[Action] = []
+def run(call: Actions[Any], *outcomes: Any) -> Ended:
+    """Runs a call against a script: the outcome of `Sleep` is None, that of other actions is the next in the script."""
+    script = list(outcomes)
+    actions: list[Action] = []
     try:
-        step = next(talk)
+        action = next(call)
         while True:
-            steps.append(step)
-            outcome = None if isinstance(step, Sleep) else waiting.pop(0)
-            step = talk.throw(outcome) if isinstance(outcome, Exception) else talk.send(outcome)
+            actions.append(action)
+            outcome = None if isinstance(action, Sleep) else script.pop(0)
+            action = call.throw(outcome) if isinstance(outcome, Exception) else call.send(outcome)
     except StopIteration as end:
-        assert not waiting, "the conversation ended before its script"
-        return Played(end.value, None, steps)
+        assert not script, "the call ended before its script"
+        return Ended(end.value, None, actions)
     except GatewayError as raised:
-        assert not waiting, "the conversation ended before its script"
-        return Played(None, raised, steps)
+        assert not script, "the call ended before its script"
+        return Ended(None, raised, actions)
 
 
-def test_a_question_is_one_request_and_its_answer_a_reply() -> None:
-    played = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, WHOLE))
-    reply, info = played.result
+def test_a_whole_reply_takes_one_request() -> None:
+    ended = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, WHOLE))
+    reply, info = ended.result
     assert reply.turn.text == "Hi there"
     assert (info.log_id, info.wire, info.requested_model, info.attempts) == (
         "log1",
@@ -154,10 +155,10 @@ def test_a_question_is_one_request_and_its_answer_a_reply() -> None:
         "openai/gpt-5.4",
         1,
     )
-    (call,) = played.calls
+    (call,) = ended.calls
     assert (call.method, call.url) == ("POST", "http://host/client/v4/accounts/acc/ai/v1/chat/completions")
     assert (b"authorization", b"Bearer tok") in call.headers
-    assert played.bodies == [{"model": "openai/gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}]
+    assert ended.bodies == [{"model": "openai/gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}]
 
 
 @pytest.mark.parametrize(
@@ -166,21 +167,21 @@ def test_a_question_is_one_request_and_its_answer_a_reply() -> None:
     ids=["reset", "timeout", "429", "503", "400/2005"],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_may_pass_is_sent_again_after_a_pause(outcome: Any, stream: bool) -> None:
+def test_transient_errors_are_retried_after_a_pause(outcome: Any, stream: bool) -> None:
     if stream:
         good = (HttpResponse(200, SSE, None), PIECES[0])
-        played = play(exchange.stream(connection(), ASKED), outcome, *good)
-        assert played.result.info.attempts == played.result.requests_sent == 2
+        ended = run(exchange.stream(connect(), REQUEST), outcome, *good)
+        assert ended.result.info.attempts == ended.result.requests_sent == 2
     else:
-        played = play(exchange.chat(connection(), ASKED), outcome, HttpResponse(200, JSON, WHOLE))
-        assert played.result[1].attempts == 2
-    first, second = played.calls
+        ended = run(exchange.chat(connect(), REQUEST), outcome, HttpResponse(200, JSON, WHOLE))
+        assert ended.result[1].attempts == 2
+    first, second = ended.calls
     assert first == second
-    assert len(played.naps) == 1
+    assert len(ended.pauses) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "sent"),
+    ("arguments", "sent"),
     [
         ({}, 3),
         ({"max_retries": 0}, 1),
@@ -190,16 +191,16 @@ def test_what_may_pass_is_sent_again_after_a_pause(outcome: Any, stream: bool) -
     ],
     ids=str,
 )
-def test_patience_ends(words: dict[str, Any], sent: int) -> None:
-    played = play(exchange.chat(connection(**words), ASKED), *[BUSY] * sent)
-    assert isinstance(played.raised, RateLimited)
-    assert played.raised.requests_sent == sent == len(played.calls)
-    assert len(played.naps) == sent - 1
+def test_retries_are_limited(arguments: dict[str, Any], sent: int) -> None:
+    ended = run(exchange.chat(connect(**arguments), REQUEST), *[BUSY] * sent)
+    assert isinstance(ended.raised, RateLimited)
+    assert ended.raised.requests_sent == sent == len(ended.calls)
+    assert len(ended.pauses) == sent - 1
 
 
-def test_retry_after_is_waited_for() -> None:
-    told = error(429, 3040, "busy", **{"retry-after": "7"})
-    assert play(exchange.chat(connection(), ASKED), told, HttpResponse(200, JSON, WHOLE)).naps == [7.0]
+def test_retry_after_sets_the_pause() -> None:
+    busy = error(429, 3040, "busy", **{"retry-after": "7"})
+    assert run(exchange.chat(connect(), REQUEST), busy, HttpResponse(200, JSON, WHOLE)).pauses == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -213,49 +214,49 @@ def test_retry_after_is_waited_for() -> None:
     ],
     ids=["401", "400", "spend", "retry-after", "302"],
 )
-def test_what_will_not_pass_is_raised_at_once(answer: HttpResponse, kind: type[GatewayError]) -> None:
-    played = play(exchange.chat(connection(), ASKED, CallOptions(api="chat_completions")), answer)
-    assert isinstance(played.raised, kind)
-    assert played.raised.requests_sent == 1
+def test_permanent_errors_are_not_retried(answer: HttpResponse, kind: type[GatewayError]) -> None:
+    ended = run(exchange.chat(connect(), REQUEST, CallOptions(api="chat_completions")), answer)
+    assert isinstance(ended.raised, kind)
+    assert ended.raised.requests_sent == 1
 
 
-def test_a_refusal_inside_a_2xx_is_an_error_and_tried_again_if_it_may_pass() -> None:
+def test_an_error_inside_a_2xx_response_is_raised_and_retried_if_transient() -> None:
     """facts §5.1: a failure envelope can arrive with a 2xx status."""
     throttled = error(200, 2021, "Wholesale rate limit exceeded for this gateway. Please reduce request rate.")
-    played = play(exchange.chat(connection(), ASKED), throttled, HttpResponse(200, JSON, WHOLE))
-    assert played.result[0].turn.text == "Hi there"
-    assert played.naps[0] >= 5
-    final = play(exchange.chat(connection(), ASKED), error(200, 5007, "No such model"))
+    ended = run(exchange.chat(connect(), REQUEST), throttled, HttpResponse(200, JSON, WHOLE))
+    assert ended.result[0].turn.text == "Hi there"
+    assert ended.pauses[0] >= 5
+    final = run(exchange.chat(connect(), REQUEST), error(200, 5007, "No such model"))
     assert isinstance(final.raised, NotFound)
     assert final.raised.status == 200
     assert final.raised.log_id == "log1"
 
 
-def test_an_answer_that_is_not_json_is_not_asked_for_again() -> None:
-    played = play(exchange.chat(connection(), ASKED), HttpResponse(200, {"content-type": "text/html"}, b"<html>"))
-    assert isinstance(played.raised, ProtocolError)
-    assert played.raised.requests_sent == 1
+def test_a_response_that_is_not_json_is_not_retried() -> None:
+    ended = run(exchange.chat(connect(), REQUEST), HttpResponse(200, {"content-type": "text/html"}, b"<html>"))
+    assert isinstance(ended.raised, ProtocolError)
+    assert ended.raised.requests_sent == 1
 
 
-def test_wrong_input_sends_nothing() -> None:
+def test_invalid_input_sends_nothing() -> None:
     bad = ChatRequest("openai/gpt-5.4", (Turn("user", (Media("video", url="http://v"),)),))
-    played = play(exchange.chat(connection(), bad, CallOptions(api="chat_completions")))
-    assert isinstance(played.raised, ConfigError)
-    assert (played.raised.requests_sent, played.steps) == (0, [])
+    ended = run(exchange.chat(connect(), bad, CallOptions(api="chat_completions")))
+    assert isinstance(ended.raised, ConfigError)
+    assert (ended.raised.requests_sent, ended.actions) == (0, [])
 
 
-# The other wire
+# The other format
 
 
 @pytest.mark.parametrize("refusal", [WRONG_SHAPE, NO_AUTHENTICATION], ids=["shape", "authentication"])
-def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembered(refusal: HttpResponse) -> None:
-    played = play(exchange.chat(connection(), ASKED), refusal, HttpResponse(200, JSON, RESPONSES))
-    reply, info = played.result
-    assert [call.url.rpartition("/")[2] for call in played.calls] == ["completions", "responses"]
+def test_a_refused_format_is_replaced_by_the_other_and_remembered(refusal: HttpResponse) -> None:
+    ended = run(exchange.chat(connect(), REQUEST), refusal, HttpResponse(200, JSON, RESPONSES))
+    reply, info = ended.result
+    assert [call.url.rpartition("/")[2] for call in ended.calls] == ["completions", "responses"]
     assert reply.turn.text == "From responses"
     assert (info.wire, info.switched_from, info.attempts) == ("responses", "chat_completions", 2)
-    assert played.naps == []
-    again = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, RESPONSES))
+    assert ended.pauses == []
+    again = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, RESPONSES))
     assert again.result[1].switched_from is None
 
 
@@ -269,148 +270,148 @@ def test_a_model_that_refuses_the_shape_is_asked_on_its_other_wire_and_remembere
         HttpResponse(404, {}, b""),
     ],
 )
-def test_a_path_that_is_not_served_is_left_for_the_other_wire(refusal: HttpResponse) -> None:
+def test_an_unserved_path_is_replaced_by_the_other_format(refusal: HttpResponse) -> None:
     """facts §14.1."""
-    played = play(exchange.chat(connection(), WITH_A_TOOL), refusal, HttpResponse(200, JSON, WHOLE))
-    assert [call.url.rpartition("/")[2] for call in played.calls] == ["responses", "completions"]
-    assert (played.result[1].switched_from, played.naps) == ("responses", [])
-    chosen = play(exchange.chat(connection(), WITH_A_TOOL, CallOptions(api="responses")), refusal)
+    ended = run(exchange.chat(connect(), WITH_A_TOOL), refusal, HttpResponse(200, JSON, WHOLE))
+    assert [call.url.rpartition("/")[2] for call in ended.calls] == ["responses", "completions"]
+    assert (ended.result[1].switched_from, ended.pauses) == ("responses", [])
+    chosen = run(exchange.chat(connect(), WITH_A_TOOL, CallOptions(api="responses")), refusal)
     assert (chosen.raised is None, len(chosen.calls)) == (False, 1)
 
 
-def test_options_in_the_body_go_where_there_is_a_place_for_them() -> None:
-    made = connection(options=GatewayOptions(reject_if_busy=True))
-    played = play(exchange.chat(made, WITH_A_TOOL), HttpResponse(200, JSON, WHOLE))
-    assert played.calls[0].url.endswith("/chat/completions")
+def test_body_options_select_a_format_that_has_them() -> None:
+    connection = connect(options=GatewayOptions(reject_if_busy=True))
+    ended = run(exchange.chat(connection, WITH_A_TOOL), HttpResponse(200, JSON, WHOLE))
+    assert ended.calls[0].url.endswith("/chat/completions")
 
 
-def test_stop_texts_are_looked_for_here_where_a_closed_schema_has_no_place_for_them() -> None:
-    asked = ChatRequest("xai/grok-4.7", ASKED.turns, stop=("completions",))
-    played = play(exchange.chat(connection(), asked), HttpResponse(200, JSON, WHOLE))
-    assert "stop" not in json.loads(played.calls[0].body)
-    assert "completions" not in played.result[0].turn.text
+def test_stop_texts_are_applied_here_if_the_schema_has_no_field() -> None:
+    request = ChatRequest("xai/grok-4.7", REQUEST.turns, stop=("completions",))
+    ended = run(exchange.chat(connect(), request), HttpResponse(200, JSON, WHOLE))
+    assert "stop" not in json.loads(ended.calls[0].body)
+    assert "completions" not in ended.result[0].turn.text
 
 
-def test_streams_switch_too() -> None:
-    played = play(exchange.stream(connection(), ASKED), WRONG_SHAPE, HttpResponse(200, JSON, None), RESPONSES, None)
-    assert played.result.info.switched_from == "chat_completions"
+def test_streams_switch_formats() -> None:
+    ended = run(exchange.stream(connect(), REQUEST), WRONG_SHAPE, HttpResponse(200, JSON, None), RESPONSES, None)
+    assert ended.result.info.switched_from == "chat_completions"
 
 
-def test_if_both_wires_are_refused_the_first_refusal_counts_and_nothing_is_remembered() -> None:
+def test_if_both_formats_are_refused_the_first_refusal_is_raised() -> None:
     second = error(400, 7003, "Model execution failed (User Input Error): Invalid value at tools")
-    played = play(exchange.chat(connection(), ASKED), WRONG_SHAPE, second)
-    assert isinstance(played.raised, InvalidRequest)
-    assert "at input" in played.raised.message
-    assert played.raised.requests_sent == 2
-    assert play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, WHOLE)).result[1].wire == "chat_completions"
+    ended = run(exchange.chat(connect(), REQUEST), WRONG_SHAPE, second)
+    assert isinstance(ended.raised, InvalidRequest)
+    assert "at input" in ended.raised.message
+    assert ended.raised.requests_sent == 2
+    assert run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, WHOLE)).result[1].wire == "chat_completions"
 
 
-def test_what_the_other_wire_cannot_say_is_not_the_users_mistake() -> None:
-    made = connection(options=GatewayOptions(reject_if_busy=True))  # for which Responses has no place
-    assert isinstance(play(exchange.chat(made, ASKED), WRONG_SHAPE).raised, InvalidRequest)
+def test_a_config_error_of_the_other_format_is_hidden() -> None:
+    connection = connect(options=GatewayOptions(reject_if_busy=True))  # for which Responses has no place
+    assert isinstance(run(exchange.chat(connection, REQUEST), WRONG_SHAPE).raised, InvalidRequest)
 
 
-def test_another_failure_on_the_other_wire_is_that_failure() -> None:
+def test_another_error_of_the_other_format_is_raised() -> None:
     denied = error(401, 10000, "Authentication error")
-    assert isinstance(play(exchange.chat(connection(), ASKED), WRONG_SHAPE, denied).raised, AuthError)
+    assert isinstance(run(exchange.chat(connect(), REQUEST), WRONG_SHAPE, denied).raised, AuthError)
 
 
-def test_both_wires_share_one_budget_of_retries() -> None:
+def test_both_formats_share_the_retries() -> None:
     outcomes = [BUSY, WRONG_SHAPE, BUSY, BUSY]
-    played = play(exchange.chat(connection(), ASKED), *outcomes)
-    assert isinstance(played.raised, RateLimited)
-    assert len(played.naps) == 2
+    ended = run(exchange.chat(connect(), REQUEST), *outcomes)
+    assert isinstance(ended.raised, RateLimited)
+    assert len(ended.pauses) == 2
 
 
 @pytest.mark.parametrize("where", ["call", "connection"])
-def test_a_chosen_wire_is_never_overruled(where: str) -> None:
-    made = connection(api="chat_completions") if where == "connection" else connection()
+def test_an_explicit_format_is_never_switched(where: str) -> None:
+    connection = connect(api="chat_completions") if where == "connection" else connect()
     call = CallOptions(api="chat_completions") if where == "call" else CallOptions()
-    played = play(exchange.chat(made, ASKED, call), WRONG_SHAPE)
-    assert isinstance(played.raised, InvalidRequest)
-    assert len(played.calls) == 1
+    ended = run(exchange.chat(connection, REQUEST, call), WRONG_SHAPE)
+    assert isinstance(ended.raised, InvalidRequest)
+    assert len(ended.calls) == 1
 
 
 # Bodies
 
 
-def test_run_wraps_the_input_and_puts_options_beside_it() -> None:
-    made = connection(options=GatewayOptions(reject_if_busy=True))
-    played = play(exchange.chat(made, ASKED, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
-    (body,) = played.bodies
+def test_run_wraps_the_input_and_adds_options() -> None:
+    connection = connect(options=GatewayOptions(reject_if_busy=True))
+    ended = run(exchange.chat(connection, REQUEST, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
+    (body,) = ended.bodies
     assert body["model"] == "openai/gpt-5.4"
     assert body["options"] == {"rejectIfBusy": True}
     assert body["input"]["messages"] == [{"role": "user", "content": "Hello"}]
-    assert played.calls[0].url.endswith("/accounts/acc/ai/run")
+    assert ended.calls[0].url.endswith("/accounts/acc/ai/run")
 
 
-def test_run_stops_by_itself_where_the_model_speaks_a_format_without_stop_texts() -> None:
-    asked = ChatRequest("openai/gpt-5.6-luna", ASKED.turns, stop=("STOP",))
+def test_run_applies_stop_texts_here_if_the_inner_format_has_none() -> None:
+    request = ChatRequest("openai/gpt-5.6-luna", REQUEST.turns, stop=("STOP",))
     answer = HttpResponse(200, JSON, WHOLE.replace(b"Hi", b"one STOP two"))
-    played = play(exchange.chat(connection(), asked, CallOptions(api="run")), answer)
-    assert (played.result[0].turn.text, "STOP" in json.dumps(played.bodies[0])) == ("one ", False)
+    ended = run(exchange.chat(connect(), request, CallOptions(api="run")), answer)
+    assert (ended.result[0].turn.text, "STOP" in json.dumps(ended.bodies[0])) == ("one ", False)
 
 
-def test_run_of_a_workers_ai_model_has_the_model_in_its_path_and_a_bare_input() -> None:
+def test_run_of_a_workers_ai_model_has_the_model_in_its_path() -> None:
     """facts §1.1: unescaped, and without the wrapper."""
-    asked = ChatRequest("@cf/zai-org/glm-5.2", ASKED.turns)
-    played = play(exchange.chat(connection(), asked, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
-    assert played.calls[0].url.endswith("/accounts/acc/ai/run/@cf/zai-org/glm-5.2")
-    assert not played.bodies[0].keys() & {"model", "input"}
+    request = ChatRequest("@cf/zai-org/glm-5.2", REQUEST.turns)
+    ended = run(exchange.chat(connect(), request, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))
+    assert ended.calls[0].url.endswith("/accounts/acc/ai/run/@cf/zai-org/glm-5.2")
+    assert not ended.bodies[0].keys() & {"model", "input"}
 
 
-def test_an_option_with_no_place_on_the_wire_is_not_dropped() -> None:
+def test_a_body_option_without_a_field_is_rejected() -> None:
     call = CallOptions(api="responses", options=GatewayOptions(reject_if_busy=True))
-    played = play(exchange.chat(connection(), ASKED, call))
-    assert isinstance(played.raised, ConfigError)
-    assert "rejectIfBusy" in str(played.raised)
+    ended = run(exchange.chat(connect(), REQUEST, call))
+    assert isinstance(ended.raised, ConfigError)
+    assert "rejectIfBusy" in str(ended.raised)
 
 
-def test_the_legacy_host_is_asked_under_its_own_path() -> None:
-    made = connection(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
-    played = play(exchange.chat(made, ASKED), HttpResponse(200, JSON, WHOLE))
-    assert played.calls[0].url == "https://gateway.ai.cloudflare.com/v1/acc/gw/compat/chat/completions"
-    assert (b"cf-aig-authorization", b"Bearer tok") in played.calls[0].headers
+def test_the_legacy_host_has_its_own_path() -> None:
+    connection = connect(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
+    ended = run(exchange.chat(connection, REQUEST), HttpResponse(200, JSON, WHOLE))
+    assert ended.calls[0].url == "https://gateway.ai.cloudflare.com/v1/acc/gw/compat/chat/completions"
+    assert (b"cf-aig-authorization", b"Bearer tok") in ended.calls[0].headers
 
 
 # Tokens
 
 
-def test_a_token_that_is_asked_for_is_asked_for_before_every_request() -> None:
-    made = connection(api_token=lambda: "unused")
-    played = play(exchange.chat(made, ASKED), "one", BUSY, "two", HttpResponse(200, JSON, WHOLE))
-    assert [type(step) for step in played.steps] == [AskToken, Send, Sleep, AskToken, Send]
-    sent = [dict(call.headers)[b"authorization"] for call in played.calls]
+def test_a_token_function_is_called_before_every_request() -> None:
+    connection = connect(api_token=lambda: "unused")
+    ended = run(exchange.chat(connection, REQUEST), "one", BUSY, "two", HttpResponse(200, JSON, WHOLE))
+    assert [type(action) for action in ended.actions] == [AskToken, Send, Sleep, AskToken, Send]
+    sent = [dict(call.headers)[b"authorization"] for call in ended.calls]
     assert sent == [b"Bearer one", b"Bearer two"]
 
 
 @pytest.mark.parametrize("token", [None, 7, "", "two\nlines"])
-def test_a_token_that_is_none_is_refused_before_anything_is_sent(token: Any) -> None:
-    played = play(exchange.chat(connection(api_token=lambda: "unused"), ASKED), token)
-    assert isinstance(played.raised, ConfigError)
-    assert played.raised.requests_sent == 0
+def test_an_invalid_token_of_a_function_sends_nothing(token: Any) -> None:
+    ended = run(exchange.chat(connect(api_token=lambda: "unused"), REQUEST), token)
+    assert isinstance(ended.raised, ConfigError)
+    assert ended.raised.requests_sent == 0
 
 
 # Streams
 
 
-def test_a_stream_is_handed_over_with_its_first_words() -> None:
-    played = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0])
-    session = played.result
-    assert [type(step) for step in played.steps] == [Send, ReadOn]
+def test_a_stream_is_returned_with_its_first_text() -> None:
+    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0])
+    session = ended.result
+    assert [type(action) for action in ended.actions] == [Send, ReadOn]
     events = [*session.waiting, *session.feed(PIECES[1]), *session.feed(PIECES[2] + PIECES[1])]
     assert session.ended
     assert session.error is None
     assert fold("chat_completions", events).turn.text == "Hi there"
     assert session.info.log_id == "log1"
-    assert played.bodies[0]["stream"] is True
+    assert ended.bodies[0]["stream"] is True
 
 
-def test_a_stream_that_says_nothing_yet_is_read_on() -> None:
+def test_a_stream_is_read_until_something_is_visible() -> None:
     silent = b": processing\n\n"
     head = b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'
-    played = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), silent, head, PIECES[1])
-    assert any(isinstance(event, TextDelta) for event in played.result.waiting)
+    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), silent, head, PIECES[1])
+    assert any(isinstance(event, TextDelta) for event in ended.result.waiting)
 
 
 ERROR_EVENT = b'data: {"error":{"message":"Overloaded","code":529,"type":"overloaded_error"}}\n\n'
@@ -421,31 +422,31 @@ ERROR_EVENT = b'data: {"error":{"message":"Overloaded","code":529,"type":"overlo
     [[ConnectFault("reset")], [None], [TimeoutFault("idle")], [PIECES[0][:20], None]],
     ids=["reset", "empty", "idle", "half an event"],
 )
-def test_a_stream_that_fails_before_its_first_word_is_opened_again(outcomes: list[Any]) -> None:
+def test_a_stream_that_fails_before_its_first_text_is_retried(outcomes: list[Any]) -> None:
     opened = HttpResponse(200, SSE, None)
-    played = play(exchange.stream(connection(), ASKED), opened, *outcomes, opened, PIECES[0])
-    assert played.result.requests_sent == 2
-    assert len(played.naps) == 1
+    ended = run(exchange.stream(connect(), REQUEST), opened, *outcomes, opened, PIECES[0])
+    assert ended.result.requests_sent == 2
+    assert len(ended.pauses) == 1
 
 
-def test_an_error_event_before_the_first_word_is_judged_like_an_answer() -> None:
+def test_an_error_event_before_the_first_text_is_handled_like_an_error_response() -> None:
     throttled = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
     opened = HttpResponse(200, SSE, None)
-    played = play(exchange.stream(connection(), ASKED), opened, throttled, opened, PIECES[0])
-    assert played.result.requests_sent == 2
+    ended = run(exchange.stream(connect(), REQUEST), opened, throttled, opened, PIECES[0])
+    assert ended.result.requests_sent == 2
     final = b'data: {"success":false,"errors":[{"code":5007,"message":"No such model"}]}\n\n'
-    assert isinstance(play(exchange.stream(connection(), ASKED), opened, final).raised, NotFound)
+    assert isinstance(run(exchange.stream(connect(), REQUEST), opened, final).raised, NotFound)
 
 
-def test_after_the_first_word_a_cut_is_an_error_that_keeps_what_came() -> None:
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
+def test_a_stream_truncated_after_its_first_text_keeps_the_partial_text() -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
     assert session.close() == []
     assert isinstance(session.error, StreamBroken)
     assert (session.error.partial, session.error.requests_sent) == ("Hi", 1)
 
 
-def test_after_the_first_word_an_error_event_is_the_error_that_it_names() -> None:
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
+def test_an_error_event_after_the_first_text_is_raised_after_its_events() -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
     (event,) = session.feed(PIECES[0].replace(b"Hi", b" you") + ERROR_EVENT)
     assert event == TextDelta(0, " you"), "what came before the error is delivered"
     assert session.ended
@@ -480,28 +481,26 @@ STARTS = {
 
 @pytest.mark.parametrize("failure", [ConnectFault("reset"), TimeoutFault("idle"), None], ids=["reset", "idle", "end"])
 @pytest.mark.parametrize("api", STARTS)
-def test_the_start_of_a_part_is_not_visible_so_the_stream_is_opened_again(api: Any, failure: Any) -> None:
+def test_a_stream_that_fails_after_the_start_of_a_part_is_retried(api: Any, failure: Any) -> None:
     opened = HttpResponse(200, SSE, None)
-    played = play(
-        exchange.stream(connection(api=api), ASKED), opened, STARTS[api], failure, opened, STARTS[api], BROKEN
-    )
-    assert isinstance(played.raised, ProtocolError)
-    assert len(played.calls) == 2
+    ended = run(exchange.stream(connect(api=api), REQUEST), opened, STARTS[api], failure, opened, STARTS[api], BROKEN)
+    assert isinstance(ended.raised, ProtocolError)
+    assert len(ended.calls) == 2
 
 
 BROKEN = b"data: {]\n\ndata: {}\n\n"
 
 
 @pytest.mark.parametrize("lost", [ConnectFault("reset"), TimeoutFault("idle")], ids=["reset", "idle"])
-def test_a_connection_lost_after_the_answer_is_no_error(lost: GatewayError) -> None:
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
+def test_a_connection_lost_after_the_reply_is_no_error(lost: GatewayError) -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
     events = [*session.waiting, *session.feed(PIECES[1] + b'data: {"usage":{"prom'), *session.lost(lost)]
     assert session.error is None
     assert fold("chat_completions", events).turn.text == "Hi there"
 
 
-def test_a_connection_lost_within_the_answer_is_the_error() -> None:
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
+def test_a_connection_lost_within_the_reply_is_an_error() -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
     lost = StreamBroken("reset")
     assert session.lost(lost) == []
     assert session.error is lost
@@ -520,50 +519,50 @@ def test_a_connection_lost_within_the_answer_is_the_error() -> None:
         (b": ping\n\n" + PIECES[1], False),
     ],
 )
-def test_only_what_belongs_to_the_answer_is_progress(chunk: bytes, idle: bool) -> None:
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0]).result
+def test_only_parts_of_the_reply_are_progress(chunk: bytes, idle: bool) -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
     session.feed(chunk)
     assert session.idle is idle
 
 
 def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
     high, low = PIECES[0].replace(b'"Hi"', rb'"\ud83d"'), PIECES[1].replace(b" there", rb"\ude00 and \ud83d")
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), high + low).result
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), high + low).result
     events = [*session.waiting, *session.feed(PIECES[2])]
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\U0001f600 and \ufffd"
 
 
-def test_a_document_for_a_stream_is_a_stream() -> None:
+def test_a_document_in_place_of_a_stream_becomes_a_stream() -> None:
     """facts §5.3: some models answer `stream: true` with one JSON document."""
     pieces = (b"  \n", WHOLE[:9], WHOLE[9:], None)
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), *pieces).result
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), *pieces).result
     assert session.ended
     assert fold("chat_completions", session.waiting).turn.text == "Hi there"
 
 
-def test_a_stream_for_a_document_is_a_document() -> None:
-    reply, info = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, b"".join(PIECES))).result
+def test_a_stream_in_place_of_a_document_becomes_a_reply() -> None:
+    reply, info = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, b"".join(PIECES))).result
     assert reply.turn.text == "Hi there"
     assert info.log_id == "log1"
 
 
-def test_half_a_stream_for_a_document_is_no_document() -> None:
-    played = play(exchange.chat(connection(max_retries=0), ASKED), HttpResponse(200, SSE, PIECES[0]))
-    assert isinstance(played.raised, StreamBroken)
+def test_a_truncated_stream_in_place_of_a_document_is_an_error() -> None:
+    ended = run(exchange.chat(connect(max_retries=0), REQUEST), HttpResponse(200, SSE, PIECES[0]))
+    assert isinstance(ended.raised, StreamBroken)
 
 
-def test_an_event_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "SseParser", partial(SseParser, 50))
-    played = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PIECES[0])
-    assert isinstance(played.raised, ProtocolError)
+    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0])
+    assert isinstance(ended.raised, ProtocolError)
 
 
 PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
 
 
-def test_a_page_is_an_error_whatever_its_content_type() -> None:
-    whole = play(exchange.chat(connection(), ASKED), HttpResponse(200, JSON, PAGE)).raised
-    streamed = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), PAGE, None).raised
+def test_an_html_page_is_an_error_with_any_content_type() -> None:
+    whole = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, PAGE)).raised
+    streamed = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PAGE, None).raised
     for raised in (whole, streamed):
         assert isinstance(raised, GatewayError)
         assert "HTML page" in str(raised)
@@ -577,37 +576,37 @@ def entry_answer(**fields: Any) -> HttpResponse:
 
 
 @pytest.mark.parametrize("metadata", [{"team": "a"}, '{"team": "a"}'], ids=["object", "string"])
-def test_a_log_entry_tells_the_cost(metadata: Any) -> None:
+def test_a_log_entry_has_the_cost(metadata: Any) -> None:
     """facts §8.5: metadata is a string by the published types, an object on the wire."""
-    found = play(
-        logs.entry(connection(), "log/1"),
+    ended = run(
+        logs.entry(connect(), "log/1"),
         entry_answer(cost=0.25, tokens_in=3, cached=False, model="m", metadata=metadata, byok=True),
     )
-    assert (found.result.cost, found.result.tokens_in, found.result.cached) == (0.25, 3, False)
-    assert found.result.metadata == {"team": "a"}
-    assert found.result.raw["byok"] is True
-    assert found.calls[0].method == "GET"
-    assert found.calls[0].url == "http://host/client/v4/accounts/acc/ai-gateway/gateways/default/logs/log%2F1"
+    assert (ended.result.cost, ended.result.tokens_in, ended.result.cached) == (0.25, 3, False)
+    assert ended.result.metadata == {"team": "a"}
+    assert ended.result.raw["byok"] is True
+    assert ended.calls[0].method == "GET"
+    assert ended.calls[0].url == "http://host/client/v4/accounts/acc/ai-gateway/gateways/default/logs/log%2F1"
 
 
-def test_a_log_that_is_late_is_asked_for_once_more() -> None:
+def test_a_missing_log_entry_is_requested_a_second_time() -> None:
     late = error(404, 7002, "Log not found")
-    found = play(logs.entry(connection(), "log/1"), late, entry_answer())
-    assert (found.result.id, found.naps) == ("log/1", [0.5])
-    gone = play(logs.entry(connection(), "log/1"), late, late)
+    ended = run(logs.entry(connect(), "log/1"), late, entry_answer())
+    assert (ended.result.id, ended.pauses) == ("log/1", [0.5])
+    gone = run(logs.entry(connect(), "log/1"), late, late)
     assert isinstance(gone.raised, NotFound)
     assert gone.raised.requests_sent == 2
 
 
-def test_logs_are_listed_by_a_query() -> None:
+def test_query_of_log_entries() -> None:
     query = logs.LogQuery(2, 5, "model", False, "hey", (logs.LogFilter("cost", "gt", (0.1,)),))
-    found = play(
-        logs.entries(connection(), query, "other"), HttpResponse(200, JSON, b'{"success":true,"result":[{"id":"a"}]}')
+    ended = run(
+        logs.entries(connect(), query, "other"), HttpResponse(200, JSON, b'{"success":true,"result":[{"id":"a"}]}')
     )
-    assert [entry.id for entry in found.result] == ["a"]
-    path, _, words = found.calls[0].url.partition("?")
+    assert [entry.id for entry in ended.result] == ["a"]
+    path, _, query_string = ended.calls[0].url.partition("?")
     assert path.endswith("/gateways/other/logs")
-    assert set(words.split("&")) == {
+    assert set(query_string.split("&")) == {
         "page=2",
         "per_page=5",
         "order_by=model",
@@ -618,25 +617,25 @@ def test_logs_are_listed_by_a_query() -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"success":true,"result":{}}', b'{"success":true,"result":[{}]}', b"[]"])
-def test_a_strange_list_is_refused(body: bytes) -> None:
-    raised = play(logs.entries(connection(), logs.LogQuery()), HttpResponse(200, JSON, body)).raised
+def test_an_invalid_list_of_logs_is_an_error(body: bytes) -> None:
+    raised = run(logs.entries(connect(), logs.LogQuery()), HttpResponse(200, JSON, body)).raised
     assert isinstance(raised, ProtocolError)
     assert raised.requests_sent == 1
 
 
-def test_an_error_inside_a_log_answer_is_one() -> None:
+def test_an_error_inside_a_log_response_is_raised() -> None:
     body = b'{"errors": [{"code": 10000, "message": "Authentication error"}]}'
-    assert isinstance(play(logs.entry(connection(), "1"), HttpResponse(200, JSON, body)).raised, AuthError)
+    assert isinstance(run(logs.entry(connect(), "1"), HttpResponse(200, JSON, body)).raised, AuthError)
 
 
 def test_the_legacy_host_has_no_logs() -> None:
-    made = connection(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
+    connection = connect(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
     with pytest.raises(ConfigError, match="base_url"):
-        logs.entry(made, "1")
+        logs.entry(connection, "1")
 
 
-def test_half_a_pair_ends_the_text_that_it_stands_in() -> None:
+def test_an_unpaired_surrogate_ends_its_text() -> None:
     thought = PIECES[0].replace(b'"content":"Hi"', rb'"reasoning_content":"so \ud83d"')
-    session = play(exchange.stream(connection(), ASKED), HttpResponse(200, SSE, None), thought + PIECES[0]).result
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), thought + PIECES[0]).result
     texts = [event.text for event in session.waiting if hasattr(event, "text")]
     assert texts == ["so ", "\ufffd", "Hi"]

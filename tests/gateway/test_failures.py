@@ -1,4 +1,4 @@
-"""Every error code, every body shape and every recorded refusal to its exception."""
+"""Every error code, every body shape and every recorded error to its exception."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ BY_CODE: list[tuple[int, int, type[ApiError], bool, str]] = [
 
 
 @pytest.mark.parametrize(("code", "status", "kind", "retryable", "hint"), BY_CODE)
-def test_each_code_has_its_exception(code: int, status: int, kind: type[ApiError], retryable: bool, hint: str) -> None:
+def test_exception_of_each_code(code: int, status: int, kind: type[ApiError], retryable: bool, hint: str) -> None:
     error = answer(status, v4(code))
     assert (type(error), error.retryable, error.code, error.status) == (kind, retryable, code, status)
     assert hint in error.hint
@@ -114,7 +114,7 @@ def test_each_code_has_its_exception(code: int, status: int, kind: type[ApiError
 
 
 @pytest.mark.parametrize("row", CODES, ids=lambda row: f"{row.code}-{row.status}")
-def test_a_code_in_a_2xx_answer_means_what_it_means_with_its_own_status(row: Any) -> None:
+def test_a_code_in_a_2xx_response_has_the_exception_of_its_own_status(row: Any) -> None:
     inside, outside = from_embedded(v4(row.code), {}), answer(row.status, v4(row.code))
     first = next(other for other in CODES if other.code == row.code)
     if row is first:
@@ -122,7 +122,7 @@ def test_a_code_in_a_2xx_answer_means_what_it_means_with_its_own_status(row: Any
     assert inside.status == 200
 
 
-def test_the_tables_are_whole() -> None:
+def test_every_row_of_the_tables_is_tested() -> None:
     assert {(row.code, row.status) for row in CODES} <= {(code, status) for code, status, *_ in BY_CODE}
     assert len({(row.code, row.status) for row in CODES}) == len(CODES)
     assert all(row.source for row in (*CODES, *MESSAGE_PATTERNS, *PROVIDER_CODES.values()))
@@ -150,7 +150,7 @@ BY_STATUS: list[tuple[int, type[ApiError], bool]] = [
 
 @pytest.mark.parametrize(("status", "kind", "retryable"), BY_STATUS)
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"<html>", b'{"error": {}}', b"\xff\xfe", b'"x"', b"3"])
-def test_without_a_code_the_status_decides(status: int, kind: type[ApiError], retryable: bool, body: bytes) -> None:
+def test_exception_of_a_status_without_a_code(status: int, kind: type[ApiError], retryable: bool, body: bytes) -> None:
     """facts §5.8."""
     error = from_response(status, {}, body)
     assert (type(error), error.retryable, error.code) == (kind, retryable, None)
@@ -210,7 +210,7 @@ SHAPES: list[tuple[str, object, str, int | str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "message", "code"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES])
-def test_message_and_code_are_found_in_every_shape(body: object, message: str, code: int | str | None) -> None:
+def test_message_and_code_of_every_shape(body: object, message: str, code: int | str | None) -> None:
     error = answer(400, body)
     assert (error.message, error.code) == (message, code)
     if isinstance(body, dict):
@@ -225,14 +225,14 @@ def test_message_and_code_are_found_in_every_shape(body: object, message: str, c
         ("x" * 2000, "x" * 500 + " ..."),
     ],
 )
-def test_a_body_that_is_not_json_is_quoted(text: str, message: str) -> None:
+def test_message_of_a_body_that_is_not_json(text: str, message: str) -> None:
     error = from_response(502, {}, text.encode())
     assert error.message == message
     assert error.body == text
 
 
 @pytest.mark.parametrize(("status", "kind", "retryable"), [row for row in BY_STATUS if row[0] != 302])
-def test_a_page_is_an_error_of_its_status_that_tells_title_type_and_ray(
+def test_an_html_page_has_the_error_of_its_status_with_title_type_and_ray(
     status: int, kind: type[ApiError], retryable: bool
 ) -> None:
     page = b"\xef\xbb\xbf <!doctype html><HTML><Title lang=en> Bad &amp;\nGateway </TITLE>Ray ID: <b>8f00ba4711ab</b>"
@@ -243,7 +243,7 @@ def test_a_page_is_an_error_of_its_status_that_tells_title_type_and_ray(
 
 
 @pytest.mark.parametrize("page", [b"<html>", b"<title>", b"<title>" * 9999, b"<title" + b" " * 99999, b"\xff<", b""])
-def test_a_page_in_place_of_a_2xx_answer_is_told_whatever_it_holds(page: bytes) -> None:
+def test_an_html_page_with_a_2xx_status_is_a_protocol_error(page: bytes) -> None:
     error = from_html(200, {"content-type": "text/html", "cf-ray": "8f-AMS"}, page)
     assert type(error) is ProtocolError
     assert all(fact in str(error) for fact in ("HTML page", "text/html", "200", "8f-AMS", "base_url"))
@@ -259,7 +259,7 @@ def test_a_page_in_place_of_a_2xx_answer_is_told_whatever_it_holds(page: bytes) 
         ("https://[::1", "'https://[::1'"),
     ],
 )
-def test_a_redirect_tells_where_to_but_no_secret(location: str, shown: str) -> None:
+def test_a_redirect_shows_its_location_without_secrets(location: str, shown: str) -> None:
     for status in (301, 302, 303, 307, 308):
         error = from_response(status, {"location": location}, b"<html><title>Moved</title>")
         assert (type(error), error.retryable, error.status) == (ApiError, False, status)
@@ -278,11 +278,11 @@ def test_a_redirect_tells_where_to_but_no_secret(location: str, shown: str) -> N
         ({}, v4(5007), None),
     ],
 )
-def test_the_request_can_be_looked_up(headers: dict[str, str], body: object, expected: str | None) -> None:
+def test_request_id(headers: dict[str, str], body: object, expected: str | None) -> None:
     assert answer(400, body, headers).request_id == expected
 
 
-def test_ids_and_headers_ride_on_the_exception_but_cookies_do_not() -> None:
+def test_the_exception_has_ids_and_headers_but_no_cookies() -> None:
     headers = {"cf-aig-log-id": "log", "cf-aig-event-id": "ev", "cf-ray": "ray", "set-cookie": "__cf_bm=secret"}
     error = answer(400, v4(5007), headers)
     assert (error.log_id, error.event_id, error.ray_id) == ("log", "ev", "ray")
@@ -352,7 +352,7 @@ SENTENCED: list[tuple[int, int | None, str, type[ApiError], bool, str]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "message", "kind", "retryable", "hint"), SENTENCED)
-def test_a_message_may_say_more_than_its_code(
+def test_a_message_pattern_overrides_the_code(
     status: int, code: int | None, message: str, kind: type[ApiError], retryable: bool, hint: str
 ) -> None:
     error = answer(status, v4(code, message))
@@ -406,7 +406,7 @@ WORDED: list[tuple[object, type[ApiError], bool]] = [
 
 
 @pytest.mark.parametrize(("body", "kind", "retryable"), WORDED)
-def test_an_error_inside_a_stream_is_judged_by_its_words(
+def test_an_error_inside_a_stream_is_classified_by_its_provider_code(
     body: dict[str, Any], kind: type[ApiError], retryable: bool
 ) -> None:
     error = from_embedded(body, {"cf-aig-log-id": "log"})
@@ -425,7 +425,7 @@ def test_an_error_inside_a_stream_is_judged_by_its_words(
         (500, "invalid_request_error", ServerFault, True),
     ],
 )
-def test_with_a_status_only_some_words_count(status: int, word: str, kind: type[ApiError], retryable: bool) -> None:
+def test_provider_codes_that_override_the_status(status: int, word: str, kind: type[ApiError], retryable: bool) -> None:
     error = answer(status, {"error": {"code": word, "message": "x"}})
     assert (type(error), error.retryable) == (kind, retryable)
 
@@ -458,7 +458,7 @@ def test_retry_after_as_a_date(ahead: int) -> None:
     assert max(0, ahead) - 30 < waited <= max(0, ahead)
 
 
-def test_a_402_that_asks_for_a_machine_payment_says_so() -> None:
+def test_a_402_that_asks_for_a_machine_payment_has_a_hint() -> None:
     """facts §3.4."""
     assert "x402" in answer(402, {"error": "Payment required"}, {"payment-required": "e30="}).hint
 
@@ -472,7 +472,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_credentials_do_not_get_into_messages_or_bodies(secret: str) -> None:
+def test_credentials_are_removed_from_messages_and_bodies(secret: str) -> None:
     body = {"error": {"message": f'The header "{secret}" is wrong', "type": "x"}, "echo": secret}
     for error in (answer(401, body), from_embedded(body, {}), from_response(401, {}, f"no: {secret}".encode())):
         for leak in ("abc.DEF-123", "abcdef123456"):
@@ -480,7 +480,7 @@ def test_credentials_do_not_get_into_messages_or_bodies(secret: str) -> None:
         assert "***" in error.message
 
 
-def test_every_exception_of_the_tree_is_reached() -> None:
+def test_every_exception_class_is_used() -> None:
     kinds = (
         {kind for _, _, _, kind, *_ in SENTENCED}
         | {kind for _, _, kind, *_ in BY_CODE}
@@ -536,7 +536,7 @@ RECORDED_REFUSALS: dict[str, tuple[type[ApiError], int | str | None, bool]] = {
 
 
 @needs_complete_recordings
-def test_every_recorded_refusal_has_a_message_and_the_right_exception() -> None:
+def test_every_recorded_error_has_a_message_and_the_right_exception() -> None:
     seen: Counter[str] = Counter()
     for kind in ("cloudflare", "chat", "responses", "messages"):
         refusals = recordings(kind, ok=False)

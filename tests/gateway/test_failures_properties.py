@@ -1,4 +1,4 @@
-"""Whatever a server answers becomes an error of this package that can be printed and pickled."""
+"""Any response becomes an error of this package that can be printed and pickled."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def written(value: Any) -> bytes:
 
 @BRIEFLY
 @given(value=VALUES, headers=HEADERS, status=STATUSES)
-def test_any_json_value_is_an_error(value: Any, headers: dict[str, str], status: int) -> None:
+def test_any_json_value_becomes_an_error(value: Any, headers: dict[str, str], status: int) -> None:
     usable(from_embedded(value, headers, status))
     usable(from_response(status, headers, written(value)))
 
 
 @BRIEFLY
 @given(body=st.binary(max_size=200), headers=HEADERS, status=STATUSES)
-def test_any_bytes_are_an_error(body: bytes, headers: dict[str, str], status: int) -> None:
+def test_any_bytes_become_an_error(body: bytes, headers: dict[str, str], status: int) -> None:
     usable(from_response(status, headers, body))
     usable(from_html(status, headers, b"<title>" + body))
 
@@ -80,7 +80,7 @@ def test_any_headers_can_be_read(headers: dict[str, str], text: str) -> None:
 
 @BRIEFLY
 @given(value=VALUES, known=st.dictionaries(WORDS | st.sampled_from(["tokens_in", "success", "step"]), VALUES))
-def test_any_log_entry_is_read_or_refused(value: Any, known: dict[str, Any]) -> None:
+def test_any_log_entry_is_read_or_rejected(value: Any, known: dict[str, Any]) -> None:
     for raw in (value, known, {"id": "x", **known}):
         try:
             entry = read_entry(raw)
@@ -104,7 +104,7 @@ DEEP: list[tuple[str, bytes]] = [
 
 @pytest.mark.parametrize("body", [row[1] for row in DEEP], ids=[row[0] for row in DEEP])
 @pytest.mark.parametrize("status", [200, 302, 400, 429, 500])
-def test_no_depth_and_no_length_breaks_the_reading_of_an_error(body: bytes, status: int) -> None:
+def test_deep_and_long_bodies_become_errors(body: bytes, status: int) -> None:
     error = from_response(status, {}, body)
     usable(error)
     assert len(str(error)) < 5000
@@ -120,6 +120,6 @@ def nested(levels: int, make: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("make", [lambda inner: [inner], lambda inner: {"error": inner}], ids=["lists", "objects"])
-def test_a_deep_event_is_an_error(make: Callable[[Any], Any]) -> None:
+def test_a_deep_event_becomes_an_error(make: Callable[[Any], Any]) -> None:
     usable(from_embedded({"error": nested(900, make)}, {}))
     usable(ProtocolError("x", body=nested(900, make)))

@@ -1,4 +1,4 @@
-"""What response headers say of a call."""
+"""`GatewayInfo` from response headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FULL = {
 }
 
 
-def test_every_header_has_its_field() -> None:
+def test_field_of_every_header() -> None:
     info = read_info(
         FULL, wire="responses", model="cloudflare/x", key_source="BYOK", switched_from="chat_completions", attempts=3
     )
@@ -59,21 +59,21 @@ def test_any_header_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize("step", ["", "one", "-1", "1.5", "٣"])
-def test_a_step_that_is_no_number_is_no_step(step: str) -> None:
+def test_a_step_that_is_not_a_number_is_ignored(step: str) -> None:
     assert read_info({"cf-aig-step": step}, wire="run", model="m").step is None
 
 
 @pytest.mark.parametrize(("headers", "model"), [({"cf-aig-model": "a"}, "a"), ({"cf-aig-routed-model": "b"}, "b")])
-def test_dynamic_routes_and_the_auto_router_tell_the_model_differently(headers: dict[str, str], model: str) -> None:
+def test_routed_model_of_dynamic_routes_and_of_the_auto_router(headers: dict[str, str], model: str) -> None:
     assert read_info(headers, wire="run", model="m").routed_model == model
 
 
-def test_workers_ai_has_a_request_id_of_its_own() -> None:
+def test_request_id_of_workers_ai() -> None:
     assert read_info({"cf-ai-req-id": "w"}, wire="run", model="m").request_id == "w"
 
 
 @pytest.mark.parametrize(("text", "dlp"), [("blocked", "blocked"), ("[1]", [1]), ("NaN", "NaN"), ("{", "{")])
-def test_a_dlp_verdict_is_kept_whatever_it_is(text: str, dlp: Any) -> None:
+def test_a_dlp_verdict_is_parsed_or_kept_as_text(text: str, dlp: Any) -> None:
     info = read_info({"cf-aig-dlp": text}, wire="run", model="m")
     assert info.dlp == dlp
     json.dumps(info.as_dict(), allow_nan=False)

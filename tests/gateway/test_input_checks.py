@@ -1,4 +1,4 @@
-"""Input of the wrong type, size or alphabet is refused by name before anything is sent, and never breaks a message."""
+"""Input of the wrong type, size or alphabet is rejected by name before anything is sent."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Broken:
         raise RuntimeError
 
 
-def own() -> ChatFields:
+def fields() -> ChatFields:
     return ChatFields(model="openai/gpt-5.4", account_id="acc", api_token="tok")
 
 
 CALLS: list[tuple[str, Any]] = [
-    (word, value)
-    for words, values in [
+    (name, value)
+    for names, values in [
         (("temperature", "top_p", "max_tokens", "top_k", "n", "seed"), ("0.5", [1], Broken())),
         (("reasoning", "thinking"), ("high", ["high"], 3)),
         (("reasoning_effort", "service_tier", "model", "previous_response_id"), (3, ["x"], {"x": 1})),
@@ -53,20 +53,20 @@ CALLS: list[tuple[str, Any]] = [
         (("stop",), (3, [3], [None], {"a": 1}, HUGE)),
         (("extra_body",), ("x", 3, ["x"], HUGE)),
     ]
-    for word in words
+    for name in names
     for value in values
 ]
 
 
-@pytest.mark.parametrize(("word", "value"), CALLS, ids=name_of)
-def test_a_call_argument_of_the_wrong_type_is_refused_by_name(word: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=word) as caught:
-        chat_request(own(), CallArguments({word: value}), TURNS)
+@pytest.mark.parametrize(("name", "value"), CALLS, ids=name_of)
+def test_a_call_argument_of_the_wrong_type_is_rejected(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        chat_request(fields(), CallArguments({name: value}), TURNS)
     assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         {"temperature": 1, "max_tokens": 5, "reasoning_effort": "low", "thinking": {"type": "adaptive"}, "stop": ["x"]},
         {"temperature": None, "reasoning": None, "stop": None, "store": False, "logprobs": True, "extra_body": None},
@@ -74,12 +74,12 @@ def test_a_call_argument_of_the_wrong_type_is_refused_by_name(word: str, value: 
         {"stop": {"x"}},
     ],
 )
-def test_arguments_of_the_right_type_are_taken(words: dict[str, Any]) -> None:
-    assert chat_request(own(), CallArguments(words), TURNS).turns == TURNS
+def test_call_arguments_of_the_right_type_are_accepted(arguments: dict[str, Any]) -> None:
+    assert chat_request(fields(), CallArguments(arguments), TURNS).turns == TURNS
 
 
 @pytest.mark.parametrize(
-    ("word", "value"),
+    ("name", "value"),
     [
         ("api", HUGE),
         ("session_affinity", HUGE),
@@ -91,18 +91,18 @@ def test_arguments_of_the_right_type_are_taken(words: dict[str, Any]) -> None:
     ],
     ids=name_of,
 )
-def test_what_a_call_tells_the_gateway_is_checked(word: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=word) as caught:
-        call_options(CallArguments({word: value}), "auto", RunEntries())
+def test_gateway_arguments_of_a_call_are_validated(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        call_options(CallArguments({name: value}), "auto", RunEntries())
     assert "canary" not in str(caught.value)
-    if word == "extra_headers":
+    if name == "extra_headers":
         assert caught.value.value is None
 
 
 @pytest.mark.parametrize(
     "value", [HUGE, -HUGE, 1e300, float("nan"), float("inf"), True, "5", b"5", [5], Broken(), {}], ids=name_of
 )
-def test_no_number_is_too_large_to_be_refused(value: Any) -> None:
+def test_invalid_numbers_are_rejected(value: Any) -> None:
     with pytest.raises(ConfigError, match="timeout"):
         timeouts(value)
     with pytest.raises(ConfigError, match="max_retries"):
@@ -126,12 +126,12 @@ def test_no_number_is_too_large_to_be_refused(value: Any) -> None:
         ({"a": 10**150}, {"a": str(10**150)}),
     ],
 )
-def test_metadata_are_valid_unicode(metadata: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_metadata_is_valid_unicode(metadata: dict[str, Any], sent: dict[str, Any]) -> None:
     assert json.loads(encode_metadata(metadata) or "") == sent
 
 
 @pytest.mark.parametrize("value", [HUGE, b"x", Broken(), object(), [1], {"a": 1}, None, float("nan"), 1j], ids=name_of)
-def test_metadata_that_are_no_json_are_refused(value: Any) -> None:
+def test_metadata_that_is_not_json_is_rejected(value: Any) -> None:
     with pytest.raises(ConfigError, match="Metadata"):
         encode_metadata({"a": value})
     with pytest.raises(ConfigError):
@@ -140,15 +140,15 @@ def test_metadata_that_are_no_json_are_refused(value: Any) -> None:
         encode_metadata({value: 1} if value.__hash__ else {Broken(): 1})
 
 
-@pytest.mark.parametrize("word", ["account_id", "gateway_id", "base_url"])
+@pytest.mark.parametrize("name", ["account_id", "gateway_id", "base_url"])
 @pytest.mark.parametrize("value", [3, [1], b"x", {"a": 1}])
-def test_settings_of_the_wrong_type_are_refused(word: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=word):
-        resolve(**{"account_id": "acc", "api_token": "tok", word: value})
+def test_settings_of_the_wrong_type_are_rejected(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        resolve(**{"account_id": "acc", "api_token": "tok", name: value})
 
 
 @pytest.mark.parametrize("value", ["http://[::1", "http://x:99999", "http://x:p", "https://", "\ud800", "x y", "//x"])
-def test_an_address_that_is_none_is_refused(value: str) -> None:
+def test_an_invalid_url_is_rejected(value: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         resolve(account_id="acc", api_token="tok", base_url=value)
 
@@ -167,9 +167,7 @@ def test_an_address_that_is_none_is_refused(value: str) -> None:
         ("http://ai.internal/v4", False),
     ],
 )
-def test_a_token_that_goes_out_unencrypted_is_warned_of_once(
-    base: str, warned: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_warning_for_an_unencrypted_public_url(base: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
     _address.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
@@ -179,7 +177,7 @@ def test_a_token_that_goes_out_unencrypted_is_warned_of_once(
 
 
 @pytest.mark.parametrize("log_id", [None, 3, "", "é", "\ud800", ["x"]])
-def test_a_log_id_is_a_text(log_id: Any) -> None:
+def test_an_invalid_log_id_is_rejected(log_id: Any) -> None:
     with pytest.raises(ConfigError, match="log_id"):
         next(entry(Connection(settings=SETTINGS), log_id))
 
@@ -193,18 +191,18 @@ def test_a_log_id_is_a_text(log_id: Any) -> None:
         LogQuery(filters=["model"]),  # type: ignore[list-item]
     ],
 )
-def test_a_query_that_cannot_be_written_is_refused(query: LogQuery) -> None:
+def test_a_query_that_cannot_be_encoded_is_rejected(query: LogQuery) -> None:
     with pytest.raises(ConfigError, match="logs"):
         query.encoded()
 
 
 @pytest.mark.parametrize("score", ["5", True, float("nan"), HUGE, [5]], ids=name_of)
-def test_a_score_is_a_number(score: Any) -> None:
+def test_an_invalid_score_is_rejected(score: Any) -> None:
     with pytest.raises(ConfigError, match="score"):
         Feedback(score=score)
 
 
-async def test_one_block_serves_many_tasks() -> None:
+async def test_many_tasks_can_be_inside_one_block() -> None:
     block = gateway_context(metadata={"a": 1})
     steps: list[asyncio.Event] = [asyncio.Event() for _ in range(4)]
 
@@ -222,7 +220,7 @@ async def test_one_block_serves_many_tasks() -> None:
     assert current() == Context()
 
 
-async def test_a_block_that_ends_in_another_task_changes_nothing_there() -> None:
+async def test_a_block_that_ends_in_another_task_has_no_effect_there() -> None:
     block = gateway_context(metadata={"a": 1})
 
     async def enter() -> None:

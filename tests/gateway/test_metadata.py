@@ -1,4 +1,4 @@
-"""What reaches `cf-aig-metadata`: never more than five entries, never a value that loses all of them."""
+"""`cf-aig-metadata`: at most five entries, all of them valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
 
-class Colour(Enum):
+class Color(Enum):
     RED = "red"
     ODD = None
 
@@ -30,13 +30,13 @@ class Team(StrEnum):
     A = "team-a"
 
 
-def read(*layers: Any, **words: Any) -> list[tuple[str, Any]]:
-    text = encode_metadata(*layers, **words)
+def read(*layers: Any, **arguments: Any) -> list[tuple[str, Any]]:
+    text = encode_metadata(*layers, **arguments)
     return [] if text is None else list(json.loads(text).items())
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("value", "sent"),
     [
         ("text", "text"),
         ("", ""),
@@ -50,23 +50,23 @@ def read(*layers: Any, **words: Any) -> list[tuple[str, Any]]:
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (date(2026, 10, 8), "2026-10-08"),
         (datetime(2026, 10, 8, 1, 2, 3, tzinfo=UTC), "2026-10-08T01:02:03+00:00"),
-        (Colour.RED, "red"),
+        (Color.RED, "red"),
         (Level.HIGH, 3),
         (Team.A, "team-a"),
         ("x" * 201, "x" * 200),
         ("ünï\n漢😀", "ünï\n漢😀"),
     ],
 )
-def test_legal_values_arrive(value: object, kept: object) -> None:
+def test_valid_values(value: object, sent: object) -> None:
     [(_, arrived)] = read({"key": value})
-    assert arrived == kept
-    assert type(arrived) is type(kept)
+    assert arrived == sent
+    assert type(arrived) is type(sent)
 
 
 @pytest.mark.parametrize(
-    "value", [None, {}, {"a": 1}, [], ["a"], (1,), b"bytes", math.nan, math.inf, object(), Colour.ODD, {1}]
+    "value", [None, {}, {"a": 1}, [], ["a"], (1,), b"bytes", math.nan, math.inf, object(), Color.ODD, {1}]
 )
-def test_a_value_that_would_lose_all_of_them_raises_and_is_named(value: object) -> None:
+def test_an_invalid_value_is_rejected(value: object) -> None:
     """One null or nested value makes the whole metadata null, silently (facts §4)."""
     with pytest.raises(ConfigError, match="user_id") as caught:
         encode_metadata({"ok": 1, "user_id": value})
@@ -75,21 +75,21 @@ def test_a_value_that_would_lose_all_of_them_raises_and_is_named(value: object) 
 
 
 @pytest.mark.parametrize("key", ["", "  ", "cf.user_id", "cf.", 1, None, ("a",)])
-def test_an_illegal_key_raises(key: object) -> None:
+def test_an_invalid_key_is_rejected(key: object) -> None:
     with pytest.raises(ConfigError, match="Metadata key"):
         encode_metadata({key: "x"})  # type: ignore[dict-item]
     assert read(automatic={key: "x", "good": 1}) == [("good", 1)]
 
 
-def test_a_higher_layer_wins_the_key_and_the_place() -> None:
+def test_a_higher_layer_overrides_a_key_and_comes_first() -> None:
     assert read({"b": "call"}, None, {"a": "model", "b": "model"}, {}) == [("b", "call"), ("a", "model")]
 
 
-def test_a_shadowed_value_is_not_judged() -> None:
+def test_an_overridden_value_is_not_validated() -> None:
     assert read({"a": 1}, {"a": None}) == [("a", 1)]
 
 
-def test_six_entries_raise_wherever_they_come_from() -> None:
+def test_six_entries_are_rejected() -> None:
     """The gateway keeps the first five and drops the rest (facts §4)."""
     five = {f"k{i}": i for i in range(5)}
     assert len(read(five)) == 5
@@ -100,7 +100,7 @@ def test_six_entries_raise_wherever_they_come_from() -> None:
         assert caught.value.field == "gateway_metadata"
 
 
-def test_automatic_entries_take_the_places_that_are_left() -> None:
+def test_automatic_entries_fill_the_remaining_places() -> None:
     automatic = {"user_id": "u", "cf.x": 1, "thread_id": None, "agent": "a", "run_id": UUID(int=2)}
     explicit = {"tenant": "t", "agent": "mine", "plan": "p"}
     assert read(explicit, automatic=automatic) == [
@@ -114,7 +114,7 @@ def test_automatic_entries_take_the_places_that_are_left() -> None:
 
 
 @pytest.mark.parametrize("layers", [(), (None,), ({},), (None, {})])
-def test_nothing_to_say_is_no_header(layers: tuple[Any, ...]) -> None:
+def test_no_entries_are_no_header(layers: tuple[Any, ...]) -> None:
     assert encode_metadata(*layers) is None
     assert encode_metadata(*layers, automatic={"a": None}) is None
 
@@ -130,7 +130,7 @@ anything = st.one_of(scalars, st.none(), st.lists(st.integers()), st.floats(), s
     st.lists(st.dictionaries(keys, scalars, max_size=3), max_size=3),
     st.dictionaries(st.one_of(keys, st.text(), st.just("cf.a")), anything, max_size=9),
 )
-def test_whatever_is_sent_is_legal(layers: list[dict[str, Any]], automatic: dict[str, Any]) -> None:
+def test_the_header_is_always_valid(layers: list[dict[str, Any]], automatic: dict[str, Any]) -> None:
     explicit = list(dict.fromkeys(key for layer in layers for key in layer))
     if len(explicit) > 5:
         with pytest.raises(ConfigError):

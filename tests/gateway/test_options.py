@@ -1,4 +1,4 @@
-"""Every option: its header, its range, and how a call's options lie over a model's."""
+"""Every option: its header, its range, and how options of a call override those of a model."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "header", "sent"), SENT)
-def test_each_option_is_one_header(field: str, value: Any, header: str, sent: str) -> None:
+def test_header_of_each_option(field: str, value: Any, header: str, sent: str) -> None:
     options = GatewayOptions(**{field: value})
     legacy = field == "byok_alias"
     assert options.headers(legacy=legacy) == {header: sent}
@@ -118,7 +118,7 @@ def test_every_field_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), REFUSED)
-def test_what_is_out_of_range_is_refused_by_name_value_and_range(field: str, value: Any) -> None:
+def test_invalid_values_are_rejected(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as raw:
         GatewayOptions(**{field: value})
     assert field in str(raw.value)
@@ -128,44 +128,44 @@ def test_what_is_out_of_range_is_refused_by_name_value_and_range(field: str, val
     assert caught.value.remedy
 
 
-def test_a_range_error_says_the_range() -> None:
+def test_the_error_names_the_range() -> None:
     with pytest.raises(ValueError, match=r"cache_ttl must be .* from 60 to 2592000, not 5"):
         GatewayOptions(cache_ttl=5)
 
 
 @pytest.mark.parametrize(
-    ("made", "nearest"),
+    ("make", "nearest"),
     [
         (lambda: GatewayOptions(cache_tll=60), "cache_ttl"),  # type: ignore[call-arg]
         (lambda: GatewayOptions.of({"skip_cahce": True}), "skip_cache"),
         (lambda: CustomCost(per_token_input=1.0), "per_token_in"),  # type: ignore[call-arg]
     ],
 )
-def test_an_unknown_name_is_refused_and_the_nearest_suggested(made: Any, nearest: str) -> None:
+def test_an_unknown_field_is_rejected_with_a_suggestion(make: Any, nearest: str) -> None:
     with pytest.raises((ConfigError, ValueError), match=f"did you mean {nearest}"):
-        made()
+        make()
 
 
 @pytest.mark.parametrize("value", [3, "skip_cache", ["skip_cache"], {1: 2}])
-def test_what_is_no_options_at_all_is_refused(value: Any) -> None:
+def test_other_types_are_rejected(value: Any) -> None:
     with pytest.raises(ConfigError):
         GatewayOptions.of(value)
 
 
-def test_nothing_said_is_nothing_sent() -> None:
+def test_unset_options_are_omitted() -> None:
     assert GatewayOptions().headers(legacy=False) == GatewayOptions().headers(legacy=True) == {}
     assert GatewayOptions.of(None) == GatewayOptions()
     assert GatewayOptions().body_options() == {}
 
 
-def test_busy_is_a_body_field() -> None:
+def test_reject_if_busy_is_a_body_field() -> None:
     options = GatewayOptions(reject_if_busy=False)
     assert options.headers(legacy=False) == {}
     assert options.body_options() == {"rejectIfBusy": False}
 
 
 @pytest.mark.parametrize(("field", "value", "legacy"), [("byok_alias", "a", False), ("gateway_id", "g", True)])
-def test_an_option_that_a_host_has_not_is_refused_there(field: str, value: str, legacy: bool) -> None:
+def test_an_option_of_the_other_host_is_rejected(field: str, value: str, legacy: bool) -> None:
     """Unified endpoints look at the alias `default` only (facts §2.3)."""
     options = GatewayOptions(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ConfigError) as caught:
@@ -173,7 +173,7 @@ def test_an_option_that_a_host_has_not_is_refused_there(field: str, value: str, 
     assert (caught.value.field, caught.value.value) == (field, value)
 
 
-def test_a_call_wins_over_the_model_field_by_field() -> None:
+def test_fields_of_a_call_override_those_of_the_model() -> None:
     model = GatewayOptions(skip_cache=True, cache_ttl=60, event_id="model")
     model.headers(legacy=False)  # built and kept; what is merged from it must not be taken for it
     call = GatewayOptions(skip_cache=False, max_attempts=2)
@@ -183,7 +183,7 @@ def test_a_call_wins_over_the_model_field_by_field() -> None:
     assert GatewayOptions().over(model) == model
 
 
-def test_options_do_not_change_behind_ones_back() -> None:
+def test_options_are_immutable() -> None:
     options = GatewayOptions(skip_cache=True)
     options.headers(legacy=False)["cf-aig-skip-cache"] = "changed"
     assert options.headers(legacy=False) == {"cf-aig-skip-cache": "true"}
@@ -200,5 +200,5 @@ def test_every_header_is_one_line_of_ascii() -> None:
             assert f"{name}: {text}".isprintable()
 
 
-def test_costs_are_json() -> None:
+def test_costs_are_sent_as_json() -> None:
     assert json.loads(str(CustomCost(per_token_in=1e-7, per_token_out=0))) == {"per_token_in": 1e-7, "per_token_out": 0}

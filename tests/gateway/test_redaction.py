@@ -1,4 +1,4 @@
-"""Credentials are taken out of whatever a server says, prose is left alone, and headers show no value."""
+"""Credentials are removed from errors, prose is unchanged, and header values are hidden."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PROSE = [
 
 @pytest.mark.parametrize("text", SECRETS)
 @pytest.mark.parametrize("around", ["{}", "x {} y", '{{"a": "{}"}}', "({}),", "\n{}\n"])
-def test_credentials_are_taken_out(text: str, around: str) -> None:
+def test_credentials_are_removed(text: str, around: str) -> None:
     told = around.format(text)
     for value in (told, [told], {"a": {"b": (told,)}}, {told: 1}, told.encode()):
         shown = repr(redacted(value))
@@ -58,7 +58,7 @@ def test_credentials_are_taken_out(text: str, around: str) -> None:
 
 
 @pytest.mark.parametrize("text", PROSE)
-def test_prose_is_left_alone(text: str) -> None:
+def test_prose_is_unchanged(text: str) -> None:
     assert redacted({"a": [text]}) == {"a": [text]}
     assert not is_credential(text)
 
@@ -66,12 +66,12 @@ def test_prose_is_left_alone(text: str) -> None:
 @pytest.mark.parametrize(
     "name", ["authorization", "X-Api-Key", "api_key", "set-cookie", "cf-aig-authorization", "token"]
 )
-def test_a_field_that_is_named_as_one_shows_no_value(name: str) -> None:
+def test_fields_with_the_name_of_a_credential_are_removed(name: str) -> None:
     assert redacted({name: "short", "max_tokens": "5"}) == {name: "***", "max_tokens": "5"}
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"cf-aig-authorization", b"cookie"])
-def test_what_a_request_carried_is_in_none_of_its_errors(name: bytes) -> None:
+def test_credentials_of_the_request_are_removed_from_errors(name: bytes) -> None:
     request = [(b"accept", b"application/json"), (name, Hidden(b"Bearer plain-words-only"))]
     refused = ApiError(
         "No: plain-words-only",
@@ -87,13 +87,13 @@ def test_what_a_request_carried_is_in_none_of_its_errors(name: bytes) -> None:
     assert broken.partial == "application/json"
 
 
-def test_a_short_secret_is_not_looked_for_in_words() -> None:
+def test_a_short_secret_is_not_searched_for() -> None:
     error = ProtocolError("the token is a token")
     conceal(error, [(b"authorization", b"Bearer token")])
     assert error.message == "the token is a token"
 
 
-def test_a_hidden_value_is_sent_as_it_is_and_shown_nowhere() -> None:
+def test_a_hidden_value_is_sent_unchanged_and_has_no_repr() -> None:
     value = Hidden(b"Bearer canary")
     assert bytes(value) == value == b"Bearer canary"
     for shown in (repr(value), str(value), f"{value}", f"{[value]} {(b'a', value)}", repr(value[:80]), repr(value[2:])):

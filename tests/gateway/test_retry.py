@@ -1,4 +1,4 @@
-"""When a failed request is sent again (facts §5.7, §5.8, §8.1)."""
+"""When a failed request is retried (facts §5.7, §5.8, §8.1)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def busy(code: int | None = None, message: str = "busy", retry_after: float | No
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_may_pass_is_tried_again(error: GatewayError) -> None:
+def test_transient_errors_are_retried(error: GatewayError) -> None:
     assert RetryPolicy().delay(error, 1, lambda: 1.0) is not None
 
 
@@ -55,15 +55,17 @@ def test_what_may_pass_is_tried_again(error: GatewayError) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_will_not_pass_is_final(error: GatewayError) -> None:
+def test_permanent_errors_are_final(error: GatewayError) -> None:
     assert MANY.delay(error, 1, lambda: 1.0) is None
 
 
-@pytest.mark.parametrize(("tries", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (10, 8.0)])
-def test_the_wait_doubles_up_to_eight_seconds_with_full_jitter(tries: int, longest: float) -> None:
-    assert MANY.delay(busy(), tries, lambda: 1.0) == longest
-    assert MANY.delay(busy(), tries, lambda: 0.5) == longest / 2
-    assert MANY.delay(busy(), tries, lambda: 0.0) == 0.0
+@pytest.mark.parametrize(
+    ("attempts", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (10, 8.0)]
+)
+def test_the_wait_doubles_up_to_eight_seconds_with_full_jitter(attempts: int, longest: float) -> None:
+    assert MANY.delay(busy(), attempts, lambda: 1.0) == longest
+    assert MANY.delay(busy(), attempts, lambda: 0.5) == longest / 2
+    assert MANY.delay(busy(), attempts, lambda: 0.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -81,22 +83,22 @@ def test_the_wait_doubles_up_to_eight_seconds_with_full_jitter(tries: int, longe
     ],
     ids=["2018", "402/2021"],
 )
-def test_unified_billing_is_given_tens_of_seconds(error: ApiError) -> None:
-    assert [MANY.delay(error, tries, lambda: 1.0) for tries in (1, 2, 3)] == [10.0, 20.0, 30.0]
+def test_unified_billing_waits_tens_of_seconds(error: ApiError) -> None:
+    assert [MANY.delay(error, attempts, lambda: 1.0) for attempts in (1, 2, 3)] == [10.0, 20.0, 30.0]
     assert MANY.delay(error, 1, lambda: 0.0) == 5.0
 
 
-def test_a_gateways_own_limit_is_given_longer_than_the_rest() -> None:
-    assert [MANY.delay(busy(2003), tries, lambda: 1.0) for tries in (1, 2, 3, 4)] == [4.0, 8.0, 16.0, 30.0]
+def test_the_gateways_own_limit_waits_longer() -> None:
+    assert [MANY.delay(busy(2003), attempts, lambda: 1.0) for attempts in (1, 2, 3, 4)] == [4.0, 8.0, 16.0, 30.0]
     assert MANY.delay(busy(2003), 1, lambda: 0.0) == 2.0
 
 
-@pytest.mark.parametrize("asked", [0.0, 1.5, 59.0, MAX_WAIT])
-def test_what_the_server_asks_for_is_waited(asked: float) -> None:
-    assert MANY.delay(busy(2003, retry_after=asked), 3, lambda: 0.7) == asked
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 59.0, MAX_WAIT])
+def test_retry_after_sets_the_delay(seconds: float) -> None:
+    assert MANY.delay(busy(2003, retry_after=seconds), 3, lambda: 0.7) == seconds
 
 
-def test_a_server_that_asks_for_too_long_is_not_asked_again() -> None:
+def test_a_long_retry_after_is_final() -> None:
     assert MANY.delay(busy(retry_after=MAX_WAIT + 1), 1, lambda: 0.7) is None
 
 
@@ -110,7 +112,7 @@ def test_a_server_that_asks_for_too_long_is_not_asked_again() -> None:
         (RetryPolicy(10), 10),
     ],
 )
-def test_how_often(policy: RetryPolicy, limit: int) -> None:
+def test_number_of_retries(policy: RetryPolicy, limit: int) -> None:
     assert policy.limit == limit
     assert policy.delay(busy(), limit + 1, lambda: 1.0) is None
     if limit:
@@ -118,14 +120,14 @@ def test_how_often(policy: RetryPolicy, limit: int) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 11, 2.0, "2", True])
-def test_an_impossible_number_is_refused(value: object) -> None:
+def test_an_invalid_number_is_rejected(value: object) -> None:
     with pytest.raises(ConfigError, match="max_retries") as caught:
         RetryPolicy(value)  # type: ignore[arg-type]
     assert (caught.value.field, caught.value.value) == ("max_retries", value)
 
 
 @given(st.integers(1, 10), st.floats(0, 1), st.sampled_from([None, 2003, 2018, 3040]))
-def test_no_wait_is_negative_or_over_half_a_minute(tries: int, chance: float, code: int | None) -> None:
-    wait = MANY.delay(busy(code), tries, lambda: chance)
+def test_no_wait_is_negative_or_over_half_a_minute(attempts: int, jitter: float, code: int | None) -> None:
+    wait = MANY.delay(busy(code), attempts, lambda: jitter)
     assert wait is not None
     assert 0 <= wait <= 30

@@ -1,4 +1,4 @@
-"""Settings: who wins, what is refused, and that the token never shows."""
+"""Settings: precedence, invalid values, and hidden tokens."""
 
 from __future__ import annotations
 
@@ -33,70 +33,70 @@ def resolve_in(environment: Mapping[str, str], **arguments: Any) -> Settings:
 settings = partial(resolve_in, ENV)
 
 
-def plain(made: Settings) -> str:
-    assert isinstance(made.api_token, Secret)
-    return made.api_token.get_secret_value()
+def plain(resolved: Settings) -> str:
+    assert isinstance(resolved.api_token, Secret)
+    return resolved.api_token.get_secret_value()
 
 
 def test_the_documented_environment_is_enough() -> None:
-    made = resolve_in(ENV)
-    assert (made.account_id, plain(made)) == ("acc0", TOKEN)
-    assert (made.gateway_id, made.base_url, made.legacy) == ("default", DEFAULT_BASE_URL, False)
+    resolved = resolve_in(ENV)
+    assert (resolved.account_id, plain(resolved)) == ("acc0", TOKEN)
+    assert (resolved.gateway_id, resolved.base_url, resolved.legacy) == ("default", DEFAULT_BASE_URL, False)
 
 
 @pytest.mark.parametrize(
-    ("word", "names"),
+    ("parameter", "names"),
     [
         ("account_id", ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")),
         ("gateway_id", ("CLOUDFLARE_AI_GATEWAY_ID", "CLOUDFLARE_GATEWAY_ID", "CF_AIG_GATEWAY_ID")),
         ("api_token", ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN")),
     ],
 )
-def test_the_first_name_that_is_filled_wins_and_a_word_wins_over_all(word: str, names: tuple[str, ...]) -> None:
-    def value(environ: dict[str, str], **words: str) -> object:
-        made = resolve_in({**ENV, **environ}, **words)  # type: ignore[arg-type]
-        return plain(made) if word == "api_token" else getattr(made, word)
+def test_arguments_override_variables_and_the_first_set_variable_counts(parameter: str, names: tuple[str, ...]) -> None:
+    def value(variables: dict[str, str], **arguments: str) -> object:
+        resolved = resolve_in({**ENV, **variables}, **arguments)  # type: ignore[arg-type]
+        return plain(resolved) if parameter == "api_token" else getattr(resolved, parameter)
 
     filled = {name: f"from-{name}" for name in names}
-    assert value(filled, **{word: "mine"}) == "mine"
+    assert value(filled, **{parameter: "mine"}) == "mine"
     for name in names:
         assert value(filled) == f"from-{name}"
         filled[name] = " "  # filled with nothing
 
 
-def test_base_url_comes_from_the_environment_and_loses_its_slash() -> None:
+def test_base_url_of_the_environment_loses_its_slash() -> None:
     env = ENV | {"CLOUDFLARE_API_BASE_URL": "http://127.0.0.1:9/client/v4/"}
     assert Connection(settings=resolve_in(env)).url("/ai/run") == "http://127.0.0.1:9/client/v4/accounts/acc0/ai/run"
     assert resolve_in(env, base_url="https://example.org").base_url == "https://example.org"
 
 
 @pytest.mark.parametrize("name", ["BASE_URL", "AI_GATEWAY", "ACCOUNT_ID", "API_TOKEN"])
-def test_names_that_others_may_use_are_not_read(name: str) -> None:
+def test_generic_variable_names_are_not_read(name: str) -> None:
     assert resolve_in(ENV | {name: "https://elsewhere.example"}) == resolve_in(ENV)
 
 
-def test_no_gateway_has_to_be_asked_for() -> None:
+def test_the_gateway_is_bypassed_only_by_an_explicit_none() -> None:
     assert settings(gateway_id=None).gateway_id is None
     assert resolve_in(ENV | {"CLOUDFLARE_AI_GATEWAY_ID": "prod"}, gateway_id=None).gateway_id is None
 
 
 @pytest.mark.parametrize(
-    ("missing", "word", "variable"),
+    ("missing", "parameter", "variable"),
     [
         ("CLOUDFLARE_API_TOKEN", "api_token", "CLOUDFLARE_API_TOKEN"),
         ("CLOUDFLARE_ACCOUNT_ID", "account_id", "CLOUDFLARE_ACCOUNT_ID"),
     ],
 )
-def test_what_is_missing_is_named_with_its_word_and_its_variable(missing: str, word: str, variable: str) -> None:
+def test_a_missing_value_names_argument_and_variable(missing: str, parameter: str, variable: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_in({name: value for name, value in ENV.items() if name != missing})
-    assert caught.value.field == word
-    assert f"{word}=" in str(caught.value)
+    assert caught.value.field == parameter
+    assert f"{parameter}=" in str(caught.value)
     assert variable in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("word", "value"),
+    ("parameter", "value"),
     [
         ("account_id", ""),
         ("account_id", "a b"),
@@ -121,16 +121,16 @@ def test_what_is_missing_is_named_with_its_word_and_its_variable(missing: str, w
         ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/openai"),
     ],
 )
-def test_a_value_that_cannot_be_right_is_refused_by_name(word: str, value: str) -> None:
+def test_invalid_values_are_rejected(parameter: str, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        settings(**{word: value})  # type: ignore[arg-type]
-    assert caught.value.field == word
+        settings(**{parameter: value})  # type: ignore[arg-type]
+    assert caught.value.field == parameter
     assert caught.value.remedy
-    if word == "api_token" and value:
+    if parameter == "api_token" and value:
         assert value.strip() not in str(caught.value)
 
 
-def test_a_bad_variable_is_named_by_its_own_name() -> None:
+def test_the_error_names_the_environment_variable() -> None:
     with pytest.raises(ConfigError, match="CF_ACCOUNT_ID") as caught:
         resolve_in({"CLOUDFLARE_API_TOKEN": TOKEN, "CF_ACCOUNT_ID": "my account"})
     assert caught.value.field == "CF_ACCOUNT_ID"
@@ -147,10 +147,10 @@ def test_a_bad_variable_is_named_by_its_own_name() -> None:
         "https://gateway.ai.cloudflare.com/v1/acc0/default/compat/",
     ],
 )
-def test_the_legacy_address_is_completed_from_wherever_it_stops(base: str) -> None:
-    made = settings(base_url=base)
-    assert made.legacy
-    assert Connection(settings=made).url("/chat/completions") == (
+def test_a_legacy_url_is_completed(base: str) -> None:
+    resolved = settings(base_url=base)
+    assert resolved.legacy
+    assert Connection(settings=resolved).url("/chat/completions") == (
         "https://gateway.ai.cloudflare.com/v1/acc0/default/compat/chat/completions"
     )
 
@@ -162,24 +162,24 @@ def test_the_legacy_address_is_completed_from_wherever_it_stops(base: str) -> No
         ("http://localhost:8/proxy/v1/acc0/gw/compat", "http://localhost:8/proxy/v1/acc0/gw/compat"),
     ],
 )
-def test_a_path_with_v1_that_ends_in_compat_is_a_legacy_one(base: str, completed: str) -> None:
+def test_a_path_with_v1_that_ends_in_compat_is_legacy(base: str, completed: str) -> None:
     assert settings(base_url=base, gateway_id="gw").base_url == completed
 
 
-def test_a_legacy_address_says_account_and_gateway_louder_than_the_environment() -> None:
+def test_account_and_gateway_of_a_legacy_url_override_the_environment() -> None:
     url = "https://gateway.ai.cloudflare.com/v1/other/theirs/compat"
-    made = resolve_in(ENV | {"CLOUDFLARE_AI_GATEWAY_ID": "env"}, base_url=url)
-    assert (made.account_id, made.gateway_id, made.base_url) == ("other", "theirs", url)
+    resolved = resolve_in(ENV | {"CLOUDFLARE_AI_GATEWAY_ID": "env"}, base_url=url)
+    assert (resolved.account_id, resolved.gateway_id, resolved.base_url) == ("other", "theirs", url)
 
 
-@pytest.mark.parametrize("words", [{"account_id": "acc1"}, {"gateway_id": "gw1"}, {"gateway_id": None}])
-def test_a_legacy_address_must_not_contradict_the_words(words: dict[str, str | None]) -> None:
+@pytest.mark.parametrize("arguments", [{"account_id": "acc1"}, {"gateway_id": "gw1"}, {"gateway_id": None}])
+def test_arguments_must_not_contradict_a_legacy_url(arguments: dict[str, str | None]) -> None:
     with pytest.raises(ConfigError) as caught:
-        settings(base_url="https://gateway.ai.cloudflare.com/v1/acc0/gw0/compat", **words)  # type: ignore[arg-type]
-    assert caught.value.field == next(iter(words))
+        settings(base_url="https://gateway.ai.cloudflare.com/v1/acc0/gw0/compat", **arguments)  # type: ignore[arg-type]
+    assert caught.value.field == next(iter(arguments))
 
 
-def test_the_token_goes_into_one_header_and_never_into_both() -> None:
+def test_the_token_is_sent_in_one_header_only() -> None:
     """Both together make the legacy host forward the token to the provider (facts §2.1)."""
     assert settings().auth_header("t0") == {"authorization": "Bearer t0"}
     legacy = settings(base_url="https://gateway.ai.cloudflare.com/v1")
@@ -187,12 +187,12 @@ def test_the_token_goes_into_one_header_and_never_into_both() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "a\r\nX-Evil: 1", None, 3])
-def test_what_a_callable_gives_is_checked_before_it_is_sent(bad: object) -> None:
+def test_the_token_of_a_function_is_validated(bad: object) -> None:
     with pytest.raises(ConfigError):
         settings().auth_header(bad)  # type: ignore[arg-type]
 
 
-def test_tokens_come_as_text_secret_or_callable() -> None:
+def test_types_of_tokens() -> None:
     async def later() -> str:
         return TOKEN
 
@@ -205,17 +205,17 @@ def test_tokens_come_as_text_secret_or_callable() -> None:
         settings(api_token=3)  # type: ignore[arg-type]
 
 
-def test_the_token_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = settings()
-    assert TOKEN not in repr(made)
-    assert TOKEN not in f"{made.api_token} {made.api_token!r}"
-    assert TOKEN.encode() not in pickle.dumps(made)
-    assert plain(copy.deepcopy(made)) == plain(copy.copy(made)) == TOKEN
+def test_the_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = settings()
+    assert TOKEN not in repr(resolved)
+    assert TOKEN not in f"{resolved.api_token} {resolved.api_token!r}"
+    assert TOKEN.encode() not in pickle.dumps(resolved)
+    assert plain(copy.deepcopy(resolved)) == plain(copy.copy(resolved)) == TOKEN
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "of-the-reader")
-    assert plain(pickle.loads(pickle.dumps(made))) == "of-the-reader"
+    assert plain(pickle.loads(pickle.dumps(resolved))) == "of-the-reader"
 
 
-def test_a_pickle_read_where_there_is_no_token_says_so_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unpickled_token_is_missing_without_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     read = pickle.loads(pickle.dumps(settings()))
@@ -227,40 +227,40 @@ CUSTOM = ("https://ai.example.com/compat", "https://ai.example.com/compat/", "ht
 
 
 @pytest.mark.parametrize("base", CUSTOM)
-def test_a_custom_domain_needs_a_token_and_nothing_else(base: str) -> None:
+def test_a_custom_domain_needs_only_a_token(base: str) -> None:
     """facts §14.6."""
-    made = resolve_in({}, base_url=base, api_token="access")
-    assert Connection(settings=made).url("/chat/completions") == f"{base.rstrip('/')}/chat/completions"
-    assert made.auth_header("access") == {"authorization": "Bearer access"}
-    assert (made.legacy, made.custom, made.account_id, made.gateway_id) == (True, True, "", None)
+    resolved = resolve_in({}, base_url=base, api_token="access")
+    assert Connection(settings=resolved).url("/chat/completions") == f"{base.rstrip('/')}/chat/completions"
+    assert resolved.auth_header("access") == {"authorization": "Bearer access"}
+    assert (resolved.legacy, resolved.custom, resolved.account_id, resolved.gateway_id) == (True, True, "", None)
     filled = resolve_in({**ENV, "CLOUDFLARE_AI_GATEWAY_ID": "env"}, base_url=base)
-    assert (Connection(settings=filled).url("/x"), filled.gateway_id) == (Connection(settings=made).url("/x"), None)
+    assert (Connection(settings=filled).url("/x"), filled.gateway_id) == (Connection(settings=resolved).url("/x"), None)
     with pytest.raises(ConfigError, match=r"api_token.*Access token"):
         resolve_in({}, base_url=base)
     with pytest.raises(ConfigError, match="Access token"):
         resolve_in({}, base_url=base, provider_key=True)
 
 
-def test_an_account_or_gateway_that_is_named_beside_a_custom_domain_is_checked_and_not_sent() -> None:
-    made = settings(base_url=CUSTOM[0], account_id="acc1", gateway_id="gw1")
-    assert (made.account_id, made.gateway_id, made.base_url) == ("acc1", "gw1", CUSTOM[0])
-    for words in ({"account_id": "a b"}, {"gateway_id": "a b"}):
+def test_account_and_gateway_of_a_custom_domain_are_validated() -> None:
+    resolved = settings(base_url=CUSTOM[0], account_id="acc1", gateway_id="gw1")
+    assert (resolved.account_id, resolved.gateway_id, resolved.base_url) == ("acc1", "gw1", CUSTOM[0])
+    for arguments in ({"account_id": "a b"}, {"gateway_id": "a b"}):
         with pytest.raises(ConfigError):
-            settings(base_url=CUSTOM[0], **words)
+            settings(base_url=CUSTOM[0], **arguments)
 
 
 LEGACY = "https://gateway.ai.cloudflare.com/v1/acc0/gw/compat"
 
 
-def test_a_gateway_without_authentication_needs_a_providers_key_and_no_token() -> None:
+def test_a_gateway_without_authentication_needs_a_provider_key_and_no_token() -> None:
     """facts §14.6."""
-    nobody = {name: value for name, value in ENV.items() if "TOKEN" not in name}
-    assert resolve_in(nobody, base_url=LEGACY, provider_key=True).api_token is None
+    without_token = {name: value for name, value in ENV.items() if "TOKEN" not in name}
+    assert resolve_in(without_token, base_url=LEGACY, provider_key=True).api_token is None
     assert resolve_in(ENV, base_url=LEGACY, provider_key=True, api_token=None).api_token is None
     assert plain(resolve_in(ENV, base_url=LEGACY, provider_key=True)) == TOKEN
     assert plain(resolve_in(ENV, base_url=LEGACY, api_token=None)) == TOKEN
     with pytest.raises(ConfigError, match=r"extra_headers=.*Authorization") as caught:
-        resolve_in(nobody, base_url=LEGACY)
+        resolve_in(without_token, base_url=LEGACY)
     assert caught.value.field == "api_token"
 
 
@@ -270,5 +270,5 @@ def test_the_rest_api_always_needs_a_token() -> None:
         resolve_in({}, account_id="acc0", provider_key=True)
 
 
-def test_equal_settings_are_one_key() -> None:
+def test_equal_settings_have_equal_hashes() -> None:
     assert len({settings(), settings(), settings(api_token="other")}) == 2
