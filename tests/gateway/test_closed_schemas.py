@@ -1,4 +1,4 @@
-"""What leaves for models whose schema is closed, whatever was asked for: nothing that the schema does not name."""
+"""Requests to models with a closed schema contain only fields of the schema."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def sent(model: str, **fields: Any) -> Json:
 
 
 @pytest.mark.parametrize("model", CLOSED)
-def test_nothing_leaves_that_a_closed_schema_does_not_name(model: str) -> None:
+def test_only_fields_of_the_closed_schema_are_sent(model: str) -> None:
     body = sent(
         model,
         tool_choice="auto",
@@ -100,7 +100,7 @@ def test_nothing_leaves_that_a_closed_schema_does_not_name(model: str) -> None:
             assert body["tools"][0].keys() == {"type", "function"}
 
 
-# Fields of a request for which the body has no place.
+# Fields of a request that the body has no field for.
 REFUSED: dict[str, dict[str, Any]] = {
     "xai/grok-4.7": {
         "frequency_penalty": 0.1,
@@ -132,7 +132,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("model", "field"), [(model, field) for model, fields in REFUSED.items() for field in fields])
-def test_what_a_closed_schema_has_no_place_for_is_said_before_anything_is_sent(model: str, field: str) -> None:
+def test_a_field_that_the_closed_schema_lacks_is_rejected(model: str, field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         sent(model, **{field: REFUSED[model][field]})
     assert caught.value.field == field
@@ -158,7 +158,7 @@ EFFORTS = [
 @pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
 @pytest.mark.parametrize(("model", "listed"), EFFORTS)
 @pytest.mark.parametrize("tools", [(), (TOOL,)])
-def test_an_effort_that_a_model_does_not_know_is_refused_with_those_that_it_knows(
+def test_a_reasoning_effort_that_the_model_lacks_is_rejected(
     model: str, listed: str, effort: str, tools: tuple[FunctionTool, ...]
 ) -> None:
     request = ChatRequest(model, (Turn("user", (Text("Hello"),)),), tools=tools, reasoning_effort=effort)

@@ -1,4 +1,4 @@
-"""Names, ids and forced calls over a whole exchange: legal on the wire, the user's own on either side of it."""
+"""Names, ids and forced calls over a whole exchange: valid in the request, the user's own in the reply."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from tests.gateway.test_exchange import JSON, SSE, play
+from tests.gateway.test_exchange import JSON, SSE, run
 from tests.wire.chat_kit import delta, sse
 
 WIRES: tuple[Wire, ...] = ("chat_completions", "responses", "messages", "run")
@@ -32,11 +32,11 @@ HELLO = Turn("user", (Text("hi"),))
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learned() -> Iterator[None]:
+def _forget_formats() -> Iterator[None]:
     routes.forget()
 
 
-def connection(api: Any, **options: Any) -> Connection:
+def connect(api: Any, **options: Any) -> Connection:
     settings = resolve(account_id="acc", api_token="tok", base_url="http://host/client/v4")
     return Connection(settings=settings, api=api, options=GatewayOptions(**options) if options else None)
 
@@ -46,7 +46,7 @@ def tool(name: str) -> FunctionTool:
 
 
 def calling(wire: Wire, name: str, *, stream: bool) -> list[Any]:
-    """An answer that calls a tool, as a script's outcomes."""
+    """A response that calls a tool, as outcomes of a script."""
     if wire == "responses":
         item = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": name, "arguments": "{}"}
         whole: Any = {"id": "r", "object": "response", "status": "completed", "model": "m", "output": [item]}
@@ -77,14 +77,16 @@ def calling(wire: Wire, name: str, *, stream: bool) -> list[Any]:
     return [HttpResponse(200, SSE, None), sse(*events, done=wire in ("chat_completions", "run")).encode()]
 
 
-def exchanged(api: Any, request: ChatRequest, *outcomes: Any, stream: bool, **options: Any) -> tuple[ChatReply, Any]:
+def exchange_with(
+    api: Any, request: ChatRequest, *outcomes: Any, stream: bool, **options: Any
+) -> tuple[ChatReply, Any]:
     if not stream:
-        played = play(exchange.chat(connection(api, **options), request), *outcomes)
-        assert played.raised is None, played.raised
-        return played.result[0], played
-    played = play(exchange.stream(connection(api, **options), request), *outcomes)
-    assert played.raised is None, played.raised
-    return fold(played.result.info.wire, played.result.waiting), played
+        ended = run(exchange.chat(connect(api, **options), request), *outcomes)
+        assert ended.raised is None, ended.raised
+        return ended.result[0], ended
+    ended = run(exchange.stream(connect(api, **options), request), *outcomes)
+    assert ended.raised is None, ended.raised
+    return fold(ended.result.info.wire, ended.result.waiting), ended
 
 
 def sent_names(wire: Wire, body: dict[str, Any]) -> list[str]:
@@ -95,44 +97,42 @@ def sent_names(wire: Wire, body: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tool_of_any_name_is_called_by_a_legal_one_and_answers_to_its_own(
-    wire: Wire, name: str, stream: bool
-) -> None:
+def test_a_tool_of_any_name_is_sent_under_a_valid_name(wire: Wire, name: str, stream: bool) -> None:
     request = ChatRequest(MODELS.get(wire, "openai/gpt-4.1"), (HELLO,), tools=(tool(name), tool("other")))
-    given = legal(request)[0].tools[0]
-    assert isinstance(given, FunctionTool)
-    reply, played = exchanged(wire, request, *calling(wire, given.name, stream=stream), stream=stream)
-    assert sent_names(wire, played.bodies[0]) == [given.name, "other"]
-    assert LEGAL.fullmatch(given.name)
+    renamed = legal(request)[0].tools[0]
+    assert isinstance(renamed, FunctionTool)
+    reply, ended = exchange_with(wire, request, *calling(wire, renamed.name, stream=stream), stream=stream)
+    assert sent_names(wire, ended.bodies[0]) == [renamed.name, "other"]
+    assert LEGAL.fullmatch(renamed.name)
     assert [call.name for call in reply.turn.tool_calls] == [name]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
-def test_a_call_of_no_tool_in_a_history_and_again(wire: Wire, stream: bool) -> None:
+def test_calls_of_an_unknown_tool_keep_their_name(wire: Wire, stream: bool) -> None:
     called = Turn("assistant", (ToolCall("c0", "no.such tool", "{}"),))
     turns = (HELLO, called, Turn("tool", (ToolResult("c0", (Text("no such tool"),)),)))
     request = ChatRequest(MODELS.get(wire, "openai/gpt-4.1"), turns, tools=(tool("no_such_tool"),))
     written = legal(request)[0].turns[1].tool_calls[0].name
     assert written != "no_such_tool"
-    reply, played = exchanged(wire, request, *calling(wire, written, stream=stream), stream=stream)
-    assert written in json.dumps(played.bodies[0])
-    assert "no.such tool" not in json.dumps(played.bodies[0])
+    reply, ended = exchange_with(wire, request, *calling(wire, written, stream=stream), stream=stream)
+    assert written in json.dumps(ended.bodies[0])
+    assert "no.such tool" not in json.dumps(ended.bodies[0])
     assert [call.name for call in reply.turn.tool_calls] == ["no.such tool"]
 
 
-def test_names_stay_apart() -> None:
+def test_different_names_stay_different() -> None:
     names = ["a.b", "a_b", "a b", "a/b", "x" * 64, "x" * 65, "x" * 66]
     request = ChatRequest("m", (HELLO,), tools=tuple(map(tool, names)))
-    given, back = legal(request)
-    made = [each.name for each in given.tools if isinstance(each, FunctionTool)]
+    renamed, back = legal(request)
+    made = [each.name for each in renamed.tools if isinstance(each, FunctionTool)]
     assert len(set(made)) == len(names)
     assert all(map(LEGAL.fullmatch, made))
     assert [back.get(name, name) for name in made] == names
     assert made[1] == "a_b"
 
 
-def test_what_is_legal_is_left_alone_and_a_renamed_tool_stays_one() -> None:
+def test_valid_names_are_unchanged_and_renamed_tools_are_cached() -> None:
     request = ChatRequest("m", (HELLO,), tools=(tool("a"), NativeTool({"type": "web_search"})))
     assert legal(request)[0] is request
     odd = replace(request, tools=(tool("a.b"), request.tools[0]))
@@ -149,16 +149,16 @@ def test_what_is_legal_is_left_alone_and_a_renamed_tool_stays_one() -> None:
         {"name": "my tool", "input_schema": {}},
     ],
 )
-def test_a_tool_in_a_wire_s_own_words_is_named_and_chosen_alike(raw: dict[str, Any]) -> None:
-    given, back = legal(ChatRequest("m", (HELLO,), tools=(NativeTool(raw),), tool_choice=NamedTool("my tool")))
-    assert isinstance(given.tools[0], NativeTool)
-    assert json.dumps(given.tools[0].raw) == json.dumps(raw).replace("my tool", "my_tool")
-    assert given.tool_choice == NamedTool("my_tool")
+def test_native_tools_and_the_tool_choice_are_renamed(raw: dict[str, Any]) -> None:
+    renamed, back = legal(ChatRequest("m", (HELLO,), tools=(NativeTool(raw),), tool_choice=NamedTool("my tool")))
+    assert isinstance(renamed.tools[0], NativeTool)
+    assert json.dumps(renamed.tools[0].raw) == json.dumps(raw).replace("my tool", "my_tool")
+    assert renamed.tool_choice == NamedTool("my_tool")
     assert back == {"my_tool": "my tool"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_speakers_have_legal_names(name: str) -> None:
+def test_names_of_speakers_are_valid(name: str) -> None:
     turn = Turn("user", (Text("hi"),), name=name)
     (made,) = legal(ChatRequest("m", (turn,)))[0].turns
     assert made.name == (legal_name(name) if name else "")
@@ -202,16 +202,16 @@ FORCED = {
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("choice", ["required", NamedTool("f"), "auto", None])
 @pytest.mark.parametrize("what", FORCED)
-def test_a_forced_call_that_comes_as_text_is_a_call(
+def test_a_forced_call_in_text_becomes_a_call(
     monkeypatch: pytest.MonkeyPatch, what: str, choice: Any, stream: bool
 ) -> None:
     text, arguments = FORCED[what]
     model = "@cf/openai/gpt-oss-120b"
-    known = routes.route
+    original = routes.route
 
-    def route(*args: Any, **words: Any) -> routes.Route:
-        found = known(*args, **words)
-        return replace(found, quirks=replace(found.quirks, forced_as_text=True))
+    def route(*args: Any, **keywords: Any) -> routes.Route:
+        chosen = original(*args, **keywords)
+        return replace(chosen, quirks=replace(chosen.quirks, forced_as_text=True))
 
     monkeypatch.setattr(routes, "route", route)
     request = ChatRequest(model, (HELLO,), tools=(tool("f"),), tool_choice=choice)
@@ -222,7 +222,7 @@ def test_a_forced_call_that_comes_as_text_is_a_call(
         pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
         events = sse(*(delta(content=piece) for piece in pieces), delta(finish="stop")).encode()
         outcomes = [HttpResponse(200, SSE, None), events]  # type: ignore[list-item]
-    reply, _ = exchanged("chat_completions", request, *outcomes, stream=stream)
+    reply, _ = exchange_with("chat_completions", request, *outcomes, stream=stream)
     if arguments is None or choice in ("auto", None):
         assert (reply.turn.text, reply.turn.tool_calls, reply.finish) == (text, (), "stop")
         return
@@ -232,54 +232,54 @@ def test_a_forced_call_that_comes_as_text_is_a_call(
     assert reply.turn.text == ""
 
 
-# Items that are not kept
+# Items that are not stored
 
 ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
-SAID = Turn("assistant", (Reasoning("", {"responses": {"item": ITEM}}), Text("ok")))
-LOST = "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."
-ANSWERED = {"id": "r", "object": "response", "status": "completed", "model": "m", "output": []}
+STORED_TURN = Turn("assistant", (Reasoning("", {"responses": {"item": ITEM}}), Text("ok")))
+NOT_FOUND = "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."
+RESPONSE = {"id": "r", "object": "response", "status": "completed", "model": "m", "output": []}
 
 
-def lost() -> HttpResponse:
-    return HttpResponse(404, JSON, json.dumps({"error": {"message": LOST, "code": None}}).encode())
+def not_found() -> HttpResponse:
+    return HttpResponse(404, JSON, json.dumps({"error": {"message": NOT_FOUND, "code": None}}).encode())
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_item_that_the_server_lost_is_sent_once_more_without_its_id(stream: bool) -> None:
-    request = ChatRequest("openai/gpt-5.4", (HELLO, SAID, HELLO))
-    good = HttpResponse(200, JSON, json.dumps(ANSWERED).encode())
-    outcomes = [lost(), replace(good, body=None), good.body] if stream else [lost(), good]
-    talk = exchange.stream if stream else exchange.chat
-    played = play(talk(connection("responses"), request), *outcomes, *([None] if stream else []))
-    assert played.raised is None
-    first, second = played.bodies
+def test_an_item_that_is_not_stored_is_sent_again_without_its_id(stream: bool) -> None:
+    request = ChatRequest("openai/gpt-5.4", (HELLO, STORED_TURN, HELLO))
+    good = HttpResponse(200, JSON, json.dumps(RESPONSE).encode())
+    outcomes = [not_found(), replace(good, body=None), good.body] if stream else [not_found(), good]
+    start = exchange.stream if stream else exchange.chat
+    ended = run(start(connect("responses"), request), *outcomes, *([None] if stream else []))
+    assert ended.raised is None
+    first, second = ended.bodies
     assert first["input"][1] == ITEM
     assert second["input"][1] == {key: value for key, value in ITEM.items() if key != "id"}
     assert second["include"] == ["reasoning.encrypted_content"]
-    again = play(exchange.chat(connection("responses"), request), lost(), lost())
+    again = run(exchange.chat(connect("responses"), request), not_found(), not_found())
     assert isinstance(again.raised, NotFound)
     assert again.raised.requests_sent == 2
 
 
-def test_with_zero_data_retention_nothing_is_pointed_to() -> None:
-    request = ChatRequest("openai/gpt-5.4", (HELLO, SAID, HELLO))
-    good = HttpResponse(200, JSON, json.dumps(ANSWERED).encode())
-    _, played = exchanged("responses", request, good, stream=False, zdr=True)
-    (body,) = played.bodies
+def test_zero_data_retention_sends_no_item_ids() -> None:
+    request = ChatRequest("openai/gpt-5.4", (HELLO, STORED_TURN, HELLO))
+    good = HttpResponse(200, JSON, json.dumps(RESPONSE).encode())
+    _, ended = exchange_with("responses", request, good, stream=False, zdr=True)
+    (body,) = ended.bodies
     assert "id" not in body["input"][1]
     assert body["include"] == ["reasoning.encrypted_content"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_reply_says_that_it_is_not_stored(stream: bool) -> None:
-    answer = {**ANSWERED, "store": False, "output": [ITEM]}
+def test_items_of_an_unstored_reply_are_sent_without_ids(stream: bool) -> None:
+    answer = {**RESPONSE, "store": False, "output": [ITEM]}
     events = [{"type": "response.created", "response": {"id": "r"}}, {"type": "response.completed", "response": answer}]
     outcomes: list[Any] = [HttpResponse(200, JSON, json.dumps(answer).encode())]
     if stream:
         outcomes = [HttpResponse(200, SSE, None), sse(*events, done=False).encode()]
     request = ChatRequest("openai/gpt-5.4", (HELLO,))
-    reply, _ = exchanged("responses", request, *outcomes, stream=stream)
+    reply, _ = exchange_with("responses", request, *outcomes, stream=stream)
     again = replace(request, turns=(HELLO, reply.turn, HELLO))
-    _, played = exchanged("responses", again, HttpResponse(200, JSON, json.dumps(ANSWERED).encode()), stream=False)
-    assert "id" not in played.bodies[0]["input"][1]
-    assert played.bodies[0]["include"] == ["reasoning.encrypted_content"]
+    _, ended = exchange_with("responses", again, HttpResponse(200, JSON, json.dumps(RESPONSE).encode()), stream=False)
+    assert "id" not in ended.bodies[0]["input"][1]
+    assert ended.bodies[0]["include"] == ["reasoning.encrypted_content"]
