@@ -276,6 +276,12 @@ class Crowd(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.count(-1)
         return response
 
+    def close(self) -> None:
+        self.over.close()
+
+    async def aclose(self) -> None:
+        await self.aover.aclose()
+
 
 @pytest.mark.parametrize("how", ["generate", "batch"])
 def test_as_many_requests_at_a_time_as_were_allowed(make: Make, how: str) -> None:

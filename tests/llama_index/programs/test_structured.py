@@ -72,7 +72,6 @@ async def test_a_structured_stream_yields_partial_objects(
     assert request.body["stream"] is True
 
 
-@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["chat", "achat", "complete", "acomplete", "stream_chat", "astream_chat"])
 async def test_a_structured_llm_returns_objects(make: Make, simulator: Simulator, way: Way, method: str) -> None:
