@@ -131,6 +131,16 @@ def test_the_name_of_an_argument_is_no_wire_literal(source: str) -> None:
     assert not wire_literals(source)
 
 
+@pytest.mark.parametrize("path", ADAPTERS, ids=name)
+def test_an_adapter_imports_at_the_top_of_its_modules(path: Path) -> None:
+    """So a dependency that is missing shows when the module is imported, and not in one call among many."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = [
+        node for each in functions(tree) for node in ast.walk(each) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not [ast.unparse(node) for node in inner]
+
+
 EXTRA_OF = {"langchain": ["langchain"], "llama_index": ["llama-index"], "simulator": ["simulator"], "cli": ["all"]}
 """Per folder, the extras whose dependencies its modules may import beside those of the package."""
 DISTRIBUTION_OF = {"llama_index": "llama-index-core"}

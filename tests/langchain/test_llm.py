@@ -34,6 +34,7 @@ from tests.langchain.llms import (
     texts,
 )
 from tests.recorded_replies import WIRES, info, streams
+from tests.waiting import PATIENCE
 from tests.wire.harness import needs_recordings
 
 __all__ = ["make"]
@@ -253,7 +254,7 @@ class Crowd(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.inside = self.most = 0
         self.lock = threading.Lock()
-        self.barrier, self.abarrier = threading.Barrier(2, timeout=20), asyncio.Barrier(2)
+        self.barrier, self.abarrier = threading.Barrier(2, timeout=PATIENCE), asyncio.Barrier(2)
         self.over, self.aover = httpx.HTTPTransport(), httpx.AsyncHTTPTransport()
 
     def count(self, step: int) -> None:
@@ -270,7 +271,7 @@ class Crowd(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.count(1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await self.abarrier.wait()
         response = await self.aover.handle_async_request(request)
         self.count(-1)

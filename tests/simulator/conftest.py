@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import httpx
 import pytest
 
 from cfaig_integrations.simulator import Simulator
+from tests.waiting import PATIENCE, until
 
 
 class Caller:
@@ -18,7 +18,7 @@ class Caller:
     def __init__(self, sim: Simulator) -> None:
         self.sim = sim
         self.account = f"{sim.base_url}/accounts/{sim.account_id}"
-        self.http = httpx.Client(headers={"authorization": f"Bearer {sim.api_token}"}, timeout=10, verify=False)
+        self.http = httpx.Client(headers={"authorization": f"Bearer {sim.api_token}"}, timeout=PATIENCE, verify=False)
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +47,7 @@ def running() -> Iterator[Simulator]:
 
 @pytest.fixture
 def sim(running: Simulator) -> Simulator:
-    assert eventually(lambda: running.in_flight == 0), "the test before left a request behind"
+    assert until(lambda: running.in_flight == 0), "the test before left a request behind"
     running.reset()
     return running
 
@@ -56,16 +56,6 @@ def sim(running: Simulator) -> Simulator:
 def caller(sim: Simulator) -> Iterator[Caller]:
     with Caller(sim) as found:
         yield found
-
-
-def eventually(true: Callable[[], bool], within: float = 10.0) -> bool:
-    """Wait until something holds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.005)
-    return true()
 
 
 def error_of(response: httpx.Response) -> tuple[int, Any, str]:

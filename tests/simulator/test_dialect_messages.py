@@ -141,6 +141,7 @@ ANSWERS = [
 STOPS = ["end_turn", "end_turn", "tool_use", "refusal", "max_tokens", "stop_sequence", "end_turn", "end_turn"]
 
 
+@oracle.complete
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_answers_pass_the_official_types(answer: Answer) -> None:
     oracle.check("messages", MESSAGES, MESSAGES.read(body()), answer)
@@ -221,6 +222,7 @@ def test_cached_tokens_are_not_input_tokens() -> None:
     assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (6, 4)
 
 
+@oracle.complete
 def test_recorded_requests_are_accepted_and_answered() -> None:
     seen = 0
     for exchange in oracle.recorded("messages", "api.anthropic.com"):

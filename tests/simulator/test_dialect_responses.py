@@ -125,6 +125,7 @@ ANSWERS = [
 ]
 
 
+@oracle.complete
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("model", [GPT, "@cf/openai/gpt-oss-120b"])
 def test_answers_pass_the_official_types(answer: Answer, model: str) -> None:
@@ -186,6 +187,7 @@ def test_previous_response_id_continues_unless_not_stored() -> None:
         RESPONSES.read(body(previous_response_id=unstored))
 
 
+@oracle.complete
 def test_recorded_requests_are_accepted_and_answered() -> None:
     seen = 0
     for exchange in oracle.recorded("responses", "api.openai.com"):

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from cfaig_integrations.simulator import Simulator
+from tests.waiting import until
 
-from .conftest import Caller, error_of, eventually
+from .conftest import Caller, error_of
 
 LOGS = "/ai-gateway/gateways/default/logs"
 REQUIRED: dict[str, Any] = {
@@ -139,7 +140,7 @@ def test_a_streams_log_may_be_late() -> None:
     with Simulator(log_delay=0.15) as sim, Caller(sim) as caller:
         log = caller.chat(stream=True).headers["cf-aig-log-id"]
         assert error_of(caller.get(f"{LOGS}/{log}")) == (404, 7002, "Log not found")
-        assert eventually(lambda: caller.get(f"{LOGS}/{log}").status_code == 200)
+        assert until(lambda: caller.get(f"{LOGS}/{log}").status_code == 200)
 
 
 def test_a_streams_log_is_there_at_its_end(sim: Simulator, caller: Caller) -> None:

@@ -70,7 +70,7 @@ def read(wire: Any, data: bytes, *, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("raw", RAW, ids=NAMES)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_wrong_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(raw))))
