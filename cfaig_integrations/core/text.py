@@ -1,14 +1,16 @@
-"""What models and servers write where JSON or clean text is expected: one lenient reader, and the repair of surrogates.
+"""A lenient reader of the JSON that models and servers write, and the repair of surrogates.
 
-Lenient in form, strict in content: a value that was cut off is never completed, it is an error.
+Lenient in form, strict in content: a truncated value is an error and is never completed.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from cfaig_integrations.core.json_types import JsonValue
 
 _BOM = "\ufeff"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -21,16 +23,16 @@ _OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+.-]*[ \t]*\r?\n\s*[{\
 _BRACKET = re.compile(r"[{\[]")
 _JSON_BRACKET = re.compile(r'\{\s*(?:"|$)|\[\s*(?:[{\["]|$)')
 """A bracket that begins a JSON value rather than a remark of the prose."""
-_CANDIDATES = 1000
+_MAX_ATTEMPTS = 1000
 """Most brackets at which a JSON value is looked for in prose; keeps the search linear in the length of the text."""
-_DEEPEST = 200
-"""Levels of nesting beyond which other readers and writers of JSON give up."""
-_MOST_DIGITS = 1000
+_MAX_DEPTH = 200
+"""Levels of nesting beyond which other readers and writers of JSON fail."""
+_MAX_DIGITS = 1000
 
 
 def read_int(digits: str) -> int | str:
     """A whole number; the digits themselves where there are so many that Python refuses to read or print them."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
 _DECODER = json.JSONDecoder(strict=False, parse_int=read_int)
@@ -43,14 +45,15 @@ def repair_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def repair_value(value: Any) -> Any:
+def repair_value(value: object) -> Any:
     """A JSON value with `repair_surrogates` applied to every string and key in it."""
     if isinstance(value, str):
         return repair_surrogates(value)
     if isinstance(value, dict):
-        return {repair_value(key): repair_value(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        fields = cast("Mapping[Any, Any]", value)
+        return {repair_value(key): repair_value(each) for key, each in fields.items()}
     if isinstance(value, list | tuple):
-        return [repair_value(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        return [repair_value(each) for each in cast("Iterable[Any]", value)]
     return value
 
 
@@ -83,7 +86,7 @@ class SurrogateJoiner:
         return text
 
 
-def read_json(text: str, *, repair: bool = True) -> Any:
+def read_json(text: str, *, repair: bool = True) -> JsonValue:
     """The one JSON value that `text` is, with a BOM before it and raw control characters in its strings allowed.
 
     Args:
@@ -94,36 +97,32 @@ def read_json(text: str, *, repair: bool = True) -> Any:
         ValueError: It is not one JSON value, it was cut off, or it is nested too deeply.
     """
     try:
-        value = _DECODER.decode(text.lstrip(_BOM))
+        value: JsonValue = _DECODER.decode(text.lstrip(_BOM))
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
-    if text.count("{") + text.count("[") > _DEEPEST and _is_deep(value):
+    if text.count("{") + text.count("[") > _MAX_DEPTH and _is_too_deep(value):
         raise ValueError("the JSON is nested too deeply")
-    return repair_value(value) if repair and _MAYBE_SURROGATE.search(text) else value
+    if repair and _MAYBE_SURROGATE.search(text):
+        value = repair_value(value)
+    return value
 
 
-def _is_deep(value: Any) -> bool:
-    level: list[Any] = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            child
-            for each in level
-            if isinstance(each, dict | list)
-            for child in (each.values() if isinstance(each, dict) else each)  # pyright: ignore[reportUnknownVariableType]
-        ]
-        if not level:
-            return False
+def _is_too_deep(value: JsonValue) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [child for each in containers for child in (each.values() if isinstance(each, dict) else each)]
     return any(isinstance(each, dict | list) for each in level)
 
 
 def read_arguments(text: str | None) -> dict[str, Any]:
     """The arguments of a tool call: one JSON object.
 
-    Empty text and `null` are no arguments. An object that was encoded twice, stands in a Markdown fence, or is the
-    only item of a list is taken for itself.
+    Empty text and `null` are an empty object. An object may be encoded twice, stand in a Markdown fence, or be the
+    only item of a list.
 
     Raises:
-        ValueError: The text holds no object, or only a part of one.
+        ValueError: The text does not hold a complete object.
     """
     stripped = (text or "").strip().lstrip(_BOM)
     if not stripped:
@@ -134,26 +133,26 @@ def read_arguments(text: str | None) -> dict[str, Any]:
     for _ in range(2):
         if isinstance(value, str):
             value = read_json(value) if value.strip() else None
-    if isinstance(value, list) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-        value = value[0]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"the JSON is a {type(value).__name__}, not an object")  # pyright: ignore[reportUnknownArgumentType]
-    return value  # pyright: ignore[reportUnknownVariableType]
+        raise ValueError(f"the JSON is a {type(value).__name__}, not an object")
+    return value
 
 
-def find_json(text: str) -> Any:
-    """The JSON value of an answer that may have thinking, prose or a Markdown fence around it.
+def find_json(text: str) -> JsonValue:
+    """The JSON value of an answer that may have reasoning, prose or a Markdown fence around it.
 
     The whole text is tried first, then what follows `</think>`, then the last fence with JSON in it, then the last
     object (or else list) that stands in the prose.
 
     Raises:
-        ValueError: There is none, or it was cut off.
+        ValueError: There is none, or it was truncated.
     """
-    rest = strip_thinking(text).strip().lstrip(_BOM)
-    for whole in dict.fromkeys((text.strip(), rest)):
+    answer = strip_thinking(text).strip().lstrip(_BOM)
+    for whole in dict.fromkeys((text.strip(), answer)):
         try:
             value = read_json(whole)
         except ValueError:
@@ -164,27 +163,24 @@ def find_json(text: str) -> Any:
             return read_json(value)  # encoded twice
         except ValueError:
             return value
-    if rest.startswith("<think>"):
-        raise ValueError("the text holds no JSON: it ends within its thinking")
-    for block, end in reversed(_fenced(rest)):
+    if answer.startswith("<think>"):
+        raise ValueError("the text holds no JSON: it ends within its reasoning")
+    for block, end in reversed(_fenced_blocks(answer)):
         try:
             value = read_json(block)
         except ValueError:
             continue
-        after = rest[end:]
-        later = list(_values(after)) if _begins_json(after) else []
+        after = answer[end:]
+        # One more value may begin that no fence or bracket ends.
+        last = max(after.rfind("}"), after.rfind("]"))
+        incomplete = _OPEN_FENCE.search(after) or _JSON_BRACKET.search(after, last + 1)
+        later = list(_values_in_prose(after)) if incomplete else []
         return later[-1] if later else value
-    found = list(_values(rest))
-    if not found:
+    values = list(_values_in_prose(answer))
+    if not values:
         raise ValueError("the text holds no JSON value")
-    objects: list[Any] = [value for value in found if isinstance(value, dict)]
-    return (objects or found)[-1]
-
-
-def _begins_json(text: str) -> bool:
-    """Whether one more JSON value begins that no fence or bracket ends."""
-    last = max(text.rfind("}"), text.rfind("]"))
-    return bool(_OPEN_FENCE.search(text) or _JSON_BRACKET.search(text, last + 1))
+    objects = [value for value in values if isinstance(value, dict)]
+    return objects[-1] if objects else values[-1]
 
 
 def strip_thinking(text: str) -> str:
@@ -193,8 +189,8 @@ def strip_thinking(text: str) -> str:
     return answer if tag else text
 
 
-def _fenced(text: str) -> list[tuple[str, int]]:
-    """What stands in fenced blocks, and where each ends; found in linear time, however many of them do not end."""
+def _fenced_blocks(text: str) -> list[tuple[str, int]]:
+    """The contents of fenced blocks and where each ends, in linear time however many of them do not end."""
     lines = list(_FENCE.finditer(text))
     closing: dict[str, int] = {}
     ends: list[int | None] = []
@@ -214,21 +210,21 @@ def _fenced(text: str) -> list[tuple[str, int]]:
     return blocks
 
 
-def _values(text: str) -> Iterator[Any]:
+def _values_in_prose(text: str) -> Iterator[JsonValue]:
     """The JSON objects and lists in prose, outermost ones only.
 
     Raises:
-        ValueError: One of them does not end, or two of them stand side by side, so that nothing says which one counts.
+        ValueError: One of them does not end, or two of them stand side by side, which is ambiguous.
     """
-    at, tried, end = 0, 0, -1
-    while (bracket := _BRACKET.search(text, at)) and tried < _CANDIDATES:
-        tried += 1
+    at, attempts, end = 0, 0, -1
+    while (bracket := _BRACKET.search(text, at)) and attempts < _MAX_ATTEMPTS:
+        attempts += 1
         at = bracket.start()
         try:
             value, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
             if _JSON_BRACKET.match(text, at) or error.pos >= len(text.rstrip()):
-                raise ValueError(f"the JSON in the text is broken or was cut off: {error}") from None
+                raise ValueError(f"the JSON in the text is invalid or truncated: {error}") from None
             at += 1  # a bracket of the prose
         except RecursionError:
             raise ValueError("the JSON is nested too deeply") from None

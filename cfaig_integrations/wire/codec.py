@@ -120,7 +120,7 @@ class StreamDecoder(Protocol):
 
     @property
     def keep_alives(self) -> int:
-        """How many of the events so far only kept the connection alive (`wire.common.is_keep_alive`)."""
+        """How many of the events so far only kept the connection alive (`wire.decoder.is_keep_alive`)."""
         ...
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:

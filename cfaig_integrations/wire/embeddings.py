@@ -7,20 +7,22 @@ from array import array
 from base64 import b64decode
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, cast
+from typing import cast
 
+from cfaig_integrations.core.chat import Usage
+from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest
 from cfaig_integrations.errors import ProtocolError, UnsupportedContent
-from cfaig_integrations.wire.answers import opened, tokens_of
+from cfaig_integrations.wire.envelope import load_reply
 from cfaig_integrations.wire.fields import count_of
 from cfaig_integrations.wire.jsonio import excerpt
 
-_HUGE = 1e9
+_FLOAT_LIMIT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a model's body on `/ai/run` takes.
+    """The fields of a model's body on `/ai/run`.
 
     Attributes:
         documents: Field of the texts.
@@ -37,56 +39,56 @@ class Inputs:
     truncate: bool = False
 
 
-def encode_run(request: EmbedRequest, inputs: Inputs) -> dict[str, Any]:
+def encode_run(request: EmbedRequest, inputs: Inputs) -> JsonObject:
     """The body of `/ai/run/{model}`.
 
     Raises:
-        UnsupportedContent: The model has no field for something that was set.
+        UnsupportedContent: The model has no field for a value that was set.
     """
-    asks = request.side == "query"
-    body: dict[str, Any] = {inputs.queries if asks else inputs.documents: list(request.texts)}
+    is_query = request.side == "query"
+    body: JsonObject = {inputs.queries if is_query else inputs.documents: [*request.texts]}
     fields = (
-        ("pooling", "pooling", request.pooling, inputs.pooling),
-        ("instruction", "instruction", request.instruction, inputs.instruction),
-        ("truncate_inputs", "truncate_inputs", request.truncate, inputs.truncate),
-        ("dimensions", "dimensions", request.dimensions, False),
+        ("pooling", request.pooling, inputs.pooling),
+        ("instruction", request.instruction, inputs.instruction),
+        ("truncate_inputs", request.truncate, inputs.truncate),
+        ("dimensions", request.dimensions, False),
     )
-    for word, key, value, taken in fields:
+    for name, value, supported in fields:
         if value is None:
             continue
-        if not taken:
-            raise _no_place(word, value, f"{request.model} has no such field on /ai/run")
-        if word != "instruction" or asks:
-            body[key] = value
+        if not supported:
+            raise _unsupported(name, value, f"{request.model} has no such field on /ai/run")
+        if name != "instruction" or is_query:
+            body[name] = value
     return {**body, **request.extra_body}
 
 
-def encode_openai(request: EmbedRequest) -> dict[str, Any]:
+def encode_openai(request: EmbedRequest) -> JsonObject:
     """The body of `/ai/v1/embeddings`.
 
-    `encoding_format` is not sent: servers that ignore it made clients read floats as base64 (facts §6.2).
+    `encoding_format` is not sent: clients read the floats of servers that ignore it as base64 (facts §6.2).
 
     Raises:
-        UnsupportedContent: Something was set that this endpoint has no field for.
+        UnsupportedContent: This endpoint has no field for a value that was set.
     """
     fields = (
         ("pooling", request.pooling),
         ("instruction", request.instruction),
         ("truncate_inputs", request.truncate),
     )
-    for word, value in fields:
+    for name, value in fields:
         if value is not None:
-            raise _no_place(word, value, "/ai/v1/embeddings has no field for it")
-    body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}
+            raise _unsupported(name, value, "/ai/v1/embeddings has no field for it")
+    body: JsonObject = {"model": request.model, "input": [*request.texts]}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
     return {**body, **request.extra_body}
 
 
-def _no_place(word: str, value: object, why: str) -> UnsupportedContent:
+def _unsupported(name: str, value: object, reason: str) -> UnsupportedContent:
     return UnsupportedContent(
-        f"{word}={value!r} cannot be sent: {why}.",
-        field=word,
+        f"{name}={value!r} cannot be sent: {reason}.",
+        field=name,
         value=value,
         remedy="Leave it out; api='run' has more fields for Workers AI models, and extra_body= sends any field.",
     )
@@ -96,58 +98,73 @@ def decode(body: bytes, *, count: int, dimensions: int | None = None) -> EmbedRe
     """The reply of a whole 2xx body of either endpoint, in Cloudflare's envelope or without it.
 
     Args:
-        body: As it came.
+        body: The body.
         count: How many texts were sent.
         dimensions: Length that the vectors must have, if it is known.
 
     Raises:
-        ProtocolError: It is no embedding answer, or not one vector of that length for each text.
+        ProtocolError: It is not an embedding reply, or not one vector of that length for each text.
         EmbeddedError: The body is an error.
     """
-    answer = opened(body)
-    listed: object = answer.get("data")
-    if listed is None:
-        listed = answer.get("response")  # bge-m3 with contexts (facts §6.1)
-    if not isinstance(listed, list):
+    answer = load_reply(body)
+    items = answer.get("data")
+    if items is None:
+        items = answer.get("response")  # bge-m3 with contexts (facts §6.1)
+    if not isinstance(items, list):
         raise ProtocolError(f"The answer holds no vectors: it has the keys {sorted(answer)[:20]}.", body=excerpt(body))
-    items: list[Any] = listed  # pyright: ignore[reportUnknownVariableType]  # JSON
     if len(items) != count:
         raise ProtocolError(f"{count} texts were sent, and {len(items)} vectors came back.", body=excerpt(body))
     try:
         vectors = tuple(_numbers(item) for item in _in_order(items))
     except (TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"A vector of the answer is malformed: {error}.", body=excerpt(body)) from error
-    _require_length(vectors, dimensions, body)
-    return EmbedReply(vectors, tokens_of(answer))
+    lengths = {len(vector) for vector in vectors}
+    if len(lengths) > 1 or 0 in lengths or not lengths <= (lengths if dimensions is None else {dimensions}):
+        expected = "one and the same" if dimensions is None else str(dimensions)
+        raise ProtocolError(
+            f"The vectors have lengths {sorted(lengths)}, where {expected} was expected.", body=excerpt(body)
+        )
+    return EmbedReply(vectors, usage_of(answer))
 
 
-def _in_order(items: list[Any]) -> list[Any]:
-    """The vectors by the index that stands beside each; as they came where there is none."""
-    if not all(isinstance(item, dict) for item in items):
+def usage_of(answer: JsonObject) -> Usage | None:
+    """Token counts, under `usage`, or under `meta` as in bge-m3's replies (facts §6.1); None if there are none."""
+    usage, meta = answer.get("usage"), answer.get("meta")
+    if isinstance(usage, dict):
+        prompt, total = count_of(usage.get("prompt_tokens")) or 0, count_of(usage.get("total_tokens")) or 0
+        return Usage(input=prompt or total, total=total or prompt, raw=usage)
+    if isinstance(meta, dict) and meta.get("cost_metric_name_1") == "input_tokens":
+        prompt = count_of(meta.get("cost_metric_value_1")) or 0
+        return Usage(input=prompt, total=prompt, raw=meta)
+    return None
+
+
+def _in_order(items: list[JsonValue]) -> list[JsonValue]:
+    """The vectors in the order of their indexes, or as they came where there are no indexes."""
+    objects = [item for item in items if isinstance(item, dict)]
+    if len(objects) < len(items):
         return items
-    found = cast("list[dict[str, Any]]", items)
-    vectors = [item.get("embedding") for item in found]
-    if all(item.get("index") is None for item in found):
+    vectors = [item.get("embedding") for item in objects]
+    if all(item.get("index") is None for item in objects):
         return vectors
-    indexes = [count_of(item.get("index")) for item in found]
-    placed = dict(zip(indexes, vectors, strict=True))
-    if placed.keys() != set(range(len(items))):
+    by_index = {count_of(item.get("index")): vector for item, vector in zip(objects, vectors, strict=True)}
+    if by_index.keys() != set(range(len(items))):
         raise ValueError("the indexes do not number the texts")
-    return [placed[index] for index in range(len(items))]
+    return [by_index[index] for index in range(len(items))]
 
 
-def _numbers(vector: Any) -> list[float]:
+def _numbers(vector: JsonValue) -> list[float]:
     if isinstance(vector, str):
         return _from_base64(vector)
     if not isinstance(vector, list):
         raise TypeError(f"it is a {type(vector).__name__}")
+    types = set(map(type, vector))
+    if not types <= {float, int}:
+        raise TypeError("it holds something other than a number")
     numbers = cast("list[float]", vector)
-    kinds = set(map(type, numbers))
-    if not kinds <= {float, int}:
-        raise TypeError("it holds something that is no number")
     if not all(map(isfinite, numbers)):
         raise ValueError("it holds a number that is not finite")
-    return numbers if kinds == {float} else list(map(float, numbers))
+    return numbers if types == {float} else list(map(float, numbers))
 
 
 def _from_base64(text: str) -> list[float]:
@@ -160,16 +177,6 @@ def _from_base64(text: str) -> list[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
     # Perplexity's base64 holds signed bytes, which look like huge floats (recorded embeddings 25 and 26).
-    if not all(-_HUGE < number < _HUGE for number in numbers):
-        raise ValueError("it is base64 of something else than 32-bit floats")
+    if not all(-_FLOAT_LIMIT < number < _FLOAT_LIMIT for number in numbers):
+        raise ValueError("it is base64 of something other than 32-bit floats")
     return numbers.tolist()
-
-
-def _require_length(vectors: tuple[list[float], ...], dimensions: int | None, body: bytes) -> None:
-    lengths = {len(vector) for vector in vectors}
-    wanted = lengths if dimensions is None else {dimensions}
-    if len(lengths) > 1 or 0 in lengths or not lengths <= wanted:
-        expected = "one and the same" if dimensions is None else str(dimensions)
-        raise ProtocolError(
-            f"The vectors have lengths {sorted(lengths)}, where {expected} was expected.", body=excerpt(body)
-        )

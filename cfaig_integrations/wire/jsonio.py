@@ -5,23 +5,24 @@ Reading uses `pydantic_core.from_json`, two to four times as fast as the standar
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
 
 from pydantic_core import from_json, to_json
 
+from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.text import read_json, repair_value
 from cfaig_integrations.errors import ConfigError, ProtocolError
 
-_SHOWN = 500
+_EXCERPT_LENGTH = 500
 
 
 def excerpt(data: bytes | str) -> str:
     """The beginning of `data` as text, short enough for an error message."""
-    text = data[: _SHOWN * 4].decode("utf-8", "replace") if isinstance(data, bytes) else data
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+    text = data[: _EXCERPT_LENGTH * 4].decode("utf-8", "replace") if isinstance(data, bytes) else data
+    return text if len(text) <= _EXCERPT_LENGTH else text[:_EXCERPT_LENGTH] + " ..."
 
 
-def load(data: bytes | str, *, repair: bool = True) -> Any:
+def load(data: bytes | str, *, repair: bool = True) -> JsonValue:
     """The JSON value of `data`.
 
     Args:
@@ -32,11 +33,12 @@ def load(data: bytes | str, *, repair: bool = True) -> Any:
         ProtocolError: It is not JSON.
     """
     try:
-        return from_json(data)
-    except (ValueError, TypeError) as error:  # the latter of half a surrogate pair in a `str`
+        value: JsonValue = from_json(data)
+        return value
+    except (ValueError, TypeError) as error:  # the latter for half a surrogate pair in a `str`
         if not data.strip():
             raise ProtocolError("The answer is empty.", body=excerpt(data)) from None
-        if "recursion limit" in str(error):  # 200 levels, which the other reader's limit is above
+        if "recursion limit" in str(error):  # 200 levels, fewer than the limit of `read_json`
             raise ProtocolError("The answer's JSON is nested too deeply.", body=excerpt(data)) from None
     try:
         return read_json(data.decode("utf-8", "replace") if isinstance(data, bytes) else data, repair=repair)
@@ -44,65 +46,64 @@ def load(data: bytes | str, *, repair: bool = True) -> Any:
         raise ProtocolError(f"The answer is not JSON: {error}.", body=excerpt(data)) from None
 
 
-def load_object(data: bytes | str, *, repair: bool = True) -> dict[str, Any]:
+def load_object(data: bytes | str) -> JsonObject:
     """The JSON object of `data`; of a list of objects, as Google sends its errors, the first.
 
     Raises:
         ProtocolError: It is not JSON, or not an object.
     """
-    value = load(data, repair=repair)
+    value = load(data)
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]  # pyright: ignore[reportUnknownVariableType]
+        value = value[0]
     if not isinstance(value, dict):
-        raise ProtocolError(f"The answer is a JSON {type(value).__name__}, not an object.", body=excerpt(data))  # pyright: ignore[reportUnknownArgumentType]
-    return value  # pyright: ignore[reportUnknownVariableType]  # keys of JSON objects are strings
+        raise ProtocolError(f"The answer is a JSON {type(value).__name__}, not an object.", body=excerpt(data))
+    return value
 
 
-def dump(body: dict[str, Any]) -> bytes:
+def dump(body: Mapping[str, JsonValue]) -> bytes:
     """A request body as JSON bytes, its surrogates repaired.
 
     Raises:
-        ConfigError: It holds something that JSON cannot say.
+        ConfigError: A value in it cannot be written as JSON.
     """
     try:
-        return _strict(body)
-    except (ValueError, RecursionError) as error:  # PydanticSerializationError among them: unknown type
-        where = _culprit(body)
+        return _dump_strict(body)
+    except (ValueError, RecursionError) as error:  # includes PydanticSerializationError, for an unknown type
+        path = _invalid_field(body)
         raise ConfigError(
-            f"The request's {where!r} cannot be written as JSON: {error}.",
-            field=where,
+            f"The request's {path!r} cannot be written as JSON: {error}.",
+            field=path,
             remedy="Use strings, finite numbers, booleans, None, lists and dicts, nested at most 200 deep.",
         ) from None
 
 
-def _strict(value: Any) -> bytes:
-    data = _dumped(value)
+def _dump_strict(value: object) -> bytes:
+    data = _dump(value)
     if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
         from_json(data, allow_inf_nan=False)
     return data
 
 
-def _culprit(body: dict[str, Any]) -> str:
-    """The field of a body that JSON cannot say; in an object within it, the path to that."""
+def _invalid_field(body: Mapping[str, JsonValue]) -> str:
+    """The field of a body that cannot be written as JSON; within `input`, the field of that object."""
     for key, value in body.items():
         try:
-            _strict(value)
+            _dump_strict(value)
         except (ValueError, RecursionError):
-            inner = _culprit(cast("dict[str, Any]", value)) if key == "input" and isinstance(value, dict) else ""
-            return inner or key
+            return (_invalid_field(value) if key == "input" and isinstance(value, dict) else "") or key
     return ""
 
 
-def _dumped(value: Any) -> bytes:
+def _dump(value: object) -> bytes:
     try:
         return to_json(value, inf_nan_mode="constants")
-    except ValueError:  # half of a surrogate pair, which UTF-8 cannot say, or a type that JSON does not have
+    except ValueError:  # half of a surrogate pair, which UTF-8 cannot represent, or a type that JSON does not have
         return to_json(repair_value(value), inf_nan_mode="constants")
 
 
-def dump_text(value: Any) -> str:
+def dump_text(value: object) -> str:
     """A JSON value as compact text, characters beyond ASCII as they are, surrogates repaired."""
-    return _dumped(value).decode()
+    return _dump(value).decode()
 
 
 def is_object_text(text: str) -> bool:

@@ -326,7 +326,7 @@ def test_what_says_nothing_is_skipped(data: bytes) -> None:
     ],
 )
 def test_an_event_of_another_shape_is_a_protocol_error(event: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError, match=r"not of Anthropic's format|start of no tool_use block"):
+    with pytest.raises(ProtocolError, match=r"not of Anthropic's format|no start of a tool_use block"):
         fed(event)
 
 

@@ -1,15 +1,12 @@
-"""A whole body to a reply."""
+"""A whole body to a reply: it is read as a stream of one chunk."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.answers import opened
-from cfaig_integrations.wire.chat_completions.chunks import Assembler
-from cfaig_integrations.wire.common import MALFORMED
+from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
+from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
 from cfaig_integrations.wire.jsonio import excerpt
 
 
@@ -20,20 +17,10 @@ def decode(body: bytes) -> ChatReply:
         ProtocolError: The body is neither.
         EmbeddedError: The body is an error.
     """
-    inner = opened(body)
-    if not _is_chat(inner):
+    reply = load_reply(body)
+    if not reply.get("choices") and "response" not in reply:
         raise ProtocolError(
-            f"The answer is not a chat completion: it has the keys {sorted(inner)[:20]}.",
-            body=excerpt(body),
+            f"The answer is not a chat completion: it has the keys {sorted(reply)[:20]}.", body=excerpt(body)
         )
-    try:
-        return fold("chat_completions", Assembler().take_body(inner))
-    except ProtocolError as error:
-        error.body = error.body or excerpt(body)
-        raise
-    except MALFORMED as error:
-        raise ProtocolError(f"The answer is not a chat completion: {error!r}.", body=excerpt(body)) from error
-
-
-def _is_chat(body: dict[str, Any]) -> bool:
-    return bool(body.get("choices")) or "response" in body
+    with malformed_as_protocol_error("The answer is not a chat completion", body):
+        return fold("chat_completions", ChatCompletionsDecoder().take_body(reply))

@@ -1,19 +1,17 @@
-"""A whole message to a reply, and the pieces of that work that a stream shares.
+"""A whole message to a reply, and the values that a stream has in common with it.
 
-Blocks become parts in their order; what is not modelled (server tools and their results, redacted thinking, compaction
-...) becomes `Opaque`, word for word, so no block is dropped.
+Blocks become parts in their order; an unmodelled block (server tools and their results, redacted thinking, compaction
+...) becomes `Opaque`, unchanged, so no block is dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cfaig_integrations.core.chat import ChatReply, Choice, FinishReason, Usage
 from cfaig_integrations.core.content import (
     Citation,
     Extras,
-    Json,
     Opaque,
     Part,
     Reasoning,
@@ -22,15 +20,23 @@ from cfaig_integrations.core.content import (
     Turn,
     extras_of,
 )
+from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.common import MALFORMED, as_str, is_error, unwrapped
-from cfaig_integrations.wire.fields import count_of, is_list, is_object, objects_of, text_of, unusable
-from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
+from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
+from cfaig_integrations.wire.fields import (
+    as_str,
+    as_text,
+    count_of,
+    object_or_empty,
+    objects_among,
+    objects_of,
+    text_of,
+    wrong_type,
+)
 
-# Anthropic's stop reasons, as the official SDK's `StopReason` lists them.
-_FINISH: Mapping[str, FinishReason] = {
+# Anthropic's stop reasons, from the official SDK's `StopReason`.
+_FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -44,7 +50,7 @@ BLOCK_KEYS: Mapping[str, frozenset[str]] = {
     "thinking": frozenset({"type", "thinking", "signature"}),
     "tool_use": frozenset({"type", "id", "name", "input"}),
 }
-"""Keys of the modelled blocks that have a place of their own; all others are extras."""
+"""Modelled keys of the modelled blocks; all others are extras."""
 _REPLY_KEYS = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 
 
@@ -55,45 +61,35 @@ def decode(body: bytes) -> ChatReply:
         ProtocolError: The body is not a message.
         EmbeddedError: The body is an error.
     """
-    whole = load_object(body)
-    if is_error(whole):
-        raise EmbeddedError(whole)
-    message = unwrapped(whole)
-    if is_error(message):
-        raise EmbeddedError(message)
-    try:
+    message = load_reply(body)
+    with malformed_as_protocol_error("The answer is not an Anthropic message", body):
         return _reply(message)
-    except ProtocolError as error:
-        error.body = error.body or excerpt(body)
-        raise
-    except MALFORMED as error:
-        raise ProtocolError(f"The answer is not an Anthropic message: {error!r}.", body=excerpt(body)) from error
 
 
-def _reply(message: dict[str, Any]) -> ChatReply:
+def _reply(message: JsonObject) -> ChatReply:
     if message.get("content") is None:
         raise missing("content")
     id_ = as_str(message.get("id"))
-    parts = tuple(_part(block, id_, at) for at, block in enumerate(blocks_of(message)))
-    word = as_str(message.get("stop_reason"))
-    counts = counts_of(message)
+    parts = tuple(_part(block, id_, position) for position, block in enumerate(blocks_of(message)))
+    stop_reason = as_str(message.get("stop_reason"))
+    usage = object_or_empty(message.get("usage"))
     return ChatReply(
         wire="messages",
         id=id_,
         model=as_str(message.get("model")),
-        choices=(Choice(Turn("assistant", parts), finish_of(word), word, choice_extras(message)),),
-        usage=usage_of(counts) if counts else None,
-        extras=facts(message),
+        choices=(Choice(Turn("assistant", parts), finish_reason(stop_reason), stop_reason, choice_extras(message)),),
+        usage=usage_of(usage) if usage else None,
+        extras=reply_extras(message),
     )
 
 
 def missing(key: str) -> ProtocolError:
-    """The error for a field without which there is no answer."""
+    """The error for a required field that is missing."""
     return ProtocolError(f"The message is not of Anthropic's format: it has no {key}.")
 
 
-def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The content blocks of a message; its content may also be a text, or one block without its list.
+def blocks_of(message: JsonObject) -> list[JsonObject]:
+    """The content blocks of a message; its content may also be a text, or one block without a list.
 
     Raises:
         ProtocolError: It is something else.
@@ -104,70 +100,76 @@ def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     return objects_of(message, "content", one=True)
 
 
-def kind_of(block: dict[str, Any]) -> str:
+def block_type(block: JsonObject) -> str:
     """The type of a block.
 
     Raises:
         ProtocolError: It has none.
     """
-    kind = block.get("type")
-    if not isinstance(kind, str):
-        raise missing("type of a content block") if kind is None else unusable("content[].type", kind, "a string")
-    return kind
+    return required_str(block, "type", "type of a content block", "content[].type")
 
 
-def _part(block: dict[str, Any], reply: str, at: int) -> Part:
-    match kind_of(block):
+def required_str(holder: JsonObject, key: str, description: str, path: str) -> str:
+    """A string without which there is no reply.
+
+    Raises:
+        ProtocolError: It is missing, or not a string.
+    """
+    value = holder.get(key)
+    if not isinstance(value, str):
+        raise missing(description) if value is None else wrong_type(path, value, "a string")
+    return value
+
+
+def _part(block: JsonObject, reply_id: str, position: int) -> Part:
+    match block_type(block):
         case "text":
             return Text(text_of(block, "text"), citations_of(block), block_extras(block))
         case "thinking":
             return Reasoning(text_of(block, "thinking"), block_extras(block))
         case "tool_use":
-            return ToolCall(*call_of(block, reply, at), input_text(block), extras=block_extras(block))
+            id_, name = call_id_and_name(block, reply_id, position)
+            return ToolCall(id_, name, input_text(block), extras=block_extras(block))
         case _:
             return Opaque("messages", block)
 
 
-def call_of(block: dict[str, Any], reply: str, at: int) -> tuple[str, str]:
-    """Id and name of a tool call; a missing id is made from the reply's and from the block's place.
+def call_id_and_name(block: JsonObject, reply_id: str, position: int) -> tuple[str, str]:
+    """Id and name of a tool call; a missing id is made from the reply's and from the block's position.
 
     Raises:
         ProtocolError: It has no name.
     """
-    name = block.get("name")
-    if not isinstance(name, str):
-        raise missing("name of a tool_use block") if name is None else unusable("tool_use.name", name, "a string")
-    return as_str(block.get("id")) or made_call_id(reply, str(at), name), name
+    name = required_str(block, "name", "name of a tool_use block", "tool_use.name")
+    return as_str(block.get("id")) or made_call_id(reply_id, str(position), name), name
 
 
-def input_text(block: dict[str, Any]) -> str:
+def input_text(block: JsonObject) -> str:
     """The arguments of a tool call: `{}` if there are none, and text as it is, for some servers encode them first."""
-    given = block.get("input")
-    text = "" if given is None else given if isinstance(given, str) else dump_text(given)
+    value = block.get("input")
+    text = "" if value is None else as_text(value)
     return text if text.strip() else "{}"
 
 
-def block_extras(block: dict[str, Any]) -> Extras:
-    """What only this wire understands of a modelled block (`signature`, `caller` ...).
+def block_extras(block: JsonObject) -> Extras:
+    """The unmodelled fields of a modelled block (`signature`, `caller` ...).
 
-    A thinking block always has a signature here, if only an empty one: that is how the encoder knows its own.
+    A thinking block always has a signature here, even if it is empty: that is how the encoder knows its own.
     """
-    kind = block["type"]
-    own = BLOCK_KEYS[kind]
-    rest = {key: value for key, value in block.items() if key not in own}
+    kind = as_str(block["type"])
+    extras = {key: value for key, value in block.items() if key not in BLOCK_KEYS[kind]}
     if kind == "thinking":
-        rest["signature"] = as_str(block.get("signature"))
-    return extras_of("messages", **rest)
+        extras["signature"] = as_str(block.get("signature"))
+    return extras_of("messages", **extras)
 
 
-def citations_of(block: dict[str, Any]) -> tuple[Citation, ...]:
+def citations_of(block: JsonObject) -> tuple[Citation, ...]:
     """The citations of a text block; anything else in their place is dropped."""
-    found = block.get("citations")
-    return tuple(citation_of(raw) for raw in found if is_object(raw)) if is_list(found) else ()
+    return tuple(citation_of(raw) for raw in objects_among(block.get("citations")))
 
 
-def citation_of(raw: Json) -> Citation:
-    """A citation of any kind: of a web search, a search result, or a place in a document.
+def citation_of(raw: JsonObject) -> Citation:
+    """A citation of any kind: of a web search, a search result, or a passage of a document.
 
     Anthropic cites with a whole text block, and its indexes count in the source, so `start` and `end` stay None.
     """
@@ -180,43 +182,37 @@ def citation_of(raw: Json) -> Citation:
     )
 
 
-def finish_of(word: str) -> FinishReason:
-    """The neutral word for a stop reason."""
-    return _FINISH.get(word, "unknown")
+def finish_reason(stop_reason: str) -> FinishReason:
+    """The neutral finish reason."""
+    return _FINISH_REASONS.get(stop_reason, "unknown")
 
 
-def choice_extras(message: Json) -> Extras:
-    """What only this wire says about the answer's end."""
+def choice_extras(message: JsonObject) -> Extras:
+    """The stop sequence at which the answer ended, if any."""
     return extras_of("messages", stop_sequence=message.get("stop_sequence"))
 
 
-def facts(message: Json, own: Iterable[str] = _REPLY_KEYS) -> Extras:
-    """What a message says beyond the modelled keys: container, stop_details, context_management, gatewayMetadata ...
+def reply_extras(message: JsonObject, modelled: Iterable[str] = _REPLY_KEYS) -> Extras:
+    """The unmodelled fields of a message: container, stop_details, context_management, gatewayMetadata ...
 
-    And the service tier, which Anthropic tells among the token counts (official SDK: `Usage.service_tier`).
+    And the service tier, which Anthropic reports among the token counts (official SDK: `Usage.service_tier`).
     """
-    told = {key: value for key, value in message.items() if key not in own}
-    return extras_of("messages", **{"service_tier": counts_of(message).get("service_tier"), **told})
+    fields = {key: value for key, value in message.items() if key not in modelled}
+    tier: JsonValue = object_or_empty(message.get("usage")).get("service_tier")
+    return extras_of("messages", **{"service_tier": tier, **fields})
 
 
-def counts_of(message: Json) -> dict[str, Any]:
-    """The object of token counts; empty if there is none."""
-    counts = message.get("usage")
-    return counts if is_object(counts) else {}
-
-
-def usage_of(raw: dict[str, Any]) -> Usage:
-    """Token counts. Anthropic's `input_tokens` leaves out what the cache gave or took (facts §5.4)."""
+def usage_of(raw: JsonObject) -> Usage:
+    """Token counts. Anthropic's `input_tokens` leaves out tokens read from or written to the cache (facts §5.4)."""
     read, write = count_of(raw.get("cache_read_input_tokens")), count_of(raw.get("cache_creation_input_tokens"))
-    sent = (count_of(raw.get("input_tokens")) or 0) + (read or 0) + (write or 0)
-    generated = count_of(raw.get("output_tokens")) or 0
-    details = raw.get("output_tokens_details")
+    prompt = (count_of(raw.get("input_tokens")) or 0) + (read or 0) + (write or 0)
+    output = count_of(raw.get("output_tokens")) or 0
     return Usage(
-        input=sent,
-        output=generated,
-        total=sent + generated,
+        input=prompt,
+        output=output,
+        total=prompt + output,
         cache_read=read,
         cache_write=write,
-        reasoning=count_of(details.get("thinking_tokens")) if is_object(details) else None,
+        reasoning=count_of(object_or_empty(raw.get("output_tokens_details")).get("thinking_tokens")),
         raw=raw,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from cfaig_integrations.core.content import Opaque, extras_of
 from cfaig_integrations.core.events import (
@@ -20,144 +20,198 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
+from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.common import as_str
 from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.encoding import arguments_object
-from cfaig_integrations.wire.fields import count_of, is_object, object_of, text_of, unusable
+from cfaig_integrations.wire.fields import as_str, count_of, object_of, object_or_empty, text_of
 from cfaig_integrations.wire.jsonio import is_object_text
 from cfaig_integrations.wire.messages.decode import (
     BLOCK_KEYS,
     block_extras,
+    block_type,
     blocks_of,
-    call_of,
+    call_id_and_name,
     choice_extras,
     citation_of,
     citations_of,
-    counts_of,
-    facts,
-    finish_of,
+    finish_reason,
     input_text,
-    kind_of,
     missing,
+    reply_extras,
+    required_str,
     usage_of,
 )
 
+_EVENT_TYPES = frozenset(
+    {
+        *("message_start", "message_delta", "message_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+    }
+)
 _DELTA_KEYS = frozenset({"stop_reason", "stop_sequence"})
 _DELTA_EVENT_KEYS = frozenset({"type", "delta", "usage"})
-_GROWTH: Mapping[str, tuple[str, str, type[TextDelta | ReasoningDelta | ArgumentsDelta]]] = {
-    "text": ("text_delta", "text", TextDelta),
-    "thinking": ("thinking_delta", "thinking", ReasoningDelta),
-    "tool_use": ("input_json_delta", "partial_json", ArgumentsDelta),
+
+
+class _DeltaForm(NamedTuple):
+    """The delta that continues a modelled block: its type, the key of its text, and the event that it becomes."""
+
+    delta_type: str
+    key: str
+    event: type[TextDelta | ReasoningDelta | ArgumentsDelta]
+
+
+_DELTA_FORMS: Mapping[str, _DeltaForm] = {
+    "text": _DeltaForm("text_delta", "text", TextDelta),
+    "thinking": _DeltaForm("thinking_delta", "thinking", ReasoningDelta),
+    "tool_use": _DeltaForm("input_json_delta", "partial_json", ArgumentsDelta),
 }
-"""Of each modelled block: the delta by which it grows, the key of the piece in it, the event."""
+_NO_DELTA_FORM = _DeltaForm("", "", TextDelta)
 _BLOCK_OF_DELTA: Mapping[str, str] = {
-    **{delta: kind for kind, (delta, _, _) in _GROWTH.items()},
+    **{form.delta_type: block for block, form in _DELTA_FORMS.items()},
     "citations_delta": "text",
     "signature_delta": "thinking",
 }
-_BLOCK_OF_KEY: Mapping[str, str] = {key: kind for kind, (_, key, _) in _GROWTH.items()}
+_BLOCK_OF_KEY: Mapping[str, str] = {form.key: block for block, form in _DELTA_FORMS.items()}
 
 
-class _Open:
+class _OpenBlock:
     """A block that has begun.
 
     Attributes:
-        raw: The block as it began, and as it grows where it is not modelled.
-        pieces: What came of its text, or of its input's JSON text.
-        growth: Its row of `_GROWTH`, or one that no delta fits.
+        raw: The block as it began; an unmodelled one with its deltas.
+        pieces: The pieces of its text, or of its input's JSON text.
+        form: The form of its usual deltas, or one that no delta has.
     """
 
-    __slots__ = ("growth", "kind", "part", "pieces", "raw")
+    __slots__ = ("form", "part", "pieces", "raw", "type")
 
-    def __init__(self, part: int, kind: str, raw: dict[str, Any]) -> None:
+    def __init__(self, part: int, type_: str, raw: JsonObject) -> None:
         self.part = part
-        self.kind = kind
+        self.type = type_
         self.raw = raw
         self.pieces: list[str] = []
-        begun = raw.get("input")
-        self.growth = _GROWTH.get(kind, _NO_GROWTH) if not isinstance(begun, str) else _NO_GROWTH
+        has_text_input = isinstance(raw.get("input"), str)
+        self.form = _NO_DELTA_FORM if has_text_input else _DELTA_FORMS.get(type_, _NO_DELTA_FORM)
 
-    def absorb(self, delta: dict[str, Any]) -> None:
-        """Grows a block that is not modelled: texts are appended, other values replaced."""
+    def take(self, delta: JsonObject, target: str | None) -> Sequence[Event]:
+        """Takes a delta that is meant for a block of type `target`."""
+        if self.type not in BLOCK_KEYS:
+            if target == "tool_use":
+                self.pieces.append(self._text_in(delta))
+            else:
+                self._update_raw(delta)
+        elif "citation" in delta:
+            citation = delta["citation"]
+            return (CitationAdded(self.part, citation_of(citation)),) if isinstance(citation, dict) else ()
+        elif target is not None and _DELTA_FORMS[target].key in delta:
+            return self.append(self._text_in(delta))
+        else:  # a signature, or what a later version of the format adds
+            extras = {key: value for key, value in delta.items() if key != "type"}
+            if "signature" in extras:
+                extras["signature"] = as_str(extras["signature"])
+            return (PartNoted(self.part, extras_of("messages", **extras)),) if extras else ()
+        return ()
+
+    def append(self, text: str) -> Sequence[Event]:
+        """Continues a modelled block."""
+        if not text:
+            return ()
+        self.pieces.append(text)
+        return (_DELTA_FORMS[self.type].event(self.part, text),)
+
+    def _update_raw(self, delta: JsonObject) -> None:
+        """Adds a delta to an unmodelled block: texts are appended, other values replaced."""
         for key, value in delta.items():
             if key != "type":
-                old = self.raw.get(key)
-                self.raw[key] = old + value if isinstance(old, str) and isinstance(value, str) else value
+                before = self.raw.get(key)
+                self.raw[key] = before + value if isinstance(before, str) and isinstance(value, str) else value
 
+    def _text_in(self, delta: JsonObject) -> str:
+        """The text of a delta; with the first one, the text of an input that began in the block and is continued."""
+        text = text_of(delta, _DELTA_FORMS.get(self.type, _DELTA_FORMS["tool_use"]).key)
+        begun = self.raw.get("input")
+        if not text or self.pieces or not isinstance(begun, str):
+            return text
+        repeated = is_object_text(begun) or text.startswith(begun) or begun.startswith(text)
+        return text if repeated else begun + text
 
-_NO_GROWTH = ("", "", TextDelta)
+    def finish(self) -> Sequence[Event]:
+        """The last events of the block."""
+        match self.type:
+            case "text" | "thinking":
+                return ()
+            case "tool_use":
+                return () if self.pieces else (ArgumentsDelta(self.part, input_text(self.raw)),)
+            case _:
+                if self.pieces:
+                    self.raw["input"] = arguments_object("".join(self.pieces))
+                return (PartAdded(self.part, Opaque("messages", self.raw)),)
 
 
 class MessagesDecoder(EventDecoder):
     """Push decoder of one stream, ended by `message_stop`.
 
-    Without that marker an answer is whole all the same once it has its stop reason, for nothing but the marker comes
+    Without that marker an answer is complete all the same once it has its stop reason, because only the marker comes
     after that (facts §14.2).
 
     A second message after the first one's end continues the answer: its parts follow, its id, model, usage and finish
-    take over. A second message inside an unfinished one means that the first was cut.
+    reason replace the first ones. A second message inside an unfinished one means that the first was truncated.
     """
 
-    __slots__ = ("_id", "_next", "_open", "_stopped", "_texts", "_usage", "_within")
-    payload = frozenset({"delta", "content_block", "message"})
+    __slots__ = ("_has_content", "_id", "_next_part", "_open", "_stopped", "_texts", "_usage")
+    payload_keys = frozenset({"delta", "content_block", "message"})
 
     def __init__(self) -> None:
         super().__init__()
         self._id = ""
-        self._open: dict[int, _Open] = {}
-        self._next = 0
-        self._usage: dict[str, Any] = {}
+        self._open: dict[object, _OpenBlock] = {}
+        self._next_part = 0
+        self._usage: JsonObject = {}
         self._texts: list[str] = []
-        self._within = False  # whether the message has any content
+        self._has_content = False
         self._stopped = False  # whether it has a stop reason, and no content after that
 
     def reopens(self, data: bytes) -> bool:
         """Whether another message begins."""
         return b'"message_start"' in data
 
-    def close(self) -> Sequence[Event]:
-        """Nothing: a whole stream has said all.
+    def missing(self) -> str:
+        """What the stream lacks."""
+        complete = (self.ended or self._stopped) and not isinstance(self.pending_error, EmbeddedError)
+        return "" if complete else "The stream ended before message_stop."
 
-        Raises:
-            StreamBroken: The answer is not whole.
-            EmbeddedError: The last event was an error.
-        """
-        if not (self.ended or self._stopped) or isinstance(self.broken, EmbeddedError):
-            raise self._cut("The stream ended before message_stop.")
-        return ()
+    def partial_text(self) -> str:
+        """The text so far."""
+        return "".join(self._texts)
 
-    def _cut(self, message: str) -> Exception:
-        return self.cut(message, "".join(self._texts))
-
-    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
         """The events of one JSON object."""
         kind = event.get("type")
         if kind == "content_block_delta":
-            index: Any = event.get("index")
-            delta: Any = event.get("delta")
+            index, delta = event.get("index"), event.get("delta")
             block = self._open.get(index) if type(index) is int else None
-            if block is not None and delta.__class__ is dict:
-                type_, key, made = block.growth
-                piece = delta.get(key)
-                if delta.get("type") == type_ and type(piece) is str and piece:
-                    block.pieces.append(piece)
-                    return (made(block.part, piece),)
+            if block is not None and isinstance(delta, dict):
+                type_, key, event_class = block.form
+                text = delta.get(key)
+                if delta.get("type") == type_ and isinstance(text, str) and text:
+                    block.pieces.append(text)
+                    return (event_class(block.part, text),)
             return self._delta(event)
-        return self._rare(kind if isinstance(kind, str) and kind in _KINDS else name, event)
+        return self._take_type(kind if isinstance(kind, str) and kind in _EVENT_TYPES else name, event)
 
-    def _rare(self, kind: str, event: dict[str, Any]) -> Sequence[Event]:
-        match kind:
+    def _take_type(self, type_: str, event: JsonObject) -> Sequence[Event]:
+        match type_:
             case "content_block_delta":
                 return self._delta(event)
             case "content_block_start":
-                return self._begin(count_of(event.get("index")), _required(event, "content_block"))
+                return self._begin(count_of(event.get("index")), _required_object(event, "content_block"))
             case "content_block_stop":
                 index = count_of(event.get("index"))
                 return self._finish(next(reversed(self._open), None) if index is None else index)
             case "message_start":
-                return self._message(_required(event, "message"))
+                return self._message(_required_object(event, "message"))
             case "message_delta":
                 return self._message_delta(event)
             case "message_stop":
@@ -165,37 +219,37 @@ class MessagesDecoder(EventDecoder):
             case _:
                 return self.take_unknown(event)
 
-    def _delta(self, event: dict[str, Any]) -> Sequence[Event]:
-        index, delta = count_of(event.get("index")), _required(event, "delta")
+    def _delta(self, event: JsonObject) -> Sequence[Event]:
+        index, delta = count_of(event.get("index")), _required_object(event, "delta")
         kind, block = delta.get("type"), None if index is None else self._open.get(index)
-        wanted = _BLOCK_OF_DELTA.get(kind) if isinstance(kind, str) else None
-        wanted = wanted or next((_BLOCK_OF_KEY[key] for key in delta if key in _BLOCK_OF_KEY), None)
-        if wanted is None and not isinstance(kind, str):
-            raise missing("type of a delta") if kind is None else unusable("delta.type", kind, "a string")
+        target = _BLOCK_OF_DELTA.get(kind) if isinstance(kind, str) else None
+        target = target or next((_BLOCK_OF_KEY[key] for key in delta if key in _BLOCK_OF_KEY), None)
+        if target is None:
+            required_str(delta, "type", "type of a delta", "delta.type")
         events: list[Event] = []
-        if block is None or (block.kind in BLOCK_KEYS and wanted not in (None, block.kind)):
-            block = self._open_for(wanted, index if block is None else None, events)
+        if block is None or (block.type in BLOCK_KEYS and target not in (None, block.type)):
+            block = self._open_for(target, index if block is None else None, events)
         if block is not None:
-            events += _grown(block, wanted, delta)
+            events += block.take(delta, target)
         return events
 
-    def _open_for(self, kind: str | None, index: int | None, events: list[Event]) -> _Open | None:
-        """The block of a delta whose index names none: the last one that can be meant, else a new one."""
+    def _open_for(self, type_: str | None, index: int | None, events: list[Event]) -> _OpenBlock | None:
+        """The block of a delta whose index names none: the last one that fits, otherwise a new one."""
         for block in reversed(self._open.values()):
-            if block.kind == kind or (kind == "tool_use" and block.kind not in BLOCK_KEYS and "input" in block.raw):
+            if block.type == type_ or (type_ == "tool_use" and block.type not in BLOCK_KEYS and "input" in block.raw):
                 return block
-        if kind == "tool_use":
-            raise ProtocolError("The stream has a piece of a tool's input, but the start of no tool_use block.")
-        if kind is None:
+        if type_ == "tool_use":
+            raise ProtocolError("The stream has a piece of a tool's input, but no start of a tool_use block.")
+        if type_ is None:
             return None
-        events += self._begin(index, {"type": kind})
+        events += self._begin(index, {"type": type_})
         return self._open[next(reversed(self._open))]
 
-    def _message(self, message: dict[str, Any]) -> list[Event]:
-        if self._within and not self._stopped:
-            raise self._cut("A new message begins before the message_stop of the one before.")
-        self.ended = self._within = False
-        self._usage = dict(counts_of(message))
+    def _message(self, message: JsonObject) -> list[Event]:
+        if self._has_content and not self._stopped:
+            raise self.truncated("A new message begins before the message_stop of the previous one.")
+        self.ended = self._has_content = False
+        self._usage = dict(object_or_empty(message.get("usage")))
         self._id = as_str(message.get("id"))
         events: list[Event] = [Started(self._id, as_str(message.get("model")))]
         for index, block in enumerate(blocks_of(message)):
@@ -203,57 +257,55 @@ class MessagesDecoder(EventDecoder):
             events += self._finish(index)
         if self._usage:
             events.append(UsageUpdated(usage_of(self._usage)))
-        if noted := facts(message):
-            events.append(ReplyNoted(noted))
-        self._stopped = self._within and bool(as_str(message.get("stop_reason")))
-        return [*events, *_end(message)]
+        if extras := reply_extras(message):
+            events.append(ReplyNoted(extras))
+        self._stopped = self._has_content and bool(as_str(message.get("stop_reason")))
+        return [*events, *_finish_events(message)]
 
-    def _message_delta(self, event: dict[str, Any]) -> list[Event]:
-        delta = _required(event, "delta")
+    def _message_delta(self, event: JsonObject) -> list[Event]:
+        delta = _required_object(event, "delta")
         events: list[Event] = []
         if as_str(delta.get("stop_reason")):
             events += self._finish_all()
             self._stopped = True
-        events += _end(delta)
-        if told := counts_of(event):
-            # Counts are totals so far, and those that are left out keep message_start's value.
-            self._usage = {**self._usage, **{key: value for key, value in told.items() if value is not None}}
+        events += _finish_events(delta)
+        if usage := object_or_empty(event.get("usage")):
+            # Counts are totals so far, and omitted ones keep message_start's value.
+            self._usage = {**self._usage, **{key: value for key, value in usage.items() if value is not None}}
             events.append(UsageUpdated(usage_of(self._usage)))
-        for noted in (facts(delta, _DELTA_KEYS), facts(event, _DELTA_EVENT_KEYS)):
-            if noted:
-                events.append(ReplyNoted(noted))
+        for extras in (reply_extras(delta, _DELTA_KEYS), reply_extras(event, _DELTA_EVENT_KEYS)):
+            if extras:
+                events.append(ReplyNoted(extras))
         return events
 
     def _message_stop(self) -> list[Event]:
-        if not (self._within or self._stopped):
-            raise self._cut("The stream ended with message_stop, but there was no message in it.")
+        if not (self._has_content or self._stopped):
+            raise self.truncated("The stream ended with message_stop, but there was no message in it.")
         events = self._finish_all()
-        self.ended, self._within = True, False
+        self.ended, self._has_content = True, False
         return events
 
-    def _begin(self, index: int | None, raw: dict[str, Any]) -> list[Event]:
-        part, kind = self._next, kind_of(raw)
+    def _begin(self, index: int | None, raw: JsonObject) -> list[Event]:
+        part, type_ = self._next_part, block_type(raw)
         if index is None:
-            index = -1 - part  # of no use but to tell it from the others
+            index = -1 - part  # distinct from all others
         events = list(self._finish(index))
-        self._next += 1
-        self._within, self._stopped = True, False
-        block = self._open[index] = _Open(part, kind, raw)
-        if kind == "text":
-            block.pieces = self._texts
-        match kind:
+        self._next_part += 1
+        self._has_content, self._stopped = True, False
+        block = self._open[index] = _OpenBlock(part, type_, raw)
+        match type_:
             case "text":
-                events += [PartStarted(part, "text"), *_said(block, text_of(raw, "text"))]
+                block.pieces = self._texts
+                events += [PartStarted(part, "text"), *block.append(text_of(raw, "text"))]
                 events += [CitationAdded(part, citation) for citation in citations_of(raw)]
             case "thinking":
-                events += [PartStarted(part, "reasoning"), *_said(block, text_of(raw, "thinking"))]
+                events += [PartStarted(part, "reasoning"), *block.append(text_of(raw, "thinking"))]
             case "tool_use":
-                id_, name = call_of(raw, self._id, part)
+                id_, name = call_id_and_name(raw, self._id, part)
                 events.append(PartStarted(part, "tool_call", id=id_, name=name))
             case "fallback":
                 # The model that takes over; a whole body names it in `model`, message_start named the first one.
-                heir = raw.get("to")
-                return [*events, Started(model=as_str(heir.get("model")) if is_object(heir) else "")]
+                return [*events, Started(model=as_str(object_or_empty(raw.get("to")).get("model")))]
             case _:
                 return events
         if extras := block_extras(raw):
@@ -263,79 +315,22 @@ class MessagesDecoder(EventDecoder):
     def _finish_all(self) -> list[Event]:
         return [event for index in list(self._open) for event in self._finish(index)]
 
-    def _finish(self, index: int | None) -> Sequence[Event]:
-        block = None if index is None else self._open.pop(index, None)
-        match block:
-            case None | _Open(kind="text" | "thinking"):
-                return ()
-            case _Open(kind="tool_use"):
-                return () if block.pieces else (ArgumentsDelta(block.part, input_text(block.raw)),)
-            case _:
-                if block.pieces:
-                    block.raw["input"] = arguments_object("".join(block.pieces))
-                return (PartAdded(block.part, Opaque("messages", block.raw)),)
+    def _finish(self, index: object) -> Sequence[Event]:
+        block = self._open.pop(index, None)
+        return block.finish() if block else ()
 
 
-def _required(event: dict[str, Any], key: str) -> dict[str, Any]:
+def _required_object(event: JsonObject, key: str) -> JsonObject:
     value = object_of(event, key)
     if value is None:
         raise missing(f"{key} in an event {event.get('type')!r}")
     return value
 
 
-def _grown(block: _Open, wanted: str | None, delta: dict[str, Any]) -> Sequence[Event]:
-    if block.kind not in BLOCK_KEYS:
-        if wanted == "tool_use":
-            block.pieces.append(_piece(block, delta))
-        else:
-            block.absorb(delta)
-    elif "citation" in delta:
-        cited = delta["citation"]
-        return (CitationAdded(block.part, citation_of(cited)),) if is_object(cited) else ()
-    elif wanted is not None and _GROWTH[wanted][1] in delta:
-        return _said(block, _piece(block, delta))
-    else:  # a signature, or what a later version of the format adds
-        told = {key: value for key, value in delta.items() if key != "type"}
-        if "signature" in told:
-            told["signature"] = as_str(told["signature"])
-        return (PartNoted(block.part, extras_of("messages", **told)),) if told else ()
-    return ()
-
-
-def _said(block: _Open, piece: str) -> Sequence[Event]:
-    """More of a modelled block."""
-    if not piece:
-        return ()
-    block.pieces.append(piece)
-    return (_GROWTH[block.kind][2](block.part, piece),)
-
-
-def _piece(block: _Open, delta: dict[str, Any]) -> str:
-    """What a delta adds to a block. The first piece of an input whose beginning stood in the block goes on with it."""
-    piece = text_of(delta, _GROWTH[block.kind if block.kind in _GROWTH else "tool_use"][1])
-    begun = block.raw.get("input")
-    if piece and not block.pieces and isinstance(begun, str) and not _says_again(piece, begun):
-        return begun + piece
-    return piece
-
-
-def _says_again(piece: str, begun: str) -> bool:
-    """Whether the first piece of an input begins it anew, although its block began with some of it."""
-    return is_object_text(begun) or piece.startswith(begun) or begun.startswith(piece)
-
-
-def _end(said: dict[str, Any]) -> list[Event]:
+def _finish_events(message: JsonObject) -> list[Event]:
     events: list[Event] = []
-    if word := as_str(said.get("stop_reason")):
-        events.append(Finished(finish_of(word), word))
-    if extras := choice_extras(said):
+    if stop_reason := as_str(message.get("stop_reason")):
+        events.append(Finished(finish_reason(stop_reason), stop_reason))
+    if extras := choice_extras(message):
         events.append(ReplyNoted(extras, choice=0))
     return events
-
-
-_KINDS = frozenset(
-    {
-        *("message_start", "message_delta", "message_stop"),
-        *("content_block_start", "content_block_delta", "content_block_stop"),
-    }
-)

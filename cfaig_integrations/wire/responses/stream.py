@@ -2,11 +2,11 @@
 
 Three rules keep the sum of the events equal to the decoded final body:
 
-- Deltas are passed on as they come. What `output_item.done` and the final `response.completed` know beyond them
-  (text that had no deltas, citations, the item's own words for echoing) is passed on when it comes.
-- An item that is not modelled comes whole with its `output_item.done`; its place is kept from the moment it begins.
-- Events of every other kind carry nothing that `output_item.done` does not repeat (progress, commands, code, partial
-  images, which are previews), so they are skipped.
+- Deltas become events as they come. Whatever `output_item.done` and the final `response.completed` add (text without
+  deltas, citations, the item itself for sending it back) becomes events when it comes.
+- An item that is not modelled becomes one event with its `output_item.done`; its number is reserved when it begins.
+- All other events only carry what `output_item.done` repeats (progress, commands, code, previews of images), so they
+  are skipped.
 
 The end marker is `response.completed`, `response.incomplete` or `response.cancelled`; what follows it is not read.
 """
@@ -14,112 +14,310 @@ The end marker is `response.completed`, `response.incomplete` or `response.cance
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from cfaig_integrations.core.events import Event, PartKind
+from cfaig_integrations.core.events import CitationAdded, Event, Finished, PartKind, ReplyNoted, Started, UsageUpdated
+from cfaig_integrations.core.json_types import JsonObject
+from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.common import is_error
 from cfaig_integrations.wire.decoder import EventDecoder
-from cfaig_integrations.wire.responses.assembly import DELTA_OF, Assembly
+from cfaig_integrations.wire.envelope import is_error
+from cfaig_integrations.wire.fields import as_str, count_of, object_of, objects_of, text_of
+from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.responses.decode import (
+    PARAGRAPH,
+    citation_of,
+    finish_reason,
+    parts_of,
+    reply_extras,
+    require_success,
+    turn_extras,
+    type_of,
+    usage_of,
+)
+from cfaig_integrations.wire.responses.stream_items import DELTA_OF, OpenItems, OpenPart, kind_of
 
-_COMMON: Mapping[Any, PartKind] = {
+_CONTINUATIONS: Mapping[object, PartKind] = {
     "response.output_text.delta": "text",
     "response.function_call_arguments.delta": "tool_call",
 }
-"""Nearly all events are of these kinds, and go on with a part that has begun."""
+"""Nearly all events are of these types, and continue a part that has begun."""
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.cancelled"})
+_ITEM_TYPE: Mapping[PartKind, str] = {
+    "text": "message",
+    "refusal": "message",
+    "reasoning": "reasoning",
+    "tool_call": "function_call",
+    "custom_tool_call": "custom_tool_call",
+}
+_CONTENT_KIND: Mapping[str, PartKind] = {
+    "output_text": "text",
+    "text": "text",
+    "refusal": "refusal",
+    "reasoning_text": "reasoning",
+    "summary_text": "reasoning",
+}
 
 
 class ResponsesDecoder(EventDecoder):
     """Push decoder of one stream."""
 
-    __slots__ = ("_reply",)
-    payload = frozenset({"annotation", "arguments", "delta", "item", "part", "response", "text"})
+    __slots__ = ("_id_and_model", "_items")
+    payload_keys = frozenset({"annotation", "arguments", "delta", "item", "part", "response", "text"})
 
     def __init__(self) -> None:
         super().__init__()
-        self._reply = Assembly()
+        self._items = OpenItems()
+        self._id_and_model = ("", "")
 
-    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
+    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
         """The events of one JSON object."""
-        common = _COMMON.get(event.get("type"))
-        if common is not None:
-            slot = self._reply.places.found(event)
-            text = event.get("delta")
-            if slot is not None and slot.kind == common and type(text) is str and text and not slot.given:
-                slot.pieces.append(text)
-                return (DELTA_OF[common](slot.number, text),)
-        return self._rare(name, event)
-
-    def _rare(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
         type_ = event.get("type")
-        kind = type_ if isinstance(type_, str) else ""
-        if not kind.startswith("response.") and is_error(event):
+        kind = _CONTINUATIONS.get(type_)
+        if kind is not None:
+            part = self._items.find(event)
+            text = event.get("delta")
+            if part is not None and part.kind == kind and isinstance(text, str) and text and not part.pending:
+                part.pieces.append(text)
+                return (DELTA_OF[kind](part.number, text),)
+        return self._take_type(type_ if isinstance(type_, str) else "", name, event)
+
+    def _take_type(self, type_: str, name: str, event: JsonObject) -> Sequence[Event]:
+        if not type_.startswith("response.") and is_error(event):
             raise EmbeddedError(event)
-        kind = kind if kind in _HANDLERS or name not in _HANDLERS else name
-        handler = _HANDLERS.get(kind)
+        type_ = type_ if type_ in HANDLERS or name not in HANDLERS else name
+        handler = HANDLERS.get(type_)
         if handler is None:
-            return () if kind.startswith("response.") else self.take_unknown(event)
-        events = handler(self._reply, event)
-        self.ended = kind in _ENDS
+            return () if type_.startswith("response.") else self.take_unknown(event)
+        events = handler(self, event)
+        self.ended = type_ in _ENDS
         return events
 
-    def close(self) -> Sequence[Event]:
-        """Nothing, if the stream was whole.
+    def missing(self) -> str:
+        """What the stream lacks."""
+        return "" if self.ended else "The stream ended before its response.completed."
+
+    def partial_text(self) -> str:
+        """The text so far."""
+        return "".join(piece for part in self._items.parts() if part.kind == "text" for piece in part.pieces)
+
+    def created(self, event: JsonObject) -> list[Event]:
+        """The reply has an id and a model."""
+        response = object_of(event, "response") or {}
+        require_success(response)
+        return self._started(response)
+
+    def _started(self, response: JsonObject) -> list[Event]:
+        id_and_model = (as_str(response.get("id")), as_str(response.get("model")))
+        if id_and_model == self._id_and_model:
+            return []
+        self._id_and_model = id_and_model
+        return [Started(*id_and_model)]
+
+    def item_added(self, event: JsonObject) -> list[Event]:
+        """An item begins: a reasoning or a call at once, a message with its content, any other when it is done."""
+        item = object_of(event, "item") or {}
+        type_ = type_of(item, "item")
+        open_item = self._items.item(event, item, begins=True)
+        events: list[Event] = []
+        match type_:
+            case "message":
+                open_item.announce(item)
+            case "reasoning":
+                open_item.announce(item)
+                open_item.part(0).begin("reasoning", events)
+            case "function_call" | "custom_tool_call" if item.get("name"):
+                open_item.announce(item)
+                if item.get("call_id"):
+                    call = parts_of(item)[0]
+                    open_item.part(0).begin(kind_of(call), events, call)
+            case _:
+                pass
+        return events
+
+    def item_done(self, event: JsonObject) -> list[Event]:
+        """An item is complete."""
+        item = object_of(event, "item") or {}
+        type_of(item, "item")
+        events: list[Event] = []
+        self._items.item(event, item).finish(item, events)
+        return events
+
+    def content_added(self, event: JsonObject) -> list[Event]:
+        """A content part begins, or a section of a reasoning."""
+        content = object_of(event, "part") or {"type": "output_text"}
+        kind = _CONTENT_KIND.get(type_of(content, "part"))
+        events: list[Event] = []
+        index = 0 if kind == "reasoning" else event.get("content_index")
+        part = self._items.part(event, _ITEM_TYPE[kind or "text"], kind or "text", index, begins=True)
+        part.announced = True
+        if kind is not None:
+            part.begin(kind, events)
+            if part.kind == kind and not part.pieces:
+                part.pending = text_of(content, "refusal" if kind == "refusal" else "text") or part.pending
+        return events
+
+    def content_done(self, event: JsonObject) -> list[Event]:
+        """The whole of a content part, or of a section of a reasoning."""
+        content = object_of(event, "part") or {}
+        match _CONTENT_KIND.get(as_str(content.get("type"))):
+            case None:
+                return []
+            case "reasoning":
+                source = "summary" if content["type"] == "summary_text" else "content"
+                return self.reasoning({**event, "text": content.get("text")}, source, "text")
+            case kind:
+                return self.text_done({**event, **content}, kind, "refusal" if kind == "refusal" else "text")
+
+    def annotation(self, event: JsonObject) -> list[Event]:
+        """A text cites a source."""
+        events: list[Event] = []
+        part = self._begun_part(event, "text", events)
+        annotation = event.get("annotation")
+        if part.kind == "text" and isinstance(annotation, dict):
+            part.citations += 1
+            events.append(CitationAdded(part.number, citation_of(annotation)))
+        return events
+
+    def _begun_part(self, event: JsonObject, kind: PartKind, events: list[Event]) -> OpenPart:
+        """The part of an event, begun unless it is a tool call, whose name only the item has."""
+        item_type = _ITEM_TYPE[kind]
+        index = event.get("content_index") if item_type == "message" else 0
+        part = self._items.part(event, item_type, kind, index, begins=False)
+        if part.kind is None and kind not in ("tool_call", "custom_tool_call"):
+            part.begin(kind, events)
+        return part
+
+    def text_delta(self, event: JsonObject, kind: PartKind) -> list[Event]:
+        """More of a text, a refusal or the arguments of a call."""
+        events: list[Event] = []
+        part = self._begun_part(event, kind, events)
+        piece = text_of(event, "delta")
+        if part.kind == kind:
+            part.append(piece, events)
+        elif part.kind is None:
+            part.pending += piece
+        return events
+
+    def text_done(self, event: JsonObject, kind: PartKind, key: str) -> list[Event]:
+        """The whole of what came as deltas, if there were any."""
+        events: list[Event] = []
+        part = self._begun_part(event, kind, events)
+        whole = text_of(event, key)
+        if part.kind == kind:
+            part.complete(whole, events)
+        elif part.kind is None:
+            part.pending = whole or part.pending
+        return events
+
+    def reasoning(self, event: JsonObject, source: str, key: str) -> list[Event]:
+        """More of a section of the reasoning, or a whole section, which is skipped if it had deltas.
+
+        Where a vendor sends both a summary and the reasoning itself, the one that comes first is the text.
+        """
+        events: list[Event] = []
+        part = self._begun_part(event, "reasoning", events)
+        text, index = text_of(event, key), count_of(event.get(f"{source}_index"))
+        if not text or part.kind != "reasoning" or (part.section and part.section[0] != source):
+            return events
+        section = (source, index)
+        if part.section and None in (index, part.section[1]):
+            section = part.section = (source, part.section[1] if index is None else index)
+        whole = key == "text"
+        if whole and (section == part.section or "".join(part.pieces).endswith(text)):
+            return events
+        if section != part.section:
+            text = PARAGRAPH + text if part.section else text
+            part.section = section
+        part.append(text, events)
+        return events
+
+    def completed(self, event: JsonObject) -> list[Event]:
+        """The end, with the response object: whatever it has beyond the events before it.
 
         Raises:
-            StreamBroken: It was not.
-            EmbeddedError: The last event was an error.
+            EmbeddedError: It is an error.
+            ProtocolError: There is no response object.
         """
-        if not self.ended:
-            raise self.cut("The stream ended before its response.completed.", self._reply.places.text())
-        return ()
+        response = object_of(event, "response") or {}
+        if not response:
+            raise ProtocolError("The last event of the stream holds no response.", body=excerpt(str(event)))
+        require_success(response)
+        output = objects_of(response, "output")
+        if response.get("output") is None and not self._items.items():
+            raise ProtocolError("The stream ended without any output.", body=excerpt(str(event)))
+        events: list[Event] = []
+        for open_item, item in self._items.match(output):
+            open_item.finish(item, events)
+        for open_item in self._items.items():
+            open_item.flush(events)
+        events += self._started(response)
+        if extras := reply_extras(response):
+            events.append(ReplyNoted(extras))
+        if extras := turn_extras(response):
+            events.append(ReplyNoted(extras, turn=True))
+        if usage := usage_of(response):
+            events.append(UsageUpdated(usage))
+        kinds = {part.kind for part in self._items.parts()}
+        status = as_str(response.get("status")) or as_str(event.get("type")).removeprefix("response.")
+        called = not kinds.isdisjoint({"tool_call", "custom_tool_call"})
+        events.append(
+            Finished(*finish_reason({**response, "status": status}, called=called, refused="refusal" in kinds))
+        )
+        return events
+
+    def failed(self, event: JsonObject) -> list[Event]:
+        """The end of a response that failed.
+
+        Raises:
+            EmbeddedError: Always, with the response object, whose `error` has the reason.
+        """
+        response = event.get("response")
+        raise EmbeddedError(response if response and isinstance(response, dict) else event)
 
 
-_Handler: TypeAlias = Callable[[Assembly, dict[str, Any]], Sequence[Event]]
+_Handler: TypeAlias = Callable[[ResponsesDecoder, JsonObject], Sequence[Event]]
 
 
-def _grows(kind: PartKind) -> _Handler:
-    return lambda reply, event: reply.grow(event, kind)
+def _text_delta(kind: PartKind) -> _Handler:
+    return lambda decoder, event: decoder.text_delta(event, kind)
 
 
-def _fills(kind: PartKind, field: str) -> _Handler:
-    return lambda reply, event: reply.fill(event, kind, field)
+def _text_done(kind: PartKind, key: str) -> _Handler:
+    return lambda decoder, event: decoder.text_done(event, kind, key)
 
 
-def _reasons(source: str, field: str) -> _Handler:
-    return lambda reply, event: reply.reason(event, source, field)
+def _reasoning(source: str, key: str) -> _Handler:
+    return lambda decoder, event: decoder.reasoning(event, source, key)
 
 
-_HANDLERS: Mapping[str, _Handler] = {
-    "response.output_text.delta": _grows("text"),
-    "response.refusal.delta": _grows("refusal"),
-    "response.function_call_arguments.delta": _grows("tool_call"),
-    "response.custom_tool_call_input.delta": _grows("custom_tool_call"),
-    "response.reasoning_summary_text.delta": _reasons("summary", "delta"),
-    "response.reasoning_text.delta": _reasons("content", "delta"),
-    "response.output_text.done": _fills("text", "text"),
-    "response.refusal.done": _fills("refusal", "refusal"),
-    "response.function_call_arguments.done": _fills("tool_call", "arguments"),
-    "response.custom_tool_call_input.done": _fills("custom_tool_call", "input"),
-    "response.reasoning_summary_text.done": _reasons("summary", "text"),
-    "response.reasoning_text.done": _reasons("content", "text"),
-    "response.output_text.annotation.added": Assembly.annotation,
-    "response.content_part.added": Assembly.content_added,
-    "response.content_part.done": Assembly.content_done,
-    "response.reasoning_part.added": Assembly.content_added,
-    "response.reasoning_part.done": Assembly.content_done,
-    "response.reasoning_summary_part.added": Assembly.content_added,
-    "response.reasoning_summary_part.done": Assembly.content_done,
-    "response.output_item.added": Assembly.item_added,
-    "response.output_item.done": Assembly.item_done,
-    "response.created": Assembly.created,
-    "response.completed": Assembly.completed,
-    "response.incomplete": Assembly.completed,
-    "response.cancelled": Assembly.completed,
-    "response.failed": Assembly.failed,
-    "response.error": Assembly.failed,
+HANDLERS: Mapping[str, _Handler] = {
+    "response.output_text.delta": _text_delta("text"),
+    "response.refusal.delta": _text_delta("refusal"),
+    "response.function_call_arguments.delta": _text_delta("tool_call"),
+    "response.custom_tool_call_input.delta": _text_delta("custom_tool_call"),
+    "response.reasoning_summary_text.delta": _reasoning("summary", "delta"),
+    "response.reasoning_text.delta": _reasoning("content", "delta"),
+    "response.output_text.done": _text_done("text", "text"),
+    "response.refusal.done": _text_done("refusal", "refusal"),
+    "response.function_call_arguments.done": _text_done("tool_call", "arguments"),
+    "response.custom_tool_call_input.done": _text_done("custom_tool_call", "input"),
+    "response.reasoning_summary_text.done": _reasoning("summary", "text"),
+    "response.reasoning_text.done": _reasoning("content", "text"),
+    "response.output_text.annotation.added": ResponsesDecoder.annotation,
+    "response.content_part.added": ResponsesDecoder.content_added,
+    "response.content_part.done": ResponsesDecoder.content_done,
+    "response.reasoning_part.added": ResponsesDecoder.content_added,
+    "response.reasoning_part.done": ResponsesDecoder.content_done,
+    "response.reasoning_summary_part.added": ResponsesDecoder.content_added,
+    "response.reasoning_summary_part.done": ResponsesDecoder.content_done,
+    "response.output_item.added": ResponsesDecoder.item_added,
+    "response.output_item.done": ResponsesDecoder.item_done,
+    "response.created": ResponsesDecoder.created,
+    "response.completed": ResponsesDecoder.completed,
+    "response.incomplete": ResponsesDecoder.completed,
+    "response.cancelled": ResponsesDecoder.completed,
+    "response.failed": ResponsesDecoder.failed,
+    "response.error": ResponsesDecoder.failed,
 }
-
-HANDLED = frozenset(_HANDLERS)
-"""The event kinds that say something new; all others are repeated by `output_item.done`."""
+"""The event types that are read; `output_item.done` repeats what all others carry."""

@@ -33,7 +33,7 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.wire.encoding import arguments_text, call_id
-from cfaig_integrations.wire.responses.items import CONTENT_PART
+from cfaig_integrations.wire.responses.decode import CONTENT_PART
 from cfaig_integrations.wire.responses.media import INPUT_PARTS, input_part, own_extras
 
 _KEEP_ID = frozenset({"item_reference", "mcp_approval_request"})

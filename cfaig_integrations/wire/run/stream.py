@@ -1,29 +1,45 @@
-"""The decoder of a stream: finds out which format it is in, and leaves the rest to that format's decoder."""
+"""The decoder of a stream: recognizes its format, and leaves the rest to that format's decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
+from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError, StreamDecoder
-from cfaig_integrations.wire.common import MALFORMED, as_str, is_error, is_keep_alive, unwrapped
-from cfaig_integrations.wire.decoder import EventDecoder
-from cfaig_integrations.wire.fields import objects_in
-from cfaig_integrations.wire.run.gemini import Gemini
-from cfaig_integrations.wire.run.shapes import Shape, shape_of_event
+from cfaig_integrations.wire.decoder import is_keep_alive, split_objects
+from cfaig_integrations.wire.envelope import is_error, unwrap
+from cfaig_integrations.wire.run.decode import Format, format_by_keys
+from cfaig_integrations.wire.run.gemini import GeminiDecoder
+
+_MESSAGES_EVENTS = frozenset(
+    {
+        *("message_start", "message_delta", "message_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+    }
+)
+
+
+def _format_of_event(event: JsonObject) -> Format | None:
+    type_ = event.get("type")
+    if isinstance(type_, str):
+        if type_ in _MESSAGES_EVENTS:
+            return "messages"
+        if type_.startswith("response."):
+            return "responses"
+    return format_by_keys(event)
 
 
 class RunDecoder:
-    """Push decoder of one stream. Events that do not tell the format wait until one does.
+    """Push decoder of one stream. Events that do not determine the format wait until one does.
 
     Args:
-        inner: Gives the codec of another wire.
+        inner: Returns the codec of another wire.
     """
 
-    __slots__ = ("_broken", "_codec", "_decoder", "_done", "_keep_alives", "_waiting")
+    __slots__ = ("_codec", "_decoder", "_done", "_keep_alives", "_pending_error", "_waiting")
 
     def __init__(self, inner: Callable[[Wire], ChatCodec]) -> None:
         self._codec = inner
@@ -31,7 +47,7 @@ class RunDecoder:
         self._waiting: list[tuple[str, bytes]] = []
         self._done = False
         self._keep_alives = 0
-        self._broken: ProtocolError | None = None
+        self._pending_error: ProtocolError | None = None
 
     @property
     def ended(self) -> bool:
@@ -52,32 +68,32 @@ class RunDecoder:
         """
         if self._decoder is not None:
             return self._decoder.feed(name, data)
-        if self._broken:
-            raise self._broken
+        if self._pending_error:
+            raise self._pending_error
         if is_keep_alive(name, data):
             self._keep_alives += 1
             return ()
         self._waiting.append((name, data))
-        shape = self._shape(data)
-        if shape is None:
+        format_ = self._recognize(data)
+        if format_ is None:
             return ()
-        decoder = self._decoder = _GeminiDecoder() if shape == "gemini" else self._codec(shape).decoder()
+        decoder = self._decoder = GeminiDecoder() if format_ == "gemini" else self._codec(format_).decoder()
         return [event for waiting in self._waiting for event in decoder.feed(*waiting)]
 
-    def _shape(self, data: bytes) -> Shape | None:
+    def _recognize(self, data: bytes) -> Format | None:
         try:
-            events = objects_in(data)
+            objects = split_objects(data)
         except ProtocolError as error:
-            self._broken = error  # a cut, if nothing follows
+            self._pending_error = error  # the data may be truncated, if no other event follows
             return None
-        for event in events:
-            if is_error(event):
-                raise EmbeddedError(event)
-            if shape := shape_of_event(unwrapped(event)):
-                return shape
-        if not events:
+        for each in objects:
+            if is_error(each):
+                raise EmbeddedError(each)
+            if format_ := _format_of_event(unwrap(each)):
+                return format_
+        if not objects:
             self._done = True
-        elif is_keep_alive(as_str(events[0].get("type")), b"{}"):
+        elif is_keep_alive(objects[0].get("type")):
             self._keep_alives += 1
             self._waiting.pop()
         return None
@@ -86,40 +102,8 @@ class RunDecoder:
         """The last events.
 
         Raises:
-            StreamBroken: The format's end marker never came, or nothing told the format.
+            StreamBroken: The format's end marker never came, or no event determined the format.
         """
         if self._decoder is not None:
             return self._decoder.close()
-        raise StreamBroken("The stream ended before anything of an answer came.") from self._broken
-
-
-class _GeminiDecoder(EventDecoder):
-    """Decoder of a stream of generateContent answers."""
-
-    __slots__ = ("_gemini",)
-    ends_with_done = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gemini = Gemini()
-
-    def take(self, name: str, event: dict[str, Any]) -> Sequence[Event]:
-        """The events of one chunk."""
-        if is_keep_alive(as_str(event.get("type")) or name, b"{}"):
-            self.keep_alives += 1
-            return ()
-        chunk = unwrapped(event)
-        if is_error(chunk):
-            raise EmbeddedError(chunk)
-        return self._gemini.take(chunk)
-
-    def close(self) -> Sequence[Event]:
-        """The last events."""
-        if self.broken or not self._gemini.whole(ended=self.ended):
-            raise self.cut(
-                "The stream ended before Gemini gave a finish reason and token counts.", "".join(self._gemini.text)
-            )
-        try:
-            return self._gemini.end()
-        except MALFORMED as error:
-            raise ProtocolError(f"The stream held no answer of Gemini's: {error!r}.") from error
+        raise StreamBroken("The stream ended before any part of an answer came.") from self._pending_error

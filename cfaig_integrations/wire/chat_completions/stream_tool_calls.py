@@ -1,0 +1,190 @@
+"""Tool calls, whole or in pieces, to events.
+
+A piece belongs to the call of its `index`, or to the last call where the index is missing (facts §5.3). The arguments
+stay text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cfaig_integrations.core.events import ArgumentsDelta, Event, PartKind, PartNoted, PartStarted
+from cfaig_integrations.core.json_types import JsonObject, JsonValue
+from cfaig_integrations.core.legal import made_call_id
+from cfaig_integrations.wire.chat_completions.values import is_empty, wire_extras
+from cfaig_integrations.wire.fields import as_str, as_text, count_of, object_of, wrong_type
+from cfaig_integrations.wire.jsonio import is_object_text
+
+_MODELLED_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
+_MODELLED_TYPES = frozenset({"function", "custom", ""})
+_FRAGMENT_KEYS = {"index", "function"}
+_LEGACY_INDEX = "function_call"
+
+
+@dataclass(slots=True)
+class ReplyState:
+    """What the answers of one reply share.
+
+    Attributes:
+        id: The reply's id, once it came.
+        parts: How many parts have begun.
+    """
+
+    id: str = ""
+    parts: int = 0
+
+    def next_part(self) -> int:
+        """The number of the next part."""
+        self.parts += 1
+        return self.parts - 1
+
+
+@dataclass(slots=True)
+class _Call:
+    part: int
+    ordinal: int
+    kind: PartKind
+    id: str = ""
+    id_generated: bool = False
+    name: str = ""
+    started: bool = False
+    extras: JsonObject = field(default_factory=dict[str, JsonValue])
+    pieces: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class _Piece:
+    """One entry of `tool_calls`, normalized."""
+
+    index: str | int | None
+    id: str
+    name: str
+    arguments: str
+    complete: bool
+    kind: PartKind
+
+
+def _normalize(raw: JsonObject, legacy: bool) -> _Piece:
+    custom = raw.get("type") == "custom"
+    # Native calls have name and arguments at the top, facts §9.2.
+    inner = object_of(raw, "custom" if custom else "function") or raw
+    name, index = inner.get("name"), raw.get("index")
+    if name is not None and not isinstance(name, str):
+        raise wrong_type("tool_calls[].function.name", name, "a string")
+    arguments = inner.get("input" if custom else "arguments")
+    whole_object = arguments is not None and not isinstance(arguments, str)
+    return _Piece(
+        index=_LEGACY_INDEX if legacy else index if index and isinstance(index, str) else count_of(index),
+        id=as_str(raw.get("id")),
+        name=name or "",
+        arguments="" if arguments is None else as_text(arguments),
+        complete=bool(name) and (whole_object or (inner is raw and not legacy)),
+        kind="custom_tool_call" if custom else "tool_call",
+    )
+
+
+class ToolCalls:
+    """The tool calls of one answer."""
+
+    __slots__ = ("_answer", "_by_index", "_calls", "_last", "_reply")
+
+    def __init__(self, answer: int, reply: ReplyState) -> None:
+        self._answer = answer
+        self._reply = reply
+        self._calls: list[_Call] = []
+        self._by_index: dict[object, _Call] = {}
+        self._last: _Call | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._calls)
+
+    def continuation(self, pieces: JsonValue) -> ArgumentsDelta | None:
+        """The event of a delta's `tool_calls` if they are only more arguments of one call that has begun."""
+        piece = pieces[0] if isinstance(pieces, list) and len(pieces) == 1 else None
+        if not isinstance(piece, dict) or piece.keys() != _FRAGMENT_KEYS:
+            return None
+        function = piece["function"]
+        call = self._by_index.get(piece["index"])
+        if call is None or not call.started or not isinstance(function, dict) or len(function) != 1:
+            return None
+        arguments = function.get("arguments")
+        if not arguments or not isinstance(arguments, str):
+            return None
+        self._last = call
+        call.pieces.append(arguments)
+        return ArgumentsDelta(call.part, arguments)
+
+    def take(self, raw: JsonObject, events: list[Event], *, whole: bool, legacy: bool = False) -> None:
+        """Takes one entry of `tool_calls`, or with `legacy` a `function_call`; `whole` entries never continue one."""
+        piece = _normalize(raw, legacy)
+        call = self._find_or_add(piece, whole=whole)
+        if call is None:
+            return
+        call.pieces.append(piece.arguments)
+        if call.started:
+            if piece.arguments:
+                events.append(ArgumentsDelta(call.part, piece.arguments))
+        else:
+            call.id = call.id or piece.id
+            call.name = piece.name
+            if call.name:
+                self._start(call, events, complete=piece.complete)
+        if legacy:
+            _add_extras(call, {"legacy": True}, events)
+        elif len(raw) > 2:  # more than the index and the function of a mere fragment
+            _add_extras(call, _unmodelled(raw), events)
+
+    def _find_or_add(self, piece: _Piece, *, whole: bool) -> _Call | None:
+        call = self._last if piece.index is None else self._by_index.get(piece.index)
+        if call is None and not (piece.id or piece.name or piece.arguments):
+            return None  # a last chunk of nulls adds no call, facts §5.3
+        if call is None or whole or piece.complete or _begins_another(call, piece):
+            call = _Call(self._reply.next_part(), len(self._calls), piece.kind)
+            self._calls.append(call)
+        if piece.index is not None:
+            self._by_index[piece.index] = call
+        self._last = call
+        return call
+
+    def _start(self, call: _Call, events: list[Event], *, complete: bool = False) -> None:
+        call.started = True
+        arguments = "".join(call.pieces)
+        if not call.id:
+            seed = (self._reply.id, str(self._answer), str(call.ordinal), call.name, arguments if complete else "")
+            call.id, call.id_generated = made_call_id(*seed), True
+        events.append(PartStarted(call.part, call.kind, self._answer, call.id, call.name))
+        if arguments:
+            events.append(ArgumentsDelta(call.part, arguments))
+        _add_extras(call, call.extras, events)
+
+    def end(self, events: list[Event]) -> None:
+        """Adds the calls whose name never came."""
+        for call in self._calls:
+            if not call.started:
+                self._start(call, events)
+
+
+def _begins_another(call: _Call, piece: _Piece) -> bool:
+    """Whether a piece with the index of `call` nevertheless begins another call."""
+    if piece.id and call.id:
+        return bool(piece.name) if call.id_generated else piece.id != call.id
+    if piece.index is None and piece.name and call.name:
+        return piece.name != call.name or is_object_text("".join(call.pieces))
+    return False
+
+
+def _unmodelled(raw: JsonObject) -> JsonObject:
+    """The keys that are not modelled, such as the `extra_content` that Gemini wants back (facts §5.2)."""
+    rest = {key: value for key, value in raw.items() if key not in _MODELLED_KEYS and not is_empty(value)}
+    if (kind := as_str(raw.get("type"))) not in _MODELLED_TYPES:
+        rest["type"] = kind
+    return rest
+
+
+def _add_extras(call: _Call, extras: JsonObject, events: list[Event]) -> None:
+    """Adds what only this wire understands of a call, once the call has begun."""
+    if not call.started:
+        call.extras |= extras
+    elif extras:
+        events.append(PartNoted(call.part, wire_extras(extras)))
