@@ -136,7 +136,7 @@ class StreamSession:
                     break
         except (EmbeddedError, GatewayError) as error:
             self._fail(error)
-        held, self._held = 0 if parsed else self._held, self._parser.held
+        held, self._held = 0 if parsed else self._held, self._parser.buffered
         self.idle = not events and parsed == decoder.keep_alives - keep_alives and self._held <= held
         return self._delivered(events)
 

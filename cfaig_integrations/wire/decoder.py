@@ -67,11 +67,11 @@ class EventDecoder:
             return ()
         if self.pending_error is not None:
             raise self.pending_error
-        if data[:1] != b"{":
-            return self._feed_irregular(name, data)
         try:
-            event: JsonObject = from_json(data)
+            event: JsonValue = from_json(data)
         except ValueError:
+            return self._feed_irregular(name, data)
+        if not isinstance(event, dict):
             return self._feed_irregular(name, data)
         if "result" in event:
             event = unwrap(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cfaig_integrations.core.events import Event, ReplyNoted, Started, TextDelta, UsageUpdated
+from cfaig_integrations.core.events import Event, ReplyNoted, Started, UsageUpdated
 from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream_choice import ChoiceReader
@@ -33,7 +33,7 @@ class ChatCompletionsDecoder(EventDecoder):
     final are returned by `close`.
     """
 
-    __slots__ = ("_choices", "_extras", "_first_index", "_model", "_state", "_text", "_usage", "_width")
+    __slots__ = ("_choices", "_extras", "_first_index", "_model", "_state", "_usage", "_width")
     ends_with_done = True
 
     def __init__(self) -> None:
@@ -43,7 +43,6 @@ class ChatCompletionsDecoder(EventDecoder):
         self._first_index: int | None = None
         self._model = ""
         self._state = ReplyState()
-        self._text: list[str] = []
         self._usage: JsonObject | None = None
         self._width = -1
 
@@ -79,8 +78,6 @@ class ChatCompletionsDecoder(EventDecoder):
             event = self._continuation_of(choices[0])
         else:
             return None
-        if isinstance(event, TextDelta):
-            self._text.append(event.text)
         if event and (usage := chunk.get("usage")) and isinstance(usage, dict):
             self._usage = usage
         return event
@@ -124,7 +121,6 @@ class ChatCompletionsDecoder(EventDecoder):
                 "tool_calls": chunk.get("tool_calls"),
             }
             self._choice(None).take(delta, events, whole=False)
-        self._text += [event.text for event in events if isinstance(event, TextDelta)]
         if not events and not is_answer:
             self.keep_alives += 1
         return events
@@ -189,7 +185,7 @@ class ChatCompletionsDecoder(EventDecoder):
 
     def partial_text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return "".join(self._state.text)
 
     def last_events(self) -> list[Event]:
         """The events that only the end of the stream makes final."""

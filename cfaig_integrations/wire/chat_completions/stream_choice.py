@@ -133,6 +133,7 @@ class ChoiceReader:
         """The event of a delta that has only `key`, if it continues a part that has begun."""
         if key == "content":
             if self._text_part is not None and isinstance(value, str):
+                self._reply.text.append(value)
                 return TextDelta(self._text_part, value)
         elif key == self._reasoning_field:
             if self._reasoning_part is not None and isinstance(value, str):
@@ -179,6 +180,7 @@ class ChoiceReader:
     def _add_text(self, text: str, events: list[Event]) -> None:
         if self._text_part is None:
             self._text_part = self._start_text(events)
+        self._reply.text.append(text)
         events.append(TextDelta(self._text_part, text))
 
     def _start_text(self, events: list[Event]) -> int:
@@ -221,10 +223,11 @@ class ChoiceReader:
 
     def _add_annotated_text(self, block: JsonObject, events: list[Event]) -> None:
         """Adds a text block with further keys, which is a part of its own."""
-        part = self._start_text(events)
+        part = self._text_part = self._start_text(events)
         text = block.get("text")
+        self._add_text("" if text is None else as_text(text), events)
         extras = {key: value for key, value in block.items() if key not in ("type", "text")}
-        events += (TextDelta(part, "" if text is None else as_text(text)), PartNoted(part, wire_extras(extras)))
+        events.append(PartNoted(part, wire_extras(extras)))
         self._text_part = None
 
     def _take_thinking(self, block: JsonObject, events: list[Event]) -> None:

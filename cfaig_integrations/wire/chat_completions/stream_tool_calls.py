@@ -17,7 +17,6 @@ from cfaig_integrations.wire.jsonio import is_object_text
 
 _MODELLED_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _MODELLED_TYPES = frozenset({"function", "custom", ""})
-_FRAGMENT_KEYS = {"index", "function"}
 _LEGACY_INDEX = "function_call"
 
 
@@ -28,10 +27,12 @@ class ReplyState:
     Attributes:
         id: The reply's id, once it came.
         parts: How many parts have begun.
+        text: The pieces of text of all answers.
     """
 
     id: str = ""
     parts: int = 0
+    text: list[str] = field(default_factory=list[str])
 
     def next_part(self) -> int:
         """The number of the next part."""
@@ -101,19 +102,15 @@ class ToolCalls:
 
     def continuation(self, pieces: JsonValue) -> ArgumentsDelta | None:
         """The event of a delta's `tool_calls` if they are only more arguments of one call that has begun."""
-        piece = pieces[0] if isinstance(pieces, list) and len(pieces) == 1 else None
-        if not isinstance(piece, dict) or piece.keys() != _FRAGMENT_KEYS:
-            return None
-        function = piece["function"]
-        call = self._by_index.get(piece["index"])
-        if call is None or not call.started or not isinstance(function, dict) or len(function) != 1:
-            return None
-        arguments = function.get("arguments")
-        if not arguments or not isinstance(arguments, str):
-            return None
-        self._last = call
-        call.pieces.append(arguments)
-        return ArgumentsDelta(call.part, arguments)
+        if isinstance(pieces, list) and len(pieces) == 1 and isinstance(piece := pieces[0], dict) and len(piece) == 2:
+            function, call = piece.get("function"), self._by_index.get(piece.get("index"))
+            if call is not None and call.started and isinstance(function, dict) and len(function) == 1:
+                arguments = function.get("arguments")
+                if arguments and isinstance(arguments, str):
+                    self._last = call
+                    call.pieces.append(arguments)
+                    return ArgumentsDelta(call.part, arguments)
+        return None
 
     def take(self, raw: JsonObject, events: list[Event], *, whole: bool, legacy: bool = False) -> None:
         """Takes one entry of `tool_calls`, or with `legacy` a `function_call`; `whole` entries never continue one."""
