@@ -1,6 +1,6 @@
 """The events of a stream: a closed union, the same for every wire.
 
-Parts are numbered from 0 in the order in which they begin; a part begins with `PartStarted`, or comes whole with
+Parts are numbered from 0 in the order in which they begin; a part begins with `PartStarted`, or comes as a whole with
 `PartAdded`. Consumers `match` on the class and end with `assert_never`.
 """
 
@@ -17,7 +17,7 @@ PartKind: TypeAlias = Literal["text", "reasoning", "refusal", "tool_call", "cust
 
 @dataclass(slots=True)
 class Started:
-    """The reply has begun, or its id or model became known; empty fields say nothing new."""
+    """The reply has begun, or its id or model became known; empty fields change nothing."""
 
     id: str = ""
     model: str = ""
@@ -31,7 +31,7 @@ class PartStarted:
         part: Its number.
         choice: The answer that it belongs to.
         id: Of a tool call.
-        name: Of a tool call; given once, here.
+        name: Of a tool call; complete.
     """
 
     part: int
@@ -83,7 +83,7 @@ class CitationAdded:
 
 @dataclass(slots=True)
 class PartNoted:
-    """A wire learned something about a part that only it understands; later values win."""
+    """Wire-specific data of a part; later values replace earlier ones."""
 
     part: int
     extras: Extras
@@ -91,7 +91,7 @@ class PartNoted:
 
 @dataclass(slots=True)
 class PartAdded:
-    """A part that comes whole."""
+    """A part that comes as a whole."""
 
     part: int
     value: Media | Opaque
@@ -100,7 +100,7 @@ class PartAdded:
 
 @dataclass(slots=True)
 class ReplyNoted:
-    """A wire learned something about the reply; with a choice, about that answer; for the turn, about its turn."""
+    """Wire-specific data of the reply; with a choice, of that answer; with `turn`, of its turn."""
 
     extras: Extras
     choice: int | None = None
@@ -109,17 +109,23 @@ class ReplyNoted:
 
 @dataclass(slots=True)
 class UsageUpdated:
-    """Token counts so far; each replaces the one before."""
+    """Token counts so far; each event replaces the one before."""
 
     usage: Usage
 
 
 @dataclass(slots=True)
 class Finished:
-    """An answer is complete; may be said again, and the last word wins."""
+    """An answer is complete; a later event replaces an earlier one.
+
+    Attributes:
+        finish: Why it ended.
+        raw_finish: The provider's finish reason.
+        choice: The answer.
+    """
 
     finish: FinishReason
-    word: str = ""
+    raw_finish: str = ""
     choice: int = 0
 
 

@@ -1,6 +1,6 @@
 """Events to a reply: the only accumulator of the package.
 
-`fold` of a stream's events is the reply that the same answer would have been as a whole body.
+`fold` of a stream's events equals the reply that a whole body with the same answer decodes to.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ProtocolError
 
-_Rare: TypeAlias = Started | PartStarted | CitationAdded | PartNoted | PartAdded | ReplyNoted | UsageUpdated | Finished
+_NotDelta: TypeAlias = (
+    Started | PartStarted | CitationAdded | PartNoted | PartAdded | ReplyNoted | UsageUpdated | Finished
+)
 
 
 @dataclass(slots=True)
-class _Slot:
-    """A part under construction."""
+class _OpenPart:
+    """A part that is being received."""
 
     kind: PartKind
     choice: int
@@ -75,8 +77,8 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class _Whole:
-    """A part that came whole."""
+class _WholePart:
+    """A part that came as a whole."""
 
     value: Media | Opaque
     choice: int
@@ -86,11 +88,11 @@ class _Whole:
 
 
 @dataclass(slots=True)
-class _End:
-    """What is known of one answer besides its parts."""
+class _ChoiceState:
+    """One answer without its parts."""
 
     finish: FinishReason = "unknown"
-    word: str = ""
+    raw_finish: str = ""
     extras: Extras = NO_EXTRAS
     turn_extras: Extras = NO_EXTRAS
 
@@ -106,12 +108,12 @@ class Fold:
         'Hello'
     """
 
-    __slots__ = ("_ends", "_slots", "_wire", "extras", "id", "model", "usage")
+    __slots__ = ("_choices", "_parts", "_wire", "extras", "id", "model", "usage")
 
     def __init__(self, wire: Wire) -> None:
         self._wire: Wire = wire
-        self._slots: dict[int, _Slot | _Whole] = {}
-        self._ends: dict[int, _End] = {}
+        self._parts: dict[int, _OpenPart | _WholePart] = {}
+        self._choices: dict[int, _ChoiceState] = {}
         self.id = ""
         self.model = ""
         self.usage: Usage | None = None
@@ -120,71 +122,70 @@ class Fold:
     def add(self, event: Event) -> None:
         """Takes one more event."""
         if isinstance(event, TextDelta | ArgumentsDelta | ReasoningDelta | RefusalDelta):
-            self._slot(event.part).pieces.append(event.text)
-            return
-        self._add_rare(event)
+            self._open_part(event.part).pieces.append(event.text)
+        else:
+            self._add_other(event)
 
-    def _add_rare(self, event: _Rare) -> None:
+    def _add_other(self, event: _NotDelta) -> None:
         match event:
             case PartStarted(part, kind, choice, id_, name):
-                self._slots[part] = _Slot(kind, choice, id_, name)
+                self._parts[part] = _OpenPart(kind, choice, id_, name)
             case CitationAdded(part, citation):
-                self._slot(part).citations.append(citation)
+                self._open_part(part).citations.append(citation)
             case PartNoted(part, extras):
-                slot = self._slot(part)
-                slot.extras = merged(slot.extras, extras)
+                open_part = self._open_part(part)
+                open_part.extras = merged(open_part.extras, extras)
             case PartAdded(part, value, choice):
-                self._slots[part] = _Whole(value, choice)
+                self._parts[part] = _WholePart(value, choice)
             case Started(id_, model):
                 self.id, self.model = id_ or self.id, model or self.model
             case ReplyNoted():
-                self._note(event)
+                self._add_extras(event)
             case UsageUpdated(usage):
                 self.usage = usage
-            case Finished(finish, word, choice):
-                end = self._end(choice)
-                end.finish, end.word = finish, word
+            case Finished(finish, raw_finish, choice):
+                state = self._choice(choice)
+                state.finish, state.raw_finish = finish, raw_finish
             case _:
                 assert_never(event)
 
-    def _note(self, event: ReplyNoted) -> None:
+    def _add_extras(self, event: ReplyNoted) -> None:
         if event.turn:
-            end = self._end(event.choice or 0)
-            end.turn_extras = merged(end.turn_extras, event.extras)
+            choice = self._choice(event.choice or 0)
+            choice.turn_extras = merged(choice.turn_extras, event.extras)
         elif event.choice is not None:
-            end = self._end(event.choice)
-            end.extras = merged(end.extras, event.extras)
+            choice = self._choice(event.choice)
+            choice.extras = merged(choice.extras, event.extras)
         else:
             self.extras = merged(self.extras, event.extras)
 
-    def _slot(self, part: int) -> _Slot:
-        slot = self._slots[part]
-        if not isinstance(slot, _Slot):
-            raise ProtocolError(f"Part {part} of the stream came whole and then grew.")
-        return slot
+    def _open_part(self, number: int) -> _OpenPart:
+        part = self._parts[number]
+        if not isinstance(part, _OpenPart):
+            raise ProtocolError(f"Part {number} of the stream was already complete and then continued.")
+        return part
 
-    def _end(self, choice: int) -> _End:
-        return self._ends.setdefault(choice, _End())
+    def _choice(self, number: int) -> _ChoiceState:
+        return self._choices.setdefault(number, _ChoiceState())
 
     def turn(self, choice: int = 0) -> Turn:
         """The answer so far."""
-        slots = (self._slots[number] for number in sorted(self._slots))
-        parts = tuple(slot.part() for slot in slots if slot.choice == choice)
-        return Turn("assistant", parts, extras=self._end(choice).turn_extras)
+        ordered = (self._parts[number] for number in sorted(self._parts))
+        parts = tuple(each.part() for each in ordered if each.choice == choice)
+        return Turn("assistant", parts, extras=self._choice(choice).turn_extras)
 
     def reply(self) -> ChatReply:
-        """The reply so far; whole once the stream's end marker came."""
-        numbers = {0, *self._ends, *(slot.choice for slot in self._slots.values())}
+        """The reply so far; complete once the stream's end marker came."""
         choices: list[Choice] = []
-        for number in sorted(numbers):
-            end = self._end(number)
-            choices.append(Choice(self.turn(number), end.finish, end.word, end.extras))
+        for number in sorted({0, *self._choices, *(part.choice for part in self._parts.values())}):
+            state = self._choice(number)
+            choices.append(Choice(self.turn(number), state.finish, state.raw_finish, state.extras))
         return ChatReply(self._wire, self.id, self.model, tuple(choices), self.usage, self.extras)
 
 
 def fold(wire: Wire, events: Iterable[Event]) -> ChatReply:
-    """The reply that a stream's events add up to."""
-    collected = Fold(wire)
+    """The reply of a stream's events."""
+    accumulator = Fold(wire)
     for event in events:
-        collected.add(event)
-    return collected.reply()
+        accumulator.add(event)
+    return accumulator.reply()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from cfaig_integrations.core.json_types import JsonValue
+from cfaig_integrations.core.json_types import JsonObject, JsonValue
 
 _BOM = "\ufeff"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -115,7 +115,7 @@ def _is_too_deep(value: JsonValue) -> bool:
     return any(isinstance(each, dict | list) for each in level)
 
 
-def read_arguments(text: str | None) -> dict[str, Any]:
+def read_arguments(text: str | None) -> JsonObject:
     """The arguments of a tool call: one JSON object.
 
     Empty text and `null` are an empty object. An object may be encoded twice, stand in a Markdown fence, or be the

@@ -1,6 +1,6 @@
 """A reply to events: the inverse of `fold`, for a server that answers a stream request with one whole body.
 
-Nothing is cut into smaller pieces: a text comes as one delta.
+Nothing is divided into smaller pieces: a text becomes one delta.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from cfaig_integrations.core.chat import ChatReply, Choice
+from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
@@ -32,12 +32,18 @@ def unfold(reply: ChatReply) -> list[Event]:
     """The events of a stream that would have carried a reply; folded, they are the reply again.
 
     Raises:
-        ProtocolError: The reply holds a tool's result, which no model says.
+        ProtocolError: The reply holds a tool's result, which no model writes.
     """
     events: list[Event] = [Started(reply.id, reply.model)]
     numbers = count()
     for index, choice in enumerate(reply.choices):
-        events.extend(_answer(choice, index, numbers))
+        for part in choice.turn.parts:
+            events += _part_events(part, next(numbers), index)
+        if choice.turn.extras:
+            events.append(ReplyNoted(choice.turn.extras, index, turn=True))
+        if choice.extras:
+            events.append(ReplyNoted(choice.extras, index))
+        events.append(Finished(choice.finish, choice.finish_word, index))
     if reply.extras:
         events.append(ReplyNoted(reply.extras))
     if reply.usage is not None:
@@ -45,33 +51,16 @@ def unfold(reply: ChatReply) -> list[Event]:
     return events
 
 
-def _answer(choice: Choice, index: int, numbers: Iterator[int]) -> Iterator[Event]:
-    for part, number in zip(choice.turn.parts, numbers, strict=False):
-        yield from _part(part, number, index)
-    if choice.turn.extras:
-        yield ReplyNoted(choice.turn.extras, index, turn=True)
-    if choice.extras:
-        yield ReplyNoted(choice.extras, index)
-    yield Finished(choice.finish, choice.finish_word, index)
-
-
-def _part(part: Part, number: int, choice: int) -> Iterator[Event]:
+def _part_events(part: Part, number: int, choice: int) -> Iterator[Event]:
     match part:
         case Media() | Opaque():
             yield PartAdded(number, part, choice)
+            return
         case ToolResult(call_id):
-            raise ProtocolError("The reply holds a tool's result, which only a caller gives.", body=call_id)
+            raise ProtocolError("The reply holds a tool's result, which only a caller provides.", body=call_id)
         case ToolCall(id_, name, arguments, kind):
             yield PartStarted(number, "custom_tool_call" if kind == "custom" else "tool_call", choice, id_, name)
             yield ArgumentsDelta(number, arguments)
-            if part.extras:
-                yield PartNoted(number, part.extras)
-        case _:
-            yield from _words(part, number, choice)
-
-
-def _words(part: Text | Reasoning | Refusal, number: int, choice: int) -> Iterator[Event]:
-    match part:
         case Text(text, citations):
             yield PartStarted(number, "text", choice)
             yield TextDelta(number, text)

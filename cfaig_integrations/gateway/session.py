@@ -17,7 +17,7 @@ from cfaig_integrations.core.events import (
     TextDelta,
     UsageUpdated,
 )
-from cfaig_integrations.core.forced_calls import CallHolder
+from cfaig_integrations.core.forced_calls import ForcedCallReader
 from cfaig_integrations.core.legal import NO_NAMES, Names, rename_events
 from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
@@ -65,9 +65,9 @@ class StreamSession:
 
     __slots__ = (
         "_decoder",
+        "_forced_calls",
         "_headers",
         "_held",
-        "_holder",
         "_joiners",
         "_names",
         "_parser",
@@ -108,7 +108,7 @@ class StreamSession:
         self._pieces: list[str] = []
         self._joiners: dict[tuple[int, type[_Delta]], SurrogateJoiner] = {}
         self._names = names
-        self._holder = CallHolder(forced) if forced else None
+        self._forced_calls = ForcedCallReader(forced) if forced else None
         self._stopper = Stopper(stops) if stops else None
 
     @property
@@ -181,8 +181,8 @@ class StreamSession:
         """The events up to a stop text, with valid Unicode and the user's names of tools; keeps the text."""
         if self._joiners or _has_surrogates(events):
             events = self._joined(events)
-        if self._holder is not None:
-            events = self._holder.feed(events) + (self._holder.released() if self.ended else [])
+        if self._forced_calls is not None:
+            events = self._forced_calls.feed(events) + (self._forced_calls.flush() if self.ended else [])
         if self._names:
             rename_events(events, self._names)
         if self._stopper is not None:

@@ -26,7 +26,7 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.core.hints import provider_of, reasoning_identity
-from cfaig_integrations.core.replay import fits, restore, whole_parts
+from cfaig_integrations.core.replay import matches, restore, whole_parts
 from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY, assistant_turn, shown_turn
 from cfaig_integrations.langchain.tool_calls import parsed
 
@@ -141,7 +141,7 @@ def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
         return cast("list[types.ContentBlock]", [*chunk.content, *calls])  # a piece made as blocks, indexed
     shows = chunk.content or chunk.tool_calls or chunk.additional_kwargs.keys() & {"reasoning_content", "refusal"}
     turn = shown_turn(chunk)
-    if ended and shows and (not state or fits(turn, state)):
+    if ended and shows and (not state or matches(turn, state)):
         return cast("list[types.ContentBlock]", blocks_of(restore(turn, state)))
     elsewhere = ToolCall if ended or REFUSALS_ARE_KNOWN else ToolCall | Refusal
     said = turn.parts if shows else ()

@@ -202,7 +202,7 @@ class ChunkMaker:
         """The chunk that ends the stream."""
         reply = self._fold.reply()
         choice = reply.choices[0]
-        state = replay_state(choice.turn, known=self._whole)
+        state = replay_state(choice.turn, sent=self._whole)
         calls = self._closing_calls(choice.turn)
         message = AIMessageChunk(
             content=_late_refusals(choice.turn) if self._blocks else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, cast
 
 from langchain_core.messages import AIMessage
 
@@ -49,7 +49,7 @@ def taken(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
 
 def _free_text(call: ToolCall) -> str:
     try:
-        return str(read_json(call.arguments)[CUSTOM_INPUT])
+        return str(cast("dict[str, object]", read_json(call.arguments))[CUSTOM_INPUT])
     except (ValueError, KeyError, TypeError):  # not as LangChain wraps it
         return call.arguments
 

@@ -29,8 +29,8 @@ from cfaig_integrations.core.content import (
     merged,
 )
 from cfaig_integrations.core.replay import (
-    fits,
     free_text_calls,
+    matches,
     part_state,
     replay_state,
     restore,
@@ -155,7 +155,7 @@ def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int,
     damaged = changed(state, number, new)
     assume(json.dumps(damaged, sort_keys=True) != json.dumps(state, sort_keys=True))
     assert restore(seen, damaged) is seen
-    assert not fits(seen, damaged)
+    assert not matches(seen, damaged)
     list(whole_parts(damaged))
     assert free_text_calls(damaged) == set()
 
@@ -181,7 +181,7 @@ def test_a_skeleton_is_found_again_in_the_sum_of_a_stream() -> None:
     picture, note = Media("image", data="QUJD", mime="image/png"), Opaque("run", {"a": 1})
     turn = Turn("assistant", (Text("a"), picture, Text("b"), note))
     pieces = [{"parts": [part_state(1, picture)]}, {"parts": [part_state(3, note)]}]
-    last = replay_state(turn, known=[1, 3])
+    last = replay_state(turn, sent=[1, 3])
     assert last
     whole = {**last, "parts": [each for piece in [*pieces, last] for each in piece["parts"]]}
     assert whole == replay_state(turn)

@@ -153,9 +153,9 @@ def test_the_reply_so_far_can_be_had_at_any_time() -> None:
     assert (early.turn.text, collected.turn().text) == ("a", "ab")
 
 
-def test_a_part_that_came_whole_cannot_grow() -> None:
+def test_a_whole_part_cannot_continue() -> None:
     events: list[Event] = [PartAdded(0, Opaque("run", {})), TextDelta(0, "more")]
-    with pytest.raises(ProtocolError, match="came whole and then grew"):
+    with pytest.raises(ProtocolError, match="was already complete and then continued"):
         fold("run", events)
 
 
