@@ -42,35 +42,35 @@ class PartStarted:
 
 
 @dataclass(slots=True)
-class TextDelta:
+class Delta:
+    """More text of a part; each kind of part has its own subclass."""
+
+    part: int
+    text: str
+
+
+class TextDelta(Delta):
     """More text."""
 
-    part: int
-    text: str
+    __slots__ = ()
 
 
-@dataclass(slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Delta):
     """More reasoning."""
 
-    part: int
-    text: str
+    __slots__ = ()
 
 
-@dataclass(slots=True)
-class RefusalDelta:
+class RefusalDelta(Delta):
     """More of a refusal."""
 
-    part: int
-    text: str
+    __slots__ = ()
 
 
-@dataclass(slots=True)
-class ArgumentsDelta:
+class ArgumentsDelta(Delta):
     """More of a tool call's arguments."""
 
-    part: int
-    text: str
+    __slots__ = ()
 
 
 @dataclass(slots=True)

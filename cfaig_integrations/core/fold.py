@@ -26,19 +26,16 @@ from cfaig_integrations.core.content import (
     merged,
 )
 from cfaig_integrations.core.events import (
-    ArgumentsDelta,
     CitationAdded,
+    Delta,
     Event,
     Finished,
     PartAdded,
     PartKind,
     PartNoted,
     PartStarted,
-    ReasoningDelta,
-    RefusalDelta,
     ReplyNoted,
     Started,
-    TextDelta,
     UsageUpdated,
 )
 from cfaig_integrations.core.text import repair_surrogates
@@ -97,6 +94,7 @@ class _ChoiceState:
     turn_extras: Extras = NO_EXTRAS
 
 
+@dataclass(slots=True)
 class Fold:
     """Collects the events of one stream.
 
@@ -108,20 +106,17 @@ class Fold:
         'Hello'
     """
 
-    __slots__ = ("_choices", "_parts", "_wire", "extras", "id", "model", "usage")
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire: Wire = wire
-        self._parts: dict[int, _OpenPart | _WholePart] = {}
-        self._choices: dict[int, _ChoiceState] = {}
-        self.id = ""
-        self.model = ""
-        self.usage: Usage | None = None
-        self.extras: Extras = NO_EXTRAS
+    wire: Wire
+    id: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    extras: Extras = NO_EXTRAS
+    _parts: dict[int, _OpenPart | _WholePart] = field(default_factory=dict[int, "_OpenPart | _WholePart"])
+    _choices: dict[int, _ChoiceState] = field(default_factory=dict[int, _ChoiceState])
 
     def add(self, event: Event) -> None:
         """Takes one more event."""
-        if isinstance(event, TextDelta | ArgumentsDelta | ReasoningDelta | RefusalDelta):
+        if isinstance(event, Delta):
             self._open_part(event.part).pieces.append(event.text)
         else:
             self._add_other(event)
@@ -180,7 +175,7 @@ class Fold:
         for number in sorted({0, *self._choices, *(part.choice for part in self._parts.values())}):
             state = self._choice(number)
             choices.append(Choice(self.turn(number), state.finish, state.raw_finish, state.extras))
-        return ChatReply(self._wire, self.id, self.model, tuple(choices), self.usage, self.extras)
+        return ChatReply(self.wire, self.id, self.model, tuple(choices), self.usage, self.extras)
 
 
 def fold(wire: Wire, events: Iterable[Event]) -> ChatReply:

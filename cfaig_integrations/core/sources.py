@@ -1,4 +1,4 @@
-"""What a user gives by address, or to be cited, as parts."""
+"""Parts for media at a URL, and for search results that the answer may cite."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MediaKind: TypeAlias = Literal["image", "audio", "video", "file"]
 
 
 def located(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
-    """Media at an address; a `data:` URL is taken apart.
+    """Media at a URL; a `data:` URL is split into its type and its data.
 
     Raises:
-        UnsupportedContent: It is a `data:` URL in something else than base64.
+        UnsupportedContent: It is a `data:` URL that is not in base64.
     """
     if not url.startswith("data:"):
         return Media(kind, url=url, mime=mime, name=name, extras=extras)
@@ -29,16 +29,16 @@ def located(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras
 
 
 def search_result(title: str, source: str, texts: Sequence[str], extras: Extras = NO_EXTRAS) -> Text:
-    """A piece of a source that the answer may cite.
+    """A passage of a source that the answer may cite.
 
-    Anthropic has a block for it (official SDK: `SearchResultBlockParam`), which rides in the extras of its wire. The
-    other wires have none: they are given the text, between tags that tell the model where it comes from.
+    Anthropic has a block for it (official SDK: `SearchResultBlockParam`), which is stored in the extras of its wire.
+    Other wires have none: they send the text, between tags that name its source.
 
     Args:
         title: Title of the source.
-        source: Where it is: an address, or any name that the citation is to give.
-        texts: The text, in pieces that are cited one by one.
-        extras: What else a wire is to know of it.
+        source: Its URL, or any name that citations should contain.
+        texts: The text, in pieces that are cited separately.
+        extras: Further wire-specific fields.
     """
     block = {
         "source": source,
@@ -46,10 +46,7 @@ def search_result(title: str, source: str, texts: Sequence[str], extras: Extras 
         "content": [{"type": "text", "text": text} for text in texts],
         "citations": {"enabled": True},
     }
-    head = f"<search_result title={_quoted(title)} source={_quoted(source)}>"
-    shown = "\n".join(["", head, *texts, "</search_result>", ""])
-    return Text(shown, extras=merged(extras_of("messages", search_result=block), extras))
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    quoted_title, quoted_source = (json.dumps(value, ensure_ascii=False) for value in (title, source))
+    tag = f"<search_result title={quoted_title} source={quoted_source}>"
+    text = "\n".join(["", tag, *texts, "</search_result>", ""])
+    return Text(text, extras=merged(extras_of("messages", search_result=block), extras))

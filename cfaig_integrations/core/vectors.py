@@ -1,6 +1,6 @@
 """Texts to vectors, and passages to scores: the requests and their replies.
 
-As in chat, None means that the user said nothing.
+As in chat, None means that the user did not set the value.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from cfaig_integrations.core.content import Json
 from cfaig_integrations.errors import ConfigError
 
 Side: TypeAlias = Literal["query", "document"]
-"""What a text is to a model that embeds questions and what answers them differently."""
+"""The role of a text, for models that embed queries and documents differently."""
 Pooling: TypeAlias = Literal["mean", "cls"]
-"""How a model makes one vector of many; vectors of the two cannot be compared (facts §6.1)."""
+"""How a model combines its token vectors; vectors of the two kinds cannot be compared (facts §6.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class EmbedRequest:
     Attributes:
         model: Model id as the user wrote it.
         texts: None of them empty.
-        side: What the texts are.
+        side: The role of the texts.
         dimensions: Length of the vectors.
         pooling: How the model pools.
-        instruction: The task, told to the model with queries; documents go without.
-        truncate: Whether a text that is too long is cut rather than refused.
+        instruction: The task, sent with queries but not with documents.
+        truncate: Whether a text that is too long is truncated rather than refused.
         extra_body: Further body fields, merged last, as they are.
     """
 
@@ -46,11 +46,11 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbedReply:
-    """What came back.
+    """The vectors of an `EmbedRequest`.
 
     Attributes:
         vectors: One for each text, in the order of the texts, all of one length.
-        usage: Token counts, if told.
+        usage: Token counts, if the server sent any.
     """
 
     vectors: tuple[list[float], ...]
@@ -59,12 +59,12 @@ class EmbedReply:
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """Passages to score against a question.
+    """Passages to score against a query.
 
     Attributes:
         model: Model id as the user wrote it.
-        query: The question.
-        passages: What may answer it.
+        query: The query.
+        passages: The passages.
         top: How many of the best to return; None: all.
         extra_body: Further body fields, merged last, as they are.
     """
@@ -78,11 +78,11 @@ class RerankRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One passage's place in a ranking.
+    """One passage in a ranking.
 
     Attributes:
         index: Of the passage in the request, from 0.
-        score: The higher, the better it answers.
+        score: The higher, the more relevant.
     """
 
     index: int
@@ -91,48 +91,42 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class RerankReply:
-    """What came back.
+    """The ranking of a `RerankRequest`.
 
     Attributes:
         ranking: The best first.
-        usage: Token counts, if told.
+        usage: Token counts, if the server sent any.
     """
 
     ranking: tuple[Ranked, ...]
     usage: Usage | None = None
 
 
-def checked_texts(texts: Iterable[str], *, word: str = "texts") -> tuple[str, ...]:
+def checked_texts(texts: Iterable[str]) -> tuple[str, ...]:
     """The texts, if every one of them can be embedded.
 
     Args:
-        texts: A list of texts; not one string, which would be taken for its letters.
-        word: The argument they were given as.
+        texts: A list of texts; not a single string, which would be read as a list of its characters.
 
     Raises:
         ConfigError: One of them is empty, which models refuse (facts §6.1), or is not text.
     """
     if isinstance(texts, str | bytes):
-        raise ConfigError(f"{word} is one text.", field=word, value=texts, remedy="Give a list of texts.")
+        raise ConfigError("texts is one text.", field="texts", value=texts, remedy="Pass a list of texts.")
     checked = tuple(texts)
     for index, text in enumerate(checked):
-        where = f"{word}[{index}]"
+        path = f"texts[{index}]"
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(f"{where} is a {type(text).__name__}.", field=where, value=text, remedy="Give a str.")
+            raise ConfigError(f"{path} is a {type(text).__name__}.", field=path, value=text, remedy="Pass a str.")
         if not text:
             raise ConfigError(
-                f"{where} is empty, and no model embeds an empty text.",
-                field=where,
-                value=text,
-                remedy="Leave it out.",
+                f"{path} is empty, and no model embeds an empty text.", field=path, value=text, remedy="Leave it out."
             )
     return checked
 
 
 def ranking_of(request: RerankRequest, reply: RerankReply) -> list[tuple[int, float | None]]:
-    """Place and score of each passage that is kept, the best first; empty ones, which are not ranked, come last."""
-    ranked: list[tuple[int, float | None]] = [(found.index, found.score) for found in reply.ranking]
-    empty: list[tuple[int, float | None]] = [
-        (place, None) for place, passage in enumerate(request.passages) if not passage
-    ]
-    return [*ranked, *empty][: request.top]
+    """Index and score of each returned passage, the best first; empty ones, which are not ranked, come last."""
+    ranked: list[tuple[int, float | None]] = [(each.index, each.score) for each in reply.ranking]
+    unranked = [(index, None) for index, passage in enumerate(request.passages) if not passage]
+    return [*ranked, *unranked][: request.top]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic_core import from_json
@@ -35,8 +36,9 @@ def is_keep_alive(name: JsonValue, data: bytes = b"{}") -> bool:
     return (isinstance(name, str) and name in _KEEP_ALIVE_NAMES) or data.strip().lower() in _KEEP_ALIVE_DATA
 
 
+@dataclass(slots=True, eq=False)
 class EventDecoder:
-    """Push decoder of one stream; a subclass implements `take` for the JSON objects, and the end of the stream.
+    """Push decoder of one stream; a subclass implements `_take` for the JSON objects, and the end of the stream.
 
     Attributes:
         ended: Whether the end marker came.
@@ -45,16 +47,13 @@ class EventDecoder:
             been truncated.
     """
 
-    __slots__ = ("ended", "keep_alives", "pending_error")
+    ended: bool = False
+    keep_alives: int = 0
+    pending_error: ProtocolError | EmbeddedError | None = None
     ends_with_done: ClassVar[bool] = False
     """Whether `[DONE]` is the end marker; in other formats, only servers that imitate them send it."""
     payload_keys: ClassVar[frozenset[str]] = frozenset()
     """Keys under which an event without a type may hold a piece of the reply."""
-
-    def __init__(self) -> None:
-        self.pending_error: ProtocolError | EmbeddedError | None = None
-        self.ended = False
-        self.keep_alives = 0
 
     def feed(self, name: str, data: bytes) -> Sequence[Event]:
         """The events of one server-sent event.
@@ -63,7 +62,7 @@ class EventDecoder:
             ProtocolError: The data, or that of the event before it, is not what the format allows.
             EmbeddedError: The event is an error.
         """
-        if self.ended and not self.reopens(data):
+        if self.ended and not self._reopens(data):
             return ()
         if self.pending_error is not None:
             raise self.pending_error
@@ -76,7 +75,7 @@ class EventDecoder:
         if "result" in event:
             event = unwrap(event)
         try:
-            return self.take(name, event)
+            return self._take(name, event)
         except (ProtocolError, *MALFORMED) as error:
             raise _with_excerpt(error, data) from None
 
@@ -93,7 +92,7 @@ class EventDecoder:
         events: list[Event] = []
         for each in objects:
             try:
-                events += self.take(name if len(objects) == 1 else "", unwrap(each))
+                events += self._take(name if len(objects) == 1 else "", unwrap(each))
             except (ProtocolError, EmbeddedError, *MALFORMED) as error:
                 located = _with_excerpt(error, data)
                 if not events:
@@ -105,21 +104,16 @@ class EventDecoder:
         self.ended = self.ends_with_done and data.rstrip().endswith(_DONE)
         return events
 
-    def reopens(self, data: bytes) -> bool:
+    def _reopens(self, data: bytes) -> bool:
         """Whether data after the end marker still belongs to the reply."""
         return False
 
-    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
+    def _take(self, name: str, event: JsonObject) -> Sequence[Event]:
         """The events of one JSON object; `name` is that of the server-sent event, which some servers omit."""
         raise NotImplementedError
 
-    def take_unknown(self, event: JsonObject) -> Sequence[Event]:
-        """Skips an event of an unknown type, unless a piece of the reply could be lost with it.
-
-        Raises:
-            ProtocolError: It has no type, but a piece of a reply.
-            EmbeddedError: It is an error.
-        """
+    def _take_unknown(self, event: JsonObject) -> Sequence[Event]:
+        """Skips an event of an unknown type; an error if it is one, or has a piece of a reply but no type."""
         if is_error(event):
             raise EmbeddedError(event)
         kind = event.get("type")
@@ -137,29 +131,29 @@ class EventDecoder:
             ProtocolError: What it held is not a valid reply.
             EmbeddedError: Its last event was an error.
         """
-        if missing := self.missing():
-            raise self.truncated(missing)
+        if missing := self._missing():
+            raise self._truncated(missing)
         with malformed_as_protocol_error("The stream held no valid reply", ""):
-            return self.last_events()
+            return self._last_events()
 
-    def missing(self) -> str:
+    def _missing(self) -> str:
         """What a stream that ends here lacks, as a sentence; empty if the reply is complete."""
         raise NotImplementedError
 
-    def last_events(self) -> Sequence[Event]:
+    def _last_events(self) -> Sequence[Event]:
         """The events that only the end of the stream makes final."""
         return ()
 
-    def partial_text(self) -> str:
+    def _partial_text(self) -> str:
         """The text so far."""
         raise NotImplementedError
 
-    def truncated(self, message: str) -> ProtocolError | EmbeddedError:
+    def _truncated(self, message: str) -> ProtocolError | EmbeddedError:
         """The error of a stream that ended too early."""
         error = self.pending_error
         if isinstance(error, EmbeddedError):
             return error
-        return StreamBroken(message, body=error.body if error else None, partial=self.partial_text())
+        return StreamBroken(message, body=error.body if error else None, partial=self._partial_text())
 
 
 def _with_excerpt(error: Exception, data: bytes) -> ProtocolError | EmbeddedError:

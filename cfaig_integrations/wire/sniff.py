@@ -1,4 +1,4 @@
-"""What the bytes of an answer are, told by their beginning: content types lie in both directions (facts §14.2)."""
+"""The type of a body by its first bytes, because the header Content-Type is not reliable (facts §14.2)."""
 
 from __future__ import annotations
 

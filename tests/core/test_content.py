@@ -38,21 +38,21 @@ from cfaig_integrations.core.replay import (
 )
 
 WIRES = ("chat_completions", "responses", "messages", "run")
-WORDS = st.text(max_size=6)
-OBJECTS = st.dictionaries(WORDS, st.integers() | WORDS | st.none() | st.lists(WORDS, max_size=2), max_size=3)
+TEXTS = st.text(max_size=6)
+OBJECTS = st.dictionaries(TEXTS, st.integers() | TEXTS | st.none() | st.lists(TEXTS, max_size=2), max_size=3)
 EXTRAS: st.SearchStrategy[Extras] = st.dictionaries(st.sampled_from(WIRES), OBJECTS, max_size=2).map(
-    lambda found: found or NO_EXTRAS
+    lambda parts: parts or NO_EXTRAS
 )
 CITATIONS = st.lists(
-    st.builds(Citation, url=WORDS, title=WORDS, quoted=WORDS, start=st.none() | st.integers(), raw=OBJECTS), max_size=2
+    st.builds(Citation, url=TEXTS, title=TEXTS, quoted=TEXTS, start=st.none() | st.integers(), raw=OBJECTS), max_size=2
 ).map(tuple)
-ARGUMENTS = OBJECTS.map(json.dumps) | WORDS
+ARGUMENTS = OBJECTS.map(json.dumps) | TEXTS
 PARTS = st.one_of(
-    st.builds(Text, WORDS, CITATIONS, EXTRAS),
-    st.builds(Reasoning, WORDS, EXTRAS),
-    st.builds(Refusal, WORDS, EXTRAS),
-    st.builds(ToolCall, WORDS, WORDS, ARGUMENTS, st.sampled_from(["function", "custom"]), EXTRAS),
-    st.builds(Media, st.just("image"), url=WORDS, extras=EXTRAS),
+    st.builds(Text, TEXTS, CITATIONS, EXTRAS),
+    st.builds(Reasoning, TEXTS, EXTRAS),
+    st.builds(Refusal, TEXTS, EXTRAS),
+    st.builds(ToolCall, TEXTS, TEXTS, ARGUMENTS, st.sampled_from(["function", "custom"]), EXTRAS),
+    st.builds(Media, st.just("image"), url=TEXTS, extras=EXTRAS),
     st.builds(Opaque, st.sampled_from(WIRES), OBJECTS),
 )
 TURNS = st.builds(Turn, st.just("assistant"), st.lists(PARTS, max_size=6).map(tuple), extras=EXTRAS)
@@ -60,17 +60,17 @@ TURNS = st.builds(Turn, st.just("assistant"), st.lists(PARTS, max_size=6).map(tu
 
 def shown(turn: Turn) -> Turn:
     """The turn as a framework's message holds it: every kind joined, tool calls as objects, nothing else."""
-    found: list[Part] = []
+    parts: list[Part] = []
     for kind in (Reasoning, Text, Refusal):
         texts = [part.text for part in turn.parts if isinstance(part, kind)]
         if "".join(texts):
-            found.append(kind("".join(texts)))
+            parts.append(kind("".join(texts)))
     for call in turn.tool_calls:
-        found.append(ToolCall(call.id, call.name, respelled(call), call.kind))
-    return replace(turn, parts=tuple(found), extras=NO_EXTRAS)
+        parts.append(ToolCall(call.id, call.name, reformatted(call), call.kind))
+    return replace(turn, parts=tuple(parts), extras=NO_EXTRAS)
 
 
-def respelled(call: ToolCall) -> str:
+def reformatted(call: ToolCall) -> str:
     try:
         return json.dumps(json.loads(call.arguments), ensure_ascii=False, separators=(",", ":"))
     except ValueError:
@@ -78,7 +78,7 @@ def respelled(call: ToolCall) -> str:
 
 
 @given(TURNS)
-def test_a_message_and_its_skeleton_give_the_turn_back(turn: Turn) -> None:
+def test_a_message_and_its_replay_state_restore_the_turn(turn: Turn) -> None:
     state = replay_state(turn)
     if state is None:
         # Then the message alone says it all, but for texts that say nothing.
@@ -88,35 +88,35 @@ def test_a_message_and_its_skeleton_give_the_turn_back(turn: Turn) -> None:
         assert restore(shown(turn), json.loads(json.dumps(state))) == turn
 
 
-@given(TURNS, WORDS)
-def test_of_an_edited_message_what_it_says_alone_goes_back(turn: Turn, more: str) -> None:
+@given(TURNS, TEXTS)
+def test_an_edited_message_goes_back_as_edited(turn: Turn, more: str) -> None:
     state = replay_state(turn)
     assume(state)
     assume(more)
-    seen = shown(turn)
-    edited = replace(seen, parts=(*seen.parts, Text(more)))
+    message = shown(turn)
+    edited = replace(message, parts=(*message.parts, Text(more)))
     assert restore(edited, state).parts == tuple(part for part in edited.parts if not isinstance(part, Reasoning))
 
 
-@pytest.mark.parametrize("said", ["Ann lives in Rome.", "[...] lives in Rome.", "XXX lives in Rome.", ""])
-def test_text_of_which_a_piece_was_replaced_takes_back_nothing_that_says_it(said: str) -> None:
+@pytest.mark.parametrize("edited_text", ["Ann lives in Rome.", "[...] lives in Rome.", "XXX lives in Rome.", ""])
+def test_edited_text_drops_the_parts_that_may_repeat_the_original(edited_text: str) -> None:
     cited = Text("Ann lives in Rome.", (Citation(quoted="Ann"),), extras_of("responses", id="msg_1"))
     secret = Opaque("messages", {"type": "redacted_thinking", "data": "Ann"})
     call = ToolCall("call_1", "f", '{"a": 1}', extras=extras_of("run", thoughtSignature="s"))
     turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), secret, cited, call))
-    parts = (Reasoning("It is Ann."), Text(said, cited.citations), replace(call, extras=NO_EXTRAS))
-    found = restore(Turn("assistant", parts), json.loads(json.dumps(replay_state(turn))))
-    if said == cited.text:
-        assert found == turn
+    parts = (Reasoning("It is Ann."), Text(edited_text, cited.citations), replace(call, extras=NO_EXTRAS))
+    restored = restore(Turn("assistant", parts), json.loads(json.dumps(replay_state(turn))))
+    if edited_text == cited.text:
+        assert restored == turn
     else:
-        assert found == Turn("assistant", (Text(said), parts[2]))
+        assert restored == Turn("assistant", (Text(edited_text), parts[2]))
 
 
-def test_reasoning_that_was_replaced_takes_back_no_signature() -> None:
+def test_edited_reasoning_goes_back_without_its_signature() -> None:
     turn = Turn("assistant", (Reasoning("It is Ann.", extras_of("messages", signature="s")), Text("So.")))
     parts = (Reasoning("It is ___.", extras_of("messages", signature="s")), Text("So."))
-    found = restore(Turn("assistant", parts), replay_state(turn))
-    assert found.parts == (Reasoning("It is ___."), Text("So."))
+    restored = restore(Turn("assistant", parts), replay_state(turn))
+    assert restored.parts == (Reasoning("It is ___."), Text("So."))
 
 
 JSON = st.recursive(
@@ -148,36 +148,36 @@ def changed(value: Any, number: int, new: Any) -> Any:
 
 @example(Turn("assistant", (), extras={"chat_completions": {}}), 1, {})
 @given(TURNS, st.integers(-50, 50), JSON)
-def test_a_damaged_skeleton_leaves_the_message_as_it_is(turn: Turn, number: int, new: Any) -> None:
+def test_a_damaged_replay_state_is_ignored(turn: Turn, number: int, new: Any) -> None:
     state = replay_state(turn)
     assume(state)
-    seen = shown(turn)
+    message = shown(turn)
     damaged = changed(state, number, new)
     assume(json.dumps(damaged, sort_keys=True) != json.dumps(state, sort_keys=True))
-    assert restore(seen, damaged) is seen
-    assert not matches(seen, damaged)
+    assert restore(message, damaged) is message
+    assert not matches(message, damaged)
     list(whole_parts(damaged))
     assert free_text_calls(damaged) == set()
 
 
 @given(TURNS, JSON)
-def test_whatever_is_stored_beside_a_message_it_can_be_read(turn: Turn, data: Any) -> None:
-    seen = shown(turn)
-    assert restore(seen, data) is seen
+def test_any_stored_data_can_be_read(turn: Turn, data: Any) -> None:
+    message = shown(turn)
+    assert restore(message, data) is message
     assert free_text_calls(data) == set()
     list(whole_parts(data))
 
 
-def test_a_skeleton_of_another_version_counts_for_nothing() -> None:
+def test_a_replay_state_of_another_version_is_ignored() -> None:
     turn = Turn("assistant", (Text("a"), Text("b", extras=extras_of("responses", id="msg_1"))))
-    seen, state = shown(turn), replay_state(turn)
+    message, state = shown(turn), replay_state(turn)
     assert state
     old = {"parts": state["parts"]}  # as it was before there were versions
     for data in (old, {**state, "version": 1}, {**state, "version": 3}, {**state, "version": "2"}):
-        assert restore(seen, data) is seen
+        assert restore(message, data) is message
 
 
-def test_a_skeleton_is_found_again_in_the_sum_of_a_stream() -> None:
+def test_a_replay_state_sent_in_pieces_restores_the_turn() -> None:
     picture, note = Media("image", data="QUJD", mime="image/png"), Opaque("run", {"a": 1})
     turn = Turn("assistant", (Text("a"), picture, Text("b"), note))
     pieces = [{"parts": [part_state(1, picture)]}, {"parts": [part_state(3, note)]}]
@@ -188,7 +188,7 @@ def test_a_skeleton_is_found_again_in_the_sum_of_a_stream() -> None:
     assert restore(Turn("assistant", (Text("ab"),)), whole) == turn
 
 
-def test_a_plain_turn_needs_no_skeleton() -> None:
+def test_a_plain_turn_needs_no_replay_state() -> None:
     call = ToolCall("id", "name", '{"a":1}')
     assert replay_state(Turn("assistant", (Text("hi"), call, call))) is None
     assert replay_state(Turn("assistant", ())) is None
@@ -203,7 +203,7 @@ def test_a_plain_turn_needs_no_skeleton() -> None:
 
 
 @given(EXTRAS, EXTRAS)
-def test_merged_extras_hold_both_and_the_later_wins(extras: Extras, more: Extras) -> None:
+def test_merged_extras_hold_both_and_the_later_value_wins(extras: Extras, more: Extras) -> None:
     before = copy.deepcopy((dict(extras), dict(more)))
     both = merged(extras, more)
     assert set(both) == {*extras, *more}
@@ -212,7 +212,7 @@ def test_merged_extras_hold_both_and_the_later_wins(extras: Extras, more: Extras
     assert (dict(extras), dict(more)) == before, "the values merged are not changed"
 
 
-def test_extras_of_leaves_out_what_is_none() -> None:
+def test_extras_of_leaves_out_none() -> None:
     assert extras_of("messages", signature="s", caller=None) == {"messages": {"signature": "s"}}
     assert extras_of("messages", caller=None) is NO_EXTRAS
 
@@ -229,7 +229,7 @@ def test_no_extras_cannot_be_filled_and_survive_copies() -> None:
         assert twin == Text("a")
 
 
-def test_a_turn_shows_its_text_and_its_tool_calls_in_order() -> None:
+def test_a_turn_returns_its_text_and_its_tool_calls_in_order() -> None:
     first, second = ToolCall("1", "a", "{}"), ToolCall("2", "b", "{}")
     turn = Turn("assistant", (Text("one "), first, Reasoning("not this"), Text("two"), second))
     assert turn.text == "one two"

@@ -42,7 +42,7 @@ CITED = Citation(url="https://a.example")
 PIECES = st.lists(st.text(max_size=5), max_size=5)
 
 
-def test_every_event_has_its_place_in_the_reply() -> None:
+def test_every_event_changes_the_reply() -> None:
     events: list[Event] = [
         Started("id-1", "model-1"),
         PartStarted(0, "reasoning"),
@@ -101,7 +101,7 @@ def test_every_event_has_its_place_in_the_reply() -> None:
 
 
 @given(st.lists(PIECES, min_size=1, max_size=4), st.randoms())
-def test_parts_may_grow_in_any_interleaving(texts: list[list[str]], random: Any) -> None:
+def test_deltas_of_parts_may_be_interleaved(texts: list[list[str]], random: Any) -> None:
     """Each part's own pieces stay in order, whatever comes between them."""
     waiting = [[TextDelta(part, piece) for piece in pieces] for part, pieces in enumerate(texts)]
     events: list[Event] = [PartStarted(part, "text") for part in range(len(texts))]
@@ -112,12 +112,12 @@ def test_parts_may_grow_in_any_interleaving(texts: list[list[str]], random: Any)
 
 @given(st.permutations(range(5)))
 def test_parts_stand_in_the_order_of_their_numbers(order: list[int]) -> None:
-    """A part that comes whole is told when it is whole, which may be after later ones began."""
+    """A part that comes as a whole may come after later ones began."""
     events = [PartAdded(number, Opaque("messages", {"n": number})) for number in order]
     assert [part.raw["n"] for part in fold("messages", events).turn.parts] == [0, 1, 2, 3, 4]
 
 
-def test_answers_are_kept_apart() -> None:
+def test_answers_are_separate() -> None:
     events: list[Event] = [
         PartStarted(0, "text", choice=1),
         PartStarted(1, "text"),
@@ -139,12 +139,12 @@ def test_an_answer_without_events_is_empty_and_unfinished() -> None:
     assert reply.choices == (Choice(Turn("assistant", ()), "unknown"),)
 
 
-def test_later_names_replace_earlier_ones_and_empty_ones_do_not() -> None:
+def test_later_ids_replace_earlier_ones_and_empty_ones_do_not() -> None:
     reply = fold("run", [Started("a", "m"), Started("", "m2"), Started("b", ""), Started()])
     assert (reply.id, reply.model) == ("b", "m2")
 
 
-def test_the_reply_so_far_can_be_had_at_any_time() -> None:
+def test_the_reply_so_far_is_available_at_any_time() -> None:
     collected = Fold("run")
     collected.add(PartStarted(0, "text"))
     collected.add(TextDelta(0, "a"))
@@ -159,6 +159,6 @@ def test_a_whole_part_cannot_continue() -> None:
         fold("run", events)
 
 
-def test_facts_are_what_the_wire_alone_knows() -> None:
+def test_facts_are_the_wire_specific_fields() -> None:
     reply = fold("run", [ReplyNoted(extras_of("run", tier="t")), ReplyNoted(extras_of("messages", container="c"))])
     assert dict(reply.facts) == {"tier": "t", "container": "c"}

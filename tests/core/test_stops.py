@@ -20,18 +20,18 @@ def reply(*parts: Part) -> ChatReply:
 def streamed(stops: list[str], *parts: list[str]) -> ChatReply:
     """The reply of a stream whose text parts come in these pieces."""
     stopper = Stopper(stops)
-    given: list[Event] = []
+    sent: list[Event] = []
     for number, pieces in enumerate(parts):
-        given += [PartStarted(number, "text"), *(TextDelta(number, piece) for piece in pieces)]
-    given.append(Finished("length", "max_output_tokens"))
+        sent += [PartStarted(number, "text"), *(TextDelta(number, piece) for piece in pieces)]
+    sent.append(Finished("length", "max_output_tokens"))
     shown: list[Event] = []
-    for event in given:
+    for event in sent:
         shown += stopper.feed([event])
     return fold("responses", shown)
 
 
 @pytest.mark.parametrize(
-    ("text", "stops", "left"),
+    ("text", "stops", "remaining"),
     [
         ("one two three", [" two"], "one"),
         ("one two three", ["three", "two"], "one "),
@@ -44,11 +44,11 @@ def streamed(stops: list[str], *parts: list[str]) -> ChatReply:
         ("a\nObservation: b", ["\nObservation"], "a"),
     ],
 )
-def test_what_is_left_of_a_text(text: str, stops: list[str], left: str) -> None:
+def test_text_before_the_stop_remains(text: str, stops: list[str], remaining: str) -> None:
     whole = cut(reply(Text(text)), stops)
-    assert whole.turn.text == streamed(stops, [*text]).turn.text == left
+    assert whole.turn.text == streamed(stops, [*text]).turn.text == remaining
     assert (whole.finish, whole.choices[0].finish_word) == (
-        ("length", "max_output_tokens") if left == text else ("stop",) * 2
+        ("length", "max_output_tokens") if remaining == text else ("stop",) * 2
     )
 
 
@@ -63,35 +63,33 @@ def test_a_stream_ends_where_the_whole_reply_does(parts: list[list[str]], stops:
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), max_size=2))
-def test_nothing_is_shown_that_is_taken_back_and_nothing_is_held_without_need(
-    letters: list[str], stops: list[str]
-) -> None:
+def test_only_a_possible_stop_is_buffered(letters: list[str], stops: list[str]) -> None:
     stopper, shown, final = Stopper(stops), "", cut(reply(Text("".join(letters))), stops).turn.text
     for number, letter in enumerate(letters):
         shown += "".join(event.text for event in stopper.feed([TextDelta(0, letter)]) if isinstance(event, TextDelta))
         assert final.startswith(shown)
-        given_so_far = "".join(letters[: number + 1])
-        held = given_so_far[len(shown) :]
-        assert stopper.stopped or not held or any(stop.startswith(held) for stop in stops)
+        received = "".join(letters[: number + 1])
+        buffered = received[len(shown) :]
+        assert stopper.stopped or not buffered or any(stop.startswith(buffered) for stop in stops)
 
 
-def test_what_follows_the_stop_is_gone() -> None:
-    found = cut(reply(Text("go STOP on"), ToolCall("c", "f", "{}")), ["STOP"])
-    assert found.turn.parts == (Text("go "),)
+def test_parts_after_the_stop_are_removed() -> None:
+    stopped = cut(reply(Text("go STOP on"), ToolCall("c", "f", "{}")), ["STOP"])
+    assert stopped.turn.parts == (Text("go "),)
     stopper = Stopper(["STOP"])
     shown = stopper.feed([TextDelta(0, "go STOP"), PartStarted(1, "tool_call", id="c", name="f")])
     assert shown == [TextDelta(0, "go "), Finished("stop", "stop")]
     assert stopper.feed([TextDelta(0, "x")]) == []
 
 
-def test_what_the_wire_knew_of_the_whole_text_does_not_stay_with_its_beginning() -> None:
+def test_extras_of_the_whole_text_are_removed() -> None:
     inside, outside = Citation(url="a", start=0, end=2), Citation(url="b", start=3, end=7)
     part = Text("go STOP", (inside, outside), extras_of("responses", item={"id": "m"}))
     assert cut(reply(part), ["STOP"]).turn.parts == (Text("go ", (inside,)),)
     assert cut(reply(part), ["HALT"]).turn.parts == (part,)
 
 
-def test_a_text_is_let_go_when_the_next_part_begins() -> None:
+def test_buffered_text_is_released_when_the_next_part_begins() -> None:
     stopper = Stopper(["STOP"])
     assert stopper.feed([TextDelta(0, "go ST")]) == [TextDelta(0, "go ")]
     begun = PartStarted(1, "text")

@@ -48,7 +48,7 @@ json_values = st.recursive(
         ('{"a": "\ud83d\ude00"}', {"a": "\U0001f600"}),
     ],
 )
-def test_arguments_in_every_form_that_models_write(text: str | None, value: dict[str, Any]) -> None:
+def test_arguments_in_every_known_form(text: str | None, value: dict[str, Any]) -> None:
     assert read_arguments(text) == value
 
 
@@ -71,7 +71,7 @@ def test_arguments_in_every_form_that_models_write(text: str | None, value: dict
         'call: {"a": 1}',
     ],
 )
-def test_arguments_that_are_not_whole_are_never_completed(text: str) -> None:
+def test_truncated_arguments_are_never_completed(text: str) -> None:
     with pytest.raises(ValueError, match=r"JSON|json|Expecting|Extra data|Unterminated|Invalid"):
         read_arguments(text)
 
@@ -126,7 +126,7 @@ def test_the_value_of_an_answer_with_text_around_it(text: str, value: Any) -> No
         '```json\n{"a": 0}\n```\nor rather {"a": 1',
     ],
 )
-def test_an_answer_without_a_whole_value(text: str) -> None:
+def test_an_answer_without_a_complete_value(text: str) -> None:
     with pytest.raises(ValueError, match=r"JSON|json|Expecting|Extra data|Unterminated|Invalid"):
         find_json(text)
 
@@ -139,7 +139,7 @@ def test_any_object_is_found_in_prose_and_fences(value: Any, before: str, fenced
 
 
 @given(json_values, st.data())
-def test_a_cut_object_is_never_a_value(value: Any, data: st.DataObject) -> None:
+def test_a_truncated_object_is_never_a_value(value: Any, data: st.DataObject) -> None:
     written = json.dumps({"value": value})
     cut = written[: data.draw(st.integers(1, len(written) - 1))]
     with pytest.raises(ValueError, match=r"JSON|json|Expecting|Extra data|Unterminated|Invalid"):
@@ -149,7 +149,7 @@ def test_a_cut_object_is_never_a_value(value: Any, data: st.DataObject) -> None:
 
 
 @given(any_text)
-def test_repaired_text_is_valid_and_repaired_once(text: str) -> None:
+def test_repair_gives_valid_text_and_is_idempotent(text: str) -> None:
     repaired = repair_surrogates(text)
     repaired.encode()
     assert repair_surrogates(repaired) == repaired

@@ -1,4 +1,4 @@
-"""`unfold` is what `fold` undoes: for any reply, and for every recorded one."""
+"""`fold` inverts `unfold`, for any reply and for every recorded one."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.harness import needs_recordings, recordings
 
-words = st.text(max_size=8)
+texts = st.text(max_size=8)
 extras = st.dictionaries(
-    st.sampled_from(["chat_completions", "messages"]), st.dictionaries(words, words, min_size=1, max_size=2), max_size=2
+    st.sampled_from(["chat_completions", "messages"]), st.dictionaries(texts, texts, min_size=1, max_size=2), max_size=2
 )
-citations = st.lists(st.builds(Citation, url=words, title=words), max_size=2).map(tuple)
+citations = st.lists(st.builds(Citation, url=texts, title=texts), max_size=2).map(tuple)
 parts = st.one_of(
-    st.builds(Text, words, citations, extras),
-    st.builds(Reasoning, words, extras),
-    st.builds(Refusal, words, extras),
-    st.builds(ToolCall, words, words, words, st.sampled_from(["function", "custom"]), extras),
-    st.builds(Media, st.just("image"), data=words, extras=extras),
-    st.builds(Opaque, st.just("responses"), st.dictionaries(words, words)),
+    st.builds(Text, texts, citations, extras),
+    st.builds(Reasoning, texts, extras),
+    st.builds(Refusal, texts, extras),
+    st.builds(ToolCall, texts, texts, texts, st.sampled_from(["function", "custom"]), extras),
+    st.builds(Media, st.just("image"), data=texts, extras=extras),
+    st.builds(Opaque, st.just("responses"), st.dictionaries(texts, texts)),
 )
 turns = st.builds(lambda made, more: Turn("assistant", tuple(made), extras=more), st.lists(parts, max_size=4), extras)
-choices = st.builds(Choice, turns, st.sampled_from(["stop", "length", "tool_calls", "unknown"]), words, extras)
+choices = st.builds(Choice, turns, st.sampled_from(["stop", "length", "tool_calls", "unknown"]), texts, extras)
 replies = st.builds(
     ChatReply,
     st.just("messages"),
-    words,
-    words,
+    texts,
+    texts,
     st.lists(choices, min_size=1, max_size=3).map(tuple),
     st.none() | st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
     extras,
@@ -75,12 +75,12 @@ def test_a_tools_result_in_a_reply_is_refused() -> None:
     ("kind", "wire"), [("chat", "chat_completions"), ("responses", "responses"), ("messages", "messages")]
 )
 def test_every_recorded_reply_survives(kind: str, wire: Any) -> None:
-    seen = 0
+    count = 0
     for record in recordings(kind, stream=False):
         try:
             reply = codec(wire).decode(record["response_body"].encode())
         except (GatewayError, EmbeddedError):
             continue
         assert fold(wire, unfold(reply)) == reply, record["line"]
-        seen += 1
-    assert seen > 50
+        count += 1
+    assert count > 50

@@ -1,4 +1,4 @@
-"""Chat completions in the tests' own words: a stream to the body it stands for, a body to a stream, an echo to expect.
+"""Chat completions for tests: a stream to the same body, a body to the same stream, the expected echo.
 
 Written from the format, not from the codec, and shares no code with it.
 """
@@ -68,9 +68,9 @@ def whole_of(text: str) -> dict[str, Any]:
 def _add_choice(choice: dict[str, Any], part: dict[str, Any]) -> None:
     for key, value in part.items():
         if key == "logprobs" and not empty(value):
-            held = choice.setdefault("logprobs", {})
+            joined = choice.setdefault("logprobs", {})
             for name, items in value.items():
-                held[name] = [*(held.get(name) or []), *(items or [])] or None
+                joined[name] = [*(joined.get(name) or []), *(items or [])] or None
         elif key not in ("delta", "message", "index") and not empty(value):
             choice[key] = value
     for key, value in part["delta"].items():
@@ -104,22 +104,22 @@ def _add_piece(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 
 def _add_blocks(message: dict[str, Any], blocks: list[dict[str, Any]]) -> None:
-    held = message.setdefault("content", [])
+    joined = message.setdefault("content", [])
     for block in blocks:
-        if held and held[-1]["type"] == block["type"] == "text":
-            held[-1]["text"] += block["text"]
-        elif held and held[-1]["type"] == block["type"] == "thinking":
-            text = "".join(chunk["text"] for chunk in held[-1]["thinking"] + block["thinking"])
-            held[-1] |= {**block, "thinking": [{"type": "text", "text": text}]}
+        if joined and joined[-1]["type"] == block["type"] == "text":
+            joined[-1]["text"] += block["text"]
+        elif joined and joined[-1]["type"] == block["type"] == "thinking":
+            text = "".join(chunk["text"] for chunk in joined[-1]["thinking"] + block["thinking"])
+            joined[-1] |= {**block, "thinking": [{"type": "text", "text": text}]}
         else:
-            held.append(json.loads(json.dumps(block)))
+            joined.append(json.loads(json.dumps(block)))
 
 
-def _add_details(held: list[dict[str, Any]], details: list[dict[str, Any]]) -> None:
+def _add_details(joined: list[dict[str, Any]], details: list[dict[str, Any]]) -> None:
     for detail in details:
-        same = next((old for old in held if (old["index"], old["type"]) == (detail["index"], detail["type"])), None)
+        same = next((old for old in joined if (old["index"], old["type"]) == (detail["index"], detail["type"])), None)
         if same is None:
-            held.append(dict(detail))
+            joined.append(dict(detail))
             continue
         for key, value in detail.items():
             grows = key in ("text", "summary", "data") or (key == "signature" and same.get(key) != value)
@@ -189,13 +189,13 @@ def expected_echo(message: dict[str, Any], counts: Counter[str]) -> dict[str, An
 
 
 def _expected_call(call: dict[str, Any], counts: Counter[str]) -> dict[str, Any]:
-    kept = {key: value for key, value in call.items() if key != "index" and not empty(value)}
+    expected = {key: value for key, value in call.items() if key != "index" and not empty(value)}
     counts["call index"] += "index" in call
-    counts["call type"] += "type" not in kept
-    counts["call id"] += "id" not in kept
-    kept.setdefault("type", "function")
-    kept.setdefault("id", "made")
-    if "function" in kept:
-        counts["call arguments"] += not kept["function"].get("arguments")
-        kept["function"] = {**kept["function"], "arguments": kept["function"].get("arguments") or "{}"}
-    return kept
+    counts["call type"] += "type" not in expected
+    counts["call id"] += "id" not in expected
+    expected.setdefault("type", "function")
+    expected.setdefault("id", "made")
+    if "function" in expected:
+        counts["call arguments"] += not expected["function"].get("arguments")
+        expected["function"] = {**expected["function"], "arguments": expected["function"].get("arguments") or "{}"}
+    return expected

@@ -1,4 +1,4 @@
-"""What every wire must hold, said once: any byte split, CRLF, comments, cuts, fold == decode, echo."""
+"""Properties of every wire: any byte split, CRLF, comments, truncation, fold == decode, echo."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ needs_complete_recordings = pytest.mark.recordings("complete")
 """A test that knows what the maintainers' corpus holds, or that needs the official SDKs' types as a validator."""
 
 
-def assert_number(found: int, expected: int) -> None:
+def assert_number(number: int, expected: int) -> None:
     """As many recordings as the maintainers' corpus holds; of another corpus, some."""
-    assert found == expected if COMPLETE else found > 0
+    assert number == expected if COMPLETE else number > 0
 
 
 @functools.cache
@@ -38,9 +38,9 @@ def _validator() -> Any:
 
 
 def validate_request(kind: str, body: Any) -> list[str]:
-    """What the official SDKs' types have against a body; nothing where these are not available."""
-    found: list[str] = _validator().validate_request(kind, body) if COMPLETE else []
-    return found
+    """The errors of the official SDKs' types for a body; none where these are not available."""
+    errors: list[str] = _validator().validate_request(kind, body) if COMPLETE else []
+    return errors
 
 
 def chunked(data: bytes, rng: random.Random, longest: int = 40) -> Iterator[bytes]:

@@ -32,9 +32,9 @@ def whole_from_stream(text: str) -> dict[str, Any]:
     for event in sse_objects(text):
         kind = event["type"]
         if kind == "message_start":
-            told = {key: value for key, value in event["message"].items() if value is not None}
-            blocks = message["content"] + told.pop("content")
-            message = {**message, **told, "content": blocks}
+            fields = {key: value for key, value in event["message"].items() if value is not None}
+            blocks = message["content"] + fields.pop("content")
+            message = {**message, **fields, "content": blocks}
             base = len(blocks)
         elif kind == "content_block_start":
             message["content"].append({**event["content_block"], "#json": ""})
@@ -43,9 +43,9 @@ def whole_from_stream(text: str) -> dict[str, Any]:
         elif kind == "content_block_delta":
             _grow(message["content"][base + event["index"]], event["delta"])
         elif kind == "message_delta":
-            told = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
+            fields = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
             counts = {key: value for key, value in event["usage"].items() if value is not None}
-            message = {**message, **event["delta"], **told, "usage": {**message["usage"], **counts}}
+            message = {**message, **event["delta"], **fields, "usage": {**message["usage"], **counts}}
     for block in message["content"]:
         if text := block.pop("#json", ""):
             block["input"] = json.loads(text)
@@ -103,8 +103,8 @@ def _split(block: dict[str, Any], step: int) -> tuple[dict[str, Any], list[dict[
             deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"])]
             deltas.append({"type": "signature_delta", "signature": block["signature"]})
             return {**block, "thinking": "", "signature": ""}, deltas
-        case {"input": dict(given)}:
-            text = json.dumps(given) if given else ""
+        case {"input": dict(arguments)}:
+            text = json.dumps(arguments) if arguments else ""
             deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *pieces(text))]
             return {**block, "input": {}}, deltas
         case _:

@@ -1,4 +1,4 @@
-"""Answers with a wrong value somewhere: places, values of any type and size, bytes that no writer of JSON makes."""
+"""Bodies with an invalid value somewhere: paths, values of any type and size, invalid JSON bytes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _VALUES: list[Any] = [
 JUNK = st.sampled_from(_VALUES)
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The path to every value inside `value`."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield (*path, key)
-        yield from places(child, (*path, key))
+        yield from paths(child, (*path, key))
 
 
-def spoilt(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
-    """`value` with `junk` at a place."""
+def with_value(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    """`value` with `junk` at a path."""
     copy = json.loads(json.dumps(value))
     inside = copy
     for key in path[:-1]:
@@ -39,6 +39,6 @@ def spoilt(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
     return copy
 
 
-def said(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
     """The JSON of a value: NaN, infinities, halves of surrogate pairs and all."""
     return json.dumps(value).encode()

@@ -198,10 +198,10 @@ def _growth(item: Json, style: Style) -> Iterator[Json]:
             for index, part in enumerate(item["content"]):
                 yield from _content(part, index + (3 if style == "content counted on" else 0))
         case "reasoning":
-            for source, word in (("summary", "reasoning_summary_text"), ("content", "reasoning_text")):
+            for source, event_name in (("summary", "reasoning_summary_text"), ("content", "reasoning_text")):
                 for index, section in enumerate(item.get(source, [])):
                     where = {f"{source}_index": index}
-                    yield from _texts(f"response.{word}", section["text"], "text", where)
+                    yield from _texts(f"response.{event_name}", section["text"], "text", where)
         case "function_call" if isinstance(item["arguments"], str):
             yield from _texts("response.function_call_arguments", item["arguments"], "arguments", {})
         case "custom_tool_call":
@@ -218,8 +218,8 @@ def _content(part: Json, index: int) -> Iterator[Json]:
     if part["type"] == "output_text":
         yield from _texts("response.output_text", part["text"], "text", where)
         for number, annotation in enumerate(part["annotations"]):
-            told = {"annotation": annotation, "annotation_index": number}
-            yield {"type": "response.output_text.annotation.added", **where, **told}
+            fields = {"annotation": annotation, "annotation_index": number}
+            yield {"type": "response.output_text.annotation.added", **where, **fields}
     elif part["type"] == "refusal":
         yield from _texts("response.refusal", part["refusal"], "refusal", where)
     yield {"type": "response.content_part.done", **where, "part": part}

@@ -17,7 +17,7 @@ from tests.wire.chat_kit import body
 CODEC = ChatCompletionsCodec()
 
 
-def own(**values: Any) -> dict[str, Any]:
+def extras(**values: Any) -> dict[str, Any]:
     return {"chat_completions": values}
 
 
@@ -47,7 +47,7 @@ def test_no_content_is_no_part(content: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "calls", "finish"),
+    ("raw_finish", "calls", "finish"),
     [
         ("stop", False, "stop"),
         ("eos", False, "stop"),
@@ -58,7 +58,7 @@ def test_no_content_is_no_part(content: Any) -> None:
         ("content_filter", False, "content_filter"),
         ("error", False, "error"),
         ("other", False, "unknown"),
-        ("never heard of", False, "unknown"),
+        ("anything else", False, "unknown"),
         ("stop", True, "tool_calls"),
         ("length", True, "length"),
         (None, True, "tool_calls"),
@@ -66,23 +66,23 @@ def test_no_content_is_no_part(content: Any) -> None:
         ("", False, "stop"),
     ],
 )
-def test_why_it_ended(word: str | None, calls: bool, finish: str) -> None:
+def test_finish_reasons(raw_finish: str | None, calls: bool, finish: str) -> None:
     message: dict[str, Any] = {"content": "x"}
     if calls:
         message["tool_calls"] = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    choice = CODEC.decode(body(message, finish=word)).choices[0]
-    assert (choice.finish, choice.finish_word) == (finish, word or "")
+    choice = CODEC.decode(body(message, finish=raw_finish)).choices[0]
+    assert (choice.finish, choice.finish_word) == (finish, raw_finish or "")
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])
 def test_reasoning_keeps_its_field(field: str) -> None:
     reply = CODEC.decode(body({"content": "4", field: "2+2"}))
-    assert reply.turn.parts == (Reasoning("2+2", own(field=field)), Text("4"))
+    assert reply.turn.parts == (Reasoning("2+2", extras(field=field)), Text("4"))
 
 
-def test_of_two_reasoning_fields_the_first_is_read() -> None:
+def test_the_first_of_two_reasoning_fields_is_read() -> None:
     reply = CODEC.decode(body({"content": "4", "reasoning": "b", "reasoning_content": "a"}))
-    assert reply.turn.parts == (Reasoning("a", own(field="reasoning_content")), Text("4"))
+    assert reply.turn.parts == (Reasoning("a", extras(field="reasoning_content")), Text("4"))
 
 
 def test_readable_reasoning_details_without_another_field() -> None:
@@ -92,11 +92,11 @@ def test_readable_reasoning_details_without_another_field() -> None:
         {"type": "reasoning.encrypted", "data": "x", "index": 2},
     ]
     reply = CODEC.decode(body({"content": "4", "reasoning_details": details}))
-    assert reply.turn.parts == (Reasoning("so what", own(field="reasoning_details")), Text("4"))
-    assert reply.turn.extras == own(reasoning_details=details)
+    assert reply.turn.parts == (Reasoning("so what", extras(field="reasoning_details")), Text("4"))
+    assert reply.turn.extras == extras(reasoning_details=details)
 
 
-def test_blocks_as_mistral_writes_them() -> None:
+def test_content_blocks_of_mistral() -> None:
     blocks = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True},
         {"type": "text", "text": "see "},
@@ -107,16 +107,16 @@ def test_blocks_as_mistral_writes_them() -> None:
     ]
     turn = CODEC.decode(body({"content": blocks[:4]})).turn
     assert turn.parts == (
-        Reasoning("hm", own(block={"type": "thinking", "closed": True})),
+        Reasoning("hm", extras(block={"type": "thinking", "closed": True})),
         Text("see "),
         Opaque("chat_completions", {"type": "reference", "reference_ids": [1]}),
-        Text("there", extras=own(cache_control={"type": "ephemeral"})),
+        Text("there", extras=extras(cache_control={"type": "ephemeral"})),
     )
     assert [part.text for part in CODEC.decode(body({"content": blocks[4:5]})).turn.parts] == ["ok"]  # type: ignore[union-attr]
     assert [part.text for part in CODEC.decode(body({"content": blocks[5:]})).turn.parts] == ["plain"]  # type: ignore[union-attr]
 
 
-def test_tool_calls_in_every_dress() -> None:
+def test_tool_calls_in_every_form() -> None:
     calls: list[dict[str, Any]] = [
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{ "x": 1 }'}, "index": 0},
         {"id": "b", "function": {"name": "f", "arguments": {"x": "ü"}}, "index": 0},
@@ -140,19 +140,19 @@ def test_tool_calls_in_every_dress() -> None:
         ToolCall(made, "native", '{"x":1}'),
         ToolCall("c", "sql", "select 1", "custom"),
         ToolCall("d", "cut", '{"x": '),
-        ToolCall("e", "g", "", extras=own(extra_content={"google": {"s": 1}})),
-        ToolCall("f", "h", "{}", extras=own(type="builtin")),
+        ToolCall("e", "g", "", extras=extras(extra_content={"google": {"s": 1}})),
+        ToolCall("f", "h", "{}", extras=extras(type="builtin")),
     )
 
 
-def test_entries_of_a_body_are_calls_of_their_own() -> None:
+def test_entries_of_a_body_are_separate_calls() -> None:
     entry = {"id": "same", "index": 0, "type": "function", "function": {"name": "f", "arguments": "{"}}
     nameless = {"type": "function", "function": {"name": "f", "arguments": "{"}}
     calls = CODEC.decode(body({"content": None, "tool_calls": [entry, entry, nameless, nameless]})).turn.tool_calls
     assert [call.arguments for call in calls] == ["{"] * 4
 
 
-def test_ids_that_are_made_differ_and_stay() -> None:
+def test_generated_ids_are_distinct_and_stable() -> None:
     calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "f", "arguments": {"x": 1}}, {"name": "f", "arguments": {}}]
     native = json.dumps({"response": None, "tool_calls": calls}).encode()
     ids = [call.id for call in CODEC.decode(native).turn.tool_calls]
@@ -164,11 +164,11 @@ def test_ids_that_are_made_differ_and_stay() -> None:
 
 def test_a_legacy_function_call() -> None:
     call = CODEC.decode(body({"content": None, "function_call": {"name": "f", "arguments": "{}"}})).turn.tool_calls[0]
-    assert (call.name, call.arguments, call.extras) == ("f", "{}", own(legacy=True))
+    assert (call.name, call.arguments, call.extras) == ("f", "{}", extras(legacy=True))
     assert call.id
 
 
-def test_a_refusal_and_what_it_is_not() -> None:
+def test_an_empty_refusal_is_not_a_part() -> None:
     assert CODEC.decode(body({"content": None, "refusal": "No."})).turn.parts == (Refusal("No."),)
     assert CODEC.decode(body({"content": "x", "refusal": ""})).turn.parts == (Text("x"),)
 
@@ -178,22 +178,22 @@ def test_annotations_are_citations() -> None:
     annotations = [{"type": "url_citation", "url_citation": source}, {"type": "file", "file": {"hash": "h"}}]
     reply = CODEC.decode(body({"content": "text", "annotations": annotations}))
     assert reply.turn.parts == (Text("text", (Citation("https://a", "A", "words", 0, 4, annotations[0]),)),)
-    assert reply.turn.extras == own(annotations=annotations)
+    assert reply.turn.extras == extras(annotations=annotations)
 
 
-def test_audio_and_images_that_the_model_made() -> None:
+def test_generated_audio_and_images() -> None:
     audio = {"id": "audio_1", "data": "UklGRg==", "transcript": "hello", "expires_at": 9}
     image = {"type": "image_url", "index": 0, "image_url": {"url": "data:image/png;base64,iVBORw=="}}
     remote = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
     reply = CODEC.decode(body({"content": "", "audio": audio, "images": [image, remote]}))
     assert reply.turn.parts == (
-        Media("image", data="iVBORw==", mime="image/png", extras=own(image={"type": "image_url", "index": 0})),
-        Media("image", url="https://x/y.png", extras=own(image={"type": "image_url"})),
-        Media("audio", data="UklGRg==", text="hello", extras=own(id="audio_1", expires_at=9)),
+        Media("image", data="iVBORw==", mime="image/png", extras=extras(image={"type": "image_url", "index": 0})),
+        Media("image", url="https://x/y.png", extras=extras(image={"type": "image_url"})),
+        Media("audio", data="UklGRg==", text="hello", extras=extras(id="audio_1", expires_at=9)),
     )
 
 
-def test_empty_shells_say_nothing() -> None:
+def test_empty_values_are_ignored() -> None:
     shells = {
         "audio": {"id": "", "data": "", "expires_at": 0, "transcript": ""},
         "function_call": {"name": "", "arguments": ""},
@@ -207,16 +207,16 @@ def test_empty_shells_say_nothing() -> None:
     assert reply.facts == {"created": 7}
 
 
-def test_what_is_not_modelled_is_kept_where_it_belongs() -> None:
+def test_unmodelled_fields_become_extras() -> None:
     whole = json.loads(body({"content": "x", "executed_tools": [{"index": 0}], "prefix": False}))
     whole |= {"service_tier": "flex", "citations": ["https://a"], "gatewayMetadata": {"keySource": "BYOK"}, "p": "abc"}
     whole["choices"][0] |= {"logprobs": {"content": [{"token": "x", "logprob": -1}]}, "native_finish_reason": "end"}
     reply = CODEC.decode(json.dumps(whole).encode())
-    assert reply.turn.extras == own(executed_tools=[{"index": 0}], prefix=False)
-    assert reply.choices[0].extras == own(
+    assert reply.turn.extras == extras(executed_tools=[{"index": 0}], prefix=False)
+    assert reply.choices[0].extras == extras(
         logprobs={"content": [{"token": "x", "logprob": -1}]}, native_finish_reason="end"
     )
-    assert reply.extras == own(
+    assert reply.extras == extras(
         created=7, service_tier="flex", citations=["https://a"], gatewayMetadata={"keySource": "BYOK"}
     )
 
@@ -253,10 +253,10 @@ def test_several_answers_in_any_order() -> None:
     ],
 )
 def test_token_counts(raw: dict[str, Any], usage: Usage) -> None:
-    told = CODEC.decode(body({"content": "x"}, usage=raw)).usage
-    assert told is not None
-    assert told.raw == raw
-    assert told == Usage(**{name: getattr(usage, name) for name in Usage.__slots__ if name != "raw"}, raw=raw)
+    decoded = CODEC.decode(body({"content": "x"}, usage=raw)).usage
+    assert decoded is not None
+    assert decoded.raw == raw
+    assert decoded == Usage(**{name: getattr(usage, name) for name in Usage.__slots__ if name != "raw"}, raw=raw)
 
 
 def test_no_usage_is_none() -> None:
@@ -304,6 +304,6 @@ def test_an_error_in_a_2xx_body(raw: dict[str, Any]) -> None:
         b'{"object": "list", "data": []}',
     ],
 )
-def test_what_is_no_chat_completion(raw: bytes) -> None:
+def test_other_bodies_are_a_protocol_error(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
         CODEC.decode(raw)

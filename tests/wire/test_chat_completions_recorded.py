@@ -1,4 +1,4 @@
-"""Everything recorded: decodes, folds, splits, breaks and goes back."""
+"""Every recording: decoded, folded, split, truncated and sent back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REFUSED_STREAMS = {
     "37301497ba22",
     "ceedc6374687",
 }  # an `error` in a chunk: Groq's failed tool calls, OpenRouter's token limit
-NOT_CHAT = {"8a715340a306"}  # a server that tells what it was asked
+NOT_CHAT = {"8a715340a306"}  # a server that returns the request
 WITHOUT_MESSAGE = {"7bfa6e45e8d8", "a870a2ec5e02"}
 """What Azure's content filter leaves of an answer: a choice without a message, or an error with the status 200."""
 BODIES = [record for record in recordings("chat", stream=False) if record["id"] not in NOT_CHAT | WITHOUT_MESSAGE]
@@ -60,7 +60,7 @@ def test_the_recordings_are_all_accounted_for() -> None:
     assert_number(len(STREAMS), 97)
 
 
-def test_a_body_says_what_its_json_says() -> None:
+def test_a_reply_equals_its_json() -> None:
     for record in BODIES:
         whole, reply = json.loads(record["response_body"]), CODEC.decode(record["response_body"].encode())
         message = whole["choices"][0]["message"]
@@ -86,7 +86,7 @@ def message_calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("id_", sorted(REFUSED_STREAMS))
-def test_an_error_inside_a_stream_is_a_refusal(id_: str) -> None:
+def test_an_error_inside_a_stream_is_raised(id_: str) -> None:
     (record,) = [record for record in recordings("chat", stream=True) if record["id"] == id_]
     with pytest.raises(EmbeddedError) as caught:
         events_of(CODEC, [record["response_body"].encode()])
@@ -94,7 +94,7 @@ def test_an_error_inside_a_stream_is_a_refusal(id_: str) -> None:
 
 
 @needs_complete_recordings
-def test_what_is_no_chat_completion_is_named() -> None:
+def test_other_bodies_are_a_protocol_error() -> None:
     (record,) = [record for record in recordings("chat", stream=False) if record["id"] in NOT_CHAT]
     with pytest.raises(ProtocolError, match="contentType"):
         CODEC.decode(record["response_body"].encode())
@@ -106,12 +106,12 @@ def test_a_stream_is_the_same_in_any_split(record: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("record", STREAMS, ids=name)
-def test_a_stream_adds_up_to_its_body(record: dict[str, Any]) -> None:
+def test_a_stream_folds_to_its_body(record: dict[str, Any]) -> None:
     whole = json.dumps(whole_of(record["response_body"])).encode()
     assert folded(CODEC, record["response_body"].encode()) == CODEC.decode(whole)
 
 
-def test_a_body_told_as_a_stream_adds_up_to_itself() -> None:
+def test_a_body_sent_as_a_stream_folds_to_itself() -> None:
     for record in BODIES:
         whole = json.loads(record["response_body"])
         streamed = folded(CODEC, stream_of(whole).encode())
@@ -119,7 +119,7 @@ def test_a_body_told_as_a_stream_adds_up_to_itself() -> None:
 
 
 @pytest.mark.parametrize("record", STREAMS, ids=name)
-def test_a_stream_that_is_cut_breaks(record: dict[str, Any]) -> None:
+def test_a_truncated_stream_is_an_error(record: dict[str, Any]) -> None:
     data, rng = record["response_body"].encode(), random.Random(record["line"])
     reply = folded(CODEC, data)
     end = end_of_answer(record["response_body"])
@@ -157,7 +157,7 @@ def echo_of(reply: ChatReply) -> dict[str, Any]:
     return CODEC.encode(next_request(reply), stream=False)["messages"][1]
 
 
-def test_every_reply_goes_back_as_it_came() -> None:
+def test_every_reply_is_sent_back_unchanged() -> None:
     counts: Counter[str] = Counter()
     for record in [*BODIES, *STREAMS]:
         echo, expected = echo_of(reply_of(record)), expected_echo(message_of(record), counts)
@@ -187,7 +187,7 @@ VENDOR_KEYS = (
 
 
 @needs_complete_recordings
-def test_the_next_request_is_one_that_the_official_types_know() -> None:
+def test_the_next_request_is_valid_by_the_official_types() -> None:
     thinking = 0
     for record in [*BODIES, *STREAMS]:
         reply = reply_of(record)
@@ -201,7 +201,7 @@ def test_the_next_request_is_one_that_the_official_types_know() -> None:
     assert thinking == 10
 
 
-def test_reasoning_is_read_wherever_it_stands() -> None:
+def test_reasoning_is_read_from_any_field() -> None:
     for record in [*BODIES, *STREAMS]:
         message = message_of(record)
         fields = [field for field in ("reasoning_content", "reasoning") if message.get(field)]
@@ -211,16 +211,16 @@ def test_reasoning_is_read_wherever_it_stands() -> None:
 
 
 def test_web_sources_are_citations() -> None:
-    found = 0
+    count = 0
     for record in BODIES:
-        told = [entry for entry in message_of(record).get("annotations") or [] if entry["type"] == "url_citation"]
+        sources = [entry for entry in message_of(record).get("annotations") or [] if entry["type"] == "url_citation"]
         cited = [
             citation for part in reply_of(record).turn.parts if isinstance(part, Text) for citation in part.citations
         ]
-        assert [citation.url for citation in cited] == [entry["url_citation"]["url"] for entry in told], name(record)
-        found += len(told)
-    assert found > 5 or not COMPLETE
+        assert [citation.url for citation in cited] == [entry["url_citation"]["url"] for entry in sources], name(record)
+        count += len(sources)
+    assert count > 5 or not COMPLETE
 
 
-def test_hollow_audio_is_no_audio() -> None:
+def test_empty_audio_is_ignored() -> None:
     assert not any(isinstance(part, Media) for record in BODIES for part in reply_of(record).turn.parts)

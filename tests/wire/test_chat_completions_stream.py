@@ -17,12 +17,12 @@ from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
 from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import body, delta, sse, stream_of
 from tests.wire.harness import assert_same_in_any_split, events_of, folded
-from tests.wire.test_chat_completions_decode import REFUSALS, own
+from tests.wire.test_chat_completions_decode import REFUSALS, extras
 
 CODEC = ChatCompletionsCodec()
 
 
-def added_up(text: str) -> ChatReply:
+def folded_reply(text: str) -> ChatReply:
     return folded(CODEC, text.encode())
 
 
@@ -45,13 +45,13 @@ HYBRID = sse(
 )
 
 
-def test_what_workers_ai_streams_today() -> None:
-    reply = added_up(HYBRID)
+def test_a_stream_of_workers_ai() -> None:
+    reply = folded_reply(HYBRID)
     assert reply == CODEC.decode(body({"content": "Hello"}, usage={**usage(9, 2), "neurons": 1.5}))
     assert_same_in_any_split(CODEC, HYBRID, seed=1)
 
 
-def test_usage_and_finish_are_told_once() -> None:
+def test_usage_and_finish_are_one_event_each() -> None:
     events = events_of(CODEC, [HYBRID.encode()])
     assert [type(event) for event in events].count(UsageUpdated) == 1
     assert [type(event) for event in events].count(Finished) == 1
@@ -63,13 +63,13 @@ def test_native_chunks() -> None:
         {"response": 1, "p": "abcdef"},
         {"response": "", "usage": usage(9, 2)},
     )
-    assert added_up(stream) == CODEC.decode(json.dumps({"response": "Hel1", "usage": usage(9, 2)}).encode())
+    assert folded_reply(stream) == CODEC.decode(json.dumps({"response": "Hel1", "usage": usage(9, 2)}).encode())
 
 
 def test_native_tool_calls() -> None:
     calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "f", "arguments": {"x": 2}}]
     stream = sse({"response": None, "tool_calls": calls}, {"response": "", "usage": usage(1, 1)})
-    reply = added_up(stream)
+    reply = folded_reply(stream)
     assert reply == CODEC.decode(json.dumps({"response": None, "tool_calls": calls, "usage": usage(1, 1)}).encode())
     assert [call.arguments for call in reply.turn.tool_calls] == ['{"x":1}', '{"x":2}']
     assert reply.finish == "tool_calls"
@@ -79,13 +79,13 @@ def test_numbers_missing_index_and_content_after_the_end() -> None:
     first = delta(content="a")
     del first["choices"][0]["index"]
     stream = sse(first, delta(content=1), delta(content=0, finish="stop"), delta(content="!", finish="stop"), "[DONE]")
-    assert added_up(stream).turn.parts == (Text("a10!"),)
+    assert folded_reply(stream).turn.parts == (Text("a10!"),)
 
 
 def test_a_chunk_of_nulls() -> None:
     nothing = {"id": None, "object": None, "created": None, "model": None, "choices": None, "usage": None}
     stream = sse(nothing, delta(content="x", role=None), {**nothing, "choices": [{"index": 0, "delta": None}]})
-    assert added_up(stream).turn.text == "x"
+    assert folded_reply(stream).turn.text == "x"
 
 
 STREAMS_OF_CALLS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] = {
@@ -148,7 +148,7 @@ STREAMS_OF_CALLS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, st
 def test_pieces_of_tool_calls(case: str) -> None:
     pieces, expected = STREAMS_OF_CALLS[case]
     stream = sse(*(delta(tool_calls=piece) for piece in pieces), delta(finish="tool_calls"))
-    calls = added_up(stream).turn.tool_calls
+    calls = folded_reply(stream).turn.tool_calls
     assert [(call.name, call.arguments) for call in calls] == [(name, text) for _, name, text in expected]
     for made, (id_, _, _) in zip(calls, expected, strict=True):
         assert made.id == id_ if id_ else made.id.startswith("call_")
@@ -156,7 +156,7 @@ def test_pieces_of_tool_calls(case: str) -> None:
     assert_same_in_any_split(CODEC, stream, seed=2)
 
 
-def test_a_call_is_named_once() -> None:
+def test_a_call_starts_once() -> None:
     stream = sse(
         delta(tool_calls=[call(0, "a", "f")]), delta(tool_calls=[call(0, "a", "f", "{}")]), delta(finish="stop")
     )
@@ -168,10 +168,10 @@ def test_extra_content_of_a_call_is_kept_whenever_it_comes() -> None:
     signature = {"google": {"thought_signature": "s"}}
     late = {"index": 0, "function": {"arguments": "}"}, "extra_content": signature}
     stream = sse(delta(tool_calls=[call(0, "a", "f", "{")]), delta(tool_calls=[late]), delta(finish="stop"))
-    assert added_up(stream).turn.tool_calls == (ToolCall("a", "f", "{}", extras=own(extra_content=signature)),)
+    assert folded_reply(stream).turn.tool_calls == (ToolCall("a", "f", "{}", extras=extras(extra_content=signature)),)
 
 
-def test_parts_are_numbered_as_they_begin() -> None:
+def test_parts_are_numbered_in_the_order_in_which_they_begin() -> None:
     stream = sse(
         delta(reasoning="hm"),
         delta(content="so"),
@@ -179,8 +179,8 @@ def test_parts_are_numbered_as_they_begin() -> None:
         delta(content=" it is"),
         delta(finish="stop"),
     )
-    parts = added_up(stream).turn.parts
-    assert parts == (Reasoning("hm", own(field="reasoning")), Text("so it is"), ToolCall("a", "f", "{}"))
+    parts = folded_reply(stream).turn.parts
+    assert parts == (Reasoning("hm", extras(field="reasoning")), Text("so it is"), ToolCall("a", "f", "{}"))
 
 
 def test_audio_in_pieces() -> None:
@@ -190,12 +190,12 @@ def test_audio_in_pieces() -> None:
         delta(audio={"data": "Ag=="}),
         delta(audio={"expires_at": 9}, finish="stop"),
     )
-    assert added_up(stream).turn.parts == (
-        Media("audio", data="AAEC", text="hello", extras=own(id="audio_1", expires_at=9)),
+    assert folded_reply(stream).turn.parts == (
+        Media("audio", data="AAEC", text="hello", extras=extras(id="audio_1", expires_at=9)),
     )
 
 
-def test_details_and_facts_of_a_stream_are_joined() -> None:
+def test_unmodelled_fields_of_a_stream_are_joined() -> None:
     stream = sse(
         delta(reasoning="a", reasoning_details=[{"type": "reasoning.text", "text": "a", "index": 0}])
         | {"x_groq": {"id": "req"}},
@@ -206,7 +206,7 @@ def test_details_and_facts_of_a_stream_are_joined() -> None:
         delta(annotations=[{"type": "url_citation", "url_citation": {"url": "https://b"}}]),
         delta(finish="stop") | {"x_groq": {"usage": usage(3, 4)}},
     )
-    reply = added_up(stream)
+    reply = folded_reply(stream)
     assert reply.turn.extras["chat_completions"]["reasoning_details"] == [
         {"type": "reasoning.text", "text": "aa", "index": 0, "signature": "s"}
     ]
@@ -218,61 +218,61 @@ def test_details_and_facts_of_a_stream_are_joined() -> None:
     assert (reply.usage.input, reply.usage.output) == (3, 4)
 
 
-def test_text_around_a_thought_is_two_parts() -> None:
+def test_text_around_reasoning_is_two_parts() -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     stream = sse(
         delta(content="a"), delta(content=[thought]), delta(content="b"), delta(content="c"), delta(finish="stop")
     )
-    assert [part.text for part in added_up(stream).turn.parts] == ["a", "hm", "bc"]  # type: ignore[union-attr]
+    assert [part.text for part in folded_reply(stream).turn.parts] == ["a", "hm", "bc"]  # type: ignore[union-attr]
 
 
-def test_an_empty_finish_reason_does_not_undo_one() -> None:
-    choice = added_up(sse(delta(content="a", finish="length"), delta(finish=""))).choices[0]
+def test_an_empty_finish_reason_does_not_replace_one() -> None:
+    choice = folded_reply(sse(delta(content="a", finish="length"), delta(finish=""))).choices[0]
     assert (choice.finish, choice.finish_word) == ("length", "length")
 
 
 def test_usage_that_only_comes_with_text() -> None:
     stream = sse(*(delta(content=text) | {"usage": usage(9, number)} for number, text in enumerate("abc")))
-    told = added_up(stream).usage
-    assert told is not None
-    assert (told.input, told.output) == (9, 2)
+    counts = folded_reply(stream).usage
+    assert counts is not None
+    assert (counts.input, counts.output) == (9, 2)
 
 
-def test_a_fact_in_the_middle_is_kept() -> None:
+def test_a_field_in_the_middle_is_kept() -> None:
     fact = delta(content="c") | {"citations": ["https://a"]}
     stream = sse(delta(content="a"), delta(content="b"), fact, delta(content="d"), delta(finish="stop"))
-    assert added_up(stream).facts == {"created": 7, "citations": ["https://a"]}
+    assert folded_reply(stream).facts == {"created": 7, "citations": ["https://a"]}
 
 
 def test_logprobs_are_joined() -> None:
     first, second = delta(content="a"), delta(content="b")
     first["choices"][0]["logprobs"] = {"content": [{"token": "a"}], "refusal": None}
     second["choices"][0]["logprobs"] = {"content": [{"token": "b"}], "refusal": None}
-    reply = added_up(sse(delta(content="-"), first, second, delta(finish="stop")))
-    assert reply.choices[0].extras == own(logprobs={"content": [{"token": "a"}, {"token": "b"}], "refusal": None})
+    reply = folded_reply(sse(delta(content="-"), first, second, delta(finish="stop")))
+    assert reply.choices[0].extras == extras(logprobs={"content": [{"token": "a"}, {"token": "b"}], "refusal": None})
 
 
 def test_two_answers_at_once() -> None:
     stream = sse(delta(0, content="a"), delta(1, content="x"), delta(0, content="b", finish="stop"), done=False)
     with pytest.raises(StreamBroken):
-        added_up(stream)
+        folded_reply(stream)
     whole = stream + sse(delta(1, content="y", finish="length"), done=False)
-    assert [choice.turn.text for choice in added_up(whole).choices] == ["ab", "xy"]
+    assert [choice.turn.text for choice in folded_reply(whole).choices] == ["ab", "xy"]
 
 
 def test_a_whole_completion_as_the_only_event() -> None:
     whole = body({"content": "x", "tool_calls": [call(0, "a", "f", "{}"), call(0, "b", "f", "{}")]})
-    assert added_up(sse(json.loads(whole))) == CODEC.decode(whole)
+    assert folded_reply(sse(json.loads(whole))) == CODEC.decode(whole)
 
 
 @pytest.mark.parametrize("end", ["data: [DONE]\n\n", "[DONE]\n", "data:[DONE]", "data: [DONE]\n\ndata: [DONE]\n\n"])
 def test_done_without_a_finish_reason_is_an_end(end: str) -> None:
-    reply = added_up(sse(delta(content="x"), done=False) + end)
+    reply = folded_reply(sse(delta(content="x"), done=False) + end)
     assert (reply.turn.text, reply.finish, reply.choices[0].finish_word) == ("x", "stop", "")
 
 
 def test_a_finish_reason_without_done_is_an_end() -> None:
-    assert added_up(sse(delta(content="x", finish="stop"), done=False)).turn.text == "x"
+    assert folded_reply(sse(delta(content="x", finish="stop"), done=False)).turn.text == "x"
 
 
 BROKEN = [
@@ -290,33 +290,33 @@ BROKEN = [
 @pytest.mark.parametrize("stream", BROKEN)
 def test_a_stream_without_its_end_is_broken(stream: str) -> None:
     with pytest.raises(StreamBroken) as caught:
-        added_up(stream)
+        folded_reply(stream)
     assert caught.value.partial == ("hel" if "hel" in stream else "")
 
 
-def test_words_between_the_chunks_are_skipped() -> None:
+def test_keep_alives_between_the_chunks_are_skipped() -> None:
     stream = sse("keep-alive", delta(content="a"), "", "ping", delta(content="b"), "null", delta(finish="stop"))
-    assert added_up(stream).turn.text == "ab"
+    assert folded_reply(stream).turn.text == "ab"
 
 
 @pytest.mark.parametrize("chunk", ['{"choices": [', '{"choices": [1]}', '{"choices": [{"delta": {"tool_calls": 1}}]}'])
-def test_nonsense_in_mid_stream(chunk: str) -> None:
+def test_an_invalid_chunk_is_a_protocol_error(chunk: str) -> None:
     with pytest.raises(ProtocolError) as caught:
-        added_up(sse(delta(content="a"), chunk, delta(content="b")))
+        folded_reply(sse(delta(content="a"), chunk, delta(content="b")))
     assert not isinstance(caught.value, StreamBroken)
 
 
 @pytest.mark.parametrize("raw", REFUSALS)
 def test_an_error_in_a_stream(raw: dict[str, Any]) -> None:
     with pytest.raises(EmbeddedError):
-        added_up(sse(delta(content="a"), delta(content="b"), raw))
+        folded_reply(sse(delta(content="a"), delta(content="b"), raw))
 
 
-def test_noise_is_no_fact() -> None:
+def test_padding_is_ignored() -> None:
     noisy = delta(content="x", channel="final", token_ids=[1], role="assistant")
     noisy |= {"p": "abc", "obfuscation": "x", "prompt_token_ids": [1], "kv_transfer_params": {"a": 1}}
-    reply = added_up(sse(noisy, delta(finish="stop")))
-    assert reply == added_up(sse(delta(content="x"), delta(finish="stop")))
+    reply = folded_reply(sse(noisy, delta(finish="stop")))
+    assert reply == folded_reply(sse(delta(content="x"), delta(finish="stop")))
 
 
 TEXT = st.text(min_size=1, max_size=30)
@@ -326,7 +326,7 @@ CALL = st.builds(lambda name, arguments: {"name": name, "arguments": arguments},
 
 @settings(max_examples=150)
 @given(st.data())
-def test_any_body_told_as_a_stream_is_the_same_reply(data: st.DataObject) -> None:
+def test_any_body_sent_as_a_stream_is_the_same_reply(data: st.DataObject) -> None:
     message: dict[str, Any] = {"role": "assistant", "content": data.draw(TEXT | st.none())}
     if data.draw(st.booleans()):
         message[data.draw(st.sampled_from(["reasoning", "reasoning_content", "reasoning_text"]))] = data.draw(TEXT)
@@ -341,4 +341,4 @@ def test_any_body_told_as_a_stream_is_the_same_reply(data: st.DataObject) -> Non
     finish = data.draw(st.sampled_from(["stop", "length", "tool_calls", None]))
     whole = body(message, finish=finish, usage=data.draw(st.none() | st.just(usage(3, 4))))
     stream = stream_of(json.loads(whole), size=data.draw(st.integers(1, 9)))
-    assert added_up(stream) == CODEC.decode(whole)
+    assert folded_reply(stream) == CODEC.decode(whole)

@@ -22,12 +22,12 @@ SIGNED_BYTES = {"a493571e6af8", "fe4597b6881c"}
 """Recordings whose base64 holds a byte for each number, which only its vendor's clients can know."""
 
 
-def asked(**words: Any) -> EmbedRequest:
-    return EmbedRequest(**{"model": "m", "texts": ("alpha", "beta")} | words)
+def embed_request(**arguments: Any) -> EmbedRequest:
+    return EmbedRequest(**{"model": "m", "texts": ("alpha", "beta")} | arguments)
 
 
 @pytest.mark.parametrize(
-    ("words", "inputs", "body"),
+    ("arguments", "inputs", "body"),
     [
         ({}, Inputs(), {"text": ["alpha", "beta"]}),
         ({"side": "query"}, BGE, {"text": ["alpha", "beta"]}),
@@ -42,12 +42,14 @@ def asked(**words: Any) -> EmbedRequest:
         ({"extra_body": {"x": 1}}, Inputs(), {"text": ["alpha", "beta"], "x": 1}),
     ],
 )
-def test_a_run_body_has_the_fields_of_its_model(words: dict[str, Any], inputs: Inputs, body: dict[str, Any]) -> None:
-    assert encode_run(asked(**words), inputs) == body
+def test_a_run_body_has_the_fields_of_its_model(
+    arguments: dict[str, Any], inputs: Inputs, body: dict[str, Any]
+) -> None:
+    assert encode_run(embed_request(**arguments), inputs) == body
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"pooling": "cls"}, "pooling"),
         ({"instruction": "find"}, "instruction"),
@@ -55,18 +57,18 @@ def test_a_run_body_has_the_fields_of_its_model(words: dict[str, Any], inputs: I
         ({"dimensions": 3}, "dimensions"),
     ],
 )
-def test_what_a_body_cannot_say_is_refused(words: dict[str, Any], field: str) -> None:
+def test_an_unsupported_argument_is_refused(arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(UnsupportedContent) as caught:
-        encode_run(asked(**words), Inputs())
+        encode_run(embed_request(**arguments), Inputs())
     assert caught.value.field == field
     if field != "dimensions":
         with pytest.raises(UnsupportedContent) as caught:
-            encode_openai(asked(**words))
+            encode_openai(embed_request(**arguments))
         assert caught.value.field == field
 
 
-def test_openai_bodies_satisfy_openai_and_ask_for_no_encoding() -> None:
-    bodies = [encode_openai(asked()), encode_openai(asked(dimensions=128, extra_body={"user": "u"}))]
+def test_openai_bodies_are_valid_and_have_no_encoding_format() -> None:
+    bodies = [encode_openai(embed_request()), encode_openai(embed_request(dimensions=128, extra_body={"user": "u"}))]
     assert bodies == [
         {"model": "m", "input": ["alpha", "beta"]},
         {"model": "m", "input": ["alpha", "beta"], "dimensions": 128, "user": "u"},
@@ -76,17 +78,17 @@ def test_openai_bodies_satisfy_openai_and_ask_for_no_encoding() -> None:
 
 @needs_recordings
 def test_every_recorded_answer_decodes() -> None:
-    found = [record for record in recordings("embeddings") if record["id"] not in SIGNED_BYTES]
-    assert_number(len(found), 25)
-    for record in found:
+    records = [record for record in recordings("embeddings") if record["id"] not in SIGNED_BYTES]
+    assert_number(len(records), 25)
+    for record in records:
         answer = json.loads(record["response_body"])
         request = record["request_body"] or {"input": ["one", "two"]}
         count = 1 if isinstance(request["input"], str) else len(request["input"])
         reply = decode(record["response_body"].encode(), count=count, dimensions=request.get("dimensions"))
         assert len(reply.vectors) == count
         for item, vector in zip(answer["data"], reply.vectors, strict=True):
-            told = item["embedding"]
-            plain = told if isinstance(told, list) else list(struct.unpack(f"<{len(vector)}f", base64.b64decode(told)))
+            sent = item["embedding"]
+            plain = sent if isinstance(sent, list) else list(struct.unpack(f"<{len(vector)}f", base64.b64decode(sent)))
             assert vector == plain
             assert all(type(number) is float for number in vector)
         assert reply.usage is not None
@@ -94,16 +96,16 @@ def test_every_recorded_answer_decodes() -> None:
 
 
 @needs_complete_recordings
-def test_signed_bytes_are_not_taken_for_floats() -> None:
-    found = [record for record in recordings("embeddings") if record["id"] in SIGNED_BYTES]
-    assert len(found) == 2
-    for record in found:
+def test_signed_bytes_are_not_read_as_floats() -> None:
+    records = [record for record in recordings("embeddings") if record["id"] in SIGNED_BYTES]
+    assert len(records) == 2
+    for record in records:
         with pytest.raises(ProtocolError, match="base64"):
             decode(record["response_body"].encode(), count=len(json.loads(record["response_body"])["data"]))
 
 
 @needs_recordings
-def test_every_recorded_refusal_is_one() -> None:
+def test_every_recorded_error_is_raised() -> None:
     for record in recordings("embeddings", ok=False):
         if "error" in json.loads(record["response_body"]):
             with pytest.raises(EmbeddedError):
@@ -134,7 +136,7 @@ def items(*pairs: tuple[int | None, Any]) -> list[dict[str, Any]]:
         body(data=items((0, "AACAPwAAAEA="), (1, [3.5, 4]))),
     ],
 )
-def test_every_form_of_an_answer(data: bytes) -> None:
+def test_every_form_of_a_reply(data: bytes) -> None:
     vectors = decode(data, count=2).vectors
     assert vectors == ([1.0, 2.0], [3.5, 4.0])
     assert {type(number) for vector in vectors for number in vector} == {float}
@@ -167,12 +169,12 @@ def test_every_form_of_an_answer(data: bytes) -> None:
         body(data=[{"index": [], "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]),
     ],
 )
-def test_what_is_not_one_vector_for_each_text_is_an_error(data: bytes) -> None:
+def test_anything_but_one_vector_for_each_text_is_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(data, count=2)
 
 
-def test_vectors_of_another_length_than_asked_for_are_an_error() -> None:
+def test_vectors_of_another_length_than_requested_are_an_error() -> None:
     data = body(data=[[1.0, 2.0]])
     assert decode(data, count=1, dimensions=2).vectors == ([1.0, 2.0],)
     with pytest.raises(ProtocolError, match="3 was expected"):
@@ -188,7 +190,7 @@ def test_vectors_of_another_length_than_asked_for_are_an_error() -> None:
         body(internalCode=5017, message="no"),
     ],
 )
-def test_an_error_in_a_2xx_is_refused(data: bytes) -> None:
+def test_an_error_in_a_2xx_body_is_raised(data: bytes) -> None:
     with pytest.raises(EmbeddedError):
         decode(data, count=1)
 
@@ -205,7 +207,7 @@ def test_an_error_in_a_2xx_is_refused(data: bytes) -> None:
         ({"meta": {"cost_metric_name_1": "pictures", "cost_metric_value_1": 20}}, None),
     ],
 )
-def test_tokens_wherever_they_are_told(more: dict[str, Any], tokens: int | None) -> None:
+def test_token_counts_in_every_place(more: dict[str, Any], tokens: int | None) -> None:
     usage = decode(enveloped(data=[[1.0]], **more), count=1).usage
     assert (usage and usage.input) == tokens
     if usage is not None:
@@ -222,5 +224,5 @@ def test_a_text_that_cannot_be_embedded_is_named(texts: Any, field: str) -> None
     assert caught.value.field == field
 
 
-def test_spaces_are_a_text() -> None:
+def test_spaces_are_a_valid_text() -> None:
     assert checked_texts([" ", "a"]) == (" ", "a")

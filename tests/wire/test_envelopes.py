@@ -47,7 +47,7 @@ def test_every_envelope_around_every_answer(body: Any) -> None:
 
 @BOTH
 @pytest.mark.parametrize("result", [BODIES["chat"], {}, None])
-def test_another_state_is_named(wire: Any, result: Any) -> None:
+def test_the_error_names_another_state(wire: Any, result: Any) -> None:
     for raw in (
         {"state": "Queued", "result": result},
         {"result": {"state": "Queued", "result": result}, "success": True},

@@ -1,4 +1,4 @@
-"""JSON in and out: what is not JSON is an error of ours, and a value survives the way out and back."""
+"""JSON in and out: invalid JSON is an error of the package, and a value survives writing and reading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_out_and_back(value: Any) -> None:
+def test_a_value_survives_writing_and_reading(value: Any) -> None:
     assert jsonio.load(jsonio.dump_text(value)) == value
     assert json.loads(jsonio.dump_text(value)) == value
 
@@ -38,7 +38,7 @@ def test_text_is_compact_and_keeps_its_characters() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "nonsense", '{"a": 1} tail', b"\xff", "[" * 100_000])
-def test_what_is_not_json_is_a_protocol_error_that_shows_it(text: str | bytes) -> None:
+def test_invalid_json_is_a_protocol_error_with_an_excerpt(text: str | bytes) -> None:
     with pytest.raises(ProtocolError) as raised:
         jsonio.load(text)
     assert len(str(raised.value.body)) <= 510
@@ -46,7 +46,7 @@ def test_what_is_not_json_is_a_protocol_error_that_shows_it(text: str | bytes) -
 
 @pytest.mark.parametrize("depth", [199, 200, 201, 900])
 @pytest.mark.parametrize("text", ['"plain"', '"raw \\t tab"', '["wide"]' + ', ["wide"]' * 300])
-def test_only_what_can_be_written_again_is_read(depth: int, text: str) -> None:
+def test_values_that_cannot_be_written_are_not_read(depth: int, text: str) -> None:
     deep = "[" * (depth - text.startswith("[")) + text.replace("\\t", "\t") + "]" * (depth - text.startswith("["))
     if depth > 200:
         with pytest.raises(ProtocolError, match="nested too deeply"):
@@ -74,7 +74,7 @@ def test_raw_control_characters_a_bom_and_bytes_that_are_not_utf8_are_read() -> 
     assert jsonio.load(b'\xef\xbb\xbf{"a": "x\ny\xff"}') == {"a": "x\ny\ufffd"}
 
 
-def test_the_first_object_of_a_list_is_taken_for_the_object() -> None:
+def test_the_first_object_of_a_list_is_the_object() -> None:
     assert jsonio.load_object('[{"error": {"code": 400}}]') == {"error": {"code": 400}}
 
 
@@ -83,12 +83,12 @@ def test_the_first_object_of_a_list_is_taken_for_the_object() -> None:
     [float("nan"), float("-inf"), object(), {1, object()}],
     ids=["nan", "inf", "object", "set"],
 )
-def test_what_json_cannot_say_is_refused_before_it_is_sent(value: object) -> None:
+def test_a_body_that_is_not_json_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="cannot be written as JSON"):
         jsonio.dump({"model": "m", "x": [value]})
 
 
-def test_texts_that_look_like_numbers_json_does_not_have_are_fine() -> None:
+def test_nan_and_infinity_as_text_are_allowed() -> None:
     body = {"text": "NaN and -Infinity"}
     assert json.loads(jsonio.dump(body)) == body
 

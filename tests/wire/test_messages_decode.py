@@ -21,7 +21,7 @@ def decode(body: dict[str, Any]) -> Any:
     return CODEC.decode(json.dumps(body).encode())
 
 
-def test_every_block_has_its_part_in_its_place() -> None:
+def test_blocks_become_parts_in_their_order() -> None:
     reply = decode(MESSAGE)
     assert (reply.wire, reply.id, reply.model) == ("messages", "msg_1", "model-1")
     cited = reply.turn.parts[-4]
@@ -50,7 +50,7 @@ def test_citations_of_every_kind() -> None:
     )
 
 
-def test_input_tokens_include_what_the_cache_gave_and_took() -> None:
+def test_input_tokens_include_cached_ones() -> None:
     # facts §5.4: Anthropic's input_tokens leave the cache out.
     assert decode(MESSAGE).usage == Usage(
         input=330, output=45, total=375, cache_read=300, cache_write=20, reasoning=40, raw=USAGE
@@ -62,7 +62,7 @@ def test_input_tokens_include_what_the_cache_gave_and_took() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "finish"),
+    ("stop_reason", "finish"),
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
@@ -75,12 +75,12 @@ def test_input_tokens_include_what_the_cache_gave_and_took() -> None:
         (None, "unknown"),
     ],
 )
-def test_stop_reasons(word: str | None, finish: str) -> None:
-    (choice,) = decode(message(text("a"), stop_reason=word)).choices
-    assert (choice.finish, choice.finish_word) == (finish, word or "")
+def test_stop_reasons(stop_reason: str | None, finish: str) -> None:
+    (choice,) = decode(message(text("a"), stop_reason=stop_reason)).choices
+    assert (choice.finish, choice.finish_word) == (finish, stop_reason or "")
 
 
-def test_the_stop_sequence_is_a_fact_of_the_answer_and_the_rest_of_the_reply() -> None:
+def test_unmodelled_fields_of_the_answer_and_of_the_reply() -> None:
     reply = decode(message(text("a"), stop_reason="stop_sequence", stop_sequence="END", stop_details={"type": "x"}))
     assert reply.choices[0].extras == extras_of("messages", stop_sequence="END")
     assert reply.facts == {"stop_details": {"type": "x"}}
@@ -92,11 +92,11 @@ def test_the_stop_sequence_is_a_fact_of_the_answer_and_the_rest_of_the_reply() -
     }
 
 
-def test_citations_that_say_nothing_are_none() -> None:
+def test_empty_citations_are_ignored() -> None:
     assert decode(message(text("a", citations=None), text("b", citations=[]))).turn.parts == (Text("a"), Text("b"))
 
 
-def test_unsigned_thinking_is_marked_as_this_wires_own_all_the_same() -> None:
+def test_unsigned_thinking_has_an_empty_signature() -> None:
     # Imitators of the format do not sign, and still want their thinking back.
     (part,) = decode(message({"type": "thinking", "thinking": "so"})).turn.parts
     assert part == Reasoning("so", extras_of("messages", signature=""))
@@ -107,20 +107,20 @@ def test_an_answer_without_blocks() -> None:
     assert (reply.turn.parts, reply.finish) == ((), "refusal")
 
 
-def test_cloudflares_envelope_is_taken_off() -> None:
+def test_the_envelope_is_removed() -> None:
     # facts §5.1, §5.2
     wrapped = {"success": True, "errors": [], "messages": [], "result": MESSAGE}
     assert decode(wrapped) == decode(MESSAGE)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids="-".join)
-def test_an_error_in_a_2xx_body_is_refused_whole(error: dict[str, Any]) -> None:
+def test_an_error_in_a_2xx_body_is_raised_with_its_body(error: dict[str, Any]) -> None:
     with pytest.raises(EmbeddedError) as raised:
         decode(error)
     assert raised.value.body == error
 
 
-def test_an_error_inside_the_envelope_is_refused() -> None:
+def test_an_error_inside_the_envelope_is_raised() -> None:
     with pytest.raises(EmbeddedError):
         decode({"success": True, "errors": [], "result": ERRORS[0]})
 
@@ -141,12 +141,12 @@ def test_an_error_inside_the_envelope_is_refused() -> None:
         b'{"choices": [{"message": {"content": "another format"}}]}',
     ],
 )
-def test_what_is_no_message_is_a_protocol_error(body: bytes) -> None:
+def test_other_bodies_are_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         CODEC.decode(body)
 
 
-def test_half_a_surrogate_pair_does_not_break_the_answer() -> None:
+def test_half_a_surrogate_pair_is_repaired() -> None:
     body = rb'{"content": [{"type": "tool_use", "id": "a", "name": "f", "input": {"x": "\ud83d"}}]}'
     assert CODEC.decode(body).turn.tool_calls == (ToolCall("a", "f", '{"x":"\ufffd"}'),)
 

@@ -1,4 +1,4 @@
-"""Everything that was recorded of Anthropic's format: decoded in both forms, cut, and given back."""
+"""Every recording of Anthropic's format: decoded in both forms, truncated, and sent back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def by_line(record: dict[str, Any]) -> str:
 
 
 def sdk_errors(body: dict[str, Any]) -> list[str]:
-    """What Anthropic's own types have against a body; container, MCP and compaction blocks are in their beta types."""
+    """The errors of Anthropic's types for a body; container, MCP and compaction blocks are in their beta types."""
     return validate_request("messages", body) and validate_request("messages_beta", body)
 
 
@@ -67,7 +67,7 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("record", WHOLE, ids=by_line)
 def test_whole_bodies(record: dict[str, Any]) -> None:
-    """Decoded, equal to the stream that they would have been, and given back."""
+    """Decoded, equal to the same message as a stream, and sent back."""
     body = json.loads(record["response_body"])
     reply = CODEC.decode(record["response_body"].encode())
     assert len(reply.turn.parts) == len(body["content"])
@@ -79,7 +79,7 @@ def test_whole_bodies(record: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("record", STREAMS, ids=by_line)
 def test_streams(record: dict[str, Any]) -> None:
-    """Decoded in any split, equal to the whole body that they add up to, and given back."""
+    """Decoded in any split, equal to the same message as a whole body, and sent back."""
     text = record["response_body"]
     assert_same_in_any_split(CODEC, text, seed=record["line"])
     body = whole_from_stream(text)
@@ -105,7 +105,7 @@ def assert_echo(reply: ChatReply, content: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("record", STREAMS, ids=by_line)
-def test_streams_cut_before_their_end(record: dict[str, Any]) -> None:
+def test_truncated_streams_are_errors(record: dict[str, Any]) -> None:
     data = record["response_body"].encode()
     # Up to the first message's stop reason, after which only its end marker comes.
     last = data.index(b"}", data.index(b"event: message_delta"))
@@ -125,7 +125,7 @@ def test_recordings_of_several_answers(record: dict[str, Any]) -> None:
     assert list(folded(CODEC, record["response_body"].encode()).turn.parts) == parts
 
 
-def test_a_spliced_stream_is_broken() -> None:
+def test_a_message_inside_another_is_an_error() -> None:
     for record in recordings("messages", stream=True):
         if record["id"] in SPLICED:
             with pytest.raises(StreamBroken, match="before the message_stop"):
@@ -219,7 +219,7 @@ REQUESTS = st.builds(
 
 @settings(max_examples=300)
 @given(REQUESTS, st.booleans())
-def test_any_request_is_one_that_the_official_types_allow(request: ChatRequest, stream: bool) -> None:
+def test_any_request_is_valid_by_the_official_types(request: ChatRequest, stream: bool) -> None:
     body = CODEC.encode(request, stream=stream)
     assert sdk_errors(body) == []
     roles = [message["role"] for message in body["messages"]]
@@ -231,7 +231,7 @@ def test_any_request_is_one_that_the_official_types_allow(request: ChatRequest, 
 
 
 @needs_complete_recordings
-def test_the_official_types_do_refuse_something() -> None:
+def test_the_official_types_reject_an_invalid_request() -> None:
     with pytest.raises(ConfigError):
         CODEC.encode(ChatRequest("m", ()), stream=False)
     assert sdk_errors({"model": "m", "messages": [{"role": "user", "content": [{"type": "txt"}]}], "max_tokens": 1})

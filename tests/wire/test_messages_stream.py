@@ -59,7 +59,7 @@ def parts_of(*events: dict[str, Any]) -> tuple[Any, ...]:
 
 def fed(*events: dict[str, Any]) -> list[Event]:
     decoder = CODEC.decoder()
-    return [found for event in events for found in decoder.feed(event["type"], json.dumps(event).encode())]
+    return [decoded for event in events for decoded in decoder.feed(event["type"], json.dumps(event).encode())]
 
 
 def test_the_sample_is_equal_in_both_forms() -> None:
@@ -136,7 +136,7 @@ def test_the_events_of_a_small_answer() -> None:
     ]
 
 
-def test_tool_arguments_are_the_pieces_that_came_and_nothing_else() -> None:
+def test_tool_arguments_are_the_joined_pieces() -> None:
     broken = '{"a": [1, 2'
     (call,) = parts_of(
         begin(0, type="tool_use", id="t", name="f", input={}),
@@ -150,9 +150,7 @@ def test_tool_arguments_are_the_pieces_that_came_and_nothing_else() -> None:
     ("given_input", "pieces", "arguments"),
     [({}, [], "{}"), ({}, [""], "{}"), ({"a": 1}, [], '{"a":1}'), ({}, ['{"b"', ": 2}"], '{"b": 2}')],
 )
-def test_a_tools_input_may_come_at_once_in_pieces_or_not_at_all(
-    given_input: Any, pieces: list[str], arguments: str
-) -> None:
+def test_tool_input_comes_whole_in_pieces_or_not_at_all(given_input: Any, pieces: list[str], arguments: str) -> None:
     deltas = [more(0, type="input_json_delta", partial_json=piece) for piece in pieces]
     (call,) = parts_of(begin(0, type="tool_use", id="t", name="f", input=given_input), *deltas, stop(0))
     assert call == ToolCall("t", "f", arguments)
@@ -171,7 +169,7 @@ def test_blocks_may_begin_with_content() -> None:
     )
 
 
-def test_a_server_tools_input_is_put_together_and_its_place_is_kept() -> None:
+def test_server_tool_input_is_joined_and_keeps_its_position() -> None:
     events = fed(
         START,
         begin(0, type="server_tool_use", id="s", name="web_search", input={}),
@@ -185,7 +183,7 @@ def test_a_server_tools_input_is_put_together_and_its_place_is_kept() -> None:
     assert events[2:] == [PartStarted(1, "text"), TextDelta(1, "while"), PartAdded(0, Opaque("messages", raw))]
 
 
-def test_a_server_tools_cut_input_is_not_lost() -> None:
+def test_truncated_server_tool_input_is_kept() -> None:
     (part,) = parts_of(
         begin(0, type="server_tool_use", id="s", name="f", input={}),
         more(0, type="input_json_delta", partial_json='{"q'),
@@ -194,7 +192,7 @@ def test_a_server_tools_cut_input_is_not_lost() -> None:
     assert part.raw["input"] == {"invalid_arguments": '{"q'}
 
 
-def test_unknown_blocks_grow_by_unknown_deltas() -> None:
+def test_unknown_deltas_continue_unknown_blocks() -> None:
     assert parts_of(
         begin(0, type="compaction", content=None),
         more(0, type="compaction_delta", content="what was", encrypted_content="e"),
@@ -211,12 +209,12 @@ def test_unknown_blocks_grow_by_unknown_deltas() -> None:
     )
 
 
-def test_what_a_known_block_learns_of_unknown_kind_is_noted() -> None:
+def test_unknown_deltas_of_a_known_block_become_extras() -> None:
     (part,) = parts_of(begin(0, type="text", text="a"), more(0, type="mood_delta", mood="calm"), stop(0))
     assert part == Text("a", extras=extras_of("messages", mood="calm"))
 
 
-def test_counts_in_the_end_replace_those_of_the_start_and_missing_ones_stay() -> None:
+def test_final_counts_replace_the_first_ones() -> None:
     start = message(
         usage={"input_tokens": 5, "cache_read_input_tokens": 7, "service_tier": "standard", "output_tokens": 1}
     )
@@ -232,7 +230,7 @@ def test_counts_in_the_end_replace_those_of_the_start_and_missing_ones_stay() ->
     }
 
 
-def test_facts_of_the_start_and_of_the_end() -> None:
+def test_unmodelled_fields_of_the_start_and_of_the_end() -> None:
     start = message(stop_details=None, gatewayMetadata={"keySource": "Unified"})
     delta = {"stop_reason": "stop_sequence", "stop_sequence": "END", "container": {"id": "c"}}
     end = {**END, "delta": delta, "context_management": {"applied_edits": []}}
@@ -246,20 +244,20 @@ def test_facts_of_the_start_and_of_the_end() -> None:
     assert (reply.finish, reply.choices[0].finish_word) == ("stop", "stop_sequence")
 
 
-def test_the_model_that_takes_over_is_the_one_that_answered() -> None:
-    # A whole body is labelled with it, message_start with the model that was asked.
+def test_a_fallback_model_is_the_model_of_the_reply() -> None:
+    # A whole body names it, message_start the requested model.
     block = {"type": "fallback", "from": {"model": "model-1"}, "to": {"model": "model-2"}}
     reply = folded(CODEC, sse(START, begin(0, **block), stop(0), END, STOP).encode())
     assert (reply.model, reply.turn.parts) == ("model-2", (Opaque("messages", block),))
 
 
-def test_a_message_may_come_whole_in_its_start() -> None:
+def test_a_message_start_may_hold_the_whole_message() -> None:
     whole = message(text("a"), {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}, stop_reason="tool_use")
     streamed = folded(CODEC, sse({"type": "message_start", "message": whole}, STOP).encode())
     assert streamed == CODEC.decode(json.dumps(whole).encode())
 
 
-def test_a_start_that_is_said_twice_is_one_start() -> None:
+def test_a_repeated_message_start_is_ignored() -> None:
     twice = sse(START, START, begin(0, **text("a")), stop(0), END, STOP)
     assert folded(CODEC, twice.encode()).turn.parts == (Text("a"),)
 
@@ -271,20 +269,20 @@ def test_a_message_after_the_end_of_another_continues_the_answer() -> None:
     assert (reply.id, reply.turn.parts) == ("msg_3", (Text("a"), Text("b")))
 
 
-def test_a_second_message_that_is_cut_breaks_the_stream() -> None:
+def test_a_truncated_second_message_is_an_error() -> None:
     data = sse(START, begin(0, **text("a")), stop(0), END, STOP, START).encode()
     with pytest.raises(StreamBroken) as raised:
         events_of(CODEC, [data])
     assert raised.value.partial == "a"
 
 
-def test_a_message_inside_another_means_that_the_first_was_cut() -> None:
+def test_a_message_inside_another_is_an_error() -> None:
     with pytest.raises(StreamBroken) as raised:
         fed(START, begin(0, **text("so far")), START)
     assert raised.value.partial == "so far"
 
 
-def test_blocks_that_nobody_ended_end_with_the_message() -> None:
+def test_open_blocks_end_with_the_message() -> None:
     raw = {"type": "from_the_future"}
     assert parts_of(begin(0, **raw), begin(1, type="tool_use", id="t", name="f", input={})) == (
         Opaque("messages", raw),
@@ -294,7 +292,7 @@ def test_blocks_that_nobody_ended_end_with_the_message() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids="-".join)
 @pytest.mark.parametrize("name", ["error", ""])
-def test_an_error_in_a_stream_is_refused(error: dict[str, Any], name: str) -> None:
+def test_an_error_in_a_stream_is_raised(error: dict[str, Any], name: str) -> None:
     decoder = CODEC.decoder()
     decoder.feed("message_start", json.dumps(START).encode())
     with pytest.raises(EmbeddedError) as raised:
@@ -305,7 +303,7 @@ def test_an_error_in_a_stream_is_refused(error: dict[str, Any], name: str) -> No
 @pytest.mark.parametrize(
     "data", [b"keep-alive", b"[DONE]", b"", b"  ", b'{"type": "ping"}', b'{"type": "from_the_future"}']
 )
-def test_what_says_nothing_is_skipped(data: bytes) -> None:
+def test_events_without_content_are_skipped(data: bytes) -> None:
     decoder = CODEC.decoder()
     assert list(decoder.feed("", data)) == []
     assert list(decoder.feed("ping", b"{broken")) == [], "a ping is not even read"
@@ -325,12 +323,12 @@ def test_what_says_nothing_is_skipped(data: bytes) -> None:
         {"type": "message_delta"},
     ],
 )
-def test_an_event_of_another_shape_is_a_protocol_error(event: dict[str, Any]) -> None:
+def test_an_invalid_event_is_a_protocol_error(event: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match=r"not of Anthropic's format|no start of a tool_use block"):
         fed(event)
 
 
-def test_broken_json_is_a_protocol_error_in_mid_stream_and_a_cut_at_the_end() -> None:
+def test_invalid_json_is_a_protocol_error_or_at_the_end_a_truncation() -> None:
     decoder = CODEC.decoder()
     decoder.feed("message_start", json.dumps(START).encode())
     assert list(decoder.feed("content_block_start", b'{"type": "content_bl')) == []
@@ -341,7 +339,7 @@ def test_broken_json_is_a_protocol_error_in_mid_stream_and_a_cut_at_the_end() ->
     assert not isinstance(raised.value, StreamBroken)
 
 
-def test_cut_before_its_stop_reason_a_stream_is_broken_and_tells_what_came() -> None:
+def test_a_truncated_stream_is_an_error_with_its_partial_text() -> None:
     data = sse(START, begin(0, **text("")), more(0, type="text_delta", text="née"), stop(0), END, STOP).encode()
     last = data.index(b"}\n\nevent: message_stop")
     for at in range(last + 1):

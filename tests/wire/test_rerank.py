@@ -35,12 +35,12 @@ def test_the_best_comes_first_whatever_the_order(wrapped: bool) -> None:
 
 
 @pytest.mark.parametrize("listed", [[(1, 0.9), (0, 0.5)], [(0, 0.5), (1, 0.9), (2, 0.1)]])
-def test_top_cuts_if_the_server_does_not(listed: list[tuple[int, float]]) -> None:
+def test_top_limits_the_ranking_if_the_server_does_not(listed: list[tuple[int, float]]) -> None:
     answer = json.dumps({"response": scores(*listed)}).encode()
     assert decode(answer, count=3, top=2).ranking == (Ranked(1, 0.9), Ranked(0, 0.5))
 
 
-def test_more_than_there_are_gives_all() -> None:
+def test_a_top_above_the_number_of_passages_returns_all() -> None:
     assert len(decode(json.dumps({"response": scores((0, 1))}).encode(), count=1, top=5).ranking) == 1
 
 
@@ -63,11 +63,11 @@ def test_more_than_there_are_gives_all() -> None:
         {"response": [{"id": 0}, {"id": 1}]},
     ],
 )
-def test_what_does_not_rank_these_passages_is_an_error(answer: dict[str, Any]) -> None:
+def test_a_ranking_of_other_passages_is_an_error(answer: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         decode(json.dumps(answer).encode(), count=2)
 
 
-def test_an_error_in_a_2xx_is_refused() -> None:
+def test_an_error_in_a_2xx_body_is_raised() -> None:
     with pytest.raises(EmbeddedError):
         decode(b'{"success": false, "errors": [{"code": 5006}]}', count=1)

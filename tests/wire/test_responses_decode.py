@@ -30,16 +30,16 @@ from tests.wire.responses_forms import (
 
 def shapes(*output: Json) -> list[Any]:
     """The parts of an output without what they remember for the echo."""
-    found: list[Any] = []
+    decoded: list[Any] = []
     for part in CODEC.decode(dump(response(*output))).turn.parts:
         match part:
             case Text() | Reasoning() | Refusal():
-                found.append((type(part).__name__, part.text))
+                decoded.append((type(part).__name__, part.text))
             case ToolCall():
-                found.append((part.kind, part.id, part.name, part.arguments))
+                decoded.append((part.kind, part.id, part.name, part.arguments))
             case Opaque():
-                found.append(part.raw["type"])
-    return found
+                decoded.append(part.raw["type"])
+    return decoded
 
 
 def test_items_become_parts_in_their_order() -> None:
@@ -56,8 +56,8 @@ def test_items_become_parts_in_their_order() -> None:
 
 
 def test_reasoning_is_its_summary_or_else_itself() -> None:
-    said = [{"type": "reasoning_text", "text": "long"}]
-    assert shapes(reasoning("short", content=said), reasoning(content=said), reasoning()) == [
+    content = [{"type": "reasoning_text", "text": "long"}]
+    assert shapes(reasoning("short", content=content), reasoning(content=content), reasoning()) == [
         ("Reasoning", "short"),
         ("Reasoning", "long"),
         ("Reasoning", ""),
@@ -65,7 +65,7 @@ def test_reasoning_is_its_summary_or_else_itself() -> None:
 
 
 @pytest.mark.parametrize("summary", ["a text", ["a text"], [{"text": "a text"}]])
-def test_a_summary_of_another_form_is_still_read(summary: Any) -> None:
+def test_a_summary_of_plain_texts_is_read(summary: Any) -> None:
     expected = [] if isinstance(summary, str) else ["a text"]
     assert shapes(dict(reasoning(), summary=summary)) == [("Reasoning", "".join(expected))]
 
@@ -74,7 +74,7 @@ def test_object_arguments_become_text() -> None:
     assert shapes(call({"city": "Ö"})) == [("function", "call_1", "weather", '{"city":"Ö"}')]  # type: ignore[arg-type]
 
 
-def test_cut_arguments_stay_cut() -> None:
+def test_truncated_arguments_are_unchanged() -> None:
     assert shapes(call('{"city":"Os')) == [("function", "call_1", "weather", '{"city":"Os')]
 
 
@@ -114,10 +114,10 @@ def test_usage() -> None:
         ({"input_tokens": 1, "output_tokens": 1, "total_tokens": 5, "input_tokens_details": []}, (1, 1, 5, None, None)),
     ],
 )
-def test_meagre_usage(usage: Json, numbers: tuple[int | None, ...]) -> None:
-    found = CODEC.decode(dump(response(usage=usage))).usage
-    assert found is not None
-    assert (found.input, found.output, found.total, found.cache_read, found.reasoning) == numbers
+def test_incomplete_usage(usage: Json, numbers: tuple[int | None, ...]) -> None:
+    decoded = CODEC.decode(dump(response(usage=usage))).usage
+    assert decoded is not None
+    assert (decoded.input, decoded.output, decoded.total, decoded.cache_read, decoded.reasoning) == numbers
 
 
 def test_no_usage() -> None:
@@ -125,7 +125,7 @@ def test_no_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "status", "reason", "finish", "word"),
+    ("output", "status", "reason", "finish", "raw_finish"),
     [
         ([message(text_part("Hi"))], "completed", None, "stop", "completed"),
         ([message(text_part("Hi"))], "complete", None, "stop", "complete"),
@@ -144,13 +144,15 @@ def test_no_usage() -> None:
         ([], "dreaming", None, "unknown", "dreaming"),
     ],
 )
-def test_why_it_ended(output: list[Json], status: str | None, reason: str | None, finish: str, word: str) -> None:
+def test_finish_reasons(
+    output: list[Json], status: str | None, reason: str | None, finish: str, raw_finish: str
+) -> None:
     answer = {**response(*output), "status": status, "incomplete_details": {"reason": reason} if reason else None}
     reply = CODEC.decode(dump(answer))
-    assert (reply.finish, reply.choices[0].finish_word) == (finish, word)
+    assert (reply.finish, reply.choices[0].finish_word) == (finish, raw_finish)
 
 
-def test_facts_are_what_the_reply_says_of_itself_and_not_what_the_request_said() -> None:
+def test_unmodelled_fields_without_those_of_the_request() -> None:
     facts = {
         "service_tier": "flex",
         "previous_response_id": "resp_0",
@@ -169,7 +171,7 @@ def test_every_item_has_a_part(what: str) -> None:
     assert len(reply.turn.parts) >= len(OUTPUTS[what])
 
 
-def test_the_envelope_of_cloudflare_is_taken_off() -> None:
+def test_the_envelope_is_removed() -> None:
     answer = response(message(text_part("Hi")))
     wrapped = {"result": answer, "success": True, "errors": [], "messages": []}
     assert CODEC.decode(dump(wrapped)) == CODEC.decode(dump(answer))
@@ -191,13 +193,13 @@ def test_the_envelope_of_cloudflare_is_taken_off() -> None:
         {"status": "failed"},
     ],
 )
-def test_an_error_in_a_good_answer_raises_with_its_body(body: Json) -> None:
+def test_an_error_in_a_2xx_body_is_raised_with_its_body(body: Json) -> None:
     with pytest.raises(EmbeddedError) as raised:
         CODEC.decode(dump(body))
     assert raised.value.body == body
 
 
-def test_an_error_inside_the_envelope_raises() -> None:
+def test_an_error_inside_the_envelope_is_raised() -> None:
     failed = response(status="failed", error={"code": "x"})
     with pytest.raises(EmbeddedError) as raised:
         CODEC.decode(dump({"result": failed, "success": True}))
@@ -224,6 +226,6 @@ def test_an_error_inside_the_envelope_raises() -> None:
         json.dumps(response(message(text_part("a"))))[:-9].encode(),
     ],
 )
-def test_what_is_no_response_raises(body: bytes) -> None:
+def test_other_bodies_are_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         CODEC.decode(body)

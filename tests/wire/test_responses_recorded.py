@@ -41,7 +41,7 @@ DELTAS_CONTRADICT = {
     "429302bbc546": "the same",
     "149892abc090": "the fingerprint of a program item is encrypted anew for response.completed",
 }
-"""Streams whose final response takes back what was already said: the ids of the recordings, and why."""
+"""Streams whose final response contradicts their events: the ids of the recordings, and why."""
 
 UNKNOWN_TO_THE_SDK = {
     ".input[].results[].vector_store_id: unknown key": "file_search_call as api.openai.com sends it",
@@ -51,7 +51,7 @@ UNKNOWN_TO_THE_SDK = {
     ".input[].item_id: unknown key": "function_call of Bedrock's GPT-OSS",
     ".input[].output_index: unknown key": "the same",
 }
-"""What providers say in their own items and the official types do not know; it goes back as it came."""
+"""Fields of providers that the official types do not have; they are sent back unchanged."""
 
 
 def ending(record: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
@@ -74,7 +74,7 @@ def whole_streams() -> list[tuple[dict[str, Any], dict[str, Any], int]]:
 
 
 @needs_recordings
-def test_every_whole_body_decodes_and_no_item_is_lost() -> None:
+def test_every_item_of_a_whole_body_is_decoded() -> None:
     kinds = Counter[str]()
     for record in WHOLE:
         body = json.loads(record["response_body"])
@@ -107,7 +107,7 @@ def test_every_stream_folds_to_its_final_response() -> None:
 
 
 @needs_complete_recordings
-def test_streams_without_an_end_marker_raise() -> None:
+def test_streams_without_an_end_marker_are_errors() -> None:
     raised = []
     for record in STREAMS:
         if ending(record) is None:
@@ -121,13 +121,13 @@ def test_streams_without_an_end_marker_raise() -> None:
 
 @needs_recordings
 @pytest.mark.parametrize("fold_of", range(4))
-def test_streams_do_not_depend_on_how_they_are_cut_into_chunks(fold_of: int) -> None:
+def test_streams_are_the_same_in_any_split(fold_of: int) -> None:
     for record, _, _ in whole_streams()[fold_of::4]:
         assert_same_in_any_split(CODEC, record["response_body"], seed=record["line"])
 
 
 @needs_recordings
-def test_a_stream_that_is_cut_raises() -> None:
+def test_a_truncated_stream_is_an_error() -> None:
     rng = random.Random(7)
     for record, _, end in whole_streams():
         data = record["response_body"].encode()
@@ -165,7 +165,7 @@ def without_ids(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @needs_complete_recordings
-def test_every_reply_is_given_back_word_for_word_in_a_body_that_the_official_types_accept() -> None:
+def test_every_reply_is_sent_back_unchanged_and_valid_by_the_official_types() -> None:
     deviations: set[str] = set()
     different, unstored = set(), 0
     for id_, reply, output in replies():
@@ -181,7 +181,7 @@ def test_every_reply_is_given_back_word_for_word_in_a_body_that_the_official_typ
 
 
 @needs_recordings
-def test_nothing_points_to_what_is_not_stored() -> None:
+def test_ids_of_unstored_items_are_not_sent() -> None:
     for _, reply, output in replies():
         request = replace(follow_up(reply), store=False)
         items = CODEC.encode(request, stream=False)["input"][1:]

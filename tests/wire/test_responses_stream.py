@@ -1,4 +1,4 @@
-"""Streams of the Responses wire, from servers of every habit that was met."""
+"""Streams of the Responses wire from servers with different deviations."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_events_in_their_order() -> None:
     assert [event.citation.url for event in events if isinstance(event, CitationAdded)] == [CITATION["url"]]
 
 
-def test_what_deltas_said_is_not_said_again() -> None:
+def test_text_of_deltas_is_not_repeated() -> None:
     answer = response(message(text_part("Hello, world")), call())
     events = events_of(CODEC, [stream(answer).encode()])
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "Hello, world"
@@ -110,13 +110,13 @@ def test_the_end_of_a_text_is_filled_in_where_deltas_were_lost() -> None:
     assert folded(CODEC, "\n\n".join(events).encode()).turn.text == "Hello, world"
 
 
-def test_words_that_were_said_stand() -> None:
+def test_text_that_became_events_remains() -> None:
     answer = response(message(text_part("Hello, world")))
     text = stream(answer).replace('"delta": "Hel"', '"delta": "Hal"')
     assert folded(CODEC, text.encode()).turn.text == "Hallo, world"
 
 
-def test_an_opaque_item_keeps_its_place_although_it_ends_late() -> None:
+def test_an_opaque_item_that_ends_late_keeps_its_position() -> None:
     answer = response(SEARCH, message(text_part("Found")))
     events = events_of(CODEC, [stream(answer, "late opaque items").encode()])
     kinds = [type(event) for event in events if isinstance(event, TextDelta | PartAdded)]
@@ -127,13 +127,13 @@ def test_an_opaque_item_keeps_its_place_although_it_ends_late() -> None:
     ]
 
 
-def test_an_item_that_only_the_end_knows_comes_in_its_place() -> None:
+def test_an_item_of_the_final_response_alone_is_added() -> None:
     answer = response(reasoning("Hm"), message(text_part("So")))
     hidden = [text for text in stream(answer).split("\n\n") if '"output_index": 0' not in text]
     assert folded(CODEC, "\n\n".join(hidden).encode()) == CODEC.decode(dump(answer))
 
 
-def test_an_item_that_was_not_counted_is_neither_lost_nor_mistaken() -> None:
+def test_an_item_without_an_index_is_recognized() -> None:
     """The text comes at index 0, and the end puts a reasoning that was never told before it."""
     heard = stream(response(message(text_part("So"))), "no added events").rpartition("event: ")[0]
     end = sse({"type": "response.completed", "response": response(reasoning("Hm"), message(text_part("So")))})
@@ -143,7 +143,7 @@ def test_an_item_that_was_not_counted_is_neither_lost_nor_mistaken() -> None:
     assert [(type(part).__name__, part.text) for part in reply.turn.parts] == [("Text", "So"), ("Reasoning", "Hm")]
 
 
-def test_a_final_response_without_output_takes_nothing_back() -> None:
+def test_a_final_response_without_output_changes_nothing() -> None:
     answer = response(message(text_part("Hello")), call())
     text = stream(answer).rpartition("event: ")[0] + sse({"type": "response.completed", "response": response()})
     reply = folded(CODEC, text.encode())
@@ -164,7 +164,7 @@ def test_other_ends(status: str, details: Json | None, finish: str) -> None:
 ANSWER = response(reasoning("Hm"), message(text_part("Hello, wörld")), call())
 
 
-def test_a_stream_cut_anywhere_raises() -> None:
+def test_a_stream_truncated_anywhere_is_an_error() -> None:
     data = stream(ANSWER).encode().rstrip(b"\n")
     partials = set[str]()
     for end in range(len(data)):
@@ -175,13 +175,13 @@ def test_a_stream_cut_anywhere_raises() -> None:
     assert events_of(CODEC, [data])
 
 
-def test_a_done_marker_is_no_end() -> None:
+def test_a_done_marker_is_not_an_end() -> None:
     text = stream(ANSWER).rpartition("event: ")[0] + "data: [DONE]\n\n"
     with pytest.raises(StreamBroken):
         folded(CODEC, text.encode())
 
 
-def test_a_broken_event_in_mid_stream_is_no_cut() -> None:
+def test_an_invalid_event_in_mid_stream_is_a_protocol_error() -> None:
     first, _, rest = stream(ANSWER).partition("\n\n")
     with pytest.raises(ProtocolError) as raised:
         folded(CODEC, f"{first}\n\ndata: {{broken\n\n{rest}".encode())
@@ -189,12 +189,12 @@ def test_a_broken_event_in_mid_stream_is_no_cut() -> None:
 
 
 @pytest.mark.parametrize("noise", ["data: ping\n\n", "data: [DONE]\n\n", "data:\n\n", 'data: {"type":"keepalive"}\n\n'])
-def test_noise_says_nothing(noise: str) -> None:
+def test_keep_alives_are_ignored(noise: str) -> None:
     quiet = stream(ANSWER)
     assert folded(CODEC, quiet.replace("\n\n", "\n\n" + noise).encode()) == folded(CODEC, quiet.encode())
 
 
-def test_space_before_the_data_is_no_noise() -> None:
+def test_space_before_the_data_is_ignored() -> None:
     quiet = stream(ANSWER)
     assert folded(CODEC, quiet.replace("data: ", "data:  ").encode()) == folded(CODEC, quiet.encode())
 
@@ -223,7 +223,7 @@ ERRORS: dict[str, Json] = {
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("what", ERRORS)
-def test_an_error_in_the_stream_raises_with_its_body(what: str, named: bool) -> None:
+def test_an_error_in_the_stream_is_raised_with_its_body(what: str, named: bool) -> None:
     head = stream(ANSWER).rpartition("event: ")[0]
     with pytest.raises(EmbeddedError) as raised:
         folded(CODEC, (head + sse(ERRORS[what], named=named)).encode())
@@ -237,14 +237,14 @@ def test_an_error_under_the_name_of_the_end_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "completed"])
-def test_a_failed_response_raises_with_the_whole_response(end: str) -> None:
+def test_a_failed_response_is_raised_with_the_whole_response(end: str) -> None:
     answer = response(status="failed", error={"code": "server_error", "message": "no"})
     with pytest.raises(EmbeddedError) as raised:
         folded(CODEC, sse({"type": f"response.{end}", "response": answer}).encode())
     assert raised.value.body == answer
 
 
-def test_an_end_without_a_response_is_no_answer() -> None:
+def test_an_end_without_a_response_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         folded(CODEC, b'data: {"type":"response.completed"}\n\n')
 
@@ -267,7 +267,7 @@ NEVER_SEEN = {f"response.audio{word}.{end}" for word in ("", ".transcript") for 
 """In the official union, but no output item of the API holds sound."""
 
 
-def test_every_event_kind_of_the_official_types_is_accounted_for() -> None:
+def test_every_event_type_of_the_official_types_is_known() -> None:
     from openai.types.responses import ResponseStreamEvent
 
     from cfaig_integrations.wire.responses.stream import HANDLERS
@@ -279,7 +279,7 @@ def test_every_event_kind_of_the_official_types_is_accounted_for() -> None:
     assert HANDLERS.keys().isdisjoint(REPEATED_BY_ITEM_DONE)
 
 
-def test_the_failure_of_a_tool_is_no_failure_of_the_stream() -> None:
+def test_a_failed_tool_is_not_a_failed_stream() -> None:
     failed = sse({"type": "response.mcp_call.failed", "error": {"message": "no"}}, named=False)
     text = stream(ANSWER)
     head, event, end = text.rpartition("event: ")
@@ -288,7 +288,7 @@ def test_the_failure_of_a_tool_is_no_failure_of_the_stream() -> None:
 
 @pytest.mark.parametrize("kind", sorted(REPEATED_BY_ITEM_DONE | {"response.dream.dreaming"}))
 @pytest.mark.parametrize("named", [True, False])
-def test_progress_says_nothing(kind: str, named: bool) -> None:
+def test_progress_events_are_ignored(kind: str, named: bool) -> None:
     decoder = CODEC.decoder()
     data = {"type": kind, "output_index": 0, "item_id": "x", "delta": "d", "partial_image_b64": "AAAA"}
     assert not decoder.feed(kind if named else "", json.dumps(data).encode())
@@ -301,7 +301,7 @@ _SCALARS: st.SearchStrategy[Any] = st.one_of(
 
 @settings(max_examples=300)
 @given(what=st.sampled_from(sorted(OUTPUTS)), seed=st.integers(0, 10**6), value=_SCALARS)
-def test_nonsense_raises_nothing_but_our_errors(what: str, seed: int, value: Any) -> None:
+def test_invalid_events_raise_only_errors_of_the_package(what: str, seed: int, value: Any) -> None:
     """One value anywhere in a good stream is replaced by another of any type."""
     rng = random.Random(seed)
     events = [
@@ -324,7 +324,7 @@ def test_nonsense_raises_nothing_but_our_errors(what: str, seed: int, value: Any
 
 @needs_recordings
 @pytest.mark.parametrize("style", STYLES)
-def test_recorded_bodies_told_as_streams_fold_to_themselves(style: Style) -> None:
+def test_recorded_bodies_sent_as_streams_fold_to_themselves(style: Style) -> None:
     different = []
     for record in recordings("responses", stream=False):
         answer = json.loads(record["response_body"])

@@ -1,4 +1,4 @@
-"""Cloudflare's `/ai/run`: envelopes, every provider's format, and what is no chat answer (facts §1.4, §5)."""
+"""Cloudflare's `/ai/run`: envelopes, every provider's format, and other bodies (facts §1.4, §5)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ WRITTEN_IN: list[tuple[Wire, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("wire", "raw"), WRITTEN_IN)
-def test_an_answer_is_read_by_the_wire_that_it_is_written_in(wire: Wire, raw: dict[str, Any]) -> None:
+def test_a_body_is_decoded_by_the_wire_of_its_format(wire: Wire, raw: dict[str, Any]) -> None:
     inner = codec(wire).decode(json.dumps(raw).encode())
     assert decoded(raw) == as_run(inner)
     assert decoded(wrapped(raw)) == as_run(inner)
@@ -90,7 +90,7 @@ def test_an_answer_is_read_by_the_wire_that_it_is_written_in(wire: Wire, raw: di
 
 
 @pytest.mark.parametrize(("wire", "raw"), WRITTEN_IN)
-def test_an_answer_goes_back_through_the_same_wire(wire: Any, raw: dict[str, Any]) -> None:
+def test_a_reply_is_sent_back_on_the_wire_of_its_format(wire: Any, raw: dict[str, Any]) -> None:
     request = ChatRequest("m", (HELLO, decoded(wrapped(raw)).turn, HELLO))
     sent = RUN.encode(request, stream=False, quirks=Quirks(run_body=wire))
     inner = codec(wire).encode(
@@ -100,7 +100,7 @@ def test_an_answer_goes_back_through_the_same_wire(wire: Any, raw: dict[str, Any
     assert "hi" in json.dumps(sent)
 
 
-def test_what_the_envelope_says_is_a_fact() -> None:
+def test_fields_of_the_envelope_become_extras() -> None:
     reply = decoded(wrapped(CHAT, gatewayMetadata={"keySource": "BYOK"}, messages=["slow"]))
     assert reply.extras["run"] == {"gatewayMetadata": {"keySource": "BYOK"}, "messages": ["slow"]}
 
@@ -146,7 +146,7 @@ def test_an_error_in_a_2xx_answer(raw: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "message"),
     [
         ({"state": "Completed", "result": {"image": "https://x"}}, "image"),
         (wrapped({"shape": [1, 2], "data": [[1, 2]]}), "shape"),
@@ -160,8 +160,8 @@ def test_an_error_in_a_2xx_answer(raw: dict[str, Any]) -> None:
         ({"object": "response"}, "response"),
     ],
 )
-def test_what_is_no_chat_answer_is_named(raw: dict[str, Any], told: str) -> None:
-    with pytest.raises(ProtocolError, match=told):
+def test_other_bodies_are_a_protocol_error(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProtocolError, match=message):
         decoded(raw)
 
 
@@ -243,7 +243,7 @@ STREAMS: dict[Any, str] = {
 
 
 @pytest.mark.parametrize("wire", STREAMS)
-def test_a_stream_is_read_by_the_wire_that_it_is_written_in(wire: Any) -> None:
+def test_a_stream_is_decoded_by_the_wire_of_its_format(wire: Any) -> None:
     stream = STREAMS[wire]
     assert folded(RUN, stream.encode()) == as_run(folded(codec(wire), stream.encode()))
     assert folded(RUN, stream.encode()).turn.text == "hi"
@@ -334,7 +334,7 @@ def test_the_signature_of_a_call_goes_back_in_the_form_of_the_request() -> None:
     assert set(sent) == {"role", "content", "tool_calls"}
 
 
-def test_gemini_s_own_blocks_on_another_wire() -> None:
+def test_blocks_of_gemini_on_another_wire() -> None:
     code, unknown = Opaque("run", GEMINI_PARTS[8]), Opaque("run", {"videoThing": {}})
     sent = RUN.encode(ChatRequest("m", (Turn("assistant", (code, Text("x"))),)), stream=False)
     assert sent["messages"] == [{"role": "assistant", "content": "x"}]
@@ -343,7 +343,7 @@ def test_gemini_s_own_blocks_on_another_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "finish"),
+    ("raw_finish", "finish"),
     [
         ("STOP", "stop"),
         ("MAX_TOKENS", "length"),
@@ -353,23 +353,23 @@ def test_gemini_s_own_blocks_on_another_wire() -> None:
         (None, "stop"),
     ],
 )
-def test_why_gemini_stopped(word: str | None, finish: str) -> None:
-    raw = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": word}]}
-    assert (decoded(raw).finish, decoded(raw).choices[0].finish_word) == (finish, word or "")
+def test_finish_reasons_of_gemini(raw_finish: str | None, finish: str) -> None:
+    raw = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": raw_finish}]}
+    assert (decoded(raw).finish, decoded(raw).choices[0].finish_word) == (finish, raw_finish or "")
 
 
-def test_a_signature_without_text_belongs_to_what_came_before() -> None:
+def test_a_signature_without_text_belongs_to_the_part_before() -> None:
     parts = [{"text": "hm", "thought": True}, {"text": "", "thoughtSignature": "s"}]
     (part,) = decoded({"candidates": [{"content": {"parts": parts}}]}).turn.parts
     assert part == Reasoning("hm", {"run": {"thought": True, "thoughtSignature": "s"}})
 
 
-def test_gemini_s_total_may_be_missing() -> None:
+def test_the_total_of_gemini_may_be_missing() -> None:
     raw = {"promptTokenCount": 4, "candidatesTokenCount": 3}
     assert decoded({"candidates": [{}], "usageMetadata": raw}).usage == Usage(4, 3, 7, raw=raw)
 
 
-def test_what_came_before_the_format_was_known_counts() -> None:
+def test_events_before_the_format_is_known_are_not_lost() -> None:
     reply = folded(RUN, sse({"id": "x", "service_tier": "flex"}, {"response": "a"}).encode())
     assert (reply.id, reply.turn.text, reply.facts) == ("x", "a", {"service_tier": "flex"})
 
@@ -399,7 +399,7 @@ def test_a_stream_without_its_end_is_broken(stream: str) -> None:
 
 
 @pytest.mark.parametrize("end", [120, 400])
-def test_a_gemini_stream_that_is_cut_breaks(end: int) -> None:
+def test_a_truncated_stream_of_gemini_is_an_error(end: int) -> None:
     data, rng = gemini_stream().encode(), random.Random(end)
     for cut in (rng.randrange(data.index(b"finishReason")) for _ in range(end)):
         with pytest.raises(StreamBroken):
@@ -407,7 +407,7 @@ def test_a_gemini_stream_that_is_cut_breaks(end: int) -> None:
 
 
 @pytest.mark.parametrize("first", ['{"choices": [', '{"candidates": [1]}'])
-def test_nonsense_at_the_beginning(first: str) -> None:
+def test_an_invalid_first_event_is_an_error(first: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         events_of(RUN, [sse(first, {"response": "a"}).encode()])
     assert not isinstance(caught.value, StreamBroken)
@@ -439,7 +439,7 @@ def test_everything_recorded_is_the_same_through_run(kind: Any, stream: bool) ->
 
 
 @needs_complete_recordings
-def test_what_cloudflare_s_own_pages_show() -> None:
+def test_examples_of_cloudflares_documentation() -> None:
     found: Counter[str] = Counter()
     for record in recordings("cloudflare"):
         data = record["response_body"].encode()

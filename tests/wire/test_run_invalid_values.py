@@ -1,4 +1,4 @@
-"""Answers with a wrong value somewhere: an error of the package or an answer, never an accident."""
+"""Answers with a wrong value somewhere: an error of the package or an answer, never another exception."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.wire.chat_kit import body
 from tests.wire.harness import folded
-from tests.wire.mutations import DEEP, JUNK, places, said, spoilt
+from tests.wire.mutations import DEEP, JUNK, as_json, paths, with_value
 from tests.wire.test_run import GEMINI
 
 USAGE = {
@@ -60,7 +60,7 @@ KEYS = st.sampled_from(["wire", "type", "error", "state", "result", "index", "te
 
 
 def events(*values: Any) -> bytes:
-    return b"".join(b"data: " + said(value) + b"\n\n" for value in values) + b"data: [DONE]\n\n"
+    return b"".join(b"data: " + as_json(value) + b"\n\n" for value in values) + b"data: [DONE]\n\n"
 
 
 def read(wire: Any, data: bytes, *, stream: bool) -> None:
@@ -72,21 +72,21 @@ def read(wire: Any, data: bytes, *, stream: bool) -> None:
 @pytest.mark.parametrize("raw", RAW, ids=NAMES)
 @settings(max_examples=150)
 @given(data=st.data())
-def test_a_wrong_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
-    path = data.draw(st.sampled_from(list(places(raw))))
-    wrong = spoilt(raw, path, data.draw(JUNK))
+def test_an_invalid_value_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(paths(raw))))
+    wrong = with_value(raw, path, data.draw(JUNK))
     if data.draw(st.booleans()):
         wrong[data.draw(KEYS)] = data.draw(JUNK)
     for wire in ("chat_completions", "run"):
-        read(wire, said(wrong), stream=False)
+        read(wire, as_json(wrong), stream=False)
         read(wire, events(raw, wrong, wrong), stream=True)
         read(wire, events(wrong, raw), stream=True)
 
 
 @pytest.mark.parametrize("raw", RAW, ids=NAMES)
 @given(data=st.data())
-def test_bytes_that_are_no_json_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
-    whole = said(raw)
+def test_invalid_json_bytes_anywhere(raw: dict[str, Any], data: st.DataObject) -> None:
+    whole = as_json(raw)
     at = data.draw(st.integers(0, len(whole)))
     junk = data.draw(st.sampled_from([b"\xff", b"\n", b"\x00", b'"', b"{", b"\xef\xbb\xbf", DEEP, b'{"a":' * 100_000]))
     cut = data.draw(st.integers(at, min(len(whole), at + 20)))
@@ -99,10 +99,10 @@ def test_bytes_that_are_no_json_anywhere(raw: dict[str, Any], data: st.DataObjec
 
 @pytest.mark.parametrize("place", ["created", "choices", "usage", "id"])
 @pytest.mark.parametrize("depth", [150, 250, 900, 100_000])
-def test_a_value_that_is_nested_deeply(place: str, depth: int) -> None:
+def test_a_deeply_nested_value(place: str, depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
     for raw in (WHOLE, CHUNK):
-        data = said({**raw, place: "HERE"}).replace(b'"HERE"', deep)
+        data = as_json({**raw, place: "HERE"}).replace(b'"HERE"', deep)
         for wire in ("chat_completions", "run"):
             read(wire, data, stream=False)
             read(wire, b'data: {"result": ' + data + b', "success": true}\n\n', stream=True)
@@ -111,22 +111,22 @@ def test_a_value_that_is_nested_deeply(place: str, depth: int) -> None:
 
 def assert_well_typed(reply: ChatReply) -> None:
     """Checks what the type checker trusts the decoders with."""
-    words: list[Any] = [reply.id, reply.model]
+    strings: list[Any] = [reply.id, reply.model]
     for choice in reply.choices:
-        words.append(choice.finish_word)
+        strings.append(choice.finish_word)
         for part in choice.turn.parts:
             for cited in getattr(part, "citations", ()):
                 assert all(place is None or type(place) is int for place in (cited.start, cited.end))
         for part in choice.turn.parts:
-            words += [
+            strings += [
                 getattr(part, name)
                 for name in ("text", "id", "name", "arguments", "url", "data", "mime")
                 if hasattr(part, name)
             ]
-            words += [
-                word for cited in getattr(part, "citations", ()) for word in (cited.url, cited.title, cited.quoted)
+            strings += [
+                string for cited in getattr(part, "citations", ()) for string in (cited.url, cited.title, cited.quoted)
             ]
-    assert all(isinstance(word, str) for word in words), words
+    assert all(isinstance(string, str) for string in strings), strings
     if reply.usage:
         counts = [getattr(reply.usage, name) for name in reply.usage.__slots__ if name != "raw"]
         assert all(count is None or (type(count) is int and 0 <= count < 2**56) for count in counts), counts

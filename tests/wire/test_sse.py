@@ -27,12 +27,12 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
     A last event without its blank line counts, and so does a `[DONE]` or an object that has lost its field name.
     """
     events: list[tuple[str, bytes]] = []
-    name, held = "", list[bytes]()
+    name, data_lines = "", list[bytes]()
 
     def dispatch() -> None:
-        if held:
-            events.append((name, b"\n".join(held)))
-            held.clear()
+        if data_lines:
+            events.append((name, b"\n".join(data_lines)))
+            data_lines.clear()
 
     for line in [*re.split(rb"\r\n|\r|\n", data.removeprefix(BOM)), b""]:
         field, _, value = line.partition(b":")
@@ -43,7 +43,7 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
             dispatch()
             events.append(("", line))
         elif field == b"data":
-            held.append(value.removeprefix(b" "))
+            data_lines.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.strip().decode()
     return events
@@ -84,7 +84,7 @@ STREAMS = st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r", b"\r\n"])), m
     data=st.tuples(st.sampled_from([b"", BOM]), STREAMS, st.sampled_from([b"", b"data: cut", b": c"])).map(b"".join),
     cuts=st.lists(st.integers(0, 2000), max_size=40),
 )
-def test_any_split_gives_the_events_of_the_whole(data: bytes, cuts: list[int]) -> None:
+def test_any_split_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     edges = sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
     chunks = [data[start:end] for start, end in itertools.pairwise(edges)]
     assert parsed(*chunks) == reference(data)
@@ -114,11 +114,11 @@ def test_byte_by_byte(data: bytes) -> None:
         (b"", []),
     ],
 )
-def test_by_hand(data: bytes, events: list[tuple[str, bytes]]) -> None:
+def test_examples(data: bytes, events: list[tuple[str, bytes]]) -> None:
     assert parsed(data) == events == reference(data)
 
 
-def test_events_come_out_as_soon_as_they_are_whole() -> None:
+def test_events_are_returned_as_soon_as_they_are_complete() -> None:
     parser = SseParser()
     assert parser.feed(b"data: 1\n\nda") == [("", b"1")]
     assert parser.feed(b"ta: 2\r") == []

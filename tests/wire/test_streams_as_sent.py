@@ -1,4 +1,4 @@
-"""Chat streams as servers really send them: where they end, what they glue together, what stands in the wrong place."""
+"""Chat streams as servers really send them: where they end, joined events, misplaced fields."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ TEXT = delta(content="Hello")
 
 
 @BOTH
-@pytest.mark.parametrize("word", ["", None, False, [], {}, {"a": 1}])
+@pytest.mark.parametrize("finish_reason", ["", None, False, [], {}, {"a": 1}])
 @pytest.mark.parametrize("first", [TEXT, BEGUN])
-def test_a_finish_reason_that_says_nothing_ends_nothing(wire: Any, first: dict[str, Any], word: Any) -> None:
+def test_an_empty_finish_reason_is_ignored(wire: Any, first: dict[str, Any], finish_reason: Any) -> None:
     chunk = json.loads(json.dumps(first))
-    chunk["choices"][0]["finish_reason"] = word
+    chunk["choices"][0]["finish_reason"] = finish_reason
     with pytest.raises(StreamBroken):
         added_up(wire, sse(chunk, chunk, done=False))
     assert added_up(wire, sse(chunk, done=True)).turn.parts
@@ -67,12 +67,12 @@ def test_an_empty_finish_reason_in_every_chunk(wire: Any) -> None:
         "data: [DONE]\n\n" + sse(delta(content="!"), done=False),
     ],
 )
-def test_nothing_belongs_to_an_answer_after_done(wire: Any, tail: str) -> None:
+def test_nothing_is_read_after_done(wire: Any, tail: str) -> None:
     assert added_up(wire, sse(TEXT, done=False) + tail).turn.text == "Hello"
 
 
 @BOTH
-def test_a_decoder_says_that_the_answer_has_ended(wire: Any) -> None:
+def test_a_decoder_ends_with_done(wire: Any) -> None:
     decoder = codec(wire).decoder()
     for data, ended in ((json.dumps(TEXT), False), (json.dumps(delta(finish="stop")), False), ("[DONE]", True)):
         decoder.feed("", data.encode())
@@ -81,7 +81,7 @@ def test_a_decoder_says_that_the_answer_has_ended(wire: Any) -> None:
 
 @BOTH
 @pytest.mark.parametrize("before", ["", sse({"choices": []}, done=False), ": x\n\n", sse("ping", done=False)])
-def test_done_alone_is_no_answer(wire: Any, before: str) -> None:
+def test_done_alone_is_an_error(wire: Any, before: str) -> None:
     with pytest.raises(StreamBroken):
         added_up(wire, before + "data: [DONE]\n\n")
     with pytest.raises(ProtocolError):
@@ -89,7 +89,7 @@ def test_done_alone_is_no_answer(wire: Any, before: str) -> None:
 
 
 @BOTH
-def test_one_of_two_answers_without_its_end(wire: Any) -> None:
+def test_one_of_two_answers_without_a_finish_reason_is_an_error(wire: Any) -> None:
     with pytest.raises(StreamBroken):
         added_up(wire, sse(TEXT, delta(1, content="lost"), delta(finish="stop")))
 
@@ -113,14 +113,14 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize(("chunks", "text"), ENDINGS.values(), ids=ENDINGS)
-def test_a_stream_of_gemini_s_that_is_cut_between_its_chunks(chunks: list[dict[str, Any]], text: str) -> None:
+def test_a_stream_of_gemini_truncated_between_chunks_is_an_error(chunks: list[dict[str, Any]], text: str) -> None:
     assert added_up("run", sse(*chunks, done=False)).turn.text == text
     for end in range(1, len(chunks)):
         with pytest.raises(StreamBroken):
             added_up("run", sse(*chunks[:end], done=False))
 
 
-def test_chunks_of_gemini_s_that_all_claim_to_be_the_last() -> None:
+def test_finish_reasons_in_all_chunks_of_gemini() -> None:
     chunks = [gemini(text, "STOP", COUNTS) for text in "abc"]
     with pytest.raises(StreamBroken):
         added_up("run", sse(*chunks[:2], done=False))
@@ -130,7 +130,7 @@ def test_chunks_of_gemini_s_that_all_claim_to_be_the_last() -> None:
 # What servers glue together, and what only keeps the connection alive.
 
 A, B = json.dumps(delta(content="a")), json.dumps(delta(content="b", finish="stop"))
-GLUED = {
+JOINED = {
     "no blank line": f"data: {A}\ndata: {B}\n\n",
     "no line end": f"data: {A}data: {B}\n\n",
     "no label": f"data: {A}{B}\n\n",
@@ -144,21 +144,21 @@ GLUED = {
 
 
 @BOTH
-@pytest.mark.parametrize("stream", GLUED.values(), ids=GLUED)
-def test_events_that_are_glued_together(wire: Any, stream: str) -> None:
+@pytest.mark.parametrize("stream", JOINED.values(), ids=JOINED)
+def test_joined_events(wire: Any, stream: str) -> None:
     assert added_up(wire, stream).turn.text == "ab"
 
 
 @BOTH
 @pytest.mark.parametrize("char", ["\t", "\x00", "\x1f", "\x7f", "\u2028", "\ud83d\ude00"])
-def test_characters_that_json_should_escape(wire: Any, char: str) -> None:
+def test_unescaped_characters(wire: Any, char: str) -> None:
     raw = A.replace('"a"', f'"a{char}"').encode("utf-16", "surrogatepass").decode("utf-16")
     assert added_up(wire, f"data: {raw}\n\n" + sse(json.loads(B))).turn.text.startswith("a")
     assert codec(wire).decode(raw.replace("delta", "message").encode()).turn.text.startswith("a")
 
 
 @BOTH
-def test_bytes_that_are_no_utf8(wire: Any) -> None:
+def test_invalid_utf8(wire: Any) -> None:
     raw = A.encode().replace(b'"a"', b'"a\xff\xc3"')
     assert added_up(wire, b"data: " + raw + b"\n\ndata: " + B.encode()).turn.text == "a\ufffd\ufffdb"
     assert codec(wire).decode(raw.replace(b"delta", b"message")).turn.text == "a\ufffd\ufffd"
@@ -178,14 +178,14 @@ ERRORS = {
 
 @BOTH
 @pytest.mark.parametrize("stream", ERRORS.values(), ids=ERRORS)
-def test_an_error_that_is_glued_to_an_event(wire: Any, stream: str) -> None:
+def test_an_error_that_is_joined_to_an_event(wire: Any, stream: str) -> None:
     with pytest.raises(EmbeddedError, match="error") as caught:
         added_up(wire, stream)
     assert "boom" in json.dumps(caught.value.body)
 
 
 @BOTH
-def test_what_came_before_an_error_in_the_same_event_is_given_out(wire: Any) -> None:
+def test_content_before_an_error_in_the_same_event_is_returned(wire: Any) -> None:
     decoder = codec(wire).decoder()
     events: list[Event] = [*decoder.feed("", f"{A}\n{json.dumps(ERROR)}".encode())]
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["a"]
@@ -200,7 +200,7 @@ def test_an_error_in_a_list(wire: Any, body: Any) -> None:
         codec(wire).decode(json.dumps(body).encode())
 
 
-ALIVE = [
+KEEP_ALIVES = [
     *("data:\n\n", "data: ping\n\n", "data: null\n\n", "data: keep-alive\n\n", "data: {}\n\n"),
     "event: ping\ndata: x\n\n",
     'event: ping\ndata: {"type": "ping"}\n\n',
@@ -211,8 +211,8 @@ ALIVE = [
 
 
 @BOTH
-@pytest.mark.parametrize("alive", ALIVE)
-def test_what_only_keeps_the_connection_alive_is_counted_and_changes_nothing(wire: Any, alive: str) -> None:
+@pytest.mark.parametrize("alive", KEEP_ALIVES)
+def test_keep_alives_are_counted_and_ignored(wire: Any, alive: str) -> None:
     stream = f"{alive}data: {A}\n\n{alive}{alive}data: {B}\n\n"
     assert added_up(wire, stream).turn == added_up(wire, sse(json.loads(A), json.loads(B))).turn
     decoder = codec(wire).decoder()
@@ -222,12 +222,12 @@ def test_what_only_keeps_the_connection_alive_is_counted_and_changes_nothing(wir
     assert decoder.keep_alives == before + 1
 
 
-NO_JSON = ["junk", '"text"', "1", "true", "[1]", "[]", "<html>", "{'a': 1}", A[:-1], A[:30], "[PONG]"]
+INVALID = ["junk", '"text"', "1", "true", "[1]", "[]", "<html>", "{'a': 1}", A[:-1], A[:30], "[PONG]"]
 
 
 @BOTH
-@pytest.mark.parametrize("junk", NO_JSON)
-def test_an_event_that_cannot_be_read_is_never_skipped(wire: Any, junk: str) -> None:
+@pytest.mark.parametrize("junk", INVALID)
+def test_an_invalid_event_is_never_skipped(wire: Any, junk: str) -> None:
     for stream in (
         f"data: {A}\n\ndata: {junk}\n\ndata: {B}\n\ndata: [DONE]\n\n",
         f"data: {junk}\n\ndata: {A}\n\ndata: {B}\n\n",
@@ -262,7 +262,7 @@ WRONG = {
 
 @BOTH
 @pytest.mark.parametrize(("field", "wrong"), WRONG.items(), ids=WRONG)
-def test_a_needed_field_that_is_of_no_use_is_named(wire: Any, field: str, wrong: dict[str, Any]) -> None:
+def test_the_error_names_an_invalid_required_field(wire: Any, field: str, wrong: dict[str, Any]) -> None:
     named = field.strip().replace("[", r"\[")
     for before in ((), (TEXT, TEXT)):
         with pytest.raises(ProtocolError, match=named) as caught:
@@ -275,7 +275,7 @@ def test_a_needed_field_that_is_of_no_use_is_named(wire: Any, field: str, wrong:
 
 @BOTH
 @pytest.mark.parametrize("message", [None, 1, "text", [], ...])
-def test_a_body_without_a_message_is_no_answer(wire: Any, message: Any) -> None:
+def test_a_body_without_a_message_is_an_error(wire: Any, message: Any) -> None:
     choice = {"index": 0, "finish_reason": "stop"} | ({} if message is ... else {"message": message})
     with pytest.raises(ProtocolError, match="message"):
         codec(wire).decode(json.dumps({"choices": [choice]}).encode())
@@ -283,7 +283,7 @@ def test_a_body_without_a_message_is_no_answer(wire: Any, message: Any) -> None:
 
 @BOTH
 @pytest.mark.parametrize("index", [0, 1, 7, 10**400, -1, 1.0, 0.5, "1", None, [], {}, True, 1e308])
-def test_the_only_answer_is_the_first_whatever_its_index_says(wire: Any, index: Any) -> None:
+def test_the_only_answer_is_the_first_whatever_its_index(wire: Any, index: Any) -> None:
     chunks = [chunk(delta={"content": text}) for text in ("a", "b", "c")] + [chunk(delta={}, finish_reason="stop")]
     for each in chunks:
         each["choices"][0]["index"] = index
@@ -294,14 +294,14 @@ def test_the_only_answer_is_the_first_whatever_its_index_says(wire: Any, index: 
 
 
 @BOTH
-def test_a_message_beside_deltas_is_not_read_twice(wire: Any) -> None:
+def test_a_message_next_to_deltas_is_not_read_twice(wire: Any) -> None:
     chunks = [chunk(delta={"content": text}, message={"content": "ab"}) for text in ("a", "b")]
     last = chunk(delta=None, message={"content": "ab"}, finish_reason="stop")
     assert added_up(wire, sse(*chunks, last)).turn.text == "ab"
 
 
 @BOTH
-def test_a_message_is_read_where_the_deltas_said_nothing(wire: Any) -> None:
+def test_a_message_next_to_empty_deltas_is_read(wire: Any) -> None:
     last = chunk(delta={}, message={"content": "ab"}, finish_reason="stop")
     assert added_up(wire, sse(delta(role="assistant", content=""), last)).turn.text == "ab"
     pieces = [chunk(message={"content": "a"}), chunk(message={"content": "b"}, finish_reason="stop")]
@@ -311,7 +311,7 @@ def test_a_message_is_read_where_the_deltas_said_nothing(wire: Any) -> None:
 
 
 @BOTH
-def test_text_in_the_place_where_older_completions_have_it(wire: Any) -> None:
+def test_text_in_the_field_of_older_completions(wire: Any) -> None:
     assert added_up(wire, sse(chunk(text="a"), chunk(text="b", finish_reason="stop"))).turn.text == "ab"
     assert (
         codec(wire).decode(json.dumps({"choices": [{"text": "ab", "finish_reason": "stop"}]}).encode()).turn.text
@@ -321,12 +321,12 @@ def test_text_in_the_place_where_older_completions_have_it(wire: Any) -> None:
 
 @BOTH
 @pytest.mark.parametrize("count", [1.5, -1, 1e308, 10**400, float("nan"), float("inf"), "9", True, [], {}])
-def test_a_count_that_is_none_is_left_out(wire: Any, count: Any) -> None:
+def test_an_invalid_count_is_ignored(wire: Any, count: Any) -> None:
     usage = {"prompt_tokens": count, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": count}}
     body = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}).encode()
-    told = codec(wire).decode(body).usage
-    assert told is not None
-    assert (told.input, told.output, told.total, told.cache_read) == (0, 2, 2, None)
+    usage = codec(wire).decode(body).usage
+    assert usage is not None
+    assert (usage.input, usage.output, usage.total, usage.cache_read) == (0, 2, 2, None)
 
 
 @BOTH
@@ -347,7 +347,7 @@ def test_arguments_of_any_type_are_text(wire: Any, arguments: Any, text: str) ->
 @pytest.mark.parametrize(
     "url", [None, "", "no address", "\ufffd", 1, [], {}, {"url": None}, {"url": {"a": 1}}, {"url": "x y"}]
 )
-def test_an_image_without_an_address_is_kept_as_it_is(wire: Any, url: Any) -> None:
+def test_an_image_without_a_url_is_unchanged(wire: Any, url: Any) -> None:
     image = {"type": "image_url", "image_url": url}
     body = json.dumps({"choices": [{"message": {"content": "x", "images": [image, 1, None]}}]}).encode()
     stream = sse(delta(content="x", images=[image]), delta(finish="stop"))
@@ -357,7 +357,7 @@ def test_an_image_without_an_address_is_kept_as_it_is(wire: Any, url: Any) -> No
 
 @BOTH
 @pytest.mark.parametrize("place", [None, "0", 1.5, -1, [], float("inf"), True])
-def test_a_citation_s_fields_of_no_use_are_left_out(wire: Any, place: Any) -> None:
+def test_invalid_fields_of_a_citation_are_ignored(wire: Any, place: Any) -> None:
     source = {"url": place, "title": [], "content": {}, "start_index": place, "end_index": 4}
     note = {"type": "url_citation", "url_citation": source}
     message = {"content": "text", "annotations": [note, None, 1, {"url_citation": "x"}]}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cfaig_integrations.errors import GatewayError, ProtocolError
 from cfaig_integrations.wire import embeddings, rerank
 from cfaig_integrations.wire.codec import EmbeddedError
-from tests.wire.mutations import DEEP, JUNK, places, said, spoilt
+from tests.wire.mutations import DEEP, JUNK, as_json, paths, with_value
 
 USAGE = {"prompt_tokens": 3, "total_tokens": 3}
 NATIVE: dict[str, Any] = {"shape": [2, 2], "data": [[1.5, 2.5], [3, 4]], "pooling": "cls", "usage": USAGE}
@@ -61,34 +61,34 @@ def enveloped(raw: Any) -> list[Any]:
 @pytest.mark.parametrize(("read", "raw"), CASES)
 def test_every_envelope_is_opened(read: Callable[[bytes], None], raw: Any) -> None:
     for wrapped in enveloped(raw):
-        read(said(wrapped))
+        read(as_json(wrapped))
     with pytest.raises(ProtocolError, match="Failed"):
-        read(said({"state": "Failed", "result": raw}))
+        read(as_json({"state": "Failed", "result": raw}))
     with pytest.raises(EmbeddedError):
-        read(said([{"error": {"code": 400, "message": "no"}}]))
+        read(as_json([{"error": {"code": 400, "message": "no"}}]))
 
 
 @pytest.mark.parametrize(("read", "raw"), CASES)
 @settings(max_examples=200)
 @given(data=st.data())
-def test_a_wrong_value_anywhere(read: Callable[[bytes], None], raw: Any, data: st.DataObject) -> None:
+def test_an_invalid_value_anywhere(read: Callable[[bytes], None], raw: Any, data: st.DataObject) -> None:
     wrapped = data.draw(st.sampled_from(enveloped(raw)))
-    path = data.draw(st.sampled_from(list(places(wrapped))))
+    path = data.draw(st.sampled_from(list(paths(wrapped))))
     with suppress(GatewayError, EmbeddedError):
-        read(said(spoilt(wrapped, path, data.draw(JUNK))))
+        read(as_json(with_value(wrapped, path, data.draw(JUNK))))
 
 
 @pytest.mark.parametrize(("read", "raw"), CASES)
-def test_a_value_that_is_nested_deeply(read: Callable[[bytes], None], raw: Any) -> None:
-    for path in places(raw):
+def test_a_deeply_nested_value(read: Callable[[bytes], None], raw: Any) -> None:
+    for path in paths(raw):
         with pytest.raises(ProtocolError):
-            read(said(spoilt(raw, path, "HERE")).replace(b'"HERE"', DEEP))
+            read(as_json(with_value(raw, path, "HERE")).replace(b'"HERE"', DEEP))
 
 
 @pytest.mark.parametrize("wrong", [True, 1.5, -1, "0", None, [], 10**400])
-def test_the_field_that_is_of_no_use_is_named(wrong: Any) -> None:
+def test_the_error_names_the_invalid_field(wrong: Any) -> None:
     with pytest.raises(ProtocolError, match=r"response\[\].id"):
-        read_ranking(said({"response": [{"id": wrong, "score": 1}]}))
+        read_ranking(as_json({"response": [{"id": wrong, "score": 1}]}))
     if wrong not in (1.5, -1):
         with pytest.raises(ProtocolError, match=r"response\[\].score"):
-            read_ranking(said({"response": [{"id": 0, "score": wrong}]}))
+            read_ranking(as_json({"response": [{"id": 0, "score": wrong}]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from cfaig_integrations.core.events import Event, ReplyNoted, Started, UsageUpdated
 from cfaig_integrations.core.json_types import JsonObject
@@ -25,6 +26,7 @@ _IGNORED_KEYS = frozenset(
 """Keys of a chunk that are modelled or meaningless."""
 
 
+@dataclass(slots=True, eq=False)
 class ChatCompletionsDecoder(EventDecoder):
     """Push decoder of one stream.
 
@@ -33,21 +35,16 @@ class ChatCompletionsDecoder(EventDecoder):
     final are returned by `close`.
     """
 
-    __slots__ = ("_choices", "_extras", "_first_index", "_model", "_state", "_usage", "_width")
     ends_with_done = True
+    _choices: dict[object, ChoiceReader] = field(default_factory=dict[object, ChoiceReader])
+    _extras: JsonObject = field(default_factory=JsonObject)
+    _first_index: int | None = None
+    _model: str = ""
+    _state: ReplyState = field(default_factory=ReplyState)
+    _usage: JsonObject | None = None
+    _width: int = -1
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._choices: dict[object, ChoiceReader] = {}
-        self._extras: JsonObject = {}
-        self._first_index: int | None = None
-        self._model = ""
-        self._state = ReplyState()
-        self._usage: JsonObject | None = None
-        self._width = -1
-
-    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
-        """The events of one chunk; its name has no meaning on this wire."""
+    def _take(self, name: str, event: JsonObject) -> Sequence[Event]:
         # Nearly every chunk has as many keys as the one before and only continues one part.
         if len(event) == self._width:
             try:
@@ -64,7 +61,7 @@ class ChatCompletionsDecoder(EventDecoder):
             ProtocolError: A required field has the wrong type.
             EmbeddedError: The body is an error.
         """
-        return self._take_any(body, whole=True) + self.last_events()
+        return self._take_any(body, whole=True) + self._last_events()
 
     def _continuation(self, chunk: JsonObject) -> Event | None:
         """The event of a chunk that only continues a part that has begun, otherwise None."""
@@ -173,8 +170,7 @@ class ChatCompletionsDecoder(EventDecoder):
             choice = self._choices[index] = ChoiceReader(number, self._state)
         return choice
 
-    def missing(self) -> str:
-        """What the stream lacks."""
+    def _missing(self) -> str:
         finished = {bool(each.raw_finish) for each in self._choices.values() if each.began or not self.ended}
         complete = bool(self._choices) and (finished <= {True} or (self.ended and finished == {False}))
         if complete and not self.pending_error:
@@ -183,12 +179,10 @@ class ChatCompletionsDecoder(EventDecoder):
             "[DONE] came, but no answer." if self.ended else "it has neither a finish reason nor [DONE]."
         )
 
-    def partial_text(self) -> str:
-        """The text so far."""
+    def _partial_text(self) -> str:
         return "".join(self._state.text)
 
-    def last_events(self) -> list[Event]:
-        """The events that only the end of the stream makes final."""
+    def _last_events(self) -> list[Event]:
         events: list[Event] = []
         self._choice(None)
         for choice in self._choices.values():

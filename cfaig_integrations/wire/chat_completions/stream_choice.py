@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass, field
 
 from cfaig_integrations.core.content import Citation, Media, Opaque
 from cfaig_integrations.core.events import (
@@ -58,59 +59,44 @@ _IGNORED_KEYS = frozenset(
 _CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
 
 
+@dataclass(slots=True, eq=False)
 class ChoiceReader:
     """Converts the deltas of one choice to events.
 
     Attributes:
+        number: Its number in the reply.
+        reply: What it shares with the other answers.
         began: Whether it has any part.
         by_deltas: Whether its deltas are read, so that a message next to them only repeats them.
         raw_finish: The provider's finish reason.
     """
 
-    __slots__ = (
-        "_audio",
-        "_audio_part",
-        "_extras",
-        "_first_text",
-        "_has_blocks",
-        "_in_thinking",
-        "_logprobs",
-        "_number",
-        "_reasoning_field",
-        "_reasoning_part",
-        "_refusal_part",
-        "_reply",
-        "_text_part",
-        "_thinking",
-        "_tool_calls",
-        "_unmodelled",
-        "began",
-        "by_deltas",
-        "raw_finish",
-    )
+    number: int
+    reply: ReplyState
+    began: bool = False
+    by_deltas: bool = False
+    raw_finish: str = ""
+    _tool_calls: ToolCalls = field(init=False)
+    _text_part: int | None = None
+    _first_text: int | None = None
+    _reasoning_part: int | None = None
+    _reasoning_field: str = ""
+    _refusal_part: int | None = None
+    _has_blocks: bool = False
+    _in_thinking: bool = False
+    _thinking: list[tuple[int, list[JsonObject]]] = field(default_factory=list[tuple[int, list[JsonObject]]])
+    _audio: list[JsonObject] = field(default_factory=list[JsonObject])
+    _audio_part: int | None = None
+    _unmodelled: dict[str, list[JsonValue]] = field(default_factory=dict[str, list[JsonValue]])
+    _extras: JsonObject = field(default_factory=JsonObject)
+    _logprobs: list[JsonValue] = field(default_factory=list[JsonValue])
 
-    def __init__(self, number: int, reply: ReplyState) -> None:
-        self._number = number
-        self._reply = reply
-        self._tool_calls = ToolCalls(number, reply)
-        self._text_part: int | None = None
-        self._first_text: int | None = None
-        self._reasoning_part: int | None = None
-        self._reasoning_field = ""
-        self._refusal_part: int | None = None
-        self._has_blocks = self._in_thinking = False
-        self._thinking: list[tuple[int, list[JsonObject]]] = []
-        self._audio: list[JsonObject] = []
-        self._audio_part: int | None = None
-        self._unmodelled: dict[str, list[JsonValue]] = {}
-        self._extras: JsonObject = {}
-        self._logprobs: list[JsonValue] = []
-        self.began = self.by_deltas = False
-        self.raw_finish = ""
+    def __post_init__(self) -> None:
+        self._tool_calls = ToolCalls(self.number, self.reply)
 
     def take(self, delta: JsonObject, events: list[Event], *, whole: bool) -> None:
         """Takes a delta, or with `whole` a message."""
-        parts = self._reply.parts
+        parts = self.reply.parts
         self._take_reasoning(delta, events)
         self._take_content(delta.get("content"), events)
         if refusal := delta.get("refusal"):
@@ -118,7 +104,7 @@ class ChoiceReader:
                 self._refusal_part = self._start("refusal", events)
             events.append(RefusalDelta(self._refusal_part, as_text(refusal)))
         for image in objects_among(delta.get("images")):
-            events.append(PartAdded(self._reply.next_part(), _image(image), self._number))
+            events.append(PartAdded(self.reply.next_part(), _image(image), self.number))
         for raw in objects_of(delta, "tool_calls", one=True):
             self._tool_calls.take(raw, events, whole=whole)
         if (call := object_of(delta, "function_call")) and not is_empty(call):
@@ -127,13 +113,13 @@ class ChoiceReader:
         for key, value in delta.items():
             if key not in _IGNORED_KEYS and not is_empty(value):
                 self._unmodelled.setdefault(key, []).append(value)
-        self.began = self.began or self._reply.parts > parts
+        self.began = self.began or self.reply.parts > parts
 
     def continuation(self, key: str, value: JsonValue) -> Event | None:
         """The event of a delta that has only `key`, if it continues a part that has begun."""
         if key == "content":
             if self._text_part is not None and isinstance(value, str):
-                self._reply.text.append(value)
+                self.reply.text.append(value)
                 return TextDelta(self._text_part, value)
         elif key == self._reasoning_field:
             if self._reasoning_part is not None and isinstance(value, str):
@@ -155,8 +141,8 @@ class ChoiceReader:
         self.raw_finish = as_str(choice.get("finish_reason")) or self.raw_finish
 
     def _start(self, kind: PartKind, events: list[Event]) -> int:
-        part = self._reply.next_part()
-        events.append(PartStarted(part, kind, self._number))
+        part = self.reply.next_part()
+        events.append(PartStarted(part, kind, self.number))
         return part
 
     def _take_reasoning(self, delta: JsonObject, events: list[Event]) -> None:
@@ -180,7 +166,7 @@ class ChoiceReader:
     def _add_text(self, text: str, events: list[Event]) -> None:
         if self._text_part is None:
             self._text_part = self._start_text(events)
-        self._reply.text.append(text)
+        self.reply.text.append(text)
         events.append(TextDelta(self._text_part, text))
 
     def _start_text(self, events: list[Event]) -> int:
@@ -212,13 +198,13 @@ class ChoiceReader:
                 case "text":
                     self._add_annotated_text(block, events)
                 case _:
-                    events.append(PartAdded(self._reply.next_part(), Opaque("chat_completions", block), self._number))
+                    events.append(PartAdded(self.reply.next_part(), Opaque("chat_completions", block), self.number))
                     self._text_part, self._in_thinking = None, False
 
     def _take_audio(self, audio: JsonObject) -> None:
         if not is_empty(audio):
             if self._audio_part is None:
-                self._audio_part = self._reply.next_part()
+                self._audio_part = self.reply.next_part()
             self._audio.append(audio)
 
     def _add_annotated_text(self, block: JsonObject, events: list[Event]) -> None:
@@ -245,7 +231,7 @@ class ChoiceReader:
         """Adds the events that only the end makes final."""
         self._tool_calls.end(events)
         if self._audio_part is not None:
-            events.append(PartAdded(self._audio_part, _join_audio(self._audio), self._number))
+            events.append(PartAdded(self._audio_part, _join_audio(self._audio), self.number))
         for part, pieces in self._thinking:
             events.append(PartNoted(part, wire_extras({"block": _join_thinking(pieces)})))
         rest: JsonObject = {key: join_values(pieces, key) for key, pieces in self._unmodelled.items()}
@@ -255,13 +241,13 @@ class ChoiceReader:
         if self._has_blocks:
             rest["listed"] = True
         if rest:
-            events.append(ReplyNoted(wire_extras(rest), self._number, turn=True))
+            events.append(ReplyNoted(wire_extras(rest), self.number, turn=True))
         if self._logprobs:
             self._extras["logprobs"] = join_values(self._logprobs)
         if self._extras:
-            events.append(ReplyNoted(wire_extras(self._extras), self._number))
+            events.append(ReplyNoted(wire_extras(self._extras), self.number))
         finish = finish_reason(self.raw_finish, has_calls=bool(self._tool_calls))
-        events.append(Finished(finish, self.raw_finish, self._number))
+        events.append(Finished(finish, self.raw_finish, self.number))
 
 
 def _image(image: JsonObject) -> Media | Opaque:

@@ -84,17 +84,15 @@ def _normalize(raw: JsonObject, legacy: bool) -> _Piece:
     )
 
 
+@dataclass(slots=True, eq=False)
 class ToolCalls:
     """The tool calls of one answer."""
 
-    __slots__ = ("_answer", "_by_index", "_calls", "_last", "_reply")
-
-    def __init__(self, answer: int, reply: ReplyState) -> None:
-        self._answer = answer
-        self._reply = reply
-        self._calls: list[_Call] = []
-        self._by_index: dict[object, _Call] = {}
-        self._last: _Call | None = None
+    answer: int
+    reply: ReplyState
+    _calls: list[_Call] = field(default_factory=list[_Call])
+    _by_index: dict[object, _Call] = field(default_factory=dict[object, _Call])
+    _last: _Call | None = None
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -137,7 +135,7 @@ class ToolCalls:
         if call is None and not (piece.id or piece.name or piece.arguments):
             return None  # a last chunk of nulls adds no call, facts §5.3
         if call is None or whole or piece.complete or _begins_another(call, piece):
-            call = _Call(self._reply.next_part(), len(self._calls), piece.kind)
+            call = _Call(self.reply.next_part(), len(self._calls), piece.kind)
             self._calls.append(call)
         if piece.index is not None:
             self._by_index[piece.index] = call
@@ -148,9 +146,9 @@ class ToolCalls:
         call.started = True
         arguments = "".join(call.pieces)
         if not call.id:
-            seed = (self._reply.id, str(self._answer), str(call.ordinal), call.name, arguments if complete else "")
+            seed = (self.reply.id, str(self.answer), str(call.ordinal), call.name, arguments if complete else "")
             call.id, call.id_generated = made_call_id(*seed), True
-        events.append(PartStarted(call.part, call.kind, self._answer, call.id, call.name))
+        events.append(PartStarted(call.part, call.kind, self.answer, call.id, call.name))
         if arguments:
             events.append(ArgumentsDelta(call.part, arguments))
         _add_extras(call, call.extras, events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cfaig_integrations.core.content import Opaque, extras_of
@@ -153,6 +154,7 @@ class _OpenBlock:
                 return (PartAdded(self.part, Opaque("messages", self.raw)),)
 
 
+@dataclass(slots=True, eq=False)
 class MessagesDecoder(EventDecoder):
     """Push decoder of one stream, ended by `message_stop`.
 
@@ -163,34 +165,26 @@ class MessagesDecoder(EventDecoder):
     reason replace the first ones. A second message inside an unfinished one means that the first was truncated.
     """
 
-    __slots__ = ("_has_content", "_id", "_next_part", "_open", "_stopped", "_texts", "_usage")
     payload_keys = frozenset({"delta", "content_block", "message"})
+    _id: str = ""
+    _open: dict[object, _OpenBlock] = field(default_factory=dict[object, _OpenBlock])
+    _next_part: int = 0
+    _usage: JsonObject = field(default_factory=JsonObject)
+    _texts: list[str] = field(default_factory=list[str])
+    _has_content: bool = False
+    _stopped: bool = False  # whether it has a stop reason, and no content after that
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._id = ""
-        self._open: dict[object, _OpenBlock] = {}
-        self._next_part = 0
-        self._usage: JsonObject = {}
-        self._texts: list[str] = []
-        self._has_content = False
-        self._stopped = False  # whether it has a stop reason, and no content after that
-
-    def reopens(self, data: bytes) -> bool:
-        """Whether another message begins."""
+    def _reopens(self, data: bytes) -> bool:
         return b'"message_start"' in data
 
-    def missing(self) -> str:
-        """What the stream lacks."""
+    def _missing(self) -> str:
         complete = (self.ended or self._stopped) and not isinstance(self.pending_error, EmbeddedError)
         return "" if complete else "The stream ended before message_stop."
 
-    def partial_text(self) -> str:
-        """The text so far."""
+    def _partial_text(self) -> str:
         return "".join(self._texts)
 
-    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
-        """The events of one JSON object."""
+    def _take(self, name: str, event: JsonObject) -> Sequence[Event]:
         kind = event.get("type")
         if kind == "content_block_delta":
             index, delta = event.get("index"), event.get("delta")
@@ -219,7 +213,7 @@ class MessagesDecoder(EventDecoder):
             case "message_stop":
                 return self._message_stop()
             case _:
-                return self.take_unknown(event)
+                return self._take_unknown(event)
 
     def _delta(self, event: JsonObject) -> Sequence[Event]:
         index, delta = count_of(event.get("index")), _required_object(event, "delta")
@@ -249,7 +243,7 @@ class MessagesDecoder(EventDecoder):
 
     def _message(self, message: JsonObject) -> list[Event]:
         if self._has_content and not self._stopped:
-            raise self.truncated("A new message begins before the message_stop of the previous one.")
+            raise self._truncated("A new message begins before the message_stop of the previous one.")
         self.ended = self._has_content = False
         self._usage = dict(object_or_empty(message.get("usage")))
         self._id = as_str(message.get("id"))
@@ -282,7 +276,7 @@ class MessagesDecoder(EventDecoder):
 
     def _message_stop(self) -> list[Event]:
         if not (self._has_content or self._stopped):
-            raise self.truncated("The stream ended with message_stop, but there was no message in it.")
+            raise self._truncated("The stream ended with message_stop, but there was no message in it.")
         events = self._finish_all()
         self.ended, self._has_content = True, False
         return events

@@ -14,6 +14,7 @@ The end marker is `response.completed`, `response.incomplete` or `response.cance
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cfaig_integrations.core.events import CitationAdded, Event, Finished, PartKind, ReplyNoted, Started, UsageUpdated
@@ -59,19 +60,15 @@ _CONTENT_KIND: Mapping[str, PartKind] = {
 }
 
 
+@dataclass(slots=True, eq=False)
 class ResponsesDecoder(EventDecoder):
     """Push decoder of one stream."""
 
-    __slots__ = ("_id_and_model", "_items")
     payload_keys = frozenset({"annotation", "arguments", "delta", "item", "part", "response", "text"})
+    _items: OpenItems = field(default_factory=OpenItems)
+    _id_and_model: tuple[str, str] = ("", "")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._items = OpenItems()
-        self._id_and_model = ("", "")
-
-    def take(self, name: str, event: JsonObject) -> Sequence[Event]:
-        """The events of one JSON object."""
+    def _take(self, name: str, event: JsonObject) -> Sequence[Event]:
         type_ = event.get("type")
         kind = _CONTINUATIONS.get(type_)
         if kind is not None:
@@ -88,17 +85,15 @@ class ResponsesDecoder(EventDecoder):
         type_ = type_ if type_ in HANDLERS or name not in HANDLERS else name
         handler = HANDLERS.get(type_)
         if handler is None:
-            return () if type_.startswith("response.") else self.take_unknown(event)
+            return () if type_.startswith("response.") else self._take_unknown(event)
         events = handler(self, event)
         self.ended = type_ in _ENDS
         return events
 
-    def missing(self) -> str:
-        """What the stream lacks."""
+    def _missing(self) -> str:
         return "" if self.ended else "The stream ended before its response.completed."
 
-    def partial_text(self) -> str:
-        """The text so far."""
+    def _partial_text(self) -> str:
         return "".join(piece for part in self._items.parts() if part.kind == "text" for piece in part.pieces)
 
     def created(self, event: JsonObject) -> list[Event]:
@@ -233,12 +228,7 @@ class ResponsesDecoder(EventDecoder):
         return events
 
     def completed(self, event: JsonObject) -> list[Event]:
-        """The end, with the response object: whatever it has beyond the events before it.
-
-        Raises:
-            EmbeddedError: It is an error.
-            ProtocolError: There is no response object.
-        """
+        """The end, with the response object: whatever it has beyond the events before it."""
         response = object_of(event, "response") or {}
         if not response:
             raise ProtocolError("The last event of the stream holds no response.", body=excerpt(str(event)))
@@ -267,11 +257,7 @@ class ResponsesDecoder(EventDecoder):
         return events
 
     def failed(self, event: JsonObject) -> list[Event]:
-        """The end of a response that failed.
-
-        Raises:
-            EmbeddedError: Always, with the response object, whose `error` has the reason.
-        """
+        """The end of a response that failed: an error with the response object, whose `error` has the reason."""
         response = event.get("response")
         raise EmbeddedError(response if response and isinstance(response, dict) else event)
 

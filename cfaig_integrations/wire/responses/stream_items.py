@@ -8,6 +8,7 @@ every event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
@@ -41,11 +42,13 @@ DELTA_OF: Mapping[PartKind, type[TextDelta | RefusalDelta | ReasoningDelta | Arg
 }
 
 
+@dataclass(slots=True, eq=False)
 class OpenPart:
     """A part that is being received.
 
     Attributes:
         number: Its number.
+        pending: Text that came before it began, or with its beginning, and has not become an event yet.
         kind: Its kind, once begun.
         pieces: The texts that became events.
         citations: How many citations became events.
@@ -53,21 +56,17 @@ class OpenPart:
         extras: The extras that became an event.
         added: It came as a whole.
         announced: Its `content_part.added` came.
-        pending: Text that came before it began, or with its beginning, and has not become an event yet.
     """
 
-    __slots__ = ("added", "announced", "citations", "extras", "kind", "number", "pending", "pieces", "section")
-
-    def __init__(self, number: int, pending: str) -> None:
-        self.number = number
-        self.kind: PartKind | None = None
-        self.pieces: list[str] = []
-        self.citations = 0
-        self.section: tuple[str, int | None] | None = None
-        self.extras: Extras = NO_EXTRAS
-        self.added = False
-        self.announced = False
-        self.pending = pending
+    number: int
+    pending: str = ""
+    kind: PartKind | None = None
+    pieces: list[str] = field(default_factory=list[str])
+    citations: int = 0
+    section: tuple[str, int | None] | None = None
+    extras: Extras = NO_EXTRAS
+    added: bool = False
+    announced: bool = False
 
     def begin(self, kind: PartKind, events: list[Event], call: Part | None = None) -> None:
         """Begins the part unless it has begun."""
@@ -154,39 +153,31 @@ def _initial_text(part: Part) -> str:
             return ""
 
 
+@dataclass(slots=True, eq=False)
 class OpenItem:
     """An output item that is being received.
 
     Attributes:
+        items: All items of the stream.
+        number: The number reserved for its first part.
         type: Its type; empty as long as only its index is known.
         id: Its id.
         call_id: Of a call, the id that its result refers to; proxies that give an item new ids do not change this one.
-        parts: Its parts by content index, in order of appearance. The first takes the number reserved for the item.
+        parts: Its parts by content index, in order of appearance.
         announced: Its `output_item.added` came.
         done: Its `output_item.done` came.
     """
 
-    __slots__ = (
-        "_initial",
-        "_initial_texts",
-        "_items",
-        "_number",
-        "announced",
-        "call_id",
-        "done",
-        "id",
-        "parts",
-        "type",
-    )
-
-    def __init__(self, items: OpenItems, number: int) -> None:
-        self._items = items
-        self._number = number
-        self.type = self.id = self.call_id = ""
-        self.parts: dict[int, OpenPart] = {}
-        self.announced = self.done = False
-        self._initial: JsonObject | None = None
-        self._initial_texts: list[str] = []
+    items: OpenItems
+    number: int
+    type: str = ""
+    id: str = ""
+    call_id: str = ""
+    parts: dict[int, OpenPart] = field(default_factory=dict[int, OpenPart])
+    announced: bool = False
+    done: bool = False
+    _initial: JsonObject | None = None
+    _initial_texts: list[str] = field(default_factory=list[str])
 
     @property
     def is_placeholder(self) -> bool:
@@ -227,7 +218,7 @@ class OpenItem:
         part = self.parts.get(at)
         if part is None:
             count = len(self.parts)
-            number = self._items.next_number() if self.parts else self._number
+            number = self.items.next_number() if self.parts else self.number
             pending = self._initial_texts[count] if count < len(self._initial_texts) else ""
             part = self.parts[at] = OpenPart(number, pending)
         return part
@@ -270,17 +261,15 @@ class OpenItem:
         return self.done and (begins or self.id != as_str(item.get("id")))
 
 
+@dataclass(slots=True, eq=False)
 class OpenItems:
     """All items of one stream."""
 
-    __slots__ = ("_all", "_by_index", "_latest", "_next_index", "_next_number")
-
-    def __init__(self) -> None:
-        self._all: list[OpenItem] = []
-        self._by_index: dict[object, OpenItem] = {}
-        self._latest: OpenItem | None = None
-        self._next_index = 0
-        self._next_number = 0
+    _all: list[OpenItem] = field(default_factory=list[OpenItem])
+    _by_index: dict[object, OpenItem] = field(default_factory=dict[object, OpenItem])
+    _latest: OpenItem | None = None
+    _next_index: int = 0
+    _next_number: int = 0
 
     def next_number(self) -> int:
         """The number of a new part."""

@@ -86,33 +86,22 @@ class _Candidate:
     extras: JsonObject = field(default_factory=dict[str, JsonValue])
 
 
+@dataclass(slots=True, eq=False)
 class GeminiDecoder(EventDecoder):
     """Push decoder of one stream of generateContent replies."""
 
-    __slots__ = (
-        "_candidates",
-        "_content_after_counts",
-        "_counted",
-        "_extras",
-        "_id",
-        "_model",
-        "_next_part",
-        "_text",
-        "_usage",
-    )
     ends_with_done = True
+    _candidates: dict[int, _Candidate] = field(default_factory=dict[int, _Candidate])
+    _counted: bool = False
+    _content_after_counts: bool = False
+    _extras: JsonObject = field(default_factory=JsonObject)
+    _id: str = ""
+    _model: str = ""
+    _next_part: int = 0
+    _usage: JsonObject = field(default_factory=JsonObject)
+    _text: list[str] = field(default_factory=list[str])
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._candidates: dict[int, _Candidate] = {}
-        self._counted = self._content_after_counts = False
-        self._extras: JsonObject = {}
-        self._id = self._model = ""
-        self._next_part = 0
-        self._usage: JsonObject = {}
-        self._text: list[str] = []
-
-    def missing(self) -> str:
+    def _missing(self) -> str:
         """What the stream lacks.
 
         The format has no end marker, and some servers put a finish reason into every chunk. So it is the end only
@@ -134,12 +123,10 @@ class GeminiDecoder(EventDecoder):
     def _block_reason(self) -> str:
         return as_str(object_or_empty(self._extras.get("promptFeedback")).get("blockReason"))
 
-    def partial_text(self) -> str:
-        """The text so far."""
+    def _partial_text(self) -> str:
         return "".join(self._text)
 
-    def take(self, name: str, event: JsonObject) -> list[Event]:
-        """The events of one chunk."""
+    def _take(self, name: str, event: JsonObject) -> list[Event]:
         if is_keep_alive(as_str(event.get("type")) or name):
             self.keep_alives += 1
             return []
@@ -154,7 +141,7 @@ class GeminiDecoder(EventDecoder):
         Raises:
             ProtocolError: A required field has the wrong type, or there is no answer.
         """
-        return self._take_chunk(body) + self.last_events()
+        return self._take_chunk(body) + self._last_events()
 
     def _take_chunk(self, chunk: JsonObject) -> list[Event]:
         events: list[Event] = []
@@ -239,12 +226,7 @@ class GeminiDecoder(EventDecoder):
             extras: Extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
             events.append(PartNoted(part, extras))
 
-    def last_events(self) -> list[Event]:
-        """The events that only the end of the stream makes final.
-
-        Raises:
-            ProtocolError: There is no answer.
-        """
+    def _last_events(self) -> list[Event]:
         if not self._candidates and not self._block_reason:
             raise ProtocolError("The answer has no candidates and no blockReason.")
         events: list[Event] = []
