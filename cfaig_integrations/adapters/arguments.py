@@ -1,4 +1,4 @@
-"""One call of a model: its own fields and what the caller added, as a request and as what the gateway is told."""
+"""One call of a model: its constructor arguments and those of the call become a request and the gateway's options."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _REQUEST_PARAMETERS = (
     "store",
     "stream_usage",
 )
-"""Fields of the model that a call may override, under the same name in the request."""
+"""Fields of the model that a call may override; the request has the same names."""
 MODEL_PARAMETERS = (*_REQUEST_PARAMETERS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_PARAMETERS = frozenset(
@@ -72,51 +72,51 @@ CALL_PARAMETERS = frozenset(
 )
 """Arguments that a call may have; any other goes into the request body."""
 _CONSTRUCTOR_PARAMETERS = CONNECTION_PARAMETERS - CALL_PARAMETERS
-"""Words that a call cannot change; one of them is the token, which must never stand in a body."""
+"""Arguments that a call cannot change; one of them is the token, which must never appear in a body."""
 _APIS: tuple[str, ...] = ("auto", *get_args(Wire))
 
 
 @dataclass(frozen=True, slots=True)
 class CallArguments:
-    """What a call was given.
+    """The arguments of one call.
 
     Attributes:
-        words: Arguments that this package knows, under their own names.
-        body: All others; they go into the request body as they are.
+        recognized: Those of `CALL_PARAMETERS`, under these names.
+        extra_body: All others; they go into the request body unchanged.
     """
 
-    words: Mapping[str, Any] = field(repr=False)
-    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recognized: Mapping[str, Any] = field(repr=False)
+    extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def split_arguments(kwargs: Mapping[str, Any], *, remedy: str = "Give it to the constructor.") -> CallArguments:
-    """Tells the arguments of a call apart.
+    """Separates the arguments of a call from body fields.
 
     Args:
         kwargs: The call's arguments.
-        remedy: What to do about a word of the constructor; `{word}` stands for it.
+        remedy: The fix for an argument of the constructor; `{name}` stands for its name.
 
     Raises:
         ConfigError: One of them belongs to the constructor.
     """
-    words: dict[str, Any] = {}
+    recognized: dict[str, Any] = {}
     body: dict[str, Any] = {}
-    for word, value in kwargs.items():
-        ours = ALIASES.get(word, word)
-        if ours in CALL_PARAMETERS:
-            words[ours] = value
-        elif ours in _CONSTRUCTOR_PARAMETERS:
+    for argument, value in kwargs.items():
+        name = ALIASES.get(argument, argument)
+        if name in CALL_PARAMETERS:
+            recognized[name] = value
+        elif name in _CONSTRUCTOR_PARAMETERS:
             raise ConfigError(
-                f"{word!r} cannot be changed for one call.", field=word, remedy=remedy.replace("{word}", ours)
+                f"{argument!r} cannot be changed for one call.", field=argument, remedy=remedy.replace("{name}", name)
             )
         else:
-            body[word] = value
-    return CallArguments(words, body)
+            body[argument] = value
+    return CallArguments(recognized, body)
 
 
 def chat_request(
-    own: ChatFields,
-    given: CallArguments,
+    fields: ChatFields,
+    arguments: CallArguments,
     turns: tuple[Turn, ...],
     *,
     continues: Continuation | None = None,
@@ -129,121 +129,124 @@ def chat_request(
     """The request of a call.
 
     Args:
-        own: The model's own fields.
-        given: What the call adds.
+        fields: The constructor arguments.
+        arguments: The arguments of the call.
         turns: The conversation.
-        continues: What of it the server may remember; an explicit `previous_response_id` goes before it.
-        tools: What the model may call.
-        tool_choice: What it must call.
+        continues: The part of it that the server may remember; an explicit `previous_response_id` overrides it.
+        tools: Tools that the model may call.
+        tool_choice: Tool that it must call.
         parallel_tool_calls: Whether it may call several at once.
-        output: The form of the answer.
-        stop: Stop texts, over those of `given` and `own`; none at all if it is empty.
+        output: Schema of the answer.
+        stop: Stop texts, over those of `arguments` and `fields`; an empty list means none at all.
 
     Raises:
-        ConfigError: Something in it cannot be right.
+        ConfigError: A value is invalid.
     """
-    words = given.words
-    for word in ("model", "previous_response_id"):
-        if not isinstance(words.get(word), str | None):
-            raise _wrong(word, words[word], "Give a str.")
-    sampling = {
-        word: _typed(word, words[word]) if word in words else getattr(own, word) for word in _REQUEST_PARAMETERS
+    recognized = arguments.recognized
+    for name in ("model", "previous_response_id"):
+        if not isinstance(recognized.get(name), str | None):
+            raise _wrong_type(name, recognized[name], "Give a str.")
+    parameters = {
+        name: _validated(name, recognized[name]) if name in recognized else getattr(fields, name)
+        for name in _REQUEST_PARAMETERS
     }
     return ChatRequest(
-        model=words.get("model") or own.model,
+        model=recognized.get("model") or fields.model,
         turns=turns,
         tools=tools,
         tool_choice=tool_choice,
         parallel_tool_calls=parallel_tool_calls,
         output=output,
-        stop=_stop_texts(stop, words.get("stop"), own.stop),
-        previous_response_id=words.get("previous_response_id"),
-        continues=None if words.get("previous_response_id") else continues,
-        extra_body={**(own.extra_body or {}), **given.body, **_object(words, "extra_body")},
-        **sampling,
+        stop=_stop_texts(stop, recognized.get("stop"), fields.stop),
+        previous_response_id=recognized.get("previous_response_id"),
+        continues=None if recognized.get("previous_response_id") else continues,
+        extra_body={**(fields.extra_body or {}), **arguments.extra_body, **_mapping(recognized, "extra_body")},
+        **parameters,
     )
 
 
-def call_options(given: CallArguments, api: Api, run: RunEntries, *, affinity: bool | str = False) -> CallOptions:
-    """What the call tells the gateway: by itself, in the name of the blocks around it, and of its run.
+def call_options(arguments: CallArguments, api: Api, run: RunEntries, *, affinity: bool | str = False) -> CallOptions:
+    """The gateway's options and metadata of a call: its own, those of the contexts around it, and those of its run.
 
     Args:
-        given: What the call adds.
-        api: The model's own choice of a wire.
+        arguments: The arguments of the call.
+        api: The constructor's wire format.
         run: The run.
-        affinity: The model's `session_affinity`.
+        affinity: The constructor's `session_affinity`.
 
     Raises:
-        ConfigError: Something in it cannot be right.
+        ConfigError: A value is invalid.
     """
-    words = given.words
-    metadata = _object(words, "gateway_metadata")
-    wanted = words.get("api") or api
-    if wanted not in _APIS:
+    recognized = arguments.recognized
+    metadata = _mapping(recognized, "gateway_metadata")
+    chosen = recognized.get("api") or api
+    if chosen not in _APIS:
         raise ConfigError(
-            f"api={shown(wanted)} is not a wire format.",
+            f"api={shown(chosen)} is not a wire format.",
             field="api",
-            value=wanted,
+            value=chosen,
             remedy=f"Use one of {', '.join(_APIS)}.",
         )
-    around, own = current(), words.get("gateway")
-    asked: object = words.get("session_affinity", affinity)
-    if not isinstance(asked, bool | str) or asked == "":
+    session: object = recognized.get("session_affinity", affinity)
+    if not isinstance(session, bool | str) or session == "":
         raise ConfigError(
-            f"session_affinity={shown(asked)} is not a valid id.",
+            f"session_affinity={shown(session)} is not a valid id.",
             field="session_affinity",
-            value=asked,
-            remedy="Give a text, True for the id of the run's conversation, or False.",
+            value=session,
+            remedy="Give a string, True for the id of the run's conversation, or False.",
         )
+    context, options = current(), recognized.get("gateway")
     return CallOptions(
-        api=wanted,
-        options=around.options if own is None else GatewayOptions.of(own).over(around.options),
-        metadata=(metadata, *around.metadata, run.asked),
+        api=chosen,
+        options=context.options if options is None else GatewayOptions.of(options).over(context.options),
+        metadata=(metadata, *context.metadata, run.explicit),
         automatic=run.automatic,
-        extra_headers=_object(words, "extra_headers"),
-        timeout=words.get("timeout"),
-        conversation=run.conversation if asked is True else asked or None,
+        extra_headers=_mapping(recognized, "extra_headers"),
+        timeout=recognized.get("timeout"),
+        conversation=run.conversation if session is True else session or None,
     )
 
 
 def run_options(run: RunEntries) -> CallOptions:
-    """What a call without words of its own tells the gateway: the blocks around it, and its run."""
-    around = current()
-    return CallOptions(options=around.options, metadata=(*around.metadata, run.asked), automatic=run.automatic)
+    """The options and metadata of a call without arguments: of the contexts around it, and of its run."""
+    context = current()
+    return CallOptions(options=context.options, metadata=(*context.metadata, run.explicit), automatic=run.automatic)
 
 
-def refuse_several(request: ChatRequest, because: str) -> None:
-    """Refuses a request for more than one answer, which must not be mixed into one.
+def refuse_several(request: ChatRequest, reason: str) -> None:
+    """Refuses a request for several answers, which must not be mixed into one.
 
     Args:
         request: The request; its `extra_body` may ask for them, too.
-        because: Why there is place for one only.
+        reason: Why only one is possible.
 
     Raises:
-        ConfigError: More than one is asked for.
+        ConfigError: The request asks for more than one.
     """
     answers: object = request.extra_body.get("n", request.n)
     if isinstance(answers, int) and answers > 1:
         raise ConfigError(
-            f"n={shown(answers)}: {because}",
+            f"n={shown(answers)}: {reason}",
             field="n",
             value=answers,
-            remedy="Leave n out, and call as often as you need answers.",
+            remedy="Leave n out, and call once per answer.",
         )
 
 
-def embed_requests(own: EmbedFields, texts: Sequence[str], side: Side, *, model: str, size: int) -> list[EmbedRequest]:
+def embed_requests(
+    fields: EmbedFields, texts: Sequence[str], side: Side, *, model: str, size: int
+) -> list[EmbedRequest]:
     """The requests that embed texts, in the order of the texts.
 
     Args:
-        own: The model's own fields.
-        texts: What to embed.
-        side: What the texts are.
+        fields: The constructor arguments.
+        texts: The texts.
+        side: Whether they are queries or documents.
         model: Model id.
-        size: Most texts in one request.
+        size: Maximum number of texts in one request.
 
     Raises:
-        ConfigError: A text is empty; its index is named.
+        ConfigError: A text is empty; the message contains its index.
     """
     checked = checked_texts(texts)
     return [
@@ -251,48 +254,48 @@ def embed_requests(own: EmbedFields, texts: Sequence[str], side: Side, *, model:
             model=model,
             texts=checked[start : start + size],
             side=side,
-            dimensions=own.dimensions,
-            pooling=own.pooling,
-            instruction=own.instruction,
-            truncate=own.truncate_inputs,
-            extra_body=own.extra_body or {},
+            dimensions=fields.dimensions,
+            pooling=fields.pooling,
+            instruction=fields.instruction,
+            truncate=fields.truncate_inputs,
+            extra_body=fields.extra_body or {},
         )
         for start in range(0, len(checked), size)
     ]
 
 
-def _object(words: Mapping[str, Any], word: str) -> Mapping[str, Any]:
-    given: object = words.get(word) or {}
-    if isinstance(given, Mapping):
-        return cast("Mapping[str, Any]", given)
-    raise _wrong(word, given, "Give a dict.")
+def _mapping(recognized: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value: object = recognized.get(name) or {}
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value)
+    raise _wrong_type(name, value, "Give a dict.")
 
 
-def _wrong(word: str, value: object, remedy: str) -> ConfigError:
-    # A header may be a key, so that headers are not shown.
-    said = word if word == "extra_headers" else f"{word}={shown(value)}"
-    kept = None if word == "extra_headers" else value
-    return ConfigError(f"{said} is a {type(value).__name__}.", field=word, value=kept, remedy=remedy)
+def _wrong_type(name: str, value: object, remedy: str) -> ConfigError:
+    kind = type(value).__name__
+    if name == "extra_headers":  # which may contain a key
+        return ConfigError(f"{name} is a {kind}.", field=name, remedy=remedy)
+    return ConfigError(f"{name}={shown(value)} is a {kind}.", field=name, value=value, remedy=remedy)
 
 
 @cache
-def _type_of(word: str) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("Any", ChatFields.model_fields[word].annotation))
+def _type_of(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("Any", ChatFields.model_fields[name].annotation))
 
 
-def _typed(word: str, value: object) -> Any:
+def _validated(name: str, value: object) -> Any:
     """The value of a call's argument, of the type that the constructor takes.
 
     Raises:
         ConfigError: It is of another type.
     """
     try:
-        return _type_of(word).validate_python(value, strict=isinstance(value, str))
+        return _type_of(name).validate_python(value, strict=isinstance(value, str))
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False)[0]["msg"]
         raise ConfigError(
-            f"{word}={shown(value)} has the wrong type: {reason}.",
-            field=word,
+            f"{name}={shown(value)} has the wrong type: {reason}.",
+            field=name,
             value=value,
             remedy="Give what the constructor takes.",
         ) from None
@@ -301,29 +304,29 @@ def _typed(word: str, value: object) -> Any:
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
     for layer in layers:
         if layer is not None:
-            return tuple(_typed("stop", layer)) if not isinstance(layer, str) else (layer,) if layer else ()
+            return tuple(_validated("stop", layer)) if not isinstance(layer, str) else (layer,) if layer else ()
     return ()
 
 
-def output_schema(wanted: Any) -> OutputSchema | None:
-    """A `response_format` in OpenAI's form; a strict one is closed, for the classes that make schemas leave them open.
+def output_schema(response_format: Any) -> OutputSchema | None:
+    """A `response_format` in OpenAI's form; a strict schema is closed, because the usual generators leave it open.
 
     Raises:
-        ConfigError: It is of no known form.
+        ConfigError: It has another form.
     """
-    match wanted:
+    match response_format:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            return OutputSchema(wanted.get("schema"), loose=True)
-        case {"type": "json_schema", "json_schema": {"schema": schema} as held}:
-            strict = held.get("strict")
+            return OutputSchema(response_format.get("schema"), loose=True)
+        case {"type": "json_schema", "json_schema": {"schema": schema} as form}:
+            strict = form.get("strict")
             ready = closed_schema(cast("Json", schema)) if strict and isinstance(schema, Mapping) else schema
-            return OutputSchema(ready, str(held.get("name") or "answer"), str(held.get("description") or ""), strict)
+            return OutputSchema(ready, str(form.get("name") or "answer"), str(form.get("description") or ""), strict)
         case _:
             raise ConfigError(
-                f"response_format {shown(wanted)} is of no known form.",
+                f"response_format {shown(response_format)} has an unknown form.",
                 field="response_format",
-                value=wanted,
+                value=response_format,
                 remedy='Use {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.',
             )

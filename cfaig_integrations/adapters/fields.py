@@ -1,4 +1,4 @@
-"""The constructor arguments that the classes of both frameworks share, and the connection that they describe."""
+"""The constructor arguments that the classes of all frameworks share, and the connection that they describe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ from cfaig_integrations.gateway.settings import UNSET, hidden, refuse_wrong_type
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 OnUsage: TypeAlias = Callable[[Usage | None, GatewayInfo], None]
-"""Told of each request's tokens, None if the server does not count them, and of how the gateway handled it."""
+"""Receives the token counts of one request, None if the server reports none, and how the gateway handled it."""
+Count: TypeAlias = Annotated[int | None, Field(ge=1)]
+"""A number of things; None is the default of whoever handles it."""
+ExtraBody: TypeAlias = Annotated[dict[str, Any] | None, Field(repr=False)]
+"""Further body fields; the configuration of an MCP server among them may hold a key."""
 
 ALIASES: Mapping[str, str] = {
     "api_key": "api_token",
@@ -35,8 +39,8 @@ ALIASES: Mapping[str, str] = {
     "request_timeout": "timeout",
     "stop_sequences": "stop",
 }
-"""Other names that users know, and the word that they stand for."""
-_TOKEN_PARAMETERS = frozenset({"api_token", *(alias for alias, word in ALIASES.items() if word == "api_token")})
+"""Other names of an argument -> its name here."""
+_TOKEN_NAMES = frozenset({"api_token", *(alias for alias, name in ALIASES.items() if name == "api_token")})
 
 
 class Clients(NamedTuple):
@@ -46,64 +50,65 @@ class Clients(NamedTuple):
     aio: AsyncClient
 
 
-def _understood(kind: type[BaseModel], words: dict[str, Any]) -> dict[str, Any]:
-    """Constructor arguments under our own names; an unknown one is refused with the nearest.
+def _canonical(model_class: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Constructor arguments under the names of their fields.
 
     Raises:
-        ConfigError: A word is unknown, or given twice.
+        ConfigError: An argument is unknown, which names the nearest, or is given twice.
     """
-    known = kind.model_fields
-    if words.keys() <= known.keys():
-        return words
-    understood: dict[str, Any] = {}
-    aliases = {**ALIASES, **{field.alias: name for name, field in known.items() if field.alias}}
-    for word, value in words.items():
-        ours = word if word in known else aliases.get(word, word)
-        if ours not in known:
-            near = get_close_matches(word, (*known, *aliases), n=1)
+    fields = model_class.model_fields
+    if arguments.keys() <= fields.keys():
+        return arguments
+    aliases = {**ALIASES, **{field.alias: name for name, field in fields.items() if field.alias}}
+    canonical: dict[str, Any] = {}
+    for argument, value in arguments.items():
+        name = argument if argument in fields else aliases.get(argument, argument)
+        if name not in fields:
+            near = get_close_matches(argument, (*fields, *aliases), n=1)
             remedy = f"Did you mean {near[0]!r}?" if near else "Further body fields go in extra_body=."
-            raise ConfigError(f"{kind.__name__} has no constructor argument {word!r}.", field=word, remedy=remedy)
-        if ours in understood:
-            raise ConfigError(f"{ours!r} is given twice, once as {word!r}.", field=word, remedy="Give it once.")
-        understood[ours] = value
-    return understood
+            raise ConfigError(
+                f"{model_class.__name__} has no constructor argument {argument!r}.", field=argument, remedy=remedy
+            )
+        if name in canonical:
+            raise ConfigError(f"{name!r} is given twice, once as {argument!r}.", field=argument, remedy="Give it once.")
+        canonical[name] = value
+    return canonical
 
 
 def _without_inputs(error: ValidationError) -> ValidationError:
     """The same error without the values, any of which may be a key: tools print and pickle them."""
-    told = error.errors(include_url=False, include_context=False, include_input=False)
-    return ValidationError.from_exception_data(
-        error.title,
-        [{"type": PydanticCustomError(each["type"], each["msg"]), "loc": each["loc"], "input": None} for each in told],  # pyright: ignore
-        hide_input=True,
-    )
+    lines: list[Any] = [
+        {"type": PydanticCustomError(each["type"], each["msg"]), "loc": each["loc"], "input": None}  # pyright: ignore[reportArgumentType]
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ValidationError.from_exception_data(error.title, lines, hide_input=True)
 
 
 class GatewayFields(BaseModel):
-    """Where the gateway is, how to call it, and what to tell it with every call.
+    """Where the gateway is, how to call it, and the options and metadata of every call.
 
     Attributes:
-        account_id: Cloudflare account, 32 hex digits; else `CLOUDFLARE_ACCOUNT_ID`.
-        api_token: Token with Account > Workers AI > Read (facts §2.1); a string, or a function that gives one,
-            asynchronous if it likes; else `CLOUDFLARE_API_TOKEN`. On a custom domain, a Cloudflare Access token. None
-            on the legacy host, beside a provider's key in `extra_headers`, is for a gateway without authentication.
+        account_id: Cloudflare account, 32 hex digits. Default: `CLOUDFLARE_ACCOUNT_ID`.
+        api_token: Token with the permission Account > Workers AI > Read: a string, or a function, async or not, that
+            returns one. Default: `CLOUDFLARE_API_TOKEN`. On a custom domain, a Cloudflare Access token. None on the
+            legacy host, together with a provider's key in `extra_headers`, is for a gateway without authentication.
             Alias `api_key`.
-        gateway_id: Gateway, at most 64 characters; else `CLOUDFLARE_AI_GATEWAY_ID`, else `default`. None must be asked
-            for: then Workers AI models bypass the gateway, with its log, cache and limits (facts §2.2).
+        gateway_id: Gateway, at most 64 characters. Default: `CLOUDFLARE_AI_GATEWAY_ID`, else `default`. With an
+            explicit None, Workers AI models bypass the gateway and its log, cache and limits.
         base_url: Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy `.../compat` address, or
-            a custom domain's `https://host/compat`, where neither account nor gateway is named.
-        gateway: What to tell the gateway, header by header. Alias `gateway_options`.
+            a custom domain's `https://host/compat`, which contains neither account nor gateway.
+        gateway: Options of the gateway, one per header. Alias `gateway_options`.
         gateway_metadata: At most five entries for the gateway's log, `cf-aig-metadata`.
-        run_metadata: Whether the run's own data take the places that are left: user, thread, agent, run ids.
-        metadata_keys: Which of the run's data, in place of those; also any entry of the run's metadata, by name.
-        metadata_mapper: Takes a `RunInfo` and gives the entries, in place of both.
+        run_metadata: Whether data of the run fill the remaining entries: user, thread, agent, run ids.
+        metadata_keys: Which data of the run instead of the default ones; any key of the run's metadata is allowed.
+        metadata_mapper: Takes a `RunInfo` and returns the entries, instead of both.
         extra_headers: Further request headers.
-        timeout: Seconds to wait for an answer; or seconds to connect and to wait; or an `httpx.Timeout`. Default
-            10 and 600.
-        stream_idle_timeout: Most seconds between two pieces of a stream's answer, pings not counted. Default 300.
-        max_retries: How often to try again, 0 to 10. Default 2, or 0 when the gateway itself is told to retry.
-        http_client: Your own `httpx.Client`; never closed by us.
-        http_async_client: Your own `httpx.AsyncClient`; never closed by us.
+        timeout: Seconds to wait for an answer, or (seconds to connect, seconds to wait), or an `httpx.Timeout`.
+            Default 10 and 600.
+        stream_idle_timeout: Maximum seconds between two pieces of a streamed answer, pings not counted. Default 300.
+        max_retries: Retries per call, 0 to 10. Default 2, or 0 if the gateway itself is to retry.
+        http_client: An `httpx.Client` to use; it is never closed here.
+        http_async_client: An `httpx.AsyncClient` to use; it is never closed here.
     """
 
     model_config = ConfigDict(
@@ -131,55 +136,63 @@ class GatewayFields(BaseModel):
     http_async_client: Any = Field(default=None, repr=False, exclude=True)
 
     _clients: Clients = PrivateAttr()
-    _settled: ClassVar[frozenset[str]] = frozenset()
-    """Further words, of a subclass, that `_connect` looks at."""
+    _connection_fields: ClassVar[frozenset[str]] = frozenset()
+    """Further fields, of a subclass, that `_connect` reads."""
 
     if not TYPE_CHECKING:  # a type checker sees the constructor that pydantic makes of the fields
 
-        def __init__(self, **words: Any) -> None:
-            for word in _TOKEN_PARAMETERS & words.keys():  # before there is a frame that shows it
-                words[word] = hidden(words[word])
+        def __init__(self, **arguments: Any) -> None:
+            tokens = _TOKEN_NAMES & arguments.keys()
+            for name in tokens:  # before there is a frame that shows it
+                arguments[name] = hidden(arguments[name])
             try:
-                for word in _TOKEN_PARAMETERS & words.keys():
-                    refuse_wrong_type(words[word])
-                super().__init__(**_understood(type(self), words))
+                for name in tokens:
+                    refuse_wrong_type(arguments[name])
+                super().__init__(**_canonical(type(self), arguments))
                 self._connect()
             except ConfigError as error:
-                words.clear()  # this frame is shown, too
-                raise self._of_framework(error) from None
+                arguments.clear()  # this frame is shown, too
+                raise self._framework_error(error) from None
             except ValidationError as error:
-                words.clear()
+                arguments.clear()
                 raise _without_inputs(error) from None
 
         def __setattr__(self, name: str, value: Any) -> None:
+            private = self.__pydantic_private__
+            if private is not None and "_clients" not in private and name in type(self).model_fields:
+                # A validator of the framework that fills in a default during construction: its values are valid.
+                self.__dict__[name] = value
+                self.__pydantic_fields_set__.add(name)
+                return
             if name == "api_token":
                 value = hidden(value)
-            before, known = self.__dict__.copy(), self.__pydantic_fields_set__.copy()
+            values, fields_set = self.__dict__.copy(), self.__pydantic_fields_set__.copy()
             try:
                 if name == "api_token":
                     refuse_wrong_type(value)
                 super().__setattr__(name, value)
-                if name in CONNECTION_PARAMETERS or name in self._settled:
-                    self._connect()  # the one that there is says what the field said before
+                if name in CONNECTION_PARAMETERS or name in self._connection_fields:
+                    self._connect()
             except Exception as error:
                 self.__dict__.clear()
-                self.__dict__.update(before)
-                object.__setattr__(self, "__pydantic_fields_set__", known)
+                self.__dict__.update(values)
+                object.__setattr__(self, "__pydantic_fields_set__", fields_set)
                 if isinstance(error, ConfigError):
-                    raise self._of_framework(error) from None
+                    raise self._framework_error(error) from None
                 raise _without_inputs(error) if isinstance(error, ValidationError) else error from None
 
     @staticmethod
-    def _of_framework(error: GatewayError) -> GatewayError:
-        """An error in the framework's own kind, where it has kinds."""
+    def _framework_error(error: GatewayError) -> GatewayError:
+        """The error as the framework's own class, where it has one."""
         return error
 
     def _connect(self) -> None:
-        """Checks the settings now, so that a wrong one is told where it was written; opens nothing."""
+        """Checks the settings, so that a wrong one raises where it was written, and opens nothing."""
+        fields_set = self.__pydantic_fields_set__
         settings = resolve(
             account_id=self.account_id,
-            api_token=self.api_token if "api_token" in self.model_fields_set else UNSET,
-            gateway_id=self.gateway_id if "gateway_id" in self.model_fields_set else UNSET,
+            api_token=self.api_token if "api_token" in fields_set else UNSET,
+            gateway_id=self.gateway_id if "gateway_id" in fields_set else UNSET,
             base_url=self.base_url,
             provider_key=carries_provider_key(self.extra_headers or {}),
         )
@@ -192,48 +205,47 @@ class GatewayFields(BaseModel):
             stream_idle_timeout=self.stream_idle_timeout,
             max_retries=self.max_retries,
         )
-        # Frameworks build models anew from every field, where None would ask for no gateway, and on the legacy host for
-        # no token; set past pydantic, which would take it for the caller's word.
-        object.__setattr__(self, "gateway_id", settings.gateway_id)
+        # Frameworks rebuild models from every field, where None would mean no gateway, and on the legacy host no token.
+        # Written past pydantic, which would count the field as set by the caller.
+        self.__dict__["gateway_id"] = settings.gateway_id
         if self.api_token is not None or settings.legacy:
-            object.__setattr__(self, "api_token", settings.api_token)  # which no pickle shows
+            self.__dict__["api_token"] = settings.api_token  # which no pickle contains
         clients = Clients(Client(connection, self.http_client), AsyncClient(connection, self.http_async_client))
         private = self.__pydantic_private__
-        if private is None:  # a copy by hand, without its private half
+        if private is None:  # made by `model_construct`
             super().__setattr__("_clients", clients)
         else:
-            private["_clients"] = clients  # a model object costs 20 us, and pydantic's own way 1 of them
+            private["_clients"] = clients  # pydantic's own way takes 1 us of the constructor's 20
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy; your own HTTP clients, which cannot be copied, are shared."""
-        seen = {} if memo is None else memo
-        seen.update({id(own): own for own in (self.http_client, self.http_async_client)})
-        return super().__deepcopy__(seen)
+        """A deep copy that shares the caller's HTTP clients, which cannot be copied."""
+        copied = {} if memo is None else memo
+        copied.update({id(client): client for client in (self.http_client, self.http_async_client)})
+        return super().__deepcopy__(copied)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, whose connection is that of its own fields.
+        """A copy with a connection of its own.
 
         Raises:
-            ConfigError: A word to update is unknown, or cannot be right.
+            ConfigError: A field to update is unknown, or its value is invalid.
         """
-        known = None if update is None else _understood(type(self), dict(update))
-        copied = super().model_copy(update=known, deep=deep)
+        copied = super().model_copy(update=None if update is None else _canonical(type(self), dict(update)), deep=deep)
         copied._connect()
         return copied
 
 
 CONNECTION_PARAMETERS = frozenset(GatewayFields.model_fields)
-"""The words above: where the gateway is and how to call it, which is settled before any call."""
+"""Where the gateway is and how to call it: settled before any call."""
 
 
 class ChatFields(GatewayFields):
-    """Which model answers, over which wire, and what shapes its answers.
+    """The model, its wire format, and the parameters of its answers.
 
     Attributes:
         model: Model id: `author/model` such as `openai/gpt-5.4`, or a Workers AI model such as `@cf/zai-org/glm-5.2`.
         api: Wire format. `auto` takes Responses for tools and each model's own format otherwise.
-        temperature: Randomness, 0 to 2 on most models.
-        max_tokens: Most tokens to generate, reasoning included.
+        temperature: Randomness, 0 to 2 for most models.
+        max_tokens: Maximum number of tokens to generate, reasoning included.
         top_p: Nucleus sampling, 0 to 1.
         top_k: Sample from the k likeliest tokens.
         stop: Texts at which to stop.
@@ -241,73 +253,73 @@ class ChatFields(GatewayFields):
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         n: Number of answers; not in streams.
-        logprobs: Ask for log probabilities.
-        top_logprobs: How many alternatives each, 0 to 20.
-        reasoning_effort: The provider's word: `minimal`, `low`, `medium`, `high` ...
+        logprobs: Whether to return log probabilities.
+        top_logprobs: Alternatives per token, 0 to 20.
+        reasoning_effort: As the provider names it: `minimal`, `low`, `medium`, `high` ...
         reasoning: The Responses format's `reasoning` object.
         thinking: Anthropic's `thinking` object.
-        service_tier: The provider's word.
+        service_tier: As the provider names it.
         store: Whether the provider keeps the response for `previous_response_id`.
-        extra_body: Further body fields, as they are.
-        stream_usage: Ask for token counts in streams.
-        session_affinity: Tell the host of the model which conversation a call belongs to, so that a Workers AI model
-            finds its prompt cached (`x-session-affinity`) and the Auto Router keeps its model (`cf-aig-session-id`).
-            True takes the run's thread, session or conversation id; a text is the id itself; False tells nothing.
+        extra_body: Further body fields, unchanged.
+        stream_usage: Whether streams report token counts.
+        session_affinity: Conversation that a call belongs to, with which a Workers AI model finds its prompt cached
+            (`x-session-affinity`) and the Auto Router keeps its model (`cf-aig-session-id`). True: the run's thread,
+            session or conversation id; a string: that id; False: none.
     """
 
     model: str
     api: Api = "auto"
     temperature: float | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    max_tokens: Count = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=0)] = None
     stop: list[str] | None = None
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    n: int | None = Field(default=None, ge=1)
+    n: Count = None
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
     reasoning_effort: str | None = None
     reasoning: dict[str, Any] | None = None
     thinking: dict[str, Any] | None = None
     service_tier: str | None = None
     store: bool | None = None
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)  # keys of MCP servers among them
+    extra_body: ExtraBody = None
     stream_usage: bool = True
     session_affinity: bool | Annotated[str, Field(min_length=1)] = True
 
     @field_validator("stop", mode="before")
     @classmethod
-    def _one_stop_text(cls, given: object) -> object:
-        return [given] if isinstance(given, str) else given
+    def _as_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
 
 class EmbedFields(GatewayFields):
     """How texts become vectors.
 
     Attributes:
-        api: Endpoint. `run` has every field of a Workers AI model, and tells queries from documents where the model
-            does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models and `embeddings` otherwise.
-        dimensions: Length of the vectors, of models that can choose.
-        pooling: `mean` or `cls`, of the English bge models; vectors of the two cannot be compared. `cls` is more
-            accurate on long texts, `mean` the server's default (facts §6.1).
-        instruction: The task, told to the model with queries; for models that take one.
-        truncate_inputs: Cut a text that is too long instead of failing; bge-m3.
+        api: Endpoint. `run` has every field of a Workers AI model, and distinguishes queries from documents where the
+            model does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models, else `embeddings`.
+        dimensions: Length of the vectors, for models that support several.
+        pooling: `mean` or `cls`, for the English bge models; vectors of the two cannot be compared. `cls` is more
+            accurate on long texts; the server's default is `mean`.
+        instruction: The task, which is sent with queries to models that take one.
+        truncate_inputs: Truncate a text that is too long instead of failing; bge-m3.
         on_usage: Called after each request with its token counts and `GatewayInfo`, in the caller's thread or loop.
-        extra_body: Further body fields, as they are.
+        extra_body: Further body fields, unchanged.
     """
 
     api: EmbedApi = "auto"
-    dimensions: int | None = Field(default=None, ge=1)
+    dimensions: Count = None
     pooling: Pooling | None = None
     instruction: str | None = None
     truncate_inputs: bool | None = None
     on_usage: OnUsage | None = Field(default=None, repr=False, exclude=True)
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)  # keys of MCP servers among them
+    extra_body: ExtraBody = None
 
-    def _told(self, reply: EmbedReply, info: GatewayInfo) -> tuple[list[float], ...]:
-        """The vectors, once the user has been told what they took."""
+    def _vectors(self, reply: EmbedReply, info: GatewayInfo) -> tuple[list[float], ...]:
+        """The vectors of a reply, after its token counts were reported."""
         if self.on_usage is not None:
             self.on_usage(reply.usage, info)
         return reply.vectors

@@ -1,7 +1,6 @@
-"""What a framework knows of a run, and which of it goes to the gateway's log when nobody says.
+"""What a framework knows of a run, and which of it goes to the gateway's log by default.
 
-An allow-list: a run's metadata may hold prompts and personal data, so nothing is forwarded because it is there. Knows
-no framework, and not how a run is found.
+An allow-list: a run's metadata may hold prompts and personal data, so an entry is sent only if its key is listed.
 """
 
 from __future__ import annotations
@@ -16,17 +15,30 @@ from cfaig_integrations.gateway.metadata import encode_metadata
 
 __all__ = ["DEFAULT_KEYS", "Framework", "Mapper", "Operation", "RunEntries", "RunInfo", "automatic", "conversation_of"]
 
-Framework: TypeAlias = Literal["langchain", "llama_index"]
 Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
-"""What is sent when nobody chooses, in the order of its worth; the first entries that exist find room."""
-_LLAMA_KEYS = ("run_id", "agent", "op")
-"""The same for LlamaIndex, after the user's own tags."""
+"""Keys that are sent by default, the most useful first; as many of them as there is room for."""
 _THREAD_KEYS = ("thread_id", "session_id", "conversation_id")
-# Behind Cloudflare Access a user id may take one of the five places.
-_MOST: Mapping[Framework, int] = MappingProxyType({"langchain": 5, "llama_index": 4})
-_NOTHING: Mapping[str, object] = MappingProxyType({})
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """What the defaults of run metadata need to know of a framework; each adapter defines one.
+
+    Attributes:
+        name: As in `RunInfo.framework`.
+        default_keys: Keys that are sent by default, the most useful first.
+        max_entries: How many of them at most. Behind Cloudflare Access a user id may take one of the five.
+        tags: Whether the run's metadata consists of tags that the user wrote for observers: all of them are sent by
+            default, before `default_keys`, and a tag takes precedence over an entry of its name.
+    """
+
+    name: str
+    default_keys: tuple[str, ...] = DEFAULT_KEYS
+    max_entries: int = 5
+    tags: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,20 +46,20 @@ class RunInfo:
     """What a framework knows of the run that calls the gateway.
 
     Attributes:
-        framework: Who runs it.
-        operation: What is asked of the gateway.
-        run_id: Id of this very call in LangChain's traces, of the workflow's run in LlamaIndex; None where the
-            framework keeps it to itself.
+        framework: `langchain` or `llama_index`.
+        operation: Kind of the call.
+        run_id: Id of this call in LangChain's traces, or of the workflow's run in LlamaIndex; None where the
+            framework does not expose it.
         parent_run_id: Id of the run that it is directly part of.
-        name: Name of the run; frameworks tell it on some paths only.
-        purpose: What it all serves in the end, such as `query` or `index_construction`, where a framework says so.
+        name: Name of the run; frameworks provide it on some paths only.
+        purpose: What the run is part of, such as `query` or `index_construction`, if the framework provides it.
         agent: `agent:node`, or the one of the two that exists.
         tags: The run's tags.
         metadata: In LangChain all of the run's metadata, a call's own entries over those of the model object, which may
             hold anything. In LlamaIndex the user's instrument tags that the log can hold.
     """
 
-    framework: Framework
+    framework: str
     operation: Operation
     run_id: str | None = None
     parent_run_id: str | None = None
@@ -59,23 +71,23 @@ class RunInfo:
 
 
 class RunEntries(NamedTuple):
-    """What a run says to the gateway's log.
+    """What a run adds to a call.
 
     Attributes:
-        asked: The layer that somebody wrote into the run.
-        automatic: What nobody asked for.
+        explicit: Entries of the log that the user wrote into the run.
+        automatic: Entries of the log that are known without the user.
         conversation: Id of the conversation that the run is part of; for the host of the model, not for the log.
     """
 
-    asked: Mapping[str, Any] = _NOTHING
-    automatic: Mapping[str, object] = _NOTHING
+    explicit: Mapping[str, Any] = _EMPTY
+    automatic: Mapping[str, object] = _EMPTY
     conversation: object = None
 
 
 Mapper: TypeAlias = Callable[[RunInfo], Mapping[str, Any] | None]
-"""A user's own choice of entries; an entry of None is left out."""
+"""A user's function that chooses the entries; an entry of None is left out."""
 
-_FINDERS: Mapping[str, Callable[[RunInfo], object]] = MappingProxyType(
+_VALUES: Mapping[str, Callable[[RunInfo], object]] = MappingProxyType(
     {
         "thread_id": lambda run: conversation_of(run.metadata),
         "agent": lambda run: run.agent,
@@ -87,68 +99,63 @@ _FINDERS: Mapping[str, Callable[[RunInfo], object]] = MappingProxyType(
         "framework": lambda run: run.framework,
     }
 )
-"""Keys that are not simply an entry of the run's metadata."""
+"""Keys whose value is computed; that of any other key is an entry of the run's metadata."""
 
 
-def automatic(run: RunInfo, keys: Collection[str] | None = None, mapper: Mapper | None = None) -> Mapping[str, object]:
-    """The entries that a run gives without being asked, in the order of their worth.
+def automatic(
+    run: RunInfo, framework: Framework, keys: Collection[str] | None = None, mapper: Mapper | None = None
+) -> Mapping[str, object]:
+    """The entries that a run provides by itself, the most useful first.
 
     Args:
         run: The run.
-        keys: What to send in place of `DEFAULT_KEYS`: any of these, `run_name`, `tags`, `framework`, or an entry of the
-            run's metadata. What does not exist is left out.
-        mapper: Decides alone; `keys` is not looked at.
+        framework: The framework that it runs in.
+        keys: Keys to send instead of the default ones: any of these, `run_name`, `tags`, `framework`, or a key of the
+            run's metadata. Those without a value are left out.
+        mapper: Chooses the entries, whatever `keys` says.
 
     Raises:
-        ConfigError: The mapper fails, or gives something that cannot be sent.
+        ConfigError: The mapper fails, or returns entries that cannot be sent.
     """
     if mapper is not None:
         return _mapped(run, mapper)
+    selected = keys
+    if selected is None:
+        selected = (*run.metadata, *framework.default_keys) if framework.tags else framework.default_keys
     entries: dict[str, object] = {}
-    for key in _defaults(run) if keys is None else keys:
-        value = _value(run, key)
+    for key in selected:
+        compute = None if framework.tags and key in run.metadata else _VALUES.get(key)
+        value = run.metadata.get(key) if compute is None else compute(run)
         if value is not None and value != "":
             entries[key] = value
-            if keys is None and len(entries) == _MOST[run.framework]:
+            if keys is None and len(entries) == framework.max_entries:
                 break
     return entries
 
 
-def _defaults(run: RunInfo) -> Collection[str]:
-    """LlamaIndex's tags are written for observers, one by one; LangChain's metadata may hold anything."""
-    return DEFAULT_KEYS if run.framework == "langchain" else (*run.metadata, *_LLAMA_KEYS)
-
-
-def _value(run: RunInfo, key: str) -> object:
-    finder = _FINDERS.get(key)
-    if finder is None or (run.framework == "llama_index" and key in run.metadata):
-        return run.metadata.get(key)
-    return finder(run)
-
-
 def conversation_of(metadata: Mapping[str, Any]) -> object:
-    """The id of the conversation in a run's metadata: of its thread, session or conversation; None if there is none."""
+    """The id of the thread, session or conversation in a run's metadata, or None."""
     return next((metadata[key] for key in _THREAD_KEYS if metadata.get(key) not in (None, "")), None)
 
 
 def _mapped(run: RunInfo, mapper: Mapper) -> Mapping[str, object]:
     try:
-        given = mapper(run)
+        result = mapper(run)
     except Exception as error:
-        raise _no_entries(f"raised {type(error).__name__}: {error}", run) from error
-    if given is None:
-        return _NOTHING
-    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-        raise _no_entries(f"returned {given!r}, which is not a dict", run)
-    entries = {key: value for key, value in given.items() if value is not None}
+        raise _mapper_error(f"raised {type(error).__name__}: {error}", run) from error
+    if result is None:
+        return _EMPTY
+    if not isinstance(result, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        raise _mapper_error(f"returned {result!r}, which is not a dict", run)
+    entries = {key: value for key, value in result.items() if value is not None}
     try:
         encode_metadata(entries)
     except ConfigError as error:
-        raise _no_entries(f"returned what cannot be sent. {error}", run) from error
+        raise _mapper_error(f"returned what cannot be sent. {error}", run) from error
     return entries
 
 
-def _no_entries(what: str, run: RunInfo) -> ConfigError:
+def _mapper_error(what: str, run: RunInfo) -> ConfigError:
     return ConfigError(
         f"metadata_mapper {what}.",
         field="metadata_mapper",

@@ -36,7 +36,7 @@ def langchain_arguments(kwargs: Mapping[str, Any]) -> CallArguments:
     for word, value in sent.items():
         if isinstance(value, Secret):
             sent[word] = value.get_secret_value()
-    return split_arguments(sent, remedy="Give it to the constructor, or call model.model_copy(update={'{word}': ...}).")
+    return split_arguments(sent, remedy="Give it to the constructor, or call model.model_copy(update={'{name}': ...}).")
 
 
 def sealed(kwargs: Mapping[str, Any]) -> dict[str, Any]:

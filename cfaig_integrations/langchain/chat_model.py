@@ -100,7 +100,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         stream: bool = False,
     ) -> tuple[ChatRequest, CallOptions]:
         given = langchain_arguments(kwargs)
-        words = given.words
+        words = given.recognized
         tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
         turns = to_turns(messages)
         model = words.get("model") or self.model

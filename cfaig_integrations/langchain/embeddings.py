@@ -91,14 +91,14 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         requests = self._requests(texts, side)
         ask = partial(self._clients.sync.embed, call=self._call_options(), api=self.api)
         answers = run_all(ask, requests, self.max_concurrency)
-        return [vector for answer in answers for vector in self._told(*answer)]
+        return [vector for answer in answers for vector in self._vectors(*answer)]
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
         requests = self._requests(texts, side)
         options = self._call_options()
 
         async def ask(request: EmbedRequest) -> tuple[list[float], ...]:
-            return self._told(*await self._clients.aio.embed(request, options, api=self.api))
+            return self._vectors(*await self._clients.aio.embed(request, options, api=self.api))
 
         return [vector for vectors in await arun_all(ask, requests, self.max_concurrency) for vector in vectors]
 

@@ -16,7 +16,7 @@ class LangChainFields(GatewayFields):
     """Where the gateway is, how to call it, and what to tell it with every call."""
 
     @staticmethod
-    def _of_framework(error: GatewayError) -> GatewayError:
+    def _framework_error(error: GatewayError) -> GatewayError:
         return to_langchain(error)
 
     def __getstate__(self) -> dict[Any, Any]:

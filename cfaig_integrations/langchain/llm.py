@@ -217,7 +217,7 @@ class CloudflareAIGatewayLLM(Written, TracksRuns, ChatFields):
         if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise ConfigError(f"prompt {prompt!r} is not text.", field="prompts", value=prompt, remedy="Give a string.")
         turns = (Turn("user", (Text(prompt),)),)
-        output = to_output(given.words.get("response_format"), kwargs.get(STRICT))
+        output = to_output(given.recognized.get("response_format"), kwargs.get(STRICT))
         request = chat_request(self, given, turns, output=output, stop=stop)
         if stream:
             refuse_several(request, "it cannot be streamed, for LangChain's pieces add up to one text.")

@@ -14,9 +14,17 @@ from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, B
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from cfaig_integrations.adapters.fields import GatewayFields
-from cfaig_integrations.adapters.run_metadata import Operation, RunEntries, RunInfo, automatic, conversation_of
+from cfaig_integrations.adapters.run_metadata import (
+    Framework,
+    Operation,
+    RunEntries,
+    RunInfo,
+    automatic,
+    conversation_of,
+)
 from cfaig_integrations.errors import ConfigError
 
+_LANGCHAIN = Framework(name="langchain")
 CONFIG_KEY = "cf_aig_metadata"
 """Entry of a run config's metadata that holds a layer of the gateway's."""
 _NOTHING: Mapping[str, Any] = {}
@@ -83,7 +91,7 @@ def run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
     # A caller's metadata wins over the model object's; LangChain merges them the other way round.
     metadata = {**seen.metadata, **seen.inheritable_metadata}
     return RunInfo(
-        framework="langchain",
+        framework=_LANGCHAIN.name,
         operation=operation,
         run_id=None if seen.run_id is None else str(seen.run_id),
         parent_run_id=None if seen.parent_run_id is None else str(seen.parent_run_id),
@@ -114,5 +122,7 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation
             value=asked,
             remedy="Give a dict.",
         )
-    found = automatic(run, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
+    found = (
+        automatic(run, _LANGCHAIN, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
+    )
     return RunEntries(cast("Mapping[str, Any]", asked), found, conversation_of(run.metadata))

@@ -63,7 +63,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
     model_name: str = Field(alias="model")
     num_workers: int | None = Field(default=4, ge=1)
 
-    _settled: ClassVar[frozenset[str]] = frozenset({"model_name", "embed_batch_size"})
+    _connection_fields: ClassVar[frozenset[str]] = frozenset({"model_name", "embed_batch_size"})
 
     @classmethod
     def class_name(cls) -> str:
@@ -162,7 +162,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
             with _counted(request):
-                vectors += self._told(*self._clients.sync.embed(request, options, api=self.api))
+                vectors += self._vectors(*self._clients.sync.embed(request, options, api=self.api))
         return vectors
 
     async def _aembed(self, texts: Sequence[str], side: Side) -> list[list[float]]:
@@ -170,7 +170,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
             with _counted(request):
-                vectors += self._told(*await self._clients.aio.embed(request, options, api=self.api))
+                vectors += self._vectors(*await self._clients.aio.embed(request, options, api=self.api))
         return vectors
 
     def _requests(self, texts: Sequence[str], side: Side) -> list[EmbedRequest]:

@@ -228,9 +228,9 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> tuple[ChatRequest, CallOptions]:
         given = split_arguments(
-            kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{word}': ...})."
+            kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{name}': ...})."
         )
-        words = given.words
+        words = given.recognized
         specs = to_specs(bound_tools(words.get("tools")))
         request = chat_request(
             self,

@@ -48,7 +48,7 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
     top_n: int | None = Field(default=None, ge=1)
     extra_body: dict[str, Any] | None = Field(default=None, repr=False)
 
-    _settled: ClassVar[frozenset[str]] = frozenset({"model"})
+    _connection_fields: ClassVar[frozenset[str]] = frozenset({"model"})
 
     @classmethod
     def class_name(cls) -> str:

@@ -1,6 +1,6 @@
-"""What LlamaIndex knows of a call: the user's instrument tags, the workflow's run, the agent, and what it all serves.
+"""What LlamaIndex knows of a call's run: instrument tags, the workflow's run, the agent, and the purpose of the run.
 
-Where a workflow keeps its step is private to its package: when it moves, the agent's name is missed and nothing breaks.
+The step of a workflow is private to its package: if it moves, the agent's name is missing and nothing else changes.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from uuid import UUID
 from llama_index.core.callbacks.base import global_stack_trace_ids
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
-from cfaig_integrations.adapters.run_metadata import Operation, RunEntries, RunInfo, automatic, conversation_of
+from cfaig_integrations.adapters.run_metadata import (
+    Framework,
+    Operation,
+    RunEntries,
+    RunInfo,
+    automatic,
+    conversation_of,
+)
 from cfaig_integrations.gateway.metadata import can_be_kept
 from cfaig_integrations.llama_index.fields import LlamaFields
 
-_THEIRS = "llamaindex."
-"""Beginning of the tags that workflows set; two of them hold the user's messages."""
-_RUN_ID = (_THEIRS + "run_id", "run_id")
-"""Tags that hold a workflow's run id, of the newer and of the older workflows."""
+_LLAMA_INDEX = Framework(name="llama_index", default_keys=("run_id", "agent", "op"), max_entries=4, tags=True)
+_WORKFLOW_PREFIX = "llamaindex."
+"""Prefix of the tags that workflows set; two of them hold the user's messages."""
+_RUN_ID_TAGS = (_WORKFLOW_PREFIX + "run_id", "run_id")
+"""Tags that hold a workflow's run id, in newer and in older workflows."""
 
 
-def _step_variable() -> ContextVar[Any] | None:
-    """Where workflows keep the step that runs, if they still keep it there."""
+def _find_step_variable() -> ContextVar[Any] | None:
     try:
         variable: ContextVar[Any] = import_module("workflows.runtime.types.results").StepWorkerStateContextVar
     except (ImportError, AttributeError):
@@ -33,54 +40,46 @@ def _step_variable() -> ContextVar[Any] | None:
     return variable if isinstance(cast("object", variable), ContextVar) else None
 
 
-_STEP = _step_variable()
+_STEP = _find_step_variable()
+"""Where workflows keep the running step, if they still keep it there."""
 
 
 def run_info(operation: Operation) -> RunInfo:
-    """What is known of the run, here and now.
+    """What LlamaIndex knows of the current run.
 
     Args:
-        operation: What the call is.
+        operation: Kind of the call.
     """
-    tags, traces = _tags(), global_stack_trace_ids.get()
-    run_id = next(
-        (found for key in _RUN_ID if isinstance(found := tags.get(key), str | int | UUID) and found != ""), None
-    )
+    current = cast("object", active_instrument_tags.get())
+    # LlamaIndex accepts any value that can update a dict.
+    tags = cast("Mapping[object, object]", current) if isinstance(current, Mapping) else {}
+    traces = global_stack_trace_ids.get()
+    run_ids = (tags.get(key) for key in _RUN_ID_TAGS)
+    # Inside the tools of an agent there is no step.
+    step_event = getattr(None if _STEP is None else _STEP.get(None), "event", None)
+    agent: object = getattr(step_event, "current_agent_name", None)
     return RunInfo(
-        framework="llama_index",
+        framework=_LLAMA_INDEX.name,
         operation=operation,
-        run_id=None if run_id is None else str(run_id),
-        agent=_agent(),
+        run_id=next((str(value) for value in run_ids if isinstance(value, str | int | UUID) and value != ""), None),
+        agent=agent if isinstance(agent, str) else None,
         purpose=traces[0] if traces else None,
-        metadata={key: value for key, value in tags.items() if _is_users(key) and can_be_kept(key, value)},
+        metadata={key: value for key, value in tags.items() if _is_user_tag(key) and can_be_kept(key, value)},
     )
 
 
-def _tags() -> Mapping[object, object]:
-    """The tags around the call. LlamaIndex takes whatever updates a dict; what is no mapping is none."""
-    tags = cast("object", active_instrument_tags.get())
-    return cast("Mapping[object, object]", tags) if isinstance(tags, Mapping) else {}
-
-
-def _is_users(key: object) -> TypeGuard[str]:
-    return isinstance(key, str) and key != "run_id" and not key.startswith(_THEIRS)
-
-
-def _agent() -> str | None:
-    """Name of the agent whose step calls; none inside its tools."""
-    step = None if _STEP is None else _STEP.get(None)
-    name: object = getattr(getattr(step, "event", None), "current_agent_name", None)
-    return name if isinstance(name, str) else None
+def _is_user_tag(key: object) -> TypeGuard[str]:
+    return isinstance(key, str) and key != "run_id" and not key.startswith(_WORKFLOW_PREFIX)
 
 
 def run_entries(fields: LlamaFields, operation: Operation) -> RunEntries:
-    """What a call's run says to the gateway's log.
+    """What a call's run adds to the call.
 
-    A tag takes the place of a constructor's entry of its name; the others fill what places are left.
+    A tag replaces the constructor's entry of the same name; the other tags fill the remaining entries.
 
     Args:
-        fields: The constructor arguments that decide it.
-        operation: What the call is.
+        fields: The constructor arguments.
+        operation: Kind of the call.
 
     Raises:
         ConfigError: The mapper fails.
@@ -90,15 +89,10 @@ def run_entries(fields: LlamaFields, operation: Operation) -> RunEntries:
     conversation = conversation_of(run.metadata)
     if not fields.run_metadata:
         return RunEntries(bound, conversation=conversation)
-    found = automatic(run, fields.metadata_keys, fields.metadata_mapper)
-    in_place = {key: value for key, value in _in_place(fields, run).items() if key not in bound}
-    return RunEntries({**bound, **in_place}, found, conversation)
-
-
-def _in_place(fields: LlamaFields, run: RunInfo) -> Mapping[str, Any]:
-    """The tags that take the place of a constructor's entry; none if a mapper decides."""
-    own, keys = fields.gateway_metadata, fields.metadata_keys
-    if not own or fields.metadata_mapper is not None:
-        return {}
-    told = run.metadata if keys is None else [key for key in keys if key in run.metadata]
-    return {key: run.metadata[key] for key in told if key in own and run.metadata[key] != ""}
+    entries = automatic(run, _LLAMA_INDEX, fields.metadata_keys, fields.metadata_mapper)
+    replaced: dict[str, Any] = {}
+    if fields.gateway_metadata and fields.metadata_mapper is None:
+        keys = (*run.metadata,) if fields.metadata_keys is None else fields.metadata_keys
+        tags = {key: run.metadata.get(key, "") for key in keys if key in fields.gateway_metadata and key not in bound}
+        replaced = {key: tag for key, tag in tags.items() if tag != ""}
+    return RunEntries({**bound, **replaced}, entries, conversation)

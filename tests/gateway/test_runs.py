@@ -1,4 +1,4 @@
-"""What goes to the gateway's log of a run when nobody says: an allow-list, in the order of worth."""
+"""Which data of a run go to the gateway's log by default: an allow-list, the most useful first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfaig_integrations import RunInfo
-from cfaig_integrations.adapters.run_metadata import DEFAULT_KEYS, automatic
+from cfaig_integrations.adapters.run_metadata import DEFAULT_KEYS, Framework, automatic
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
@@ -36,12 +36,16 @@ FULL = {
 }
 
 
-def run(**words: Any) -> RunInfo:
-    return RunInfo(**{**FULL, **words})
+PLAIN = Framework(name="langchain")
+WITH_TAGS = Framework(name="llama_index", default_keys=("run_id", "agent", "op"), max_entries=4, tags=True)
 
 
-def test_the_five_of_most_worth_in_their_order() -> None:
-    chosen = automatic(run())
+def run(**values: Any) -> RunInfo:
+    return RunInfo(**{**FULL, **values})
+
+
+def test_the_five_most_useful_entries_are_sent() -> None:
+    chosen = automatic(run(), PLAIN)
     assert list(chosen.items()) == [
         ("user_id", "u"),
         ("thread_id", "t"),
@@ -51,9 +55,9 @@ def test_the_five_of_most_worth_in_their_order() -> None:
     ]
 
 
-def test_llama_index_leaves_a_place_to_access_and_puts_the_users_tags_first() -> None:
+def test_tags_come_before_the_default_keys_and_the_framework_limits_the_number() -> None:
     tags = {"tenant": "acme", "op": "nightly"}
-    assert automatic(run(framework="llama_index", metadata=tags, purpose="query")) == {
+    assert automatic(run(framework="llama_index", metadata=tags, purpose="query"), WITH_TAGS) == {
         "tenant": "acme",
         "op": "nightly",
         "run_id": "r",
@@ -61,13 +65,13 @@ def test_llama_index_leaves_a_place_to_access_and_puts_the_users_tags_first() ->
     }
 
 
-def test_the_purpose_of_it_all_stands_for_the_operation() -> None:
-    found = automatic(run(framework="llama_index", metadata={}, agent=None, purpose="query"))
+def test_the_purpose_of_a_run_replaces_the_operation() -> None:
+    found = automatic(run(framework="llama_index", metadata={}, agent=None, purpose="query"), WITH_TAGS)
     assert found == {"run_id": "r", "op": "query"}
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("values", "expected"),
     [
         ({"metadata": {}}, {"agent": "scout:model", "run_id": "r", "parent_run_id": "p", "op": "chat"}),
         ({"metadata": {}, "agent": None, "run_id": None, "parent_run_id": None}, {"op": "chat"}),
@@ -81,8 +85,8 @@ def test_the_purpose_of_it_all_stands_for_the_operation() -> None:
         ),
     ],
 )
-def test_what_does_not_exist_takes_no_place(words: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert automatic(run(**words)) == expected
+def test_a_missing_or_empty_value_is_left_out(values: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert automatic(run(**values), PLAIN) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,20 +100,20 @@ def test_what_does_not_exist_takes_no_place(words: dict[str, Any], expected: dic
         ({"thread_id": ["unhashable"]}, ["unhashable"]),
     ],
 )
-def test_a_conversation_has_three_names(metadata: dict[str, Any], thread: object) -> None:
-    assert automatic(run(metadata=metadata))["thread_id"] == thread
+def test_a_conversation_id_has_three_keys(metadata: dict[str, Any], thread: object) -> None:
+    assert automatic(run(metadata=metadata), PLAIN)["thread_id"] == thread
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text()))))
-def test_nothing_is_sent_because_it_is_there(metadata: dict[str, Any]) -> None:
-    header = encode_metadata(automatic=automatic(run(metadata=metadata)))
+def test_only_listed_keys_are_sent_by_default(metadata: dict[str, Any]) -> None:
+    header = encode_metadata(automatic=automatic(run(metadata=metadata), PLAIN))
     assert header is not None
     assert set(json.loads(header)) <= set(DEFAULT_KEYS)
 
 
-def test_keys_replace_the_list() -> None:
+def test_metadata_keys_replace_the_default_keys() -> None:
     keys = ["tenant", "op", "run_name", "tags", "framework", "user_id", "absent"]
-    assert list(automatic(run(), keys).items()) == [
+    assert list(automatic(run(), PLAIN, keys).items()) == [
         ("tenant", "acme"),
         ("op", "chat"),
         ("run_name", "summary"),
@@ -117,24 +121,28 @@ def test_keys_replace_the_list() -> None:
         ("framework", "langchain"),
         ("user_id", "u"),
     ]
-    assert not automatic(run(), [])
-    assert not automatic(run(tags=()), ["tags"])
+    assert not automatic(run(), PLAIN, [])
+    assert not automatic(run(tags=()), PLAIN, ["tags"])
 
 
-def test_more_keys_than_places_are_trimmed_in_their_order() -> None:
-    header = encode_metadata({"team": "docs"}, automatic=automatic(run(), ["op", "lc_versions", "tenant", "agent"]))
+def test_entries_beyond_the_limit_are_trimmed_from_the_end() -> None:
+    header = encode_metadata(
+        {"team": "docs"}, automatic=automatic(run(), PLAIN, ["op", "lc_versions", "tenant", "agent"])
+    )
     assert header is not None
     assert json.loads(header) == {"team": "docs", "op": "chat", "tenant": "acme", "agent": "scout:model"}
 
 
-def test_a_mapper_decides_alone() -> None:
-    mapped = automatic(run(), ["op"], lambda info: {"tenant": info.metadata["tenant"], "who": info.agent, "no": None})
+def test_a_mapper_replaces_the_keys() -> None:
+    mapped = automatic(
+        run(), PLAIN, ["op"], lambda info: {"tenant": info.metadata["tenant"], "who": info.agent, "no": None}
+    )
     assert mapped == {"tenant": "acme", "who": "scout:model"}
-    assert not automatic(run(), ["op"], lambda _: None)
+    assert not automatic(run(), PLAIN, ["op"], lambda _: None)
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "message"),
     [
         ("text", "not a dict"),
         (["a"], "not a dict"),
@@ -144,13 +152,13 @@ def test_a_mapper_decides_alone() -> None:
         ({str(n): n for n in range(6)}, "6 entries"),
     ],
 )
-def test_a_mapper_that_gives_what_cannot_be_sent_is_told(result: Any, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as caught:
-        automatic(run(), None, lambda _: result)
+def test_a_mapper_that_returns_what_cannot_be_sent_is_refused(result: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        automatic(run(), PLAIN, None, lambda _: result)
     assert caught.value.field == "metadata_mapper"
 
 
-def test_a_mapper_that_fails_is_told_with_its_cause() -> None:
+def test_an_error_of_a_mapper_is_the_cause_of_ours() -> None:
     with pytest.raises(ConfigError, match=r"metadata_mapper raised KeyError: 'no_such'") as caught:
-        automatic(run(), None, lambda info: {"a": info.metadata["no_such"]})
+        automatic(run(), PLAIN, None, lambda info: {"a": info.metadata["no_such"]})
     assert isinstance(caught.value.__cause__, KeyError)
