@@ -17,7 +17,7 @@ from cfaig_integrations.langchain.outbound import to_result
 from cfaig_integrations.langchain.tool_calls import CUSTOM_INPUT
 from cfaig_integrations.llama_index import inbound as llama_inbound
 from cfaig_integrations.llama_index.outbound import to_response
-from cfaig_integrations.llama_index.responses import Cumulation
+from cfaig_integrations.llama_index.responses import ResponseMaker
 from tests.recorded_replies import WIRES, info, replies, streams
 from tests.wire.harness import needs_recordings
 
@@ -80,10 +80,10 @@ def langchain_stream(kind: str, events: list[Event]) -> AIMessage:
 
 
 def llama_stream(kind: str, events: list[Event]) -> ChatResponse:
-    cumulation = Cumulation(info(WIRES[kind]))
+    maker = ResponseMaker(info(WIRES[kind]))
     for event in events:
-        cumulation.add(event)
-    return cumulation.last()
+        maker.make(event)
+    return maker.last()
 
 
 @pytest.mark.parametrize("kind", WIRES)

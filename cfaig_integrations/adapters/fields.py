@@ -207,9 +207,9 @@ class GatewayFields(BaseModel):
         )
         # Frameworks rebuild models from every field, where None would mean no gateway, and on the legacy host no token.
         # Written past pydantic, which would count the field as set by the caller.
-        self.__dict__["gateway_id"] = settings.gateway_id
+        object.__setattr__(self, "gateway_id", settings.gateway_id)
         if self.api_token is not None or settings.legacy:
-            self.__dict__["api_token"] = settings.api_token  # which no pickle contains
+            object.__setattr__(self, "api_token", settings.api_token)  # which no pickle contains
         clients = Clients(Client(connection, self.http_client), AsyncClient(connection, self.http_async_client))
         private = self.__pydantic_private__
         if private is None:  # made by `model_construct`

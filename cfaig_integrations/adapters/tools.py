@@ -1,4 +1,4 @@
-"""Tools and tool choices in dicts, in the forms in which the users of every framework write them."""
+"""Tools and tool choices as dicts, in the forms in which the users of every framework write them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.gateway.connection import Api
+from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import refuses_force
 
 __all__ = [
     "MARKERS",
+    "BoundTool",
+    "arguments_text",
+    "can_force_tool",
     "choice_among",
     "closed_schema",
-    "spec_names",
-    "thinks",
     "tool_of_function",
     "tool_of_mapping",
     "tools_at_once",
@@ -28,16 +32,26 @@ _OPENAI_MARKERS = ("defer_loading", "allowed_callers")
 """Those of them that OpenAI's flat form has, too (official type `FunctionToolParam`)."""
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
-ToolForm = tuple[dict[str, Any], ToolSpec]
-"""A tool in OpenAI's form, for those who watch, and as it is sent."""
+
+class BoundTool(dict[str, Any]):
+    """A tool as a dict in OpenAI's form, as a framework's observers see it, together with its converted value.
+
+    It is equal to the dict. A call that is passed one converts nothing.
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(self, form: Mapping[str, Any], spec: ToolSpec) -> None:
+        super().__init__(form)
+        self.spec = spec
 
 
-def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> ToolForm:
-    """A tool in OpenAI's form (nested, or flat as on Responses) or Anthropic's; any other is a provider's own.
+def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> BoundTool:
+    """A tool in OpenAI's form (nested, or flat as on Responses) or Anthropic's; any other is a provider's built-in one.
 
     Args:
         tool: The dict.
-        strict: Whether arguments must match the schema exactly, over what the dict says; True also closes the schema.
+        strict: Whether arguments must match the schema exactly; overrides the dict. True also closes the schema.
 
     Raises:
         ConfigError: It is not a tool.
@@ -57,7 +71,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> T
         case {"type": "function"}:
             raise _nameless(tool)
         case {"type": str()} if kind != "object":
-            return dict(tool), NativeTool(dict(tool))
+            return BoundTool(tool, NativeTool(dict(tool)))
         case _:
             raise ConfigError(
                 f"{tool!r} is not a tool.",
@@ -69,16 +83,17 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> T
         function["strict"] = strict
     if strict:
         function["parameters"] = closed_schema(function.get("parameters") or _NO_PARAMETERS)
-    shown, spec = tool_of_function(function, tool_hints(anthropic=markers, openai=flat))
-    return shown | markers, spec
+    bound = tool_of_function(function, tool_hints(anthropic=markers, openai=flat))
+    bound.update(markers)
+    return bound
 
 
-def tool_of_function(function: Mapping[str, Any], extras: Extras = NO_EXTRAS) -> ToolForm:
-    """A function in OpenAI's words.
+def tool_of_function(function: Mapping[str, Any], extras: Extras = NO_EXTRAS) -> BoundTool:
+    """A tool from OpenAI's function object.
 
     Args:
-        function: `name`, `description`, `parameters` and perhaps `strict`.
-        extras: What only one wire knows of it.
+        function: `name`, `description`, `parameters` and optionally `strict`.
+        extras: Keys that only one wire understands.
 
     Raises:
         ConfigError: It has no name.
@@ -87,9 +102,9 @@ def tool_of_function(function: Mapping[str, Any], extras: Extras = NO_EXTRAS) ->
     if not isinstance(name, str) or not name:
         raise _nameless(function)
     parameters: Mapping[str, Any] = function.get("parameters") or _NO_PARAMETERS
-    described = str(function.get("description") or "")
-    spec = FunctionTool(name, described, parameters, function.get("strict"), extras)
-    return {"type": "function", "function": dict(function)}, spec
+    description = str(function.get("description") or "")
+    spec = FunctionTool(name, description, parameters, function.get("strict"), extras)
+    return BoundTool({"type": "function", "function": dict(function)}, spec)
 
 
 def _nameless(tool: Mapping[str, Any]) -> ConfigError:
@@ -97,10 +112,10 @@ def _nameless(tool: Mapping[str, Any]) -> ConfigError:
 
 
 def choice_among(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
-    """A tool choice in any of its forms: a word, True, a tool's name, OpenAI's or Anthropic's dict.
+    """A tool choice in any of its forms: a keyword, True, a tool's name, OpenAI's or Anthropic's dict.
 
     Raises:
-        ConfigError: It names a tool that is not there, or is of no known form.
+        ConfigError: It names a tool that is not among the tools, or has an unknown form.
     """
     match choice:
         case None | False:
@@ -122,7 +137,7 @@ def choice_among(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
             return choice
         case _:
             raise ConfigError(
-                f"tool_choice {choice!r} is of no known form.",
+                f"tool_choice {choice!r} has an unknown form.",
                 field="tool_choice",
                 value=choice,
                 remedy='Use "auto", "none", "any", "required", True or the name of a tool.',
@@ -130,32 +145,24 @@ def choice_among(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
 
 
 def _named(name: str, tools: Sequence[ToolSpec]) -> NamedTool:
-    names = spec_names(tools)
+    names: list[str] = []
+    for tool in tools:
+        if isinstance(tool, FunctionTool):
+            names.append(tool.name)
+        else:
+            names += [str(tool.raw[key]) for key in ("name", "type") if key in tool.raw]
     if name not in names:
         raise ConfigError(
             f"tool_choice names {name!r}, which is not among the tools.",
             field="tool_choice",
             value=name,
-            remedy=f"There are: {', '.join(names) or 'no tools'}.",
+            remedy=f"Available: {', '.join(names) or 'no tools'}.",
         )
     return NamedTool(name)
 
 
-def spec_names(tools: Sequence[ToolSpec]) -> list[str]:
-    """The names by which tools can be chosen."""
-    return [
-        name
-        for tool in tools
-        for name in (
-            [tool.name]
-            if isinstance(tool, FunctionTool)
-            else [str(tool.raw[key]) for key in ("name", "type") if key in tool.raw]
-        )
-    ]
-
-
 def arguments_text(arguments: object, *, field: str) -> str:
-    """The arguments of a call as a framework's message has them, as JSON text; a text as it is.
+    """The arguments of a call in a framework's message as JSON text; a string is returned unchanged.
 
     Raises:
         ConfigError: They are not JSON.
@@ -171,35 +178,37 @@ def arguments_text(arguments: object, *, field: str) -> str:
         ) from error
 
 
-def thinks(thinking: Mapping[str, Any] | None) -> bool:
-    """Whether Anthropic's `thinking` object turns thinking on, under which its models refuse a forced tool."""
-    return thinking is not None and thinking.get("type") != "disabled"
+def can_force_tool(model: str, api: Api, thinking: Mapping[str, Any] | None) -> bool:
+    """Whether a model can be made to call a tool.
+
+    Args:
+        model: Model id.
+        api: The wire format of the call.
+        thinking: Anthropic's `thinking` object; its models refuse a forced call while they think.
+    """
+    profile = profile_of(model)
+    is_thinking = thinking is not None and thinking.get("type") != "disabled"
+    return (profile.tool_choice or not profile.known) and not refuses_force(model, api) and not is_thinking
 
 
-def tools_at_once(said: bool | None, choice: Any) -> bool | None:
-    """Whether several tools may be called at once; Anthropic's form of a choice says it, too."""
+def tools_at_once(parallel: bool | None, choice: Any) -> bool | None:
+    """Whether several tools may be called at once, which Anthropic's form of a tool choice says, too."""
     match choice:
-        case {"disable_parallel_tool_use": bool(disabled)} if said is None:
+        case {"disable_parallel_tool_use": bool(disabled)} if parallel is None:
             return not disabled
         case _:
-            return said
-
-
-def _closed(schema: object) -> object:
-    if isinstance(schema, list):
-        return [_closed(each) for each in cast("Sequence[object]", schema)]
-    return _closed_object(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else schema
+            return parallel
 
 
 def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON schema in OpenAI's strict form: no keys but its own, and all of them required.
+    """A JSON schema in OpenAI's strict form: every object has exactly the properties of the schema, all required.
 
-    It refuses defaults, which are left out, and keys beside a `$ref`, which goes into an `anyOf`; but a schema that is
-    one of its own definitions is written out. An object with keys of any name cannot be closed, for it would be empty:
-    it stays as it is, and the server says what it thinks of it.
+    That form allows no defaults, which are removed, and no keys next to a `$ref`, which moves into an `anyOf`; a schema
+    that is one of its own definitions is written out. An object with arbitrary keys is left open, because it would be
+    empty if it were closed, and the server may refuse it.
 
     Raises:
-        ConfigError: It is nested too deeply, or no schema.
+        ConfigError: It is nested too deeply, or not a schema.
     """
     try:
         return _closed_object(schema)
@@ -209,7 +218,7 @@ def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
         ) from None
     except (AttributeError, TypeError):
         raise ConfigError(
-            f"{shown(schema)} is no JSON schema of an object.",
+            f"{shown(schema)} is not the JSON schema of an object.",
             field="tools",
             value=schema,
             remedy='Give {"type": "object", "properties": {...}}.',
@@ -217,23 +226,29 @@ def closed_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _closed_object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {key: _closed_value(key, value) for key, value in schema.items() if key != "default"}
-    if "$ref" in made and len(made) > 1:
-        where: str = made.pop("$ref")
-        own: dict[str, Any] | None = made.get("$defs", {}).get(where.removeprefix("#/$defs/"))
-        made = {**own, **made} if own else {**made, "anyOf": [{"$ref": where}]}
-    if made.get("type") == "object" and ("properties" in made or not made.get("additionalProperties")):
-        properties: dict[str, Any] = made.get("properties") or {}
-        made |= {"properties": properties, "required": list(properties)}
-        made["additionalProperties"] = False
-    return made
+    closed: dict[str, Any] = {key: _closed_value(key, value) for key, value in schema.items() if key != "default"}
+    if "$ref" in closed and len(closed) > 1:
+        reference: str = closed.pop("$ref")
+        target: dict[str, Any] | None = closed.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
+        closed = {**target, **closed} if target else {**closed, "anyOf": [{"$ref": reference}]}
+    if closed.get("type") == "object" and ("properties" in closed or not closed.get("additionalProperties")):
+        properties: dict[str, Any] = closed.get("properties") or {}
+        closed |= {"properties": properties, "required": list(properties)}
+        closed["additionalProperties"] = False
+    return closed
 
 
 def _closed_value(key: str, value: Any) -> object:
     match key:
         case "properties" | "$defs" if value is not None:  # whose keys are names
-            return {name: _closed(each) for name, each in cast("Mapping[str, Any]", value).items()}
+            return {name: _closed(schema) for name, schema in cast("Mapping[str, Any]", value).items()}
         case "enum" | "const" | "examples":
             return value
         case _:
             return _closed(value)
+
+
+def _closed(schema: object) -> object:
+    if isinstance(schema, list):
+        return [_closed(each) for each in cast("Sequence[object]", schema)]
+    return _closed_object(cast("Mapping[str, Any]", schema)) if isinstance(schema, Mapping) else schema

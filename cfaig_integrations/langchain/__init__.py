@@ -7,8 +7,9 @@ documents in order. Needs the extra `langchain`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cfaig_integrations.adapters.lazy import lazy_names
 
 if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
@@ -28,27 +29,17 @@ __all__ = [
     "unregister",
 ]
 
-_HOMES = {
-    "ChatCloudflareAIGateway": "chat_model",
-    "CloudflareAIGatewayEmbeddings": "embeddings",
-    "CloudflareAIGatewayLLM": "llm",
-    "CloudflareAIGatewayReranker": "reranker",
-    "gateway_info": "outbound",
-    "register": "registration",
-    "unregister": "registration",
-}
-"""Module of each name."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        home = import_module(f"{__name__}.{_HOMES[name]}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "langchain_core":
-            raise
-        raise ImportError(
-            "cfaig_integrations.langchain needs the extra 'langchain': pip install 'cfaig-integrations[langchain]'"
-        ) from error
-    return getattr(home, name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ChatCloudflareAIGateway": "chat_model",
+        "CloudflareAIGatewayEmbeddings": "embeddings",
+        "CloudflareAIGatewayLLM": "llm",
+        "CloudflareAIGatewayReranker": "reranker",
+        "gateway_info": "outbound",
+        "register": "registration",
+        "unregister": "registration",
+    },
+    framework="langchain_core",
+    extra="langchain",
+)

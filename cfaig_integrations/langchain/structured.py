@@ -22,14 +22,12 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from cfaig_integrations.adapters.tools import thinks
+from cfaig_integrations.adapters.tools import can_force_tool
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
-from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.gateway.models.routes import refuses_force
 from cfaig_integrations.langchain.errors import NOT_CONVERTED, langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -99,10 +97,8 @@ class StructuredOutput(BaseChatModel):
 
     def _can_be_forced(self, kwargs: Mapping[str, Any]) -> bool:
         """Whether a call can be forced: some models refuse it, and Anthropic's do while they think."""
-        model = kwargs.get("model") or self.model
-        profile = profile_of(model)
-        may = (profile.tool_choice or not profile.known) and not refuses_force(model, kwargs.get("api") or self.api)
-        return may and not thinks(kwargs.get("thinking", self.thinking))
+        model, api = kwargs.get("model") or self.model, kwargs.get("api") or self.api
+        return can_force_tool(model, api, kwargs.get("thinking", self.thinking))
 
 
 def _check(schema: object, method: str, strict: bool | None) -> None:

@@ -10,7 +10,7 @@ from weakref import ref
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from cfaig_integrations.adapters.tools import MARKERS, tool_of_function, tool_of_mapping
+from cfaig_integrations.adapters.tools import MARKERS, BoundTool, tool_of_function, tool_of_mapping
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.errors import ConfigError, shown
@@ -21,20 +21,6 @@ from cfaig_integrations.langchain.errors import NOT_CONVERTED
 
 AnyTool = Any
 """A dict, a pydantic class, a TypedDict, a function or a BaseTool: LangChain's own signature names no more."""
-
-
-class BoundTool(dict[str, Any]):
-    """A tool in OpenAI's form, as LangChain traces and caches it, that remembers its converted value.
-
-    Equal to the dict that it is; binding the same tool again, or calling a model that it is bound to, converts
-    nothing.
-    """
-
-    __slots__ = ("spec",)
-
-    def __init__(self, shown: Mapping[str, Any], spec: ToolSpec) -> None:
-        super().__init__(shown)
-        self.spec = spec
 
 
 _Conversions = dict[bool | None, tuple[object, BoundTool]]
@@ -96,14 +82,14 @@ def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
     if "function" not in form:  # a free-text tool, or one that core knows to be built in
         return BoundTool(form, NativeTool(form))
     markers = {key: extras[key] for key in MARKERS if key in extras}
-    _, spec = tool_of_function(form["function"], tool_hints(anthropic=markers))
+    spec = tool_of_function(form["function"], tool_hints(anthropic=markers)).spec
     return BoundTool({**form, **markers}, spec)
 
 
 def _from_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
     kind = tool.get("type")
     if ("input_schema" in tool and kind is None) or (isinstance(kind, str) and kind != "object"):
-        return BoundTool(*tool_of_mapping(tool, strict=strict))
+        return tool_of_mapping(tool, strict=strict)
     return _from_object(dict(tool), strict)
 
 

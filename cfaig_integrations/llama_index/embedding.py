@@ -1,7 +1,4 @@
-"""Embeddings: LlamaIndex's contract on one side, the client on the other.
-
-Events, cache, rate limiter and batches are LlamaIndex's.
-"""
+"""Embeddings: events, cache, rate limiter and batches are LlamaIndex's, the requests are ours."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from llama_index.core.schema import BaseNode, MetadataMode
 from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import embed_requests, run_options
-from cfaig_integrations.adapters.fields import EmbedFields
+from cfaig_integrations.adapters.fields import Count, EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.models.embeddings import batch_size
@@ -28,30 +25,20 @@ from cfaig_integrations.llama_index.run_metadata import run_entries
 class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
     """Any embedding model behind Cloudflare AI Gateway.
 
-    Vectors come back in the order of the texts, and an answer with too few or too short ones is an error. Nothing that
-    is not set is sent.
+    Vectors are in the order of the texts; an answer with missing or short vectors is an error. Unset arguments are
+    omitted from the request. `EmbedFields` describes the other arguments that shape vectors.
 
     Attributes:
-        model_name: Model id, such as `@cf/baai/bge-m3` or `@cf/qwen/qwen3-embedding-0.6b`; the constructor's word is
-            `model`.
-        api: Endpoint. `run` has every field of a Workers AI model, and tells queries from documents where the model
-            does; `embeddings` is OpenAI's form; `auto` takes `run` for Workers AI models and `embeddings` otherwise.
-        dimensions: Length of the vectors, of models that can choose.
-        pooling: `mean` or `cls`, of the English bge models; vectors of the two cannot be compared. `cls` is more
-            accurate on long texts, `mean` the server's default (facts §6.1).
-        instruction: The task, told to the model with queries; for models that take one.
-        truncate_inputs: Cut a text that is too long instead of failing; bge-m3.
-        embed_batch_size: Texts in one request, 1 to 2048. Default: as many as the model takes, or 32 if that is not
-            known.
-        num_workers: Most requests at a time of one `aget_text_embedding_batch`. Default 4; None: all at once. The
-            synchronous form sends one after the other.
-        embeddings_cache: LlamaIndex's; it knows a vector by its text alone, so keep one for each model, and none for
-            a model that embeds queries and documents differently.
-        on_usage: Called after each request with its token counts and `GatewayInfo`, in the caller's thread or loop.
-        extra_body: Further body fields, as they are.
+        model_name: Model id, such as `@cf/baai/bge-m3` or `@cf/qwen/qwen3-embedding-0.6b`; the constructor's argument
+            is `model`.
+        embed_batch_size: Texts in one request, 1 to 2048. Default: the model's maximum, or 32 if that is unknown.
+        num_workers: Maximum number of concurrent requests of one `aget_text_embedding_batch`. Default 4; None: no
+            limit. The synchronous form sends one after the other.
+        embeddings_cache: LlamaIndex's; its key is the text alone, so use one for each model, and none for a model that
+            embeds queries and documents differently.
 
     Raises:
-        ConfigError: A constructor argument is unknown, or `embed_batch_size` is more than the model takes.
+        ConfigError: A constructor argument is unknown, or `embed_batch_size` exceeds the model's maximum.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -61,13 +48,13 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
     """
 
     model_name: str = Field(alias="model")
-    num_workers: int | None = Field(default=4, ge=1)
+    num_workers: Count = 4
 
     _connection_fields: ClassVar[frozenset[str]] = frozenset({"model_name", "embed_batch_size"})
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name of this class in LlamaIndex's serialized form."""
         return "CloudflareAIGatewayEmbedding"
 
     @property
@@ -80,19 +67,20 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         self.model_name = model
 
     def to_payload(self) -> dict[str, Any]:
-        """What observers are shown of this object; without a secret."""
+        """What observers see of this object; without secrets."""
         return {**super().to_payload(), "model": self.model_name}
 
     def _connect(self) -> None:
         super()._connect()
-        said = self.embed_batch_size if "embed_batch_size" in self.model_fields_set else None
-        size = batch_size(self.model_name, said, word="embed_batch_size")
-        object.__setattr__(self, "embed_batch_size", size)  # set past pydantic, which would take it for the user's word
+        explicit = self.embed_batch_size if "embed_batch_size" in self.model_fields_set else None
+        # Written past pydantic, which would count the field as set by the caller.
+        size = batch_size(self.model_name, explicit, word="embed_batch_size")
+        object.__setattr__(self, "embed_batch_size", size)
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Gives the nodes their vectors, as a step of an ingestion pipeline.
+        """Adds vectors to nodes, as a step of an ingestion pipeline.
 
-        Nodes without text, such as those of images, get none, and vector stores leave them out.
+        Nodes without text, such as those of images, get none, and vector stores skip them.
 
         Args:
             nodes: The nodes.
@@ -105,38 +93,38 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Gives the nodes their vectors; as calling it."""
+        """Adds vectors to nodes; as `__call__`."""
         await super().acall(_with_text(nodes), **kwargs)
         return nodes
 
     def get_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
-        """The vectors of texts that are to be found, batch after batch.
+        """The vectors of documents, batch after batch.
 
         Args:
             texts: The texts.
-            show_progress: Whether to show a bar.
+            show_progress: Whether to show a progress bar.
             **kwargs: Not used.
 
         Raises:
-            ConfigError: A text is empty; its index is named, and nothing is sent.
-            GatewayError: The gateway or the model refuses, or cannot be reached; a note says how far it came.
+            ConfigError: A text is empty; the message contains its index, and nothing was sent.
+            GatewayError: The gateway or the model refuses, or cannot be reached; a note says how many were embedded.
         """
-        with _watched(texts) as checked:
-            vectors: list[list[float]] = _BATCHES(self, checked, show_progress, **kwargs)
+        with _all_batches(texts) as checked:
+            vectors: list[list[float]] = _GET_BATCH(self, checked, show_progress, **kwargs)
             return vectors
 
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
-        """The vectors of texts that are to be found, `num_workers` batches at a time; as `get_text_embedding_batch`."""
-        with _watched(texts) as checked:
-            # LlamaIndex takes one worker for no limit.
+        """The vectors of documents, `num_workers` batches at a time; as `get_text_embedding_batch`."""
+        with _all_batches(texts) as checked:
+            # LlamaIndex understands one worker as no limit.
             step = self.embed_batch_size if self.num_workers == 1 else max(len(checked), 1)
             vectors: list[list[float]] = []
             for start in range(0, len(checked), step):
-                vectors += await _ABATCHES(self, checked[start : start + step], show_progress, **kwargs)
+                vectors += await _AGET_BATCH(self, checked[start : start + step], show_progress, **kwargs)
             return vectors
 
     def _get_query_embedding(self, query: str) -> list[float]:
@@ -161,7 +149,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         options = run_options(run_entries(self, "embedding"))
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
-            with _counted(request):
+            with _one_batch(request):
                 vectors += self._vectors(*self._clients.sync.embed(request, options, api=self.api))
         return vectors
 
@@ -169,7 +157,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         options = run_options(run_entries(self, "embedding"))
         vectors: list[list[float]] = []
         for request in self._requests(texts, side):
-            with _counted(request):
+            with _one_batch(request):
                 vectors += self._vectors(*await self._clients.aio.embed(request, options, api=self.api))
         return vectors
 
@@ -181,14 +169,14 @@ def _with_text(nodes: Sequence[BaseNode]) -> list[BaseNode]:
     return [node for node in nodes if node.get_content(metadata_mode=MetadataMode.EMBED)]
 
 
-# LlamaIndex opens a span around an override too: with the span that is inside its own, there would be two of a name.
-_BATCHES: Any = inspect.unwrap(BaseEmbedding.get_text_embedding_batch)
-_ABATCHES: Any = inspect.unwrap(BaseEmbedding.aget_text_embedding_batch)
+# LlamaIndex opens a span around an override, too: with the decorated methods there would be two of the same name.
+_GET_BATCH: Any = inspect.unwrap(BaseEmbedding.get_text_embedding_batch)
+_AGET_BATCH: Any = inspect.unwrap(BaseEmbedding.aget_text_embedding_batch)
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one call has come with its batches."""
+    """How many texts of one call are embedded, and the first failure."""
 
     embedded: int = 0
     failure: BaseException | None = None
@@ -198,11 +186,11 @@ _PROGRESS: ContextVar[_Progress | None] = ContextVar("cfaig_embedding_progress",
 
 
 @contextmanager
-def _watched(texts: Sequence[str]) -> Generator[list[str]]:
-    """The texts of a call, all of which can be embedded; a failure is told how many were.
+def _all_batches(texts: Sequence[str]) -> Generator[list[str]]:
+    """One call with valid texts; a failure gets a note of how many were embedded.
 
     Raises:
-        ConfigError: A text is empty, or is not text.
+        ConfigError: A text is empty, or not a string.
     """
     checked = list(checked_texts(texts))
     progress = _Progress()
@@ -217,11 +205,11 @@ def _watched(texts: Sequence[str]) -> Generator[list[str]]:
 
 
 @contextmanager
-def _counted(request: EmbedRequest) -> Generator[None]:
-    """One batch of a call; none is sent once another has failed.
+def _one_batch(request: EmbedRequest) -> Generator[None]:
+    """One batch of a call; not sent after another has failed.
 
     Raises:
-        GatewayError: Another has failed. Nobody sees this one: LlamaIndex raises the first, and lets the others run on.
+        GatewayError: Another has failed. It is never seen: LlamaIndex raises the first, and does not stop the others.
     """
     progress = _PROGRESS.get() or _Progress()
     if progress.failure is not None:

@@ -1,4 +1,4 @@
-"""The constructor arguments of the LlamaIndex classes: those of both frameworks, bound copies, and clean pickles."""
+"""The constructor arguments of the LlamaIndex classes: the shared ones, bound metadata, copies and safe pickles."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ from cfaig_integrations.gateway.options import GatewayOptions
 
 _NEVER_PICKLED = frozenset({"api_token", "http_client", "http_async_client"})
 """The secret, and what cannot leave its process."""
-_MAY_BE_SECRET = "extra_headers"
-"""A legacy host takes the provider's key in them (facts §2.3)."""
-_SHARED = ("api_token", "callback_manager", "embeddings_cache", "metadata_mapper", "on_usage", "rate_limiter")
-"""What deep copies have in common: a copied limiter would double the limit, and a copied listener be heard by none."""
+_SHARED_BY_COPIES = ("api_token", "callback_manager", "embeddings_cache", "metadata_mapper", "on_usage", "rate_limiter")
+"""A copy of a rate limiter would double the limit, and nobody reads a copy of a callback manager."""
 
 _log = logging.getLogger(__name__)
 
 
 class LlamaFields(GatewayFields):
-    """Where the gateway is, how to call it, and what to tell it with every call.
+    """Where the gateway is, how to call it, and the options and metadata of every call.
 
     Attributes:
-        bound_metadata: What `with_gateway` was given; over `gateway_metadata`, and over LlamaIndex's instrument tags.
+        bound_metadata: Metadata of `with_gateway`; over `gateway_metadata` and LlamaIndex's instrument tags.
     """
 
     api_token: Token | None = Field(default=None, repr=False, exclude=True)
@@ -42,32 +40,32 @@ class LlamaFields(GatewayFields):
         metadata: Mapping[str, Any] | None = None,
         options: GatewayOptions | Mapping[str, Any] | None = None,
     ) -> Self:
-        """A copy that tells the gateway more with every call; it shares the connections of this one.
+        """A copy with further metadata and options for every call; it shares the connections of this one.
 
-        The form that holds everywhere: in a streaming query engine that is read after its `with`, and in threads.
+        Unlike a `gateway_context` it also applies where a streaming query engine is read later, and in threads.
 
         Args:
             metadata: Entries of `cf-aig-metadata`, over those of earlier `with_gateway` and of the constructor.
             options: `GatewayOptions`, or a dict of its fields, over those of this object field by field.
 
         Raises:
-            ConfigError: An entry or an option can never be sent.
+            ConfigError: An entry or an option is invalid.
         """
         bound = {**(self.bound_metadata or {}), **(metadata or {})}
         encode_metadata(bound)
-        own = self.gateway if options is None else GatewayOptions.of(options).over(self.gateway)
-        return self.model_copy(update={"bound_metadata": bound or None, "gateway": own})
+        gateway = self.gateway if options is None else GatewayOptions.of(options).over(self.gateway)
+        return self.model_copy(update={"bound_metadata": bound or None, "gateway": gateway})
 
     @field_serializer("timeout")
-    def _written_timeout(self, timeout: Timeout | None) -> Timeout | None:
-        """An HTTP library's own object as the two of its limits that count."""
+    def _serialize_timeout(self, timeout: Timeout | None) -> Timeout | None:
+        """An HTTP library's timeout object as the two of its limits that are used."""
         if not isinstance(timeout, TimeoutLike):
             return timeout
         limits = timeouts(timeout)
         return limits.connect, limits.read
 
     def to_json(self, **kwargs: Any) -> str:
-        """The words as JSON, without a secret; `from_json` reads it.
+        """The constructor arguments as JSON, without secrets; `from_json` reads it.
 
         Args:
             **kwargs: As of pydantic's `model_dump`.
@@ -75,36 +73,36 @@ class LlamaFields(GatewayFields):
         return json.dumps(self.model_dump(mode="json", **kwargs))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy; HTTP clients, callbacks, cache and rate limiter, which cannot be copied, are shared."""
-        seen = {} if memo is None else memo
-        own = (self.__dict__.get(name) for name in _SHARED)
-        seen.update({id(each): each for each in own if each is not None})
-        return super().__deepcopy__(seen)
+        """A deep copy that shares HTTP clients, callbacks, cache and rate limiter."""
+        copied = {} if memo is None else memo
+        shared = (self.__dict__.get(name) for name in _SHARED_BY_COPIES)
+        copied.update({id(value): value for value in shared if value is not None})
+        return super().__deepcopy__(copied)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the token, which the reading process takes from its environment, and without HTTP clients.
 
-        What else may be secret, `extra_headers`, or cannot be pickled, such as a rate limiter or a lambda, stays behind
-        with a warning in the log.
+        `extra_headers`, which may hold a provider's key, and values that cannot be pickled, such as a lambda, are left
+        out with a warning in the log.
         """
         state = {name: value for name, value in self.__dict__.items() if name not in _NEVER_PICKLED}
-        if state.pop(_MAY_BE_SECRET, None):
-            _log.warning("%s of %s may hold a secret, and stays behind.", _MAY_BE_SECRET, type(self).__name__)
+        if state.pop("extra_headers", None):
+            _log.warning("extra_headers of %s may hold a secret and is not pickled.", type(self).__name__)
         for name in [name for name, value in state.items() if not _can_be_pickled(value)]:
-            _log.warning("%s of %s cannot be pickled, and stays behind.", name, type(self).__name__)
+            _log.warning("%s of %s cannot be pickled and is left out.", name, type(self).__name__)
             del state[name]
         return {"__dict__": state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Made anew from its words; where the environment holds no token, its calls raise `ConfigError`."""
-        words: dict[str, Any] = state["__dict__"]
+        """Constructs the object anew; without a token in the environment its calls raise `ConfigError`."""
+        arguments: dict[str, Any] = state["__dict__"]
         try:
-            type(self).__init__(self, **words)
+            type(self).__init__(self, **arguments)
         except ConfigError as error:
             if error.field != "api_token":
                 raise
-            # A pool whose worker cannot read a task waits for ever, so that this must not be raised here.
-            type(self).__init__(self, **words, api_token=_no_token)
+            # A pool whose worker cannot read a task waits forever, so this must not be raised here.
+            type(self).__init__(self, **arguments, api_token=_no_token)
 
 
 def _can_be_pickled(value: object) -> bool:
@@ -119,7 +117,7 @@ def _can_be_pickled(value: object) -> bool:
 
 def _no_token() -> str:
     raise ConfigError(
-        "This object came out of a pickle, which holds no token, and the environment of this process has none.",
+        "This object was unpickled, pickles contain no token, and this process's environment has none.",
         field="api_token",
-        remedy="Set CLOUDFLARE_API_TOKEN here; api_token= given elsewhere does not come along.",
+        remedy="Set CLOUDFLARE_API_TOKEN here; a token passed to the constructor is not pickled.",
     )

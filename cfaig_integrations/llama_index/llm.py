@@ -1,7 +1,7 @@
-"""The LLM: LlamaIndex's contract on one side, the client on the other, and nothing but translation between.
+"""The LLM: converts between LlamaIndex's interface and the client.
 
-Knows LlamaIndex; names no wire format and does no I/O of its own. Each public method is observed by LlamaIndex once: it
-calls a private one that is not, so that a completion is one event and takes one token of a rate limiter.
+LlamaIndex observes each public method once: it calls a private one that is not observed, so that a completion is one
+event and takes one token of a rate limiter.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.llms import callbacks
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
-from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several, split_arguments
-from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.adapters.fields import ChatFields, Count
 from cfaig_integrations.adapters.run_metadata import Operation
 from cfaig_integrations.adapters.tools import choice_among, tools_at_once
 from cfaig_integrations.client.aio import AsyncChatStream
@@ -40,15 +39,15 @@ from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
-from cfaig_integrations.llama_index.responses import Cumulation
+from cfaig_integrations.llama_index.responses import ResponseMaker
 from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
-from cfaig_integrations.llama_index.tool_selections import only_one_call, tool_selections
-from cfaig_integrations.llama_index.tools import bound_tools, prepared, to_specs
+from cfaig_integrations.llama_index.tool_calls import first_call_only, tool_selections
+from cfaig_integrations.llama_index.tools import chat_arguments, to_specs
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
-_warned: set[str] = set()
+_models_warned_about: set[str] = set()
 
 
 def _observed_chat(method: _Method) -> _Method:
@@ -62,19 +61,19 @@ def _observed_completion(method: _Method) -> _Method:
 class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     """Any chat model behind Cloudflare AI Gateway, with tools.
 
-    Nothing that is not set is sent. Every field that shapes an answer may also be given per call, and an argument that
-    this class does not know goes into the request body. A response's `additional_kwargs["cf_aig"]` says what the
-    gateway said: log id, cache status, the model that answered.
+    Unset arguments are omitted from the request. Every field that shapes an answer may also be passed per call, and an
+    argument that this class does not know goes into the request body. A response's `additional_kwargs["cf_aig"]` holds
+    what the gateway reports: log id, cache status, the model that answered.
 
     Attributes:
-        context_window: Tokens that the model reads at most; else what is known of the model.
-        num_output: Tokens to leave for the answer when a prompt is packed; else `max_tokens` where it is less than half
-            of the window, and -1, unknown, where it is not.
-        is_function_calling_model: Whether the model has tools; else what is known of it, and yes if nothing is. Without
-            tools, LlamaIndex's agents refuse it and its programs ask for text.
+        context_window: Maximum number of tokens that the model reads. Default: from the table of models.
+        num_output: Tokens to leave for the answer when a prompt is packed. Default: `max_tokens` if it is less than
+            half of the window, else -1, unknown.
+        is_function_calling_model: Whether the model supports tools. Default: from the table of models; True for a model
+            that is not in it. Without tools, LlamaIndex's agents refuse the model and its programs ask for text.
 
     Raises:
-        ConfigError: A constructor argument is unknown, or says where the gateway is and cannot be right.
+        ConfigError: A constructor argument is unknown, or an address, id, token, header or limit is invalid.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -82,39 +81,37 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         >>> llm.complete("What is Cloudflare?").text  # doctest: +SKIP
     """
 
-    context_window: int | None = Field(default=None, ge=1)
+    context_window: Count = None
     num_output: int | None = None
     is_function_calling_model: bool | None = None
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name of this class in LlamaIndex's serialized form."""
         return "cloudflare_ai_gateway_llm"
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex wants to know of the model. Does no I/O, and never raises."""
-        window = self.context_window or _window_of(self.model)
+        """The model's limits and abilities, from the constructor and the table of models. Never raises."""
+        window = self.context_window or _context_window(self.model)
         outputs = self.num_output
         if outputs is None:
-            # A prompt is packed into what this leaves of the window: nothing, if it were all.
+            # A prompt is packed into the rest of the window, which must not be empty.
             outputs = self.max_tokens if self.max_tokens is not None and self.max_tokens < window / 2 else -1
+        has_tools = self.is_function_calling_model
+        if has_tools is None:
+            profile = profile_of(self.model)
+            has_tools = profile.tools or not profile.known
         return LLMMetadata(
             context_window=window,
             num_output=outputs,
             is_chat_model=True,
-            is_function_calling_model=self._has_tools(),
+            is_function_calling_model=has_tools,
             model_name=self.model,
         )
 
-    def _has_tools(self) -> bool:
-        if self.is_function_calling_model is not None:
-            return self.is_function_calling_model
-        profile = profile_of(self.model)
-        return profile.tools or not profile.known
-
     def to_payload(self) -> dict[str, Any]:
-        """What observers are shown of this object; without a secret."""
+        """What observers see of this object; without secrets."""
         return {**super().to_payload(), "model": self.model}
 
     @_observed_chat
@@ -124,10 +121,10 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         Args:
             messages: The conversation.
             **kwargs: `gateway_metadata`, `gateway`, `api`, `model`, `extra_headers`, `timeout`, any field that shapes
-                an answer, and further body fields. Observers see them: secrets belong into the constructor.
+                an answer, and further body fields. Observers see them: pass secrets to the constructor.
 
         Raises:
-            ConfigError: An argument or a message cannot be right; nothing is sent.
+            ConfigError: An argument or a message is invalid; nothing was sent.
             GatewayError: The gateway or the model refuses, or cannot be reached.
         """
         return self._chat(messages, "chat", kwargs)
@@ -141,8 +138,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The model's answer as it is written: each response holds the whole message so far.
 
-        The request is sent at once, and read as the responses are taken; what goes wrong before the first piece of the
-        answer is raised here.
+        The request is sent at once, and an error before the first piece of the answer is raised here.
         """
         return self._stream_chat(messages, "chat", kwargs)
 
@@ -153,15 +149,15 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
 
     @_observed_completion
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """The model's answer to a prompt, as one message of a user.
+        """The model's answer to a prompt, which is sent as one user message.
 
         Args:
             prompt: The prompt.
-            formatted: Whether it went through `completion_to_prompt` before.
+            formatted: Whether `completion_to_prompt` was already applied.
             **kwargs: As of `chat`.
 
         Raises:
-            ConfigError: As of `chat`, or the prompt is not text.
+            ConfigError: As of `chat`, or the prompt is not a string.
             GatewayError: As of `chat`.
         """
         return to_completion(self._chat(self._prompt(prompt, formatted), "completion", kwargs))
@@ -184,34 +180,34 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         return (to_completion(response) async for response in responses)
 
     def _prompt(self, prompt: str, formatted: bool) -> list[ChatMessage]:
-        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # which a message would leave out
+        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # a message would drop it
             raise ConfigError(
-                f"The prompt is a {type(prompt).__name__}, not a text.",
+                f"The prompt is a {type(prompt).__name__}.",
                 field="prompt",
                 value=prompt,
-                remedy="Give a str; messages go to chat, and a PromptTemplate to predict.",
+                remedy="Give a str; pass messages to chat, and a PromptTemplate to predict.",
             )
         text = prompt if formatted or self.completion_to_prompt is None else self.completion_to_prompt(prompt)
         return [ChatMessage(role=MessageRole.USER, content=text)]
 
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
-        request, options = self._ask(messages, operation, kwargs)
+        request, options = self._request(messages, operation, kwargs)
         reply, info = self._clients.sync.chat(request, options)
-        _tell_of_a_cut(request, reply.finish)
+        _warn_if_truncated(request, reply.finish)
         return to_response(reply, info)
 
     async def _achat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> ChatResponse:
-        request, options = self._ask(messages, operation, kwargs)
+        request, options = self._request(messages, operation, kwargs)
         reply, info = await self._clients.aio.chat(request, options)
-        _tell_of_a_cut(request, reply.finish)
+        _warn_if_truncated(request, reply.finish)
         return to_response(reply, info)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
-        request, options = self._ask(messages, operation, kwargs)
+        request, options = self._request(messages, operation, kwargs)
         responses = _responses(self._clients.sync.stream(request, options), request)
         next(responses)
         return responses
@@ -219,45 +215,47 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
-        request, options = self._ask(messages, operation, kwargs)
+        request, options = self._request(messages, operation, kwargs)
         responses = _aresponses(await self._clients.aio.stream(request, options), request)
         await anext(responses)
         return responses
 
-    def _ask(
+    def _request(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> tuple[ChatRequest, CallOptions]:
-        given = split_arguments(
+        arguments = split_arguments(
             kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{name}': ...})."
         )
-        words = given.recognized
-        specs = to_specs(bound_tools(words.get("tools")))
+        recognized = arguments.recognized
+        tools, choice = to_specs(recognized.get("tools")), recognized.get("tool_choice")
         request = chat_request(
             self,
-            given,
+            arguments,
             to_turns(messages),
-            tools=specs,
-            tool_choice=choice_among(words.get("tool_choice"), specs),
-            parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
-            output=to_output(words.get("response_format")),
+            tools=tools,
+            tool_choice=choice_among(choice, tools),
+            parallel_tool_calls=tools_at_once(recognized.get("parallel_tool_calls"), choice),
+            output=to_output(recognized.get("response_format")),
         )
         refuse_several(request, "a response of LlamaIndex holds one answer.")
-        return request, call_options(given, self.api, run_entries(self, operation), affinity=self.session_affinity)
+        run = run_entries(self, operation)
+        return request, call_options(arguments, self.api, run, affinity=self.session_affinity)
 
     def predict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
-        """What the tool gives that the model calls.
+        """The output of the tool that the model calls.
 
-        Programs and selectors require a call with `tool_required`; a model that refuses to be forced is only asked.
+        Programs and selectors require a call with `tool_required`, which is dropped for models that refuse it.
         """
-        return super().predict_and_call(tools, *args, **self._unforced(kwargs))
+        return super().predict_and_call(tools, *args, **self._without_refused_force(kwargs))
 
     async def apredict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
-        """What the tool gives that the model calls; as `predict_and_call`."""
-        return await super().apredict_and_call(tools, *args, **self._unforced(kwargs))
+        """The output of the tool that the model calls; as `predict_and_call`."""
+        return await super().apredict_and_call(tools, *args, **self._without_refused_force(kwargs))
 
-    def _unforced(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        forced = kwargs.get("tool_required") and self._can_be_forced(kwargs)
-        return kwargs if forced else {word: value for word, value in kwargs.items() if word != "tool_required"}
+    def _without_refused_force(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if kwargs.get("tool_required") and self._can_force(kwargs):
+            return kwargs
+        return {name: value for name, value in kwargs.items() if name != "tool_required"}
 
     def _prepare_chat_with_tools(
         self,
@@ -269,7 +267,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         tool_required: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        return prepared(
+        return chat_arguments(
             tools,
             user_msg=user_msg,
             chat_history=chat_history,
@@ -285,75 +283,74 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        return only_one_call(response, allow_parallel=allow_parallel_tool_calls)
+        return response if allow_parallel_tool_calls else first_call_only(response)
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The calls in a response; of a stream's, with the arguments so far.
+        """The tool calls in a response; in one of a stream, with the arguments so far.
 
         Raises:
-            ValueError: There is none, and there must be.
+            ValueError: There is none, or a broken one; only with `error_on_no_tool_call`.
         """
         return tool_selections(response, error_on_no_tool_call=error_on_no_tool_call)
 
 
-def _window_of(model: str) -> int:
-    """Tokens of a question: of some models fewer than of question and answer together."""
+def _context_window(model: str) -> int:
+    """Tokens of a question: for some models fewer than of question and answer together."""
     profile = profile_of(model)
-    if not profile.known and model not in _warned:
-        _warned.add(model)
+    if not profile.known and model not in _models_warned_about:
+        _models_warned_about.add(model)
         _log.warning(
-            "The context window of %r is not known, and taken to be %d tokens. Give context_window=.",
-            model,
-            profile.max_input,
+            "The context window of %r is unknown; assuming %d tokens. Set context_window=.", model, profile.max_input
         )
     return profile.max_input
 
 
-def _tell_of_a_cut(request: ChatRequest, finish: FinishReason) -> None:
-    """Logs that an answer was cut at a limit that the caller did not set: engines show the text alone.
+def _warn_if_truncated(request: ChatRequest, finish: FinishReason) -> None:
+    """Logs that an answer ended at a limit that the caller did not set: engines show the text alone.
 
     Many Workers AI models stop at 256 tokens by default (facts §9.2).
     """
     if finish == "length" and request.max_tokens is None:
         _log.warning(
-            "The answer of %r was cut at the server's own limit of tokens (finish_reason 'length'). Give max_tokens=.",
+            "The answer of %r was truncated at the server's default token limit (finish_reason 'length'). "
+            "Set max_tokens=.",
             request.model,
         )
 
 
-def _responses(events: ChatStream, request: ChatRequest) -> Generator[ChatResponse]:
-    """The responses of a stream, the first one twice: once for the call, where what goes wrong before it is raised."""
-    with events:
-        cumulation, shown = Cumulation(events.info), False
-        for event in events:
-            response = cumulation.add(event)
+def _responses(stream: ChatStream, request: ChatRequest) -> Generator[ChatResponse]:
+    """The responses of a stream, the first one twice: the caller takes one, so that an error before it raises there."""
+    with stream:
+        maker, started = ResponseMaker(stream.info), False
+        for event in stream:
+            response = maker.make(event)
             if response is not None:
-                if not shown:
-                    shown = True
+                if not started:
+                    started = True
                     yield response
                 yield response
-        last = cumulation.last()
-        _tell_of_a_cut(request, cumulation.finish)
-        if not shown:
+        last = maker.last()
+        _warn_if_truncated(request, maker.finish)
+        if not started:
             yield last
         yield last
 
 
-async def _aresponses(events: AsyncChatStream, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
+async def _aresponses(stream: AsyncChatStream, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
     """The responses of a stream, the first one twice; as `_responses`."""
-    async with events:
-        cumulation, shown = Cumulation(events.info), False
-        async for event in events:
-            response = cumulation.add(event)
+    async with stream:
+        maker, started = ResponseMaker(stream.info), False
+        async for event in stream:
+            response = maker.make(event)
             if response is not None:
-                if not shown:
-                    shown = True
+                if not started:
+                    started = True
                     yield response
                 yield response
-        last = cumulation.last()
-        _tell_of_a_cut(request, cumulation.finish)
-        if not shown:
+        last = maker.last()
+        _warn_if_truncated(request, maker.finish)
+        if not started:
             yield last
         yield last

@@ -1,6 +1,6 @@
 """LlamaIndex's image, audio, video, document and citable blocks to parts.
 
-An address is passed on and never fetched; a file is read from disk.
+A URL is passed on and never fetched; a file is read from disk.
 """
 
 from __future__ import annotations
@@ -32,82 +32,79 @@ from cfaig_integrations.errors import ConfigError, UnsupportedContent
 
 MediaBlock: TypeAlias = ImageBlock | AudioBlock | VideoBlock | DocumentBlock
 
-_UNTITLED = "input_document"
-"""The title that LlamaIndex gives to a document that has none."""
-_HEAD = 8192
-"""How much of a file says what it is, in base64 characters: a multiple of four."""
+_DEFAULT_TITLE = "input_document"
+"""The title that LlamaIndex gives to a document without one."""
+_HEAD_SIZE = 8192
+"""How much of a file is looked at for its type, in base64 characters: a multiple of four."""
 
 
 def media(block: MediaBlock) -> Media:
-    """The medium of a block.
+    """The content of a media block.
 
     Raises:
-        ConfigError: Its file cannot be read, or holds nothing.
+        ConfigError: Its file cannot be read, or is empty.
         UnsupportedContent: It has no content.
     """
     match block:
         case ImageBlock():
-            extras = image_detail(block.detail or None)
-            mime = block.image_mimetype or ""
-            return _medium("image", block.image, block.path, block.url, mime=mime, extras=extras)
+            extras, mime = image_detail(block.detail or None), block.image_mimetype or ""
+            return _media("image", block.image, block.path, block.url, mime=mime, extras=extras)
         case AudioBlock():
-            form = block.format or ""
-            mime = form if not form or "/" in form else f"audio/{form}"
-            return _medium("audio", block.audio, block.path, block.url, mime=mime)
+            format_ = block.format or ""
+            mime = format_ if not format_ or "/" in format_ else f"audio/{format_}"
+            return _media("audio", block.audio, block.path, block.url, mime=mime)
         case VideoBlock():
-            return _medium("video", block.video, block.path, block.url, mime=block.video_mimetype or "")
+            return _media("video", block.video, block.path, block.url, mime=block.video_mimetype or "")
         case DocumentBlock():
             return _document(block)
 
 
 def _document(block: DocumentBlock, *, title: str = "", extras: Extras = NO_EXTRAS) -> Media:
-    own = block.title if block.title != _UNTITLED else None
-    name = own or title or (Path(block.path).name if block.path else "")
+    name = (block.title if block.title != _DEFAULT_TITLE else None) or title or Path(block.path or "").name
     mime = block.document_mimetype or ""
-    return _medium("file", block.data, block.path, block.url, mime=mime, name=name, extras=extras)
+    return _media("file", block.data, block.path, block.url, mime=mime, name=name, extras=extras)
 
 
-def old_images(documents: object) -> Iterator[Media]:
-    """The images that a message of older programs has beside its content.
+def image_documents(documents: object) -> Iterator[Media]:
+    """The images that messages of older programs hold in `additional_kwargs`.
 
     Raises:
-        ConfigError: A file cannot be read, or holds nothing.
-        UnsupportedContent: They are no image documents.
+        ConfigError: A file cannot be read, or is empty.
+        UnsupportedContent: One is not an image document.
     """
     for document in cast("Iterable[object]", documents):
         if not isinstance(document, ImageDocument):
             raise UnsupportedContent(
-                f"A {type(document).__name__} among additional_kwargs['images'] is no image.",
+                f"A {type(document).__name__} in additional_kwargs['images'] is not an image.",
                 field="images",
                 value=type(document).__name__,
-                remedy="Give ImageDocument objects there, or better an ImageBlock in the message's blocks.",
+                remedy="Give ImageDocument objects, or better an ImageBlock in the message's blocks.",
             )
         data = document.image.encode() if document.image else None
         mime = document.image_mimetype or ""
-        yield _medium("image", data, document.image_path, document.image_url, mime=mime)
+        yield _media("image", data, document.image_path, document.image_url, mime=mime)
 
 
-def citable(block: CitableBlock) -> Iterator[Text | Media]:
+def citable_parts(block: CitableBlock) -> Iterator[Text | Media]:
     """A source that the answer may cite: its text as a search result, its documents with Anthropic's citations on.
 
-    Anthropic's search results hold nothing but text (official SDK: `SearchResultBlockParam`), so an image stands by
-    itself after the text.
+    Anthropic's search results hold only text (official SDK: `SearchResultBlockParam`), so images follow it.
 
     Raises:
-        ConfigError: A file cannot be read, or holds nothing.
+        ConfigError: A file cannot be read, or is empty.
     """
     texts = [inner.text for inner in block.content if isinstance(inner, TextBlock) and inner.text]
     if texts:
         yield search_result(block.title, block.source, texts)
     for inner in block.content:
         if isinstance(inner, DocumentBlock):
-            cited = anthropic_hints(citations={"enabled": True}, context=block.source or None)
-            yield _document(inner, title=block.title, extras=cited)
+            extras = anthropic_hints(citations={"enabled": True}, context=block.source or None)
+            yield _document(inner, title=block.title, extras=extras)
         elif isinstance(inner, ImageBlock):
             yield media(inner)
 
 
-def _medium(
+def _media(
     kind: MediaKind,
     data: bytes | IOBase | None,
     path: object,
@@ -117,11 +114,19 @@ def _medium(
     name: str = "",
     extras: Extras = NO_EXTRAS,
 ) -> Media:
-    """The first of data, path and url that is given, in LlamaIndex's own order."""
+    """The first of data, path and url that is set, in LlamaIndex's order."""
     if data:
         encoded = _base64(kind, data)
     elif path:
-        encoded = _encoded(kind, _file(kind, Path(str(path))))
+        try:
+            encoded = _encoded(kind, Path(str(path)).read_bytes())
+        except OSError as error:
+            raise ConfigError(
+                f"The file of a block of kind {kind!r} cannot be read: {error}.",
+                field="path",
+                value=str(path),
+                remedy="Give the path of a file that this process can read, or the bytes.",
+            ) from error
     elif url:
         return located(kind, str(url), mime=mime, name=name, extras=extras)
     else:
@@ -136,23 +141,23 @@ def _medium(
 
 
 def _base64(kind: MediaKind, data: bytes | IOBase) -> str:
-    """Base64 of what a block holds: blocks keep bytes in base64, and streams as they are."""
+    """Base64 of a block's data: bytes in a block are base64 already, streams are not."""
     if isinstance(data, IOBase):
-        return _encoded(kind, _stream(kind, cast("IO[bytes] | IO[str]", data)))
+        return _encoded(kind, _stream_content(kind, cast("IO[bytes] | IO[str]", data)))
     try:
         b64decode(data, validate=True)
-    except binascii.Error:  # given to the block after it was made
+    except binascii.Error:  # assigned to the block after its construction
         return b64encode(data).decode()
     return data.decode()
 
 
-def _stream(kind: MediaKind, stream: IO[bytes] | IO[str]) -> bytes:
-    """All that a stream holds; it is left where it stood."""
+def _stream_content(kind: MediaKind, stream: IO[bytes] | IO[str]) -> bytes:
+    """All of a stream's content; its position does not change."""
     try:
-        place = stream.tell()
+        position = stream.tell()
         stream.seek(0)
-        found = stream.read()
-        stream.seek(place)
+        content = stream.read()
+        stream.seek(position)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"The stream of a block of kind {kind!r} cannot be read from its beginning: {error}.",
@@ -160,43 +165,31 @@ def _stream(kind: MediaKind, stream: IO[bytes] | IO[str]) -> bytes:
             value=repr(stream),
             remedy="A history is sent with every call: give bytes, a path, or an open stream that can be read again.",
         ) from error
-    return found.encode() if isinstance(found, str) else found
+    return content.encode() if isinstance(content, str) else content
 
 
-def _file(kind: MediaKind, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"The file of a block of kind {kind!r} cannot be read: {error}.",
-            field="path",
-            value=str(path),
-            remedy="Give the path of a file that this process can read, or the bytes.",
-        ) from error
-
-
-def _encoded(kind: MediaKind, found: bytes) -> str:
-    if not found:
+def _encoded(kind: MediaKind, content: bytes) -> str:
+    if not content:
         raise ConfigError(
             f"The file of a block of kind {kind!r} is empty.", field="blocks", value=kind, remedy="Leave the block out."
         )
-    return b64encode(found).decode()
+    return b64encode(content).decode()
 
 
 def _mime(kind: MediaKind, encoded: str, name: str) -> str:
-    """Media type of what LlamaIndex did not recognise, by its name or its first bytes; empty if they do not say."""
+    """Media type of content that LlamaIndex did not recognize, from its name or first bytes; empty if unknown."""
     by_name = guess_type(name)[0] or ""
     if by_name and (kind == "file" or by_name.startswith(kind)):
         return by_name
-    head = b64decode(encoded[:_HEAD])
-    by_bytes = cast("str | None", guess_mime(head))
-    if by_bytes and (kind == "file" or by_bytes.startswith(kind)):
-        return by_bytes
+    head = b64decode(encoded[:_HEAD_SIZE])
+    by_content = cast("str | None", guess_mime(head))
+    if by_content and (kind == "file" or by_content.startswith(kind)):
+        return by_content
     return "text/plain" if kind == "file" and _is_text(head) else ""
 
 
 def _is_text(head: bytes) -> bool:
     try:
-        return "\0" not in getincrementaldecoder("utf-8")().decode(head)  # which lets the last character be cut
+        return "\0" not in getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
     except UnicodeDecodeError:
         return False

@@ -1,7 +1,7 @@
 """Replies to LlamaIndex's responses.
 
-What a message cannot hold (the order of the parts, signatures, item ids) rides in its `additional_kwargs` as a
-skeleton, and goes back to the provider with the history.
+What a message cannot hold (the order of the parts, signatures, item ids) is stored in its `additional_kwargs` as replay
+state, and goes back to the provider with the history.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from pydantic import ValidationError
 from cfaig_integrations.core.chat import ChatReply, Usage
 from cfaig_integrations.core.content import (
     Citation,
-    Extras,
     Media,
     Opaque,
     Reasoning,
@@ -45,19 +44,21 @@ from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.info import GatewayInfo
 
 REPLAY_KEY = "cf_aig_turn"
-"""Key of a message's `additional_kwargs` under which it keeps its skeleton."""
-INFO = "cf_aig"
-"""Key under which a response says what the gateway said."""
+"""Key of a message's `additional_kwargs` that holds its replay state."""
+INFO_KEY = "cf_aig"
+"""Key of a response's `additional_kwargs` and `raw` that holds what the gateway reports."""
 
 
 def to_response(reply: ChatReply, info: GatewayInfo, *, delta: str | None = None) -> ChatResponse:
-    """A whole reply; `delta` is what a stream's last piece adds."""
+    """A whole reply; `delta` is what the last response of a stream adds."""
+    choice = reply.choices[0]
+    kwargs = {"finish_reason": choice.finish_word or choice.finish, INFO_KEY: info.as_dict()}
     return ChatResponse(
-        message=to_message(reply.turn),
+        message=to_message(choice.turn),
         raw=to_raw(reply, info),
         delta=delta,
         logprobs=to_logprobs(reply),
-        additional_kwargs=beside_response(reply, info),
+        additional_kwargs=kwargs if reply.usage is None else _token_counts(reply.usage) | kwargs,
     )
 
 
@@ -78,25 +79,20 @@ def to_message(turn: Turn) -> ChatMessage:
     if not turn.tool_calls and not any(isinstance(block, TextBlock) for block in blocks):
         # The content of a message without a text block is None, and chat engines take str() of it.
         blocks.append(TextBlock(text=""))
-    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=beside_message(turn))
-
-
-def beside_message(turn: Turn) -> dict[str, Any]:
-    """What stands in the message's `additional_kwargs`."""
-    found: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {}
     if turn.tool_calls:
-        found["tool_calls"] = [shown_call(call.id, call.name, call.arguments) for call in turn.tool_calls]
+        kwargs["tool_calls"] = [openai_call(call.id, call.name, call.arguments) for call in turn.tool_calls]
     refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
     if refusal:
-        found["refusal"] = refusal
+        kwargs["refusal"] = refusal
     state = replay_state(turn, shows_media=True)
     if state is not None:
-        found[REPLAY_KEY] = state
-    return found
+        kwargs[REPLAY_KEY] = state
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=kwargs)
 
 
-def shown_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
-    """A call in OpenAI's form, where LlamaIndex's streaming programs still look for it."""
+def openai_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
+    """A tool call in OpenAI's form, which LlamaIndex's streaming programs look for in `additional_kwargs`."""
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -107,7 +103,7 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
     for part in turn.parts:
         match part:
             case Reasoning():
-                yield thinking_block(part.text, part.extras)
+                yield _thinking_block(part)
             case Text():
                 citations += part.citations
                 if text:
@@ -116,28 +112,30 @@ def _blocks(turn: Turn) -> Iterator[ContentBlock]:
             case Refusal():
                 yield TextBlock(text=part.text)
             case ToolCall():
-                yield call_block(part)
+                yield ToolCallBlock(tool_call_id=part.id, tool_name=part.name, tool_kwargs=_arguments(part))
             case Media() | Opaque():
                 yield from media_blocks(part)
             case _:
                 pass
     for citation in citations:
-        yield citation_block(citation)
+        location = {"start": citation.start, "end": citation.end}
+        yield CitationBlock(
+            cited_content=TextBlock(text=citation.quoted),
+            source=citation.url,
+            title=citation.title,
+            additional_location_info={key: value for key, value in location.items() if value is not None},
+        )
 
 
-def thinking_block(text: str, extras: Extras) -> ThinkingBlock:
-    """A part of the reasoning; its signature, or its encrypted form, also where other packages look for it."""
-    known = reasoning_identity(extras)._asdict()
-    return ThinkingBlock(content=text, additional_information={key: value for key, value in known.items() if value})
+def _thinking_block(part: Reasoning) -> ThinkingBlock:
+    """Reasoning; its signature or encrypted form also where LlamaIndex's other packages look for it."""
+    identity = reasoning_identity(part.extras)._asdict()
+    info = {key: value for key, value in identity.items() if value}
+    return ThinkingBlock(content=part.text, additional_information=info)
 
 
-def call_block(call: ToolCall) -> ToolCallBlock:
-    """A call; its arguments as they arrived if they hold no JSON object."""
-    return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments_of(call))
-
-
-def arguments_of(call: ToolCall) -> dict[str, Any] | str:
-    """The arguments of a call if they are whole, else their text."""
+def _arguments(call: ToolCall) -> dict[str, Any] | str:
+    """The parsed arguments of a call, or their text if it is not a JSON object."""
     if call.kind == "custom":
         return call.arguments
     try:
@@ -147,30 +145,30 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | str:
 
 
 def media_blocks(part: Media | Opaque) -> tuple[ContentBlock, ...]:
-    """The image, recording, film or document that the model made, or that a tool drew on the provider's side.
+    """The block of an image, audio, video or document that the model made, or that a provider's own tool made.
 
-    None if a block cannot hold it, such as a file's id in the provider's store, an address that is no URL, or data in
-    the address that are not in base64: the whole of it is in the skeleton.
+    None if a block cannot hold it, such as a file's id in the provider's store, an address that is not a URL, or a data
+    URL that is not in base64: the replay state has it all.
     """
     match part:
         case Media():
-            made = part
+            content = part
         case Opaque(raw={"type": "image_generation_call", "result": str(data)}):  # official SDK: `ImageGenerationCall`
-            made = Media("image", data=data)
+            content = Media("image", data=data)
         case _:
             return ()
     try:
-        block = media_block(made) if made.data or made.url else None
+        block = media_block(content) if content.data or content.url else None
     except ValidationError:
         return ()
     return () if block is None or str(getattr(block, "url", "")).startswith("data:") else (block,)
 
 
 def media_block(media: Media) -> ContentBlock:
-    """A block that holds a medium; its data in base64, for which blocks also take bytes that happen to be it.
+    """A block that holds media; its data in base64, because blocks leave bytes that are base64 unchanged.
 
     Raises:
-        ValidationError: Its address is no URL.
+        ValidationError: Its address is not a URL.
     """
     data = media.data.encode(errors="replace") or None
     url, mime = cast("Any", media.url or None), media.mime or None
@@ -185,66 +183,48 @@ def media_block(media: Media) -> ContentBlock:
             return DocumentBlock(data=data, url=url, title=media.name or None, document_mimetype=mime)
 
 
-def citation_block(citation: Citation) -> CitationBlock:
-    """A source that the text cites."""
-    places = {"start": citation.start, "end": citation.end}
-    return CitationBlock(
-        cited_content=TextBlock(text=citation.quoted),
-        source=citation.url,
-        title=citation.title,
-        additional_location_info={key: value for key, value in places.items() if value is not None},
-    )
-
-
 def to_raw(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
-    """The reply's facts as plain JSON; `usage` where LlamaIndex's token counter looks for it."""
+    """The reply's data as plain JSON; `usage` where LlamaIndex's token counter looks for it."""
     choice = reply.choices[0]
-    told = {"id": reply.id, "model": reply.model, "finish_reason": choice.finish_word or choice.finish}
-    found: dict[str, Any] = dict(reply.facts)
+    raw: dict[str, Any] = dict(reply.facts)
     for values in choice.extras.values():
-        found |= values
-    found |= {key: value for key, value in told.items() if value}
+        raw |= values
+    names = {"id": reply.id, "model": reply.model, "finish_reason": choice.finish_word or choice.finish}
+    raw |= {key: value for key, value in names.items() if value}
     if reply.usage is not None:
-        found["usage"] = {**reply.usage.raw, **_tokens(reply.usage)}
-    found[INFO] = info.as_dict()
-    return found
+        raw["usage"] = {**reply.usage.raw, **_token_counts(reply.usage)}
+    raw[INFO_KEY] = info.as_dict()
+    return raw
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
+def _token_counts(usage: Usage) -> dict[str, Any]:
     return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
 
 
-def beside_response(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
-    """What stands in the response's `additional_kwargs`."""
-    choice = reply.choices[0]
-    found: dict[str, Any] = {} if reply.usage is None else dict(_tokens(reply.usage))
-    return {**found, "finish_reason": choice.finish_word or choice.finish, INFO: info.as_dict()}
-
-
 def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:
-    """The log probabilities of each token, the likeliest first, if they were asked for; of Responses, of each text."""
+    """The log probabilities of each token, the likeliest first, if the request asked for them."""
     choice = reply.choices[0]
-    held = [values.get("logprobs") for values in choice.extras.values()]
-    listed: list[object] = [
-        cast("Mapping[str, Any]", each).get("content") for each in held if isinstance(each, Mapping)
+    logprobs = [values.get("logprobs") for values in choice.extras.values()]
+    lists: list[object] = [
+        cast("Mapping[str, Any]", each).get("content") for each in logprobs if isinstance(each, Mapping)
     ]
-    listed += [text_logprobs(part) for part in choice.turn.parts if isinstance(part, Text)]
-    return [_alternatives(token) for tokens in listed for token in _objects(tokens)] or None
+    lists += [text_logprobs(part) for part in choice.turn.parts if isinstance(part, Text)]
+    return [_alternatives(token) for tokens in lists for token in _mappings(tokens)] or None
 
 
 def _alternatives(token: Mapping[str, Any]) -> list[LogProb]:
-    given = _objects(token.get("top_logprobs")) or [token]
-    return [found for each in given if (found := _logprob(each)) is not None]
+    candidates = _mappings(token.get("top_logprobs")) or [token]
+    return [logprob for candidate in candidates if (logprob := _logprob(candidate)) is not None]
 
 
-def _logprob(given: Mapping[str, Any]) -> LogProb | None:
+def _logprob(token: Mapping[str, Any]) -> LogProb | None:
     try:
-        return LogProb(token=str(given.get("token") or ""), logprob=given["logprob"], bytes=given.get("bytes") or [])
+        return LogProb(token=str(token.get("token") or ""), logprob=token["logprob"], bytes=token.get("bytes") or [])
     except (KeyError, ValidationError):
         return None
 
 
-def _objects(given: object) -> list[Mapping[str, Any]]:
-    """What of a list is objects: an answer is not lost for what some server says about its tokens."""
-    listed = cast("list[object]", given) if isinstance(given, list) else []
-    return [cast("Mapping[str, Any]", each) for each in listed if isinstance(each, Mapping)]
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list; a server's malformed log probabilities are ignored."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]

@@ -1,4 +1,4 @@
-"""Reranking: LlamaIndex's node postprocessor on one side, the client on the other."""
+"""Reranking as a node postprocessor."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
-from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import run_options
+from cfaig_integrations.adapters.fields import Count, ExtraBody
 from cfaig_integrations.core.vectors import RerankReply, RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
@@ -24,19 +24,18 @@ _dispatcher = get_dispatcher(__name__)
 
 
 class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
-    """Puts nodes in the order in which they answer a question, and their scores in place of those of the retriever.
+    """Orders nodes by how well they answer a question, and replaces the retriever's scores.
 
-    The model reads what an embedding model would: a node's text and those of its metadata that are not excluded from
-    embedding. A node of which it would read nothing is not ranked: it stands at the end, without a score. The nodes
-    that are given are not changed.
+    The model reads what an embedding model would: a node's text and the metadata that is not excluded from embedding.
+    A node for which that is empty is not ranked: it comes last, without a score. The input nodes are not changed.
 
     Attributes:
         model: Rerank model of Workers AI.
         top_n: How many of the best to keep; None: all.
-        extra_body: Further body fields, as they are.
+        extra_body: Further body fields, unchanged.
 
     Raises:
-        ConfigError: A constructor argument is unknown, or the model cannot rerank.
+        ConfigError: A constructor argument is unknown, or the model is not a reranker.
         pydantic.ValidationError: A value is of the wrong type or out of range.
 
     Example:
@@ -45,14 +44,14 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
     """
 
     model: str = DEFAULT_RERANKER
-    top_n: int | None = Field(default=None, ge=1)
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    top_n: Count = None
+    extra_body: ExtraBody = None
 
     _connection_fields: ClassVar[frozenset[str]] = frozenset({"model"})
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name of this class in LlamaIndex's serialized form."""
         return "CloudflareAIGatewayRerank"
 
     def _connect(self) -> None:
@@ -62,11 +61,10 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _asked(query_bundle)
+        request = self._request(nodes, query_bundle)
         if not nodes:
             return []
-        with self._observed(nodes, query) as best:
-            request = self._request(nodes, query)
+        with self._observed(nodes, query_bundle, request) as best:
             reply, _ = self._clients.sync.rank(request, run_options(run_entries(self, "rerank")))
             best.extend(_scored(nodes, request, reply))
         return best
@@ -75,29 +73,37 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _asked(query_bundle)
+        request = self._request(nodes, query_bundle)
         if not nodes:
             return []
-        with self._observed(nodes, query) as best:
-            request = self._request(nodes, query)
+        with self._observed(nodes, query_bundle, request) as best:
             reply, _ = await self._clients.aio.rank(request, run_options(run_entries(self, "rerank")))
             best.extend(_scored(nodes, request, reply))
         return best
 
-    def _request(self, nodes: Sequence[NodeWithScore], query: QueryBundle) -> RerankRequest:
+    def _request(self, nodes: Sequence[NodeWithScore], query: QueryBundle | None) -> RerankRequest:
+        if query is None or not query.query_str:
+            raise ConfigError(
+                "There is no question to rank by.",
+                field="query_bundle",
+                value=query,
+                remedy="Give postprocess_nodes query_str=... or query_bundle=QueryBundle(...).",
+            )
         passages = tuple([each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes])
         return RerankRequest(self.model, query.query_str, passages, self.top_n, self.extra_body or {})
 
     @contextmanager
-    def _observed(self, nodes: list[NodeWithScore], query: QueryBundle) -> Generator[list[NodeWithScore]]:
-        """Tells LlamaIndex's observers of one reranking; takes the nodes that remain."""
+    def _observed(
+        self, nodes: list[NodeWithScore], query: QueryBundle | None, request: RerankRequest
+    ) -> Generator[list[NodeWithScore]]:
+        """Reports one reranking to LlamaIndex's observers; the caller adds the best nodes to the list."""
         best: list[NodeWithScore] = []
         top = self.top_n or len(nodes)
         _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top, model_name=self.model))
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,
-            EventPayload.QUERY_STR: query.query_str,
+            EventPayload.QUERY_STR: request.query,
             EventPayload.TOP_K: top,
         }
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
@@ -106,16 +112,5 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         _dispatcher.event(ReRankEndEvent(nodes=best))
 
 
-def _asked(query: QueryBundle | None) -> QueryBundle:
-    if query is None or not query.query_str:
-        raise ConfigError(
-            "There is no question to rank by.",
-            field="query_bundle",
-            value=query,
-            remedy="Give postprocess_nodes query_str=... or query_bundle=QueryBundle(...).",
-        )
-    return query
-
-
 def _scored(nodes: Sequence[NodeWithScore], request: RerankRequest, reply: RerankReply) -> list[NodeWithScore]:
-    return [NodeWithScore(node=nodes[place].node, score=score) for place, score in ranking_of(request, reply)]
+    return [NodeWithScore(node=nodes[index].node, score=score) for index, score in ranking_of(request, reply)]

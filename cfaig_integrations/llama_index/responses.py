@@ -1,9 +1,9 @@
 """Stream events to LlamaIndex's cumulative responses: each holds the whole message so far.
 
-Finished parts keep their block from response to response; only the part that grows gets a new one. Usage, the skeleton
-and parsed arguments stand on the last response.
+Finished parts keep their block from response to response; only the part that grows gets a new one. Usage, replay state
+and parsed arguments are on the last response.
 
-Responses in between are built without pydantic's validation, which would cost more than all the rest of a piece. A test
+Responses in between are built without pydantic's validation, which would cost more than the rest of a response. A test
 holds them equal to constructed ones.
 """
 
@@ -35,77 +35,78 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.llama_index.outbound import INFO, media_blocks, shown_call, to_response
+from cfaig_integrations.llama_index.outbound import INFO_KEY, media_blocks, openai_call, to_response
 
 _set = object.__setattr__
 
 
-class _Mould:
+class _Template:
     """Makes objects as their constructor would from the same fields, without the validation.
 
     Args:
-        sample: One that was constructed.
+        sample: A constructed object; its fields are the defaults.
     """
 
     def __init__(self, sample: BaseModel) -> None:
-        self._kind = type(sample)
+        self._class = type(sample)
         self._fields = dict(sample.__dict__)
-        self._given = frozenset(sample.model_fields_set)
+        self._fields_set = frozenset(sample.model_fields_set)
 
-    def make(self, **values: Any) -> Any:
-        made = self._kind.__new__(self._kind)
-        _set(made, "__dict__", self._fields | values)
-        _set(made, "__pydantic_fields_set__", set(self._given))
+    def make(self, **fields: Any) -> Any:
+        made = self._class.__new__(self._class)
+        _set(made, "__dict__", self._fields | fields)
+        _set(made, "__pydantic_fields_set__", set(self._fields_set))
         _set(made, "__pydantic_extra__", None)
         _set(made, "__pydantic_private__", None)
         return made
 
 
-_TEXT = _Mould(TextBlock(text=""))
-_THINKING = _Mould(ThinkingBlock(content=""))
-_CALL = _Mould(ToolCallBlock(tool_call_id="", tool_name="", tool_kwargs=""))
-_MESSAGE = _Mould(ChatMessage(role=MessageRole.ASSISTANT, blocks=[], additional_kwargs={}))
-_RESPONSE = _Mould(ChatResponse(message=ChatMessage(), raw={}, delta="", additional_kwargs={}))
+_TEXT = _Template(TextBlock(text=""))
+_THINKING = _Template(ThinkingBlock(content=""))
+_CALL = _Template(ToolCallBlock(tool_call_id="", tool_name="", tool_kwargs=""))
+_MESSAGE = _Template(ChatMessage(role=MessageRole.ASSISTANT, blocks=[], additional_kwargs={}))
+_RESPONSE = _Template(ChatResponse(message=ChatMessage(), raw={}, delta="", additional_kwargs={}))
 
 
-class Cumulation:
+class ResponseMaker:
     """Turns the events of one stream into responses.
 
     Args:
-        info: What the gateway said in the response's headers.
+        info: What the gateway reported in the response's headers.
 
     Attributes:
-        finish: Why the answer ended, once `last` has been called.
+        finish: Why the answer ended, after `last` was called.
     """
 
     def __init__(self, info: GatewayInfo) -> None:
         self.finish: FinishReason = "unknown"
         self._info = info
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
-        self._raw: dict[str, Any] = {INFO: info.as_dict()}
+        self._raw: dict[str, Any] = {INFO_KEY: info.as_dict()}
         self._blocks: list[ContentBlock] = []
-        self._shown: dict[int, int] = {}
-        """Part -> place of its block."""
+        self._block_of: dict[int, int] = {}
+        """Part -> index of its block."""
         self._text: tuple[int, str] | None = None
-        """Place of the one text block, and its text."""
+        """Index of the one text block, and its text."""
         self._calls: list[dict[str, Any]] = []
-        self._call_places: dict[int, int] = {}
+        self._call_of: dict[int, int] = {}
+        """Part -> index in `_calls`."""
 
-    def add(self, event: Event) -> ChatResponse | None:
-        """The response that an event makes, if it changes the message."""
+    def make(self, event: Event) -> ChatResponse | None:
+        """The response after an event, if the event changes the message."""
         self._fold.add(event)
         if isinstance(event, TextDelta):
-            return self._said(event.text)
+            return self._text_delta(event.text)
         if isinstance(event, ArgumentsDelta):
-            return self._argued(event.part, event.text)
+            return self._arguments_delta(event.part, event.text)
         if isinstance(event, ReasoningDelta):
-            return self._thought(event.part, event.text)
+            return self._reasoning_delta(event.part, event.text)
         if isinstance(event, PartStarted):
-            return self._started(event)
+            return self._part_started(event)
         if isinstance(event, RefusalDelta):
-            return self._refused(event.part, event.text)
+            return self._refusal_delta(event.part, event.text)
         if isinstance(event, PartAdded):
-            return self._came_whole(event.value)
+            return self._part_added(event.value)
         return None
 
     def last(self) -> ChatResponse:
@@ -114,65 +115,65 @@ class Cumulation:
         self.finish = reply.finish
         return to_response(reply, self._info, delta="")
 
-    def _came_whole(self, value: Media | Opaque) -> ChatResponse | None:
-        shown = media_blocks(value)
-        self._blocks += shown
-        return self._response("") if shown else None
-
-    def _said(self, text: str) -> ChatResponse:
+    def _text_delta(self, text: str) -> ChatResponse:
         if self._text is None:
             self._text = (len(self._blocks), text)
-            return self._response(self._new_text(text))
-        place, before = self._text
-        self._text = (place, before + text)
-        self._blocks[place] = _TEXT.make(text=self._text[1])
+            return self._response(self._add_text(text))
+        index, before = self._text
+        self._text = (index, before + text)
+        self._blocks[index] = _TEXT.make(text=self._text[1])
         return self._response(text)
 
-    def _new_text(self, text: str) -> str:
-        """Adds a text block; what the message's content grows by, which puts a line break between two of them."""
-        second = any(isinstance(block, TextBlock) for block in self._blocks)
+    def _add_text(self, text: str) -> str:
+        """Adds a text block; returns what the message's content grows by, which separates blocks by a line break."""
+        is_second = any(isinstance(block, TextBlock) for block in self._blocks)
         self._blocks.append(_TEXT.make(text=text))
-        return "\n" + text if second else text
+        return "\n" + text if is_second else text
 
-    def _thought(self, part: int, text: str) -> ChatResponse:
-        place = self._shown.get(part)
-        if place is None:
-            self._shown[part] = len(self._blocks)
+    def _arguments_delta(self, part: int, text: str) -> ChatResponse:
+        index = self._block_of[part]
+        call = cast("ToolCallBlock", self._blocks[index])
+        id_, name, arguments = call.tool_call_id, call.tool_name, cast("str", call.tool_kwargs) + text
+        self._blocks[index] = _CALL.make(tool_call_id=id_, tool_name=name, tool_kwargs=arguments)
+        self._calls[self._call_of[part]] = openai_call(id_ or "", name, arguments)
+        return self._response("")
+
+    def _reasoning_delta(self, part: int, text: str) -> ChatResponse:
+        index = self._block_of.get(part)
+        if index is None:
+            self._block_of[part] = len(self._blocks)
             self._blocks.append(_THINKING.make(content=text, additional_information={}))
         else:
-            before = cast("ThinkingBlock", self._blocks[place]).content or ""
-            self._blocks[place] = _THINKING.make(content=before + text, additional_information={})
+            before = cast("ThinkingBlock", self._blocks[index]).content or ""
+            self._blocks[index] = _THINKING.make(content=before + text, additional_information={})
         return self._response("", {"thinking_delta": text})
 
-    def _refused(self, part: int, text: str) -> ChatResponse:
-        place = self._shown.get(part)
-        if place is None:
-            self._shown[part] = len(self._blocks)
-            return self._response(self._new_text(text))
-        self._blocks[place] = _TEXT.make(text=cast("TextBlock", self._blocks[place]).text + text)
-        return self._response(text)
-
-    def _started(self, event: PartStarted) -> ChatResponse | None:
+    def _part_started(self, event: PartStarted) -> ChatResponse | None:
         if event.kind not in {"tool_call", "custom_tool_call"}:
             return None
-        self._shown[event.part] = len(self._blocks)
+        self._block_of[event.part] = len(self._blocks)
         self._blocks.append(_CALL.make(tool_call_id=event.id, tool_name=event.name, tool_kwargs=""))
-        self._call_places[event.part] = len(self._calls)
-        self._calls.append(shown_call(event.id, event.name, ""))
+        self._call_of[event.part] = len(self._calls)
+        self._calls.append(openai_call(event.id, event.name, ""))
         return self._response("")
 
-    def _argued(self, part: int, text: str) -> ChatResponse:
-        place = self._shown[part]
-        before = cast("ToolCallBlock", self._blocks[place])
-        arguments = cast("str", before.tool_kwargs) + text
-        self._blocks[place] = _CALL.make(
-            tool_call_id=before.tool_call_id, tool_name=before.tool_name, tool_kwargs=arguments
-        )
-        self._calls[self._call_places[part]] = shown_call(before.tool_call_id or "", before.tool_name, arguments)
-        return self._response("")
+    def _refusal_delta(self, part: int, text: str) -> ChatResponse:
+        index = self._block_of.get(part)
+        if index is None:
+            self._block_of[part] = len(self._blocks)
+            return self._response(self._add_text(text))
+        self._blocks[index] = _TEXT.make(text=cast("TextBlock", self._blocks[index]).text + text)
+        return self._response(text)
 
-    def _response(self, delta: str, beside: dict[str, Any] | None = None) -> ChatResponse:
+    def _part_added(self, value: Media | Opaque) -> ChatResponse | None:
+        blocks = media_blocks(value)
+        self._blocks += blocks
+        return self._response("") if blocks else None
+
+    def _response(self, delta: str, kwargs: dict[str, Any] | None = None) -> ChatResponse:
         calls = {"tool_calls": self._calls.copy()} if self._calls else {}
         message = _MESSAGE.make(blocks=self._blocks.copy(), additional_kwargs=calls)
-        made = _RESPONSE.make(message=message, raw=self._raw.copy(), delta=delta, additional_kwargs=beside or {})
-        return cast("ChatResponse", made)
+        response: ChatResponse = _RESPONSE.make(
+            message=message, raw=self._raw.copy(), delta=delta, additional_kwargs=kwargs or {}
+        )
+        return response

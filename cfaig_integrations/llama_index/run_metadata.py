@@ -52,7 +52,7 @@ def run_info(operation: Operation) -> RunInfo:
     """
     current = cast("object", active_instrument_tags.get())
     # LlamaIndex accepts any value that can update a dict.
-    tags = cast("Mapping[object, object]", current) if isinstance(current, Mapping) else {}
+    tags: Mapping[object, object] = cast("Mapping[object, object]", current) if isinstance(current, Mapping) else {}
     traces = global_stack_trace_ids.get()
     run_ids = (tags.get(key) for key in _RUN_ID_TAGS)
     # Inside the tools of an agent there is no step.

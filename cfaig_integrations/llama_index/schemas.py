@@ -1,4 +1,4 @@
-"""JSON schemas of pydantic classes, as tools and as forms of an answer: always of an object, and closed if need be."""
+"""JSON schemas of pydantic classes, as tools and as answers: always of an object, and closed if required."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from cfaig_integrations.errors import ConfigError
 __all__ = ["ROOT", "description_of", "is_wrapped", "object_schema"]
 
 ROOT = "root"
-"""Key that holds what is not an object; pydantic's own name for the field of a `RootModel`."""
-_OF_THE_CLASS = frozenset({"title", "description"})
-"""What a schema says about the class as a whole, which stands beside the schema when it is sent."""
+"""Key that holds a value that is not an object; pydantic's own name for the field of a `RootModel`."""
 
-_known: WeakKeyDictionary[type[BaseModel], dict[bool, dict[str, Any]]] = WeakKeyDictionary()
-_described: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
+_schemas: WeakKeyDictionary[type[BaseModel], dict[bool, dict[str, Any]]] = WeakKeyDictionary()
+"""Class -> whether its schema is closed -> schema."""
+_descriptions: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
 
 
 def is_wrapped(kind: type[BaseModel]) -> bool:
@@ -28,44 +27,44 @@ def is_wrapped(kind: type[BaseModel]) -> bool:
 
 
 def object_schema(kind: type[BaseModel], *, closed: bool = False) -> dict[str, Any]:
-    """The schema of a class without its name and description. Made once; not to be changed.
+    """The schema of a class without its name and description, which are sent separately; cached, not to be changed.
 
-    The value of a `RootModel` stands under `ROOT`, because servers take the schemas of objects only.
+    The value of a `RootModel` is under `ROOT`, because servers accept only the schemas of objects.
 
     Args:
         kind: The class.
-        closed: Adapt it to OpenAI's strict mode: no keys but those of the schema, and all of them required.
+        closed: Adapt it to OpenAI's strict form.
 
     Raises:
-        ConfigError: The class has no schema, or is none.
+        ConfigError: The class has no schema, or is not a pydantic class.
     """
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
         raise ConfigError(
-            f"{kind!r} is no pydantic class.",
+            f"{kind!r} is not a pydantic class.",
             field="output_cls",
             value=kind,
             remedy="Give a subclass of BaseModel; RootModel[list[int]] is one, too.",
         )
-    made = _known.setdefault(kind, {})
-    if closed not in made:
-        schema = _object_schema(kind)
-        made[closed] = closed_schema(schema) if closed else schema
-    return made[closed]
+    schemas = _schemas.setdefault(kind, {})
+    if closed not in schemas:
+        schema = _generate(kind)
+        schemas[closed] = closed_schema(schema) if closed else schema
+    return schemas[closed]
 
 
 def description_of(kind: type[BaseModel]) -> str:
-    """What the schema of a class says about it, for the model.
+    """The description in the schema of a class, for the model.
 
     Raises:
-        ConfigError: The class has no schema.
+        ConfigError: As of `object_schema`.
     """
     object_schema(kind)
-    return _described[kind]
+    return _descriptions[kind]
 
 
-def _object_schema(kind: type[BaseModel]) -> dict[str, Any]:
+def _generate(kind: type[BaseModel]) -> dict[str, Any]:
     try:
-        found = kind.model_json_schema()
+        schema = kind.model_json_schema()
     except PydanticUserError as error:
         raise ConfigError(
             f"{kind.__name__} has no JSON schema: {error}",
@@ -74,10 +73,10 @@ def _object_schema(kind: type[BaseModel]) -> dict[str, Any]:
             remedy="Use types that are defined and that JSON has, or give a field a schema with "
             "pydantic.WithJsonSchema.",
         ) from error
-    _described[kind] = str(found.get("description") or "")
-    definitions = {"$defs": found.pop("$defs")} if "$defs" in found else {}
+    _descriptions[kind] = str(schema.get("description") or "")
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
     if is_wrapped(kind):
-        found = {"type": "object", "properties": {ROOT: found}, "required": [ROOT]}
-    elif "$ref" in found:  # a class that holds itself
-        found = definitions["$defs"][found["$ref"].removeprefix("#/$defs/")]
-    return {key: value for key, value in found.items() if key not in _OF_THE_CLASS} | definitions
+        schema = {"type": "object", "properties": {ROOT: schema}, "required": [ROOT]}
+    elif "$ref" in schema:  # a class that refers to itself
+        schema = definitions["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    return {key: value for key, value in schema.items() if key not in ("title", "description")} | definitions

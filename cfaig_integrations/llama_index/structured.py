@@ -1,6 +1,6 @@
 """Answers that are objects of a pydantic class: how to ask for one, and how to read it.
 
-Every question goes through `chat` and its like, so that observers, retries and the run's metadata hold for it, too.
+Every request goes through `chat` and the other public methods, so that observers, retries and run metadata apply.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, cast
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
 from llama_index.core.instrumentation.events.llm import (
@@ -25,52 +25,55 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from cfaig_integrations.adapters.arguments import output_schema
-from cfaig_integrations.adapters.tools import thinks
+from cfaig_integrations.adapters.tools import can_force_tool
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.text import find_json, strip_thinking
+from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.gateway.models.routes import refuses_force
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
-from cfaig_integrations.llama_index.tool_selections import finish_reason, object_so_far
+from cfaig_integrations.llama_index.tool_calls import finish_reason, partial_object
 from cfaig_integrations.llama_index.tools import bound_class
 
-Way: TypeAlias = Literal["json_schema", "function_calling", "prompt"]
+Method: TypeAlias = Literal["json_schema", "function_calling", "prompt"]
 
 _dispatcher = get_dispatcher(__name__)
-_OF_PROGRAMS = frozenset({"tool_choice", "tool_required", "allow_parallel_tool_calls"})
-"""Words that LlamaIndex's programs take out of `llm_kwargs`: which tool is called is theirs to say."""
-_THINKING = "<think>"
-_ASK = "Answer with one JSON object that follows this JSON schema, and with nothing else:\n{schema}"
+_PROGRAM_ARGUMENTS = frozenset({"tool_choice", "tool_required", "allow_parallel_tool_calls"})
+"""Arguments that LlamaIndex's programs remove from `llm_kwargs`: they choose the tool themselves."""
+_INSTRUCTION = "Answer with one JSON object that follows this JSON schema, and with nothing else:\n{schema}"
 
 
-def to_output(wanted: Any) -> OutputSchema | None:
+def to_output(response_format: Any) -> OutputSchema | None:
     """A `response_format`: a pydantic class, or OpenAI's form.
 
     Raises:
-        ConfigError: It is of no known form.
+        ConfigError: It has an unknown form.
     """
-    if isinstance(wanted, type) and issubclass(wanted, BaseModel):
-        return OutputSchema(object_schema(wanted), legal_name(wanted.__name__), description_of(wanted))
-    return output_schema(wanted)
+    if isinstance(response_format, type) and issubclass(response_format, BaseModel):
+        name = legal_name(response_format.__name__)
+        return OutputSchema(object_schema(response_format), name, description_of(response_format))
+    return output_schema(response_format)
 
 
 class StructuredPredict(FunctionCallingLLM):
     """An LLM that can be asked for objects of a pydantic class.
 
     Attributes:
-        structured_output: How. `json_schema`: the server keeps the answer to the schema. `function_calling`: the answer
-            is the call of a function; it is forced, except where the model refuses that. `prompt`: the schema is in the
-            prompt, for models that have neither. `auto`: the first of them that the model is known to have, a function
-            only if it can be forced, or what `pydantic_program_mode` says.
+        structured_output: How. `json_schema`: the server enforces the schema. `function_calling`: the answer is a
+            function call, which is forced unless the model refuses that. `prompt`: the schema is in the prompt, for
+            models that support neither. `auto`: the first of them that the model is known to support, a function only
+            if it can be forced, unless `pydantic_program_mode` names one.
         strict: Whether the server must enforce the schema. True also closes the schema's objects and requires all their
-            fields, as OpenAI asks for. None: the server's default.
+            fields, as OpenAI demands. None: the server's default.
     """
 
     model: str
     thinking: dict[str, Any] | None = None
     structured_output: Literal["auto", "json_schema", "function_calling", "prompt"] = "auto"
     strict: bool | None = None
+
+    if TYPE_CHECKING:
+        api: Api  # a field of `ChatFields`
 
     def structured_predict(
         self,
@@ -82,23 +85,20 @@ class StructuredPredict(FunctionCallingLLM):
         """An object of a class.
 
         Args:
-            output_cls: The class. Generic classes and `RootModel` are fine.
-            prompt: What to ask.
+            output_cls: The class. Generic classes and `RootModel` are supported.
+            prompt: The prompt.
             llm_kwargs: Further arguments of `chat`; also `strict`.
-            **prompt_args: What to put into the prompt.
+            **prompt_args: Values of the prompt's variables.
 
         Raises:
-            ConfigError: The class has no JSON schema or is not pydantic's, or an argument cannot be right; nothing is
-            sent.
-            ValueError: The model refused, or its answer is no object of the class.
+            ConfigError: The class has no JSON schema or is not pydantic's, or an argument is invalid; nothing was sent.
+            ValueError: The model refused, or its answer is not an object of the class.
         """
-        question = self._question(output_cls, prompt, llm_kwargs, prompt_args)
-        if question is None:
+        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        if call is None:
             return cast("Model", super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _dispatcher.event(
-            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
-        )
-        answer: Model = question.answer(self.chat(question.messages, **question.words))
+        _emit_start(output_cls, prompt, prompt_args)
+        answer: Model = call.parse(self.chat(call.messages, **call.arguments))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=answer))
         return answer
 
@@ -110,13 +110,11 @@ class StructuredPredict(FunctionCallingLLM):
         **prompt_args: Any,
     ) -> Model:
         """An object of a class; as `structured_predict`."""
-        question = self._question(output_cls, prompt, llm_kwargs, prompt_args)
-        if question is None:
+        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        if call is None:
             return cast("Model", await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _dispatcher.event(
-            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
-        )
-        answer: Model = question.answer(await self.achat(question.messages, **question.words))
+        _emit_start(output_cls, prompt, prompt_args)
+        answer: Model = call.parse(await self.achat(call.messages, **call.arguments))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=answer))
         return answer
 
@@ -128,13 +126,11 @@ class StructuredPredict(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Model | FlexibleModel, None, None]:
-        """Beginnings of an object, then the object; as `structured_predict`.
+        """Partial objects, then the object; as `structured_predict`.
 
-        LlamaIndex's own sends the request when the first of them is taken, and raises there what goes wrong with it.
+        The request is sent at once, and not, as by LlamaIndex's own method, when the first object is read.
         """
-        _dispatcher.event(
-            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
-        )
+        _emit_start(output_cls, prompt, prompt_args)
         return _observed(self._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args))
 
     @_dispatcher.span
@@ -145,10 +141,8 @@ class StructuredPredict(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | FlexibleModel, None]:
-        """Beginnings of an object, then the object; as `stream_structured_predict`."""
-        _dispatcher.event(
-            LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args)
-        )
+        """Partial objects, then the object; as `stream_structured_predict`."""
+        _emit_start(output_cls, prompt, prompt_args)
         return _aobserved(await self._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args))
 
     def _structured_stream_call(
@@ -158,10 +152,10 @@ class StructuredPredict(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None, None]:
-        question = self._question(output_cls, prompt, llm_kwargs, prompt_args)
-        if question is None:
+        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        if call is None:
             return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return _objects(question, self.stream_chat(question.messages, **question.words))
+        return _objects(call, self.stream_chat(call.messages, **call.arguments))
 
     async def _structured_astream_call(
         self,
@@ -170,46 +164,46 @@ class StructuredPredict(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
-        question = self._question(output_cls, prompt, llm_kwargs, prompt_args)
-        if question is None:
+        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        if call is None:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return _aobjects(question, await self.astream_chat(question.messages, **question.words))
+        return _aobjects(call, await self.astream_chat(call.messages, **call.arguments))
 
-    def _question(
+    def _structured_call(
         self,
         output_cls: type[Model],
         prompt: PromptTemplate,
         llm_kwargs: Mapping[str, Any] | None,
         prompt_args: Mapping[str, Any],
-    ) -> _Question[Model] | None:
-        """The question, or None if the program that LlamaIndex has for it is to ask."""
-        words = {word: value for word, value in (llm_kwargs or {}).items() if word not in _OF_PROGRAMS}
-        strict = words.pop("strict", self.strict)
-        way = self._way(words)
-        if way is None:
+    ) -> _StructuredCall[Model] | None:
+        """The call for an object, or None if LlamaIndex's program for `pydantic_program_mode` is to make it."""
+        arguments = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_ARGUMENTS}
+        strict = arguments.pop("strict", self.strict)
+        method = self._method(arguments)
+        if method is None:
             return None
-        said = description_of(output_cls)
+        description = description_of(output_cls)
         messages = self._get_messages(prompt, **prompt_args)
         name = legal_name(output_cls.__name__)
         tool: str | None = None
         forced = True
-        match way:
+        match method:
             case "json_schema":
-                held = {"name": name, "schema": object_schema(output_cls, closed=strict is True)}
-                held |= {"description": said} if said else {}
-                held |= {} if strict is None else {"strict": strict}
-                words = {"response_format": {"type": "json_schema", "json_schema": held}, **words}
+                schema = {"name": name, "schema": object_schema(output_cls, closed=strict is True)}
+                schema |= {"description": description} if description else {}
+                schema |= {} if strict is None else {"strict": strict}
+                arguments = {"response_format": {"type": "json_schema", "json_schema": schema}, **arguments}
             case "function_calling":
                 tool = name
-                bound = bound_class(output_cls, name, said, strict=strict)
-                words = {"parallel_tool_calls": False, **words, "tools": [bound]}
-                forced = self._can_be_forced(words)
-                words |= {"tool_choice": name} if forced else {}
+                bound = bound_class(output_cls, name, description, strict=strict)
+                arguments = {"parallel_tool_calls": False, **arguments, "tools": [bound]}
+                forced = self._can_force(arguments)
+                arguments |= {"tool_choice": name} if forced else {}
             case "prompt":
                 messages = _with_schema(messages, output_cls)
-        return _Question(output_cls, messages, words, tool, self.output_parser, forced)
+        return _StructuredCall(output_cls, messages, arguments, tool, self.output_parser, forced)
 
-    def _way(self, words: Mapping[str, Any]) -> Way | None:
+    def _method(self, arguments: Mapping[str, Any]) -> Method | None:
         if self.structured_output != "auto":
             return self.structured_output
         match self.pydantic_program_mode:
@@ -218,52 +212,51 @@ class StructuredPredict(FunctionCallingLLM):
             case PydanticProgramMode.LLM:
                 return "prompt"
             case PydanticProgramMode.DEFAULT:
-                profile = profile_of(words.get("model") or self.model)
+                profile = profile_of(arguments.get("model") or self.model)
                 if profile.structured_output or not profile.known:
                     return "json_schema"
-                may = self.metadata.is_function_calling_model and self._can_be_forced(words)
-                return "function_calling" if may else "prompt"
+                can_call = self.metadata.is_function_calling_model and self._can_force(arguments)
+                return "function_calling" if can_call else "prompt"
             case _:
                 return None
 
-    def _can_be_forced(self, words: Mapping[str, Any]) -> bool:
-        """Whether a call can be forced; Anthropic's models refuse that while they think."""
-        model = words.get("model") or self.model
-        profile = profile_of(model)
-        api: Any = words.get("api") or getattr(self, "api", "auto")
-        may = (profile.tool_choice or not profile.known) and not refuses_force(model, api)
-        return may and not thinks(words.get("thinking", self.thinking))
+    def _can_force(self, arguments: Mapping[str, Any]) -> bool:
+        model, api = arguments.get("model") or self.model, arguments.get("api") or self.api
+        return can_force_tool(model, api, arguments.get("thinking", self.thinking))
 
 
 def _with_schema(messages: list[ChatMessage], output_cls: type[BaseModel]) -> list[ChatMessage]:
-    """A conversation that ends in the wish for JSON."""
-    said = description_of(output_cls)
-    schema = ({"description": said} if said else {}) | object_schema(output_cls)
-    wish = TextBlock(text=_ASK.format(schema=to_json(schema).decode()))
+    """A conversation that ends in a request for JSON."""
+    description = description_of(output_cls)
+    schema = ({"description": description} if description else {}) | object_schema(output_cls)
+    instruction = TextBlock(text=_INSTRUCTION.format(schema=to_json(schema).decode()))
     if not messages or messages[-1].role != MessageRole.USER:
-        return [*messages, ChatMessage(role=MessageRole.USER, blocks=[wish])]
+        return [*messages, ChatMessage(role=MessageRole.USER, blocks=[instruction])]
     last = messages[-1]
-    return [*messages[:-1], last.model_copy(update={"blocks": [*last.blocks, wish]})]
+    return [*messages[:-1], last.model_copy(update={"blocks": [*last.blocks, instruction]})]
 
 
 @dataclass(frozen=True, slots=True)
-class _Question(Generic[Model]):
-    """What to ask for an object, and how to read the answer.
+class _StructuredCall(Generic[Model]):
+    """How to ask for an object, and how to read the answer.
 
     Attributes:
+        output_cls: Class of the object.
+        messages: The conversation.
+        arguments: Arguments of `chat`.
         tool: Function whose call is the answer; None: the answer is the text.
-        parser: What the user lets see the text first.
-        forced: Whether the tool is one that the model must call.
+        parser: The user's parser, which gets the text first.
+        forced: Whether the model must call the tool.
     """
 
     output_cls: type[Model]
     messages: list[ChatMessage]
-    words: dict[str, Any]
+    arguments: dict[str, Any]
     tool: str | None
     parser: BaseOutputParser | None
     forced: bool
 
-    def answer(self, response: ChatResponse) -> Model:
+    def parse(self, response: ChatResponse) -> Model:
         """The object in a whole response.
 
         Raises:
@@ -274,127 +267,122 @@ class _Question(Generic[Model]):
         if refusal or finish_reason(response) == "refusal":
             raise ValueError(f"The model refused: {refusal or message.content or 'it gave no reason'}")
         if self.tool is not None:
-            found = self._called(response, self.tool)
+            value = self._tool_arguments(response, self.tool)
         else:
-            said = message.content or ""
-            parsed: object = said if self.parser is None else self.parser.parse(said)
+            text = message.content or ""
+            parsed: object = text if self.parser is None else self.parser.parse(text)
             if isinstance(parsed, self.output_cls):
                 return parsed
-            found = self._written(response, str(parsed))
-        if is_wrapped(self.output_cls) and isinstance(found, dict) and ROOT in found:
-            found = cast("dict[str, Any]", found)[ROOT]
+            try:
+                value = find_json(str(parsed))
+            except ValueError as error:
+                self._fail(f"The answer is not JSON: {error}", response, error)
+        if is_wrapped(self.output_cls) and isinstance(value, dict) and ROOT in value:
+            value = cast("dict[str, Any]", value)[ROOT]
         try:
-            return self.output_cls.model_validate_json(to_json(found))
+            return self.output_cls.model_validate_json(to_json(value))
         except ValueError as error:
-            if isinstance(found, list) and len(alone := cast("list[object]", found)) == 1:  # as models write it, too
+            if isinstance(value, list) and len(items := cast("list[object]", value)) == 1:  # as models write it, too
                 with suppress(ValueError):
-                    return self.output_cls.model_validate_json(to_json(alone[0]))
-            self._fail(f"The answer is no {self.output_cls.__name__}: {error}", response, error)
+                    return self.output_cls.model_validate_json(to_json(items[0]))
+            self._fail(f"The answer is not a {self.output_cls.__name__}: {error}", response, error)
 
-    def _called(self, response: ChatResponse, tool: str) -> object:
+    def _tool_arguments(self, response: ChatResponse, tool: str) -> object:
         for block in response.message.blocks:
             if isinstance(block, ToolCallBlock) and block.tool_name == tool:
                 if isinstance(block.tool_kwargs, dict):
                     return block.tool_kwargs
                 self._fail(f"The call of {tool!r} is broken: {block.tool_kwargs!r}", response)
-        remedy = "" if self.forced else " It cannot be forced to here: use structured_output='json_schema' or 'prompt'."
+        remedy = "" if self.forced else " It cannot be forced to: use structured_output='json_schema' or 'prompt'."
         self._fail(f"The model did not call {tool!r}.{remedy}", response)
 
-    def _written(self, response: ChatResponse, text: str) -> object:
-        try:
-            return find_json(text)
-        except ValueError as error:
-            self._fail(f"The answer is not JSON: {error}", response, error)
-
     def _fail(self, reason: str, response: ChatResponse, cause: Exception | None = None) -> NoReturn:
-        """An error that also says how the answer ended: most broken ones were cut at `max_tokens`."""
+        """Raises an error that also says how the answer ended: most broken ones were truncated at `max_tokens`."""
         raise ValueError(
             f"{reason} (finish_reason {finish_reason(response)!r}) The model said: {response.message.content or ''!r}"
         ) from cause
 
 
-_STEP = 256
-"""A text is read again once it has grown by this part of it, so that a stream costs what its text is long."""
+_GROWTH = 256
+"""A text is parsed again after it grew by 1/256, so that a stream takes time proportional to its length."""
 
 
-class _Partials:
-    """The beginnings of an object, as a stream of its text or of its call's arguments brings them."""
+class _PartialObjects:
+    """The partial objects in a stream of text or of a call's arguments."""
 
-    def __init__(self, question: _Question[Any]) -> None:
-        self._tool = question.tool
-        self._kind = create_flexible_model(question.output_cls)
-        self._given: object = None
-        self._next = 0
-        """Length from which the text is read again."""
+    def __init__(self, call: _StructuredCall[Any]) -> None:
+        self._tool = call.tool
+        self._class = create_flexible_model(call.output_cls)
+        self._last: object = None
+        self._next_length = 0
+        """Length at which the text is parsed again."""
 
     def take(self, response: ChatResponse) -> FlexibleModel | None:
-        """What a response adds, if it adds something."""
-        found = self._read(response.message)
-        if not isinstance(found, dict) or not found or found == self._given:
+        """The object in a response, if it has grown."""
+        value = self._value(response.message)
+        if not isinstance(value, dict) or not value or value == self._last:
             return None
-        self._given = found
-        return self._kind.model_validate(found)
+        self._last = value
+        return self._class.model_validate(value)
 
-    def _read(self, message: ChatMessage) -> object:
+    def _value(self, message: ChatMessage) -> object:
         if self._tool is None:
-            return self._so_far(message.content or "")
+            return self._parse(message.content or "")
         for block in message.blocks:
             if isinstance(block, ToolCallBlock) and block.tool_name == self._tool:
-                given = block.tool_kwargs
-                return self._so_far(given) if isinstance(given, str) else given
+                arguments = block.tool_kwargs
+                return self._parse(arguments) if isinstance(arguments, str) else arguments
         return None
 
-    def _so_far(self, text: str) -> object:
-        if len(text) < self._next:
+    def _parse(self, text: str) -> object:
+        if len(text) < self._next_length:
             return None
-        self._next = len(text) + len(text) // _STEP
+        self._next_length = len(text) + len(text) // _GROWTH
         answer = strip_thinking(text)
         start = answer.find("{")
-        thinks = answer.lstrip().startswith(_THINKING)
-        return object_so_far(answer[start:]) if start >= 0 and not thinks else None
+        is_thinking = answer.lstrip().startswith("<think>")
+        return partial_object(answer[start:]) if start >= 0 and not is_thinking else None
+
+
+def _emit_start(output_cls: type[Any], prompt: PromptTemplate, prompt_args: dict[str, Any]) -> None:
+    _dispatcher.event(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
 
 
 def _observed(objects: Generator[Any, None, None]) -> Generator[Any, None, None]:
-    found: Any = None
+    output: Any = None
     with closing(objects):
-        for found in objects:
-            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
-            yield found
-    _dispatcher.event(LLMStructuredPredictEndEvent(output=found))
+        for output in objects:
+            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=output))
+            yield output
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
 
 
 async def _aobserved(objects: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    found: Any = None
+    output: Any = None
     async with aclosing(objects):
-        async for found in objects:
-            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
-            yield found
-    _dispatcher.event(LLMStructuredPredictEndEvent(output=found))
+        async for output in objects:
+            _dispatcher.event(LLMStructuredPredictInProgressEvent(output=output))
+            yield output
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
 
 
 def _objects(
-    question: _Question[Model], responses: Generator[ChatResponse, None, None]
+    call: _StructuredCall[Model], responses: Generator[ChatResponse, None, None]
 ) -> Generator[Model | FlexibleModel, None, None]:
-    """Beginnings of the object, then the object."""
-    partials, last = _Partials(question), ChatResponse(message=ChatMessage())
+    partials, response = _PartialObjects(call), ChatResponse(message=ChatMessage())
     with closing(responses):
         for response in responses:
-            last = response
-            partial = partials.take(response)
-            if partial is not None:
+            if (partial := partials.take(response)) is not None:
                 yield partial
-    yield question.answer(last)
+    yield call.parse(response)
 
 
 async def _aobjects(
-    question: _Question[Model], responses: AsyncGenerator[ChatResponse, None]
+    call: _StructuredCall[Model], responses: AsyncGenerator[ChatResponse, None]
 ) -> AsyncGenerator[Model | FlexibleModel, None]:
-    """Beginnings of the object, then the object."""
-    partials, last = _Partials(question), ChatResponse(message=ChatMessage())
+    partials, response = _PartialObjects(call), ChatResponse(message=ChatMessage())
     async with aclosing(responses):
         async for response in responses:
-            last = response
-            partial = partials.take(response)
-            if partial is not None:
+            if (partial := partials.take(response)) is not None:
                 yield partial
-    yield question.answer(last)
+    yield call.parse(response)

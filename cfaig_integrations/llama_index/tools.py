@@ -1,4 +1,4 @@
-"""LlamaIndex's tools and tool choices to ours, and the calls of a response to LlamaIndex's selections."""
+"""LlamaIndex's tools and tool choices to ours, and the arguments of a chat with tools."""
 
 from __future__ import annotations
 
@@ -10,31 +10,22 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
-from cfaig_integrations.adapters.tools import choice_among, tool_of_function, tool_of_mapping, tools_at_once
+from cfaig_integrations.adapters.tools import (
+    BoundTool,
+    choice_among,
+    tool_of_function,
+    tool_of_mapping,
+    tools_at_once,
+)
 from cfaig_integrations.core.chat import FunctionTool, ToolSpec
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.schemas import object_schema
 
 AnyTool: TypeAlias = BaseTool | Mapping[str, Any]
 
-
-class BoundTool(dict[str, Any]):
-    """A tool in OpenAI's form, as LlamaIndex's observers see it, that remembers its converted value.
-
-    Equal to the dict that it is. A call that carries it converts nothing.
-    """
-
-    __slots__ = ("spec",)
-
-    def __init__(self, shown: Mapping[str, Any], spec: ToolSpec) -> None:
-        super().__init__(shown)
-        self.spec = spec
-
-
-_Words: TypeAlias = tuple[str, str, bool | None]
-_converted: WeakKeyDictionary[type, dict[_Words, BoundTool]] = WeakKeyDictionary()
-"""By the class of a tool's arguments and by its words: agents wrap their tools anew at every step."""
-_MOST_OF_A_CLASS = 256
+_converted: WeakKeyDictionary[type, dict[tuple[str, str, bool | None], BoundTool]] = WeakKeyDictionary()
+"""Class of a tool's arguments -> name, description and strictness -> tool: agents wrap their tools at every step."""
+_MAX_TOOLS_PER_CLASS = 256
 
 
 def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) -> list[BoundTool]:
@@ -42,7 +33,7 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
 
     Args:
         tools: LlamaIndex's tools; or dicts: OpenAI's or Anthropic's tool objects, or a provider's built-in tool, which
-            is sent as it is.
+            is sent unchanged.
         strict: Whether arguments must match their schema exactly.
 
     Raises:
@@ -52,51 +43,49 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     if isinstance(tools, BaseTool | Mapping) or not isinstance(tools, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         kind = type(cast("object", tools)).__name__
         raise ConfigError(f"tools is a {kind}.", field="tools", value=kind, remedy="Give a list of tools.")
-    found: list[BoundTool] = []
-    owners: dict[str, object] = {}
+    bound_list: list[BoundTool] = []
+    sources: dict[str, object] = {}
     for tool in tools or ():
-        made = _bound(tool, strict)
-        owner = tool.metadata if isinstance(tool, BaseTool) else tool
-        name = made.spec.name if isinstance(made.spec, FunctionTool) else ""
-        if name and name in owners:
-            if owners[name] is owner:
-                continue  # a retriever found a tool that is there anyway
+        bound = _bound(tool, strict)
+        source = tool.metadata if isinstance(tool, BaseTool) else tool
+        name = bound.spec.name if isinstance(bound.spec, FunctionTool) else ""
+        if name and name in sources:
+            if sources[name] is source:
+                continue  # a retriever returned a tool that is also listed
             raise ConfigError(
-                f"Two tools are called {name!r}.",
-                field="tools",
-                value=name,
-                remedy="Give each a name of its own.",
+                f"Two tools are called {name!r}.", field="tools", value=name, remedy="Give each tool a unique name."
             )
-        owners[name] = owner
-        found.append(made)
-    return found
+        sources[name] = source
+        bound_list.append(bound)
+    return bound_list
 
 
 def _bound(tool: AnyTool, strict: bool | None) -> BoundTool:
     if isinstance(tool, BoundTool) and strict is None:
         return tool
     if isinstance(tool, Mapping):
-        return _of_mapping(tool, strict)
+        return tool_of_mapping(tool, strict=strict)
     if not isinstance(tool, BaseTool):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
         raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
     metadata = tool.metadata
     if not metadata.name:
         raise ConfigError("A tool has no name.", field="tools", value=tool, remedy="Give its ToolMetadata a name.")
     kind = type(metadata)
-    if any(getattr(kind, own) is not getattr(ToolMetadata, own) for own in ("to_openai_tool", "get_parameters_dict")):
-        made = _of_mapping(metadata.to_openai_tool(skip_length_check=True), strict)
-        # LlamaIndex writes another name there if it has characters that OpenAI refuses.
-        return BoundTool(*tool_of_function({**made["function"], "name": metadata.name})) if "function" in made else made
-    return bound_class(metadata.fn_schema, metadata.name, metadata.description, strict=strict)
+    methods = ("to_openai_tool", "get_parameters_dict")
+    if all(getattr(kind, method) is getattr(ToolMetadata, method) for method in methods):
+        return bound_class(metadata.fn_schema, metadata.name, metadata.description, strict=strict)
+    bound = tool_of_mapping(metadata.to_openai_tool(skip_length_check=True), strict=strict)
+    # LlamaIndex replaces a name that has characters which OpenAI refuses.
+    return tool_of_function({**bound["function"], "name": metadata.name}) if "function" in bound else bound
 
 
 def bound_class(
     kind: type[BaseModel] | None, name: str, description: str | None, *, strict: bool | None = None
 ) -> BoundTool:
-    """A tool whose arguments are those of a class; converted once.
+    """A tool whose arguments are the fields of a class; converted once.
 
     Args:
-        kind: The class; None: one text, called `input`.
+        kind: The class; None: one string, called `input`.
         name: Of any characters.
         description: What it does, for the model.
         strict: Whether arguments must match the schema exactly.
@@ -104,37 +93,27 @@ def bound_class(
     Raises:
         ConfigError: The class has no JSON schema.
     """
-    known = _converted.setdefault(kind or ToolMetadata, {})
-    words = name, description or "", strict
-    made = known.get(words)
-    if made is None:
-        if len(known) >= _MOST_OF_A_CLASS:
-            known.clear()
-        function: dict[str, Any] = {
-            "name": name,
-            "description": description or "",
-            "parameters": object_schema(kind, closed=strict is True) if kind else _one_text(),
-        }
-        if strict is not None:
-            function["strict"] = strict
-        made = known[words] = BoundTool(*tool_of_function(function))
-    return made
+    tools = _converted.setdefault(kind or ToolMetadata, {})
+    key = name, description or "", strict
+    if key not in tools:
+        if len(tools) >= _MAX_TOOLS_PER_CLASS:
+            tools.clear()
+        if kind is None:
+            one_string = ToolMetadata(description="", fn_schema=None)
+            parameters = cast("dict[str, Any]", one_string.get_parameters_dict())  # pyright: ignore[reportUnknownMemberType]
+        else:
+            parameters = object_schema(kind, closed=strict is True)
+        function = {"name": name, "description": description or "", "parameters": parameters}
+        tools[key] = tool_of_function(function if strict is None else {**function, "strict": strict})
+    return tools[key]
 
 
-def _one_text() -> dict[str, Any]:
-    return cast("dict[str, Any]", ToolMetadata(description="", fn_schema=None).get_parameters_dict())  # pyright: ignore[reportUnknownMemberType]
+def to_specs(tools: Iterable[AnyTool] | None) -> tuple[ToolSpec, ...]:
+    """The tools of a call, as they are sent; raises as `bound_tools`."""
+    return tuple([tool.spec for tool in bound_tools(tools)])
 
 
-def _of_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
-    return BoundTool(*tool_of_mapping(tool, strict=strict))
-
-
-def to_specs(tools: Iterable[BoundTool]) -> tuple[ToolSpec, ...]:
-    """The tools of a call, as they are sent."""
-    return tuple(tool.spec for tool in tools)
-
-
-def prepared(
+def chat_arguments(
     tools: Sequence[AnyTool],
     *,
     user_msg: str | ChatMessage | None = None,
@@ -148,38 +127,36 @@ def prepared(
     """The arguments with which `chat` lets the model call tools.
 
     Args:
-        tools: What it may call.
+        tools: Tools that it may call.
         user_msg: Comes after `chat_history`, which is not changed.
         chat_history: The conversation.
-        allow_parallel_tool_calls: False: the server is told to call one at a time.
-        tool_required: The model must call a tool, unless `tool_choice` says something else.
-        tool_choice: See `client.tools.choice_among`.
-        strict: Whether arguments must match their schema exactly.
+        allow_parallel_tool_calls: False: the request asks for one call at a time.
+        tool_required: The model must call a tool, unless `tool_choice` is set.
+        tool_choice: As of `adapters.tools.choice_among`.
+        strict: Whether arguments must match the schema exactly.
         **kwargs: Further arguments of `chat`, over these.
 
     Raises:
-        ConfigError: A tool or the choice cannot be right.
+        ConfigError: A tool or the choice is invalid.
     """
     messages = list(chat_history or ())
     if user_msg:
-        said = ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
-        messages.append(said)
+        messages.append(user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(user_msg, role=MessageRole.USER))
     bound = bound_tools(tools, strict=strict)
-    wanted = "required" if tool_choice is None and tool_required else tool_choice
-    choice = choice_among(wanted, to_specs(bound))
-    if not bound:
-        if choice == "required":
-            raise ConfigError(
-                f"tool_choice={wanted!r}, and no tools are given.",
-                field="tool_choice",
-                value=wanted,
-                remedy="Give tools, or leave it out.",
-            )
-        return {"messages": messages, **kwargs}
-    found: dict[str, Any] = {"messages": messages, "tools": bound}
-    if choice is not None:
-        found["tool_choice"] = wanted
-    at_once = tools_at_once(None if allow_parallel_tool_calls else False, wanted)
-    if at_once is False:
-        found["parallel_tool_calls"] = False
-    return {**found, **kwargs}
+    requested = "required" if tool_choice is None and tool_required else tool_choice
+    choice = choice_among(requested, to_specs(bound))
+    if not bound and choice == "required":
+        raise ConfigError(
+            f"tool_choice={requested!r}, and there are no tools.",
+            field="tool_choice",
+            value=requested,
+            remedy="Give tools, or leave it out.",
+        )
+    arguments: dict[str, Any] = {"messages": messages}
+    if bound:
+        arguments["tools"] = bound
+        if choice is not None:
+            arguments["tool_choice"] = requested
+        if tools_at_once(None if allow_parallel_tool_calls else False, requested) is False:
+            arguments["parallel_tool_calls"] = False
+    return {**arguments, **kwargs}

@@ -20,7 +20,7 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_response
-from cfaig_integrations.llama_index.responses import Cumulation
+from cfaig_integrations.llama_index.responses import ResponseMaker
 from tests.recorded_replies import WIRES, info, replies, streams
 from tests.wire.harness import COMPLETE, needs_recordings
 
@@ -45,9 +45,9 @@ EVERYTHING: list[Event] = [
 
 
 def told(wire: Wire, events: list[Event]) -> list[ChatResponse]:
-    cumulation = Cumulation(info(wire))
-    responses = [response for event in events if (response := cumulation.add(event)) is not None]
-    return [*responses, cumulation.last()]
+    maker = ResponseMaker(info(wire))
+    responses = [response for event in events if (response := maker.make(event)) is not None]
+    return [*responses, maker.last()]
 
 
 def assert_cumulative(responses: list[ChatResponse]) -> None:
@@ -98,9 +98,9 @@ def test_names_are_those_of_the_tools() -> None:
 
 
 def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
-    cumulation = Cumulation(info("chat_completions"))
+    maker = ResponseMaker(info("chat_completions"))
     for event in EVERYTHING:
-        response = cumulation.add(event)
+        response = maker.make(event)
         if response is not None:
             for place in (response.raw, response.additional_kwargs, response.message.additional_kwargs):
                 assert "seen" not in place
@@ -108,12 +108,12 @@ def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
 
 
 def test_a_response_that_was_given_does_not_change() -> None:
-    cumulation, kept = Cumulation(info("chat_completions")), []
+    maker, kept = ResponseMaker(info("chat_completions")), []
     for event in EVERYTHING:
-        response = cumulation.add(event)
+        response = maker.make(event)
         if response is not None:
             kept.append((response, response.model_dump_json()))
-    cumulation.last()
+    maker.last()
     assert kept
     assert all(response.model_dump_json() == then for response, then in kept)
 

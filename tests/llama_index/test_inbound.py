@@ -310,7 +310,7 @@ def test_a_result_holds_all_that_the_tool_returned() -> None:
 
 
 def test_a_result_of_no_call_is_refused() -> None:
-    with pytest.raises(ConfigError, match="which call") as raised:
+    with pytest.raises(ConfigError, match="does not name the call") as raised:
         turn_of(message("tool", "a"))
     assert raised.value.field == "tool_call_id"
 

@@ -295,4 +295,5 @@ def test_an_unknown_model_is_warned_of_once(make: Make, caplog: pytest.LogCaptur
     (record,) = caplog.records
     assert "context_window=" in record.getMessage()
     assert llm.metadata.is_function_calling_model
-    assert not make(model="nobody/model-of-the-future-1", is_function_calling_model=False)._has_tools()
+    textual = make(model="nobody/model-of-the-future-1", is_function_calling_model=False)
+    assert not textual.metadata.is_function_calling_model

@@ -491,9 +491,9 @@ class Unfinished(BaseModel):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (int, "no pydantic class"),
-        (list[int], "no pydantic class"),
-        ("Point", "no pydantic class"),
+        (int, "not a pydantic class"),
+        (list[int], "not a pydantic class"),
+        ("Point", "not a pydantic class"),
         (Unfinished, "Nowhe"),
     ],
     ids=str,

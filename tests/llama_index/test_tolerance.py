@@ -42,8 +42,8 @@ from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
-from cfaig_integrations.llama_index.responses import Cumulation
-from cfaig_integrations.llama_index.tool_selections import tool_selections
+from cfaig_integrations.llama_index.responses import ResponseMaker
+from cfaig_integrations.llama_index.tool_calls import tool_selections
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 
@@ -195,9 +195,9 @@ INFO = read_info({}, wire="chat_completions", model="m", attempts=1)
 
 
 def streamed(reply: ChatReply) -> list[ChatResponse]:
-    cumulation = Cumulation(INFO)
-    found = [response for event in unfold(reply) if (response := cumulation.add(event)) is not None]
-    return [*found, cumulation.last()]
+    maker = ResponseMaker(INFO)
+    found = [response for event in unfold(reply) if (response := maker.make(event)) is not None]
+    return [*found, maker.last()]
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)

@@ -21,11 +21,11 @@ from cfaig_integrations.core.replay import replay_state, restore
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
 from cfaig_integrations.llama_index.outbound import to_message
-from cfaig_integrations.llama_index.tool_selections import only_one_call, tool_selections
+from cfaig_integrations.llama_index.tool_calls import first_call_only, tool_selections
 from cfaig_integrations.llama_index.tools import (
     BoundTool,
     bound_tools,
-    prepared,
+    chat_arguments,
     to_specs,
 )
 from cfaig_integrations.simulator import Simulator
@@ -267,19 +267,19 @@ def test_a_choice_of_nothing_there_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
         choice_among(given, to_specs(bound_tools([WEATHER])))
     with pytest.raises(ConfigError, match="tool_choice"):
-        prepared([WEATHER], user_msg="Hi", tool_choice=given)
+        chat_arguments([WEATHER], user_msg="Hi", tool_choice=given)
 
 
 def test_preparing_does_not_change_the_history() -> None:
     history = [ChatMessage("Hello.")]
     asked = ChatMessage("And now?")
     for said in ("And now?", asked):
-        made = prepared([WEATHER], user_msg=said, chat_history=history)
+        made = chat_arguments([WEATHER], user_msg=said, chat_history=history)
         assert [message.content for message in made["messages"]] == ["Hello.", "And now?"]
         assert made["messages"][1].role == "user"
     assert len(history) == 1
-    assert prepared([WEATHER], chat_history=history)["messages"] == history
-    assert prepared([WEATHER], user_msg=asked)["messages"] == [asked]
+    assert chat_arguments([WEATHER], chat_history=history)["messages"] == history
+    assert chat_arguments([WEATHER], user_msg=asked)["messages"] == [asked]
 
 
 @pytest.mark.parametrize(
@@ -301,22 +301,22 @@ def test_preparing_does_not_change_the_history() -> None:
     ],
 )
 def test_only_what_was_asked_for_is_said(words: dict[str, Any], expected: dict[str, Any]) -> None:
-    made = prepared([BOX], user_msg="Hi", **words)
+    made = chat_arguments([BOX], user_msg="Hi", **words)
     assert made.pop("messages")
     assert [tool.spec.name for tool in made.pop("tools")] == ["Box[int]"]
     assert made == expected
 
 
 def test_strict_is_that_of_the_tools() -> None:
-    (tool,) = prepared([WEATHER], user_msg="Hi", strict=True)["tools"]
+    (tool,) = chat_arguments([WEATHER], user_msg="Hi", strict=True)["tools"]
     assert tool.spec.strict is True
 
 
 def test_without_tools_nothing_is_said_about_them() -> None:
-    assert prepared([], user_msg="Hi", tool_choice="auto").keys() == {"messages"}
+    assert chat_arguments([], user_msg="Hi", tool_choice="auto").keys() == {"messages"}
     for words in ({"tool_required": True}, {"tool_choice": "any"}, {"tool_choice": "weather"}):
         with pytest.raises(ConfigError, match="no tools"):
-            prepared([], user_msg="Hi", **words)
+            chat_arguments([], user_msg="Hi", **words)
 
 
 def response(*arguments: Any, finish: str | None = None, text: str = "") -> ChatResponse:
@@ -410,7 +410,7 @@ def test_one_call_stays_with_all_that_belongs_to_it() -> None:
     turn = Turn("assistant", (Reasoning("Hm.", extras_of("messages", signature="s")), first, second, Text("So.")))
     given = calls_of(turn)
     before = given.model_dump_json()
-    found = only_one_call(given, allow_parallel=False)
+    found = first_call_only(given)
     assert [selection.tool_id for selection in tool_selections(found)] == ["a"]
     assert [call["id"] for call in found.message.additional_kwargs["tool_calls"]] == ["a"]
     assert found.message.content == "So."
@@ -421,12 +421,13 @@ def test_one_call_stays_with_all_that_belongs_to_it() -> None:
 
 
 def test_several_calls_stay_where_they_are_allowed() -> None:
-    turn = Turn("assistant", (ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}")))
-    given = calls_of(turn)
-    assert only_one_call(given, allow_parallel=True) is given
-    assert len(tool_selections(given)) == 2
+    llm = CloudflareAIGateway(model="openai/gpt-5.4", account_id="acc", api_token="tok")
+    several = calls_of(Turn("assistant", (ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}"))))
+    validated = llm._validate_chat_with_tools_response(several, [WEATHER], allow_parallel_tool_calls=True)
+    assert len(tool_selections(validated)) == 2
+    assert len(tool_selections(llm._validate_chat_with_tools_response(several, [WEATHER]))) == 1
     one = response({}, finish="stop")
-    assert only_one_call(one, allow_parallel=False) is one
+    assert llm._validate_chat_with_tools_response(one, [WEATHER]) is one
 
 
 def test_a_query_engine_is_a_tool() -> None:
