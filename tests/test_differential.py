@@ -13,8 +13,7 @@ from cfaig_integrations.core.events import Event
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.langchain import inbound as langchain_inbound
 from cfaig_integrations.langchain.chunks import ChunkMaker
-from cfaig_integrations.langchain.outbound import to_result
-from cfaig_integrations.langchain.tool_calls import CUSTOM_INPUT
+from cfaig_integrations.langchain.outbound import CUSTOM_INPUT, to_result
 from cfaig_integrations.llama_index import inbound as llama_inbound
 from cfaig_integrations.llama_index.outbound import to_response
 from cfaig_integrations.llama_index.responses import ResponseMaker

@@ -1,8 +1,10 @@
-"""LangChain on Cloudflare AI Gateway.
+"""LangChain classes that call models through Cloudflare AI Gateway.
 
-`ChatCloudflareAIGateway` is a chat model for every model behind the gateway, `CloudflareAIGatewayLLM` the same models
-for programs that go from text to text, `CloudflareAIGatewayEmbeddings` embeds, and `CloudflareAIGatewayReranker` puts
-documents in order. Needs the extra `langchain`.
+`ChatCloudflareAIGateway` is a chat model, `CloudflareAIGatewayLLM` a text model, `CloudflareAIGatewayEmbeddings` embeds
+texts, and `CloudflareAIGatewayReranker` sorts documents. Needs the extra `langchain`.
+
+A chat call: `chat_model` builds the request from `inbound` (messages), `tools`, `arguments` and `run_tracking`, and
+converts the reply with `outbound` or, in a stream, `chunks`.
 """
 
 from __future__ import annotations

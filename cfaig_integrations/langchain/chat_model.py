@@ -1,58 +1,73 @@
-"""The chat model: LangChain's contract on one side, the client on the other, and nothing but translation between.
-
-Knows LangChain; names no wire format and does no I/O of its own.
-"""
+"""The LangChain chat model."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
+from pydantic import BaseModel, model_validator
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
-from cfaig_integrations.adapters.tools import choice_among, tools_at_once
+from cfaig_integrations.adapters.tools import can_force_tool, choice_among
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.gateway.connection import CallOptions
-from cfaig_integrations.langchain.arguments import STRICT, USE_PREVIOUS, for_traces, langchain_arguments, to_output
-from cfaig_integrations.langchain.blocks import register_translations
+from cfaig_integrations.gateway.context import current, holding
+from cfaig_integrations.langchain.arguments import (
+    STRICT,
+    USE_PREVIOUS,
+    digest,
+    for_traces,
+    identity,
+    langchain_arguments,
+    to_output,
+)
+from cfaig_integrations.langchain.base import GatewayModel
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.history import continuation_of
-from cfaig_integrations.langchain.inbound import PROVIDER, to_turns
-from cfaig_integrations.langchain.outbound import to_result
-from cfaig_integrations.langchain.profile import Profiled
-from cfaig_integrations.langchain.run_metadata import run_entries
-from cfaig_integrations.langchain.run_tracking import TracksRun
-from cfaig_integrations.langchain.serialization import Serialised, identity
-from cfaig_integrations.langchain.structured import StructuredOutput
-from cfaig_integrations.langchain.tokens import TokenCounting
-from cfaig_integrations.langchain.tools import bound, forced, to_specs
+from cfaig_integrations.langchain.inbound import continuation_of, to_turns
+from cfaig_integrations.langchain.outbound import PROVIDER, to_result
+from cfaig_integrations.langchain.outbound_blocks import register_translations
+from cfaig_integrations.langchain.profile import model_profile
+from cfaig_integrations.langchain.run_tracking import (
+    CURRENT_RUN,
+    awithin_run,
+    run_entries,
+    track_stream,
+    within_run,
+)
+from cfaig_integrations.langchain.structured import Method, structured
+from cfaig_integrations.langchain.tools import ToolArguments, bound, tool_arguments
 
 register_translations()
 
+_TOOL_PARAMETERS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
-class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profiled, TracksRun):
-    """Any chat model behind Cloudflare AI Gateway.
 
-    Nothing that is not set is sent. The words that shape an answer are told in `ChatFields`, those that say where the
-    gateway is in `GatewayFields`. The former may also be given per call, and an argument that this class does not know
-    goes into the request body.
+class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
+    """Chat model for every model behind Cloudflare AI Gateway.
+
+    Further constructor arguments are those of `ChatFields` (model, API format, sampling parameters) and of
+    `GatewayFields` (account, token, gateway, metadata, timeouts). Unset arguments are omitted from the request. Those
+    of `ChatFields` can also be given per call, where an argument that does not exist goes into the request body.
 
     Attributes:
-        streaming: Stream even when invoked.
-        use_previous_response_id: Send only what came after the newest reply that the provider keeps, on the Responses
-            format, which `api="auto"` then prefers. The whole history is sent where it has changed since, and once
-            more if the provider does not know the reply.
+        streaming: Stream in `invoke` too, so that handlers receive each token.
+        use_previous_response_id: Send only the messages after the newest reply that the provider has stored, in the
+            Responses format, which `api="auto"` then prefers. The whole conversation is sent if its stored part was
+            edited, or again if the provider does not find the reply.
 
     Raises:
-        ConfigError: A constructor argument is unknown, or says where the gateway is and cannot be right.
-        pydantic.ValidationError: A value is of the wrong type or out of range.
+        ConfigError: A constructor argument does not exist, or a connection setting is invalid.
+        pydantic.ValidationError: A value has the wrong type or is out of range.
 
     Example:
         >>> model = ChatCloudflareAIGateway(model="openai/gpt-5.4")  # doctest: +SKIP
@@ -68,29 +83,72 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        """All that shapes an answer; no secret."""
         version = {} if self.output_version is None else {"output_version": self.output_version}
         return {**identity(self), **version}
 
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The model's key in LangChain's cache: a hash, because headers and tools may hold secrets.
+
+        Whatever shapes an answer is part of it, `gateway_context` included, so that a block with `skip_cache` gets no
+        answer from outside. (That option is for the gateway's cache; `cache=False` turns LangChain's off.) A run's
+        metadata is not, because its ids would make every key unique.
+        """
+        headers = sorted((self.extra_headers or {}).items())
+        params = {**self._identifying_params, **kwargs}
+        return f"{self._llm_type} {digest((sorted(params.items()), headers, stop, current()))}"
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(
-            ls_provider=PROVIDER, ls_model_name=kwargs.get("model") or self.model, ls_model_type="chat"
-        )
-        temperature = kwargs.get("temperature", self.temperature)
-        if temperature is not None:
-            params["ls_temperature"] = temperature
-        max_tokens = kwargs.get("max_tokens", self.max_tokens)
-        if max_tokens is not None:
-            params["ls_max_tokens"] = max_tokens
-        stops = self.stop if stop is None else stop
-        if stops:
-            params["ls_stop"] = stops
+        params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)
+        params["ls_provider"] = PROVIDER
         return params
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         return for_traces(super()._get_invocation_params(stop, **kwargs))
 
-    def _ask(
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        profile = model_profile(self.model)
+        return None if profile is None else profile.copy()
+
+    # Core's validators of these names would take longer than all the rest of the constructor: one assigns with
+    # validation, and the other reads the annotations of its TypedDict again (langchain-core 1.6 to 1.7).
+    @model_validator(mode="after")
+    def _set_model_profile(self) -> Self:
+        fields = vars(self)
+        if fields["profile"] is None:
+            fields["profile"] = self._resolve_model_profile()
+        return self
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        """Core's validator, for a profile that the user gave."""
+        check = getattr(super(), "_check_profile_keys", None)
+        return self if check is None or "profile" not in self.model_fields_set else check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "model":
+            self._update_profile()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with its own connection; if `model` is updated, with that model's profile.
+
+        Args:
+            update: Fields to change.
+            deep: Copy the fields' values too.
+
+        Raises:
+            ConfigError: A field does not exist, or its value is invalid.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        if copied.model != self.model:
+            copied._update_profile()
+        return copied
+
+    def _update_profile(self) -> None:
+        if "profile" not in self.model_fields_set:
+            vars(self)["profile"] = self._resolve_model_profile()
+
+    def _request(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
@@ -99,28 +157,29 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         *,
         stream: bool = False,
     ) -> tuple[ChatRequest, CallOptions]:
-        given = langchain_arguments(kwargs)
-        words = given.recognized
-        tools = to_specs(words.get("tools"), strict=kwargs.get(STRICT))
+        arguments = langchain_arguments(kwargs)
+        recognized = arguments.recognized
+        model, strict = recognized.get("model") or self.model, kwargs.get(STRICT)
         turns = to_turns(messages)
-        model = words.get("model") or self.model
-        continued = kwargs.get(USE_PREVIOUS, self.use_previous_response_id)
+        tools = ToolArguments()
+        if not _TOOL_PARAMETERS.isdisjoint(recognized):
+            tools = tool_arguments(recognized, model=model, api=recognized.get("api") or self.api, strict=strict)
+        use_previous = kwargs.get(USE_PREVIOUS, self.use_previous_response_id)
         request = chat_request(
             self,
-            given,
+            arguments,
             turns,
-            continues=continuation_of(model, messages, turns) if continued else None,
-            tools=tools,
-            tool_choice=forced(
-                model, words.get("api") or self.api, choice_among(words.get("tool_choice"), tools), tools
-            ),
-            parallel_tool_calls=tools_at_once(words.get("parallel_tool_calls"), words.get("tool_choice")),
-            output=to_output(words.get("response_format"), kwargs.get(STRICT)),
+            continues=continuation_of(model, messages, turns) if use_previous else None,
+            tools=tools.tools,
+            tool_choice=tools.choice,
+            parallel_tool_calls=tools.parallel,
+            output=to_output(recognized.get("response_format"), strict),
             stop=stop,
         )
         if stream:
             refuse_several(request, "it cannot be streamed, for LangChain's chunks add up to one message.")
-        return request, call_options(given, self.api, run_entries(self, run, "chat"), affinity=self.session_affinity)
+        run_metadata = run_entries(self, run, "chat")
+        return request, call_options(arguments, self.api, run_metadata, affinity=self.session_affinity)
 
     def _generate(
         self,
@@ -130,7 +189,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            request, options = self._ask(messages, stop, run_manager, kwargs)
+            request, options = self._request(messages, stop, run_manager, kwargs)
             reply, info = self._clients.sync.chat(request, options)
             return to_result(reply, info, request.model)
 
@@ -142,7 +201,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            request, options = self._ask(messages, stop, run_manager, kwargs)
+            request, options = self._request(messages, stop, run_manager, kwargs)
             reply, info = await self._clients.aio.chat(request, options)
             return to_result(reply, info, request.model)
 
@@ -154,7 +213,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with langchain_errors():
-            request, options = self._ask(messages, stop, run_manager, kwargs, stream=True)
+            request, options = self._request(messages, stop, run_manager, kwargs, stream=True)
             with self._clients.sync.stream(request, options) as events:
                 chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
                 for event in events:
@@ -171,7 +230,7 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with langchain_errors():
-            request, options = self._ask(messages, stop, run_manager, kwargs, stream=True)
+            request, options = self._request(messages, stop, run_manager, kwargs, stream=True)
             async with await self._clients.aio.stream(request, options) as events:
                 chunks = ChunkMaker(events.info, request.model, as_blocks=self.output_version == "v1")
                 async for event in events:
@@ -179,6 +238,45 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
                     if chunk is not None:
                         yield chunk
                 yield chunks.last()
+
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        with holding(CURRENT_RUN, kwargs.get("run_manager")):
+            return super()._generate_with_cache(*args, **kwargs)
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        with holding(CURRENT_RUN, kwargs.get("run_manager")):
+            return await super()._agenerate_with_cache(*args, **kwargs)
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Streams an answer in chunks that add up to one message.
+
+        Args:
+            input: A prompt, a string or messages.
+            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
+            stop: Texts at which to stop, in place of the constructor's.
+            **kwargs: Arguments of the constructor that shape the answer, or further body fields.
+        """
+        config, run = track_stream(config, with_handler=self.run_metadata)
+        return within_run(run, super().stream(input, config, stop=stop, **kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """The asynchronous form of `stream`."""
+        config, run = track_stream(config, with_handler=self.run_metadata)
+        return awithin_run(run, super().astream(input, config, stop=stop, **kwargs))
 
     def bind_tools(
         self,
@@ -192,24 +290,84 @@ class ChatCloudflareAIGateway(StructuredOutput, TokenCounting, Serialised, Profi
         """The model with tools to call.
 
         Args:
-            tools: Functions, tools, pydantic classes, TypedDicts, JSON schemas, OpenAI or Anthropic tool objects, or a
-                provider's built-in tools, which are sent as they are.
-            tool_choice: `auto`, `none`, `any` or `required`, True, a tool's name, or a provider's own object.
-            strict: Whether arguments must match their schema exactly; so must the answer, if `response_format` is
-                given as a class or a schema by itself.
-            parallel_tool_calls: Whether several tools may be called at once.
-            **kwargs: Further arguments for every call.
+            tools: Functions, LangChain tools, pydantic classes, TypedDicts, JSON schemas, OpenAI's or Anthropic's tool
+                objects, or a provider's built-in tools, which are sent unchanged.
+            tool_choice: `auto`, `none`, `any` or `required`, True, the name of a tool, or a provider's own object.
+            strict: Whether a call's arguments must match the tool's schema exactly; so must the answer if
+                `response_format` is a class or a schema.
+            parallel_tool_calls: Whether the model may call several tools at once.
+            **kwargs: Further arguments of every call.
 
         Raises:
-            ConfigError: A tool is none, or `tool_choice` names one that is not among them.
+            ConfigError: An item of `tools` is not a valid tool, or `tool_choice` names a tool that is not in `tools`.
         """
         with langchain_errors():
-            ready = [bound(tool, strict=strict) for tool in tools]
-            choice_among(tool_choice, [tool.spec for tool in ready])
+            bound_tools = [bound(tool, strict=strict) for tool in tools]
+            choice_among(tool_choice, [tool.spec for tool in bound_tools])
         if tool_choice:
             kwargs["tool_choice"] = tool_choice
         if strict is not None and kwargs.get("response_format") is not None:
             kwargs[STRICT] = strict
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
-        return self.bind(tools=ready, **kwargs)
+        return self.bind(tools=bound_tools, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """The model with answers that follow a schema.
+
+        A stream yields one object of a pydantic class at its end, and growing dicts for any other schema. A truncated
+        answer is an error, never an incomplete object.
+
+        Args:
+            schema: A pydantic class (version 2 or 1), which validates the answer; or a TypedDict, a JSON schema, or a
+                function or a `response_format` in OpenAI's form, which give dicts. None only with `json_mode`.
+            method: `json_schema`: the server makes the answer follow the schema. `function_calling`: the answer is a
+                function call, which is forced; models that refuse that, such as Anthropic's while they think, may also
+                answer in JSON. `json_mode`: any JSON object, which the prompt must describe; formats without such a
+                mode use the schema.
+            include_raw: Return a dict of `raw`, the message; `parsed`, or None; and `parsing_error`, or None.
+            strict: Whether the server must enforce the schema. True also forbids further keys in the schema's objects
+                and requires all their fields, as OpenAI demands.
+            **kwargs: Further arguments of every call.
+
+        Raises:
+            ConfigError: The schema or the method is invalid, or the two do not go together.
+        """
+        api, thinking = kwargs.get("api") or self.api, kwargs.get("thinking", self.thinking)
+        return structured(
+            self,
+            schema,
+            method,
+            include_raw=include_raw,
+            strict=strict,
+            can_force=can_force_tool(kwargs.get("model") or self.model, api, thinking),
+            kwargs=kwargs,
+        )
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """The approximate number of tokens in a conversation.
+
+        Args:
+            messages: The conversation.
+            tools: Tools that are sent with it, in any form that `bind_tools` accepts.
+
+        Returns:
+            Tokens; with `custom_get_token_ids`, those of text, tool calls and tools.
+
+        Raises:
+            ConfigError: An item of `tools` is not a valid tool.
+        """
+        with langchain_errors():
+            forms: list[dict[str, Any]] = [dict(bound(tool)) for tool in tools or ()]
+        if self.custom_get_token_ids is None:
+            return count_tokens_approximately(messages, tools=[*forms])
+        count = super().get_num_tokens_from_messages(messages)  # which counts no tools
+        return count + sum(len(self.custom_get_token_ids(json.dumps(form))) for form in forms)

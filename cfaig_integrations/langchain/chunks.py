@@ -1,50 +1,52 @@
 """Stream events to LangChain chunks.
 
-Text, reasoning and tool arguments become one small chunk each; everything that must stand in a message once (usage,
-finish reason, gateway facts, the skeleton) stands on the last.
+Each piece of text, reasoning or tool arguments becomes one small chunk. Usage, finish reason, gateway info and replay
+state are in the last chunk only, because core adds chunks up.
 
-Chunks of text and arguments are built without pydantic's validation, which costs four times as much as all the rest of
-a chunk (core would even try to parse each piece of arguments as JSON). A test holds them equal to constructed ones.
+Chunks are built without pydantic's validation, which takes four times as long as everything else (core even tries to
+parse each piece of arguments as JSON). A test compares them with constructed ones.
 """
 
 from __future__ import annotations
 
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from cfaig_integrations.core.content import Extras, Media, Opaque, Refusal, Turn, Wire
+from cfaig_integrations.core.content import Media, Opaque, Refusal, Turn, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     CitationAdded,
     Event,
-    Finished,
     PartAdded,
     PartNoted,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
-    Started,
     TextDelta,
-    UsageUpdated,
 )
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.core.replay import canonical, part_state, replay_state
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.blocks import (
-    REFUSALS_ARE_KNOWN,
+from cfaig_integrations.langchain.outbound import (
+    CUSTOM_INPUT,
+    PROVIDER,
+    REPLAY_KEY,
+    response_metadata_of,
+    to_usage,
+    tracer_info,
+)
+from cfaig_integrations.langchain.outbound_blocks import (
+    HAS_REFUSAL_BLOCK,
     annotation,
     part_blocks,
     reasoning_extras,
     refusal_block,
 )
-from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY
-from cfaig_integrations.langchain.outbound import ending, for_tracers, to_usage
-from cfaig_integrations.langchain.tool_calls import CUSTOM_INPUT, StreamedArguments
+from cfaig_integrations.langchain.streamed_arguments import StreamedArguments
 
 Content = str | list[str | dict[str, Any]]
 
@@ -57,13 +59,13 @@ _set = object.__setattr__
 
 
 def quick_chunk(
-    content: Content, calls: list[ToolCallChunk] | None = None, beside: dict[str, Any] | None = None
+    content: Content, calls: list[ToolCallChunk] | None = None, additional_kwargs: dict[str, Any] | None = None
 ) -> ChatGenerationChunk:
-    """A chunk as its constructor would make it, without the validation."""
+    """A chunk as its constructor makes it, without the validation."""
     message = AIMessageChunk.__new__(AIMessageChunk)
     fields = _MESSAGE_FIELDS.copy()
     fields["content"] = content
-    fields["additional_kwargs"] = beside if beside is not None else {}
+    fields["additional_kwargs"] = additional_kwargs if additional_kwargs is not None else {}
     fields["response_metadata"] = {"model_provider": PROVIDER}
     fields["tool_calls"] = []
     fields["invalid_tool_calls"] = []
@@ -73,10 +75,10 @@ def quick_chunk(
     _set(message, "__pydantic_extra__", {})
     _set(message, "__pydantic_private__", None)
     generation = ChatGenerationChunk.__new__(ChatGenerationChunk)
-    held = _GENERATION_FIELDS.copy()
-    held["message"] = message
-    held["text"] = content if isinstance(content, str) else _text_of(content)
-    _set(generation, "__dict__", held)
+    generation_fields = _GENERATION_FIELDS.copy()
+    generation_fields["message"] = message
+    generation_fields["text"] = content if isinstance(content, str) else _text_of(content)
+    _set(generation, "__dict__", generation_fields)
     _set(generation, "__pydantic_fields_set__", set(_GENERATION_SET))
     _set(generation, "__pydantic_extra__", None)
     _set(generation, "__pydantic_private__", None)
@@ -93,141 +95,120 @@ def _text_of(content: list[str | dict[str, Any]]) -> str:
 
 
 class ChunkMaker:
-    """Turns the events of one stream into chunks.
+    """Converts the events of one stream to chunks.
 
     Args:
-        info: What the gateway said in the response's headers.
-        model: The model that was asked for.
-        as_blocks: Content as indexed standard blocks (`output_version="v1"`) rather than as a string.
+        info: What the gateway reports in the response's headers.
+        model: Model id of the request.
+        as_blocks: Content as indexed standard blocks (`output_version="v1"`) instead of a string.
     """
 
     def __init__(self, info: GatewayInfo, model: str, *, as_blocks: bool) -> None:
         self._info = info
         self._model = model
-        self._blocks = as_blocks
+        self._as_blocks = as_blocks
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
         self._calls: dict[int, StreamedArguments | None] = {}
-        self._whole: list[int] = []
-        self._others: set[int] = set()
+        """Part number of a call -> its arguments; None for a free-text tool."""
+        self._sent_states: list[int] = []
+        """Numbers of the parts whose replay state is in an earlier chunk."""
+        self._other_choices: set[int] = set()
+        """Numbers of the parts of further answers, which have no place in a message."""
 
     def make(self, event: Event) -> ChatGenerationChunk | None:
-        """The chunk of one event, if it has one. Answers after the first, which nobody asked for, have none."""
+        """The chunk of one event; None if the event has none."""
         self._fold.add(event)
-        if self._others and getattr(event, "part", None) in self._others:
+        if self._other_choices and getattr(event, "part", None) in self._other_choices:
             return None
         if isinstance(event, TextDelta):
-            if self._blocks:
+            if self._as_blocks:
                 return quick_chunk([{"type": "text", "text": event.text, "index": event.part}])
             return quick_chunk(event.text)
         if isinstance(event, ArgumentsDelta):
-            return self._arguments(event)
+            call = self._calls[event.part]
+            text = canonical(event.text)[1:-1] if call is None else call.feed(event.text)
+            return quick_chunk(self._empty_content(), [_call_chunk(event.part, args=text)]) if text else None
         if isinstance(event, ReasoningDelta):
-            thought: Content = [{"type": "reasoning", "reasoning": event.text, "index": event.part}]
-            beside = {"reasoning_content": event.text} if event.text else None
-            return quick_chunk(thought if self._blocks else "", beside=beside)
+            block = {"type": "reasoning", "reasoning": event.text, "index": event.part}
+            kwargs = {"reasoning_content": event.text} if event.text else None
+            return quick_chunk([block] if self._as_blocks else "", additional_kwargs=kwargs)
         return self._rare(event)
 
-    def _rare(
-        self,
-        event: RefusalDelta
-        | PartStarted
-        | CitationAdded
-        | PartNoted
-        | PartAdded
-        | Started
-        | ReplyNoted
-        | UsageUpdated
-        | Finished,
-    ) -> ChatGenerationChunk | None:
+    def _empty_content(self) -> Content:
+        return [] if self._as_blocks else ""
+
+    def _rare(self, event: Event) -> ChatGenerationChunk | None:
         match event:
             case RefusalDelta(part, text):
-                shown: Content = [refusal_block(text) | {"index": part}] if REFUSALS_ARE_KNOWN else []
-                return quick_chunk(shown if self._blocks else "", beside={"refusal": text} if text else None)
+                kwargs = {"refusal": text} if text else None
+                if self._as_blocks and HAS_REFUSAL_BLOCK:
+                    return quick_chunk([refusal_block(text) | {"index": part}], additional_kwargs=kwargs)
+                return quick_chunk(self._empty_content(), additional_kwargs=kwargs)
+            case PartStarted(part, choice=choice) | PartAdded(part, choice=choice) if choice != 0:
+                self._other_choices.add(part)
+                return None
             case PartStarted():
                 return self._started(event)
-            case CitationAdded(part, citation) if self._blocks:
+            case CitationAdded(part, citation) if self._as_blocks:
                 block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": part}
                 return quick_chunk([block])
-            case PartNoted(part, extras) if self._blocks:
-                return self._noted(part, extras)
-            case PartAdded(part, value, choice):
-                if choice != 0:
-                    self._others.add(part)
-                    return None
+            case PartNoted(part, extras) if self._as_blocks and (shown := reasoning_extras(extras)):
+                return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **shown}])
+            case PartAdded(part, value):
                 return self._added(part, value)
-            case CitationAdded() | PartNoted() | Started() | ReplyNoted() | UsageUpdated() | Finished():
-                return None
             case _:
-                assert_never(event)
+                return None
 
     def _started(self, event: PartStarted) -> ChatGenerationChunk | None:
-        empty: Content = [] if self._blocks else ""
-        if event.choice != 0:
-            self._others.add(event.part)
-            return None
         match event.kind:
             case "tool_call" | "custom_tool_call":
-                custom = event.kind == "custom_tool_call"
-                self._calls[event.part] = None if custom else StreamedArguments()
-                # The input of a free-text tool is shown as one JSON string, opened here and closed at the end.
-                opening = f'{{"{CUSTOM_INPUT}":"' if custom else ""
+                is_custom = event.kind == "custom_tool_call"
+                self._calls[event.part] = None if is_custom else StreamedArguments()
+                # The input of a free-text tool is shown as one JSON string, which `last` closes.
+                opening = f'{{"{CUSTOM_INPUT}":"' if is_custom else ""
                 id_, name = repair_surrogates(event.id), repair_surrogates(event.name)
-                return quick_chunk(empty, [_call_chunk(event.part, id_=id_, name=name, args=opening)])
-            case "reasoning" if self._blocks:
+                return quick_chunk(self._empty_content(), [_call_chunk(event.part, id_=id_, name=name, args=opening)])
+            case "reasoning" if self._as_blocks:
                 return quick_chunk([{"type": "reasoning", "reasoning": "", "index": event.part}])
             case "text" | "reasoning" | "refusal":
                 return None
 
-    def _arguments(self, event: ArgumentsDelta) -> ChatGenerationChunk | None:
-        call = self._calls[event.part]
-        text = canonical(event.text)[1:-1] if call is None else call.feed(event.text)
-        return quick_chunk([] if self._blocks else "", [_call_chunk(event.part, args=text)]) if text else None
-
-    def _noted(self, part: int, extras: Extras) -> ChatGenerationChunk | None:
-        shown = reasoning_extras(extras)
-        if not shown:
-            return None
-        return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **shown}])
-
     def _added(self, part: int, value: Media | Opaque) -> ChatGenerationChunk:
-        self._whole.append(part)
-        beside: dict[str, Any] = {REPLAY_KEY: {"parts": [part_state(part, value)]}}
-        if not self._blocks:
-            return quick_chunk("", beside=beside)
-        # One part may be shown as two blocks (a call and its result); an index of its own keeps each apart.
-        shown = part_blocks(value)
-        return quick_chunk([{**block, "index": f"lc_{part}_{n}"} for n, block in enumerate(shown)], beside=beside)
+        self._sent_states.append(part)
+        kwargs: dict[str, Any] = {REPLAY_KEY: {"parts": [part_state(part, value)]}}
+        if not self._as_blocks:
+            return quick_chunk("", additional_kwargs=kwargs)
+        # A part may be two blocks, a call and its result: an index for each keeps core from merging them.
+        blocks = [{**block, "index": f"lc_{part}_{number}"} for number, block in enumerate(part_blocks(value))]
+        return quick_chunk([*blocks], additional_kwargs=kwargs)
 
     def last(self) -> ChatGenerationChunk:
         """The chunk that ends the stream."""
         reply = self._fold.reply()
         choice = reply.choices[0]
-        state = replay_state(choice.turn, sent=self._whole)
-        calls = self._closing_calls(choice.turn)
+        state = replay_state(choice.turn, sent=self._sent_states)
+        content: Content = self._empty_content()
+        if self._as_blocks and not HAS_REFUSAL_BLOCK:
+            content = [refusal_block(part.text) for part in choice.turn.parts if isinstance(part, Refusal)]
+        metadata = response_metadata_of(reply, choice, self._info, self._model)
         message = AIMessageChunk(
-            content=_late_refusals(choice.turn) if self._blocks else "",
+            content=content,
             additional_kwargs={} if state is None else {REPLAY_KEY: state},
             tool_call_chunks=[],
             usage_metadata=None if reply.usage is None else to_usage(reply.usage),
-            response_metadata={"model_provider": PROVIDER, **ending(reply, choice, self._info, self._model)},
+            response_metadata={"model_provider": PROVIDER, **metadata},
             chunk_position="last",
         )
         # Set afterwards: the constructor would try to parse them.
-        message.tool_call_chunks = calls
-        return ChatGenerationChunk(message=message, generation_info=for_tracers(reply, self._model, self._info))
+        message.tool_call_chunks = self._closing_calls(choice.turn)
+        return ChatGenerationChunk(message=message, generation_info=tracer_info(reply, self._model, self._info))
 
     def _closing_calls(self, turn: Turn) -> list[ToolCallChunk]:
-        found: list[ToolCallChunk] = []
-        for (number, streamed), call in zip(sorted(self._calls.items()), turn.tool_calls, strict=True):
+        chunks: list[ToolCallChunk] = []
+        for (part, streamed), call in zip(sorted(self._calls.items()), turn.tool_calls, strict=True):
             rest = '"}' if streamed is None else streamed.close(call)
-            found += [_call_chunk(number, args=rest)] if rest else []
-        return found
-
-
-def _late_refusals(turn: Turn) -> list[str | dict[str, Any]]:
-    if REFUSALS_ARE_KNOWN:
-        return []
-    return [refusal_block(part.text) for part in turn.parts if isinstance(part, Refusal)]
+            chunks += [_call_chunk(part, args=rest)] if rest else []
+        return chunks
 
 
 def _call_chunk(part: int, *, args: str, id_: str | None = None, name: str | None = None) -> ToolCallChunk:

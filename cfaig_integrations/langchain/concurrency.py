@@ -1,4 +1,4 @@
-"""Several requests of one call, so many at a time."""
+"""Several requests of one call, with a limit on how many run at a time."""
 
 from __future__ import annotations
 
@@ -13,50 +13,41 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
-def run_all(ask: Callable[[_A], _B], asked: Sequence[_A], most: int) -> Iterator[_B]:
-    """The answers in their order, in threads that see the caller's context; none is begun after one failed.
+def run_all(send: Callable[[_A], _B], requests: Sequence[_A], limit: int) -> Iterator[_B]:
+    """The results in the order of the requests, sent in threads that see the caller's context.
 
-    Args:
-        ask: Gives one answer.
-        asked: What to ask for.
-        most: How many at a time.
+    After a failure none is started. `limit` is the most requests at a time.
     """
-    if len(asked) < 2 or most == 1:
-        yield from map(ask, asked)
+    if len(requests) < 2 or limit == 1:
+        yield from map(send, requests)
         return
-    with ContextThreadPoolExecutor(max_workers=min(most, len(asked))) as pool:
-        answers = [pool.submit(ask, one) for one in asked]
+    with ContextThreadPoolExecutor(max_workers=min(limit, len(requests))) as pool:
+        futures = [pool.submit(send, request) for request in requests]
 
-        def give_up(answer: Future[_B]) -> None:
-            if not answer.cancelled() and answer.exception() is not None:
-                for other in answers:
+        def cancel_rest(future: Future[_B]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                for other in futures:
                     other.cancel()
 
         try:
-            for answer in answers:
-                answer.add_done_callback(give_up)
-            for answer in answers:
-                yield answer.result()
+            for future in futures:
+                future.add_done_callback(cancel_rest)
+            for future in futures:
+                yield future.result()
         finally:
-            for answer in answers:
-                answer.cancel()
+            for future in futures:
+                future.cancel()
 
 
-async def arun_all(ask: Callable[[_A], Awaitable[_B]], asked: Sequence[_A], most: int) -> list[_B]:
-    """The answers in their order, in tasks; nothing goes on after one failed.
+async def arun_all(send: Callable[[_A], Awaitable[_B]], requests: Sequence[_A], limit: int) -> list[_B]:
+    """The results in the order of the requests, sent in tasks; after a failure the others are cancelled."""
+    slots = asyncio.Semaphore(limit)
 
-    Args:
-        ask: Gives one answer.
-        asked: What to ask for.
-        most: How many at a time.
-    """
-    places = asyncio.Semaphore(most)
+    async def in_slot(request: _A) -> _B:
+        async with slots:
+            return await send(request)
 
-    async def in_place(one: _A) -> _B:
-        async with places:
-            return await ask(one)
-
-    tasks = [asyncio.create_task(in_place(one)) for one in asked]
+    tasks = [asyncio.create_task(in_slot(request)) for request in requests]
     try:
         return await asyncio.gather(*tasks)
     finally:

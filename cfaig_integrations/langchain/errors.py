@@ -1,14 +1,13 @@
-"""Our errors that are also LangChain's.
+"""This package's errors as subclasses of both `GatewayError` and LangChain's `ModelError`.
 
-Whoever catches `cfaig_integrations` errors and whoever catches `langchain_core.exceptions.ModelError` kinds (retry and
-fallback middleware, summarisation) gets the same object.
+Programs that catch `cfaig_integrations` errors and those that catch `langchain_core.exceptions` (retry, fallback and
+summarization middleware) get the same object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from langchain_core import exceptions as lc
 
@@ -16,11 +15,11 @@ from cfaig_integrations import errors as ours
 
 
 class Response:
-    """The failed answer in the shape in which core reads it into a failed run's metadata.
+    """An error response with the attributes that core copies into a failed run's metadata.
 
     Attributes:
         status_code: HTTP status.
-        headers: Lower-cased names.
+        headers: Headers, with names in lower case.
     """
 
     def __init__(self, error: ours.ApiError) -> None:
@@ -38,10 +37,7 @@ class Response:
         return self._body
 
 
-NOT_CONVERTED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
-"""What LangChain's converters of tools and schemas raise for values that are none."""
-
-_LANGCHAIN_KINDS: Mapping[type[ours.GatewayError], type[lc.ModelError]] = {
+_LANGCHAIN_CLASSES: Mapping[type[ours.GatewayError], type[lc.ModelError]] = {
     ours.ConfigError: lc.ModelInvalidRequestError,
     ours.UnsupportedContent: lc.ModelInvalidRequestError,
     ours.TransportFault: lc.ModelConnectionError,
@@ -64,37 +60,55 @@ _LANGCHAIN_KINDS: Mapping[type[ours.GatewayError], type[lc.ModelError]] = {
 }
 
 
-def _both(kind: type[ours.GatewayError], langchain_kind: type[lc.ModelError]) -> type[ours.GatewayError]:
-    members: dict[str, Any] = {"__doc__": kind.__doc__, "__module__": __name__}
-    bases = (kind, langchain_kind, ValueError) if issubclass(kind, ours.ConfigError) else (kind, langchain_kind)
-    return type(kind.__name__, bases, members)
+def _combined(cls: type[ours.GatewayError], langchain_class: type[lc.ModelError]) -> type[ours.GatewayError]:
+    bases = (cls, langchain_class, ValueError) if issubclass(cls, ours.ConfigError) else (cls, langchain_class)
+    return type(cls.__name__, bases, {"__doc__": cls.__doc__, "__module__": __name__})
 
 
-_BOTH: Mapping[type[ours.GatewayError], type[ours.GatewayError]] = {
-    kind: _both(kind, langchain_kind) for kind, langchain_kind in _LANGCHAIN_KINDS.items()
+_COMBINED: Mapping[type[ours.GatewayError], type[ours.GatewayError]] = {
+    cls: _combined(cls, langchain_class) for cls, langchain_class in _LANGCHAIN_CLASSES.items()
 }
-globals().update({kind.__name__: both for kind, both in _BOTH.items()})  # where pickle looks for them
+globals().update({cls.__name__: combined for cls, combined in _COMBINED.items()})  # where pickle looks for them
 
 
 def to_langchain(error: ours.GatewayError) -> ours.GatewayError:
-    """The same error, also of LangChain's kind."""
-    both = _BOTH.get(type(error))
-    if both is None:
+    """The same error as an instance of LangChain's class too."""
+    combined = _COMBINED.get(type(error))
+    if combined is None:
         return error
-    twin = both.__new__(both)
-    twin.args = error.args
-    twin.__dict__.update(error.__dict__)
-    twin.__dict__["is_retryable"] = error.retryable
+    copy = combined.__new__(combined)
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    copy.__dict__["is_retryable"] = error.retryable
     if isinstance(error, ours.ApiError):
-        twin.__dict__["response"] = Response(error)
-    return twin
+        copy.__dict__["response"] = Response(error)
+    return copy
 
 
 @contextmanager
 def langchain_errors() -> Generator[None]:
-    """Turns our errors into ones that are also LangChain's."""
+    """Raises this package's errors as instances of LangChain's classes too."""
     try:
         yield
     except ours.GatewayError as error:
-        twin = to_langchain(error)
-        raise twin.with_traceback(error.__traceback__) from error.__cause__
+        raise to_langchain(error).with_traceback(error.__traceback__) from error.__cause__
+
+
+SCHEMA_REMEDY = "Give a pydantic class, a TypedDict or a JSON schema."
+
+
+@contextmanager
+def conversion_errors(value: object, field: str, kind: str, remedy: str) -> Generator[None]:
+    """Raises what LangChain's converters raise for values that are not tools or schemas as a `ConfigError`.
+
+    Args:
+        value: The value that is converted.
+        field: The argument that holds it.
+        kind: What it should be, with an article.
+        remedy: How to correct it.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        text = f"{field}={ours.shown(value)} cannot be converted to {kind}: {error}"
+        raise ours.ConfigError(text, field=field, value=value, remedy=remedy) from error

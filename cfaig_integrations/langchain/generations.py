@@ -1,6 +1,6 @@
-"""Replies and stream events as generations: a text, and beside it what the reply says otherwise.
+"""Replies and stream events to generations: a text, and all else that a reply holds in `generation_info`.
 
-A stream's last piece holds what a whole answer holds, all others text alone: core adds them up, and adds numbers too.
+In a stream only the last chunk has a `generation_info`: core adds chunks up, numbers included.
 """
 
 from __future__ import annotations
@@ -10,29 +10,31 @@ from typing import Any, cast
 
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from cfaig_integrations.core.chat import ChatReply, Choice
+from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import Refusal, Text, Wire
 from cfaig_integrations.core.events import Event, PartStarted, RefusalDelta, TextDelta
 from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.inbound import REPLAY_KEY
-from cfaig_integrations.langchain.outbound import beside, ending, for_tracers, to_usage
+from cfaig_integrations.langchain.outbound import (
+    REPLAY_KEY,
+    additional_kwargs_of,
+    response_metadata_of,
+    to_usage,
+    tracer_info,
+)
 
 _USAGE = "usage_metadata"
 _COUNTS = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
-"""Names of the counts in `llm_output`, where LangChain's cost handlers look for them, and ours."""
+"""Token counts in `llm_output`, by the names that LangChain's cost handlers read -> their names in a usage."""
 
 
 def to_generations(reply: ChatReply, info: GatewayInfo, model: str) -> list[Generation]:
-    """A reply's answers; more than one only if `n` asked for it. Token counts, which are of all, stand with the first.
-
-    Args:
-        reply: The reply.
-        info: What the gateway said about it.
-        model: The model that was asked for.
-    """
+    """A reply's answers, several only if `n` asked for them. A refusal is part of the text."""
     return [
-        Generation(text=_text(choice), generation_info=_beside(reply, number, info, model))
+        Generation(
+            text="".join(part.text for part in choice.turn.parts if isinstance(part, Text | Refusal)),
+            generation_info=_generation_info(reply, number, info, model),
+        )
         for number, choice in enumerate(reply.choices)
     ]
 
@@ -40,53 +42,46 @@ def to_generations(reply: ChatReply, info: GatewayInfo, model: str) -> list[Gene
 def to_llm_result(answers: list[list[Generation]], model: str) -> LLMResult:
     """The answers to several prompts, with the sum of their token counts."""
     usages = [usage for each in answers for one in each if (usage := (one.generation_info or {}).get(_USAGE))]
-    counts = {word: sum(usage[ours] for usage in usages) for word, ours in _COUNTS.items()} if usages else {}
+    counts = {name: sum(usage[ours] for usage in usages) for name, ours in _COUNTS.items()} if usages else {}
     return LLMResult(generations=[*answers], llm_output={"token_usage": counts, "model_name": model})
 
 
-def in_one(pieces: Sequence[GenerationChunk]) -> Generation:
-    """The pieces of a whole stream as one answer."""
-    return Generation(text="".join(piece.text for piece in pieces), generation_info=pieces[-1].generation_info)
+def joined(chunks: Sequence[GenerationChunk]) -> Generation:
+    """The chunks of a whole stream as one answer."""
+    return Generation(text="".join(chunk.text for chunk in chunks), generation_info=chunks[-1].generation_info)
 
 
-class PieceMaker:
-    """Turns the events of one stream into pieces of text.
-
-    Args:
-        info: What the gateway said in the response's headers.
-        model: The model that was asked for.
-    """
+class GenerationChunkMaker:
+    """Converts the events of one stream to chunks of text."""
 
     def __init__(self, info: GatewayInfo, model: str) -> None:
         self._info = info
         self._model = model
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
-        self._others: set[int] = set()
+        self._other_choices: set[int] = set()
 
     def make(self, event: Event) -> GenerationChunk | None:
-        """The piece of one event, if it is text."""
+        """The chunk of one event; None if the event has no text."""
         self._fold.add(event)
         match event:
-            case TextDelta(part, text) | RefusalDelta(part, text) if part not in self._others:
+            case TextDelta(part, text) | RefusalDelta(part, text) if part not in self._other_choices:
                 return GenerationChunk(text=text)
             case PartStarted(part, choice=choice) if choice != 0:
-                self._others.add(part)
+                self._other_choices.add(part)
                 return None
             case _:
                 return None
 
     def last(self) -> GenerationChunk:
-        """The piece that ends the stream."""
-        return GenerationChunk(text="", generation_info=_beside(self._fold.reply(), 0, self._info, self._model))
+        """The chunk that ends the stream."""
+        info = _generation_info(self._fold.reply(), 0, self._info, self._model)
+        return GenerationChunk(text="", generation_info=info)
 
 
-def _text(choice: Choice) -> str:
-    """What the model says; a refusal too, which nobody would see otherwise."""
-    return "".join(part.text for part in choice.turn.parts if isinstance(part, Text | Refusal))
-
-
-def _beside(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
+def _generation_info(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
     choice = reply.choices[number]
-    said = {key: value for key, value in beside(choice.turn).items() if key != REPLAY_KEY}
-    counted = {} if reply.usage is None or number > 0 else {_USAGE: dict(to_usage(reply.usage))}
-    return {**ending(reply, choice, info, model), **said, **counted, **for_tracers(reply, model, info)}
+    found = response_metadata_of(reply, choice, info, model) | additional_kwargs_of(choice.turn)
+    found.pop(REPLAY_KEY, None)
+    if reply.usage is not None and number == 0:  # the usage is that of all answers
+        found[_USAGE] = dict(to_usage(reply.usage))
+    return found | tracer_info(reply, model, info)

@@ -1,84 +1,29 @@
-"""Replies to LangChain results."""
+"""Replies to LangChain messages and results."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall
+from langchain_core.messages import ToolCall as LangChainToolCall
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from cfaig_integrations.core.chat import ChatReply, Choice, Usage
-from cfaig_integrations.core.content import Reasoning, Refusal, Turn
+from cfaig_integrations.core.content import Reasoning, Refusal, ToolCall, Turn
 from cfaig_integrations.core.replay import replay_state
+from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.continuation import reply_digest
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.inbound import PROVIDER, REPLAY_KEY
-from cfaig_integrations.langchain.tool_calls import sorted_calls
 
+PROVIDER = "cloudflare_ai_gateway"
+"""`model_provider` of this package's messages, and `ls_provider` of its runs."""
+REPLAY_KEY = "cf_aig_turn"
+"""Key of `additional_kwargs` that holds a message's replay state."""
+CUSTOM_INPUT = "__arg1"
+"""The argument under which LangChain shows the input of a free-text tool."""
 TRACER_KEY = "lc_gateway_metadata"
-"""Key of `generation_info` that core hands to tracers and keeps out of the message (langchain-core 1.6 and later)."""
-
-
-def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
-    """A reply as a result; more than one generation only if `n` asked for it.
-
-    A message's id is left to LangChain: the provider's comes again whenever the gateway answers from its cache, and
-    programs put messages of one id in each other's place. It stands in `response_metadata`.
-    """
-    usage = None if reply.usage is None else to_usage(reply.usage)
-    generations: list[ChatGeneration] = []
-    for number, choice in enumerate(reply.choices):
-        calls, broken = sorted_calls(choice.turn)
-        metadata = {"model_provider": PROVIDER, **ending(reply, choice, info, model)}
-        message = AIMessage(
-            content=choice.turn.text,
-            additional_kwargs=beside(choice.turn),
-            tool_calls=calls,
-            invalid_tool_calls=broken,
-            usage_metadata=usage if number == 0 else None,
-            response_metadata=metadata,
-        )
-        generations.append(ChatGeneration(message=message, generation_info=for_tracers(reply, model, info)))
-    return ChatResult(generations=generations, llm_output={"model_name": model})
-
-
-def beside(turn: Turn) -> dict[str, Any]:
-    """What stands in `additional_kwargs`: reasoning, a refusal, and the skeleton."""
-    found: dict[str, Any] = {}
-    reasoning = "".join(part.text for part in turn.parts if isinstance(part, Reasoning))
-    if reasoning:
-        found["reasoning_content"] = reasoning
-    refusal = "".join(part.text for part in turn.parts if isinstance(part, Refusal))
-    if refusal:
-        found["refusal"] = refusal
-    state = replay_state(turn)
-    if state is not None:
-        found[REPLAY_KEY] = state
-    return found
-
-
-def ending(reply: ChatReply, choice: Choice, info: GatewayInfo, model: str) -> dict[str, Any]:
-    """What `response_metadata` says of a complete answer; in a stream it stands on the last chunk alone.
-
-    `model_name` is the id that was asked for, which can be asked for again; `model` is the provider's own name for it.
-    """
-    found: dict[str, Any] = {
-        "model_name": model,
-        "finish_reason": choice.finish_word or choice.finish,
-        "gateway": info.as_dict(),
-    }
-    if info.history is not None:
-        found["gateway"]["history"] = reply_digest(info.history, choice.turn)
-    if reply.id:
-        found["id"] = reply.id
-    if reply.model:
-        found["model"] = reply.model
-    for values in (reply.facts, *choice.extras.values()):
-        found |= {key: value for key, value in values.items() if key in _SHOWN_FACTS and value is not None}
-    return found
-
-
+"""Key of `generation_info` that core passes to tracers and keeps out of the message (langchain-core 1.6 and later)."""
 _SHOWN_FACTS = frozenset(
     {
         "service_tier",
@@ -95,49 +40,118 @@ _SHOWN_FACTS = frozenset(
         "key_source",
     }
 )
+"""Facts about a reply, by the provider's key, that go into `response_metadata`."""
 
 
-def for_tracers(reply: ChatReply, asked: str, info: GatewayInfo) -> dict[str, Any]:
-    """Lets tracers attribute the run to the model and the provider that really answered."""
-    provider = info.provider or _provider_of(info.routed_model or asked)
-    known = {"model": info.routed_model or reply.model or asked, "provider": provider, "log_id": info.log_id}
-    return {TRACER_KEY: {key: value for key, value in known.items() if value}}
+def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
+    """A reply as a result, with several generations only if `n` asked for them.
+
+    LangChain makes the message's id: a cached response has the same provider id each time, and programs replace a
+    message by another of the same id. The provider's id is in `response_metadata`.
+    """
+    generations: list[ChatGeneration] = []
+    for number, choice in enumerate(reply.choices):
+        calls, invalid_calls = sorted_calls(choice.turn)
+        message = AIMessage(
+            content=choice.turn.text,
+            additional_kwargs=additional_kwargs_of(choice.turn),
+            tool_calls=calls,
+            invalid_tool_calls=invalid_calls,
+            usage_metadata=to_usage(reply.usage) if reply.usage is not None and number == 0 else None,
+            response_metadata={"model_provider": PROVIDER, **response_metadata_of(reply, choice, info, model)},
+        )
+        generations.append(ChatGeneration(message=message, generation_info=tracer_info(reply, model, info)))
+    return ChatResult(generations=generations, llm_output={"model_name": model})
 
 
-def _provider_of(model: str) -> str:
-    """The author in a model's id; of Cloudflare's own models, the name that `cf-aig-provider` has for them."""
-    return "workers-ai" if model.startswith("@") else model.partition("/")[0]
+def parsed_arguments(call: ToolCall) -> tuple[dict[str, Any], str | None]:
+    """A call's arguments, and an error message if they are not a complete JSON object."""
+    if call.kind == "custom":
+        return {CUSTOM_INPUT: call.arguments}, None
+    try:
+        return read_arguments(call.arguments), None
+    except ValueError as error:
+        return {}, f"The arguments are not one JSON object: {error}."
+
+
+def sorted_calls(turn: Turn) -> tuple[list[LangChainToolCall], list[InvalidToolCall]]:
+    """The valid and the invalid calls of a turn."""
+    valid: list[LangChainToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    for call in turn.tool_calls:
+        args, error = parsed_arguments(call)
+        if error is None:
+            valid.append({"name": call.name, "args": args, "id": call.id, "type": "tool_call"})
+        else:
+            invalid.append(
+                {"name": call.name, "args": call.arguments, "id": call.id, "error": error, "type": "invalid_tool_call"}
+            )
+    return valid, invalid
+
+
+def additional_kwargs_of(turn: Turn) -> dict[str, Any]:
+    """A message's `additional_kwargs`: reasoning, refusal and replay state."""
+    kwargs: dict[str, Any] = {}
+    if reasoning := "".join(part.text for part in turn.parts if isinstance(part, Reasoning)):
+        kwargs["reasoning_content"] = reasoning
+    if refusal := "".join(part.text for part in turn.parts if isinstance(part, Refusal)):
+        kwargs["refusal"] = refusal
+    state = replay_state(turn)
+    return kwargs if state is None else {**kwargs, REPLAY_KEY: state}
+
+
+def response_metadata_of(reply: ChatReply, choice: Choice, info: GatewayInfo, model: str) -> dict[str, Any]:
+    """A message's `response_metadata`. `model_name` is the model id of the request, `model` the provider's name."""
+    gateway = info.as_dict()
+    if info.history is not None:
+        gateway["history"] = reply_digest(info.history, choice.turn)
+    metadata: dict[str, Any] = {
+        "model_name": model,
+        "finish_reason": choice.finish_word or choice.finish,
+        "gateway": gateway,
+    }
+    if reply.id:
+        metadata["id"] = reply.id
+    if reply.model:
+        metadata["model"] = reply.model
+    for facts in (reply.facts, *choice.extras.values()):
+        metadata |= {key: value for key, value in facts.items() if key in _SHOWN_FACTS and value is not None}
+    return metadata
+
+
+def tracer_info(reply: ChatReply, model: str, info: GatewayInfo) -> dict[str, Any]:
+    """A `generation_info` that lets tracers attribute the run to the model and the provider that answered."""
+    routed = info.routed_model or model
+    # The author in the model's id; for Cloudflare's own models the name that `cf-aig-provider` has for them.
+    author = "workers-ai" if routed.startswith("@") else routed.partition("/")[0]
+    facts = {
+        "model": info.routed_model or reply.model or model,
+        "provider": info.provider or author,
+        "log_id": info.log_id,
+    }
+    return {TRACER_KEY: {key: value for key, value in facts.items() if value}}
 
 
 def to_usage(usage: Usage) -> UsageMetadata:
-    """Token counts; the details are parts of the totals, never more."""
-    made = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
-    given = InputTokenDetails()
-    if usage.cache_read is not None:
-        given["cache_read"] = usage.cache_read
-    if usage.cache_write is not None:
-        given["cache_creation"] = usage.cache_write
-    if usage.audio_in is not None:
-        given["audio"] = usage.audio_in
-    if given:
-        made["input_token_details"] = given
-    made_of = OutputTokenDetails()
-    if usage.reasoning is not None:
-        made_of["reasoning"] = usage.reasoning
-    if usage.audio_out is not None:
-        made_of["audio"] = usage.audio_out
-    if made_of:
-        made["output_token_details"] = made_of
-    return made
+    """Token counts; the details are parts of the totals."""
+    counts = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
+    inputs = {"cache_read": usage.cache_read, "cache_creation": usage.cache_write, "audio": usage.audio_in}
+    outputs = {"reasoning": usage.reasoning, "audio": usage.audio_out}
+    if details := {key: count for key, count in inputs.items() if count is not None}:
+        counts["input_token_details"] = cast("InputTokenDetails", details)
+    if details := {key: count for key, count in outputs.items() if count is not None}:
+        counts["output_token_details"] = cast("OutputTokenDetails", details)
+    return counts
 
 
 def gateway_info(message: BaseMessage) -> GatewayInfo | None:
-    """What the gateway said about the call that made a message: log id, cache status, the model that answered ...
+    """What the gateway reports about the call that made a message: log id, cache status, the model that answered.
 
-    None for a message that did not come through this package.
+    Args:
+        message: A message of a chat model of this package. None is returned for any other.
     """
-    found = message.response_metadata.get("gateway") if isinstance(message, AIMessage) else None
-    if not isinstance(found, dict) or not {"wire", "requested_model"} <= found.keys():
+    gateway = message.response_metadata.get("gateway") if isinstance(message, AIMessage) else None
+    if not isinstance(gateway, dict) or not {"wire", "requested_model"} <= gateway.keys():
         return None
-    known = cast("dict[str, Any]", found)
-    return GatewayInfo(**{name: value for name, value in known.items() if name in GatewayInfo.__dataclass_fields__})
+    fields = cast("dict[str, Any]", gateway)
+    return GatewayInfo(**{name: value for name, value in fields.items() if name in GatewayInfo.__dataclass_fields__})

@@ -1,7 +1,7 @@
-"""Our classes under their names in LangChain's own registries, for those who ask for it.
+"""Registration of this package's classes in LangChain's tables, on request.
 
 LangChain has no entry points for providers: `init_chat_model`, `init_embeddings` and `create_agent("provider:model")`
-read private tables, and so does `load`. Nothing here happens at import.
+read private tables, and so does `load`.
 """
 
 from __future__ import annotations
@@ -12,55 +12,57 @@ from importlib import import_module
 from typing import Any
 
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.langchain.inbound import PROVIDER
+from cfaig_integrations.langchain.outbound import PROVIDER
 
-_HOME = "cfaig_integrations.langchain"
+_PACKAGE = "cfaig_integrations.langchain"
 _PROVIDED = {
     "langchain.chat_models.base": "ChatCloudflareAIGateway",
     "langchain.embeddings.base": "CloudflareAIGatewayEmbeddings",
 }
+"""Module with a table of providers -> the class in it."""
 _LOADABLE = {
-    ("cfaig_integrations", "langchain", "ChatCloudflareAIGateway"): f"{_HOME}.chat_model",
-    ("cfaig_integrations", "langchain", "CloudflareAIGatewayLLM"): f"{_HOME}.llm",
+    ("cfaig_integrations", "langchain", "ChatCloudflareAIGateway"): f"{_PACKAGE}.chat_model",
+    ("cfaig_integrations", "langchain", "CloudflareAIGatewayLLM"): f"{_PACKAGE}.llm",
 }
+"""Serialized id of a class -> its module."""
 
 
 def register() -> None:
-    """Makes LangChain know the provider `cloudflare_ai_gateway`.
+    """Registers the provider `cloudflare_ai_gateway` with LangChain; `unregister` undoes it.
 
-    After it, `init_chat_model("cloudflare_ai_gateway:openai/gpt-5.4")`, `init_embeddings`, `create_agent` with such a
-    string, and `load` of a dumped model work. Doing it again changes nothing; `unregister` undoes it.
+    Afterwards `init_chat_model("cloudflare_ai_gateway:openai/gpt-5.4")`, `init_embeddings`, `create_agent` with such a
+    string, and `load` of a serialized model work. Repeated calls have no effect.
 
     Raises:
-        ConfigError: This release of LangChain keeps its tables elsewhere.
+        ConfigError: This release of LangChain has no such tables.
     """
     for module, name in _PROVIDED.items():
-        table = _providers(module)
+        table = _provider_table(module)
         if table is not None:
-            table[PROVIDER] = (_HOME, name, _made)
-    for key, home in _LOADABLE.items():
-        _mappings()[key] = (*home.split("."), key[-1])
-    _forget_paths()
+            table[PROVIDER] = (_PACKAGE, name, _make)
+    for key, module in _LOADABLE.items():
+        _load_table()[key] = (*module.split("."), key[-1])
+    _clear_load_cache()
 
 
 def unregister() -> None:
-    """Undoes `register`; does nothing if there is nothing to undo."""
+    """Undoes `register`, if it was called."""
     for module in _PROVIDED:
         if module in sys.modules:
-            table = _providers(module)
+            table = _provider_table(module)
             if table is not None:
                 table.pop(PROVIDER, None)
     for key in _LOADABLE:
-        _mappings().pop(key, None)
-    _forget_paths()
+        _load_table().pop(key, None)
+    _clear_load_cache()
 
 
-def _made(cls: Callable[..., Any], **words: Any) -> Any:
-    return cls(**words)
+def _make(cls: Callable[..., Any], **arguments: Any) -> Any:
+    return cls(**arguments)
 
 
-def _providers(module: str) -> MutableMapping[str, Any] | None:
-    """LangChain's table of providers, without what it remembers of it; None if langchain is not installed."""
+def _provider_table(module: str) -> MutableMapping[str, Any] | None:
+    """LangChain's table of providers, with its caches cleared; None if langchain is not installed."""
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:
@@ -69,7 +71,7 @@ def _providers(module: str) -> MutableMapping[str, Any] | None:
         raise
     table = getattr(found, "_BUILTIN_PROVIDERS", None)
     if not isinstance(table, dict):
-        raise _moved(f"{module}._BUILTIN_PROVIDERS")
+        raise _missing(f"{module}._BUILTIN_PROVIDERS")
     for function in ("_get_chat_model_creator", "_get_embeddings_class_creator"):
         clear = getattr(getattr(found, function, None), "cache_clear", None)
         if clear is not None:
@@ -77,22 +79,22 @@ def _providers(module: str) -> MutableMapping[str, Any] | None:
     return table  # pyright: ignore[reportUnknownVariableType]  # a table of LangChain's
 
 
-def _mappings() -> MutableMapping[tuple[str, ...], tuple[str, ...]]:
-    found: Any = getattr(import_module("langchain_core.load.load"), "ALL_SERIALIZABLE_MAPPINGS", None)
-    if not isinstance(found, dict):
-        raise _moved("langchain_core.load.load.ALL_SERIALIZABLE_MAPPINGS")
-    return found  # pyright: ignore[reportUnknownVariableType]
+def _load_table() -> MutableMapping[tuple[str, ...], tuple[str, ...]]:
+    table: Any = getattr(import_module("langchain_core.load.load"), "ALL_SERIALIZABLE_MAPPINGS", None)
+    if not isinstance(table, dict):
+        raise _missing("langchain_core.load.load.ALL_SERIALIZABLE_MAPPINGS")
+    return table  # pyright: ignore[reportUnknownVariableType]
 
 
-def _forget_paths() -> None:
+def _clear_load_cache() -> None:
     cached: Any = getattr(import_module("langchain_core.load.load"), "_default_class_paths_cache", None)
     if isinstance(cached, dict):
         cached.clear()  # pyright: ignore[reportUnknownMemberType]
 
 
-def _moved(what: str) -> ConfigError:
+def _missing(name: str) -> ConfigError:
     return ConfigError(
-        f"This release of LangChain has no {what}.",
+        f"This release of LangChain has no {name}.",
         field="register",
-        remedy="Make the model with its own class, which needs no registry.",
+        remedy="Use the class itself, which needs no registration.",
     )

@@ -1,199 +1,177 @@
-"""Bases of the chat model and of the LLM that know on every path which run calls them.
+"""The run that a call belongs to, and the metadata that it contributes to the gateway's log.
 
-LangChain hands the run to a chat model's `_generate` but not to its `_stream` (langchain-core 1.6 to 1.8), so it is
-caught on the way: where `generate` turns into a stream on behalf of an observer, and with a handler of our own where
-`stream` begins. Of an LLM's prompts it hands over the first one's run alone, so all are caught where they are told
-apart. A core that no longer calls what is overridden here costs run ids on some paths and breaks nothing.
+LangChain passes the run to a chat model's `_generate` but not to its `_stream` (langchain-core 1.6 to 1.8). The models
+catch it: where `generate` streams for a handler, and with a handler of our own where `stream` begins. An LLM's
+`_generate` receives only the first prompt's run, so the LLM catches all where core starts them. If a later core no
+longer calls the methods that the models override for this, some paths lose run ids, and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
+from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager, Callbacks
-from langchain_core.language_models import BaseLLM, LanguageModelInput
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatResult, LLMResult
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from cfaig_integrations.adapters.fields import GatewayFields
+from cfaig_integrations.adapters.run_metadata import (
+    Framework,
+    Operation,
+    RunEntries,
+    RunInfo,
+    automatic,
+    conversation_of,
+)
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.context import Context, current, holding, within
-from cfaig_integrations.langchain.arguments import sealed
-from cfaig_integrations.langchain.fields import LangChainFields
-from cfaig_integrations.langchain.run_metadata import SEEN, Watch
 
 T = TypeVar("T")
 
+CONFIG_KEY = "cf_aig_metadata"
+"""Key of `config["metadata"]` that holds metadata for the gateway."""
+_NOTHING: Mapping[str, Any] = {}
+_LANGCHAIN = Framework(name="langchain")
 
-def begun(context: Context, watch: Watch, inner: Generator[T]) -> Generator[T]:
-    """A stream that is asked for in a context and for a run, whoever reads it.
+
+class StreamRun(BaseCallbackHandler):
+    """The run of one stream, with the attributes of a run manager; before it starts, what the config says about it."""
+
+    run_inline = True
+
+    def __init__(self, config: RunnableConfig) -> None:
+        callbacks = config.get("callbacks")
+        self.name = config.get("run_name")
+        self.run_id: UUID | None = None
+        self.parent_run_id = callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
+        self.tags = config.get("tags") or []
+        self.metadata: Mapping[str, Any] = _NOTHING
+        self.inheritable_metadata = config.get("metadata") or _NOTHING
+
+    @property
+    def ignore_llm(self) -> bool:
+        """True: only the start matters."""
+        return True
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keeps the run's ids, tags and metadata."""
+        self.run_id, self.parent_run_id, self.tags = run_id, parent_run_id, tags or []
+        self.metadata = metadata or _NOTHING
+
+
+_Run: TypeAlias = BaseRunManager | StreamRun
+CURRENT_RUN: ContextVar[_Run | None] = ContextVar("cfaig_langchain_run", default=None)
+"""The run that was caught on the way to `_generate` or `_stream`."""
+PROMPT_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_langchain_prompts", default=None)
+"""The runs of an LLM's prompts, in their order."""
+
+
+def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation: Operation) -> RunEntries:
+    """What a call's run contributes to the gateway's log.
 
     Args:
-        context: What held when the stream was asked for.
-        watch: Its run.
-        inner: The stream; closed at the end.
+        fields: The constructor arguments that decide it.
+        manager: The run manager that LangChain passed, if any.
+        operation: What the call does.
+
+    Raises:
+        ConfigError: `config["metadata"]["cf_aig_metadata"]` is not a dict, or the `metadata_mapper` fails.
     """
-    with closing(inner):
-        # The request is sent when the first chunk is asked for, and only until then is anything set: a generator
-        # runs in its reader's context, which an abandoned one would leave changed.
-        with within(context), holding(SEEN, watch):
-            first = next(inner, None)
-        if first is not None:
-            yield first
-            yield from inner
+    run = _run_info(manager, operation)
+    requested: object = run.metadata.get(CONFIG_KEY) or _NOTHING
+    if not isinstance(requested, Mapping):
+        raise ConfigError(
+            f'config["metadata"]["{CONFIG_KEY}"]={requested!r} is not a dict.',
+            field=CONFIG_KEY,
+            value=requested,
+            remedy="Give a dict.",
+        )
+    entries = (
+        automatic(run, _LANGCHAIN, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
+    )
+    return RunEntries(cast("Mapping[str, Any]", requested), entries, conversation_of(run.metadata))
 
 
-async def abegun(context: Context, watch: Watch, inner: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """A stream that is asked for in a context and for a run; as `begun`."""
-    async with aclosing(inner):
-        with within(context), holding(SEEN, watch):
-            first = await anext(inner, None)
+def _run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
+    """The run that LangChain passed, else the one that was caught, else that of the runnable around the call."""
+    caught = CURRENT_RUN.get()
+    run = manager or caught or StreamRun(ensure_config())
+    # A caller's metadata has precedence over the model's; LangChain merges them the other way round.
+    metadata = {**run.metadata, **run.inheritable_metadata}
+    return RunInfo(
+        framework=_LANGCHAIN.name,
+        operation=operation,
+        run_id=None if run.run_id is None else str(run.run_id),
+        parent_run_id=None if run.parent_run_id is None else str(run.parent_run_id),
+        name=next((each.name for each in (caught, run) if isinstance(each, StreamRun)), None),
+        agent=":".join(str(part) for key in ("lc_agent_name", "langgraph_node") if (part := metadata.get(key))) or None,
+        tags=tuple(run.tags),
+        metadata=metadata,
+    )
+
+
+def prompt_runs(prompts: Sequence[str], first: BaseRunManager | None) -> Sequence[BaseRunManager | None]:
+    """The run of each prompt of an LLM call, whose first LangChain passed; None where it is not known."""
+    caught = PROMPT_RUNS.get()
+    if caught and len(caught) == len(prompts) and caught[0] is first:
+        return caught
+    return [first] if len(prompts) == 1 else [None] * len(prompts)
+
+
+def within_run(run: StreamRun, stream: Iterator[T]) -> Iterator[T]:
+    """A generator whose request is sent for a run and in the caller's gateway context, whoever reads it."""
+    return _within_run(current(), run, cast("Generator[T]", stream))
+
+
+def _within_run(context: Context, run: StreamRun, stream: Generator[T]) -> Iterator[T]:
+    with closing(stream):
+        # The request is sent when the first chunk is read, and only until then are variables set: a generator runs in
+        # its reader's context, which would stay changed if the stream is abandoned.
+        with within(context), holding(CURRENT_RUN, run):
+            first = next(stream, None)
         if first is not None:
             yield first
-            async for chunk in inner:
+            yield from stream
+
+
+def awithin_run(run: StreamRun, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The asynchronous form of `within_run`."""
+    return _awithin_run(current(), run, cast("AsyncGenerator[T]", stream))
+
+
+async def _awithin_run(context: Context, run: StreamRun, stream: AsyncGenerator[T]) -> AsyncIterator[T]:
+    async with aclosing(stream):
+        with within(context), holding(CURRENT_RUN, run):
+            first = await anext(stream, None)
+        if first is not None:
+            yield first
+            async for chunk in stream:
                 yield chunk
 
 
-class TracksRun(LangChainFields, BaseChatModel):
-    """A chat model that knows on every path which run calls it."""
-
-    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        token = SEEN.set(kwargs.get("run_manager"))
-        try:
-            return super()._generate_with_cache(*args, **kwargs)
-        finally:
-            SEEN.reset(token)
-
-    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        with holding(SEEN, kwargs.get("run_manager")):
-            return await super()._agenerate_with_cache(*args, **kwargs)
-
-    def stream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """An answer as it is written, in chunks that add up to a message.
-
-        Args:
-            input: A prompt, a text or messages.
-            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
-            stop: Texts at which to stop.
-            **kwargs: As of every call.
-        """
-        watch, config = self._watched(config)
-        return begun(
-            current(), watch, cast("Generator[AIMessageChunk]", super().stream(input, config, stop=stop, **kwargs))
-        )
-
-    def astream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """An answer as it is written, in chunks that add up to a message.
-
-        Args:
-            input: A prompt, a text or messages.
-            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
-            stop: Texts at which to stop.
-            **kwargs: As of every call.
-        """
-        watch, config = self._watched(config)
-        return abegun(
-            current(),
-            watch,
-            cast("AsyncGenerator[AIMessageChunk]", super().astream(input, config, stop=stop, **kwargs)),
-        )
-
-    def _watched(self, config: RunnableConfig | None) -> tuple[Watch, RunnableConfig]:
-        full = ensure_config(config)
-        watch = Watch(full)
-        if self.run_metadata:
-            full["callbacks"] = _joined(full.get("callbacks"), watch)
-        return watch, full
-
-
-def _joined(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
-    if isinstance(callbacks, BaseCallbackManager):
-        both = callbacks.copy()
-        both.add_handler(handler, inherit=False)
-        return both
-    return [*(callbacks or ()), handler]
-
-
-_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_langchain_prompts", default=None)
-"""The runs of the prompts that are being asked, in their order."""
-
-
-class TracksRuns(LangChainFields, BaseLLM):
-    """An LLM that knows on every path which run each of its prompts belongs to."""
-
-    def _generate_helper(self, *args: Any, **kwargs: Any) -> LLMResult:
-        with holding(_RUNS, _managers(*args, **kwargs)):
-            return super()._generate_helper(*args, **kwargs)
-
-    async def _agenerate_helper(self, *args: Any, **kwargs: Any) -> LLMResult:
-        with holding(_RUNS, _managers(*args, **kwargs)):
-            return await super()._agenerate_helper(*args, **kwargs)
-
-    @staticmethod
-    def _runs(prompts: Sequence[str], first: BaseRunManager | None) -> Sequence[BaseRunManager | None]:
-        """The run of each prompt; None where only the run around it is known.
-
-        Args:
-            prompts: The prompts of one call.
-            first: The run that LangChain handed over.
-        """
-        caught = _RUNS.get()
-        if caught and len(caught) == len(prompts) and caught[0] is first:
-            return caught
-        return [first] if len(prompts) == 1 else [None] * len(prompts)
-
-    def stream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[str]:
-        """An answer as it is written, in pieces.
-
-        Args:
-            input: A prompt, a text or messages.
-            config: The run's config; `config["metadata"]["cf_aig_metadata"]` is metadata for the gateway.
-            stop: Texts at which to stop.
-            **kwargs: As of every call.
-        """
-        full = ensure_config(config)
-        inner = cast("Generator[str]", super().stream(input, full, stop=stop, **sealed(kwargs)))
-        return begun(current(), Watch(full), inner)
-
-    def astream(
-        self,
-        input: LanguageModelInput,
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[str]:
-        """An answer as it is written, in pieces; as `stream`."""
-        full = ensure_config(config)
-        inner = cast("AsyncGenerator[str]", super().astream(input, full, stop=stop, **sealed(kwargs)))
-        return abegun(current(), Watch(full), inner)
-
-
-def _managers(*args: Any, run_managers: Any = None, **_: Any) -> Sequence[BaseRunManager] | None:
-    """What core gives its helper third, or by name."""
-    found = args[2] if len(args) > 2 else run_managers
-    return cast("Sequence[BaseRunManager]", found) if isinstance(found, list) else None
+def track_stream(config: RunnableConfig | None, *, with_handler: bool) -> tuple[RunnableConfig, StreamRun]:
+    """A stream's config, with a handler that sees its run start if wanted, and the run."""
+    config = ensure_config(config)
+    run = StreamRun(config)
+    if with_handler:
+        callbacks = config.get("callbacks")
+        if isinstance(callbacks, BaseCallbackManager):
+            callbacks = callbacks.copy()
+            callbacks.add_handler(run, inherit=False)
+            config["callbacks"] = callbacks
+        else:
+            config["callbacks"] = [*(callbacks or ()), run]
+    return config, run

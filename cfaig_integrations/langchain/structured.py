@@ -1,7 +1,4 @@
-"""Answers that follow a schema: how to ask for one, and how to read it.
-
-which words ask for JSON is the codecs' business.
-"""
+"""Answers that follow a schema: the request for one, and the parser of its message."""
 
 from __future__ import annotations
 
@@ -22,105 +19,71 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from cfaig_integrations.adapters.tools import can_force_tool
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
-from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.connection import Api
-from cfaig_integrations.langchain.errors import NOT_CONVERTED, langchain_errors
+from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.langchain.errors import SCHEMA_REMEDY, conversion_errors, langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 Validate: TypeAlias = Callable[[object], Any]
-"""Makes an object of a JSON value."""
+"""Makes an object from a JSON value."""
+Structured: TypeAlias = Runnable[LanguageModelInput, dict[str, Any] | BaseModel]
 
-_NAMELESS = "answer"
+_DEFAULT_NAME = "answer"
+_ANNOTATIONS = frozenset({"title", "description"})
 
 
-class StructuredOutput(BaseChatModel):
-    """A chat model that can be asked for answers of a certain form."""
+def structured(
+    model: BaseChatModel,
+    schema: dict[str, Any] | type | None,
+    method: Method,
+    *,
+    include_raw: bool,
+    strict: bool | None,
+    can_force: bool,
+    kwargs: dict[str, Any],
+) -> Structured:
+    """A model whose answers follow a schema, with the arguments of `with_structured_output`.
 
-    model: str
-    api: Api = "auto"
-    thinking: dict[str, Any] | None = None
-
-    def with_structured_output(
-        self,
-        schema: dict[str, Any] | type | None = None,
-        *,
-        method: Method = "json_schema",
-        include_raw: bool = False,
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """The model with answers that follow a schema.
-
-        Streams of a pydantic class bring one object, at the end; of any other schema, dicts that grow. A truncated
-        answer is an error, never a short object.
-
-        Args:
-            schema: A pydantic class (2 or 1), which validates the answer; or a TypedDict, a JSON schema, or a function
-                or a `response_format` in OpenAI's form, which give dicts. None only with `json_mode`.
-            method: `json_schema`: the server keeps the answer to the schema. `function_calling`: the answer is the
-                call of a function; it is forced, except of models that refuse that, such as Anthropic's while they
-                think: then JSON in the text is taken as well. `json_mode`:
-                any JSON object, whose form the prompt must describe; in a format that has no such mode, the schema.
-            include_raw: Give a dict of `raw`, the message; `parsed`, or None; and `parsing_error`, or None.
-            strict: Whether the server must enforce the schema. True also closes the schema's objects and requires all
-                their fields, as OpenAI asks for.
-            **kwargs: Further arguments for every call.
-
-        Raises:
-            ConfigError: The schema, the method or both together cannot be right.
-        """
-        with langchain_errors():
-            _check(schema, method, strict)
-            function = _function(schema, strict) if schema is not None else None
-        is_object = function is not None and function["parameters"].get("type") == "object"
-        kwargs["ls_structured_output_format"] = {
-            "kwargs": {"method": method} | ({} if strict is None else {"strict": strict}),
-            "schema": None if schema is None else _shown(_function(schema, None)),
-        }
-        if method == "function_calling" and function is not None:
-            name = function["name"] = legal_name(function["name"])
-            forced = self._can_be_forced(kwargs)
-            tool = {"type": "function", "function": function}
-            words: dict[str, Any] = {"tool_choice": name if forced else None, "parallel_tool_calls": False, **kwargs}
-            model = self.bind_tools([tool], **words)
-            parser = AnswerParser(
-                tool=name, validate_with=_validator(schema), an_object=is_object, may_write=not forced
-            )
-        else:
-            model = self.bind(response_format=_response_format(function, method), **kwargs)
-            parser = AnswerParser(validate_with=_validator(schema), an_object=is_object)
-        return _with_raw(model, parser) if include_raw else model | parser
-
-    def _can_be_forced(self, kwargs: Mapping[str, Any]) -> bool:
-        """Whether a call can be forced: some models refuse it, and Anthropic's do while they think."""
-        model, api = kwargs.get("model") or self.model, kwargs.get("api") or self.api
-        return can_force_tool(model, api, kwargs.get("thinking", self.thinking))
+    Raises:
+        ConfigError: The schema or the method is invalid, or the two do not go together.
+    """
+    with langchain_errors():
+        _check(schema, method, strict)
+        function = _function(schema, strict) if schema is not None else None
+    kwargs["ls_structured_output_format"] = {
+        "kwargs": {"method": method} | ({} if strict is None else {"strict": strict}),
+        "schema": None if schema is None else _titled_schema(_function(schema, None)),
+    }
+    validate, is_object = _validator(schema), function is not None and function["parameters"].get("type") == "object"
+    if method == "function_calling" and function is not None:
+        tool = function["name"] = legal_name(function["name"])
+        choice: dict[str, Any] = {"tool_choice": tool if can_force else None, "parallel_tool_calls": False}
+        bound = model.bind_tools([{"type": "function", "function": function}], **choice | kwargs)
+        parser = AnswerParser(tool=tool, validate_with=validate, is_object=is_object, accepts_text=not can_force)
+    else:
+        bound = model.bind(response_format=_response_format(function, method), **kwargs)
+        parser = AnswerParser(validate_with=validate, is_object=is_object)
+    return _with_raw(bound, parser) if include_raw else bound | parser
 
 
 def _check(schema: object, method: str, strict: bool | None) -> None:
     match method:
-        case "json_mode":
-            if strict is not None:
-                raise ConfigError(
-                    f"strict={strict} has no meaning with method='json_mode': the server does not check the schema.",
-                    field="strict",
-                    value=strict,
-                    remedy="Use method='json_schema'.",
-                )
-        case "json_schema" | "function_calling":
-            if schema is None:
-                raise ConfigError(
-                    f"method={method!r} needs a schema.",
-                    field="schema",
-                    remedy="Give a pydantic class, a TypedDict or a JSON schema.",
-                )
+        case "json_mode" if strict is not None:
+            raise ConfigError(
+                f"strict={strict} has no effect with method='json_mode': the server does not check the schema.",
+                field="strict",
+                value=strict,
+                remedy="Use method='json_schema'.",
+            )
+        case "json_schema" | "function_calling" if schema is None:
+            raise ConfigError(f"method={method!r} needs a schema.", field="schema", remedy=SCHEMA_REMEDY)
+        case "json_schema" | "function_calling" | "json_mode":
+            pass
         case _:
             raise ConfigError(
-                f"method={method!r} is not known.",
+                f"method={method!r} does not exist.",
                 field="method",
                 value=method,
                 remedy="Use json_schema, function_calling or json_mode.",
@@ -128,110 +91,102 @@ def _check(schema: object, method: str, strict: bool | None) -> None:
 
 
 def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
-    """A schema of any kind as OpenAI's function: `name`, `parameters`, and perhaps `description` and `strict`."""
+    """A schema in OpenAI's form of a function: `name`, `parameters`, and perhaps `description` and `strict`."""
     form = _named(schema) if isinstance(schema, dict) else schema
     if strict is not None and isinstance(form, dict) and "strict" in form:
         form = {**form, "strict": strict}
-    try:
+    with conversion_errors(schema, "schema", "a function", SCHEMA_REMEDY):
         function: dict[str, Any] = {**convert_to_openai_tool(form, strict=strict)["function"]}
-    except NOT_CONVERTED as error:
-        raise ConfigError(
-            f"{shown(schema)} is not a schema: {error}",
-            field="schema",
-            value=schema,
-            remedy="Give a pydantic class, a TypedDict or a JSON schema.",
-        ) from error
     function.setdefault("parameters", {"type": "object", "properties": {}})
     return function
 
 
 def _named(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema in a dict of any form, as a function that LangChain converts without loss."""
-    held: dict[str, Any] = schema.get("json_schema") or schema.get("function") or schema
-    match held:
+    """A dict that holds a schema in any form, as a function that LangChain converts without loss."""
+    inner: dict[str, Any] = schema.get("json_schema") or schema.get("function") or schema
+    match inner:
         case {"schema": dict()}:
-            named = {"name": held.get("name") or _NAMELESS, "parameters": held["schema"]}
-            return named | {key: held[key] for key in ("description", "strict") if key in held}
+            named = {"name": inner.get("name") or _DEFAULT_NAME, "parameters": inner["schema"]}
+            return named | {key: inner[key] for key in ("description", "strict") if key in inner}
         case {"name": str(), "input_schema": dict()} | {"name": str(), "parameters": dict()}:
-            return held
+            return inner
         case {"type": _} | {"properties": _} | {"anyOf": _} | {"$ref": _}:
-            beside = {"title", "description"}
-            made: dict[str, Any] = {"name": held.get("title") or _NAMELESS}
-            if "description" in held:
-                made["description"] = held["description"]
-            return made | {"parameters": {key: value for key, value in held.items() if key not in beside}}
+            named = {"name": inner.get("title") or _DEFAULT_NAME}
+            if "description" in inner:
+                named["description"] = inner["description"]
+            return named | {"parameters": {key: value for key, value in inner.items() if key not in _ANNOTATIONS}}
         case _:
-            return held
+            return inner
 
 
-def _shown(function: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as tracers show it."""
-    described = {"description": function["description"]} if "description" in function else {}
+def _titled_schema(function: Mapping[str, Any]) -> dict[str, Any]:
+    """A function as a JSON schema, for tracers and for formats without a field for the name."""
     parameters: dict[str, Any] = function["parameters"]
-    # Core reads the type as a word, for tracers and outside of a call.
-    kind = {} if isinstance(parameters.get("type", ""), str) else {"type": "object"}
-    return {"title": function["name"], **described, **parameters, **kind}
+    titled = {"title": function["name"]}
+    if "description" in function:
+        titled["description"] = function["description"]
+    titled |= parameters
+    # Core requires the type to be a string.
+    return titled if isinstance(titled.get("type", ""), str) else titled | {"type": "object"}
 
 
 def _response_format(function: Mapping[str, Any] | None, method: Method) -> dict[str, Any]:
     if function is None:
         return {"type": "json_object"}
     if method == "json_mode":
-        return {"type": "json_object", "schema": _shown(function)}
-    held = {"name": legal_name(function["name"]), "schema": function["parameters"]}
-    held |= {key: function[key] for key in ("description", "strict") if key in function}
-    return {"type": "json_schema", "json_schema": held}
+        return {"type": "json_object", "schema": _titled_schema(function)}
+    schema = {"name": legal_name(function["name"]), "schema": function["parameters"]}
+    schema |= {key: function[key] for key in ("description", "strict") if key in function}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _validator(schema: object) -> Validate | None:
     if not isinstance(schema, type) or not is_basemodel_subclass(schema):
         return None
-    kind: Any = schema
+    cls: Any = schema
     if not issubclass(schema, BaseModel):
-        return cast("Validate", kind.parse_obj)
-    # From text: a strict class takes a date, an enum or a tuple from JSON in another form than from Python.
-    return lambda found: kind.model_validate_json(canonical(found))
+        return cast("Validate", cls.parse_obj)
+    # From text: a strict class accepts a date, an enum or a tuple in another form from JSON than from Python.
+    return lambda value: cls.model_validate_json(canonical(value))
 
 
-def _with_raw(
-    model: Runnable[LanguageModelInput, AIMessage], parser: AnswerParser
-) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-    """The message, and what was made of it or why nothing was: in one piece, so that no error comes after the first."""
+def _with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: AnswerParser) -> Structured:
+    """The message with its answer or its parsing error, in one chunk: no error may follow a chunk without one."""
 
-    def good(found: dict[str, Any]) -> dict[str, Any]:
+    def parsed(found: dict[str, Any]) -> dict[str, Any]:
         return {"raw": found["raw"], "parsed": parser.invoke(found["raw"]), "parsing_error": None}
 
-    async def agood(found: dict[str, Any]) -> dict[str, Any]:
+    async def aparsed(found: dict[str, Any]) -> dict[str, Any]:
         return {"raw": found["raw"], "parsed": await parser.ainvoke(found["raw"]), "parsing_error": None}
 
-    def bad(found: dict[str, Any]) -> dict[str, Any]:
+    def failed(found: dict[str, Any]) -> dict[str, Any]:
         return {"raw": found["raw"], "parsed": None, "parsing_error": found["parsing_error"]}
 
-    parse = RunnableLambda(good, agood, name="parse").with_fallbacks(
-        [RunnableLambda(bad)], exception_key="parsing_error"
+    parse = RunnableLambda(parsed, aparsed, name="parse").with_fallbacks(
+        [RunnableLambda(failed)], exception_key="parsing_error"
     )
-    asked: Runnable[LanguageModelInput, dict[str, Any]] = RunnableMap({"raw": model})
-    return asked | parse
+    raw: Runnable[LanguageModelInput, dict[str, Any]] = RunnableMap({"raw": model})
+    return raw | parse
 
 
 class AnswerParser(BaseTransformOutputParser[Any]):
-    """Reads an answer that follows a schema.
+    """Parses an answer that follows a schema.
 
     Attributes:
-        tool: Function whose call is the answer; None: the answer is the text.
-        validate_with: Makes the final object; None: the JSON value itself.
-        an_object: The answer is one object, which models also write as the only item of a list.
-        may_write: The call was not forced: an answer in JSON counts as well.
+        tool: Function whose call is the answer; None: the text is the answer.
+        validate_with: Makes the result from the JSON value; None: the value is the result.
+        is_object: The answer is one object, which models also write as the only item of a list.
+        accepts_text: JSON in the text is an answer too, because the call could not be forced.
     """
 
     tool: str | None = None
     validate_with: Validate | None = None
-    an_object: bool = False
-    may_write: bool = False
+    is_object: bool = False
+    accepts_text: bool = False
 
     @property
     def OutputType(self) -> Any:
-        """A dict, or what the schema's class makes."""
+        """A dict, or the schema's class."""
         return Any
 
     @property
@@ -242,63 +197,63 @@ class AnswerParser(BaseTransformOutputParser[Any]):
         """The answer in a text.
 
         Raises:
-            OutputParserException: It is not what was asked for.
+            OutputParserException: The text does not follow the schema.
         """
         return self.parse_result([Generation(text=text)])
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """The answer in a whole message.
+        """The answer in a message.
 
         Args:
-            result: What the model gave; the first counts.
-            partial: Take what there is so far, or None.
+            result: The model's generations; the first counts.
+            partial: Whether the message may be incomplete; what cannot be parsed yet is None.
 
         Raises:
             ModelRefusalError: The model refused; an OutputParserException before langchain-core 1.7.5.
-            OutputParserException: It is not what was asked for.
+            OutputParserException: The message does not follow the schema.
         """
         first = result[0]
         message = first.message if isinstance(first, ChatGeneration) else AIMessage(first.text)
         if partial:
-            return self._so_far(message)
+            return self._partial(message)
         _raise_if_refused(message)
-        found = self._written(message) if self.tool is None else self._called(message, self.tool)
-        alone = _only_item(found)
+        value = self._json_of(message)
+        item = _only_item(value)
         if self.validate_with is None:
-            answer: Any = alone if self.an_object and alone is not None else found
-            if self.an_object and not isinstance(answer, dict):
-                _fail(f"The answer is a JSON {type(answer).__name__}, not an object.", message)
-            return answer  # pyright: ignore[reportUnknownVariableType]  # JSON
+            value = item if self.is_object and item is not None else value
+            if self.is_object and not isinstance(value, dict):
+                _fail(f"The answer is a JSON {type(value).__name__}, not an object.", message)
+            return value  # pyright: ignore[reportUnknownVariableType]  # JSON
         try:
-            return self.validate_with(found)
+            return self.validate_with(value)
         except (ValueError, RecursionError) as error:  # the errors of both pydantics are ValueErrors
-            if alone is not None:
+            if item is not None:
                 with suppress(ValueError, RecursionError):
-                    return self.validate_with(alone)
+                    return self.validate_with(item)
             _fail(f"The answer does not fit the schema: {error}", message, error)
 
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
-        whole = given = None
-        for piece in input:
-            whole = _sum(whole, piece)
-            found = self._so_far(whole)
-            if found is not None and found != given:
-                yield (given := found)
-        if whole is not None and (found := self.parse_result([ChatGeneration(message=whole)])) != given:
-            yield found
+        message = previous = None
+        for chunk in input:
+            message = _added(message, chunk)
+            value = self._partial(message)
+            if value is not None and value != previous:
+                yield (previous := value)
+        if message is not None and (value := self.parse_result([ChatGeneration(message=message)])) != previous:
+            yield value
 
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:
-        whole = given = None
-        async for piece in input:
-            whole = _sum(whole, piece)
-            found = self._so_far(whole)
-            if found is not None and found != given:
-                yield (given := found)
-        if whole is not None and (found := self.parse_result([ChatGeneration(message=whole)])) != given:
-            yield found
+        message = previous = None
+        async for chunk in input:
+            message = _added(message, chunk)
+            value = self._partial(message)
+            if value is not None and value != previous:
+                yield (previous := value)
+        if message is not None and (value := self.parse_result([ChatGeneration(message=message)])) != previous:
+            yield value
 
-    def _so_far(self, message: BaseMessage) -> Any:
-        """The beginning of an answer; a class's objects have none."""
+    def _partial(self, message: BaseMessage) -> Any:
+        """The beginning of an answer; None for a class, whose objects are complete."""
         if self.validate_with is not None:
             return None
         if self.tool is not None:
@@ -308,57 +263,55 @@ class AnswerParser(BaseTransformOutputParser[Any]):
         if not text or text.startswith("<think>"):
             return None
         try:
-            found: Any = parse_json_markdown(text)
+            value: Any = parse_json_markdown(text)
         except (ValueError, RecursionError):
             return None
-        kinds = (dict,) if self.an_object else (dict, list)
-        return found if found and isinstance(found, kinds) else None  # pyright: ignore[reportUnknownVariableType]
+        kinds = (dict,) if self.is_object else (dict, list)
+        return value if value and isinstance(value, kinds) else None  # pyright: ignore[reportUnknownVariableType]  # JSON
 
-    def _written(self, message: BaseMessage) -> object:
-        try:
-            return find_json(message.text)
-        except ValueError as error:
-            _fail(f"The answer is not JSON: {error}", message, error)
-
-    def _called(self, message: BaseMessage, tool: str) -> object:
+    def _json_of(self, message: BaseMessage) -> Any:
+        """The JSON value of a complete answer."""
+        if self.tool is None:
+            try:
+                return find_json(message.text)
+            except ValueError as error:
+                _fail(f"The answer is not JSON: {error}", message, error)
         if isinstance(message, AIMessage):
             for call in message.tool_calls:
-                if call["name"] == tool:
+                if call["name"] == self.tool:
                     return call["args"]
             for broken in message.invalid_tool_calls:
-                _fail(f"The call of {broken['name']!r} is broken: {broken['error']}", message)
-            if self.may_write and not message.tool_calls:
+                _fail(f"The call of {broken['name']!r} is invalid: {broken['error']}", message)
+            if self.accepts_text and not message.tool_calls:
                 with suppress(ValueError):
                     return find_json(message.text)
-        remedy = " It cannot be forced to here: use method='json_schema'." if self.may_write else ""
-        _fail(f"The model did not call {tool!r}.{remedy}", message)
+        remedy = " The call cannot be forced here: use method='json_schema'." if self.accepts_text else ""
+        _fail(f"The model did not call {self.tool!r}.{remedy}", message)
 
 
-def _only_item(found: object) -> dict[str, Any] | None:
+def _only_item(value: Any) -> dict[str, Any] | None:
     """The object in a list of one."""
-    if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):  # pyright: ignore[reportUnknownArgumentType]
-        return None
-    return cast("dict[str, Any]", found[0])
+    return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) else None  # pyright: ignore
 
 
-def _sum(whole: BaseMessage | None, piece: str | BaseMessage) -> BaseMessage:
-    message = AIMessage(piece) if isinstance(piece, str) else piece
-    return message if whole is None else cast("BaseMessage", whole + message)
+def _added(message: BaseMessage | None, chunk: str | BaseMessage) -> BaseMessage:
+    chunk = AIMessage(chunk) if isinstance(chunk, str) else chunk
+    return chunk if message is None else cast("BaseMessage", message + chunk)
 
 
 def _raise_if_refused(message: BaseMessage) -> None:
-    said = message.additional_kwargs.get("refusal")
-    if not said and message.response_metadata.get("finish_reason") != "refusal":
+    refusal = message.additional_kwargs.get("refusal")
+    if not refusal and message.response_metadata.get("finish_reason") != "refusal":
         return
-    text = f"The model refused: {said or message.text or 'it gave no reason'}"
-    refused = getattr(lc, "ModelRefusalError", None)  # since langchain-core 1.7.5
-    if refused is not None:
-        raise refused(text, raw_message=message)
+    text = f"The model refused: {refusal or message.text or 'it gave no reason'}"
+    error = getattr(lc, "ModelRefusalError", None)  # since langchain-core 1.7.5
+    if error is not None:
+        raise error(text, raw_message=message)
     raise OutputParserException(text, llm_output=message.text)
 
 
 def _fail(reason: str, message: BaseMessage, cause: Exception | None = None) -> NoReturn:
-    """A parsing error that also says how the answer ended: most broken ones were cut at `max_tokens`."""
-    ended = message.response_metadata.get("finish_reason")
-    ending = f" (finish_reason {ended!r})" if ended else ""
+    """Raises a parsing error with the finish reason: most broken answers were truncated at `max_tokens`."""
+    finish = message.response_metadata.get("finish_reason")
+    ending = f" (finish_reason {finish!r})" if finish else ""
     raise OutputParserException(f"{reason}{ending}", llm_output=message.text) from cause

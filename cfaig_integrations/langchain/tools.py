@@ -1,67 +1,75 @@
-"""LangChain's tools to ours."""
+"""LangChain's tools and tool choices to ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from cfaig_integrations.adapters.tools import MARKERS, BoundTool, tool_of_function, tool_of_mapping
+from cfaig_integrations.adapters.tools import (
+    MARKERS,
+    BoundTool,
+    choice_among,
+    tool_of_function,
+    tool_of_mapping,
+    tools_at_once,
+)
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.routes import refuses_force
-from cfaig_integrations.langchain.errors import NOT_CONVERTED
+from cfaig_integrations.langchain.errors import conversion_errors
 
-AnyTool = Any
-"""A dict, a pydantic class, a TypedDict, a function or a BaseTool: LangChain's own signature names no more."""
+AnyTool: TypeAlias = Any
+"""A dict, a pydantic class, a TypedDict, a function or a BaseTool, which LangChain's signatures do not name either."""
+
+_TOOL_REMEDY = (
+    "Give a BaseTool, a function with type hints and a docstring, a pydantic class, a TypedDict or a JSON schema."
+)
 
 
-_Conversions = dict[bool | None, tuple[object, BoundTool]]
+_Conversions: TypeAlias = dict[bool | None, tuple[object, BoundTool]]
 _converted: dict[int, tuple[ref[Any], _Conversions]] = {}
-"""By identity, because tools are not hashable; an entry goes when its tool does."""
+"""Id of a tool, because tools are not hashable -> per `strict`, what it was made of and the result."""
 
 
 def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
     """One tool, ready to be bound.
 
     Raises:
-        ConfigError: It is not a tool.
+        ConfigError: It is not a valid tool.
     """
     if isinstance(tool, BoundTool) and strict is None:
         return tool
     if isinstance(tool, Mapping):
         return _from_mapping(tool, strict)  # pyright: ignore[reportUnknownArgumentType]  # a user's dict
-    known = _conversions(tool)
-    fingerprint = _fingerprint(tool)
-    kept = known.get(strict)
-    if kept is None or kept[0] != fingerprint:
-        kept = known[strict] = (fingerprint, _from_object(tool, strict))
-    return kept[1]
+    conversions = _conversions(tool)
+    # What a tool object may change after it was bound.
+    state = (
+        (tool.name, tool.description, id(tool.args_schema), repr(tool.extras)) if isinstance(tool, BaseTool) else None
+    )
+    known = conversions.get(strict)
+    if known is None or known[0] != state:
+        known = conversions[strict] = (state, _from_object(tool, strict))
+    return known[1]
 
 
 def _conversions(tool: AnyTool) -> _Conversions:
+    """The conversions of a tool object, which are dropped together with it."""
     key = id(tool)
     entry = _converted.get(key)
     if entry is not None and entry[0]() is tool:
         return entry[1]
-    known: _Conversions = {}
-    with suppress(TypeError):  # no weak references to it: converted each time
-        _converted[key] = (ref(tool, lambda _: _converted.pop(key, None)), known)
-    return known
-
-
-def _fingerprint(tool: AnyTool) -> object:
-    """What a tool object may change about itself after it was bound."""
-    if isinstance(tool, BaseTool):
-        return tool.name, tool.description, id(tool.args_schema), repr(tool.extras)
-    return None
+    conversions: _Conversions = {}
+    with suppress(TypeError):  # no weak references to it: it is converted each time
+        _converted[key] = (ref(tool, lambda _: _converted.pop(key, None)), conversions)
+    return conversions
 
 
 def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
@@ -69,17 +77,9 @@ def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
     native = extras.get("provider_tool_definition")
     if native is not None:
         return BoundTool(native, NativeTool(native))
-    try:
+    with conversion_errors(tool, "tools", "a tool", _TOOL_REMEDY):
         form = convert_to_openai_tool(tool, strict=strict)
-    except NOT_CONVERTED as error:
-        raise ConfigError(
-            f"{shown(tool)} cannot be made a tool: {error}",
-            field="tools",
-            value=tool,
-            remedy="Give a BaseTool, a function with type hints and a docstring, a pydantic class, a TypedDict or a "
-            "JSON schema.",
-        ) from error
-    if "function" not in form:  # a free-text tool, or one that core knows to be built in
+    if "function" not in form:  # a free-text tool, or one that core treats as built in
         return BoundTool(form, NativeTool(form))
     markers = {key: extras[key] for key in MARKERS if key in extras}
     spec = tool_of_function(form["function"], tool_hints(anthropic=markers)).spec
@@ -93,39 +93,45 @@ def _from_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
     return _from_object(dict(tool), strict)
 
 
-def to_specs(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> tuple[ToolSpec, ...]:
+def to_specs(tools: Sequence[AnyTool], *, strict: bool | None = None) -> tuple[ToolSpec, ...]:
     """The tools of a call; `strict` is for those that were not bound before."""
-    if not tools:
-        return ()
     if not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
         raise ConfigError(
-            f"tools={shown(tools)} is no list.", field="tools", value=tools, remedy="Give a list of tools."
+            f"tools={shown(tools)} is not a list.", field="tools", value=tools, remedy="Give a list of tools."
         )
     return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])
 
 
-def forced(model: str, api: Api, choice: ToolChoice | None, tools: Sequence[ToolSpec]) -> ToolChoice | None:
-    """The choice, if the model can be made to keep to it.
+class ToolArguments(NamedTuple):
+    """A call's tools, which of them the model must call, and whether it may call several at once."""
 
-    Args:
-        model: Model id.
-        api: The wire that the user wants.
-        choice: What it must call, such as what LangChain's `ToolStrategy` chooses.
-        tools: The tools.
+    tools: tuple[ToolSpec, ...] = ()
+    choice: ToolChoice | None = None
+    parallel: bool | None = None
+
+
+def tool_arguments(arguments: Mapping[str, Any], *, model: str, api: Api, strict: bool | None) -> ToolArguments:
+    """What a call's arguments say about tools; `strict` is for those that were not bound before.
 
     Raises:
-        ConfigError: It is known to refuse that.
+        ConfigError: A tool or the choice is invalid, or the model refuses such a choice.
     """
-    if choice in (None, "auto", "none") or not tools:
-        return choice
-    known = profile_of(model)
-    several = choice == "required" and len(tools) > 1
-    if (known.known and known.tools and not known.tool_choice) or refuses_force(model, api, several=several):
+    tools = to_specs(arguments.get("tools") or (), strict=strict)
+    choice = choice_among(arguments.get("tool_choice"), tools)
+    if choice not in (None, "auto", "none") and tools:
+        _require_forceable(model, api, several=choice == "required" and len(tools) > 1, choice=choice)
+    return ToolArguments(
+        tools, choice, tools_at_once(arguments.get("parallel_tool_calls"), arguments.get("tool_choice"))
+    )
+
+
+def _require_forceable(model: str, api: Api, *, several: bool, choice: ToolChoice | None) -> None:
+    profile = profile_of(model)
+    if (profile.known and profile.tools and not profile.tool_choice) or refuses_force(model, api, several=several):
         raise ConfigError(
             f"{model} cannot be made to call {'any one of several tools' if several else 'a tool'}.",
             field="tool_choice",
             value=choice,
-            remedy="For an answer of a schema use with_structured_output(schema) or ProviderStrategy(schema); "
-            "for a tool leave tool_choice out, and ask for it in the prompt.",
+            remedy="For structured output use with_structured_output(schema) or ProviderStrategy(schema); "
+            "otherwise omit tool_choice and ask for the call in the prompt.",
         )
-    return choice

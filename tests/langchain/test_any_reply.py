@@ -24,9 +24,9 @@ from cfaig_integrations.core.content import (
     Wire,
 )
 from cfaig_integrations.core.unfold import unfold
-from cfaig_integrations.langchain.blocks import translate
-from cfaig_integrations.langchain.generations import PieceMaker, to_generations
+from cfaig_integrations.langchain.generations import GenerationChunkMaker, to_generations
 from cfaig_integrations.langchain.inbound import to_turns
+from cfaig_integrations.langchain.outbound_blocks import translate
 from tests.langchain.kit import invoked, summed
 from tests.recorded_replies import info
 
@@ -162,17 +162,17 @@ def test_chunks_add_up_to_the_message(reply: ChatReply) -> None:
 
 
 @given(REPLIES)
-def test_pieces_of_a_text_add_up_to_it(reply: ChatReply) -> None:
+def test_chunks_of_text_add_up_to_the_text(reply: ChatReply) -> None:
     told = info(reply.wire)
     (first, *_) = to_generations(reply, told, "asked")
-    maker = PieceMaker(told, "asked")
+    maker = GenerationChunkMaker(told, "asked")
     pieces = [piece for event in unfold(reply) if (piece := maker.make(event)) is not None]
     assert "".join(piece.text for piece in pieces) == first.text
     assert maker.last().generation_info == first.generation_info
 
 
 @pytest.mark.parametrize("raw", [{"type": {"a": 1}}, {"type": "web_search_call", "action": 7}, {"type": None}, {}])
-def test_a_block_that_core_cannot_translate_is_shown_as_it_is(raw: dict[str, Any]) -> None:
+def test_a_block_without_a_translation_is_non_standard(raw: dict[str, Any]) -> None:
     for wire in WIRES:
         reply = ChatReply(wire, "1", "m", (Choice(Turn("assistant", (Opaque(wire, raw),)), "stop"),), None)
         message = invoked(unfold(reply), wire)

@@ -119,7 +119,7 @@ async def test_a_response_format_with_a_description(make: Make, simulator: Simul
 # Tools
 
 
-def test_a_tool_may_bring_its_providers_own_definition(make: Make, simulator: Simulator) -> None:
+def test_a_tool_can_hold_a_providers_definition(make: Make, simulator: Simulator) -> None:
     raw = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
     search = weather.model_copy(update={"extras": {"provider_tool_definition": raw}})
     made = bound(search)
@@ -131,7 +131,7 @@ def test_a_tool_may_bring_its_providers_own_definition(make: Make, simulator: Si
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_bound_tool_can_be_bound_anew(make: Make, simulator: Simulator, strict: bool) -> None:
+def test_a_bound_tool_can_be_bound_again(make: Make, simulator: Simulator, strict: bool) -> None:
     once = bound(weather, strict=not strict)
     again = bound(once, strict=strict)
     assert isinstance(again.spec, FunctionTool)
@@ -178,7 +178,7 @@ CALL = {"name": "weather", "args": {"city": "Paris"}, "id": "call_1", "type": "t
 
 
 @every_wire
-def test_a_tool_that_failed_says_so(make: Make, simulator: Simulator, api: str) -> None:
+def test_a_failed_tool_is_reported(make: Make, simulator: Simulator, api: str) -> None:
     @tool
     def broken(city: str) -> str:
         """Weather in a city."""
@@ -201,7 +201,7 @@ LEGACY = AIMessage("", additional_kwargs={"function_call": {"name": "weather", "
 
 
 @every_wire
-def test_functions_of_old_are_calls_and_results(make: Make, simulator: Simulator, api: str) -> None:
+def test_legacy_function_messages_are_calls_and_results(make: Make, simulator: Simulator, api: str) -> None:
     said = [
         HumanMessage("What is the weather in Paris?"),
         LEGACY,
@@ -229,7 +229,7 @@ IMAGE_URL = f"data:image/png;base64,{PIXEL}"
 
 
 @pytest.mark.parametrize("detail", ["low", "high"])
-def test_an_images_detail_is_told_where_there_is_a_place(make: Make, simulator: Simulator, detail: str) -> None:
+def test_an_images_detail_is_sent_where_the_format_has_it(make: Make, simulator: Simulator, detail: str) -> None:
     said = [HumanMessage([{"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": detail}}])]
     make(api="chat_completions").invoke(said)
     assert body_of(simulator)["messages"][0]["content"][0]["image_url"] == {"url": IMAGE_URL, "detail": detail}
@@ -246,7 +246,7 @@ def test_an_images_detail_is_told_where_there_is_a_place(make: Make, simulator: 
     }
 
 
-def test_responses_own_image_keeps_its_detail(make: Make, simulator: Simulator) -> None:
+def test_an_input_image_keeps_its_detail(make: Make, simulator: Simulator) -> None:
     block = {"type": "input_image", "image_url": IMAGE_URL, "detail": "low"}
     make(api="responses").invoke([HumanMessage([block])])
     assert body_of(simulator)["input"][0]["content"] == [block]
@@ -337,7 +337,7 @@ def test_audio_goes_by_format(make: Make, simulator: Simulator, form: str) -> No
     ],
     ids=["no type", "address", "id"],
 )
-def test_audio_that_cannot_be_told_is_refused(make: Make, simulator: Simulator, api: str, block: Any) -> None:
+def test_audio_of_unknown_type_raises(make: Make, simulator: Simulator, api: str, block: Any) -> None:
     with pytest.raises(errors.UnsupportedContent) as caught:
         make(api=api).invoke([HumanMessage([block])])
     assert caught.value.remedy
@@ -348,9 +348,7 @@ def test_audio_that_cannot_be_told_is_refused(make: Make, simulator: Simulator, 
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_of_several_answers_the_first_tells_the_usage(
-    make: Make, simulator: Simulator, asynchronous: bool
-) -> None:
+async def test_the_first_of_several_answers_has_the_usage(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     model: BaseChatModel = make(api="chat_completions", n=3)
     ask = [[HumanMessage("Hi")]]
     result = await model.agenerate(ask) if asynchronous else model.generate(ask)  # type: ignore[arg-type]
@@ -380,7 +378,7 @@ TIERED: dict[str, tuple[Any, list[Any]]] = {
 
 @pytest.mark.parametrize("api", TIERED)
 @every_way
-async def test_the_service_tier_that_was_given_is_shown(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_the_service_tier_is_reported(make: Make, simulator: Simulator, api: str, way: str) -> None:
     whole, events = TIERED[api]
     if way in STREAMS:
         play(simulator, *events)
@@ -393,7 +391,7 @@ async def test_the_service_tier_that_was_given_is_shown(make: Make, simulator: S
 
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_anthropics_service_tier_too(make: Make, simulator: Simulator, way: str) -> None:
+async def test_anthropics_service_tier_is_reported(make: Make, simulator: Simulator, way: str) -> None:
     usage = {"input_tokens": 5, "output_tokens": 2, "service_tier": "priority"}
     said = {"type": "message", "id": "m1", "role": "assistant", "model": "m"}
     if way == "stream":

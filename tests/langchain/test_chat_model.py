@@ -82,7 +82,7 @@ def test_metadata_of_model_and_call_reach_the_log(make: Make, simulator: Simulat
 @pytest.mark.parametrize(
     "metadata", [{"a": None}, {"a": {"b": 1}}, {"cf.x": 1}, {str(n): n for n in range(6)}, {"a": float("nan")}]
 )
-def test_metadata_that_the_gateway_would_lose_is_refused_before_sending(
+def test_metadata_that_the_gateway_would_drop_raises(
     make: Make, simulator: Simulator, metadata: dict[str, Any]
 ) -> None:
     with pytest.raises(errors.ConfigError):
@@ -90,7 +90,7 @@ def test_metadata_that_the_gateway_would_lose_is_refused_before_sending(
     assert not simulator.requests
 
 
-def test_an_answer_says_where_it_came_from(make: Make, simulator: Simulator) -> None:
+def test_an_answer_reports_its_gateway_info(make: Make, simulator: Simulator) -> None:
     answer = make(model="openai/gpt-4.1").invoke("Hi")
     meta = answer.response_metadata
     assert meta["model_name"] == "openai/gpt-4.1"
@@ -110,7 +110,7 @@ def test_an_answer_says_where_it_came_from(make: Make, simulator: Simulator) -> 
         ("cloudflare/auto", "anthropic/claude-sonnet-5", "anthropic"),
     ],
 )
-def test_traces_name_who_answered(make: Make, streamed: bool, asked: str, model: str, provider: str) -> None:
+def test_traces_name_the_model_and_provider(make: Make, streamed: bool, asked: str, model: str, provider: str) -> None:
     with collect_runs() as runs:
         chat = make(model=asked, api="chat_completions")
         list(chat.stream("Hi")) if streamed else chat.invoke("Hi")
@@ -161,7 +161,7 @@ SAMPLING = {
 
 @pytest.mark.parametrize(("api", "word"), [(api, word) for api, words in SAMPLING.items() for word in words])
 @pytest.mark.parametrize("how", ["constructor", "call", "bind"])
-def test_every_word_changes_the_request(make: Make, simulator: Simulator, api: str, word: str, how: str) -> None:
+def test_every_argument_changes_the_request(make: Make, simulator: Simulator, api: str, word: str, how: str) -> None:
     value, field, expected = SAMPLING[api][word]
     match how:
         case "constructor":
@@ -175,7 +175,7 @@ def test_every_word_changes_the_request(make: Make, simulator: Simulator, api: s
     assert last_request(simulator).body.get(field) != expected
 
 
-def test_nothing_that_was_not_set_is_sent(make: Make, simulator: Simulator) -> None:
+def test_unset_arguments_are_not_sent(make: Make, simulator: Simulator) -> None:
     make(api="chat_completions").invoke("Hi")
     assert last_request(simulator).body == {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "Hi"}]}
     make(api="messages").invoke("Hi")
@@ -184,7 +184,7 @@ def test_nothing_that_was_not_set_is_sent(make: Make, simulator: Simulator) -> N
     assert last_request(simulator).body.keys() == {"model", "input"}
 
 
-def test_words_for_one_call(make: Make, simulator: Simulator) -> None:
+def test_arguments_of_one_call(make: Make, simulator: Simulator) -> None:
     model = make(gateway=GatewayOptions(cache_ttl=60, collect_log=True), extra_headers={"x-a": "1"})
     model.invoke(
         "Hi",
@@ -240,7 +240,7 @@ def test_a_streamed_tool_call_can_be_answered(make: Make, api: str, output_versi
 
 
 @pytest.mark.parametrize("raw", ["  ", "{}", "[1]", "null", '{"city": "Paris"} and'])
-def test_odd_arguments_are_the_same_call_streamed_and_whole(make: Make, simulator: Simulator, raw: str) -> None:
+def test_unusual_arguments_are_the_same_call_streamed_and_whole(make: Make, simulator: Simulator, raw: str) -> None:
     simulator.reply(calls=[{"id": "call_1", "name": "weather", "raw": raw}], times=2)
     model = make(api="chat_completions").bind_tools([weather])
     streamed, whole = summed(list(model.stream("Hi"))), model.invoke("Hi")  # type: ignore[arg-type]
@@ -249,7 +249,7 @@ def test_odd_arguments_are_the_same_call_streamed_and_whole(make: Make, simulato
     assert len(whole.tool_calls) == (raw in {"  ", "{}", "null"})
 
 
-def test_auto_takes_responses_for_tools_and_chat_completions_without(make: Make, simulator: Simulator) -> None:
+def test_auto_selects_responses_for_tools(make: Make, simulator: Simulator) -> None:
     make().invoke("Hi")
     assert last_request(simulator).path.endswith("/ai/v1/chat/completions")
     make().bind_tools([weather]).invoke("What is the weather in Paris?")
@@ -259,7 +259,7 @@ def test_auto_takes_responses_for_tools_and_chat_completions_without(make: Make,
 
 
 @every_wire
-def test_cut_arguments_are_an_invalid_call(make: Make, simulator: Simulator, api: str) -> None:
+def test_truncated_arguments_are_an_invalid_call(make: Make, simulator: Simulator, api: str) -> None:
     cut = {"id": "call_1", "name": "weather", "arguments": {}, "raw": '{"city": "Par'}
     simulator.reply(calls=[cut], finish="length", times=2)
     model = make(api=api).bind_tools([weather])
@@ -274,7 +274,7 @@ def test_cut_arguments_are_an_invalid_call(make: Make, simulator: Simulator, api
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-def test_refusals_are_no_answers(make: Make, simulator: Simulator, api: str, output_version: str) -> None:
+def test_refusals_are_not_content(make: Make, simulator: Simulator, api: str, output_version: str) -> None:
     simulator.reply(refusal="I cannot help with that.", finish="refusal", times=3)
     model = make(api=api, output_version=output_version)
     whole, streamed = model.invoke("Hi"), summed(list(model.stream("Hi")))
@@ -293,9 +293,7 @@ def drop_index(block: Any) -> dict[str, Any]:
 
 
 @every_wire
-def test_the_chunks_of_a_message_are_of_one_id_and_no_two_messages_share_it(
-    make: Make, simulator: Simulator, api: str
-) -> None:
+def test_chunks_share_an_id_that_no_other_message_has(make: Make, simulator: Simulator, api: str) -> None:
     model = make(api=api, gateway=GatewayOptions(cache_ttl=60))
     assert len({chunk.id for chunk in model.stream("Hi")}) == 1
     one, two = model.invoke("Hello"), model.invoke("Hello")
@@ -305,7 +303,7 @@ def test_the_chunks_of_a_message_are_of_one_id_and_no_two_messages_share_it(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_errors_are_of_both_families(make: Make, simulator: Simulator, streamed: bool) -> None:
+def test_errors_are_gateway_and_langchain_errors(make: Make, simulator: Simulator, streamed: bool) -> None:
     simulator.fault("gateway_rate_limit")
     model = make(max_retries=0)
     with pytest.raises(errors.RateLimited) as caught:

@@ -14,7 +14,8 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from cfaig_integrations.core.events import ArgumentsDelta, Event, Finished, PartStarted
 from cfaig_integrations.langchain.chunks import ChunkMaker, quick_chunk
-from cfaig_integrations.langchain.inbound import PROVIDER, to_turns
+from cfaig_integrations.langchain.inbound import to_turns
+from cfaig_integrations.langchain.outbound import PROVIDER
 from tests.langchain.kit import INFO, invoked, summed
 
 CALL = {"type": "tool_call_chunk", "name": None, "args": '{"a"', "id": None, "index": 2}
@@ -109,9 +110,7 @@ def test_a_streamed_call_is_read_as_the_whole_one(arguments: str, size: int) -> 
     st.sampled_from(["{}", "[{}]", "```\n{}\n```", "{} x"]),
     st.booleans(),
 )
-def test_any_arguments_are_read_alike_in_a_stream_and_whole(
-    value: Any, size: int, cut: int, form: str, twice: bool
-) -> None:
+def test_arguments_are_parsed_alike_streamed_and_whole(value: Any, size: int, cut: int, form: str, twice: bool) -> None:
     text = json.dumps({"a": value})
     text = form.replace("{}", json.dumps(text) if twice else text)
     for arguments in (text, text[:cut]):
@@ -129,7 +128,7 @@ def test_broken_arguments_are_never_completed(arguments: str) -> None:
         assert len(message.invalid_tool_calls) == 1
 
 
-def test_arguments_of_an_object_are_shown_as_they_come() -> None:
+def test_arguments_of_an_object_are_passed_on_as_they_arrive() -> None:
     maker = ChunkMaker(INFO, "asked", as_blocks=False)
     maker.make(PartStarted(0, "tool_call", 0, "call_1", "f"))
     pieces = ['{"a": "', "x\\n", 'y"}']

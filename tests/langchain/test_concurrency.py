@@ -18,7 +18,7 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize("most", [1, 2, 9])
-async def test_answers_stand_in_the_order_of_what_was_asked(most: int) -> None:
+async def test_results_are_in_the_order_of_requests(most: int) -> None:
     async def slowly(n: int) -> int:
         await asyncio.sleep(0)
         return n * 2
@@ -27,12 +27,12 @@ async def test_answers_stand_in_the_order_of_what_was_asked(most: int) -> None:
     assert [*run_all(str, [], most)] == await arun_all(slowly, [], most) == []
 
 
-def test_threads_see_what_holds_around_the_call() -> None:
+def test_threads_see_the_callers_context() -> None:
     NAME.set("ann")
     assert {*run_all(lambda _: NAME.get(), range(5), 3)} == {"ann"}
 
 
-def test_after_a_failure_none_is_begun_though_an_earlier_one_is_still_under_way() -> None:
+def test_after_a_failure_no_request_is_started() -> None:
     begun: list[int] = []
     failed = threading.Event()
 
@@ -50,7 +50,7 @@ def test_after_a_failure_none_is_begun_though_an_earlier_one_is_still_under_way(
     assert begun == [0, 1]
 
 
-def test_what_came_before_the_failure_is_told() -> None:
+def test_results_before_a_failure_are_yielded() -> None:
     def ask(n: int) -> int:
         if n == 2:
             raise Broken
@@ -62,7 +62,7 @@ def test_what_came_before_the_failure_is_told() -> None:
     assert told == [0, 1]
 
 
-async def test_no_task_goes_on_after_one_failed() -> None:
+async def test_tasks_are_cancelled_after_a_failure() -> None:
     begun: list[int] = []
     ended: list[int] = []
 

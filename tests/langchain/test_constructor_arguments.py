@@ -94,7 +94,7 @@ def test_every_constructor_argument_changes_the_request(simulator: Simulator, wo
     assert sent_by(simulator, {**common, word: value}) != before
 
 
-def test_stream_usage_is_asked_for_or_not(make: Make, simulator: Simulator) -> None:
+def test_stream_usage_is_requested_or_not(make: Make, simulator: Simulator) -> None:
     for wanted in (True, False):
         list(make(api="chat_completions", stream_usage=wanted).stream("Hi"))
         assert ("stream_options" in simulator.requests[-1].body) is wanted

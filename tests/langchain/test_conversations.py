@@ -42,7 +42,7 @@ def inputs(simulator: Simulator, number: int = -1) -> list[str]:
 
 @every_way
 @pytest.mark.parametrize(("model", "header"), [(WORKERS_AI, INSTANCE), (AUTO, ROUTER)])
-async def test_the_thread_of_a_run_is_told(make: Make, simulator: Simulator, way: str, model: str, header: str) -> None:
+async def test_the_thread_id_is_sent(make: Make, simulator: Simulator, way: str, model: str, header: str) -> None:
     await WAYS[way](make(model=model), "Hi", {"metadata": {"thread_id": "t-1", "user_id": "ann@example.com"}})
     headers = sent_headers(simulator)[-1]
     assert headers[header] == "t-1"
@@ -50,12 +50,12 @@ async def test_the_thread_of_a_run_is_told(make: Make, simulator: Simulator, way
 
 
 @pytest.mark.parametrize("key", ["thread_id", "session_id", "conversation_id"])
-def test_a_conversation_has_several_names(make: Make, simulator: Simulator, key: str) -> None:
+def test_conversation_id_keys(make: Make, simulator: Simulator, key: str) -> None:
     make(model=WORKERS_AI).invoke("Hi", {"metadata": {key: "c"}})
     assert sent_headers(simulator)[-1][INSTANCE] == "c"
 
 
-def test_who_does_not_listen_is_told_nothing(make: Make, simulator: Simulator) -> None:
+def test_other_hosts_receive_no_affinity_header(make: Make, simulator: Simulator) -> None:
     make(model="openai/gpt-4.1").invoke("Hi", {"metadata": {"thread_id": "t"}})
     make(model=WORKERS_AI).invoke("Hi", {"metadata": {"user_id": "ann"}})
     make(model=WORKERS_AI).invoke("Hi")
@@ -95,12 +95,12 @@ def test_affinity_does_not_depend_on_run_metadata(make: Make, simulator: Simulat
     assert "cf-aig-metadata" not in headers
 
 
-def test_completions_have_it_too(simulator: Simulator) -> None:
+def test_an_llm_sends_it_too(simulator: Simulator) -> None:
     CloudflareAIGatewayLLM(model=WORKERS_AI, **where(simulator)).invoke("Hi", {"metadata": {"thread_id": "t"}})
     assert sent_headers(simulator)[-1][INSTANCE] == "t"
 
 
-def test_what_is_no_id_is_refused(make: Make, simulator: Simulator) -> None:
+def test_an_invalid_id_raises(make: Make, simulator: Simulator) -> None:
     with pytest.raises(ValidationError):
         make(session_affinity="")
     with pytest.raises(ConfigError, match="session_affinity"):
@@ -129,7 +129,7 @@ def chaining(make: Make, **words: Any) -> Any:
 
 
 @every_way
-async def test_only_what_is_new_is_sent(make: Make, simulator: Simulator, way: str) -> None:
+async def test_only_new_messages_are_sent(make: Make, simulator: Simulator, way: str) -> None:
     model = chaining(make)
     said: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
     for ask in ("What is my name?", "Are you sure?"):
@@ -143,7 +143,7 @@ async def test_only_what_is_new_is_sent(make: Make, simulator: Simulator, way: s
 
 
 @every_way
-async def test_the_answer_knows_what_was_not_sent_again(make: Make, simulator: Simulator, way: str) -> None:
+async def test_the_answer_names_the_previous_response(make: Make, simulator: Simulator, way: str) -> None:
     said: list[BaseMessage] = [HumanMessage("The password is swordfish.")]
     said += [chaining(make).invoke(said), HumanMessage("What is the password?")]
     reply = await WAYS[way](chaining(make), said)
@@ -164,7 +164,7 @@ async def test_an_agent_sends_only_the_results_of_its_tools(make: Make, simulato
 
 @every_way
 @pytest.mark.parametrize("fault", LOST)
-async def test_what_the_provider_forgot_is_sent_again(make: Make, simulator: Simulator, way: str, fault: str) -> None:
+async def test_a_forgotten_history_is_sent_again(make: Make, simulator: Simulator, way: str, fault: str) -> None:
     said: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
     said += [chaining(make).invoke(said), HumanMessage("What is my name?")]
     simulator.fault(fault)
@@ -181,7 +181,7 @@ async def test_what_the_provider_forgot_is_sent_again(make: Make, simulator: Sim
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_it_is_sent_again_once_and_then_the_error_is_told(make: Make, simulator: Simulator, fault: str) -> None:
+def test_the_history_is_sent_again_only_once(make: Make, simulator: Simulator, fault: str) -> None:
     said: list[BaseMessage] = [HumanMessage("Hi")]
     said += [chaining(make).invoke(said), HumanMessage("And?")]
     simulator.fault(fault, times=None)
@@ -200,7 +200,7 @@ def test_a_response_that_is_gone_for_good_costs_one_request(make: Make, simulato
     assert sent_ids(simulator) == [None, "resp_gone", None]
 
 
-def test_other_failures_are_not_taken_for_it(make: Make, simulator: Simulator) -> None:
+def test_other_failures_are_not_retried_as_forgotten(make: Make, simulator: Simulator) -> None:
     said: list[BaseMessage] = [HumanMessage("Hi")]
     said += [chaining(make).invoke(said), HumanMessage("And?")]
     simulator.fault("provider_bad_request")
@@ -213,7 +213,7 @@ def edited(message: AIMessage) -> AIMessage:
     return message.model_copy(update={"content": "Something else."})
 
 
-def test_a_history_that_changed_is_sent_whole(make: Make, simulator: Simulator) -> None:
+def test_an_edited_history_is_sent_whole(make: Make, simulator: Simulator) -> None:
     model = chaining(make)
     said: list[BaseMessage] = [
         SystemMessage("Be brief."),
@@ -271,7 +271,7 @@ def test_a_reply_of_another_provider_is_not_pointed_to(make: Make, simulator: Si
     assert sent_ids(simulator)[1:] == [None, reply.response_metadata["id"]]
 
 
-def test_a_detour_over_another_model_is_new_to_the_provider(make: Make, simulator: Simulator) -> None:
+def test_messages_of_another_model_are_sent(make: Make, simulator: Simulator) -> None:
     said: list[BaseMessage] = [HumanMessage("One.")]
     said += [chaining(make).invoke(said), HumanMessage("Two.")]
     said += [make(model="anthropic/claude-haiku-4.5").invoke(said), HumanMessage("Three.")]
@@ -280,13 +280,13 @@ def test_a_detour_over_another_model_is_new_to_the_provider(make: Make, simulato
     assert inputs(simulator) == ["user", "assistant", "user"]
 
 
-def test_a_history_without_anything_new_is_sent_whole(make: Make, simulator: Simulator) -> None:
+def test_a_history_without_new_messages_is_sent_whole(make: Make, simulator: Simulator) -> None:
     said: list[BaseMessage] = [HumanMessage("One.")]
     chaining(make).invoke([*said, chaining(make).invoke(said)])
     assert sent_ids(simulator) == [None, None]
 
 
-def test_auto_prefers_the_format_that_remembers(make: Make, simulator: Simulator) -> None:
+def test_auto_prefers_the_format_with_stored_replies(make: Make, simulator: Simulator) -> None:
     model = make(model="openai/gpt-5.4", use_previous_response_id=True)
     said: list[BaseMessage] = [HumanMessage("One.")]
     said += [model.invoke(said), HumanMessage("Two.")]
@@ -296,7 +296,7 @@ def test_auto_prefers_the_format_that_remembers(make: Make, simulator: Simulator
 
 
 @pytest.mark.parametrize("model", ["xai/grok-4.5", WORKERS_AI])
-def test_models_without_such_a_format_are_sent_everything(make: Make, simulator: Simulator, model: str) -> None:
+def test_models_without_such_a_format_receive_the_whole_history(make: Make, simulator: Simulator, model: str) -> None:
     chat = make(model=model, use_previous_response_id=True)
     said: list[BaseMessage] = [HumanMessage("One.")]
     said += [chat.invoke(said), HumanMessage("Two.")]
@@ -304,7 +304,7 @@ def test_models_without_such_a_format_are_sent_everything(make: Make, simulator:
     assert len(simulator.requests[-1].body["messages"]) == 3
 
 
-def test_an_explicit_id_is_taken_at_its_word(make: Make, simulator: Simulator) -> None:
+def test_an_explicit_id_has_precedence(make: Make, simulator: Simulator) -> None:
     reply = chaining(make).invoke("The password is swordfish.")
     again = chaining(make).invoke("What is the password?", previous_response_id=reply.response_metadata["id"])
     assert "swordfish" in again.text
@@ -314,7 +314,7 @@ def test_an_explicit_id_is_taken_at_its_word(make: Make, simulator: Simulator) -
     assert len(simulator.requests) == 3
 
 
-def test_it_may_be_asked_for_by_call(make: Make, simulator: Simulator) -> None:
+def test_it_can_be_set_per_call(make: Make, simulator: Simulator) -> None:
     model = make(model="openai/gpt-5.4", api="responses")
     said: list[BaseMessage] = [HumanMessage("One.")]
     said += [model.invoke(said, use_previous_response_id=True), HumanMessage("Two.")]
@@ -324,7 +324,7 @@ def test_it_may_be_asked_for_by_call(make: Make, simulator: Simulator) -> None:
     assert not any("use_previous_response_id" in request.body for request in simulator.requests)
 
 
-def test_trimming_middleware_is_heeded(make: Make, simulator: Simulator) -> None:
+def test_trimmed_messages_are_not_sent(make: Make, simulator: Simulator) -> None:
     model = chaining(make)
     said: list[BaseMessage] = [HumanMessage("One."), AIMessage("1"), HumanMessage("Two.")]
     said += [model.invoke(said), HumanMessage("Three.")]
@@ -333,7 +333,7 @@ def test_trimming_middleware_is_heeded(make: Make, simulator: Simulator) -> None
     assert inputs(simulator)[0] == "user"
 
 
-async def test_a_summary_replaces_what_the_provider_remembers(make: Make, simulator: Simulator) -> None:
+async def test_a_summary_replaces_the_stored_history(make: Make, simulator: Simulator) -> None:
     helper = make(model="openai/gpt-4.1")
     shorter = SummarizationMiddleware(model=helper, trigger=("messages", 4), keep=("messages", 2))
     agent = create_agent(chaining(make), [], middleware=[shorter], checkpointer=InMemorySaver())

@@ -99,7 +99,7 @@ each_api = pytest.mark.parametrize("api", APIS)
 @both
 @each_api
 @pytest.mark.parametrize(("model", "sizes"), [(BGE, [100, 100, 50]), (QWEN, [32] * 7 + [26])])
-def test_a_long_list_goes_in_batches_that_the_model_takes_and_comes_back_in_order(
+def test_long_lists_are_sent_in_batches_and_returned_in_order(
     make: Make, simulator: Simulator, model: str, sizes: list[int], api: str, asynchronous: bool
 ) -> None:
     texts = [f"text number {n}" for n in range(250)]
@@ -114,15 +114,13 @@ def test_a_long_list_goes_in_batches_that_the_model_takes_and_comes_back_in_orde
 
 
 @both
-def test_no_text_needs_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_an_empty_list_sends_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     assert embed(make(), [], asynchronous) == []
     assert not simulator.requests
 
 
 @both
-def test_an_empty_text_is_named_by_its_place_in_the_whole_list(
-    make: Make, simulator: Simulator, asynchronous: bool
-) -> None:
+def test_an_empty_text_is_reported_with_its_index(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     with pytest.raises(errors.ConfigError, match=r"texts\[3\] is empty") as caught:
         embed(make(batch_size=2), ["a", "b", "c", "", "d"], asynchronous)
     assert isinstance(caught.value, lc.ModelInvalidRequestError)
@@ -133,7 +131,7 @@ def test_an_empty_text_is_named_by_its_place_in_the_whole_list(
     assert not simulator.requests
 
 
-def test_queries_and_documents_go_to_their_own_fields(make: Make, simulator: Simulator) -> None:
+def test_queries_and_documents_have_separate_fields(make: Make, simulator: Simulator) -> None:
     model = make(model=QWEN, instruction="Find the capital")
     query, [document] = model.embed_query("Paris"), model.embed_documents(["Paris"])
     assert query != document
@@ -159,7 +157,7 @@ def test_queries_and_documents_go_to_their_own_fields(make: Make, simulator: Sim
         ),
     ],
 )
-def test_nothing_but_what_was_set_is_sent(
+def test_only_set_arguments_are_sent(
     make: Make, simulator: Simulator, words: dict[str, Any], path: str, body: dict[str, Any]
 ) -> None:
     make(**words).embed_query("Hi")
@@ -169,7 +167,7 @@ def test_nothing_but_what_was_set_is_sent(
     assert request.headers["cf-aig-gateway-id"] == "default"  # cloudflare/ai #403: embeddings bypassed the gateway
 
 
-def test_the_legacy_host_embeds(simulator: Simulator) -> None:
+def test_embedding_on_the_legacy_host(simulator: Simulator) -> None:
     model = CloudflareAIGatewayEmbeddings(model=BGE, **where(simulator) | {"base_url": simulator.legacy_url})
     assert len(model.embed_query("Hi")) == 384
     [request] = simulator.requests
@@ -186,7 +184,7 @@ def test_the_legacy_host_embeds(simulator: Simulator) -> None:
         ({"chunk_size": 5}, "chunk_size"),
     ],
 )
-def test_what_can_never_work_is_refused_by_the_constructor(make: Make, words: dict[str, Any], field: str) -> None:
+def test_the_constructor_rejects_invalid_arguments(make: Make, words: dict[str, Any], field: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         make(**words)
     assert caught.value.field == field
@@ -204,7 +202,7 @@ def test_what_can_never_work_is_refused_by_the_constructor(make: Make, words: di
         ({"model": "openai/text-embedding-3-small", "api": "run"}, "api"),
     ],
 )
-def test_nothing_is_dropped_in_silence(make: Make, simulator: Simulator, words: dict[str, Any], field: str) -> None:
+def test_unsupported_arguments_raise(make: Make, simulator: Simulator, words: dict[str, Any], field: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         make(**words).embed_documents(["Hi"])
     assert caught.value.field == field
@@ -230,7 +228,7 @@ class Gauge:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
-def test_threads_are_bounded(make: Make, width: int) -> None:
+def test_the_number_of_threads_is_limited(make: Make, width: int) -> None:
     gauge = Gauge(width)
 
     def token() -> str:
@@ -247,7 +245,7 @@ def test_threads_are_bounded(make: Make, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
-async def test_tasks_are_bounded(make: Make, width: int) -> None:
+async def test_the_number_of_tasks_is_limited(make: Make, width: int) -> None:
     gauge, barrier = Gauge(width), asyncio.Barrier(width)
 
     async def token() -> str:
@@ -265,7 +263,7 @@ async def test_tasks_are_bounded(make: Make, width: int) -> None:
 
 @both
 @each_api
-def test_what_may_pass_is_tried_again(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
+def test_transient_failures_are_retried(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     simulator.fault("close_before_response", times=2)
     vectors = embed(make(api=api, batch_size=1), ["a", "b", "c"], asynchronous)
     assert vectors == make(api=api).embed_documents(["a", "b", "c"])
@@ -281,7 +279,7 @@ def test_what_may_pass_is_tried_again(make: Make, simulator: Simulator, api: str
         ("provider_error", errors.ServerFault, lc.ModelAPIError),
     ],
 )
-def test_errors_are_of_both_families(
+def test_errors_are_gateway_and_langchain_errors(
     make: Make,
     simulator: Simulator,
     api: str,
@@ -306,7 +304,7 @@ def test_after_a_failure_no_more_batches_are_sent(make: Make, simulator: Simulat
 
 
 @each_api
-def test_a_model_that_is_not_there(make: Make, api: str) -> None:
+def test_an_unknown_model_is_not_found(make: Make, api: str) -> None:
     with pytest.raises(errors.ApiError) as caught:
         make(model="@cf/baai/none", api=api).embed_query("Hi")
     assert isinstance(caught.value, lc.ModelError)
@@ -331,7 +329,7 @@ def test_metadata_reaches_the_log_of_every_batch(
 
 @both
 @each_api
-def test_usage_is_told_for_each_request(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
+def test_usage_is_reported_for_each_request(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     told: list[tuple[Usage | None, GatewayInfo]] = []
     model = make(api=api, batch_size=2, on_usage=lambda usage, info: told.append((usage, info)))
     embed(model, ["one two", "three", "four"], asynchronous)
@@ -341,13 +339,13 @@ def test_usage_is_told_for_each_request(make: Make, simulator: Simulator, api: s
     assert {(info.wire, info.requested_model) for _, info in told} == {(api, BGE)}
 
 
-def test_a_model_that_counts_no_tokens_tells_none(make: Make) -> None:
+def test_a_model_without_token_counts_reports_none(make: Make) -> None:
     told: list[Usage | None] = []
     make(model="@cf/google/embeddinggemma-300m", on_usage=lambda usage, _: told.append(usage)).embed_query("Hi")
     assert told == [None]
 
 
-def test_usage_of_m3_is_told_its_own_way(make: Make) -> None:
+def test_usage_of_m3_is_read_from_its_own_form(make: Make) -> None:
     told: list[Usage | None] = []
     make(model=M3, on_usage=lambda usage, _: told.append(usage)).embed_query("Hi there")
     assert told[0] is not None
@@ -396,7 +394,7 @@ def test_a_vector_store_finds_the_right_text(make: Make, model: str, api: str, a
         assert [each.page_content for each in found] == ["Paris is the capital of France."]
 
 
-def test_the_two_poolings_are_not_the_same_space(make: Make) -> None:
+def test_poolings_give_different_vectors(make: Make) -> None:
     mean, cls = make().embed_query("Hi there"), make(pooling="cls").embed_query("Hi there")
     assert abs(sum(a * b for a, b in zip(mean, cls, strict=True))) < 0.5
 
@@ -406,7 +404,7 @@ def test_no_secret_is_shown(make: Make, simulator: Simulator) -> None:
     assert simulator.api_token not in str(make().model_dump())
 
 
-def test_runs_and_blocks_around_an_embedding_reach_the_log(simulator: Simulator) -> None:
+def test_run_and_context_metadata_of_an_embedding_reach_the_log(simulator: Simulator) -> None:
     embeddings = CloudflareAIGatewayEmbeddings(
         model="@cf/baai/bge-m3", metadata_keys=["user_id", "op"], **where(simulator)
     )

@@ -41,7 +41,7 @@ def test_every_error_is_also_langchains_and_survives_pickling(kind: type[errors.
     assert str(again) == str(error)
 
 
-def test_core_can_read_the_failed_answer() -> None:
+def test_core_reads_the_error_response() -> None:
     twin = to_langchain(one_of(errors.RateLimited))
     assert isinstance(twin, errors.RateLimited)
     response = twin.response  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ def test_core_can_read_the_failed_answer() -> None:
     assert isinstance(response.text, str)
 
 
-def test_other_errors_pass() -> None:
+def test_other_errors_are_unchanged() -> None:
     with pytest.raises(KeyError), langchain_errors():
         raise KeyError("x")
     with pytest.raises(lc.ModelTimeoutError), langchain_errors():

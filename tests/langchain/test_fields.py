@@ -31,7 +31,7 @@ def test_a_configurable_model_keeps_its_gateway(make: Make, simulator: Simulator
     assert sent(simulator).headers["cf-aig-gateway-id"] == "default"
 
 
-def test_no_gateway_has_to_be_asked_for(make: Make, simulator: Simulator) -> None:
+def test_no_gateway_must_be_explicit(make: Make, simulator: Simulator) -> None:
     assert make().gateway_id == "default"
     make(gateway_id=None).invoke("Hi")
     assert "cf-aig-gateway-id" not in sent(simulator).headers
@@ -39,7 +39,7 @@ def test_no_gateway_has_to_be_asked_for(make: Make, simulator: Simulator) -> Non
     assert "cf-aig-gateway-id" not in sent(simulator).headers
 
 
-def test_a_field_that_is_set_later_counts(make: Make, simulator: Simulator) -> None:
+def test_a_field_can_be_set_later(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     model.invoke("Hi")
     model.gateway_metadata = {"late": 1}
@@ -64,7 +64,7 @@ def test_deep_copies_share_your_own_client(make: Make, simulator: Simulator) -> 
 @pytest.mark.parametrize(
     ("word", "value"), [("api_key", "secret"), ("api_token", "secret"), ("max_retries", 3), ("gateway_id", "other")]
 )
-def test_constructor_words_are_refused_in_a_call(make: Make, simulator: Simulator, word: str, value: object) -> None:
+def test_constructor_arguments_in_a_call_raise(make: Make, simulator: Simulator, word: str, value: object) -> None:
     with pytest.raises(errors.ConfigError, match=word):
         make().invoke("Hi", **{word: value})  # type: ignore[arg-type]
     assert not simulator.requests
@@ -74,9 +74,7 @@ def test_constructor_words_are_refused_in_a_call(make: Make, simulator: Simulato
     ("word", "value"),
     [("api", "nope"), ("gateway_metadata", "x"), ("extra_body", "x"), ("extra_headers", "x"), ("response_format", int)],
 )
-def test_what_cannot_be_right_in_a_call_is_refused_by_name(
-    make: Make, simulator: Simulator, word: str, value: Any
-) -> None:
+def test_invalid_call_arguments_raise_with_their_name(make: Make, simulator: Simulator, word: str, value: Any) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         make().invoke("Hi", **{word: value})
     assert caught.value.field == word
@@ -90,7 +88,7 @@ def test_models_of_other_output_share_no_cache_entry(make: Make) -> None:
     assert isinstance(make(cache=cache, output_version="v1").invoke("Hi").content, list)
 
 
-def test_copies_lead_where_their_own_fields_say(make: Make, simulator: Simulator) -> None:
+def test_copies_use_their_own_fields(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     copied = model.model_copy(update={"gateway_metadata": {"copy": True}, "model": "openai/gpt-4.1-mini"})
     copied.invoke("Hi")
@@ -132,14 +130,14 @@ def test_your_own_client_is_used_and_left_open(make: Make, simulator: Simulator)
         assert not client.is_closed
 
 
-def test_wrong_words_are_refused_with_the_nearest(simulator: Simulator) -> None:
+def test_unknown_arguments_raise_with_the_nearest_name(simulator: Simulator) -> None:
     with pytest.raises(errors.ConfigError, match=r"temprature.*Did you mean 'temperature'"):
         ChatCloudflareAIGateway(model="openai/gpt-4.1", temprature=1, **where(simulator))  # type: ignore[call-arg]
     with pytest.raises(errors.ConfigError, match="api_token"):
         ChatCloudflareAIGateway(model="m/m", api_key="a", **where(simulator))  # type: ignore[call-arg]
 
 
-def test_secrets_are_nowhere_to_be_seen(make: Make, simulator: Simulator) -> None:
+def test_secrets_are_not_shown(make: Make, simulator: Simulator) -> None:
     model = make()
     for shown in (repr(model), str(model), str(model._identifying_params), str(model._get_ls_params())):
         assert simulator.api_token not in shown

@@ -34,7 +34,7 @@ AUTHORS = {
 
 
 @pytest.mark.parametrize("model", AUTHORS)
-def test_one_class_reaches_every_author_through_the_gateway(make: Make, simulator: Simulator, model: str) -> None:
+def test_one_class_reaches_every_author(make: Make, simulator: Simulator, model: str) -> None:
     """langchain#15993, PR #27671."""
     chat = make(model=model, gateway=GatewayOptions(cache_ttl=60))
     one, two = chat.invoke("Hi"), chat.invoke("Hi")
@@ -268,7 +268,7 @@ async def test_headers_of_a_call_are_sent_by_every_method(make: Make, simulator:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_a_late_log_is_waited_for(asynchronous: bool) -> None:
+def test_a_late_log_entry_is_awaited(asynchronous: bool) -> None:
     """cloudflare/ai#255."""
     with Simulator(log_delay=0.3) as late:
         model = ChatCloudflareAIGateway(model="openai/gpt-4.1", **where(late))
@@ -286,9 +286,7 @@ def test_a_late_log_is_waited_for(asynchronous: bool) -> None:
 
 @every_wire
 @every_way
-async def test_every_answer_says_its_log_id_which_takes_feedback(
-    make: Make, simulator: Simulator, api: str, way: str
-) -> None:
+async def test_every_answer_has_a_log_id_for_feedback(make: Make, simulator: Simulator, api: str, way: str) -> None:
     """cloudflare-docs PR #17745."""
     info = gateway_info(await WAYS[way](make(api=api), "Hi"))
     assert info is not None

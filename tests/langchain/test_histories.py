@@ -248,7 +248,7 @@ def test_one_format_has_many_providers(make: Make, simulator: Simulator, model: 
 @pytest.mark.parametrize("version", ["v0", "v1"])
 @pytest.mark.parametrize("api", MODELS)
 @pytest.mark.parametrize("maker", ["chat_completions", "responses"])
-def test_a_refusal_is_heard_by_every_other_model(
+def test_a_refusal_is_sent_to_every_other_model(
     make: Make, simulator: Simulator, maker: str, api: str, version: str
 ) -> None:
     """No recording holds one."""
@@ -265,7 +265,7 @@ PIECES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", PIECES)
-def test_what_a_model_drew_or_spoke_stays_where_it_can(make: Make, simulator: Simulator, kind: str) -> None:
+def test_generated_media_are_sent_back_where_possible(make: Make, simulator: Simulator, kind: str) -> None:
     """No recording of a whole reply holds such a thing."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **PIECES[kind]}}
     body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
@@ -344,7 +344,7 @@ OWN: dict[str, tuple[Any, dict[str, Any], list[Any], Any]] = {
 
 
 @pytest.mark.parametrize("case", OWN)
-def test_what_langchain_openai_keeps_goes_home(make: Make, simulator: Simulator, case: str) -> None:
+def test_additional_kwargs_of_langchain_openai_are_sent_back(make: Make, simulator: Simulator, case: str) -> None:
     content, beside, calls, item = OWN[case]
     told: list[Any] = [{"type": "text", "text": "a"}]
     metadata = {"model_provider": "openai"}
@@ -357,7 +357,7 @@ def test_what_langchain_openai_keeps_goes_home(make: Make, simulator: Simulator,
     assert "index" not in found[0]
 
 
-def test_speech_of_langchain_openai_is_not_lost(make: Make, simulator: Simulator) -> None:
+def test_audio_of_langchain_openai_is_sent_back(make: Make, simulator: Simulator) -> None:
     audio = {"id": "audio_1", "data": "UklGRg==", "expires_at": 1, "transcript": "Hello."}
     said = AIMessage("", additional_kwargs={"audio": audio}, response_metadata={"model_provider": "openai"})
     assert encoded("chat_completions", said)["messages"][1]["audio"] == {"id": "audio_1"}
@@ -367,7 +367,7 @@ def test_speech_of_langchain_openai_is_not_lost(make: Make, simulator: Simulator
     assert not simulator.requests
 
 
-def test_thoughts_in_a_list_are_read_as_text(make: Make, simulator: Simulator) -> None:
+def test_thinking_in_a_list_is_read_as_text(make: Make, simulator: Simulator) -> None:
     block: Any = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     for content in ([block], [{"type": "non_standard", "value": block}]):
         said = AIMessage([*content, {"type": "text", "text": "a"}], response_metadata={"model_provider": "openai"})

@@ -13,8 +13,7 @@ from cfaig_integrations.core.chat import Continuation
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Text, ToolCall, Turn
 from cfaig_integrations.core.replay import replay_state, restore
 from cfaig_integrations.errors import ConfigError, GatewayError, UnsupportedContent
-from cfaig_integrations.langchain.history import continuation_of
-from cfaig_integrations.langchain.inbound import to_turn, to_turns
+from cfaig_integrations.langchain.inbound import continuation_of, to_turn, to_turns
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
 
@@ -39,12 +38,12 @@ def test_calls_without_ids_are_all_kept() -> None:
     ],
     ids=lambda block: block["type"],
 )
-def test_calls_that_only_the_content_holds_are_sent(block: dict[str, Any]) -> None:
+def test_calls_in_content_blocks_alone_are_sent(block: dict[str, Any]) -> None:
     turn = to_turn(AIMessage([{"type": "text", "text": "a"}, block]))
     assert turn.parts == (Text("a"), ToolCall("call_1", "w", '{"c":1}'))
 
 
-def test_calls_that_a_program_took_out_of_our_message_stay_out() -> None:
+def test_calls_that_a_program_removed_are_not_sent() -> None:
     block = {"type": "tool_call", "id": "call_1", "name": "w", "args": {}}
     turn = to_turn(of_provider("cloudflare_ai_gateway", [{"type": "text", "text": "a"}, block]))
     assert turn.parts == (Text("a"),)
@@ -63,7 +62,7 @@ def test_standard_blocks_of_server_tools_are_left_out(provider: str) -> None:
 
 
 @pytest.mark.parametrize(("provider", "wire"), [("openai", "responses"), ("anthropic", "messages")])
-def test_a_block_of_its_own_goes_back_to_its_provider(provider: str, wire: str) -> None:
+def test_a_native_block_is_sent_back_to_its_provider(provider: str, wire: str) -> None:
     raw = {"type": "redacted_thinking", "data": "x"}
     wrapped = {"type": "non_standard", "value": raw}
     for block in (raw, wrapped):
@@ -105,7 +104,7 @@ def test_anthropic_citations_go_back() -> None:
     [ChatMessage("x", role="developer"), SystemMessage("x", additional_kwargs={"__openai_role__": "developer"})],
     ids=["chat", "system"],
 )
-def test_a_developer_is_one_where_the_wire_knows_them(
+def test_the_developer_role_is_sent_where_the_format_has_it(
     make: Make, simulator: Simulator, api: str, message: BaseMessage
 ) -> None:
     make(api=api).invoke([message, HumanMessage("q")])
@@ -132,7 +131,7 @@ def test_a_developer_is_one_where_the_wire_knows_them(
     ],
     ids=str,
 )
-def test_blocks_that_are_not_whole_are_refused_by_name(block: dict[str, Any]) -> None:
+def test_malformed_blocks_raise_an_error_with_their_type(block: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedContent) as caught:
         to_turn(HumanMessage([block]))
     assert caught.value.field
@@ -140,13 +139,13 @@ def test_blocks_that_are_not_whole_are_refused_by_name(block: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("data", ["data:application/pdf;base64,JVBERi0=", "JVBERi0="])
-def test_file_data_is_data_with_and_without_a_data_url(data: str) -> None:
+def test_file_data_may_be_a_data_url_or_base64(data: str) -> None:
     turn = to_turn(HumanMessage([{"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}]))
     assert turn.parts == (Media("file", data="JVBERi0=", mime="application/pdf", name="a.pdf"),)
 
 
 @pytest.mark.parametrize("kind", ["file", "text-plain"])
-def test_what_anthropic_is_to_know_of_a_document_reaches_it(make: Make, simulator: Simulator, kind: str) -> None:
+def test_document_fields_reach_anthropic(make: Make, simulator: Simulator, kind: str) -> None:
     marks = {"citations": {"enabled": True}, "context": "from 2020", "cache_control": {"type": "ephemeral"}}
     content: dict[str, Any] = {"base64": "JVBERi0=", "mime_type": "application/pdf"}
     if kind == "text-plain":
@@ -173,7 +172,7 @@ def test_calls_with_broken_arguments_keep_their_place(make: Make, simulator: Sim
     assert simulator.requests[-1].body["input"][1:3] == items
 
 
-def test_a_call_that_was_replaced_takes_nothing_from_the_one_before() -> None:
+def test_a_replaced_call_keeps_nothing_of_the_original() -> None:
     made = Turn("assistant", (ToolCall("call_1", "w", "{}", extras={"responses": {"item": {"id": "fc_1"}}}),))
     edited = Turn("assistant", (ToolCall("call_9", "w", "{}"),))
     assert restore(edited, replay_state(made)) is edited
@@ -213,7 +212,7 @@ CITED = {**FOUND, "citations": {"enabled": True}}
 
 
 @pytest.mark.parametrize("message", ["human", "tool"])
-def test_search_results_reach_anthropic_as_they_are_and_others_as_text(
+def test_search_results_are_blocks_for_anthropic_and_text_for_others(
     make: Make, simulator: Simulator, message: str
 ) -> None:
     marked = {**CITED, "cache_control": {"type": "ephemeral"}}
@@ -233,7 +232,7 @@ def test_search_results_reach_anthropic_as_they_are_and_others_as_text(
 
 
 @pytest.mark.parametrize("lacking", ["title", "source", "content"])
-def test_half_a_search_result_is_refused(lacking: str) -> None:
+def test_an_incomplete_search_result_raises(lacking: str) -> None:
     with pytest.raises(UnsupportedContent, match="search_result"):
         to_turns([HumanMessage([{key: value for key, value in FOUND.items() if key != lacking}])])
 
@@ -250,7 +249,7 @@ OUTPUTS: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize("kind", OUTPUTS)
-def test_an_answer_to_a_built_in_tool_of_openai_goes_in_as_its_users_write_it(kind: str) -> None:
+def test_outputs_of_openais_built_in_tools_are_sent_as_items(kind: str) -> None:
     facts, content = OUTPUTS[kind]
     item = {"type": kind, **facts}
     for message in (
@@ -263,7 +262,7 @@ def test_an_answer_to_a_built_in_tool_of_openai_goes_in_as_its_users_write_it(ki
 
 
 @pytest.mark.parametrize("said", ["no", "", "I would rather not", "nope"])
-def test_only_a_clear_yes_approves(said: str) -> None:
+def test_only_explicit_approvals_approve(said: str) -> None:
     beside = {"type": "mcp_approval_response"}
     (part,) = to_turn(ToolMessage(said, tool_call_id="c", additional_kwargs=beside)).parts
     assert isinstance(part, Opaque)
@@ -271,7 +270,7 @@ def test_only_a_clear_yes_approves(said: str) -> None:
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"x"])
-def test_arguments_that_are_no_json_are_an_error_of_ours(value: Any) -> None:
+def test_arguments_that_are_not_json_raise(value: Any) -> None:
     call = {"name": "f", "args": {"a": value}, "id": "1", "type": "tool_call"}
     with pytest.raises(ConfigError, match="arguments of a tool call are not JSON"):
         to_turn(AIMessage("", tool_calls=[cast("Any", call)]))
@@ -309,7 +308,7 @@ ODD_BLOCKS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("place", range(len(ODD_BLOCKS)))
 @pytest.mark.parametrize("provider", [None, 5, "openai", "anthropic", "cloudflare_ai_gateway"])
-def test_an_odd_block_is_read_or_refused(place: int, provider: Any) -> None:
+def test_any_block_is_converted_or_raises(place: int, provider: Any) -> None:
     content: list[Any] = [ODD_BLOCKS[place]]
     for message in (of_provider(provider, content), HumanMessage(content), ToolMessage(content, tool_call_id="1")):
         with suppress(GatewayError):
@@ -330,13 +329,13 @@ def test_an_odd_block_is_read_or_refused(place: int, provider: Any) -> None:
         {"cf_aig_turn": {"version": 2, "parts": [5], "digest": 5}},
     ],
 )
-def test_odd_things_beside_a_message_are_left_out(beside: dict[str, Any]) -> None:
+def test_malformed_additional_kwargs_are_ignored(beside: dict[str, Any]) -> None:
     (turn,) = to_turns([AIMessage("x", additional_kwargs=beside)])
     assert turn.text == "x"
     assert to_turns([ToolMessage("x", tool_call_id="1", additional_kwargs=beside)])[0].role == "tool"
 
 
 @pytest.mark.parametrize("told", [5, {}, [1], {"wire": 5}, {"wire": "x", "requested_model": "m", "history": {"a": 1}}])
-def test_odd_facts_of_the_gateway_continue_nothing(told: Any) -> None:
+def test_malformed_gateway_metadata_continues_nothing(told: Any) -> None:
     message = AIMessage("x", response_metadata={"gateway": told, "id": {"a": 1}})
     assert continuation_of("m", [message], to_turns([message])) == Continuation()

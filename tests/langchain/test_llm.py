@@ -18,7 +18,7 @@ from cfaig_integrations import GatewayOptions, errors
 from cfaig_integrations.core.content import Refusal, Text
 from cfaig_integrations.core.events import PartStarted, TextDelta
 from cfaig_integrations.core.fold import fold
-from cfaig_integrations.langchain.generations import PieceMaker, in_one, to_generations
+from cfaig_integrations.langchain.generations import GenerationChunkMaker, joined, to_generations
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.llms import (
     Listener,
@@ -42,7 +42,7 @@ __all__ = ["make"]
 
 @both
 @every_wire
-def test_a_prompt_is_one_turn_of_a_user_and_the_answer_a_text(
+def test_a_prompt_is_one_user_message_and_the_answer_a_text(
     make: Make, simulator: Simulator, api: str, asynchronous: bool
 ) -> None:
     simulator.reply("Hello there.", times=2)
@@ -56,7 +56,7 @@ def test_a_prompt_is_one_turn_of_a_user_and_the_answer_a_text(
 
 @both
 @every_wire
-def test_a_stream_says_in_the_end_what_a_whole_answer_says(
+def test_the_last_chunk_has_the_info_of_a_whole_answer(
     make: Make, simulator: Simulator, api: str, asynchronous: bool
 ) -> None:
     simulator.reply("It is so.", times=2, reasoning="Let me think.", tokens_in=7, tokens_out=9)
@@ -76,7 +76,7 @@ def test_a_stream_says_in_the_end_what_a_whole_answer_says(
 
 
 @both
-def test_answers_stand_in_the_order_of_their_prompts_and_tokens_add_up(
+def test_answers_are_in_the_order_of_prompts_and_tokens_add_up(
     make: Make, simulator: Simulator, asynchronous: bool
 ) -> None:
     llm = make()
@@ -125,7 +125,7 @@ def test_a_refusal_is_the_text_of_its_answer(make: Make, simulator: Simulator, a
             assert found.text == said["refusal"] == "I cannot do that."
 
 
-def test_a_cut_answer_says_so(make: Make, simulator: Simulator) -> None:
+def test_a_truncated_answer_has_its_finish_reason(make: Make, simulator: Simulator) -> None:
     simulator.reply("It goes", finish="length")
     assert only(make().generate(["Go on"]))[1]["finish_reason"] == "length"
 
@@ -151,7 +151,7 @@ def test_several_answers_cannot_be_streamed(make: Make, simulator: Simulator, as
 
 
 @both
-def test_a_call_may_say_everything(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_a_call_accepts_every_model_parameter(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     words: dict[str, Any] = {
         "model": "anthropic/claude-haiku-4.5",
         "api": "chat_completions",
@@ -184,7 +184,7 @@ def test_stop_texts_in_every_form(make: Make, simulator: Simulator, words: dict[
     assert [request.body["stop"] for request in simulator.requests] == [["END"]] * 2
 
 
-def test_json_may_be_asked_for(make: Make) -> None:
+def test_json_can_be_requested(make: Make) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "title": "City"}
     assert json.loads(make().invoke("Paris", response_format=schema)).keys() == {"city"}
 
@@ -201,7 +201,7 @@ def test_json_may_be_asked_for(make: Make) -> None:
         ({"gateway_metadata": 5}, "gateway_metadata"),
     ],
 )
-def test_what_cannot_be_right_is_refused_before_anything_is_sent(
+def test_invalid_arguments_raise_before_the_request(
     make: Make, simulator: Simulator, words: dict[str, Any], field: str, asynchronous: bool
 ) -> None:
     for call in (invoke, stream):
@@ -213,25 +213,25 @@ def test_what_cannot_be_right_is_refused_before_anything_is_sent(
 
 
 @both
-def test_one_prompt_that_is_no_text_stops_all(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_a_prompt_that_is_not_text_raises(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     with pytest.raises(errors.ConfigError, match="is not text"):
         generate(make(), asynchronous, ["a", 5, "c"])
     assert not simulator.requests
 
 
-def test_an_unknown_constructor_word_is_refused(make: Make) -> None:
+def test_an_unknown_constructor_argument_raises(make: Make) -> None:
     with pytest.raises(errors.ConfigError, match="temperature"):
         make(temprature=1)
 
 
 @both
-def test_no_prompt_needs_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_no_prompts_send_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     assert batch(make(), asynchronous, []) == []
     assert not simulator.requests
 
 
 @both
-def test_of_a_batch_one_prompt_may_fail_alone(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_one_prompt_of_a_batch_can_fail_alone(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     simulator.fault("gateway_rate_limit", after=1)
     answers = batch(make(max_retries=0), asynchronous, ["a", "b", "c"], {"max_concurrency": 1}, return_exceptions=True)
     assert [type(answer) is str for answer in answers] == [True, False, True]
@@ -285,7 +285,7 @@ class Crowd(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("how", ["generate", "batch"])
-def test_as_many_requests_at_a_time_as_were_allowed(make: Make, how: str) -> None:
+def test_max_concurrency_limits_threads(make: Make, how: str) -> None:
     crowd = Crowd()
     with httpx.Client(transport=crowd) as client:
         llm = make(http_client=client, max_concurrency=2)
@@ -297,7 +297,7 @@ def test_as_many_requests_at_a_time_as_were_allowed(make: Make, how: str) -> Non
 
 
 @pytest.mark.parametrize("how", ["generate", "batch"])
-async def test_as_many_requests_at_a_time_as_were_allowed_in_a_loop(make: Make, how: str) -> None:
+async def test_max_concurrency_limits_tasks(make: Make, how: str) -> None:
     crowd = Crowd()
     async with httpx.AsyncClient(transport=crowd) as client:
         llm = make(http_async_client=client, max_concurrency=2)
@@ -309,9 +309,7 @@ async def test_as_many_requests_at_a_time_as_were_allowed_in_a_loop(make: Make, 
 
 
 @both
-def test_streaming_when_invoked_tells_each_run_its_own_pieces(
-    make: Make, simulator: Simulator, asynchronous: bool
-) -> None:
+def test_streaming_invoke_passes_each_run_its_own_chunks(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     llm, listener = make(streaming=True), Listener()
     result = generate(llm, asynchronous, ["Repeat: one", "Repeat: two"], callbacks=[listener])
     assert [["".join(pieces)] for pieces in listener.pieces.values()] == texts(result)
@@ -321,7 +319,7 @@ def test_streaming_when_invoked_tells_each_run_its_own_pieces(
     assert result.llm_output["token_usage"]["total_tokens"] > 0
 
 
-async def test_events_hold_the_pieces(make: Make) -> None:
+async def test_events_hold_the_chunks(make: Make) -> None:
     chain = PromptTemplate.from_template("{text}") | make() | StrOutputParser()
     found = [event async for event in chain.astream_events({"text": "Hi"}, version="v2")]
     pieces = [event["data"]["chunk"] for event in found if event["event"] == "on_llm_stream"]
@@ -329,7 +327,7 @@ async def test_events_hold_the_pieces(make: Make) -> None:
     assert "".join(piece.text for piece in pieces) == end["generations"][0][0]["text"] != ""
 
 
-def test_a_cut_stream_is_an_error(make: Make, simulator: Simulator) -> None:
+def test_a_truncated_stream_raises(make: Make, simulator: Simulator) -> None:
     simulator.fault("cut")
     with pytest.raises(errors.StreamBroken):
         list(make().stream("Tell me a story."))
@@ -340,8 +338,8 @@ def test_one_object_serves_several_event_loops(make: Make) -> None:
     assert len({asyncio.run(llm.ainvoke("Hi")) for _ in range(3)}) == 1
 
 
-def test_of_several_answers_in_a_stream_the_first_is_told() -> None:
-    maker = PieceMaker(info("chat_completions"), "asked")
+def test_a_stream_of_several_answers_yields_the_first() -> None:
+    maker = GenerationChunkMaker(info("chat_completions"), "asked")
     events = [PartStarted(0, "text"), PartStarted(1, "text", choice=1), TextDelta(1, "b"), TextDelta(0, "a")]
     assert [piece.text for event in events if (piece := maker.make(event)) is not None] == ["a"]
 
@@ -354,10 +352,10 @@ def test_every_recorded_stream_adds_up_to_the_whole_answer(kind: str) -> None:
     wire = WIRES[kind]
     for line, events in found:
         reply = fold(wire, events)
-        maker = PieceMaker(info(wire), "asked")
+        maker = GenerationChunkMaker(info(wire), "asked")
         pieces = [*(piece for event in events if (piece := maker.make(event)) is not None), maker.last()]
         whole = to_generations(reply, info(wire), "asked")[0]
-        assert in_one(pieces) == whole, line
+        assert joined(pieces) == whole, line
         added = pieces[0]
         for piece in pieces[1:]:
             added += piece  # as core does

@@ -35,7 +35,7 @@ __all__ = ["make"]
 
 
 @both
-def test_only_prompts_that_are_not_in_the_cache_are_asked(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_only_prompts_missing_in_the_cache_are_sent(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     llm = make(cache=InMemoryCache())
     first = generate(llm, asynchronous, ["a", "b"])
     second = generate(llm, asynchronous, ["b", "c", "a", "d"])
@@ -59,7 +59,7 @@ OTHER_WORDS: list[dict[str, Any]] = [
 
 @both
 @pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
-def test_what_the_blocks_around_a_call_say_counts(
+def test_gateway_context_is_part_of_the_cache_key(
     make: Make, simulator: Simulator, asynchronous: bool, words: dict[str, Any]
 ) -> None:
     for answer in ("outside", "inside"):
@@ -74,7 +74,7 @@ def test_what_the_blocks_around_a_call_say_counts(
 
 
 @both
-def test_what_shapes_an_answer_keeps_answers_apart(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_every_model_parameter_is_part_of_the_cache_key(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     cache = InMemoryCache()
     for number, words in enumerate([{}, *OTHER_WORDS]):
         simulator.reply(f"constructor {number}")
@@ -91,7 +91,7 @@ def test_what_shapes_an_answer_keeps_answers_apart(make: Make, simulator: Simula
     assert len(simulator.requests) == sent
 
 
-def test_a_changed_model_is_not_answered_from_its_past(make: Make, simulator: Simulator) -> None:
+def test_a_changed_model_has_another_cache_key(make: Make, simulator: Simulator) -> None:
     for answer in ("one", "two", "three"):
         simulator.reply(answer)
     llm = make(cache=InMemoryCache())
@@ -154,7 +154,7 @@ class Traces(BaseTracer):
 
 
 @both
-def test_tracers_see_who_answered_and_what_was_asked(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_traces_hold_provider_and_parameters(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     traces, llm = Traces(), make()
     config = {"callbacks": [traces], "metadata": {"user_id": "ann"}}
     words = {"model": "anthropic/claude-haiku-4.5", "temperature": 0.5}

@@ -52,17 +52,17 @@ def test_every_known_model_has_a_profile_of_declared_keys(name: str) -> None:
         ("openai/gpt-3.5-turbo", {"text_inputs", "text_outputs"}, {"image_inputs", "image_tool_message"}),
     ],
 )
-def test_kinds_of_content_are_those_that_arrive(name: str, can: set[str], cannot: set[str]) -> None:
+def test_declared_modalities_can_be_sent(name: str, can: set[str], cannot: set[str]) -> None:
     profile: Any = model(name).profile
     assert {key for key in can | cannot if profile[key]} == can
 
 
 @pytest.mark.parametrize("name", ["acme/unheard-of", "@cf/acme/unheard-of", "dynamic/support", "cloudflare/auto"])
-def test_of_an_unknown_model_nothing_is_claimed(name: str) -> None:
+def test_an_unknown_model_has_no_profile(name: str) -> None:
     assert model(name).profile is None
 
 
-def test_your_own_profile_goes_before_it_and_is_checked() -> None:
+def test_a_users_profile_has_precedence_and_is_checked() -> None:
     mine: Any = {"max_input_tokens": 5}
     assert model(profile=mine).profile == mine
     assert model(profile=mine).model_copy(update={"model": "openai/gpt-4o"}).profile == mine
@@ -83,14 +83,14 @@ def test_another_model_has_its_own_profile() -> None:
     assert first.profile is None
 
 
-def test_nobody_changes_the_profile_of_others() -> None:
+def test_profiles_are_not_shared() -> None:
     changed = model().profile
     assert changed is not None
     changed["max_input_tokens"] = 1
     assert model().profile != changed
 
 
-def test_a_profile_is_not_written_down() -> None:
+def test_a_profile_is_not_serialized() -> None:
     plain = model()
     assert "profile" not in str(dumpd(plain))
     assert "profile" not in plain.model_dump()
@@ -124,9 +124,7 @@ class Report(BaseModel):
 @pytest.mark.parametrize(
     ("name", "native"), [("openai/gpt-5.4", True), ("anthropic/claude-haiku-4.5", True), ("z-ai/glm-4.6", False)]
 )
-def test_an_agent_asks_for_a_schema_where_the_model_keeps_to_one(
-    make: Make, simulator: Simulator, name: str, native: bool
-) -> None:
+def test_an_agent_uses_the_models_structured_output(make: Make, simulator: Simulator, name: str, native: bool) -> None:
     agent = create_agent(make(model=name), [weather], response_format=Report)
     agent.invoke(asked("What is the weather in Oslo? Report on the city Oslo."))
     tools = [str(tool) for tool in simulator.requests[-1].body["tools"]]

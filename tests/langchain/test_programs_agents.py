@@ -116,7 +116,7 @@ def test_an_agent_ends_with_an_object_and_streams_it(make: Make, api: str) -> No
 
 
 @every_wire
-def test_a_wrong_object_is_asked_for_again(make: Make, simulator: Simulator, api: str) -> None:
+def test_an_invalid_object_is_requested_again(make: Make, simulator: Simulator, api: str) -> None:
     """ToolStrategy tells the model what was wrong with its call."""
     simulator.reply(calls=[{"id": "call_1", "name": "Report", "arguments": {"city": "Oslo", "degrees": "mild"}}])
     simulator.reply(calls=[{"id": "call_2", "name": "Report", "arguments": {"city": "Oslo", "degrees": 3}}])
@@ -127,7 +127,7 @@ def test_a_wrong_object_is_asked_for_again(make: Make, simulator: Simulator, api
 
 
 @every_wire
-def test_a_tool_that_fails_says_so_to_the_model(make: Make, simulator: Simulator, api: str) -> None:
+def test_a_tool_failure_is_sent_to_the_model(make: Make, simulator: Simulator, api: str) -> None:
     @tool
     def flaky_weather(city: str) -> str:
         """The weather of a city."""
@@ -145,7 +145,7 @@ def test_a_tool_that_fails_says_so_to_the_model(make: Make, simulator: Simulator
 @every_wire
 @both_versions
 @pytest.mark.parametrize("path", ["invoke", "ainvoke", "astream"])
-async def test_a_thread_goes_on_where_it_was(
+async def test_a_thread_continues_its_conversation(
     make: Make, simulator: Simulator, api: str, version: str, path: str
 ) -> None:
     agent = create_agent(make(api=api, output_version=version), [weather], checkpointer=InMemorySaver())
@@ -189,7 +189,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], str]] = {
 
 @every_wire
 @pytest.mark.parametrize("decision", DECISIONS)
-async def test_a_human_decides_on_a_call(make: Make, simulator: Simulator, api: str, decision: str) -> None:
+async def test_a_human_approves_a_call(make: Make, simulator: Simulator, api: str, decision: str) -> None:
     given, result = DECISIONS[decision]
     agent: Any = create_agent(
         make(api=api),
@@ -230,7 +230,7 @@ def desk_of(scout: ChatCloudflareAIGateway, keeper: ChatCloudflareAIGateway) -> 
 
 @every_pair
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_two_agents_in_a_graph_stream_their_words(
+async def test_two_agents_in_a_graph_stream_their_answers(
     make: Make, simulator: Simulator, first: str, second: str, asynchronous: bool
 ) -> None:
     desk = desk_of(make(api=first), make(api=second))

@@ -67,7 +67,7 @@ async def ask(runnable: Any, path: str, question: Any, config: Any = None) -> AI
 
 @every_wire
 @every_path
-async def test_a_chain_with_retry_asks_again(make: Make, simulator: Simulator, api: str, path: str) -> None:
+async def test_a_chain_with_retry_retries(make: Make, simulator: Simulator, api: str, path: str) -> None:
     simulator.fault("gateway_rate_limit", times=2)
     retry = {"retry_if_exception_type": (errors.RateLimited,), "wait_exponential_jitter": False}
     model = make(api=api, max_retries=0).with_retry(stop_after_attempt=3, **retry)
@@ -83,7 +83,7 @@ async def test_a_chain_with_retry_asks_again(make: Make, simulator: Simulator, a
 
 @every_wire
 @every_path
-async def test_the_model_asks_again_by_itself(make: Make, simulator: Simulator, api: str, path: str) -> None:
+async def test_the_model_retries_by_itself(make: Make, simulator: Simulator, api: str, path: str) -> None:
     simulator.fault("gateway_rate_limit_after", times=2, retry_after=0)
     answer = await ask(make(api=api), path, SAY)
     assert answer.text
@@ -91,7 +91,7 @@ async def test_the_model_asks_again_by_itself(make: Make, simulator: Simulator, 
     assert len(simulator.requests) == 3
 
 
-def test_what_cannot_get_better_is_not_tried_again(make: Make, simulator: Simulator) -> None:
+def test_permanent_failures_are_not_retried(make: Make, simulator: Simulator) -> None:
     simulator.fault("no_credits", times=None)
     model = make().with_retry(retry_if_exception_type=(errors.RateLimited,), stop_after_attempt=3)
     with pytest.raises(errors.PaymentRequired):
@@ -142,7 +142,7 @@ async def test_a_fallback_has_the_tools_too(
 
 @every_wire
 @pytest.mark.parametrize("path", ["stream", "astream"])
-async def test_a_stream_that_breaks_is_replaced_until_something_was_shown(
+async def test_a_broken_stream_falls_back_until_its_first_chunk(
     make: Make, simulator: Simulator, api: str, path: str
 ) -> None:
     model = make(api=api, max_retries=0).with_fallbacks([make(model="openai/gpt-4.1-mini")])
@@ -197,7 +197,7 @@ def test_a_history_with_calls_is_trimmed_without_orphans(make: Make, simulator: 
 
 
 @every_wire
-def test_own_token_counts_decide_where_to_trim(make: Make, simulator: Simulator, api: str) -> None:
+def test_custom_token_counts_decide_where_to_trim(make: Make, simulator: Simulator, api: str) -> None:
     words = make(api=api, custom_get_token_ids=lambda text: list(range(len(text.split()))))
     trim = trim_messages(token_counter=words, max_tokens=30, strategy="last", start_on="human")
     (trim | words).invoke(LONG)
@@ -221,7 +221,7 @@ def test_messages_are_filtered_and_merged(make: Make, simulator: Simulator, firs
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
 @every_wire
 @every_path
-async def test_a_chat_remembers_what_was_said(make: Make, simulator: Simulator, api: str, path: str) -> None:
+async def test_a_chat_remembers_its_history(make: Make, simulator: Simulator, api: str, path: str) -> None:
     histories: dict[str, InMemoryChatMessageHistory] = {}
     prompt = ChatPromptTemplate([("system", "Be kind."), MessagesPlaceholder("history"), ("human", "{text}")])
     chain = RunnableWithMessageHistory(
@@ -255,7 +255,7 @@ async def test_a_tool_loop_by_hand(make: Make, simulator: Simulator, api: str, p
 
 
 @every_wire
-def test_many_at_once_and_then_one(make: Make, simulator: Simulator, api: str) -> None:
+def test_parallel_calls_then_one(make: Make, simulator: Simulator, api: str) -> None:
     """Map and reduce."""
     model = make(api=api)
     cities = ["Oslo", "Rome", "Bonn", "Bern", "Kyiv", "Riga"]
@@ -278,7 +278,7 @@ def registered(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.usefixtures("registered")
 @every_path
-async def test_the_model_is_chosen_when_it_is_asked(simulator: Simulator, path: str) -> None:
+async def test_the_model_is_chosen_at_run_time(simulator: Simulator, path: str) -> None:
     model: Any = init_chat_model(
         "openai/gpt-4.1",
         model_provider="cloudflare_ai_gateway",

@@ -51,7 +51,7 @@ def test_tool_calls_are_limited(make: Make, simulator: Simulator, api: str) -> N
 
 
 @every_wire
-def test_a_conversation_that_was_stopped_by_a_limit_goes_on(make: Make, simulator: Simulator, api: str) -> None:
+def test_a_conversation_continues_after_a_limit(make: Make, simulator: Simulator, api: str) -> None:
     """The history then holds an AI message that no model wrote."""
     limit = ToolCallLimitMiddleware(run_limit=1, exit_behavior="end")
     agent: Any = create_agent(make(api=api), [weather], middleware=[limit], checkpointer=InMemorySaver())
@@ -79,7 +79,7 @@ HISTORY: list[BaseMessage] = [
 
 @every_wire
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_a_long_conversation_is_summarised(
+async def test_a_long_conversation_is_summarized(
     make: Make, simulator: Simulator, api: str, asynchronous: bool
 ) -> None:
     model = make(api=api)
@@ -104,7 +104,7 @@ async def test_a_long_conversation_is_summarised(
     assert models_seen(simulator) == ["@cf/zai-org/glm-5.2", MODELS[api], MODELS[api]]
 
 
-def test_a_short_conversation_is_left_alone(make: Make, simulator: Simulator) -> None:
+def test_a_short_conversation_is_unchanged(make: Make, simulator: Simulator) -> None:
     model = make()
     count: Any = model.get_num_tokens_from_messages
     summing = SummarizationMiddleware(model, trigger=("tokens", 1000), keep=("messages", 2), token_counter=count)
@@ -116,7 +116,7 @@ def test_a_short_conversation_is_left_alone(make: Make, simulator: Simulator) ->
 
 @every_pair
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_another_model_takes_over_in_the_middle(
+async def test_a_fallback_model_continues_the_conversation(
     make: Make, simulator: Simulator, first: str, second: str, asynchronous: bool
 ) -> None:
     """The first model calls the tool and then fails: the second answers from a history that it did not write."""
@@ -133,7 +133,7 @@ async def test_another_model_takes_over_in_the_middle(
 
 
 @every_wire
-def test_another_model_takes_over_at_once_while_streaming(make: Make, simulator: Simulator, api: str) -> None:
+def test_a_fallback_model_replaces_a_failed_stream(make: Make, simulator: Simulator, api: str) -> None:
     simulator.fault("out_of_capacity")
     other = ModelFallbackMiddleware(make(api="chat_completions", max_retries=0))
     agent: Any = create_agent(make(api=api, max_retries=0), [weather], middleware=[other])
@@ -143,7 +143,7 @@ def test_another_model_takes_over_at_once_while_streaming(make: Make, simulator:
 
 
 @every_wire
-def test_a_model_is_asked_again_by_middleware(make: Make, simulator: Simulator, api: str) -> None:
+def test_middleware_retries_a_model(make: Make, simulator: Simulator, api: str) -> None:
     simulator.fault("gateway_rate_limit", times=2)
     retry = ModelRetryMiddleware(max_retries=2, retry_on=(errors.RateLimited,), initial_delay=0.0, jitter=False)
     agent: Any = create_agent(make(api=api, max_retries=0), [weather], middleware=[retry])

@@ -109,7 +109,7 @@ async def run(chain: Runnable[str, str], path: str, question: str) -> str:
 
 @every_wire
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_chain_answers_from_what_it_found(
+async def test_a_chain_answers_from_retrieved_documents(
     make: Make, simulator: Simulator, retriever: BaseRetriever, api: str, path: str
 ) -> None:
     assert await run(chain_of(retriever, make(api=api)), path, QUESTION) == ANSWER
@@ -175,7 +175,7 @@ def test_an_answer_names_its_source(make: Make, simulator: Simulator, retriever:
 
 @every_wire
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_an_agent_looks_things_up(
+async def test_an_agent_uses_a_retriever_tool(
     make: Make, simulator: Simulator, retriever: BaseRetriever, api: str, asynchronous: bool
 ) -> None:
     look_up = create_retriever_tool(retriever, "search_facts", "Search facts about countries and fruit.")
@@ -187,7 +187,7 @@ async def test_an_agent_looks_things_up(
     assert models_seen(simulator) == [M3, MODELS[api], M3, RANKER, MODELS[api]]
 
 
-def test_a_follow_up_is_rephrased_before_it_is_looked_up(
+def test_a_follow_up_question_is_rephrased_for_retrieval(
     make: Make, simulator: Simulator, retriever: BaseRetriever
 ) -> None:
     rephrase = ChatPromptTemplate.from_messages(
@@ -203,7 +203,7 @@ def test_a_follow_up_is_rephrased_before_it_is_looked_up(
 
 @pytest.mark.parametrize("kind", ["similarity", "mmr"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_both_kinds_of_search(store: VectorStore, kind: str, asynchronous: bool) -> None:
+async def test_similarity_and_mmr_search(store: VectorStore, kind: str, asynchronous: bool) -> None:
     search = store.as_retriever(search_type=kind, search_kwargs={"k": 2})
     found = await search.ainvoke(QUESTION) if asynchronous else search.invoke(QUESTION)
     assert found[0].page_content == ANSWER

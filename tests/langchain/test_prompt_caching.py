@@ -30,7 +30,7 @@ def read(message: AIMessage) -> int:
 
 @every_way
 @every_wire
-async def test_the_second_time_is_read_from_the_cache(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_a_repeated_prompt_is_read_from_the_cache(make: Make, simulator: Simulator, api: str, way: str) -> None:
     model, ask = make(api=api), [marked(LONG, **(MARK if api == "messages" else {}))]
     first, second = [await WAYS[way](model, ask) for _ in range(2)]
     assert read(first) == 0
@@ -42,7 +42,7 @@ async def test_the_second_time_is_read_from_the_cache(make: Make, simulator: Sim
 
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
-def test_keys_reach_the_body(make: Make, simulator: Simulator, api: str) -> None:
+def test_cache_keys_reach_the_body(make: Make, simulator: Simulator, api: str) -> None:
     make(api=api).invoke("Hi", **KEYS)
     make(api=api, extra_body=KEYS).invoke("Hi")
     make(api=api, extra_body={"prompt_cache_key": "mine"}).bind(**KEYS).invoke("Hi")
@@ -50,7 +50,7 @@ def test_keys_reach_the_body(make: Make, simulator: Simulator, api: str) -> None
         assert {key: request.body.get(key) for key in KEYS} == KEYS
 
 
-def test_marks_stand_where_they_were_put(make: Make, simulator: Simulator) -> None:
+def test_cache_markers_keep_their_place(make: Make, simulator: Simulator) -> None:
     system = SystemMessage([{"type": "text", "text": "Be brief."}])
     hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     make(api="messages").invoke([system, marked("One.", **hour), AIMessage("1"), marked("Two.", **MARK)])
@@ -60,13 +60,13 @@ def test_marks_stand_where_they_were_put(make: Make, simulator: Simulator) -> No
 
 
 @pytest.mark.parametrize("api", ["responses", "run"])
-def test_marks_of_one_format_do_not_trouble_another(make: Make, simulator: Simulator, api: str) -> None:
+def test_cache_markers_are_ignored_by_other_formats(make: Make, simulator: Simulator, api: str) -> None:
     assert make(api=api).invoke([marked("Hi", **MARK)]).text
     assert "cache_control" not in str(told(simulator))
 
 
 @every_way
-async def test_automatic_caching_goes_where_it_is_known(make: Make, simulator: Simulator, way: str) -> None:
+async def test_automatic_caching_selects_a_format_that_has_it(make: Make, simulator: Simulator, way: str) -> None:
     model = make(model="anthropic/claude-haiku-4.5").bind_tools([weather])
     reply = await WAYS[way](model, "Hi", **MARK)
     info = gateway_info(reply)
@@ -75,12 +75,12 @@ async def test_automatic_caching_goes_where_it_is_known(make: Make, simulator: S
     assert told(simulator)["cache_control"] == MARK["cache_control"]
 
 
-def test_a_tool_carries_its_mark(make: Make, simulator: Simulator) -> None:
+def test_a_tool_keeps_its_cache_marker(make: Make, simulator: Simulator) -> None:
     cached = weather.model_copy(update={"extras": MARK})
     make(model="anthropic/claude-haiku-4.5").bind_tools([cached]).invoke("Hi")
     assert told(simulator)["tools"][0]["cache_control"] == MARK["cache_control"]
 
 
-def test_workers_ai_is_told_the_conversation_instead(make: Make, simulator: Simulator) -> None:
+def test_workers_ai_receives_the_conversation_id(make: Make, simulator: Simulator) -> None:
     make(model="@cf/zai-org/glm-5.2").invoke("Hi", {"metadata": {"thread_id": "t"}})
     assert simulator.requests[-1].headers["x-session-affinity"] == "t"

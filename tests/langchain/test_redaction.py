@@ -81,9 +81,7 @@ in_either_form = pytest.mark.parametrize("version", [None, "v1"])
 @every
 @in_either_form
 @pytest.mark.parametrize("strategy", ["redact", "mask", "hash"])
-def test_the_middleware_that_redacts(
-    make: Make, simulator: Simulator, api: str, version: str | None, strategy: Any
-) -> None:
+def test_redaction_middleware(make: Make, simulator: Simulator, api: str, version: str | None, strategy: Any) -> None:
     simulator.reply_raw(body=json.dumps(REPLIES[api]), times=2)
     model = make(api=api, model=MODELS[api], output_version=version)
     redacts = PIIMiddleware("email", strategy=strategy, apply_to_output=True)
@@ -97,7 +95,7 @@ def test_the_middleware_that_redacts(
 @every
 @in_either_form
 @pytest.mark.parametrize("word", ["x" * len(SECRET), "***", ""])
-def test_any_text_in_its_place(make: Make, simulator: Simulator, api: str, version: str | None, word: str) -> None:
+def test_any_replacement_text(make: Make, simulator: Simulator, api: str, version: str | None, word: str) -> None:
     simulator.reply_raw(body=json.dumps(REPLIES[api]), times=3)
     model = make(api=api, model=MODELS[api], output_version=version)
     said = model.invoke("q")
@@ -122,7 +120,7 @@ def test_any_text_in_its_place(make: Make, simulator: Simulator, api: str, versi
 @pytest.mark.parametrize(
     "stored", [None, 7, "x", [], {}, {"parts": 7}, {"version": 1}, {"version": 9, "parts": [{"n": 0, "kind": "text"}]}]
 )
-def test_what_is_damaged_or_unknown_is_as_if_it_were_not_there(
+def test_damaged_replay_state_is_ignored(
     make: Make, simulator: Simulator, api: str, version: str | None, stored: Any
 ) -> None:
     simulator.reply_raw(body=json.dumps(REPLIES[api]), times=3)

@@ -33,7 +33,7 @@ def registered(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_model_by_its_name(simulator: Simulator) -> None:
+def test_init_chat_model(simulator: Simulator) -> None:
     model = init_chat_model("cloudflare_ai_gateway:@cf/zai-org/glm-5.2", temperature=0)
     assert isinstance(model, ChatCloudflareAIGateway)
     assert model.model == "@cf/zai-org/glm-5.2"
@@ -42,7 +42,7 @@ def test_a_model_by_its_name(simulator: Simulator) -> None:
 
 
 @pytest.mark.usefixtures("registered")
-def test_embeddings_by_their_name() -> None:
+def test_init_embeddings() -> None:
     embeddings: Any = init_embeddings("cloudflare_ai_gateway:@cf/baai/bge-m3")
     assert isinstance(embeddings, CloudflareAIGatewayEmbeddings)
     assert len(embeddings.embed_query("Hi")) == 1024
@@ -51,12 +51,12 @@ def test_embeddings_by_their_name() -> None:
 
 
 @pytest.mark.usefixtures("registered")
-def test_an_agent_by_its_models_name() -> None:
+def test_create_agent_with_a_model_name() -> None:
     agent = create_agent("cloudflare_ai_gateway:openai/gpt-5.4")
     assert agent.invoke({"messages": [("user", "Say hello")]})["messages"][-1].text
 
 
-def test_nothing_happens_unasked_and_all_is_undone(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registration_is_explicit_and_can_be_undone(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in simulator.environment.items():
         monkeypatch.setenv(name, value)
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_nothing_happens_unasked_and_all_is_undone(simulator: Simulator, monkeyp
     unregister()
 
 
-def test_what_the_gateway_said_of_a_message(make: Make, simulator: Simulator) -> None:
+def test_gateway_info_of_a_message(make: Make, simulator: Simulator) -> None:
     info = gateway_info(make(model="openai/gpt-4.1").invoke("Hi"))
     assert info is not None
     assert (info.log_id, info.requested_model) == (simulator.logs()[0]["id"], "openai/gpt-4.1")

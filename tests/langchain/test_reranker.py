@@ -62,7 +62,7 @@ def test_documents_come_back_in_order_with_their_scores(make: Make, simulator: S
 
 @both
 @pytest.mark.parametrize(("model", "top_k"), [(MODEL, 2), (M3, None)])
-def test_only_the_best_are_kept(
+def test_top_n_keeps_the_best(
     make: Make, simulator: Simulator, model: str, top_k: int | None, asynchronous: bool
 ) -> None:
     best = compress(make(model=model, top_n=2), DOCUMENTS, QUESTION, asynchronous)
@@ -79,13 +79,13 @@ async def test_texts_are_ranked_by_index_and_score(make: Make, top_n: int) -> No
 
 
 @both
-def test_no_document_needs_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_an_empty_list_of_documents_sends_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     assert compress(make(), [], QUESTION, asynchronous) == []
     assert not simulator.requests
 
 
 @both
-def test_an_empty_question_is_refused(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_an_empty_query_raises(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     with pytest.raises(errors.ConfigError, match="query is empty") as caught:
         compress(make(), DOCUMENTS, "", asynchronous)
     assert isinstance(caught.value, lc.ModelInvalidRequestError)
@@ -95,13 +95,13 @@ def test_an_empty_question_is_refused(make: Make, simulator: Simulator, asynchro
 
 
 @pytest.mark.parametrize("words", [{"model": "cohere/rerank"}, {"top": 3}])
-def test_what_can_never_work_is_refused_by_the_constructor(make: Make, words: dict[str, Any]) -> None:
+def test_the_constructor_rejects_invalid_arguments(make: Make, words: dict[str, Any]) -> None:
     with pytest.raises(errors.ConfigError):
         make(**words)
 
 
 @both
-def test_errors_are_of_both_families(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_errors_are_gateway_and_langchain_errors(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     simulator.fault("gateway_rate_limit")
     with pytest.raises(errors.RateLimited) as caught:
         compress(make(max_retries=0), DOCUMENTS, QUESTION, asynchronous)
@@ -109,7 +109,7 @@ def test_errors_are_of_both_families(make: Make, simulator: Simulator, asynchron
 
 
 @both
-def test_what_may_pass_is_tried_again(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_transient_failures_are_retried(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     simulator.fault("close_before_response")
     assert compress(make(), DOCUMENTS, QUESTION, asynchronous)[0].id == "1"
     assert len(simulator.requests) == 2
@@ -154,7 +154,7 @@ def test_empty_documents_come_last_and_are_not_sent(
 
 
 @both
-def test_where_all_is_empty_nothing_is_sent(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_only_empty_documents_send_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     reranker = make()
     ranking = asyncio.run(reranker.arerank(["", ""], QUESTION)) if asynchronous else reranker.rerank(["", ""], QUESTION)
     assert ranking == [(0, None), (1, None)]

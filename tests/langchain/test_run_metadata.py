@@ -29,7 +29,8 @@ from langgraph.graph import END, START, StateGraph
 
 from cfaig_integrations import GatewayOptions, RunInfo, errors, gateway_context
 from cfaig_integrations.gateway.context import Context, current
-from cfaig_integrations.langchain import ChatCloudflareAIGateway, run_metadata
+from cfaig_integrations.langchain import ChatCloudflareAIGateway
+from cfaig_integrations.langchain.run_tracking import CURRENT_RUN
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
 from tests.waiting import until_async
@@ -260,12 +261,12 @@ def test_interleaved_streams_of_one_thread(make: Make, simulator: Simulator) -> 
     assert ordered(logged(simulator)) == ordered([each for one in witnesses.values() for each in one.expected])
 
 
-def test_a_batch_keeps_each_items_own(make: Make, simulator: Simulator) -> None:
+def test_a_batch_keeps_each_items_metadata(make: Make, simulator: Simulator) -> None:
     make().batch(["Hi"] * 4, [config_of(user) for user in USERS])
     assert sorted(entry["user_id"] for entry in logged(simulator)) == sorted(USERS)
 
 
-def test_a_bare_thread_inside_a_run_knows_its_own_run_only(make: Make, simulator: Simulator) -> None:
+def test_a_bare_thread_has_only_its_own_run(make: Make, simulator: Simulator) -> None:
     model = make()
 
     def work(text: str) -> str:
@@ -280,7 +281,7 @@ def test_a_bare_thread_inside_a_run_knows_its_own_run_only(make: Make, simulator
 
 
 def nothing_held() -> bool:
-    return run_metadata.SEEN.get() is None and current() == Context()
+    return CURRENT_RUN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(make: Make, simulator: Simulator) -> None:
@@ -326,7 +327,7 @@ def test_an_error_leaves_nothing(make: Make, simulator: Simulator) -> None:
         assert nothing_held()
 
 
-def test_a_stream_belongs_to_the_block_in_which_it_was_asked_for(make: Make, simulator: Simulator) -> None:
+def test_a_stream_keeps_the_context_in_which_it_was_created(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     with gateway_context(metadata={"team": "asked"}, options={"skip_cache": True}):
         stream = model.stream("Hi")
@@ -338,7 +339,7 @@ def test_a_stream_belongs_to_the_block_in_which_it_was_asked_for(make: Make, sim
     assert "cf-aig-cache-ttl" not in headers
 
 
-async def test_an_async_stream_belongs_to_the_block_in_which_it_was_asked_for(make: Make, simulator: Simulator) -> None:
+async def test_an_async_stream_keeps_the_context_in_which_it_was_created(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     with gateway_context(metadata={"team": "asked"}):
         stream = model.astream("Hi")
@@ -349,7 +350,7 @@ async def test_an_async_stream_belongs_to_the_block_in_which_it_was_asked_for(ma
 
 @pytest.mark.parametrize("path", SYNC)
 @pytest.mark.parametrize("run_metadata", [True, False])
-def test_the_higher_layer_wins(make: Make, simulator: Simulator, path: str, run_metadata: bool) -> None:
+def test_layers_have_precedence(make: Make, simulator: Simulator, path: str, run_metadata: bool) -> None:
     layers = ("call", "inner", "outer", "config", "constructor")
     # Neighbours quarrel about one key each.
     said: dict[str, Entries] = {name: {} for name in layers}
@@ -406,7 +407,7 @@ def test_a_wrong_layer_in_the_config_is_refused(make: Make, simulator: Simulator
     assert not simulator.requests
 
 
-def test_options_of_the_block_lie_between_the_models_and_the_calls(make: Make, simulator: Simulator) -> None:
+def test_context_options_are_between_those_of_model_and_call(make: Make, simulator: Simulator) -> None:
     model = make(gateway=GatewayOptions(cache_ttl=60, cache_key="model", skip_cache=False))
     with gateway_context(options={"cache_ttl": 120, "cache_key": "block"}):
         model.invoke("Hi", gateway={"cache_ttl": 180})
@@ -416,7 +417,7 @@ def test_options_of_the_block_lie_between_the_models_and_the_calls(make: Make, s
 
 
 @pytest.mark.parametrize("path", SYNC)
-def test_a_callers_metadata_win_over_the_model_objects(make: Make, simulator: Simulator, path: str) -> None:
+def test_a_callers_metadata_have_precedence_over_the_models(make: Make, simulator: Simulator, path: str) -> None:
     model = make(metadata={"user_id": "model", "session_id": "model"})
     SYNC[path](model, "Hi", {"metadata": {"user_id": "caller"}})
     [entries] = logged(simulator)
@@ -439,7 +440,7 @@ def test_keys_and_mapper(make: Make, simulator: Simulator, path: str) -> None:
     assert UUID(run.run_id)
 
 
-def test_a_stream_tells_its_runs_name(make: Make, simulator: Simulator) -> None:
+def test_a_stream_reports_its_runs_name(make: Make, simulator: Simulator) -> None:
     list(make(metadata_keys=["run_name"]).stream("Hi", {"run_name": "summary"}))
     assert logged(simulator) == [{"run_name": "summary"}]
 
@@ -452,13 +453,13 @@ def test_a_mapper_that_fails_stops_the_call(make: Make, simulator: Simulator, pa
 
 
 @pytest.mark.parametrize("path", SYNC)
-def test_off_is_off(make: Make, simulator: Simulator, path: str) -> None:
+def test_run_metadata_can_be_disabled(make: Make, simulator: Simulator, path: str) -> None:
     model = make(run_metadata=False, metadata_keys=["user_id"], metadata_mapper=lambda _: {"a": 1})
     SYNC[path](model, "Hi", config_of("ann"))
     assert "cf-aig-metadata" not in simulator.requests[-1].headers
 
 
-def test_callbacks_of_every_form_still_hear_and_keep_their_own(make: Make, simulator: Simulator) -> None:
+def test_callbacks_of_every_form_are_called(make: Make, simulator: Simulator) -> None:
     one, two = Witness(), Witness()
     manager, handlers = CallbackManager([one]), [two]
     list(make().stream("Hi", {"callbacks": manager}))
@@ -468,7 +469,7 @@ def test_callbacks_of_every_form_still_hear_and_keep_their_own(make: Make, simul
 
 
 @pytest.mark.parametrize("runnable", ["graph", "agent"])
-async def test_a_core_that_went_another_way_costs_only_run_ids(
+async def test_without_the_overridden_methods_only_run_ids_are_lost(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, runnable: str
 ) -> None:
     """As if core had renamed `_generate_with_cache`: nothing of ours is called where an invoke turns into a stream."""
@@ -482,7 +483,7 @@ async def test_a_core_that_went_another_way_costs_only_run_ids(
     assert nothing_held()
 
 
-def test_the_context_of_the_reader_is_the_users(make: Make) -> None:
+def test_a_stream_leaves_its_readers_context_unchanged(make: Make) -> None:
     """A stream read in another context than it was begun in ends without an error."""
     stream = make().stream("Hi")
     copy_context().run(next, stream)

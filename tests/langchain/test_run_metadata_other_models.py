@@ -32,8 +32,8 @@ from cfaig_integrations.langchain import (
     CloudflareAIGatewayEmbeddings,
     CloudflareAIGatewayLLM,
     CloudflareAIGatewayReranker,
-    run_metadata,
 )
+from cfaig_integrations.langchain.run_tracking import CURRENT_RUN
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import where
 
@@ -270,7 +270,7 @@ def test_four_users_in_one_batch(simulator: Simulator, kind: Kind, form: str, as
 
 
 @every_kind
-def test_a_bare_thread_inside_a_run_knows_nothing_of_it(simulator: Simulator, kind: Kind) -> None:
+def test_a_bare_thread_has_no_run(simulator: Simulator, kind: Kind) -> None:
     leaf = leaf_of(kind, simulator)
 
     def work(text: str) -> str:
@@ -284,7 +284,7 @@ def test_a_bare_thread_inside_a_run_knows_nothing_of_it(simulator: Simulator, ki
         assert entries.keys() <= {"run_id", "parent_run_id", "op"}
 
 
-def test_alone_they_are_known_by_what_they_do(simulator: Simulator) -> None:
+def test_without_a_run_the_operation_is_reported(simulator: Simulator) -> None:
     embeddings, reranker = embeddings_of(simulator), CloudflareAIGatewayReranker(**where(simulator))
     with gateway_context(metadata={"team": "docs"}):
         embeddings.embed_query("Hi")
@@ -315,7 +315,7 @@ def test_a_chain_that_retrieves_ranks_and_answers(simulator: Simulator, asynchro
     assert all("parent_run_id" in entries for entries in logged(simulator))
 
 
-async def test_documents_are_ranked_in_the_name_of_the_run(simulator: Simulator) -> None:
+async def test_ranking_reports_its_run(simulator: Simulator) -> None:
     reranker = CloudflareAIGatewayReranker(**where(simulator))
     documents = [Document("Paris"), Document("Rome")]
 
@@ -349,9 +349,7 @@ TOLD: dict[str, Any] = {
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_of_prompts_asked_together_each_has_its_own_run(
-    simulator: Simulator, asynchronous: bool, streaming: bool
-) -> None:
+def test_joint_prompts_have_their_own_runs(simulator: Simulator, asynchronous: bool, streaming: bool) -> None:
     witnesses = [Witness("llm") for _ in USERS]
     llm = llm_of(simulator, streaming=streaming, max_concurrency=2)
     callbacks: Any = [[witness] for witness in witnesses]
@@ -366,7 +364,7 @@ def test_of_prompts_asked_together_each_has_its_own_run(
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_what_the_cache_knows_shifts_nobodys_run(simulator: Simulator, asynchronous: bool) -> None:
+def test_cached_prompts_do_not_shift_runs(simulator: Simulator, asynchronous: bool) -> None:
     llm = llm_of(simulator, cache=InMemoryCache())
     llm.generate([PROMPTS["ann"], PROMPTS["cid"]])
     simulator.reset()
@@ -379,7 +377,7 @@ def test_what_the_cache_knows_shifts_nobodys_run(simulator: Simulator, asynchron
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_a_core_that_went_another_way_costs_only_the_runs_of_prompts_asked_together(
+def test_without_the_overridden_methods_only_the_runs_of_joint_prompts_are_lost(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, asynchronous: bool
 ) -> None:
     """As if core had renamed `_generate_helper`: nothing of ours is called where prompts are told apart."""
@@ -409,7 +407,7 @@ def test_interleaved_streams_of_one_thread(simulator: Simulator) -> None:
 
 
 def nothing_held() -> bool:
-    return run_metadata.SEEN.get() is None and current() == Context()
+    return CURRENT_RUN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(simulator: Simulator) -> None:
@@ -446,9 +444,7 @@ def test_an_error_leaves_nothing(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_a_stream_belongs_to_the_block_in_which_it_was_asked_for(
-    simulator: Simulator, asynchronous: bool
-) -> None:
+async def test_a_stream_keeps_the_context_in_which_it_was_created(simulator: Simulator, asynchronous: bool) -> None:
     llm = llm_of(simulator, run_metadata=False)
     with gateway_context(metadata={"team": "asked"}):
         pieces: Any = llm.astream("Hi") if asynchronous else llm.stream("Hi")
@@ -471,7 +467,7 @@ def test_a_streams_run_has_a_name(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("path", SYNC)
-def test_the_higher_layer_wins(simulator: Simulator, path: str) -> None:
+def test_layers_have_precedence(simulator: Simulator, path: str) -> None:
     config = config_of("ann")
     config["metadata"]["cf_aig_metadata"] = {"a": "config", "b": "config", "c": "config"}
     llm = llm_of(simulator, gateway_metadata=dict.fromkeys("abcd", "constructor"), metadata_keys=["user_id"])
@@ -481,7 +477,7 @@ def test_the_higher_layer_wins(simulator: Simulator, path: str) -> None:
 
 
 @every_kind
-def test_nothing_is_told_when_it_is_turned_off(simulator: Simulator, kind: Kind) -> None:
+def test_disabled_run_metadata_sends_nothing(simulator: Simulator, kind: Kind) -> None:
     leaf = leaf_of(kind, simulator, run_metadata=False)
     for path in SYNC.values():
         path(leaf, "Hi", config_of("ann"))

@@ -60,7 +60,7 @@ async def ask(model: Any, how: str, config: Any, call: dict[str, Any]) -> None:
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream", "astream"])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", [ChatCloudflareAIGateway, CloudflareAIGatewayLLM])
-def test_tracers_see_no_secret_and_the_server_gets_it(simulator: Simulator, kind: Any, place: str, how: str) -> None:
+def test_secrets_are_sent_but_not_traced(simulator: Simulator, kind: Any, place: str, how: str) -> None:
     own, call = PLACES[place]
     tracer = Tracer()
     model = kind(model="anthropic/claude-sonnet-5", api="messages", **where(simulator), **own)
@@ -71,7 +71,7 @@ def test_tracers_see_no_secret_and_the_server_gets_it(simulator: Simulator, kind
     assert SECRET in f"{sent.body} {sent.headers}"
 
 
-def test_two_secrets_are_two_names_in_the_cache_and_the_written_form_is_whole(simulator: Simulator) -> None:
+def test_two_secrets_give_two_cache_keys(simulator: Simulator) -> None:
     def llm(secret: str) -> CloudflareAIGatewayLLM:
         body = {"mcp_servers": [{"authorization_token": secret}]}
         return CloudflareAIGatewayLLM(model="openai/gpt-5.4", extra_body=body, **where(simulator))
@@ -89,7 +89,7 @@ MODELS: list[Any] = [
 
 
 @pytest.mark.parametrize("make", MODELS, ids=["chat", "llm", "embeddings", "reranker"])
-def test_a_pickle_leaves_headers_behind_and_says_so(
+def test_pickles_omit_headers_with_a_warning(
     make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = make(account_id="acc", api_token="canary-token", extra_headers={"x-key": SECRET}, max_retries=1)

@@ -57,7 +57,7 @@ def test_a_model_is_the_same_after_a_round_trip(make: Make, simulator: Simulator
     assert timeouts(again.timeout) == timeouts(model.timeout)
 
 
-def test_what_was_loaded_talks_to_the_same_gateway(make: Make, simulator: Simulator) -> None:
+def test_a_loaded_model_calls_the_same_gateway(make: Make, simulator: Simulator) -> None:
     model = make(**WORDS["gateway"], temperature=0.3)
     loaded(dumpd(model), simulator).invoke("Hi")
     sent = simulator.requests[-1]
@@ -71,7 +71,7 @@ def test_no_gateway_stays_none(make: Make, simulator: Simulator) -> None:
     assert "cf-aig-gateway-id" not in simulator.requests[-1].headers
 
 
-def test_a_token_of_the_environment_is_enough(
+def test_a_token_from_the_environment_is_enough(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
@@ -83,7 +83,7 @@ def later() -> str:
     return "token-of-a-function"
 
 
-def test_no_secret_is_written_or_shown(make: Make, simulator: Simulator) -> None:
+def test_no_secret_is_serialized_or_shown(make: Make, simulator: Simulator) -> None:
     with httpx.Client(headers={"x-key": "secret-of-client"}) as client:
         model = make(extra_headers={"x-key": "secret-of-header"}, http_client=client)
         tools = [{"type": "mcp", "server_label": "x", "server_url": "https://x", "authorization": "secret-of-tool"}]
@@ -96,12 +96,12 @@ def test_no_secret_is_written_or_shown(make: Make, simulator: Simulator) -> None
     assert model.lc_secrets == {"api_token": "CLOUDFLARE_API_TOKEN"}
 
 
-def test_it_is_found_where_it_says(make: Make) -> None:
+def test_the_serialized_id_can_be_imported(make: Make) -> None:
     assert dumpd(make())["id"] == ["cfaig_integrations", "langchain", "ChatCloudflareAIGateway"]
 
 
 @pytest.mark.parametrize("how", ["set", "copied", "copied deeply"])
-def test_a_changed_model_is_written_as_it_is_now(make: Make, how: str) -> None:
+def test_a_changed_model_is_serialized_anew(make: Make, how: str) -> None:
     model = make()
     assert model._serialized["kwargs"].get("temperature") is None
     if how == "set":
@@ -132,7 +132,7 @@ DIFFERENT: list[dict[str, Any]] = [
 ]
 
 
-def test_no_two_different_models_share_a_name_in_the_cache(make: Make) -> None:
+def test_different_models_have_different_cache_keys(make: Make) -> None:
     names = [make(**{"model": "openai/gpt-4.1", **words})._get_llm_string() for words in without_place(DIFFERENT)]
     assert len(set(names)) == len(names)
     assert [make(**words)._get_llm_string() for words in ({}, {})] == [names[0]] * 2
@@ -144,7 +144,7 @@ def without_place(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("word", ["base_url", "account_id"])
-def test_another_place_is_another_name(make: Make, word: str) -> None:
+def test_another_gateway_is_another_cache_key(make: Make, word: str) -> None:
     here = make()
     there = here.model_copy(update=next(found for found in DIFFERENT if word in found))
     assert here._get_llm_string() != there._get_llm_string()
@@ -153,7 +153,7 @@ def test_another_place_is_another_name(make: Make, word: str) -> None:
 @pytest.mark.parametrize(
     "words", [{"temperature": 0.5}, {"model": "a/b"}, {"extra_headers": {"a": "b"}}, {"response_format": {"type": "x"}}]
 )
-def test_what_a_call_says_counts(make: Make, words: dict[str, Any]) -> None:
+def test_call_arguments_are_part_of_the_cache_key(make: Make, words: dict[str, Any]) -> None:
     model = make()
     assert model._get_llm_string(**words) != model._get_llm_string()
     assert model._get_llm_string(["x"], **words) != model._get_llm_string(**words)
@@ -161,7 +161,7 @@ def test_what_a_call_says_counts(make: Make, words: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
-def test_what_the_blocks_around_a_call_say_counts(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
+def test_gateway_context_is_part_of_the_cache_key(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
     for answer in ("outside", "inside"):
         simulator.reply(answer)
     model = make(cache=InMemoryCache())
@@ -173,7 +173,7 @@ def test_what_the_blocks_around_a_call_say_counts(make: Make, simulator: Simulat
         assert model.invoke("Hi").content == "outside"
 
 
-def test_a_changed_model_is_not_answered_from_its_past(make: Make, simulator: Simulator) -> None:
+def test_a_changed_model_has_another_cache_key(make: Make, simulator: Simulator) -> None:
     for answer in ("one", "two", "three"):
         simulator.reply(answer)
     model = make(cache=InMemoryCache())

@@ -33,13 +33,13 @@ async def test_both_output_versions_end(make: Make, simulator: Simulator, way: s
 
 
 @every_way
-async def test_calls_after_the_stop_were_never_made(make: Make, simulator: Simulator, way: str) -> None:
+async def test_calls_after_the_stop_text_are_dropped(make: Make, simulator: Simulator, way: str) -> None:
     simulator.reply("Go. STOP", calls=[{"name": "weather", "arguments": {"city": "Rome"}}])
     reply = await WAYS[way](make(api="responses").bind_tools([weather]), "Hi", stop=["STOP"])
     assert (reply.text, reply.tool_calls) == ("Go. ", [])
 
 
-def test_a_whole_reply_tells_what_it_cost(make: Make, simulator: Simulator) -> None:
+def test_a_whole_reply_reports_all_tokens(make: Make, simulator: Simulator) -> None:
     simulator.reply(TEXT, tokens_out=99)
     reply = make(api="responses").invoke("Hi", stop=["\nObservation"])
     assert reply.usage_metadata is not None
@@ -56,7 +56,7 @@ async def test_a_stream_is_read_no_further(make: Make, simulator: Simulator, way
 
 
 @every_way
-async def test_what_is_given_back_is_what_was_shown(make: Make, simulator: Simulator, way: str) -> None:
+async def test_the_history_holds_what_was_shown(make: Make, simulator: Simulator, way: str) -> None:
     model = make(api="responses")
     simulator.reply(TEXT)
     reply = await WAYS[way](model, "Hi", stop=["\nObservation"])
@@ -67,7 +67,7 @@ async def test_what_is_given_back_is_what_was_shown(make: Make, simulator: Simul
 @pytest.mark.parametrize(
     ("model", "wire"), [("openai/gpt-5.4", "chat_completions"), ("openai/gpt-5.6-luna", "responses")]
 )
-def test_auto_prefers_a_format_that_stops_by_itself(make: Make, simulator: Simulator, model: str, wire: str) -> None:
+def test_auto_prefers_a_format_with_stop_texts(make: Make, simulator: Simulator, model: str, wire: str) -> None:
     reply = make(model=model).bind_tools([weather]).invoke("Hi", stop=["STOP"])
     info = gateway_info(reply)
     assert info is not None
@@ -78,7 +78,7 @@ def test_auto_prefers_a_format_that_stops_by_itself(make: Make, simulator: Simul
 @every_way
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 @pytest.mark.parametrize("word", ["stop", "stop_sequences"])
-async def test_a_call_may_do_without_the_stop_texts_of_the_model(
+async def test_a_call_can_remove_the_models_stop_texts(
     make: Make, simulator: Simulator, way: str, api: str, word: str
 ) -> None:
     model = make(api=api, stop=["know"])
@@ -91,7 +91,7 @@ async def test_a_call_may_do_without_the_stop_texts_of_the_model(
     assert model._get_ls_params()["ls_stop"] == ["know"]
 
 
-def test_a_call_of_an_llm_may_do_without_them_too(simulator: Simulator) -> None:
+def test_a_call_of_an_llm_can_remove_them_too(simulator: Simulator) -> None:
     llm = CloudflareAIGatewayLLM(model="openai/gpt-4.1", stop=["know"], **where(simulator))
     simulator.reply(TEXT, times=2)
     assert llm.invoke("Hi", stop=[]) == "".join(llm.stream("Hi", stop=[])) == TEXT

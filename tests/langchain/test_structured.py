@@ -105,7 +105,7 @@ async def test_async_is_sync(make: Make, simulator: Simulator, api: str, method:
 
 
 @every_method
-def test_dicts_grow_in_a_stream(make: Make, simulator: Simulator, method: Method) -> None:
+def test_a_stream_yields_growing_dicts(make: Make, simulator: Simulator, method: Method) -> None:
     answer = json.dumps({"first": "one two three four five", "second": "six seven eight"})
     script(simulator, method, answer, name="Words")
     schema = {"title": "Words", "type": "object", "properties": {"first": {"type": "string"}}}
@@ -156,7 +156,7 @@ def test_the_one_function_is_forced(make: Make, simulator: Simulator, api: str, 
     assert bool(tool.get("strict")) is bool(strict)
 
 
-def test_thinking_is_not_forced_and_may_fail(make: Make, simulator: Simulator) -> None:
+def test_a_thinking_model_is_not_forced(make: Make, simulator: Simulator) -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024}
     model = make(api="messages", thinking=thinking).with_structured_output(Point, method="function_calling")
     script(simulator, "function_calling")
@@ -209,7 +209,7 @@ BROKEN = {
 @pytest.mark.parametrize("answer", BROKEN)
 @every_method
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_answer_that_is_none_is_an_error(
+def test_an_answer_without_the_schema_raises(
     make: Make, simulator: Simulator, answer: str, method: Method, streamed: bool
 ) -> None:
     script(simulator, method, BROKEN[answer])
@@ -220,7 +220,7 @@ def test_an_answer_that_is_none_is_an_error(
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_half_a_dict_is_an_error(make: Make, simulator: Simulator, method: Method, streamed: bool) -> None:
+def test_a_truncated_dict_raises(make: Make, simulator: Simulator, method: Method, streamed: bool) -> None:
     simulator.reply(BROKEN["cut"], finish="length")
     model = make(api="chat_completions").with_structured_output(PARAMETERS, method=method)
     with pytest.raises(OutputParserException, match="'length'"):
@@ -241,7 +241,7 @@ NOT_WRITABLE = {("messages", "function_calling", answer) for answer in ("cut", "
     ("api", "method", "answer"),
     sorted({*product(MODELS, get_args(Method), ("whole", *BROKEN))} - NOT_WRITABLE),
 )
-async def test_raw_beside_parsed(make: Make, simulator: Simulator, api: str, method: Method, answer: str) -> None:
+async def test_include_raw(make: Make, simulator: Simulator, api: str, method: Method, answer: str) -> None:
     text = ANSWER if answer == "whole" else BROKEN[answer]
     script(simulator, method, text, times=4)
     model = make(api=api).with_structured_output(Point, method=method, include_raw=True)
@@ -262,7 +262,7 @@ def sum_of(pieces: list[Any]) -> Any:
     return pieces[0]
 
 
-def test_any_error_of_a_validator_stands_beside_raw(make: Make, simulator: Simulator) -> None:
+def test_any_validation_error_is_a_parsing_error(make: Make, simulator: Simulator) -> None:
     class Picky(Point):
         @field_validator("x")
         @classmethod
@@ -276,7 +276,7 @@ def test_any_error_of_a_validator_stands_beside_raw(make: Make, simulator: Simul
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_refusals_are_errors_of_their_own(make: Make, simulator: Simulator, api: str, method: Method) -> None:
+def test_refusals_raise_their_own_error(make: Make, simulator: Simulator, api: str, method: Method) -> None:
     simulator.reply(refusal="I cannot help with that.", finish="refusal", times=3)
     kind = getattr(lc, "ModelRefusalError", OutputParserException)
     model = make(api=api).with_structured_output(Point, method=method)
@@ -299,14 +299,14 @@ def test_refusals_are_errors_of_their_own(make: Make, simulator: Simulator, api:
         ({"what": "ever"}, {}, "schema"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_at_once(make: Make, schema: Any, words: dict[str, Any], field: str) -> None:
+def test_invalid_schemas_and_methods_raise_at_once(make: Make, schema: Any, words: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make().with_structured_output(schema, **words)
     assert caught.value.field == field
     assert isinstance(caught.value, lc.ModelInvalidRequestError)
 
 
-def test_further_words_go_with_every_call(make: Make, simulator: Simulator) -> None:
+def test_further_arguments_are_sent_with_every_call(make: Make, simulator: Simulator) -> None:
     for method in ("json_schema", "function_calling"):
         script(simulator, method)
         make(api="chat_completions").with_structured_output(Point, method=method, temperature=0.5).invoke(ASK)  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ class Loose(BaseModel):
 
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
-def test_a_strict_response_format_is_one_that_openai_takes(make: Make, simulator: Simulator, api: str) -> None:
+def test_a_strict_response_format_is_closed(make: Make, simulator: Simulator, api: str) -> None:
     """OpenAI refuses an open schema in strict mode, and so does the simulator."""
     model, form = make(api=api), ProviderStrategy(Loose, strict=True).to_model_kwargs()
     simulator.reply('{"x": 1}', times=4)

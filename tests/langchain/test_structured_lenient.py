@@ -38,7 +38,7 @@ AROUND = {
 @pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_answer_may_have_other_text_around_it(
+def test_text_around_json_is_ignored(
     make: Make, simulator: Simulator, around: str, method: Method, asynchronous: bool
 ) -> None:
     form = AROUND[around]
@@ -56,7 +56,7 @@ def test_an_answer_may_have_other_text_around_it(
 
 
 @pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", '[{"x": 1}, {"x": 2}]', f"<think>{json.dumps(ANSWER)}"])
-def test_an_answer_that_is_no_object_is_an_error(make: Make, simulator: Simulator, text: str) -> None:
+def test_an_answer_that_is_not_an_object_raises(make: Make, simulator: Simulator, text: str) -> None:
     simulator.reply(text, times=2)
     model = make(api="chat_completions").with_structured_output(PointDict)
     with pytest.raises(OutputParserException):
@@ -97,7 +97,7 @@ STRICT_ANSWER = {
 
 @every_method
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages", "run"])
-def test_strict_classes_are_read_from_json(make: Make, simulator: Simulator, api: str, method: Method) -> None:
+def test_strict_classes_are_validated_from_json(make: Make, simulator: Simulator, api: str, method: Method) -> None:
     script(simulator, method, json.dumps(STRICT_ANSWER), name="Strict", times=2)
     model = make(api=api).with_structured_output(Strict, method=method)
     found: Any = model.invoke(ASK)
@@ -110,7 +110,9 @@ UNFORCED = ["@cf/mistralai/mistral-small-3.1-24b-instruct"]
 
 @pytest.mark.parametrize("name", UNFORCED)
 @pytest.mark.parametrize("written", [False, True])
-def test_a_model_that_cannot_be_forced_is_asked(make: Make, simulator: Simulator, name: str, written: bool) -> None:
+def test_a_model_that_refuses_forced_calls_is_not_forced(
+    make: Make, simulator: Simulator, name: str, written: bool
+) -> None:
     script(simulator, "json_mode" if written else "function_calling")
     model = make(model=name).with_structured_output(Point, method="function_calling")
     assert model.invoke(ASK) == Point(x=1, y=2)
@@ -120,7 +122,9 @@ def test_a_model_that_cannot_be_forced_is_asked(make: Make, simulator: Simulator
 
 @pytest.mark.parametrize("name", UNFORCED)
 @pytest.mark.parametrize("choice", ["any", "required", True, "Point"])
-def test_forcing_it_names_what_works(make: Make, simulator: Simulator, name: str, choice: Any) -> None:
+def test_the_error_for_a_forced_call_names_alternatives(
+    make: Make, simulator: Simulator, name: str, choice: Any
+) -> None:
     model = make(model=name).bind_tools([Point], tool_choice=choice)
     with pytest.raises(ConfigError, match=r"with_structured_output\(schema\) or ProviderStrategy"):
         model.invoke(ASK)

@@ -51,12 +51,12 @@ def test_tools_count(make: Make, own: bool, form: object) -> None:
     assert model.get_num_tokens_from_messages(MESSAGES, tools=[form, form]) > alone
 
 
-def test_what_is_no_tool_is_not_counted(make: Make) -> None:
+def test_an_invalid_tool_is_not_counted(make: Make) -> None:
     with pytest.raises(ConfigError, match="tool"):
         make().get_num_tokens_from_messages(MESSAGES, tools=[42])
 
 
-def test_longer_conversations_take_more(make: Make) -> None:
+def test_longer_conversations_have_more_tokens(make: Make) -> None:
     model = make()
     calls = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Paris"}, "id": "c"}])
     counts = [model.get_num_tokens_from_messages(said) for said in (MESSAGES[:1], MESSAGES, [*MESSAGES, calls])]

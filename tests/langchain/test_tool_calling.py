@@ -64,7 +64,7 @@ LIMITS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
+def test_a_models_limit_raises_before_the_request(make: Make, simulator: Simulator, limit: str) -> None:
     """Flowise PR #4846."""
 
     def time(zone: str) -> str:

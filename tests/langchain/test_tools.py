@@ -15,7 +15,7 @@ from cfaig_integrations.adapters.tools import choice_among as to_choice
 from cfaig_integrations.adapters.tools import tools_at_once as to_parallel
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.langchain.tools import bound, forced, to_specs
+from cfaig_integrations.langchain.tools import bound, to_specs, tool_arguments
 from cfaig_integrations.wire.encoding import parameters_of
 from tests.langchain.conftest import Make
 
@@ -77,7 +77,7 @@ def test_strict_belongs_to_the_function(form: str, strict: bool) -> None:
     assert bound(FORMS[form]).spec.strict is None  # type: ignore[union-attr]
 
 
-def test_markers_of_anthropic_tools_ride_along() -> None:
+def test_anthropic_tool_keys_are_kept() -> None:
     made = bound({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
     assert made.spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}  # type: ignore[union-attr]
     marked = weather.model_copy(update={"extras": {"defer_loading": True}})
@@ -117,12 +117,12 @@ def test_a_tool_that_changed_is_converted_again() -> None:
 @pytest.mark.parametrize(
     "given", [42, {"type": "function"}, {"input_schema": SCHEMA}, {"type": "function", "function": {}}]
 )
-def test_what_is_no_tool_is_refused(given: Any) -> None:
+def test_invalid_tools_raise(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool"):
         bound(given)
 
 
-def test_a_free_text_tool_is_one() -> None:
+def test_a_free_text_tool_is_native() -> None:
     free = Tool(name="code", description="Runs it.", func=str, metadata={"type": "custom_tool"})
     made = bound(free)
     assert made == {"type": "custom", "name": "code", "description": "Runs it."}
@@ -148,7 +148,7 @@ def test_bound_tools_survive_pickles_and_copies(bound_tool: Any) -> None:
         (False, "any", False),
     ],
 )
-def test_anthropics_choice_also_says_how_many_at_once(said: Any, choice: Any, expected: Any) -> None:
+def test_anthropics_choice_limits_parallel_calls(said: Any, choice: Any, expected: Any) -> None:
     assert to_parallel(said, choice) is expected
 
 
@@ -177,7 +177,7 @@ def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
-def test_a_choice_of_nothing_bound_is_refused(given: Any) -> None:
+def test_a_choice_without_its_tool_raises(given: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
         to_choice(given, to_specs([bound(weather)]))
 
@@ -191,7 +191,7 @@ for _ in range(400):
 @pytest.mark.parametrize(
     "parameters", ["x", [1], {"type": "object", "properties": [1]}, {"type": "array", "items": {}}], ids=repr
 )
-def test_what_is_no_schema_of_arguments_is_refused(make: Make, parameters: Any, strict: bool | None) -> None:
+def test_invalid_parameter_schemas_raise(make: Make, parameters: Any, strict: bool | None) -> None:
     forms: list[dict[str, Any]] = [
         {"type": "function", "function": {"name": "f", "parameters": parameters}},
         {"type": "function", "name": "f", "parameters": parameters},
@@ -211,7 +211,7 @@ def test_properties_may_be_null(strict: bool | None) -> None:
 
 
 @pytest.mark.parametrize("tools", [5, [None], [5], ["x"], [{"type": 5}], [{}], [DEEP], [object()]], ids=range(8))
-def test_what_is_no_tool_is_refused_by_the_call(make: Make, tools: Any) -> None:
+def test_invalid_tools_of_a_call_raise(make: Make, tools: Any) -> None:
     with pytest.raises(ConfigError):
         make().invoke("q", tools=tools)
 
@@ -230,11 +230,11 @@ def test_what_is_no_tool_is_refused_by_the_call(make: Make, tools: Any) -> None:
         ("openai/gpt-4.1", "auto", "any", 2, False),
     ],
 )
-def test_who_cannot_be_forced_is_told_what_works(model: str, api: Any, choice: str, count: int, refused: bool) -> None:
-    specs = to_specs([weather, {"name": "other", "input_schema": SCHEMA}][:count])
-    wanted = to_choice(choice, specs)
+def test_a_refused_choice_is_an_error(model: str, api: Any, choice: str, count: int, refused: bool) -> None:
+    arguments = {"tools": [weather, {"name": "other", "input_schema": SCHEMA}][:count], "tool_choice": choice}
     if refused:
         with pytest.raises(ConfigError, match="ProviderStrategy"):
-            forced(model, api, wanted, specs)
+            tool_arguments(arguments, model=model, api=api, strict=None)
     else:
-        assert forced(model, api, wanted, specs) == wanted
+        found = tool_arguments(arguments, model=model, api=api, strict=None)
+        assert (len(found.tools), found.choice) == (count, to_choice(choice, found.tools))
