@@ -55,7 +55,7 @@ def test_conversation_id_keys(make: Make, simulator: Simulator, key: str) -> Non
     assert sent_headers(simulator)[-1][INSTANCE] == "c"
 
 
-def test_other_hosts_receive_no_affinity_header(make: Make, simulator: Simulator) -> None:
+def test_no_affinity_header_without_a_conversation_or_a_host_that_reads_it(make: Make, simulator: Simulator) -> None:
     make(model="openai/gpt-4.1").invoke("Hi", {"metadata": {"thread_id": "t"}})
     make(model=WORKERS_AI).invoke("Hi", {"metadata": {"user_id": "ann"}})
     make(model=WORKERS_AI).invoke("Hi")

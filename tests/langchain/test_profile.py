@@ -52,7 +52,7 @@ def test_every_known_model_has_a_profile_of_declared_keys(name: str) -> None:
         ("openai/gpt-3.5-turbo", {"text_inputs", "text_outputs"}, {"image_inputs", "image_tool_message"}),
     ],
 )
-def test_declared_modalities_can_be_sent(name: str, can: set[str], cannot: set[str]) -> None:
+def test_modalities_of_a_profile(name: str, can: set[str], cannot: set[str]) -> None:
     profile: Any = model(name).profile
     assert {key for key in can | cannot if profile[key]} == can
 
