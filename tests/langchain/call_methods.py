@@ -35,31 +35,31 @@ Model = Runnable[Any, AIMessage]
 Way = Callable[..., Coroutine[Any, Any, AIMessage]]
 
 
-async def _invoke(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return model.invoke(ask, config, **words)
+async def _invoke(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return model.invoke(ask, config, **arguments)
 
 
-async def _ainvoke(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return await model.ainvoke(ask, config, **words)
+async def _ainvoke(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return await model.ainvoke(ask, config, **arguments)
 
 
-async def _batch(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return model.batch([ask], config, **words)[0]
+async def _batch(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return model.batch([ask], config, **arguments)[0]
 
 
-async def _abatch(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return (await model.abatch([ask], config, **words))[0]
+async def _abatch(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return (await model.abatch([ask], config, **arguments))[0]
 
 
-async def _stream(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return summed(list(model.stream(ask, config, **words)))
+async def _stream(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return summed(list(model.stream(ask, config, **arguments)))
 
 
-async def _astream(model: Model, ask: Any, config: Any = None, /, **words: Any) -> AIMessage:
-    return summed([chunk async for chunk in model.astream(ask, config, **words)])
+async def _astream(model: Model, ask: Any, config: Any = None, /, **arguments: Any) -> AIMessage:
+    return summed([chunk async for chunk in model.astream(ask, config, **arguments)])
 
 
-WAYS: Mapping[str, Way] = {
+CALL_METHODS: Mapping[str, Way] = {
     "invoke": _invoke,
     "ainvoke": _ainvoke,
     "batch": _batch,
@@ -70,4 +70,4 @@ WAYS: Mapping[str, Way] = {
 """Every way to get one message out of a model."""
 STREAMS = ("stream", "astream")
 
-every_way = pytest.mark.parametrize("way", WAYS)
+every_way = pytest.mark.parametrize("call_method", CALL_METHODS)

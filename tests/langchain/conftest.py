@@ -28,8 +28,8 @@ Make = Callable[..., ChatCloudflareAIGateway]
 def make(simulator: Simulator) -> Make:
     """Makes a model that talks to the simulator."""
 
-    def made(**words: Any) -> ChatCloudflareAIGateway:
-        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
-        return ChatCloudflareAIGateway(**where(simulator), **words)
+    def made(**arguments: Any) -> ChatCloudflareAIGateway:
+        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
+        return ChatCloudflareAIGateway(**where(simulator), **arguments)
 
     return made

@@ -53,13 +53,13 @@ class Said:
 
 def read(body: dict[str, Any]) -> Said:
     """A body of any format."""
-    said = Said()
+    result = Said()
     if "input" in body:
-        _read_items(body["input"], said)
+        _read_items(body["input"], result)
     else:
         for message in body["messages"]:
-            _read_message(message, said)
-    return said
+            _read_message(message, result)
+    return result
 
 
 def _read_items(items: list[dict[str, Any]], said: Said) -> None:
@@ -131,16 +131,16 @@ def _read_block(block: dict[str, Any], said: Said, role: str) -> None:
 
 def assert_says(said: Said, message: AIMessage) -> None:
     """The body has the message's words and calls, and each call its result."""
-    words = message.text + (str(message.additional_kwargs.get("refusal") or ""))
-    words += "".join(str(block.get("value", block).get("refusal", "")) for block in _blocks(message))
-    assert "".join(said.text.split()) == "".join(words.split())
+    text = message.text + (str(message.additional_kwargs.get("refusal") or ""))
+    text += "".join(str(block.get("value", block).get("refusal", "")) for block in _blocks(message))
+    assert "".join(said.text.split()) == "".join(text.split())
     assert sorted(said.called) == sorted(said.answered)
     expected = [(call["name"], _forms(call["args"])) for call in message.tool_calls]
     expected += [(call["name"] or "", _broken_forms(call["args"] or "")) for call in message.invalid_tool_calls]
     for name, arguments in said.calls:
-        found = next((each for each in expected if each[0] == name and _plain(arguments) in each[1]), None)
-        assert found is not None, (name, arguments, expected)
-        expected.remove(found)
+        result = next((each for each in expected if each[0] == name and _plain(arguments) in each[1]), None)
+        assert result is not None, (name, arguments, expected)
+        expected.remove(result)
     assert not expected
 
 

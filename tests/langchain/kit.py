@@ -28,5 +28,5 @@ def invoked(events: Iterable[Event], wire: Wire = "chat_completions") -> AIMessa
 def summed(events: Iterable[Event], wire: Wire = "chat_completions", *, as_blocks: bool) -> AIMessageChunk:
     """The sum of a stream's chunks."""
     maker = ChunkMaker(info(wire), "asked", as_blocks=as_blocks)
-    made = [chunk.message for event in events if (chunk := maker.make(event)) is not None]
-    return cast("AIMessageChunk", reduce(add, [*made, maker.last().message]))
+    result = [chunk.message for event in events if (chunk := maker.make(event)) is not None]
+    return cast("AIMessageChunk", reduce(add, [*result, maker.last().message]))

@@ -22,9 +22,9 @@ both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyn
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    def made(**words: Any) -> LLM:
-        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
-        return LLM(**where(simulator), **words)
+    def made(**arguments: Any) -> LLM:
+        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
+        return LLM(**where(simulator), **arguments)
 
     return made
 
@@ -33,26 +33,28 @@ async def _listed(pieces: Any) -> list[str]:
     return [piece async for piece in pieces]
 
 
-def invoke(llm: LLM, asynchronous: bool, *args: Any, **words: Any) -> str:
-    return asyncio.run(llm.ainvoke(*args, **words)) if asynchronous else llm.invoke(*args, **words)
+def invoke(llm: LLM, asynchronous: bool, *args: Any, **arguments: Any) -> str:
+    return asyncio.run(llm.ainvoke(*args, **arguments)) if asynchronous else llm.invoke(*args, **arguments)
 
 
-def stream(llm: LLM, asynchronous: bool, *args: Any, **words: Any) -> list[str]:
-    return asyncio.run(_listed(llm.astream(*args, **words))) if asynchronous else list(llm.stream(*args, **words))
+def stream(llm: LLM, asynchronous: bool, *args: Any, **arguments: Any) -> list[str]:
+    return (
+        asyncio.run(_listed(llm.astream(*args, **arguments))) if asynchronous else list(llm.stream(*args, **arguments))
+    )
 
 
-def batch(llm: LLM, asynchronous: bool, *args: Any, **words: Any) -> list[Any]:
-    return asyncio.run(llm.abatch(*args, **words)) if asynchronous else llm.batch(*args, **words)
+def batch(llm: LLM, asynchronous: bool, *args: Any, **arguments: Any) -> list[Any]:
+    return asyncio.run(llm.abatch(*args, **arguments)) if asynchronous else llm.batch(*args, **arguments)
 
 
-def generate(llm: LLM, asynchronous: bool, *args: Any, **words: Any) -> LLMResult:
-    return asyncio.run(llm.agenerate(*args, **words)) if asynchronous else llm.generate(*args, **words)
+def generate(llm: LLM, asynchronous: bool, *args: Any, **arguments: Any) -> LLMResult:
+    return asyncio.run(llm.agenerate(*args, **arguments)) if asynchronous else llm.generate(*args, **arguments)
 
 
 def only(result: LLMResult) -> tuple[Generation, dict[str, Any]]:
-    [[found]] = result.generations
-    assert isinstance(found, Generation)
-    return found, found.generation_info or {}
+    [[results]] = result.generations
+    assert isinstance(results, Generation)
+    return results, results.generation_info or {}
 
 
 def texts(result: LLMResult) -> list[list[str]]:

@@ -55,9 +55,9 @@ def sent(simulator: Simulator, number: int = -1) -> str:
 
 def check_usage(simulator: Simulator, said: list[AIMessage]) -> None:
     """Every answer tells its tokens, and they are those that the gateway logged."""
-    told = [(message.usage_metadata or {}).get("output_tokens") for message in said]
-    assert told == [entry["tokens_out"] for entry in simulator.logs()]
-    assert all(told)
+    reported = [(message.usage_metadata or {}).get("output_tokens") for message in said]
+    assert reported == [entry["tokens_out"] for entry in simulator.logs()]
+    assert all(reported)
 
 
 async def run(agent: Any, path: str, ask: Any, config: Any = None) -> list[BaseMessage]:

@@ -46,11 +46,13 @@ def _standard(message: AIMessage) -> AIMessage:
 
 def openai_chat(body: Body) -> AIMessage:
     """Of chat completions."""
-    said = body["choices"][0]["message"]
-    inner = [(each["id"], each["function"]) for each in said.get("tool_calls") or ()]
+    message = body["choices"][0]["message"]
+    inner = [(each["id"], each["function"]) for each in message.get("tool_calls") or ()]
     calls = [(id_, function["name"], function.get("arguments", "{}")) for id_, function in inner]
-    kept = {"refusal": said.get("refusal")} | {key: said[key] for key in ("audio", "function_call") if said.get(key)}
-    return _message(said.get("content") or "", "openai", calls, additional_kwargs=kept)
+    kwargs = {"refusal": message.get("refusal")} | {
+        key: message[key] for key in ("audio", "function_call") if message.get(key)
+    }
+    return _message(message.get("content") or "", "openai", calls, additional_kwargs=kwargs)
 
 
 def openai_responses(body: Body) -> AIMessage:
@@ -62,15 +64,15 @@ def openai_responses(body: Body) -> AIMessage:
             continue
         for part in item["content"]:
             kind = "text" if part["type"] == "output_text" else part["type"]
-            kept = {key: part[key] for key in ("text", "refusal", "annotations") if key in part}
-            content.append(_full({"type": kind, **kept, "id": item.get("id"), "phase": item.get("phase")}))
+            remaining = {key: part[key] for key in ("text", "refusal", "annotations") if key in part}
+            content.append(_full({"type": kind, **remaining, "id": item.get("id"), "phase": item.get("phase")}))
     return _message(content, "openai", _calls(body), id=body["id"])
 
 
 def openai_old(body: Body) -> AIMessage:
     """Of Responses, as it was before there were output versions."""
     content: list[Any] = []
-    kept: dict[str, Any] = {}
+    remaining: dict[str, Any] = {}
     for item in map(_full, body["output"]):
         match item["type"]:
             case "message":
@@ -80,31 +82,31 @@ def openai_old(body: Body) -> AIMessage:
                         phase = {"phase": item["phase"]} if "phase" in item else {}
                         content.append({"type": "text", **text, **phase})
                     else:
-                        kept["refusal"] = part["refusal"]
+                        remaining["refusal"] = part["refusal"]
             case "reasoning":
-                kept["reasoning"] = item
+                remaining["reasoning"] = item
             case "function_call":
-                kept.setdefault("__openai_function_call_ids__", {})[item["call_id"]] = item.get("id")
+                remaining.setdefault("__openai_function_call_ids__", {})[item["call_id"]] = item.get("id")
             case "custom_tool_call" | "compaction":
                 content.append(item)
             case kind if kind not in NOT_THEIRS:
-                kept.setdefault("tool_outputs", []).append(item)
+                remaining.setdefault("tool_outputs", []).append(item)
             case _:
                 continue
-    return _message(content, "openai", _calls(body), additional_kwargs=kept)
+    return _message(content, "openai", _calls(body), additional_kwargs=remaining)
 
 
 def _calls(body: Body) -> list[tuple[str, str, Any]]:
-    found: list[tuple[str, str, Any]] = []
+    result: list[tuple[str, str, Any]] = []
     for item in body["output"]:
         match item["type"]:
             case "function_call":
-                found.append((item["call_id"], item["name"], item["arguments"]))
+                result.append((item["call_id"], item["name"], item["arguments"]))
             case "custom_tool_call":
-                found.append((item["call_id"], item["name"], {"__arg1": item["input"]}))
+                result.append((item["call_id"], item["name"], {"__arg1": item["input"]}))
             case _:
                 continue
-    return found
+    return result
 
 
 def anthropic(body: Body) -> AIMessage:

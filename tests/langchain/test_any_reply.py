@@ -163,9 +163,9 @@ def test_chunks_add_up_to_the_message(reply: ChatReply) -> None:
 
 @given(REPLIES)
 def test_chunks_of_text_add_up_to_the_text(reply: ChatReply) -> None:
-    told = info(reply.wire)
-    (first, *_) = to_generations(reply, told, "asked")
-    maker = GenerationChunkMaker(told, "asked")
+    reported = info(reply.wire)
+    (first, *_) = to_generations(reply, reported, "asked")
+    maker = GenerationChunkMaker(reported, "asked")
     pieces = [piece for event in unfold(reply) if (piece := maker.make(event)) is not None]
     assert "".join(piece.text for piece in pieces) == first.text
     assert maker.last().generation_info == first.generation_info

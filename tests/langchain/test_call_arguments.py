@@ -19,7 +19,7 @@ from cfaig_integrations.core.chat import FunctionTool, NativeTool
 from cfaig_integrations.langchain.tools import bound
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play, told
-from tests.langchain.call_methods import STREAMS, WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
 PIXEL = "iVBORw0KGgo="
@@ -34,15 +34,15 @@ def body_of(simulator: Simulator) -> Any:
 
 
 @every_way
-async def test_a_timeout_for_one_call(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_timeout_for_one_call(make: Make, simulator: Simulator, call_method: str) -> None:
     model = make(max_retries=0)
     simulator.fault("slow_first_byte", seconds=30)
     with pytest.raises(errors.TimeoutFault) as caught:
-        await WAYS[way](model, "Hi", timeout=0.05)
+        await CALL_METHODS[call_method](model, "Hi", timeout=0.05)
     assert isinstance(caught.value, lc.ModelTimeoutError)
     assert caught.value.is_retryable
     simulator.fault("slow_first_byte", seconds=0.2)
-    assert (await WAYS[way](model, "Hi")).text  # the next call has the model's own patience again
+    assert (await CALL_METHODS[call_method](model, "Hi")).text  # the next call has the model's own patience again
 
 
 @pytest.mark.parametrize("wrong", [-1, "soon", (1, 2, 3)])
@@ -54,37 +54,37 @@ def test_a_timeout_that_is_none_is_refused(make: Make, simulator: Simulator, wro
 
 
 @every_way
-async def test_stop_texts_of_a_call_may_be_one_text(make: Make, simulator: Simulator, way: str) -> None:
+async def test_stop_texts_of_a_call_may_be_one_text(make: Make, simulator: Simulator, call_method: str) -> None:
     for api, field in (("chat_completions", "stop"), ("messages", "stop_sequences")):
         model = make(api=api, stop=["model"])
-        await WAYS[way](model, "Hi", stop="call")
+        await CALL_METHODS[call_method](model, "Hi", stop="call")
         assert body_of(simulator)[field] == ["call"]
-        await WAYS[way](model.bind(stop_sequences="bound"), "Hi")
+        await CALL_METHODS[call_method](model.bind(stop_sequences="bound"), "Hi")
         assert body_of(simulator)[field] == ["bound"]
-        await WAYS[way](model, "Hi")
+        await CALL_METHODS[call_method](model, "Hi")
         assert body_of(simulator)[field] == ["model"]
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_traces_show_the_stop_texts(make: Make, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+async def test_traces_show_the_stop_texts(make: Make, call_method: str) -> None:
     model = make(api="chat_completions", stop="model")
     with collect_runs() as runs:
-        await WAYS[way](model, "Hi")
-        await WAYS[way](model, "Hi", stop=["call"])
+        await CALL_METHODS[call_method](model, "Hi")
+        await CALL_METHODS[call_method](model, "Hi", stop=["call"])
     traced = [(run.extra or {})["metadata"]["ls_stop"] for run in runs.traced_runs]
     assert traced == [["model"], ["call"]]
 
 
 @every_wire
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_a_response_format_of_any_object(make: Make, simulator: Simulator, api: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+async def test_a_response_format_of_any_object(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     model = make(api=api).bind(response_format={"type": "json_object"})
     if api == "messages":
         with pytest.raises(errors.ConfigError, match="JSON"):
-            await WAYS[way](model, "Give the city of Paris as JSON.")
+            await CALL_METHODS[call_method](model, "Give the city of Paris as JSON.")
         assert not simulator.requests
         return
-    answer = await WAYS[way](model, "Give the city of Paris as JSON.")
+    answer = await CALL_METHODS[call_method](model, "Give the city of Paris as JSON.")
     assert isinstance(json.loads(answer.text), dict)
     sent = told(simulator)
     form = sent["text"]["format"] if api == "responses" else sent["response_format"]
@@ -100,11 +100,13 @@ CITY = {
 
 
 @every_wire
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_a_response_format_with_a_description(make: Make, simulator: Simulator, api: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+async def test_a_response_format_with_a_description(
+    make: Make, simulator: Simulator, api: str, call_method: str
+) -> None:
     held = {"name": "City", "description": "Where it is.", "schema": CITY}
     model = make(api=api).bind(response_format={"type": "json_schema", "json_schema": held})
-    answer = await WAYS[way](model, "I live in Paris.")
+    answer = await CALL_METHODS[call_method](model, "I live in Paris.")
     assert json.loads(answer.text).keys() == {"city"}
     sent = told(simulator)
     match api:
@@ -122,9 +124,9 @@ async def test_a_response_format_with_a_description(make: Make, simulator: Simul
 def test_a_tool_can_hold_a_providers_definition(make: Make, simulator: Simulator) -> None:
     raw = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
     search = weather.model_copy(update={"extras": {"provider_tool_definition": raw}})
-    made = bound(search)
-    assert made == raw
-    assert isinstance(made.spec, NativeTool)
+    result = bound(search)
+    assert result == raw
+    assert isinstance(result.spec, NativeTool)
     make(api="messages").bind_tools([search, weather]).invoke("Hi")
     assert [each["name"] for each in body_of(simulator)["tools"]] == ["web_search", "weather"]
     assert body_of(simulator)["tools"][0] == raw
@@ -202,27 +204,27 @@ LEGACY = AIMessage("", additional_kwargs={"function_call": {"name": "weather", "
 
 @every_wire
 def test_legacy_function_messages_are_calls_and_results(make: Make, simulator: Simulator, api: str) -> None:
-    said = [
+    messages = [
         HumanMessage("What is the weather in Paris?"),
         LEGACY,
         FunctionMessage(content="It rains in Paris.", name="weather"),
     ]
-    answer = make(api=api).bind_tools([weather]).invoke(said)
+    answer = make(api=api).bind_tools([weather]).invoke(messages)
     assert "rains in Paris" in answer.text
     sent = told(simulator)
     match api:
         case "responses":
-            call, given = sent["input"][1:]
+            call, value = sent["input"][1:]
             assert (call["call_id"], call["name"], json.loads(call["arguments"])) == ("weather", "weather", ARGUMENTS)
-            assert (given["call_id"], given["output"]) == ("weather", "It rains in Paris.")
+            assert (value["call_id"], value["output"]) == ("weather", "It rains in Paris.")
         case "messages":
-            call, given = (message["content"][-1] for message in sent["messages"][1:])
+            call, value = (message["content"][-1] for message in sent["messages"][1:])
             assert (call["id"], call["name"], call["input"]) == ("weather", "weather", ARGUMENTS)
-            assert given["tool_use_id"] == "weather"
+            assert value["tool_use_id"] == "weather"
         case _:
-            call, given = sent["messages"][1]["tool_calls"][0], sent["messages"][2]
+            call, value = sent["messages"][1]["tool_calls"][0], sent["messages"][2]
             assert (call["id"], json.loads(call["function"]["arguments"])) == ("weather", ARGUMENTS)
-            assert (given["tool_call_id"], given["content"]) == ("weather", "It rains in Paris.")
+            assert (value["tool_call_id"], value["content"]) == ("weather", "It rains in Paris.")
 
 
 IMAGE_URL = f"data:image/png;base64,{PIXEL}"
@@ -230,16 +232,16 @@ IMAGE_URL = f"data:image/png;base64,{PIXEL}"
 
 @pytest.mark.parametrize("detail", ["low", "high"])
 def test_an_images_detail_is_sent_where_the_format_has_it(make: Make, simulator: Simulator, detail: str) -> None:
-    said = [HumanMessage([{"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": detail}}])]
-    make(api="chat_completions").invoke(said)
+    messages = [HumanMessage([{"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": detail}}])]
+    make(api="chat_completions").invoke(messages)
     assert body_of(simulator)["messages"][0]["content"][0]["image_url"] == {"url": IMAGE_URL, "detail": detail}
-    make(api="responses").invoke(said)
+    make(api="responses").invoke(messages)
     assert body_of(simulator)["input"][0]["content"][0] == {
         "type": "input_image",
         "image_url": IMAGE_URL,
         "detail": detail,
     }
-    make(api="messages").invoke(said)
+    make(api="messages").invoke(messages)
     assert body_of(simulator)["messages"][0]["content"][0] == {
         "type": "image",
         "source": {"type": "base64", "media_type": "image/png", "data": PIXEL},
@@ -269,13 +271,13 @@ PLACES: Mapping[tuple[str, str], Any] = {
 @pytest.mark.parametrize("kind", BY_ID)
 @pytest.mark.parametrize("generation", [0, 1])
 def test_files_by_id(make: Make, simulator: Simulator, api: str, kind: str, generation: int) -> None:
-    said = [HumanMessage([BY_ID[kind][generation]])]
+    messages = [HumanMessage([BY_ID[kind][generation]])]
     if (kind, api) not in PLACES:
         with pytest.raises(errors.UnsupportedContent, match=r"file id.*responses"):
-            make(api=api).invoke(said)
+            make(api=api).invoke(messages)
         assert not simulator.requests
         return
-    make(api=api).invoke(said)
+    make(api=api).invoke(messages)
     said_to_it = body_of(simulator).get("messages") or body_of(simulator)["input"]
     sent = said_to_it[0]["content"][0]
     assert {key: value for key, value in sent.items() if key != "detail"} == PLACES[kind, api]
@@ -352,7 +354,7 @@ async def test_the_first_of_several_answers_has_the_usage(make: Make, simulator:
     model: BaseChatModel = make(api="chat_completions", n=3)
     ask = [[HumanMessage("Hi")]]
     result = await model.agenerate(ask) if asynchronous else model.generate(ask)  # type: ignore[arg-type]
-    answers = [found.message for found in result.generations[0]]  # type: ignore[union-attr]
+    answers = [results.message for results in result.generations[0]]  # type: ignore[union-attr]
     assert len(answers) == 3
     told = [answer.usage_metadata for answer in answers]  # type: ignore[union-attr]
     assert told[0] is not None
@@ -378,26 +380,26 @@ TIERED: dict[str, tuple[Any, list[Any]]] = {
 
 @pytest.mark.parametrize("api", TIERED)
 @every_way
-async def test_the_service_tier_is_reported(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_the_service_tier_is_reported(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     whole, events = TIERED[api]
-    if way in STREAMS:
+    if call_method in STREAMS:
         play(simulator, *events)
     else:
         simulator.reply_raw(body=json.dumps(whole))
-    answer = await WAYS[way](make(api=api, service_tier="auto"), "Hi")
+    answer = await CALL_METHODS[call_method](make(api=api, service_tier="auto"), "Hi")
     assert body_of(simulator)["service_tier"] == "auto"
     assert answer.text == "Hi."
     assert answer.response_metadata["service_tier"] == "flex"
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_anthropics_service_tier_is_reported(make: Make, simulator: Simulator, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+async def test_anthropics_service_tier_is_reported(make: Make, simulator: Simulator, call_method: str) -> None:
     usage = {"input_tokens": 5, "output_tokens": 2, "service_tier": "priority"}
-    said = {"type": "message", "id": "m1", "role": "assistant", "model": "m"}
-    if way == "stream":
+    result = {"type": "message", "id": "m1", "role": "assistant", "model": "m"}
+    if call_method == "stream":
         play(
             simulator,
-            {"type": "message_start", "message": {**said, "content": [], "usage": usage}},
+            {"type": "message_start", "message": {**result, "content": [], "usage": usage}},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hi."}},
             {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
@@ -405,8 +407,8 @@ async def test_anthropics_service_tier_is_reported(make: Make, simulator: Simula
         )
     else:
         content = [{"type": "text", "text": "Hi."}]
-        simulator.reply_raw(body=json.dumps({**said, "content": content, "usage": usage, "stop_reason": "end_turn"}))
-    answer = await WAYS[way](make(api="messages"), "Hi")
+        simulator.reply_raw(body=json.dumps({**result, "content": content, "usage": usage, "stop_reason": "end_turn"}))
+    answer = await CALL_METHODS[call_method](make(api="messages"), "Hi")
     assert answer.response_metadata["service_tier"] == "priority"
 
 
@@ -414,20 +416,20 @@ async def test_anthropics_service_tier_is_reported(make: Make, simulator: Simula
 
 
 @every_way
-async def test_an_error_keeps_its_cause(make: Make, simulator: Simulator, way: str) -> None:
+async def test_an_error_keeps_its_cause(make: Make, simulator: Simulator, call_method: str) -> None:
     simulator.fault("close_before_response")
     with pytest.raises(errors.ConnectFault) as caught:
-        await WAYS[way](make(max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(max_retries=0), "Hi")
     assert isinstance(caught.value, lc.ModelConnectionError)
     assert isinstance(caught.value.__cause__, httpx.HTTPError)
 
 
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("call_method", STREAMS)
 @every_wire
-async def test_an_idle_stream_is_a_timeout(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_an_idle_stream_is_a_timeout(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     simulator.reply("one two three four five")
     simulator.fault("stall", seconds=30, after_events=5)
     with pytest.raises(errors.TimeoutFault, match="idle") as caught:
-        await WAYS[way](make(api=api, stream_idle_timeout=0.1, max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(api=api, stream_idle_timeout=0.1, max_retries=0), "Hi")
     assert isinstance(caught.value, lc.ModelTimeoutError)
     assert isinstance(caught.value.__cause__, httpx.ReadTimeout)

@@ -103,20 +103,20 @@ def test_an_answer_reports_its_gateway_info(make: Make, simulator: Simulator) ->
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(
-    ("asked", "model", "provider"),
+    ("prompt", "model", "provider"),
     [
         ("openai/gpt-4.1", "gpt-4.1", "openai"),
         ("@cf/zai-org/glm-5.2", "@cf/zai-org/glm-5.2", "workers-ai"),
         ("cloudflare/auto", "anthropic/claude-sonnet-5", "anthropic"),
     ],
 )
-def test_traces_name_the_model_and_provider(make: Make, streamed: bool, asked: str, model: str, provider: str) -> None:
+def test_traces_name_the_model_and_provider(make: Make, streamed: bool, prompt: str, model: str, provider: str) -> None:
     with collect_runs() as runs:
-        chat = make(model=asked, api="chat_completions")
+        chat = make(model=prompt, api="chat_completions")
         list(chat.stream("Hi")) if streamed else chat.invoke("Hi")
-    found = runs.traced_runs[0].extra["metadata"]["ls_gateway_info"]  # type: ignore[index]
-    assert (found["model"], found["provider"]) == (model, provider)
-    assert found["log_id"]
+    result = runs.traced_runs[0].extra["metadata"]["ls_gateway_info"]  # type: ignore[index]
+    assert (result["model"], result["provider"]) == (model, provider)
+    assert result["log_id"]
 
 
 SAMPLING = {
@@ -159,7 +159,7 @@ SAMPLING = {
 }
 
 
-@pytest.mark.parametrize(("api", "word"), [(api, word) for api, words in SAMPLING.items() for word in words])
+@pytest.mark.parametrize(("api", "word"), [(api, word) for api, arguments in SAMPLING.items() for word in arguments])
 @pytest.mark.parametrize("how", ["constructor", "call", "bind"])
 def test_every_argument_changes_the_request(make: Make, simulator: Simulator, api: str, word: str, how: str) -> None:
     value, field, expected = SAMPLING[api][word]
@@ -221,7 +221,7 @@ def test_a_tool_loop_ends_in_an_answer_from_the_tool(make: Make, api: str) -> No
     model = make(api=api).bind_tools([weather])
     messages: list[Any] = [SystemMessage("Use tools."), HumanMessage("What is the weather in Paris?")]
     call = model.invoke(messages)
-    assert [found["name"] for found in call.tool_calls] == ["weather"]
+    assert [result["name"] for result in call.tool_calls] == ["weather"]
     assert call.tool_calls[0]["args"] == {"city": "Paris"}
     answer = model.invoke([*messages, call, weather.invoke(call.tool_calls[0])])
     assert "rains in Paris" in answer.text
@@ -284,8 +284,8 @@ def test_refusals_are_not_content(make: Make, simulator: Simulator, api: str, ou
         assert message.additional_kwargs["refusal"] == "I cannot help with that."
         assert message.text == ""
         model.invoke([HumanMessage("Hi"), message, HumanMessage("Why?")])
-        said = last_request(simulator).body.get("messages") or last_request(simulator).body["input"]
-        assert "I cannot help with that." in str(said[1])
+        result = last_request(simulator).body.get("messages") or last_request(simulator).body["input"]
+        assert "I cannot help with that." in str(result[1])
 
 
 def drop_index(block: Any) -> dict[str, Any]:
@@ -360,7 +360,7 @@ def test_several_event_loops_and_threads(make: Make, simulator: Simulator) -> No
     assert len(asyncio.run(work())) == 5
     assert len(asyncio.run(work())) == 5
     with ThreadPoolExecutor(4) as pool:
-        assert [len(found) for found in pool.map(lambda _: asyncio.run(work()), range(4))] == [5] * 4
+        assert [len(result) for result in pool.map(lambda _: asyncio.run(work()), range(4))] == [5] * 4
     assert len(simulator.requests) == 30
 
 
@@ -377,15 +377,15 @@ def test_images_in_tool_messages(make: Make, api: str) -> None:
     assert answer.text
 
 
-@pytest.mark.parametrize("words", [{"n": 2}, {"extra_body": {"n": 2}}], ids=["n", "extra_body"])
+@pytest.mark.parametrize("arguments", [{"n": 2}, {"extra_body": {"n": 2}}], ids=["n", "extra_body"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_several_answers_are_whole_or_refused(
-    make: Make, simulator: Simulator, streamed: bool, words: dict[str, Any]
+    make: Make, simulator: Simulator, streamed: bool, arguments: dict[str, Any]
 ) -> None:
-    model = make(api="chat_completions", **words)
+    model = make(api="chat_completions", **arguments)
     if streamed:
         with pytest.raises(errors.ConfigError, match="n=2"):
             list(model.stream("Hi"))
     else:
-        answers = [found.message for found in model.generate([[HumanMessage("Hi")]]).generations[0]]  # type: ignore[union-attr]
+        answers = [result.message for result in model.generate([[HumanMessage("Hi")]]).generations[0]]  # type: ignore[union-attr]
         assert len({answer.id for answer in answers}) == 2

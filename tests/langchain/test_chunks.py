@@ -34,7 +34,7 @@ def constructed(content: Any, calls: list[Any], beside: dict[str, Any]) -> ChatG
 
 
 @pytest.mark.parametrize(
-    ("content", "calls", "beside"),
+    ("content", "calls", "extra"),
     [
         ("hello", [], {}),
         ("", [CALL], {}),
@@ -44,8 +44,8 @@ def constructed(content: Any, calls: list[Any], beside: dict[str, Any]) -> ChatG
         ([{"type": "reasoning", "reasoning": "r", "index": 1}], [], {}),
     ],
 )
-def test_quick_chunk_equals_the_constructed_one(content: Any, calls: list[Any], beside: dict[str, Any]) -> None:
-    quick, slow = quick_chunk(content, list(calls) or None, dict(beside) or None), constructed(content, calls, beside)
+def test_quick_chunk_equals_the_constructed_one(content: Any, calls: list[Any], extra: dict[str, Any]) -> None:
+    quick, slow = quick_chunk(content, list(calls) or None, dict(extra) or None), constructed(content, calls, extra)
     assert quick == slow
     assert quick.message.__dict__.keys() == slow.message.__dict__.keys()
     assert quick.__dict__.keys() == slow.__dict__.keys()
@@ -133,7 +133,7 @@ def test_arguments_of_an_object_are_passed_on_as_they_arrive() -> None:
     maker.make(PartStarted(0, "tool_call", 0, "call_1", "f"))
     pieces = ['{"a": "', "x\\n", 'y"}']
     chunks = [
-        cast("AIMessageChunk", found.message) for each in pieces if (found := maker.make(ArgumentsDelta(0, each)))
+        cast("AIMessageChunk", result.message) for each in pieces if (result := maker.make(ArgumentsDelta(0, each)))
     ]
     assert [chunk.tool_call_chunks[0]["args"] for chunk in chunks] == pieces
     assert cast("AIMessageChunk", maker.last().message).tool_call_chunks == []

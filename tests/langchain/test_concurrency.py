@@ -56,10 +56,10 @@ def test_results_before_a_failure_are_yielded() -> None:
             raise Broken
         return n
 
-    told: list[int] = []
+    reported: list[int] = []
     with pytest.raises(Broken):
-        told.extend(run_all(ask, range(9), 1))
-    assert told == [0, 1]
+        reported.extend(run_all(ask, range(9), 1))
+    assert reported == [0, 1]
 
 
 async def test_tasks_are_cancelled_after_a_failure() -> None:

@@ -18,7 +18,7 @@ from langchain_core.load import dumpd, load
 from cfaig_integrations import GatewayOptions, errors
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.call_methods import WAYS, every_way, every_wire, summed, weather
+from tests.langchain.call_methods import CALL_METHODS, every_way, every_wire, summed, weather
 from tests.langchain.conftest import MODELS, Make, where
 
 THINKING = {"type": "enabled", "budget_tokens": 1024}
@@ -68,8 +68,8 @@ RUN = UUID(int=1)
 
 def test_every_constructor_argument_is_tested() -> None:
     """langchainjs#2960."""
-    known = ChatCloudflareAIGateway.model_fields.keys() - BaseChatModel.model_fields.keys()
-    assert known == WORDS.keys() | BEHAVIOUR
+    fields = ChatCloudflareAIGateway.model_fields.keys() - BaseChatModel.model_fields.keys()
+    assert fields == WORDS.keys() | BEHAVIOUR
 
 
 def sent_by(simulator: Simulator, words: dict[str, Any]) -> tuple[Any, ...]:
@@ -95,9 +95,9 @@ def test_every_constructor_argument_changes_the_request(simulator: Simulator, wo
 
 
 def test_stream_usage_is_requested_or_not(make: Make, simulator: Simulator) -> None:
-    for wanted in (True, False):
-        list(make(api="chat_completions", stream_usage=wanted).stream("Hi"))
-        assert ("stream_options" in simulator.requests[-1].body) is wanted
+    for enabled in (True, False):
+        list(make(api="chat_completions", stream_usage=enabled).stream("Hi"))
+        assert ("stream_options" in simulator.requests[-1].body) is enabled
 
 
 def test_retries_are_counted(make: Make, simulator: Simulator) -> None:
@@ -110,27 +110,27 @@ def test_retries_are_counted(make: Make, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.05, (5, 0.05), httpx.Timeout(5, read=0.05)], ids=str)
-@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_timeouts_raise(make: Make, simulator: Simulator, timeout: Any, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "ainvoke"])
+async def test_timeouts_raise(make: Make, simulator: Simulator, timeout: Any, call_method: str) -> None:
     simulator.fault("slow_first_byte", seconds=30, times=None)
     with pytest.raises(errors.TimeoutFault):
-        await WAYS[way](make(timeout=timeout, max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(timeout=timeout, max_retries=0), "Hi")
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_an_idle_stream_ends(make: Make, simulator: Simulator, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["stream", "astream"])
+async def test_an_idle_stream_ends(make: Make, simulator: Simulator, call_method: str) -> None:
     simulator.reply("one two three four five")
     simulator.fault("stall", seconds=30)
     with pytest.raises(errors.TimeoutFault):
-        await WAYS[way](make(api="chat_completions", stream_idle_timeout=0.05, max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(api="chat_completions", stream_idle_timeout=0.05, max_retries=0), "Hi")
 
 
 @every_way
-async def test_your_own_clients_are_used(make: Make, simulator: Simulator, way: str) -> None:
+async def test_your_own_clients_are_used(make: Make, simulator: Simulator, call_method: str) -> None:
     headers = {"x-mine": "yes"}
     with httpx.Client(headers=headers) as client:
         async with httpx.AsyncClient(headers=headers) as aclient:
-            await WAYS[way](make(http_client=client, http_async_client=aclient), "Hi")
+            await CALL_METHODS[call_method](make(http_client=client, http_async_client=aclient), "Hi")
     assert simulator.requests[-1].headers["x-mine"] == "yes"
 
 
@@ -170,9 +170,9 @@ def test_the_token_limit_parameter_fits_the_model(
 
 
 def test_the_token_limit_parameter_is_the_same_on_the_legacy_host(simulator: Simulator) -> None:
-    words = {**where(simulator), "base_url": simulator.legacy_url, "max_tokens": 40}
+    arguments = {**where(simulator), "base_url": simulator.legacy_url, "max_tokens": 40}
     for model, word in (("openai/gpt-5.4", "max_completion_tokens"), ("@cf/zai-org/glm-5.2", "max_tokens")):
-        ChatCloudflareAIGateway(model=model, **words).invoke("Hi")
+        ChatCloudflareAIGateway(model=model, **arguments).invoke("Hi")
         body = simulator.requests[-1].body
         assert {name: body[name] for name in TOKEN_WORDS & body.keys()} == {word: 40}
 
@@ -229,8 +229,8 @@ def test_calls_that_answer_differently_share_no_cache_entry(
     make: Make, simulator: Simulator, words: dict[str, Any]
 ) -> None:
     model = make(api="chat_completions", cache=InMemoryCache())
-    for given in ({}, words, words):
-        model.invoke("Hi", **given)
+    for value in ({}, words, words):
+        model.invoke("Hi", **value)
     assert len(simulator.requests) == 2
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cfaig_integrations.errors import ApiError, ConfigError
 from cfaig_integrations.langchain import CloudflareAIGatewayLLM, gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.call_methods import WAYS, every_way
+from tests.langchain.call_methods import CALL_METHODS, every_way
 from tests.langchain.conftest import Make, where
 from tests.langchain.programs import SUNNY, asked, population, run, weather
 
@@ -42,8 +42,12 @@ def inputs(simulator: Simulator, number: int = -1) -> list[str]:
 
 @every_way
 @pytest.mark.parametrize(("model", "header"), [(WORKERS_AI, INSTANCE), (AUTO, ROUTER)])
-async def test_the_thread_id_is_sent(make: Make, simulator: Simulator, way: str, model: str, header: str) -> None:
-    await WAYS[way](make(model=model), "Hi", {"metadata": {"thread_id": "t-1", "user_id": "ann@example.com"}})
+async def test_the_thread_id_is_sent(
+    make: Make, simulator: Simulator, call_method: str, model: str, header: str
+) -> None:
+    await CALL_METHODS[call_method](
+        make(model=model), "Hi", {"metadata": {"thread_id": "t-1", "user_id": "ann@example.com"}}
+    )
     headers = sent_headers(simulator)[-1]
     assert headers[header] == "t-1"
     assert {INSTANCE, ROUTER} & headers.keys() == {header}
@@ -83,8 +87,8 @@ def test_affinity_is_switched_off_or_fixed(make: Make, simulator: Simulator) -> 
     make(model=WORKERS_AI).invoke("Hi", config, gateway_options={"session_affinity": "option"})
     make(model=WORKERS_AI).invoke("Hi", config, extra_headers={"X-Session-Affinity": "header"})
     make(model=AUTO).invoke("Hi", config, gateway_options={"no_session_affinity": True})
-    found = [headers.get(INSTANCE) or headers.get(ROUTER) for headers in sent_headers(simulator)]
-    assert found == [None, "mine", "mine", None, "call", "option", "header", None]
+    result = [headers.get(INSTANCE) or headers.get(ROUTER) for headers in sent_headers(simulator)]
+    assert result == [None, "mine", "mine", None, "call", "option", "header", None]
     assert not any("session_affinity" in request.body for request in simulator.requests)
 
 
@@ -124,29 +128,29 @@ def test_the_auto_router_keeps_its_model_within_a_thread(make: Make, simulator: 
 # The provider's memory
 
 
-def chaining(make: Make, **words: Any) -> Any:
-    return make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True, **words)
+def chaining(make: Make, **arguments: Any) -> Any:
+    return make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True, **arguments)
 
 
 @every_way
-async def test_only_new_messages_are_sent(make: Make, simulator: Simulator, way: str) -> None:
+async def test_only_new_messages_are_sent(make: Make, simulator: Simulator, call_method: str) -> None:
     model = chaining(make)
-    said: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
+    messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
     for ask in ("What is my name?", "Are you sure?"):
-        reply = await WAYS[way](model, said)
-        said += [reply, HumanMessage(ask)]
-    last = await WAYS[way](model, said)
-    ids = [message.response_metadata["id"] for message in said if isinstance(message, AIMessage)]
+        reply = await CALL_METHODS[call_method](model, messages)
+        messages += [reply, HumanMessage(ask)]
+    last = await CALL_METHODS[call_method](model, messages)
+    ids = [message.response_metadata["id"] for message in messages if isinstance(message, AIMessage)]
     assert sent_ids(simulator) == [None, *ids]
     assert [inputs(simulator, number) for number in range(3)] == [["system", "user"], ["user"], ["user"]]
     assert last.response_metadata["previous_response_id"] == ids[-1]
 
 
 @every_way
-async def test_the_answer_names_the_previous_response(make: Make, simulator: Simulator, way: str) -> None:
-    said: list[BaseMessage] = [HumanMessage("The password is swordfish.")]
-    said += [chaining(make).invoke(said), HumanMessage("What is the password?")]
-    reply = await WAYS[way](chaining(make), said)
+async def test_the_answer_names_the_previous_response(make: Make, simulator: Simulator, call_method: str) -> None:
+    messages: list[BaseMessage] = [HumanMessage("The password is swordfish.")]
+    messages += [chaining(make).invoke(messages), HumanMessage("What is the password?")]
+    reply = await CALL_METHODS[call_method](chaining(make), messages)
     assert "swordfish" not in str(simulator.requests[-1].body)
     assert "swordfish" in reply.text
 
@@ -164,11 +168,13 @@ async def test_an_agent_sends_only_the_results_of_its_tools(make: Make, simulato
 
 @every_way
 @pytest.mark.parametrize("fault", LOST)
-async def test_a_forgotten_history_is_sent_again(make: Make, simulator: Simulator, way: str, fault: str) -> None:
-    said: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
-    said += [chaining(make).invoke(said), HumanMessage("What is my name?")]
+async def test_a_forgotten_history_is_sent_again(
+    make: Make, simulator: Simulator, call_method: str, fault: str
+) -> None:
+    messages: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("My name is Ann.")]
+    messages += [chaining(make).invoke(messages), HumanMessage("What is my name?")]
     simulator.fault(fault)
-    reply = await WAYS[way](chaining(make, max_retries=0), said)
+    reply = await CALL_METHODS[call_method](chaining(make, max_retries=0), messages)
     assert reply.text
     first, second = sent_ids(simulator)[1:]
     assert (first is not None, second) == (True, None)
@@ -176,36 +182,36 @@ async def test_a_forgotten_history_is_sent_again(make: Make, simulator: Simulato
     info = gateway_info(reply)
     assert info is not None
     assert (info.attempts, info.wire, info.switched_from) == (2, "responses", None)
-    follow = await WAYS[way](chaining(make), [*said, reply, HumanMessage("Sure?")])
+    follow = await CALL_METHODS[call_method](chaining(make), [*messages, reply, HumanMessage("Sure?")])
     assert follow.response_metadata["previous_response_id"] == reply.response_metadata["id"]
 
 
 @pytest.mark.parametrize("fault", LOST)
 def test_the_history_is_sent_again_only_once(make: Make, simulator: Simulator, fault: str) -> None:
-    said: list[BaseMessage] = [HumanMessage("Hi")]
-    said += [chaining(make).invoke(said), HumanMessage("And?")]
+    messages: list[BaseMessage] = [HumanMessage("Hi")]
+    messages += [chaining(make).invoke(messages), HumanMessage("And?")]
     simulator.fault(fault, times=None)
     with pytest.raises(ApiError) as raised:
-        chaining(make).invoke(said)
+        chaining(make).invoke(messages)
     assert raised.value.requests_sent == 2
 
 
 def test_a_response_that_is_gone_for_good_costs_one_request(make: Make, simulator: Simulator) -> None:
     """As the simulator itself answers, whose memory ends with it."""
-    said: list[BaseMessage] = [HumanMessage("My name is Ann.")]
-    said += [chaining(make).invoke(said), HumanMessage("What is my name?")]
-    reply = said[1].response_metadata
-    said[1].response_metadata = {**reply, "id": "resp_gone"}
-    assert "Ann" in chaining(make).invoke(said).text
+    messages: list[BaseMessage] = [HumanMessage("My name is Ann.")]
+    messages += [chaining(make).invoke(messages), HumanMessage("What is my name?")]
+    reply = messages[1].response_metadata
+    messages[1].response_metadata = {**reply, "id": "resp_gone"}
+    assert "Ann" in chaining(make).invoke(messages).text
     assert sent_ids(simulator) == [None, "resp_gone", None]
 
 
 def test_other_failures_are_not_retried_as_forgotten(make: Make, simulator: Simulator) -> None:
-    said: list[BaseMessage] = [HumanMessage("Hi")]
-    said += [chaining(make).invoke(said), HumanMessage("And?")]
+    messages: list[BaseMessage] = [HumanMessage("Hi")]
+    messages += [chaining(make).invoke(messages), HumanMessage("And?")]
     simulator.fault("provider_bad_request")
     with pytest.raises(ApiError) as raised:
-        chaining(make).invoke(said)
+        chaining(make).invoke(messages)
     assert raised.value.requests_sent == 1
 
 
@@ -215,20 +221,20 @@ def edited(message: AIMessage) -> AIMessage:
 
 def test_an_edited_history_is_sent_whole(make: Make, simulator: Simulator) -> None:
     model = chaining(make)
-    said: list[BaseMessage] = [
+    messages: list[BaseMessage] = [
         SystemMessage("Be brief."),
         HumanMessage("One."),
         AIMessage("First."),
         HumanMessage("Two."),
     ]
-    reply = model.invoke(said)
+    reply = model.invoke(messages)
     new = HumanMessage("Three.")
     changed = {
-        "another system prompt": [SystemMessage("Be long."), *said[1:], reply, new],
-        "trimmed": [*said[2:], reply, new],
+        "another system prompt": [SystemMessage("Be long."), *messages[1:], reply, new],
+        "trimmed": [*messages[2:], reply, new],
         "summarised": [HumanMessage("A summary."), reply, new],
-        "a message more": [*said, HumanMessage("Two and a half."), reply, new],
-        "an edited answer": [*said, edited(reply), new],
+        "a message more": [*messages, HumanMessage("Two and a half."), reply, new],
+        "an edited answer": [*messages, edited(reply), new],
     }
     for name, history in changed.items():
         simulator.reset()
@@ -272,25 +278,25 @@ def test_a_reply_of_another_provider_is_not_pointed_to(make: Make, simulator: Si
 
 
 def test_messages_of_another_model_are_sent(make: Make, simulator: Simulator) -> None:
-    said: list[BaseMessage] = [HumanMessage("One.")]
-    said += [chaining(make).invoke(said), HumanMessage("Two.")]
-    said += [make(model="anthropic/claude-haiku-4.5").invoke(said), HumanMessage("Three.")]
-    chaining(make).invoke(said)
-    assert sent_ids(simulator)[-1] == said[1].response_metadata["id"]
+    messages: list[BaseMessage] = [HumanMessage("One.")]
+    messages += [chaining(make).invoke(messages), HumanMessage("Two.")]
+    messages += [make(model="anthropic/claude-haiku-4.5").invoke(messages), HumanMessage("Three.")]
+    chaining(make).invoke(messages)
+    assert sent_ids(simulator)[-1] == messages[1].response_metadata["id"]
     assert inputs(simulator) == ["user", "assistant", "user"]
 
 
 def test_a_history_without_new_messages_is_sent_whole(make: Make, simulator: Simulator) -> None:
-    said: list[BaseMessage] = [HumanMessage("One.")]
-    chaining(make).invoke([*said, chaining(make).invoke(said)])
+    messages: list[BaseMessage] = [HumanMessage("One.")]
+    chaining(make).invoke([*messages, chaining(make).invoke(messages)])
     assert sent_ids(simulator) == [None, None]
 
 
 def test_auto_prefers_the_format_with_stored_replies(make: Make, simulator: Simulator) -> None:
     model = make(model="openai/gpt-5.4", use_previous_response_id=True)
-    said: list[BaseMessage] = [HumanMessage("One.")]
-    said += [model.invoke(said), HumanMessage("Two.")]
-    model.invoke(said)
+    messages: list[BaseMessage] = [HumanMessage("One.")]
+    messages += [model.invoke(messages), HumanMessage("Two.")]
+    model.invoke(messages)
     assert all(request.path.endswith("/responses") for request in simulator.requests)
     assert sent_ids(simulator)[-1] is not None
 
@@ -298,9 +304,9 @@ def test_auto_prefers_the_format_with_stored_replies(make: Make, simulator: Simu
 @pytest.mark.parametrize("model", ["xai/grok-4.5", WORKERS_AI])
 def test_models_without_such_a_format_receive_the_whole_history(make: Make, simulator: Simulator, model: str) -> None:
     chat = make(model=model, use_previous_response_id=True)
-    said: list[BaseMessage] = [HumanMessage("One.")]
-    said += [chat.invoke(said), HumanMessage("Two.")]
-    chat.invoke(said)
+    messages: list[BaseMessage] = [HumanMessage("One.")]
+    messages += [chat.invoke(messages), HumanMessage("Two.")]
+    chat.invoke(messages)
     assert len(simulator.requests[-1].body["messages"]) == 3
 
 
@@ -316,19 +322,19 @@ def test_an_explicit_id_has_precedence(make: Make, simulator: Simulator) -> None
 
 def test_it_can_be_set_per_call(make: Make, simulator: Simulator) -> None:
     model = make(model="openai/gpt-5.4", api="responses")
-    said: list[BaseMessage] = [HumanMessage("One.")]
-    said += [model.invoke(said, use_previous_response_id=True), HumanMessage("Two.")]
-    model.invoke(said, use_previous_response_id=True)
-    model.invoke(said)
-    assert sent_ids(simulator) == [None, said[1].response_metadata["id"], None]
+    messages: list[BaseMessage] = [HumanMessage("One.")]
+    messages += [model.invoke(messages, use_previous_response_id=True), HumanMessage("Two.")]
+    model.invoke(messages, use_previous_response_id=True)
+    model.invoke(messages)
+    assert sent_ids(simulator) == [None, messages[1].response_metadata["id"], None]
     assert not any("use_previous_response_id" in request.body for request in simulator.requests)
 
 
 def test_trimmed_messages_are_not_sent(make: Make, simulator: Simulator) -> None:
     model = chaining(make)
-    said: list[BaseMessage] = [HumanMessage("One."), AIMessage("1"), HumanMessage("Two.")]
-    said += [model.invoke(said), HumanMessage("Three.")]
-    model.invoke(trim_messages(said, max_tokens=3, token_counter=len, start_on="human"))
+    messages: list[BaseMessage] = [HumanMessage("One."), AIMessage("1"), HumanMessage("Two.")]
+    messages += [model.invoke(messages), HumanMessage("Three.")]
+    model.invoke(trim_messages(messages, max_tokens=3, token_counter=len, start_on="human"))
     assert sent_ids(simulator)[-1] is None
     assert inputs(simulator)[0] == "user"
 

@@ -36,8 +36,8 @@ Make = Callable[..., CloudflareAIGatewayEmbeddings]
 def make(simulator: Simulator) -> Make:
     """Makes embeddings that talk to the simulator."""
 
-    def made(**words: Any) -> CloudflareAIGatewayEmbeddings:
-        return CloudflareAIGatewayEmbeddings(**where(simulator) | {"model": BGE} | words)
+    def made(**arguments: Any) -> CloudflareAIGatewayEmbeddings:
+        return CloudflareAIGatewayEmbeddings(**where(simulator) | {"model": BGE} | arguments)
 
     return made
 
@@ -142,7 +142,7 @@ def test_queries_and_documents_have_separate_fields(make: Make, simulator: Simul
 
 
 @pytest.mark.parametrize(
-    ("words", "path", "body"),
+    ("arguments", "path", "body"),
     [
         ({}, f"/ai/run/{BGE}", {"text": ["Hi"]}),
         ({"pooling": "cls"}, f"/ai/run/{BGE}", {"text": ["Hi"], "pooling": "cls"}),
@@ -158,9 +158,9 @@ def test_queries_and_documents_have_separate_fields(make: Make, simulator: Simul
     ],
 )
 def test_only_set_arguments_are_sent(
-    make: Make, simulator: Simulator, words: dict[str, Any], path: str, body: dict[str, Any]
+    make: Make, simulator: Simulator, arguments: dict[str, Any], path: str, body: dict[str, Any]
 ) -> None:
-    make(**words).embed_query("Hi")
+    make(**arguments).embed_query("Hi")
     [request] = simulator.requests
     assert request.path.endswith(path)
     assert request.body == body
@@ -176,7 +176,7 @@ def test_embedding_on_the_legacy_host(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"batch_size": 101}, "batch_size"),
         ({"model": QWEN, "batch_size": 33}, "batch_size"),
@@ -184,14 +184,14 @@ def test_embedding_on_the_legacy_host(simulator: Simulator) -> None:
         ({"chunk_size": 5}, "chunk_size"),
     ],
 )
-def test_the_constructor_rejects_invalid_arguments(make: Make, words: dict[str, Any], field: str) -> None:
+def test_the_constructor_rejects_invalid_arguments(make: Make, arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        make(**words)
+        make(**arguments)
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"model": M3, "pooling": "cls"}, "pooling"),
         ({"instruction": "find"}, "instruction"),
@@ -202,9 +202,9 @@ def test_the_constructor_rejects_invalid_arguments(make: Make, words: dict[str, 
         ({"model": "openai/text-embedding-3-small", "api": "run"}, "api"),
     ],
 )
-def test_unsupported_arguments_raise(make: Make, simulator: Simulator, words: dict[str, Any], field: str) -> None:
+def test_unsupported_arguments_raise(make: Make, simulator: Simulator, arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        make(**words).embed_documents(["Hi"])
+        make(**arguments).embed_documents(["Hi"])
     assert caught.value.field == field
     assert not simulator.requests
 
@@ -273,7 +273,7 @@ def test_transient_failures_are_retried(make: Make, simulator: Simulator, api: s
 @both
 @each_api
 @pytest.mark.parametrize(
-    ("fault", "ours", "theirs"),
+    ("fault", "ours", "others"),
     [
         ("gateway_rate_limit", errors.RateLimited, lc.ModelRateLimitError),
         ("provider_error", errors.ServerFault, lc.ModelAPIError),
@@ -286,12 +286,12 @@ def test_errors_are_gateway_and_langchain_errors(
     asynchronous: bool,
     fault: str,
     ours: type[Exception],
-    theirs: type[Exception],
+    others: type[Exception],
 ) -> None:
     simulator.fault(fault, times=None)
     with pytest.raises(ours) as caught:
         embed(make(api=api, max_retries=0, batch_size=1), ["a", "b"], asynchronous)
-    assert isinstance(caught.value, theirs)
+    assert isinstance(caught.value, others)
     assert caught.value.requests_sent == 1  # type: ignore[attr-defined]
 
 
@@ -330,26 +330,26 @@ def test_metadata_reaches_the_log_of_every_batch(
 @both
 @each_api
 def test_usage_is_reported_for_each_request(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
-    told: list[tuple[Usage | None, GatewayInfo]] = []
-    model = make(api=api, batch_size=2, on_usage=lambda usage, info: told.append((usage, info)))
+    reported: list[tuple[Usage | None, GatewayInfo]] = []
+    model = make(api=api, batch_size=2, on_usage=lambda usage, info: reported.append((usage, info)))
     embed(model, ["one two", "three", "four"], asynchronous)
-    assert len(told) == 2
-    assert all(usage is not None and usage.input == usage.total > 0 for usage, _ in told)
-    assert {info.log_id for _, info in told} == {entry["id"] for entry in simulator.logs()}
-    assert {(info.wire, info.requested_model) for _, info in told} == {(api, BGE)}
+    assert len(reported) == 2
+    assert all(usage is not None and usage.input == usage.total > 0 for usage, _ in reported)
+    assert {info.log_id for _, info in reported} == {entry["id"] for entry in simulator.logs()}
+    assert {(info.wire, info.requested_model) for _, info in reported} == {(api, BGE)}
 
 
 def test_a_model_without_token_counts_reports_none(make: Make) -> None:
-    told: list[Usage | None] = []
-    make(model="@cf/google/embeddinggemma-300m", on_usage=lambda usage, _: told.append(usage)).embed_query("Hi")
-    assert told == [None]
+    reported: list[Usage | None] = []
+    make(model="@cf/google/embeddinggemma-300m", on_usage=lambda usage, _: reported.append(usage)).embed_query("Hi")
+    assert reported == [None]
 
 
 def test_usage_of_m3_is_read_from_its_own_form(make: Make) -> None:
-    told: list[Usage | None] = []
-    make(model=M3, on_usage=lambda usage, _: told.append(usage)).embed_query("Hi there")
-    assert told[0] is not None
-    assert told[0].input > 0
+    reported: list[Usage | None] = []
+    make(model=M3, on_usage=lambda usage, _: reported.append(usage)).embed_query("Hi there")
+    assert reported[0] is not None
+    assert reported[0].input > 0
 
 
 @both
@@ -384,14 +384,14 @@ def test_a_vector_store_finds_the_right_text(make: Make, model: str, api: str, a
 
     async def search() -> list[str]:
         await store.aadd_texts(texts)
-        return [found.page_content for found in await store.asimilarity_search("What is the capital of France?", k=1)]
+        return [result.page_content for result in await store.asimilarity_search("What is the capital of France?", k=1)]
 
     if asynchronous:
         assert asyncio.run(search()) == ["Paris is the capital of France."]
     else:
         store.add_texts(texts)
-        found = store.similarity_search("What is the capital of France?", k=1)
-        assert [each.page_content for each in found] == ["Paris is the capital of France."]
+        result = store.similarity_search("What is the capital of France?", k=1)
+        assert [each.page_content for each in result] == ["Paris is the capital of France."]
 
 
 def test_poolings_give_different_vectors(make: Make) -> None:

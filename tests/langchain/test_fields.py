@@ -110,9 +110,9 @@ def test_token_functions(simulator: Simulator) -> None:
     async def later() -> str:
         return simulator.api_token
 
-    words = {**where(simulator), "model": "openai/gpt-4.1"}
-    assert ChatCloudflareAIGateway(**{**words, "api_token": lambda: simulator.api_token}).invoke("Hi").content
-    model = ChatCloudflareAIGateway(**{**words, "api_token": later})
+    arguments = {**where(simulator), "model": "openai/gpt-4.1"}
+    assert ChatCloudflareAIGateway(**{**arguments, "api_token": lambda: simulator.api_token}).invoke("Hi").content
+    model = ChatCloudflareAIGateway(**{**arguments, "api_token": later})
     assert asyncio.run(model.ainvoke("Hi")).content
 
 
@@ -158,9 +158,9 @@ def test_traces_show_no_secret_of_a_call(make: Make) -> None:
     assert not [secret for secret in ("s1", "s2", "s3") if f"'{secret}'" in traced[0]]
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream"])
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
 @pytest.mark.parametrize("word", ["mcp_servers", "extra_body"])
-def test_traces_show_no_secret_of_a_server(make: Make, simulator: Simulator, way: str, word: str) -> None:
+def test_traces_show_no_secret_of_a_server(make: Make, simulator: Simulator, call_method: str, word: str) -> None:
     class Tracer(BaseCallbackHandler):
         raise_error = True
 
@@ -168,8 +168,8 @@ def test_traces_show_no_secret_of_a_server(make: Make, simulator: Simulator, way
             raise RuntimeError(f"{serialized} {messages} {seen}")  # before anything is sent
 
     servers = [{"type": "url", "url": "https://x", "name": "wiki", "authorization_token": "hush"}]
-    words: dict[str, Any] = {word: servers if word == "mcp_servers" else {"mcp_servers": servers}}
+    arguments: dict[str, Any] = {word: servers if word == "mcp_servers" else {"mcp_servers": servers}}
     with pytest.raises(RuntimeError, match="wiki") as seen:
-        list(getattr(make(api="messages"), way)("Hi", config={"callbacks": [Tracer()]}, **words))
+        list(getattr(make(api="messages"), call_method)("Hi", config={"callbacks": [Tracer()]}, **arguments))
     assert "hush" not in str(seen.value)
     assert not simulator.requests

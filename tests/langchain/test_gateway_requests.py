@@ -21,7 +21,7 @@ from cfaig_integrations.langchain import (
     gateway_info,
 )
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.call_methods import EMBEDDER, WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import CALL_METHODS, EMBEDDER, every_way, every_wire, weather
 from tests.langchain.conftest import MODELS, Make, where
 
 AUTHORS = {
@@ -95,19 +95,27 @@ def arank(simulator: Simulator, words: dict[str, Any]) -> None:
     asyncio.run(reranker.acompress_documents([Document("a"), Document("b")], "a"))
 
 
-def chat(simulator: Simulator, api: Any, way: str, words: dict[str, Any]) -> None:
-    asyncio.run(WAYS[way](ChatCloudflareAIGateway(model=MODELS[api], api=api, **where(simulator), **words), "Hi"))
+def chat(simulator: Simulator, api: Any, call_method: str, words: dict[str, Any]) -> None:
+    asyncio.run(
+        CALL_METHODS[call_method](
+            ChatCloudflareAIGateway(model=MODELS[api], api=api, **where(simulator), **words), "Hi"
+        )
+    )
 
 
 Door = Callable[[Simulator, dict[str, Any]], None]
 
 
-def chat_door(api: str, way: str) -> Door:
-    return lambda simulator, words: chat(simulator, api, way, words)
+def chat_door(api: str, call_method: str) -> Door:
+    return lambda simulator, words: chat(simulator, api, call_method, words)
 
 
 DOORS: dict[str, Door] = {
-    **{f"{api} {way}": chat_door(api, way) for api in MODELS for way in ("invoke", "ainvoke", "stream", "astream")},
+    **{
+        f"{api} {call_method}": chat_door(api, call_method)
+        for api in MODELS
+        for call_method in ("invoke", "ainvoke", "stream", "astream")
+    },
     "embeddings run": lambda simulator, words: embed(simulator, "run", words),
     "embeddings v1": lambda simulator, words: embed(simulator, "embeddings", words),
     "embeddings run async": lambda simulator, words: aembed(simulator, "run", words),
@@ -127,17 +135,17 @@ def test_every_option_reaches_every_endpoint(simulator: Simulator, door: str) ->
     DOORS[door](simulator, {"gateway": options})
     headers = simulator.requests[-1].headers
     assert {header: headers.get(header) for _, header, _ in OPTIONS.values()} == {
-        header: said for _, header, said in OPTIONS.values()
+        header: result for _, header, result in OPTIONS.values()
     }
 
 
 @every_door
 def test_metadata_reaches_the_request_and_the_log(simulator: Simulator, door: str) -> None:
     """opencode#15621, PR #15619."""
-    given = {"team": "docs", "tier": 2, "trial": False, "share": 0.5}
-    DOORS[door](simulator, {"gateway_metadata": given, "run_metadata": False})
-    assert json.loads(simulator.requests[-1].headers["cf-aig-metadata"]) == given
-    assert simulator.logs()[-1]["metadata"] == given
+    value = {"team": "docs", "tier": 2, "trial": False, "share": 0.5}
+    DOORS[door](simulator, {"gateway_metadata": value, "run_metadata": False})
+    assert json.loads(simulator.requests[-1].headers["cf-aig-metadata"]) == value
+    assert simulator.logs()[-1]["metadata"] == value
 
 
 @every_door
@@ -152,12 +160,14 @@ def test_the_token_is_in_the_authorization_header_only(simulator: Simulator, doo
 @pytest.mark.parametrize("own_key", [False, True])
 @every_way
 async def test_on_the_legacy_host_authorization_belongs_to_the_provider(
-    simulator: Simulator, way: str, own_key: bool
+    simulator: Simulator, call_method: str, own_key: bool
 ) -> None:
-    words = {**where(simulator), "base_url": simulator.legacy_url, "model": "openai/gpt-4.1"}
+    arguments = {**where(simulator), "base_url": simulator.legacy_url, "model": "openai/gpt-4.1"}
     if own_key:
-        words["extra_headers"] = {"Authorization": "Bearer sk-of-the-provider"}
-    await WAYS[way](ChatCloudflareAIGateway(**words, gateway=GatewayOptions(byok_alias="second")), "Hi")
+        arguments["extra_headers"] = {"Authorization": "Bearer sk-of-the-provider"}
+    await CALL_METHODS[call_method](
+        ChatCloudflareAIGateway(**arguments, gateway=GatewayOptions(byok_alias="second")), "Hi"
+    )
     headers = simulator.requests[-1].headers
     assert [name for name, value in headers.items() if simulator.api_token in value] == ["cf-aig-authorization"]
     assert headers.get("authorization") == ("Bearer sk-of-the-provider" if own_key else None)
@@ -183,8 +193,8 @@ def test_only_what_the_rest_api_documents_is_sent_to_it(make: Make, simulator: S
         "no_session_affinity": True,
         "allowed_providers": ["anthropic"],
     }
-    known: dict[str, Any] = {name: value for name, (value, _, _) in OPTIONS.items()}
-    model = make(model="cloudflare/auto", gateway=GatewayOptions(**known, **auto, session_affinity="c"))
+    expected: dict[str, Any] = {name: value for name, (value, _, _) in OPTIONS.items()}
+    model = make(model="cloudflare/auto", gateway=GatewayOptions(**expected, **auto, session_affinity="c"))
     model.invoke("Hi", gateway_metadata={"a": 1})
     sent = {name for name in simulator.requests[-1].headers if name.startswith(("cf-", "x-"))}
     assert len(sent) == len(OPTIONS) + 7
@@ -224,11 +234,11 @@ def test_options_are_typed_and_in_range(make: Make, simulator: Simulator, name: 
 def test_headers_and_options_for_one_call(make: Make, simulator: Simulator, api: str, how: str, word: str) -> None:
     """langchain#19383."""
     model = make(api=api, extra_headers={"x-both": "model", "x-model": "1"})
-    words: dict[str, Any] = {"extra_headers": {"x-both": "call", "x-call": "2"}, word: {"cache_key": "k"}}
+    arguments: dict[str, Any] = {"extra_headers": {"x-both": "call", "x-call": "2"}, word: {"cache_key": "k"}}
     if how == "call":
-        model.invoke("Hi", **words)
+        model.invoke("Hi", **arguments)
     else:
-        model.bind(**words).invoke("Hi")
+        model.bind(**arguments).invoke("Hi")
     headers = simulator.requests[-1].headers
     assert [headers.get(name) for name in ("x-both", "x-model", "x-call")] == ["call", "1", "2"]
     assert headers["cf-aig-cache-key"] == "k"
@@ -238,8 +248,8 @@ def test_headers_and_options_for_one_call(make: Make, simulator: Simulator, api:
     assert "cf-aig-cache-key" not in headers
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-def test_one_model_serves_every_user(make: Make, simulator: Simulator, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+def test_one_model_serves_every_user(make: Make, simulator: Simulator, call_method: str) -> None:
     """langchain-mcp-adapters#280."""
     model = make(metadata_keys=["user_id"])
     users = ("ann", "bob", "cid", "dee")
@@ -247,23 +257,27 @@ def test_one_model_serves_every_user(make: Make, simulator: Simulator, way: str)
     def work(user: str) -> None:
         config: Any = {"metadata": {"user_id": user, "cf_aig_metadata": {"tenant": f"tenant of {user}"}}}
         with gateway_context(options={"cache_key": f"{user}:1"}):
-            RunnableLambda[str, Any](lambda text: asyncio.run(WAYS[way](model, text))).invoke("Hi", config)
+            RunnableLambda[str, Any](lambda text: asyncio.run(CALL_METHODS[call_method](model, text))).invoke(
+                "Hi", config
+            )
 
     with ThreadPoolExecutor(len(users)) as pool:
         list(pool.map(work, users))
-    told = [
+    reported = [
         (request.headers["cf-aig-cache-key"], json.loads(request.headers["cf-aig-metadata"]))
         for request in simulator.requests
     ]
     expected = [(f"{user}:1", {"tenant": f"tenant of {user}", "user_id": user}) for user in users]
-    assert sorted(told, key=str) == sorted(expected, key=str)
+    assert sorted(reported, key=str) == sorted(expected, key=str)
 
 
 @every_wire
 @every_way
-async def test_headers_of_a_call_are_sent_by_every_method(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_headers_of_a_call_are_sent_by_every_method(
+    make: Make, simulator: Simulator, api: str, call_method: str
+) -> None:
     """langchain PR #38518."""
-    await WAYS[way](make(api=api), "Hi", extra_headers={"X-Trace": "t1"})
+    await CALL_METHODS[call_method](make(api=api), "Hi", extra_headers={"X-Trace": "t1"})
     assert simulator.requests[-1].headers["x-trace"] == "t1"
 
 
@@ -286,9 +300,11 @@ def test_a_late_log_entry_is_awaited(asynchronous: bool) -> None:
 
 @every_wire
 @every_way
-async def test_every_answer_has_a_log_id_for_feedback(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_every_answer_has_a_log_id_for_feedback(
+    make: Make, simulator: Simulator, api: str, call_method: str
+) -> None:
     """cloudflare-docs PR #17745."""
-    info = gateway_info(await WAYS[way](make(api=api), "Hi"))
+    info = gateway_info(await CALL_METHODS[call_method](make(api=api), "Hi"))
     assert info is not None
     assert [info.log_id] == [entry["id"] for entry in simulator.logs()]
     AIGateway(**where(simulator)).feedback(info.log_id or "", 1)
@@ -306,13 +322,13 @@ def test_every_endpoint_names_the_gateway(simulator: Simulator, door: str, gatew
 
 
 @every_wire
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_the_caller_controls_logging(make: Make, simulator: Simulator, api: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+async def test_the_caller_controls_logging(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     """cloudflare-docs PR #28904, #29036."""
-    await WAYS[way](make(api=api, gateway=GatewayOptions(collect_log=False)), "Hi")
+    await CALL_METHODS[call_method](make(api=api, gateway=GatewayOptions(collect_log=False)), "Hi")
     assert simulator.logs() == []
-    await WAYS[way](make(api=api, gateway=GatewayOptions(collect_log_payload=False)), "Hi")
-    await WAYS[way](make(api=api), "Hi")
+    await CALL_METHODS[call_method](make(api=api, gateway=GatewayOptions(collect_log_payload=False)), "Hi")
+    await CALL_METHODS[call_method](make(api=api), "Hi")
     without, with_bodies = simulator.logs()
     assert not without["request"]
     assert not without["response"]

@@ -127,24 +127,24 @@ def expected_left_out(table: dict[str, dict[str, int]], kind: str, api: str) -> 
     return {} if (kind, api) == ("chat", "run") else table[kind]
 
 
-def go_on(make: Make, simulator: Simulator, made: Made, **words: Any) -> tuple[Counter[str], Counter[str]]:
+def go_on(make: Make, simulator: Simulator, made: Made, **arguments: Any) -> tuple[Counter[str], Counter[str]]:
     """Continues each conversation with a model; what raised in how many, and what was left out of the others.
 
     Every body is read; of each shape of reply one is also sent to the simulator.
     """
-    model = make(max_retries=0, **words)
+    model = make(max_retries=0, **arguments)
     refused: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     shapes: set[Any] = set()
     for line, reply, message in made:
         try:
-            body = encoded(words["api"], message, model=words.get("model", ""))
+            body = encoded(arguments["api"], message, model=arguments.get("model", ""))
         except UnsupportedContent as error:
             refused[str(error.value)] += 1
             continue
-        said = read(body)
+        result = read(body)
         try:
-            assert_says(said, message)
+            assert_says(result, message)
             form = shape(reply.turn.parts)
             if form not in shapes:
                 shapes.add(form)
@@ -152,29 +152,29 @@ def go_on(make: Make, simulator: Simulator, made: Made, **words: Any) -> tuple[C
                 assert_says(read(simulator.requests[-1].body), message)
         except AssertionError as error:
             raise AssertionError(f"line {line}") from error
-        dropped += left_out(reply) - Counter([*said.other, *(["reasoning"] if said.thoughts else [])])
+        dropped += left_out(reply) - Counter([*result.other, *(["reasoning"] if result.thoughts else [])])
     assert len(simulator.requests) == len(shapes)
     return refused, dropped
 
 
 @every_other_wire
 def test_every_whole_reply(make: Make, simulator: Simulator, kind: str, api: str) -> None:
-    made = [(line, reply, as_message(reply)) for line, reply in replies(kind)]
-    refused, dropped = go_on(make, simulator, made, api=api)
+    result = [(line, reply, as_message(reply)) for line, reply in replies(kind)]
+    refused, dropped = go_on(make, simulator, result, api=api)
     assert refused == REFUSED[kind]
     assert dropped == expected_left_out(LEFT_OUT, kind, api)
-    assert len(made) - refused.total() > 400
+    assert len(result) - refused.total() > 400
 
 
 @every_other_wire
 def test_every_streamed_reply(make: Make, simulator: Simulator, kind: str, api: str) -> None:
     wire = WIRES[kind]
-    told = streams(kind)
-    made = [(line, fold(wire, events), as_stream(wire, events, as_blocks=False)) for line, events in told]
-    refused, dropped = go_on(make, simulator, made, api=api)
+    reported = streams(kind)
+    result = [(line, fold(wire, events), as_stream(wire, events, as_blocks=False)) for line, events in reported]
+    refused, dropped = go_on(make, simulator, result, api=api)
     assert refused == REFUSED_STREAMED[kind]
     assert dropped == expected_left_out(LEFT_OUT_STREAMED, kind, api)
-    assert len(made) - refused.total() > 40
+    assert len(result) - refused.total() > 40
 
 
 @pytest.mark.parametrize("kind", WIRES)
@@ -190,15 +190,15 @@ def test_standard_blocks_are_the_same_history(kind: str) -> None:
 
 def native_replies() -> Made:
     """What Cloudflare's own endpoint answered: native and in the envelope, whole and streamed."""
-    found: list[ChatReply] = []
+    result: list[ChatReply] = []
     for record in recordings("cloudflare"):
         data = record["response_body"].encode()
         try:
             wire = codec("run")
-            found.append(fold("run", events_of(wire, [data])) if record["stream"] else wire.decode(data))
+            result.append(fold("run", events_of(wire, [data])) if record["stream"] else wire.decode(data))
         except (EmbeddedError, ProtocolError):  # tests/wire/test_run.py says which are no chat answers
             continue
-    return [(number, reply, as_message(reply)) for number, reply in enumerate(found) if reply.turn.parts]
+    return [(number, reply, as_message(reply)) for number, reply in enumerate(result) if reply.turn.parts]
 
 
 OF_CLOUDFLARE: dict[str, dict[str, int]] = {
@@ -212,11 +212,11 @@ OF_CLOUDFLARE: dict[str, dict[str, int]] = {
 
 @pytest.mark.parametrize("api", OF_CLOUDFLARE)
 def test_every_reply_of_cloudflares_own_endpoint(make: Make, simulator: Simulator, api: str) -> None:
-    made = native_replies()
-    refused, dropped = go_on(make, simulator, made, api=api)
+    result = native_replies()
+    refused, dropped = go_on(make, simulator, result, api=api)
     assert not refused
     assert dropped == OF_CLOUDFLARE[api]
-    assert len(made) == 13
+    assert len(result) == 13
 
 
 FAMILY = {
@@ -233,9 +233,9 @@ FAMILY = {
 def test_one_format_has_many_providers(make: Make, simulator: Simulator, model: str) -> None:
     """What one provider added to OpenAI's format is not sent to another that refuses it."""
     api, thoughts = FAMILY[model]
-    made = [(line, reply, as_message(reply)) for line, reply in replies("chat")]
+    result = [(line, reply, as_message(reply)) for line, reply in replies("chat")]
     alike = {
-        (shape(reply.turn.parts), *reply.turn.extras.get(reply.wire, ())): one for one in made for reply in [one[1]]
+        (shape(reply.turn.parts), *reply.turn.extras.get(reply.wire, ())): one for one in result for reply in [one[1]]
     }
     assert len(alike) > 15
     refused, dropped = go_on(make, simulator, list(alike.values()), model=model, api=api)
@@ -253,8 +253,8 @@ def test_a_refusal_is_sent_to_every_other_model(
 ) -> None:
     """No recording holds one."""
     simulator.reply(refusal="I will not.")
-    said = make(api=maker, output_version=version).invoke("Do it.")
-    assert make(api=api).invoke(history(said)).text
+    result = make(api=maker, output_version=version).invoke("Do it.")
+    assert make(api=api).invoke(history(result)).text
     assert read(simulator.requests[-1].body).text == "I will not."
 
 
@@ -271,12 +271,12 @@ def test_generated_media_are_sent_back_where_possible(make: Make, simulator: Sim
     body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
     simulator.reply_raw(body=json.dumps(body))
     maker = MODELS["chat_completions"] if kind == "audio" else "google/gemini-3-flash"
-    said = make(api="chat_completions", model=maker).invoke("Do it.")
-    sent = encoded("chat_completions", said, model=maker)["messages"][1]
+    result = make(api="chat_completions", model=maker).invoke("Do it.")
+    sent = encoded("chat_completions", result, model=maker)["messages"][1]
     assert sent["audio"] == {"id": "audio_1"} if kind == "audio" else sent["images"] == PIECES["image"]["images"]
     for api in ("responses", "messages", *(["chat_completions", "run"] if kind == "image" else [])):
         with pytest.raises(UnsupportedContent):
-            make(api=api).invoke(history(said))
+            make(api=api).invoke(history(result))
     assert len(simulator.requests) == 1
 
 
@@ -290,8 +290,8 @@ PACKAGE_PAIRS = [(package, api) for package, (kind, _) in PACKAGES.items() for a
 
 def encoded(api: Api, message: AIMessage, *, model: str = "") -> dict[str, Any]:
     request = ChatRequest(model or MODELS[api], to_turns(history(message)))
-    way = route(request, api=api)
-    return codec(way.wire).encode(request, stream=False, quirks=way.quirks)
+    call_method = route(request, api=api)
+    return codec(call_method.wire).encode(request, stream=False, quirks=call_method.quirks)
 
 
 @pytest.mark.parametrize(("package", "api"), PACKAGE_PAIRS)
@@ -345,33 +345,33 @@ OWN: dict[str, tuple[Any, dict[str, Any], list[Any], Any]] = {
 
 @pytest.mark.parametrize("case", OWN)
 def test_additional_kwargs_of_langchain_openai_are_sent_back(make: Make, simulator: Simulator, case: str) -> None:
-    content, beside, calls, item = OWN[case]
-    told: list[Any] = [{"type": "text", "text": "a"}]
+    content, extra, calls, item = OWN[case]
+    reported: list[Any] = [{"type": "text", "text": "a"}]
     metadata = {"model_provider": "openai"}
-    said = AIMessage([*content, *told], additional_kwargs=beside, tool_calls=calls, response_metadata=metadata)
-    make(api="responses").invoke(history(said), store=True)
+    answer = AIMessage([*content, *reported], additional_kwargs=extra, tool_calls=calls, response_metadata=metadata)
+    make(api="responses").invoke(history(answer), store=True)
     sent = simulator.requests[-1].body["input"]
     item = item or OWN["free text"][3]
-    found = [each for each in sent if each.get("type") == item["type"]]
-    assert [{key: each[key] for key in item} for each in found] == [item]
-    assert "index" not in found[0]
+    result = [each for each in sent if each.get("type") == item["type"]]
+    assert [{key: each[key] for key in item} for each in result] == [item]
+    assert "index" not in result[0]
 
 
 def test_audio_of_langchain_openai_is_sent_back(make: Make, simulator: Simulator) -> None:
     audio = {"id": "audio_1", "data": "UklGRg==", "expires_at": 1, "transcript": "Hello."}
-    said = AIMessage("", additional_kwargs={"audio": audio}, response_metadata={"model_provider": "openai"})
-    assert encoded("chat_completions", said)["messages"][1]["audio"] == {"id": "audio_1"}
+    result = AIMessage("", additional_kwargs={"audio": audio}, response_metadata={"model_provider": "openai"})
+    assert encoded("chat_completions", result)["messages"][1]["audio"] == {"id": "audio_1"}
     for api in ("responses", "messages"):
         with pytest.raises(UnsupportedContent):
-            make(api=api).invoke(history(said))
+            make(api=api).invoke(history(result))
     assert not simulator.requests
 
 
 def test_thinking_in_a_list_is_read_as_text(make: Make, simulator: Simulator) -> None:
     block: Any = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     for content in ([block], [{"type": "non_standard", "value": block}]):
-        said = AIMessage([*content, {"type": "text", "text": "a"}], response_metadata={"model_provider": "openai"})
-        make(api="run").invoke(history(said))
+        result = AIMessage([*content, {"type": "text", "text": "a"}], response_metadata={"model_provider": "openai"})
+        make(api="run").invoke(history(result))
         assert read(simulator.requests[-1].body).thoughts == "Hm."
-        make(api="messages").invoke(history(said))
+        make(api="messages").invoke(history(result))
         assert read(simulator.requests[-1].body).thoughts == ""

@@ -20,8 +20,8 @@ from tests.langchain.conftest import Make
 CALL = {"name": "w", "args": {"c": 1}, "id": "call_1", "type": "tool_call"}
 
 
-def of_provider(provider: str, content: list[Any], **words: Any) -> AIMessage:
-    return AIMessage(content, response_metadata={"model_provider": provider}, **words)
+def of_provider(provider: str, content: list[Any], **arguments: Any) -> AIMessage:
+    return AIMessage(content, response_metadata={"model_provider": provider}, **arguments)
 
 
 def test_calls_without_ids_are_all_kept() -> None:
@@ -87,8 +87,8 @@ ITEM = {
 def test_encrypted_reasoning_of_another_package_goes_back(
     make: Make, simulator: Simulator, block: dict[str, Any]
 ) -> None:
-    said = of_provider("openai", [block, {"type": "text", "text": "a"}])
-    make(api="responses").invoke([HumanMessage("q"), said, HumanMessage("and?")], store=True)
+    result = of_provider("openai", [block, {"type": "text", "text": "a"}])
+    make(api="responses").invoke([HumanMessage("q"), result, HumanMessage("and?")], store=True)
     assert simulator.requests[-1].body["input"][1] == ITEM
 
 
@@ -164,19 +164,19 @@ def test_calls_with_broken_arguments_keep_their_place(make: Make, simulator: Sim
     reply = {"id": "resp_1", "object": "response", "model": "m", "status": "completed", "output": items}
     simulator.reply_raw(body=json.dumps(reply))
     model = make(api="responses")
-    said = model.invoke("q")
-    assert (len(said.tool_calls), len(said.invalid_tool_calls)) == (1, 1)
+    result = model.invoke("q")
+    assert (len(result.tool_calls), len(result.invalid_tool_calls)) == (1, 1)
     results = [ToolMessage("r", tool_call_id=f"call_{n}") for n in range(2)]
-    model.invoke([HumanMessage("q"), said, *results], store=True)
+    model.invoke([HumanMessage("q"), result, *results], store=True)
     items[0]["arguments"] = json.dumps({"invalid_arguments": '{"c":'}, separators=(",", ":"))
     assert simulator.requests[-1].body["input"][1:3] == items
 
 
 def test_a_replaced_call_keeps_nothing_of_the_original() -> None:
-    made = Turn("assistant", (ToolCall("call_1", "w", "{}", extras={"responses": {"item": {"id": "fc_1"}}}),))
+    result = Turn("assistant", (ToolCall("call_1", "w", "{}", extras={"responses": {"item": {"id": "fc_1"}}}),))
     edited = Turn("assistant", (ToolCall("call_9", "w", "{}"),))
-    assert restore(edited, replay_state(made)) is edited
-    assert restore(Turn("assistant", (ToolCall("call_1", "w", "{}"),)), replay_state(made)) == made
+    assert restore(edited, replay_state(result)) is edited
+    assert restore(Turn("assistant", (ToolCall("call_1", "w", "{}"),)), replay_state(result)) == result
 
 
 def test_merged_messages_are_sent_in_their_own_order() -> None:
@@ -217,16 +217,16 @@ def test_search_results_are_blocks_for_anthropic_and_text_for_others(
 ) -> None:
     marked = {**CITED, "cache_control": {"type": "ephemeral"}}
     content: list[Any] = [marked, FOUND]
-    asked: list[BaseMessage] = [HumanMessage([*content, {"type": "text", "text": "Which?"}])]
+    prompt: list[BaseMessage] = [HumanMessage([*content, {"type": "text", "text": "Which?"}])]
     if message == "tool":
-        asked = [HumanMessage("Which?"), AIMessage("", tool_calls=[CALL]), ToolMessage(content, tool_call_id="call_1")]  # type: ignore[list-item]
-    make(api="messages").invoke(asked)
+        prompt = [HumanMessage("Which?"), AIMessage("", tool_calls=[CALL]), ToolMessage(content, tool_call_id="call_1")]  # type: ignore[list-item]
+    make(api="messages").invoke(prompt)
     [*_, last] = simulator.requests[-1].body["messages"]
     blocks = last["content"] if message == "human" else last["content"][0]["content"]
     assert blocks[0] == marked
     assert blocks[1] == {**FOUND, "citations": {"enabled": False}}
     for api in ("chat_completions", "responses", "run"):
-        make(api=api).invoke(asked)
+        make(api=api).invoke(prompt)
         sent = json.dumps(simulator.requests[-1].body)
         assert sent.count("https://x/t") == sent.count("Hot.") == 2
 
@@ -261,10 +261,10 @@ def test_outputs_of_openais_built_in_tools_are_sent_as_items(kind: str) -> None:
         assert to_turn(message) == Turn("user", (Opaque("responses", item),))
 
 
-@pytest.mark.parametrize("said", ["no", "", "I would rather not", "nope"])
-def test_only_explicit_approvals_approve(said: str) -> None:
-    beside = {"type": "mcp_approval_response"}
-    (part,) = to_turn(ToolMessage(said, tool_call_id="c", additional_kwargs=beside)).parts
+@pytest.mark.parametrize("result", ["no", "", "I would rather not", "nope"])
+def test_only_explicit_approvals_approve(result: str) -> None:
+    extra = {"type": "mcp_approval_response"}
+    (part,) = to_turn(ToolMessage(result, tool_call_id="c", additional_kwargs=extra)).parts
     assert isinstance(part, Opaque)
     assert part.raw["approve"] is False
 
@@ -316,7 +316,7 @@ def test_any_block_is_converted_or_raises(place: int, provider: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "extra",
     [
         {"reasoning_content": 5},
         {"reasoning": {"summary": [5]}},
@@ -329,13 +329,15 @@ def test_any_block_is_converted_or_raises(place: int, provider: Any) -> None:
         {"cf_aig_turn": {"version": 2, "parts": [5], "digest": 5}},
     ],
 )
-def test_malformed_additional_kwargs_are_ignored(beside: dict[str, Any]) -> None:
-    (turn,) = to_turns([AIMessage("x", additional_kwargs=beside)])
+def test_malformed_additional_kwargs_are_ignored(extra: dict[str, Any]) -> None:
+    (turn,) = to_turns([AIMessage("x", additional_kwargs=extra)])
     assert turn.text == "x"
-    assert to_turns([ToolMessage("x", tool_call_id="1", additional_kwargs=beside)])[0].role == "tool"
+    assert to_turns([ToolMessage("x", tool_call_id="1", additional_kwargs=extra)])[0].role == "tool"
 
 
-@pytest.mark.parametrize("told", [5, {}, [1], {"wire": 5}, {"wire": "x", "requested_model": "m", "history": {"a": 1}}])
-def test_malformed_gateway_metadata_continues_nothing(told: Any) -> None:
-    message = AIMessage("x", response_metadata={"gateway": told, "id": {"a": 1}})
+@pytest.mark.parametrize(
+    "reported", [5, {}, [1], {"wire": 5}, {"wire": "x", "requested_model": "m", "history": {"a": 1}}]
+)
+def test_malformed_gateway_metadata_continues_nothing(reported: Any) -> None:
+    message = AIMessage("x", response_metadata={"gateway": reported, "id": {"a": 1}})
     assert continuation_of("m", [message], to_turns([message])) == Continuation()

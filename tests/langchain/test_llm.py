@@ -61,18 +61,20 @@ def test_the_last_chunk_has_the_info_of_a_whole_answer(
 ) -> None:
     simulator.reply("It is so.", times=2, reasoning="Let me think.", tokens_in=7, tokens_out=9)
     listener, llm = Listener(), make(api=api)
-    whole, said = only(generate(llm, asynchronous, ["Is it so?"]))
+    whole, result = only(generate(llm, asynchronous, ["Is it so?"]))
     pieces = stream(llm, asynchronous, "Is it so?", {"callbacks": [listener]})
-    streamed, told = only(listener.results[0])
+    streamed, reported = only(listener.results[0])
     assert "".join(pieces) == whole.text == streamed.text == "It is so."
     assert len(pieces) > 2
     assert [*listener.pieces.values()] == [pieces]
     changing = {"gateway", "id", "lc_gateway_metadata"}
-    assert {key: said[key] for key in said.keys() - changing} == {key: told[key] for key in told.keys() - changing}
+    assert {key: result[key] for key in result.keys() - changing} == {
+        key: reported[key] for key in reported.keys() - changing
+    }
     if api in ("messages", "run"):  # OpenAI keeps reasoning to itself
-        assert said["reasoning_content"] == "Let me think."
-    assert (said["usage_metadata"]["input_tokens"], said["usage_metadata"]["output_tokens"]) == (7, 9)
-    assert {said["gateway"]["log_id"], told["gateway"]["log_id"]} == {entry["id"] for entry in simulator.logs()}
+        assert result["reasoning_content"] == "Let me think."
+    assert (result["usage_metadata"]["input_tokens"], result["usage_metadata"]["output_tokens"]) == (7, 9)
+    assert {result["gateway"]["log_id"], reported["gateway"]["log_id"]} == {entry["id"] for entry in simulator.logs()}
 
 
 @both
@@ -114,15 +116,15 @@ def test_handlers_count_every_token_once(make: Make, simulator: Simulator, async
 def test_a_refusal_is_the_text_of_its_answer(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     simulator.reply(refusal="I cannot do that.", times=2)
     llm = make(api=api)
-    found, said = only(generate(llm, asynchronous, ["Do it."]))
-    assert "".join(stream(llm, asynchronous, "Do it.")) == found.text
+    result, answer = only(generate(llm, asynchronous, ["Do it."]))
+    assert "".join(stream(llm, asynchronous, "Do it.")) == result.text
     match api:
         case "messages":  # whose models leave only a word for it
-            assert (found.text, said["finish_reason"]) == ("", "refusal")
+            assert (result.text, answer["finish_reason"]) == ("", "refusal")
         case "run":  # which has no place for one
-            assert found.text == "I cannot do that."
+            assert result.text == "I cannot do that."
         case _:
-            assert found.text == said["refusal"] == "I cannot do that."
+            assert result.text == answer["refusal"] == "I cannot do that."
 
 
 def test_a_truncated_answer_has_its_finish_reason(make: Make, simulator: Simulator) -> None:
@@ -152,7 +154,7 @@ def test_several_answers_cannot_be_streamed(make: Make, simulator: Simulator, as
 
 @both
 def test_a_call_accepts_every_model_parameter(make: Make, simulator: Simulator, asynchronous: bool) -> None:
-    words: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "model": "anthropic/claude-haiku-4.5",
         "api": "chat_completions",
         "temperature": 0.5,
@@ -166,21 +168,27 @@ def test_a_call_accepts_every_model_parameter(make: Make, simulator: Simulator, 
         "timeout": 30,
     }
     llm = make(gateway=GatewayOptions(cache_ttl=60))
-    invoke(llm, asynchronous, "Hi", **words)
-    stream(llm, asynchronous, "Hi", **words)
+    invoke(llm, asynchronous, "Hi", **arguments)
+    stream(llm, asynchronous, "Hi", **arguments)
     for request in simulator.requests:
         assert request.path.endswith("/ai/v1/chat/completions")
-        told = {"model": words["model"], "temperature": 0.5, "stop": ["END"], "user": "u1", "prompt_cache_key": "k"}
-        assert request.body.items() >= told.items()
+        reported = {
+            "model": arguments["model"],
+            "temperature": 0.5,
+            "stop": ["END"],
+            "user": "u1",
+            "prompt_cache_key": "k",
+        }
+        assert request.body.items() >= reported.items()
         assert request.headers["x-mine"] == "1"
         assert (request.headers["cf-aig-skip-cache"], request.headers["cf-aig-cache-ttl"]) == ("true", "60")
         assert json.loads(request.headers["cf-aig-metadata"])["team"] == "docs"
 
 
-@pytest.mark.parametrize("words", [{"stop": "END"}, {"stop": ["END"]}, {"stop_sequences": ["END"]}])
-def test_stop_texts_in_every_form(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
-    make(**words).invoke("Hi")
-    make(stop=["other"]).invoke("Hi", **words)
+@pytest.mark.parametrize("arguments", [{"stop": "END"}, {"stop": ["END"]}, {"stop_sequences": ["END"]}])
+def test_stop_texts_in_every_form(make: Make, simulator: Simulator, arguments: dict[str, Any]) -> None:
+    make(**arguments).invoke("Hi")
+    make(stop=["other"]).invoke("Hi", **arguments)
     assert [request.body["stop"] for request in simulator.requests] == [["END"]] * 2
 
 
@@ -191,7 +199,7 @@ def test_json_can_be_requested(make: Make) -> None:
 
 @both
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"tool_choice": "auto"}, "tool_choice"),
@@ -202,11 +210,11 @@ def test_json_can_be_requested(make: Make) -> None:
     ],
 )
 def test_invalid_arguments_raise_before_the_request(
-    make: Make, simulator: Simulator, words: dict[str, Any], field: str, asynchronous: bool
+    make: Make, simulator: Simulator, arguments: dict[str, Any], field: str, asynchronous: bool
 ) -> None:
     for call in (invoke, stream):
         with pytest.raises(errors.ConfigError) as caught:
-            call(make(), asynchronous, "Hi", **words)
+            call(make(), asynchronous, "Hi", **arguments)
         assert caught.value.field == field
         assert isinstance(caught.value, ModelError)
     assert not simulator.requests
@@ -321,9 +329,9 @@ def test_streaming_invoke_passes_each_run_its_own_chunks(make: Make, simulator: 
 
 async def test_events_hold_the_chunks(make: Make) -> None:
     chain = PromptTemplate.from_template("{text}") | make() | StrOutputParser()
-    found = [event async for event in chain.astream_events({"text": "Hi"}, version="v2")]
-    pieces = [event["data"]["chunk"] for event in found if event["event"] == "on_llm_stream"]
-    [end] = [event["data"]["output"] for event in found if event["event"] == "on_llm_end"]
+    result = [event async for event in chain.astream_events({"text": "Hi"}, version="v2")]
+    pieces = [event["data"]["chunk"] for event in result if event["event"] == "on_llm_stream"]
+    [end] = [event["data"]["output"] for event in result if event["event"] == "on_llm_end"]
     assert "".join(piece.text for piece in pieces) == end["generations"][0][0]["text"] != ""
 
 
@@ -347,10 +355,10 @@ def test_a_stream_of_several_answers_yields_the_first() -> None:
 @needs_recordings
 @pytest.mark.parametrize("kind", WIRES)
 def test_every_recorded_stream_adds_up_to_the_whole_answer(kind: str) -> None:
-    found = streams(kind)
-    assert found
+    result = streams(kind)
+    assert result
     wire = WIRES[kind]
-    for line, events in found:
+    for line, events in result:
         reply = fold(wire, events)
         maker = GenerationChunkMaker(info(wire), "asked")
         pieces = [*(piece for event in events if (piece := maker.make(event)) is not None), maker.last()]

@@ -58,15 +58,15 @@ OTHER_WORDS: list[dict[str, Any]] = [
 
 
 @both
-@pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
+@pytest.mark.parametrize("arguments", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
 def test_gateway_context_is_part_of_the_cache_key(
-    make: Make, simulator: Simulator, asynchronous: bool, words: dict[str, Any]
+    make: Make, simulator: Simulator, asynchronous: bool, arguments: dict[str, Any]
 ) -> None:
     for answer in ("outside", "inside"):
         simulator.reply(answer)
     llm = make(cache=InMemoryCache())
     assert invoke(llm, asynchronous, "Hi") == "outside"
-    with gateway_context(**words):
+    with gateway_context(**arguments):
         assert invoke(llm, asynchronous, "Hi") == "inside"
         assert invoke(llm, asynchronous, "Hi") == "inside"
         assert "gold" not in str(llm.asdict())
@@ -76,18 +76,18 @@ def test_gateway_context_is_part_of_the_cache_key(
 @both
 def test_every_model_parameter_is_part_of_the_cache_key(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     cache = InMemoryCache()
-    for number, words in enumerate([{}, *OTHER_WORDS]):
+    for number, arguments in enumerate([{}, *OTHER_WORDS]):
         simulator.reply(f"constructor {number}")
-        assert invoke(make(cache=cache, **words), asynchronous, "Hi") == f"constructor {number}"
+        assert invoke(make(cache=cache, **arguments), asynchronous, "Hi") == f"constructor {number}"
     for number in range(len(OTHER_WORDS)):
         simulator.reply(f"call {number}")
-    answers = {invoke(make(cache=cache), asynchronous, "Hi", **words) for words in OTHER_WORDS}
+    answers = {invoke(make(cache=cache), asynchronous, "Hi", **arguments) for arguments in OTHER_WORDS}
     assert len(answers - {"constructor 0"}) == len(OTHER_WORDS)
     sent = len(simulator.requests)
-    for number, words in enumerate([{}, *OTHER_WORDS]):
-        assert invoke(make(cache=cache, **words), asynchronous, "Hi") == f"constructor {number}"
-    for words in OTHER_WORDS:
-        invoke(make(cache=cache), asynchronous, "Hi", **words)
+    for number, arguments in enumerate([{}, *OTHER_WORDS]):
+        assert invoke(make(cache=cache, **arguments), asynchronous, "Hi") == f"constructor {number}"
+    for arguments in OTHER_WORDS:
+        invoke(make(cache=cache), asynchronous, "Hi", **arguments)
     assert len(simulator.requests) == sent
 
 
@@ -157,16 +157,16 @@ class Traces(BaseTracer):
 def test_traces_hold_provider_and_parameters(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     traces, llm = Traces(), make()
     config = {"callbacks": [traces], "metadata": {"user_id": "ann"}}
-    words = {"model": "anthropic/claude-haiku-4.5", "temperature": 0.5}
-    invoke(llm, asynchronous, "Hi", config, **words)
-    stream(llm, asynchronous, "Hi", config, **words)
+    arguments = {"model": "anthropic/claude-haiku-4.5", "temperature": 0.5}
+    invoke(llm, asynchronous, "Hi", config, **arguments)
+    stream(llm, asynchronous, "Hi", config, **arguments)
     for run, entry in zip(traces.runs, simulator.logs(), strict=True):
-        found = (run.extra or {})["metadata"]
-        assert found["ls_gateway_info"]["log_id"] == entry["id"]
-        assert (found["ls_gateway_info"]["provider"], found["ls_temperature"]) == ("anthropic", 0.5)
-        assert run.extra["invocation_params"]["model"] == words["model"]
-    params = llm._get_ls_params(stop=["x"], **words)
-    assert (params["ls_provider"], params["ls_model_name"]) == ("cloudflare_ai_gateway", words["model"])
+        result = (run.extra or {})["metadata"]
+        assert result["ls_gateway_info"]["log_id"] == entry["id"]
+        assert (result["ls_gateway_info"]["provider"], result["ls_temperature"]) == ("anthropic", 0.5)
+        assert run.extra["invocation_params"]["model"] == arguments["model"]
+    params = llm._get_ls_params(stop=["x"], **arguments)
+    assert (params["ls_provider"], params["ls_model_name"]) == ("cloudflare_ai_gateway", arguments["model"])
     assert (params["ls_model_type"], params["ls_stop"]) == ("llm", ["x"])
 
 

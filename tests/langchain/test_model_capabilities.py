@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from cfaig_integrations.langchain import gateway_info
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import told
-from tests.langchain.call_methods import WAYS
+from tests.langchain.call_methods import CALL_METHODS
 from tests.langchain.conftest import Make
 
-every_way = pytest.mark.parametrize("way", WAYS)
+every_way = pytest.mark.parametrize("call_method", CALL_METHODS)
 
 
 class City(BaseModel):
@@ -51,15 +51,15 @@ def test_an_agent_selects_the_structured_output_that_the_model_has(
 @every_way
 @pytest.mark.parametrize("lost", ["previous_response_not_found", "catalogue_previous_response_not_found"])
 async def test_a_lost_previous_response_resends_the_history(
-    make: Make, simulator: Simulator, way: str, lost: str
+    make: Make, simulator: Simulator, call_method: str, lost: str
 ) -> None:
     """bifrost#2441, dotnet/extensions#7704: the provider forgot, and the caller does not notice."""
     model = make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True)
-    said: list[Any] = [HumanMessage("My name is Ann.")]
-    said += [await WAYS[way](model, said), HumanMessage("What is my name?")]
+    messages: list[Any] = [HumanMessage("My name is Ann.")]
+    messages += [await CALL_METHODS[call_method](model, messages), HumanMessage("What is my name?")]
     simulator.fault(lost)
     simulator.reply("Ann.")
-    answer = await WAYS[way](model, said)
+    answer = await CALL_METHODS[call_method](model, messages)
     info = gateway_info(answer)
     assert answer.text == "Ann."
     assert info is not None
@@ -71,11 +71,15 @@ async def test_a_lost_previous_response_resends_the_history(
 
 
 @every_way
-async def test_another_providers_answer_is_not_a_previous_response(make: Make, simulator: Simulator, way: str) -> None:
+async def test_another_providers_answer_is_not_a_previous_response(
+    make: Make, simulator: Simulator, call_method: str
+) -> None:
     """Bamboo-agent PR #513: only what this provider stored can be continued there."""
-    said: list[Any] = [HumanMessage("My name is Ann.")]
-    said += [await WAYS[way](make(api="messages"), said), HumanMessage("What is my name?")]
-    await WAYS[way](make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True), said)
+    messages: list[Any] = [HumanMessage("My name is Ann.")]
+    messages += [await CALL_METHODS[call_method](make(api="messages"), messages), HumanMessage("What is my name?")]
+    await CALL_METHODS[call_method](
+        make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True), messages
+    )
     body = told(simulator)
     assert "previous_response_id" not in body
     assert len(body["input"]) == 3

@@ -26,20 +26,22 @@ IDS = [
 ]
 
 
-def model(name: str = "openai/gpt-5.4", **words: Any) -> ChatCloudflareAIGateway:
-    return ChatCloudflareAIGateway(model=name, account_id="a" * 32, api_token="t", **words)
+def model(name: str = "openai/gpt-5.4", **arguments: Any) -> ChatCloudflareAIGateway:
+    return ChatCloudflareAIGateway(model=name, account_id="a" * 32, api_token="t", **arguments)
 
 
 @pytest.mark.parametrize("name", IDS)
 def test_every_known_model_has_a_profile_of_declared_keys(name: str) -> None:
-    profile, known = model(name).profile, profile_of(name)
+    profile, expected = model(name).profile, profile_of(name)
     assert profile is not None
     assert profile.keys() <= ModelProfile.__annotations__.keys()
-    assert profile["max_input_tokens"] == known.max_input
-    assert profile.get("max_output_tokens") == known.max_output
-    assert (profile["tool_calling"], profile["tool_choice"]) == (known.tools, known.tool_choice)
-    promised = known.structured_output or (known.tools and not known.tool_choice)  # else agents would force a tool
-    assert (profile["structured_output"], profile["reasoning_output"]) == (promised, known.reasoning)
+    assert profile["max_input_tokens"] == expected.max_input
+    assert profile.get("max_output_tokens") == expected.max_output
+    assert (profile["tool_calling"], profile["tool_choice"]) == (expected.tools, expected.tool_choice)
+    promised = expected.structured_output or (
+        expected.tools and not expected.tool_choice
+    )  # else agents would force a tool
+    assert (profile["structured_output"], profile["reasoning_output"]) == (promised, expected.reasoning)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,9 @@ def test_an_unknown_model_has_no_profile(name: str) -> None:
 
 
 def test_a_users_profile_has_precedence_and_is_checked() -> None:
-    mine: Any = {"max_input_tokens": 5}
-    assert model(profile=mine).profile == mine
-    assert model(profile=mine).model_copy(update={"model": "openai/gpt-4o"}).profile == mine
+    custom: Any = {"max_input_tokens": 5}
+    assert model(profile=custom).profile == custom
+    assert model(profile=custom).model_copy(update={"model": "openai/gpt-4o"}).profile == custom
     with pytest.warns(UserWarning, match="window"):
         model(profile={"window": 5})
     with warnings.catch_warnings():
@@ -77,8 +79,8 @@ def test_another_model_has_its_own_profile() -> None:
     first = model("openai/gpt-4o")
     copied = first.model_copy(update={"model": "openai/gpt-3.5-turbo"})
     first.model = "openai/gpt-5.4"
-    found = [each.profile["max_input_tokens"] for each in (first, copied) if each.profile]
-    assert found == [922_000, 16_385]
+    result = [each.profile["max_input_tokens"] for each in (first, copied) if each.profile]
+    assert result == [922_000, 16_385]
     first.model = "acme/unheard-of"
     assert first.profile is None
 

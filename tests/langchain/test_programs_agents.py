@@ -190,7 +190,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], str]] = {
 @every_wire
 @pytest.mark.parametrize("decision", DECISIONS)
 async def test_a_human_approves_a_call(make: Make, simulator: Simulator, api: str, decision: str) -> None:
-    given, result = DECISIONS[decision]
+    value, result = DECISIONS[decision]
     agent: Any = create_agent(
         make(api=api),
         [weather],
@@ -202,7 +202,7 @@ async def test_a_human_approves_a_call(make: Make, simulator: Simulator, api: st
     [interrupt] = stopped["__interrupt__"]
     assert interrupt.value["action_requests"][0]["args"] == {"city": "Oslo"}
     assert len(simulator.requests) == 1
-    messages = (await agent.ainvoke(Command(resume={"decisions": [given]}), config))["messages"]
+    messages = (await agent.ainvoke(Command(resume={"decisions": [value]}), config))["messages"]
     assert result in results(messages)[0]
     assert result in messages[-1].text
     assert result in sent(simulator)
@@ -238,11 +238,11 @@ async def test_two_agents_in_a_graph_stream_their_answers(
         parts: list[Any] = [part async for part in desk.astream(asked(TWO), stream_mode="messages", subgraphs=True)]
     else:
         parts = list(desk.stream(asked(TWO), stream_mode="messages", subgraphs=True))
-    said: dict[str, str] = {}
+    result: dict[str, str] = {}
     for _, (piece, about) in parts:
         if isinstance(piece, AIMessage):
-            said[about["lc_agent_name"]] = said.get(about["lc_agent_name"], "") + piece.text
-    assert said == {"scout": f"{SUNNY} {MANY}", "keeper": LATE}
+            result[about["lc_agent_name"]] = result.get(about["lc_agent_name"], "") + piece.text
+    assert result == {"scout": f"{SUNNY} {MANY}", "keeper": LATE}
     assert models_seen(simulator) == [MODELS[first]] * 2 + [MODELS[second]] * 2
     agents = [entry["metadata"]["agent"] for entry in simulator.logs()]
     assert agents == ["scout:model"] * 2 + ["keeper:model"] * 2

@@ -146,12 +146,12 @@ async def test_a_broken_stream_falls_back_until_its_first_chunk(
     make: Make, simulator: Simulator, api: str, path: str
 ) -> None:
     model = make(api=api, max_retries=0).with_fallbacks([make(model="openai/gpt-4.1-mini")])
-    words = " ".join(["word"] * 30)
-    simulator.reply(words, times=2)
+    text = " ".join(["word"] * 30)
+    simulator.reply(text, times=2)
     simulator.fault("cut", after_events=1)
-    assert (await ask(model, path, SAY)).text == words
+    assert (await ask(model, path, SAY)).text == text
     assert len(simulator.requests) == 2
-    simulator.reply(words)
+    simulator.reply(text)
     simulator.fault("cut", after_events=8)
     with pytest.raises(errors.GatewayError):
         await ask(model, path, SAY)
@@ -190,17 +190,17 @@ def test_a_history_with_calls_is_trimmed_without_orphans(make: Make, simulator: 
     history: list[Any] = [HumanMessage("The tide is high. " * 40), HumanMessage(ASK)]
     history.append(model.bind_tools([weather]).invoke(history[1:]))
     history.append(ToolMessage(SUNNY, tool_call_id=history[-1].tool_calls[0]["id"]))
-    kept = trim_messages(history, token_counter=model, max_tokens=100, start_on="human")
-    assert [type(message) for message in kept] == [type(message) for message in history[1:]]
-    assert model.bind_tools([weather]).invoke(kept).text == SUNNY
+    remaining = trim_messages(history, token_counter=model, max_tokens=100, start_on="human")
+    assert [type(message) for message in remaining] == [type(message) for message in history[1:]]
+    assert model.bind_tools([weather]).invoke(remaining).text == SUNNY
     assert "tide" not in sent(simulator)
 
 
 @every_wire
 def test_custom_token_counts_decide_where_to_trim(make: Make, simulator: Simulator, api: str) -> None:
-    words = make(api=api, custom_get_token_ids=lambda text: list(range(len(text.split()))))
-    trim = trim_messages(token_counter=words, max_tokens=30, strategy="last", start_on="human")
-    (trim | words).invoke(LONG)
+    model = make(api=api, custom_get_token_ids=lambda text: list(range(len(text.split()))))
+    trim = trim_messages(token_counter=model, max_tokens=30, strategy="last", start_on="human")
+    (trim | model).invoke(LONG)
     assert "Oak is good." not in sent(simulator)
     assert SAY in sent(simulator)
 
@@ -211,8 +211,8 @@ def test_messages_are_filtered_and_merged(make: Make, simulator: Simulator, firs
     model = make(api=first)
     one, two = model.invoke(SAY), model.invoke("Say goodbye to Oslo.")
     messages: list[BaseMessage] = [HumanMessage(SAY), one, two, HumanMessage("Hm.", name="noise"), HumanMessage(SAY)]
-    kept = filter_messages(merge_message_runs(messages), exclude_names=["noise"])
-    answer = make(api=second).invoke(kept)
+    remaining = filter_messages(merge_message_runs(messages), exclude_names=["noise"])
+    answer = make(api=second).invoke(remaining)
     assert answer.text
     body = sent(simulator)
     assert all(part.text in body.replace("\\n", "\n") for part in (one, two))
@@ -246,9 +246,9 @@ async def test_a_tool_loop_by_hand(make: Make, simulator: Simulator, api: str, p
     model = make(api=api).bind_tools(list(tools.values()))
     messages: list[Any] = [HumanMessage("What is the weather in Oslo and in Rome?")]
     while not isinstance(messages[-1], AIMessage) or messages[-1].tool_calls:
-        said = await ask(model, path, messages)
-        messages.append(said)
-        messages += [tools[call["name"]].invoke(call) for call in said.tool_calls]
+        result = await ask(model, path, messages)
+        messages.append(result)
+        messages += [tools[call["name"]].invoke(call) for call in result.tool_calls]
     assert messages[-1].text == f"{SUNNY} It is 21 degrees and sunny in Rome."
     assert len(simulator.requests) == 2
     check_usage(simulator, [message for message in messages if isinstance(message, AIMessage)])

@@ -41,9 +41,9 @@ PROMPT = ChatPromptTemplate.from_template("Answer from these facts.\n{facts}\nQu
 def store(simulator: Simulator) -> VectorStore:
     embeddings = CloudflareAIGatewayEmbeddings(**where(simulator), model=M3)
     documents = [Document(page_content=text, id=name, metadata={"name": name}) for name, text in FACTS.items()]
-    made = InMemoryVectorStore(embeddings)
-    made.add_documents(documents)
-    return made
+    result = InMemoryVectorStore(embeddings)
+    result.add_documents(documents)
+    return result
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ class CompressingRetriever(BaseRetriever):
     base_compressor: BaseDocumentCompressor
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
-        found = self.base_retriever.invoke(query, {"callbacks": run_manager.get_child()})
-        return list(self.base_compressor.compress_documents(found, query, callbacks=run_manager.get_child()))
+        result = self.base_retriever.invoke(query, {"callbacks": run_manager.get_child()})
+        return list(self.base_compressor.compress_documents(result, query, callbacks=run_manager.get_child()))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
     ) -> list[Document]:
-        found = await self.base_retriever.ainvoke(query, {"callbacks": run_manager.get_child()})
-        best = await self.base_compressor.acompress_documents(found, query, callbacks=run_manager.get_child())
+        result = await self.base_retriever.ainvoke(query, {"callbacks": run_manager.get_child()})
+        best = await self.base_compressor.acompress_documents(result, query, callbacks=run_manager.get_child())
         return list(best)
 
 
@@ -145,13 +145,13 @@ async def test_the_compressed_retriever_gives_the_best_first(retriever: BaseRetr
 async def test_the_reranker_is_a_step_of_a_chain(
     store: VectorStore, ranker: CloudflareAIGatewayReranker, simulator: Simulator, asynchronous: bool
 ) -> None:
-    found = {"documents": store.as_retriever(search_kwargs={"k": 4}), "query": RunnablePassthrough()}
+    result = {"documents": store.as_retriever(search_kwargs={"k": 4}), "query": RunnablePassthrough()}
 
     async def arank(it: dict[str, Any]) -> Sequence[Document]:
         return await ranker.acompress_documents(it["documents"], it["query"])
 
     rank = RunnableLambda(lambda it: ranker.compress_documents(it["documents"], it["query"]), arank)
-    chain: Runnable[str, Any] = found | rank
+    chain: Runnable[str, Any] = result | rank
     best = await chain.ainvoke(QUESTION) if asynchronous else chain.invoke(QUESTION)
     assert best[0].page_content == ANSWER
     assert models_seen(simulator)[-1] == RANKER
@@ -205,6 +205,6 @@ def test_a_follow_up_question_is_rephrased_for_retrieval(
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 async def test_similarity_and_mmr_search(store: VectorStore, kind: str, asynchronous: bool) -> None:
     search = store.as_retriever(search_type=kind, search_kwargs={"k": 2})
-    found = await search.ainvoke(QUESTION) if asynchronous else search.invoke(QUESTION)
-    assert found[0].page_content == ANSWER
-    assert len(found) == 2
+    result = await search.ainvoke(QUESTION) if asynchronous else search.invoke(QUESTION)
+    assert result[0].page_content == ANSWER
+    assert len(result) == 2

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from cfaig_integrations.langchain import gateway_info
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import told
-from tests.langchain.call_methods import WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import CALL_METHODS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -30,9 +30,11 @@ def read(message: AIMessage) -> int:
 
 @every_way
 @every_wire
-async def test_a_repeated_prompt_is_read_from_the_cache(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_a_repeated_prompt_is_read_from_the_cache(
+    make: Make, simulator: Simulator, api: str, call_method: str
+) -> None:
     model, ask = make(api=api), [marked(LONG, **(MARK if api == "messages" else {}))]
-    first, second = [await WAYS[way](model, ask) for _ in range(2)]
+    first, second = [await CALL_METHODS[call_method](model, ask) for _ in range(2)]
     assert read(first) == 0
     assert read(second) >= 1024
     for message in (first, second):
@@ -66,9 +68,11 @@ def test_cache_markers_are_ignored_by_other_formats(make: Make, simulator: Simul
 
 
 @every_way
-async def test_automatic_caching_selects_a_format_that_has_it(make: Make, simulator: Simulator, way: str) -> None:
+async def test_automatic_caching_selects_a_format_that_has_it(
+    make: Make, simulator: Simulator, call_method: str
+) -> None:
     model = make(model="anthropic/claude-haiku-4.5").bind_tools([weather])
-    reply = await WAYS[way](model, "Hi", **MARK)
+    reply = await CALL_METHODS[call_method](model, "Hi", **MARK)
     info = gateway_info(reply)
     assert info is not None
     assert (info.wire, info.attempts, info.switched_from) == ("messages", 1, None)

@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play, told
-from tests.langchain.call_methods import STREAMS, WAYS, every_way, weather
+from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, weather
 from tests.langchain.conftest import MODELS, Make
 
 
@@ -18,10 +18,10 @@ from tests.langchain.conftest import MODELS, Make
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
 async def test_reasoning_is_kept_under_either_name(
-    make: Make, simulator: Simulator, way: str, field: str, output_version: str
+    make: Make, simulator: Simulator, call_method: str, field: str, output_version: str
 ) -> None:
     """langchain#35059, PRs #35065, #35411, #34359, #34362 for #34153."""
-    if way in STREAMS:
+    if call_method in STREAMS:
         deltas = [{"role": "assistant", field: "Let me "}, {field: "think."}, {"content": "Yes."}]
         play(simulator, *map(chat_chunk, deltas), chat_chunk({}, "stop"), "[DONE]")
     else:
@@ -29,7 +29,7 @@ async def test_reasoning_is_kept_under_either_name(
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
         simulator.reply_raw(body=json.dumps(body))
-    answer = await WAYS[way](make(api="chat_completions", output_version=output_version), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="chat_completions", output_version=output_version), "Hi")
     assert answer.text == "Yes."
     assert [block["reasoning"] for block in answer.content_blocks if block["type"] == "reasoning"] == ["Let me think."]
     if output_version == "v0":
@@ -66,13 +66,13 @@ def thought_sent(simulator: Simulator, api: str) -> Any:
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
 async def test_reasoning_before_a_call_is_sent_back(
-    make: Make, simulator: Simulator, api: str, way: str, output_version: str
+    make: Make, simulator: Simulator, api: str, call_method: str, output_version: str
 ) -> None:
     """charmbracelet/fantasy#195."""
     model = make(api=api, output_version=output_version, **MAKERS[api]).bind_tools([weather])
     simulator.reply(reasoning=THOUGHT, calls=[CALL])
-    said = await WAYS[way](model, [QUESTION])
-    await WAYS[way](model, [QUESTION, said, weather.invoke(said.tool_calls[0])])
+    result = await CALL_METHODS[call_method](model, [QUESTION])
+    await CALL_METHODS[call_method](model, [QUESTION, result, weather.invoke(result.tool_calls[0])])
     assert thought_sent(simulator, api) == THOUGHT
     simulator.reset()  # Workers AI's `reasoning_content` is no word of the official types, which judge what is left
 
@@ -87,10 +87,10 @@ def test_reasoning_is_not_sent_to_other_providers(
     make: Make, simulator: Simulator, maker: str, other: str, output_version: str
 ) -> None:
     simulator.reply(reasoning=THOUGHT, calls=[CALL])
-    words = MAKERS[maker]
-    said = make(api=maker, output_version=output_version, **words).bind_tools([weather]).invoke([QUESTION])
+    arguments = MAKERS[maker]
+    result = make(api=maker, output_version=output_version, **arguments).bind_tools([weather]).invoke([QUESTION])
     model = make(api=other, output_version=output_version).bind_tools([weather])
-    answer = model.invoke([QUESTION, said, weather.invoke(said.tool_calls[0])])
+    answer = model.invoke([QUESTION, result, weather.invoke(result.tool_calls[0])])
     assert "rains in Paris" in answer.text
     sent = simulator.requests[-1].raw.decode()
     assert "signature" not in sent

@@ -69,9 +69,9 @@ def through_json(message: AIMessage) -> AIMessage:
 
 @pytest.mark.parametrize("kind", WIRES)
 def test_every_whole_reply(kind: str) -> None:
-    found = replies(kind)
-    assert len(found) > 50
-    for line, reply in found:
+    result = replies(kind)
+    assert len(result) > 50
+    for line, reply in result:
         message = as_message(reply)
         try:
             assert_holds(message, reply)
@@ -84,9 +84,9 @@ def test_every_whole_reply(kind: str) -> None:
 @pytest.mark.parametrize("as_blocks", [False, True], ids=["v0", "v1"])
 @pytest.mark.parametrize("kind", WIRES)
 def test_every_stream(kind: str, as_blocks: bool) -> None:
-    found = streams(kind)
-    assert len(found) > 40
-    for line, events in found:
+    result = streams(kind)
+    assert len(result) > 40
+    for line, events in result:
         reply = fold(WIRES[kind], events)
         message = as_stream(WIRES[kind], events, as_blocks=as_blocks)
         try:
@@ -100,7 +100,7 @@ def test_every_stream(kind: str, as_blocks: bool) -> None:
 
 def comparable(message: AIMessage, as_blocks: bool) -> dict[str, Any]:
     """What must not depend on whether the answer was streamed."""
-    found = {
+    result = {
         "text": message.text,
         "calls": message.tool_calls,
         "usage": message.usage_metadata,
@@ -110,7 +110,7 @@ def comparable(message: AIMessage, as_blocks: bool) -> dict[str, Any]:
         "kinds": sorted(block["type"] for block in message.content_blocks),
     }
     if as_blocks:
-        del found["reasoning"]
+        del result["reasoning"]
     else:
-        found["content"] = message.content
-    return found
+        result["content"] = message.content
+    return result

@@ -86,9 +86,9 @@ def test_redaction_middleware(make: Make, simulator: Simulator, api: str, versio
     model = make(api=api, model=MODELS[api], output_version=version)
     redacts = PIIMiddleware("email", strategy=strategy, apply_to_output=True)
     agent: Any = create_agent(model, [], middleware=[redacts])
-    said = agent.invoke({"messages": [("user", "x")]})["messages"]
-    assert SECRET not in said[-1].text
-    agent.invoke({"messages": [*said, HumanMessage("again")]})
+    result = agent.invoke({"messages": [("user", "x")]})["messages"]
+    assert SECRET not in result[-1].text
+    agent.invoke({"messages": [*result, HumanMessage("again")]})
     assert SECRET not in json.dumps(simulator.requests[-1].body)
 
 
@@ -98,20 +98,20 @@ def test_redaction_middleware(make: Make, simulator: Simulator, api: str, versio
 def test_any_replacement_text(make: Make, simulator: Simulator, api: str, version: str | None, word: str) -> None:
     simulator.reply_raw(body=json.dumps(REPLIES[api]), times=3)
     model = make(api=api, model=MODELS[api], output_version=version)
-    said = model.invoke("q")
-    if isinstance(said.content, str):
-        content: Any = said.content.replace(SECRET, word)
+    result = model.invoke("q")
+    if isinstance(result.content, str):
+        content: Any = result.content.replace(SECRET, word)
     else:
         content = [
             {**block, "text": block["text"].replace(SECRET, word)} if block["type"] == "text" else block
-            for block in json.loads(json.dumps(said.content))
+            for block in json.loads(json.dumps(result.content))
         ]
-    edited = AIMessage.model_validate_json(said.model_copy(update={"content": content}).model_dump_json())
+    edited = AIMessage.model_validate_json(result.model_copy(update={"content": content}).model_dump_json())
     model.invoke([HumanMessage("q"), edited, HumanMessage("again")])
     sent = json.dumps(simulator.requests[-1].body)
     assert SECRET not in sent
     assert f"Write to {word}." in sent
-    model.invoke([HumanMessage("q"), said, HumanMessage("again")])
+    model.invoke([HumanMessage("q"), result, HumanMessage("again")])
     assert THOUGHT in json.dumps(simulator.requests[-1].body)
 
 
@@ -125,10 +125,10 @@ def test_damaged_replay_state_is_ignored(
 ) -> None:
     simulator.reply_raw(body=json.dumps(REPLIES[api]), times=3)
     model = make(api=api, model=MODELS[api], output_version=version)
-    said = model.invoke("q")
-    without = {key: value for key, value in said.additional_kwargs.items() if key != "cf_aig_turn"}
-    for beside in (without, {**without, "cf_aig_turn": stored}):
-        edited = said.model_copy(update={"additional_kwargs": beside})
+    result = model.invoke("q")
+    without = {key: value for key, value in result.additional_kwargs.items() if key != "cf_aig_turn"}
+    for extra in (without, {**without, "cf_aig_turn": stored}):
+        edited = result.model_copy(update={"additional_kwargs": extra})
         assert edited.content_blocks
         model.invoke([HumanMessage("q"), edited, HumanMessage("again")])
     assert simulator.requests[-1].body == simulator.requests[-2].body

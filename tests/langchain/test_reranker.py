@@ -29,8 +29,8 @@ Make = Callable[..., CloudflareAIGatewayReranker]
 def make(simulator: Simulator) -> Make:
     """Makes a reranker that talks to the simulator."""
 
-    def made(**words: Any) -> CloudflareAIGatewayReranker:
-        return CloudflareAIGatewayReranker(**where(simulator) | words)
+    def made(**arguments: Any) -> CloudflareAIGatewayReranker:
+        return CloudflareAIGatewayReranker(**where(simulator) | arguments)
 
     return made
 
@@ -94,10 +94,10 @@ def test_an_empty_query_raises(make: Make, simulator: Simulator, asynchronous: b
     assert not simulator.requests
 
 
-@pytest.mark.parametrize("words", [{"model": "cohere/rerank"}, {"top": 3}])
-def test_the_constructor_rejects_invalid_arguments(make: Make, words: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [{"model": "cohere/rerank"}, {"top": 3}])
+def test_the_constructor_rejects_invalid_arguments(make: Make, arguments: dict[str, Any]) -> None:
     with pytest.raises(errors.ConfigError):
-        make(**words)
+        make(**arguments)
 
 
 @both

@@ -69,7 +69,7 @@ class Witness(BaseCallbackHandler):
             "op": "chat",
         }
         there = [(key, value) for key, value in entries.items() if value is not None]
-        self.expected.append(dict(there[:5]))
+        self.known.append(dict(there[:5]))
 
 
 def config_of(user: str, witness: Witness | None = None) -> RunnableConfig:
@@ -151,8 +151,8 @@ SYNC: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 async def events(it: Any, ask: Any, config: Any, version: str) -> None:
-    found = [event async for event in it.astream_events(ask, config, version=version)]
-    assert any(event["event"] == "on_chat_model_end" for event in found)
+    result = [event async for event in it.astream_events(ask, config, version=version)]
+    assert any(event["event"] == "on_chat_model_end" for event in result)
 
 
 async def astream(it: Any, ask: Any, config: Any) -> None:
@@ -353,15 +353,15 @@ async def test_an_async_stream_keeps_the_context_in_which_it_was_created(make: M
 def test_layers_have_precedence(make: Make, simulator: Simulator, path: str, run_metadata: bool) -> None:
     layers = ("call", "inner", "outer", "config", "constructor")
     # Neighbours quarrel about one key each.
-    said: dict[str, Entries] = {name: {} for name in layers}
+    result: dict[str, Entries] = {name: {} for name in layers}
     for higher, lower in pairwise(layers):
-        said[higher][f"{higher} or {lower}"] = higher
-        said[lower][f"{higher} or {lower}"] = lower
-    model = make(gateway_metadata=said["constructor"], run_metadata=run_metadata, metadata_keys=["user_id"])
+        result[higher][f"{higher} or {lower}"] = higher
+        result[lower][f"{higher} or {lower}"] = lower
+    model = make(gateway_metadata=result["constructor"], run_metadata=run_metadata, metadata_keys=["user_id"])
     config = config_of("ann")
-    config["metadata"]["cf_aig_metadata"] = said["config"]
-    with gateway_context(metadata=said["outer"]), gateway_context(metadata=said["inner"]):
-        SYNC[path](model.bind(gateway_metadata=said["call"]), "Hi", config)
+    config["metadata"]["cf_aig_metadata"] = result["config"]
+    with gateway_context(metadata=result["outer"]), gateway_context(metadata=result["inner"]):
+        SYNC[path](model.bind(gateway_metadata=result["call"]), "Hi", config)
     expected = {f"{higher} or {lower}": higher for higher, lower in pairwise(layers)}
     expected |= {"user_id": "ann"} if run_metadata else {}
     sent = json.loads(simulator.requests[-1].headers["cf-aig-metadata"])

@@ -19,7 +19,7 @@ from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain import CloudflareAIGatewayEmbeddings
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.call_methods import EMBEDDER, WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import CALL_METHODS, EMBEDDER, every_way, every_wire, weather
 from tests.langchain.conftest import Make, where
 
 
@@ -29,11 +29,11 @@ def config_of(run_id: UUID | None = None) -> RunnableConfig:
 
 
 @every_wire
-@pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_a_stream_reports_its_run(make: Make, simulator: Simulator, api: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["stream", "astream"])
+async def test_a_stream_reports_its_run(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     """langchain#21327, PR #23500."""
     one = uuid4()
-    await WAYS[way](make(api=api), "Hi", config_of(one))
+    await CALL_METHODS[call_method](make(api=api), "Hi", config_of(one))
     [entry] = simulator.logs()
     assert entry["metadata"] == {"user_id": "ann", "thread_id": "s1", "run_id": str(one), "op": "chat"}
 
@@ -42,19 +42,19 @@ async def test_a_stream_reports_its_run(make: Make, simulator: Simulator, api: s
 async def test_every_call_method_sends_the_same_metadata(make: Make, simulator: Simulator, api: str) -> None:
     """langsmith-sdk#839."""
     model = make(api=api, gateway_metadata={"team": "docs"})
-    for way in WAYS.values():
-        await way(model, "Hi", config_of())
-    told: list[dict[str, Any]] = [entry["metadata"] for entry in simulator.logs()]
-    assert len({entry.pop("run_id") for entry in told}) == len(WAYS) == len(told)
-    assert told == [{"team": "docs", "user_id": "ann", "thread_id": "s1", "op": "chat"}] * len(WAYS)
+    for call_method in CALL_METHODS.values():
+        await call_method(model, "Hi", config_of())
+    reported: list[dict[str, Any]] = [entry["metadata"] for entry in simulator.logs()]
+    assert len({entry.pop("run_id") for entry in reported}) == len(CALL_METHODS) == len(reported)
+    assert reported == [{"team": "docs", "user_id": "ann", "thread_id": "s1", "op": "chat"}] * len(CALL_METHODS)
 
 
 class _Retriever(BaseRetriever):
     store: Any
 
     def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
-        found: list[Document] = self.store.similarity_search(query, k=1)
-        return found
+        result: list[Document] = self.store.similarity_search(query, k=1)
+        return result
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -100,15 +100,15 @@ async def test_an_invoke_that_streams_for_an_observer_keeps_its_run(
         seen = list(agent.stream(ask, config, stream_mode="messages"))
     assert len(seen) > 2
     assert all(request.body["stream"] is True for request in simulator.requests)  # so it did stream
-    told = [entry["metadata"] for entry in simulator.logs()]
-    assert [entry["run_id"] for entry in told] == runs.ids
+    reported = [entry["metadata"] for entry in simulator.logs()]
+    assert [entry["run_id"] for entry in reported] == runs.ids
     assert len(runs.ids) == 2
-    assert {(entry["user_id"], entry["agent"]) for entry in told} == {("ann", "scout:model")}
+    assert {(entry["user_id"], entry["agent"]) for entry in reported} == {("ann", "scout:model")}
 
 
 @every_way
-async def test_a_model_that_always_streams_keeps_its_run(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_model_that_always_streams_keeps_its_run(make: Make, simulator: Simulator, call_method: str) -> None:
     one = uuid4()
-    await WAYS[way](make(streaming=True), "Hi", config_of(one))
+    await CALL_METHODS[call_method](make(streaming=True), "Hi", config_of(one))
     assert simulator.requests[-1].body["stream"] is True
     assert simulator.logs()[0]["metadata"]["run_id"] == str(one)

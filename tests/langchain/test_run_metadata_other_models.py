@@ -53,12 +53,12 @@ class Witness(BaseCallbackHandler):
         self.kind = kind
         self.expected: list[Entries] = []
 
-    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **told: Any) -> None:
-        self._expect(told["metadata"], run_id, told["parent_run_id"])
+    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **reported: Any) -> None:
+        self._expect(reported["metadata"], run_id, reported["parent_run_id"])
 
-    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **told: Any) -> None:
-        if told.get("name") == LEAF:
-            self._expect(told["metadata"], None, run_id)
+    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **reported: Any) -> None:
+        if reported.get("name") == LEAF:
+            self._expect(reported["metadata"], None, run_id)
 
     def _expect(self, known: Entries, run_id: UUID | None, parent_run_id: UUID | None) -> None:
         entries = {
@@ -89,26 +89,26 @@ def ordered(entries: list[Entries]) -> list[str]:
     return sorted(json.dumps(each, sort_keys=True) for each in entries)
 
 
-def llm_of(simulator: Simulator, **words: Any) -> CloudflareAIGatewayLLM:
-    return CloudflareAIGatewayLLM(**{"model": "openai/gpt-4.1", **where(simulator), **words})
+def llm_of(simulator: Simulator, **arguments: Any) -> CloudflareAIGatewayLLM:
+    return CloudflareAIGatewayLLM(**{"model": "openai/gpt-4.1", **where(simulator), **arguments})
 
 
-def embeddings_of(simulator: Simulator, **words: Any) -> CloudflareAIGatewayEmbeddings:
-    return CloudflareAIGatewayEmbeddings(**{"model": "@cf/baai/bge-m3", **where(simulator), **words})
+def embeddings_of(simulator: Simulator, **arguments: Any) -> CloudflareAIGatewayEmbeddings:
+    return CloudflareAIGatewayEmbeddings(**{"model": "@cf/baai/bge-m3", **where(simulator), **arguments})
 
 
-def leaf_of(kind: Kind, simulator: Simulator, **words: Any) -> Runnable[Any, Any]:
+def leaf_of(kind: Kind, simulator: Simulator, **arguments: Any) -> Runnable[Any, Any]:
     """What takes a text and calls the gateway once."""
     match kind:
         case "llm" | "streaming llm":
-            return llm_of(simulator, streaming=kind == "streaming llm", **words)
+            return llm_of(simulator, streaming=kind == "streaming llm", **arguments)
         case "embeddings":
-            embeddings = embeddings_of(simulator, **words)
+            embeddings = embeddings_of(simulator, **arguments)
             return RunnableLambda(embeddings.embed_query, embeddings.aembed_query, name=LEAF)
         case "documents":
-            return in_batches(embeddings_of(simulator, batch_size=1, **words))
+            return in_batches(embeddings_of(simulator, batch_size=1, **arguments))
         case "reranker":
-            reranker = CloudflareAIGatewayReranker(**where(simulator), **words)
+            reranker = CloudflareAIGatewayReranker(**where(simulator), **arguments)
 
             async def arerank(text: str) -> Any:
                 return await reranker.arerank(["Paris", "Rome"], text)
@@ -309,8 +309,8 @@ def test_a_chain_that_retrieves_ranks_and_answers(simulator: Simulator, asynchro
             else (lambda user: chain.invoke("Rome?", config_of(user)))
         )
         list(pool.map(run, USERS))
-    told = {(entries["user_id"], entries["thread_id"]) for entries in logged(simulator)}
-    assert told == {(user, f"thread of {user}") for user in USERS}
+    reported = {(entries["user_id"], entries["thread_id"]) for entries in logged(simulator)}
+    assert reported == {(user, f"thread of {user}") for user in USERS}
     assert len(logged(simulator)) == 3 * len(USERS)
     assert all("parent_run_id" in entries for entries in logged(simulator))
 

@@ -36,11 +36,11 @@ class Tracer(BaseCallbackHandler):
     def __init__(self) -> None:
         self.told = ""
 
-    def on_llm_start(self, *given: Any, **words: Any) -> None:
-        self.told += f"{given!r} {words!r}"
+    def on_llm_start(self, *value: Any, **arguments: Any) -> None:
+        self.told += f"{value!r} {arguments!r}"
 
-    def on_chat_model_start(self, *given: Any, **words: Any) -> None:
-        self.told += f"{given!r} {words!r}"
+    def on_chat_model_start(self, *value: Any, **arguments: Any) -> None:
+        self.told += f"{value!r} {arguments!r}"
 
 
 async def ask(model: Any, how: str, config: Any, call: dict[str, Any]) -> None:

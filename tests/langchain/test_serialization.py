@@ -18,14 +18,14 @@ from tests.langchain.conftest import Make
 
 
 def loaded(written: Any, simulator: Simulator) -> ChatCloudflareAIGateway:
-    found = load(
+    result = load(
         written,
         allowed_objects=[ChatCloudflareAIGateway],
         valid_namespaces=["cfaig_integrations"],
         secrets_map={"CLOUDFLARE_API_TOKEN": simulator.api_token},
     )
-    assert isinstance(found, ChatCloudflareAIGateway)
-    return found
+    assert isinstance(result, ChatCloudflareAIGateway)
+    return result
 
 
 WORDS: dict[str, dict[str, Any]] = {
@@ -46,9 +46,9 @@ WORDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("words", WORDS)
-def test_a_model_is_the_same_after_a_round_trip(make: Make, simulator: Simulator, words: str) -> None:
-    model = make(**WORDS[words])
+@pytest.mark.parametrize("arguments", WORDS)
+def test_a_model_is_the_same_after_a_round_trip(make: Make, simulator: Simulator, arguments: str) -> None:
+    model = make(**WORDS[arguments])
     written = dumpd(model)
     again = loaded(json.loads(json.dumps(written)), simulator)
     assert again.asdict() == model.asdict()
@@ -133,40 +133,43 @@ DIFFERENT: list[dict[str, Any]] = [
 
 
 def test_different_models_have_different_cache_keys(make: Make) -> None:
-    names = [make(**{"model": "openai/gpt-4.1", **words})._get_llm_string() for words in without_place(DIFFERENT)]
+    names = [
+        make(**{"model": "openai/gpt-4.1", **arguments})._get_llm_string() for arguments in without_place(DIFFERENT)
+    ]
     assert len(set(names)) == len(names)
-    assert [make(**words)._get_llm_string() for words in ({}, {})] == [names[0]] * 2
+    assert [make(**arguments)._get_llm_string() for arguments in ({}, {})] == [names[0]] * 2
 
 
 def without_place(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All but those that the fixture says itself."""
-    return [found for found in words if not found.keys() & {"base_url", "account_id"}]
+    return [result for result in words if not result.keys() & {"base_url", "account_id"}]
 
 
 @pytest.mark.parametrize("word", ["base_url", "account_id"])
 def test_another_gateway_is_another_cache_key(make: Make, word: str) -> None:
     here = make()
-    there = here.model_copy(update=next(found for found in DIFFERENT if word in found))
+    there = here.model_copy(update=next(result for result in DIFFERENT if word in result))
     assert here._get_llm_string() != there._get_llm_string()
 
 
 @pytest.mark.parametrize(
-    "words", [{"temperature": 0.5}, {"model": "a/b"}, {"extra_headers": {"a": "b"}}, {"response_format": {"type": "x"}}]
+    "arguments",
+    [{"temperature": 0.5}, {"model": "a/b"}, {"extra_headers": {"a": "b"}}, {"response_format": {"type": "x"}}],
 )
-def test_call_arguments_are_part_of_the_cache_key(make: Make, words: dict[str, Any]) -> None:
+def test_call_arguments_are_part_of_the_cache_key(make: Make, arguments: dict[str, Any]) -> None:
     model = make()
-    assert model._get_llm_string(**words) != model._get_llm_string()
-    assert model._get_llm_string(["x"], **words) != model._get_llm_string(**words)
-    assert model._get_llm_string(**words) == make()._get_llm_string(**words)
+    assert model._get_llm_string(**arguments) != model._get_llm_string()
+    assert model._get_llm_string(["x"], **arguments) != model._get_llm_string(**arguments)
+    assert model._get_llm_string(**arguments) == make()._get_llm_string(**arguments)
 
 
-@pytest.mark.parametrize("words", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
-def test_gateway_context_is_part_of_the_cache_key(make: Make, simulator: Simulator, words: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [{"options": {"skip_cache": True}}, {"metadata": {"tier": "gold"}}])
+def test_gateway_context_is_part_of_the_cache_key(make: Make, simulator: Simulator, arguments: dict[str, Any]) -> None:
     for answer in ("outside", "inside"):
         simulator.reply(answer)
     model = make(cache=InMemoryCache())
     assert model.invoke("Hi").content == "outside"
-    with gateway_context(**words):
+    with gateway_context(**arguments):
         assert model.invoke("Hi").content == "inside"
         assert model.invoke("Hi").content == "inside"
     with gateway_context():

@@ -30,10 +30,10 @@ class TestUnit(ChatModelUnitTests):
     @pytest.fixture(autouse=True)
     def _known_to_load(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """`load(allowed_objects="all")` knows the classes in core's own table alone, which no package can join."""
-        known = sys.modules["langchain_core.load.load"]
+        load = sys.modules["langchain_core.load.load"]
         path = tuple(ChatCloudflareAIGateway.lc_id())
-        monkeypatch.setitem(known.ALL_SERIALIZABLE_MAPPINGS, path, path)
-        monkeypatch.setattr(known, "_default_class_paths_cache", {})
+        monkeypatch.setitem(load.ALL_SERIALIZABLE_MAPPINGS, path, path)
+        monkeypatch.setattr(load, "_default_class_paths_cache", {})
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -102,8 +102,8 @@ class OnTheSimulator(ChatModelIntegrationTests):
     def supported_usage_metadata_details(self) -> dict[str, list[Any]]:
         return {"invoke": [*self.details], "stream": [*self.details]}
 
-    def _said(self, prompt: str, *, stream: bool, **words: Any) -> AIMessage:
-        model = ChatCloudflareAIGateway(**{**self.chat_model_params, **words})
+    def _said(self, prompt: str, *, stream: bool, **arguments: Any) -> AIMessage:
+        model = ChatCloudflareAIGateway(**{**self.chat_model_params, **arguments})
         # Messages caches what is marked, and the others take no notice of the mark.
         ask = [HumanMessage([{"type": "text", "text": prompt, "cache_control": {"type": "ephemeral"}}])]
         return summed(list(model.stream(ask))) if stream else model.invoke(ask)
@@ -113,16 +113,16 @@ class OnTheSimulator(ChatModelIntegrationTests):
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
         self._said(LONG, stream=stream)
-        said = self._said(LONG, stream=stream)
-        assert said.usage_metadata is not None
-        assert said.usage_metadata.get("input_token_details", {}).get("cache_read", 0) >= 1024
-        return said
+        result = self._said(LONG, stream=stream)
+        assert result.usage_metadata is not None
+        assert result.usage_metadata.get("input_token_details", {}).get("cache_read", 0) >= 1024
+        return result
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        said = self._said("Why is the sky blue?", stream=stream, model="openai/gpt-5.4", reasoning_effort="low")
-        assert said.usage_metadata is not None
-        assert said.usage_metadata.get("output_token_details", {}).get("reasoning", 0) > 0
-        return said
+        result = self._said("Why is the sky blue?", stream=stream, model="openai/gpt-5.4", reasoning_effort="low")
+        assert result.usage_metadata is not None
+        assert result.usage_metadata.get("output_token_details", {}).get("reasoning", 0) > 0
+        return result
 
     def invoke_with_audio_input(self, *, stream: bool = False) -> AIMessage:
         usage = {

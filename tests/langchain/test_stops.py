@@ -6,7 +6,7 @@ import pytest
 
 from cfaig_integrations.langchain import CloudflareAIGatewayLLM, gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.langchain.call_methods import STREAMS, WAYS, every_way, weather
+from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, weather
 from tests.langchain.conftest import Make, where
 
 TEXT = "Thought: I know.\nObservation: it rains.\nThought: so be it."
@@ -14,9 +14,11 @@ TEXT = "Thought: I know.\nObservation: it rains.\nThought: so be it."
 
 @every_way
 @pytest.mark.parametrize("stop", ["\nObservation", "\nObservation:", "Observation: it rains. That is all"])
-async def test_the_answer_ends_before_the_stop_text(make: Make, simulator: Simulator, way: str, stop: str) -> None:
+async def test_the_answer_ends_before_the_stop_text(
+    make: Make, simulator: Simulator, call_method: str, stop: str
+) -> None:
     simulator.reply(TEXT)
-    reply = await WAYS[way](make(api="responses"), "Hi", stop=[stop])
+    reply = await CALL_METHODS[call_method](make(api="responses"), "Hi", stop=[stop])
     assert reply.text == TEXT.partition(stop)[0]
     finish = reply.response_metadata["finish_reason"]
     assert (finish == "stop") is (stop in TEXT)
@@ -25,17 +27,17 @@ async def test_the_answer_ends_before_the_stop_text(make: Make, simulator: Simul
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
 @every_way
-async def test_both_output_versions_end(make: Make, simulator: Simulator, way: str, version: str) -> None:
+async def test_both_output_versions_end(make: Make, simulator: Simulator, call_method: str, version: str) -> None:
     simulator.reply(TEXT)
-    reply = await WAYS[way](make(api="responses", output_version=version, stop=["\nObs"]), "Hi")
+    reply = await CALL_METHODS[call_method](make(api="responses", output_version=version, stop=["\nObs"]), "Hi")
     assert [block["type"] for block in reply.content_blocks] == ["text"]
     assert reply.text == "Thought: I know."
 
 
 @every_way
-async def test_calls_after_the_stop_text_are_dropped(make: Make, simulator: Simulator, way: str) -> None:
+async def test_calls_after_the_stop_text_are_dropped(make: Make, simulator: Simulator, call_method: str) -> None:
     simulator.reply("Go. STOP", calls=[{"name": "weather", "arguments": {"city": "Rome"}}])
-    reply = await WAYS[way](make(api="responses").bind_tools([weather]), "Hi", stop=["STOP"])
+    reply = await CALL_METHODS[call_method](make(api="responses").bind_tools([weather]), "Hi", stop=["STOP"])
     assert (reply.text, reply.tool_calls) == ("Go. ", [])
 
 
@@ -46,20 +48,20 @@ def test_a_whole_reply_reports_all_tokens(make: Make, simulator: Simulator) -> N
     assert reply.usage_metadata["output_tokens"] == 99
 
 
-@pytest.mark.parametrize("way", STREAMS)
-async def test_a_stream_is_read_no_further(make: Make, simulator: Simulator, way: str) -> None:
+@pytest.mark.parametrize("call_method", STREAMS)
+async def test_a_stream_is_read_no_further(make: Make, simulator: Simulator, call_method: str) -> None:
     """What comes after the stop text would break the stream, if anybody read it."""
     simulator.reply("one two STOP " + "more " * 400)
     simulator.fault("cut_clean", after_events=40)
-    reply = await WAYS[way](make(api="responses", max_retries=0), "Hi", stop=["STOP"])
+    reply = await CALL_METHODS[call_method](make(api="responses", max_retries=0), "Hi", stop=["STOP"])
     assert reply.text == "one two "
 
 
 @every_way
-async def test_the_history_holds_what_was_shown(make: Make, simulator: Simulator, way: str) -> None:
+async def test_the_history_holds_what_was_shown(make: Make, simulator: Simulator, call_method: str) -> None:
     model = make(api="responses")
     simulator.reply(TEXT)
-    reply = await WAYS[way](model, "Hi", stop=["\nObservation"])
+    reply = await CALL_METHODS[call_method](model, "Hi", stop=["\nObservation"])
     model.invoke([("human", "Hi"), reply, ("human", "And?")])
     assert "it rains" not in str(simulator.requests[-1].body)
 
@@ -79,13 +81,13 @@ def test_auto_prefers_a_format_with_stop_texts(make: Make, simulator: Simulator,
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 @pytest.mark.parametrize("word", ["stop", "stop_sequences"])
 async def test_a_call_can_remove_the_models_stop_texts(
-    make: Make, simulator: Simulator, way: str, api: str, word: str
+    make: Make, simulator: Simulator, call_method: str, api: str, word: str
 ) -> None:
     model = make(api=api, stop=["know"])
     simulator.reply(TEXT, times=2)
-    assert (await WAYS[way](model, "Hi", **{word: []})).text == TEXT
+    assert (await CALL_METHODS[call_method](model, "Hi", **{word: []})).text == TEXT
     assert "stop" not in simulator.requests[-1].body
-    with_stops = await WAYS[way](model, "Hi", stop=None)
+    with_stops = await CALL_METHODS[call_method](model, "Hi", stop=None)
     assert (simulator.requests[-1].body.get("stop") == ["know"]) or with_stops.text == "Thought: I "
     assert "ls_stop" not in model._get_ls_params([])
     assert model._get_ls_params()["ls_stop"] == ["know"]

@@ -16,24 +16,24 @@ from cfaig_integrations import errors
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play
-from tests.langchain.call_methods import STREAMS, WAYS, every_way, every_wire
+from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, every_wire
 from tests.langchain.conftest import MODELS, Make
 from tests.waiting import until, until_async
 
-both_streams = pytest.mark.parametrize("way", STREAMS)
+both_streams = pytest.mark.parametrize("call_method", STREAMS)
 
 
 @both_streams
 @pytest.mark.parametrize(("api", "legacy"), [*((api, False) for api in MODELS), ("chat_completions", True)])
 async def test_streams_report_usage_by_default(
-    make: Make, simulator: Simulator, api: str, way: str, legacy: bool
+    make: Make, simulator: Simulator, api: str, call_method: str, legacy: bool
 ) -> None:
     """langgraph#4848, #5878, langchain#26145, PR #33205, langchain-litellm#16, #20."""
     model = make(api=api)
     if legacy:
         model = model.model_copy(update={"base_url": simulator.legacy_url})
     simulator.reply("One two three.", tokens_in=11, tokens_out=7)
-    usage = (await WAYS[way](model, "Hi")).usage_metadata
+    usage = (await CALL_METHODS[call_method](model, "Hi")).usage_metadata
     assert usage is not None
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (11, 7, 18)
 
@@ -82,11 +82,11 @@ GROWING: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("api", GROWING)
 @both_streams
-async def test_cumulative_usage_is_not_summed(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_cumulative_usage_is_not_summed(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     """langchain#30429, databricks-ai-bridge PR #638, langchainjs PR #11457, #10164."""
     play(simulator, *GROWING[api])
     model = make(api=api, model="@cf/meta/llama-3.3-70b-instruct-fp8-fast" if api == "run" else MODELS[api])
-    answer = await WAYS[way](model, "Hi")
+    answer = await CALL_METHODS[call_method](model, "Hi")
     assert answer.text == "ab"
     assert answer.usage_metadata is not None
     assert {key: answer.usage_metadata[key] for key in ("input_tokens", "output_tokens", "total_tokens")} == {
@@ -111,8 +111,8 @@ ANSWER = {
 }
 
 
-def response(status: str = "completed", *output: Any, **beside: Any) -> dict[str, Any]:
-    return {"id": "r1", "object": "response", "model": "m", "status": status, "output": [*output], **beside}
+def response(status: str = "completed", *output: Any, **extra: Any) -> dict[str, Any]:
+    return {"id": "r1", "object": "response", "model": "m", "status": status, "output": [*output], **extra}
 
 
 CREATED = {"type": "response.created", "response": response("in_progress")}
@@ -134,18 +134,18 @@ USAGE = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
 COMPLETED = {"type": "response.completed", "response": response("completed", REASONING, ANSWER, usage=USAGE)}
 
 
-@pytest.mark.parametrize("told", ["item done", "completed"])
+@pytest.mark.parametrize("reported", ["item done", "completed"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @both_streams
 async def test_late_reasoning_is_kept(
-    make: Make, simulator: Simulator, way: str, told: str, output_version: str
+    make: Make, simulator: Simulator, call_method: str, reported: str, output_version: str
 ) -> None:
     """langchain#37625."""
-    if told == "item done":  # and never again: there are servers whose last event repeats no output
+    if reported == "item done":  # and never again: there are servers whose last event repeats no output
         play(simulator, CREATED, *ITEM_DONE, *DELTAS, {"type": "response.completed", "response": response()})
     else:
         play(simulator, CREATED, *DELTAS, COMPLETED)
-    answer = await WAYS[way](make(api="responses", output_version=output_version), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="responses", output_version=output_version), "Hi")
     shown = [block for block in answer.content_blocks if block["type"] == "reasoning"]
     assert [block["reasoning"] for block in shown] == ["Because."]
     assert answer.text == "Yes."
@@ -161,26 +161,28 @@ FAILURES: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.parametrize("way", [*STREAMS, "invoke", "ainvoke"])
-async def test_a_failed_stream_fails(make: Make, simulator: Simulator, way: str, failure: str, begun: bool) -> None:
+@pytest.mark.parametrize("call_method", [*STREAMS, "invoke", "ainvoke"])
+async def test_a_failed_stream_fails(
+    make: Make, simulator: Simulator, call_method: str, failure: str, begun: bool
+) -> None:
     """langchain#39039, PR #39041."""
     play(simulator, CREATED, *(DELTAS if begun else []), *FAILURES[failure])
     model = make(api="responses", streaming=True, max_retries=0)
     with pytest.raises(lc.ModelError) as caught:
-        await WAYS[way](model, "Hi")
+        await CALL_METHODS[call_method](model, "Hi")
     assert isinstance(caught.value, errors.StreamBroken if failure == "no end" else errors.ApiError)
     assert failure == "no end" or "fell over" in str(caught.value)
 
 
 @every_way
-async def test_a_truncated_answer_reports_its_finish_reason(make: Make, simulator: Simulator, way: str) -> None:
+async def test_a_truncated_answer_reports_its_finish_reason(make: Make, simulator: Simulator, call_method: str) -> None:
     """langchain#33840."""
     cut = response("incomplete", ANSWER, incomplete_details={"reason": "max_output_tokens"}, usage=USAGE)
-    if way in STREAMS:
+    if call_method in STREAMS:
         play(simulator, CREATED, *DELTAS, {"type": "response.incomplete", "response": cut})
     else:
         simulator.reply_raw(body=json.dumps(cut))
-    answer = await WAYS[way](make(api="responses"), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="responses"), "Hi")
     assert answer.text == "Yes."
     assert answer.usage_metadata == {**USAGE}
     assert answer.response_metadata["finish_reason"] == "max_output_tokens"
@@ -197,9 +199,9 @@ IN_BAND: dict[str, Any] = {
 @pytest.mark.parametrize("api", MODELS)
 @pytest.mark.parametrize("form", IN_BAND)
 @pytest.mark.parametrize("place", ["first", "later"])
-@pytest.mark.parametrize("way", [*STREAMS, "invoke"])
+@pytest.mark.parametrize("call_method", [*STREAMS, "invoke"])
 async def test_an_error_in_an_event_is_an_error(
-    make: Make, simulator: Simulator, api: str, form: str, place: str, way: str
+    make: Make, simulator: Simulator, api: str, form: str, place: str, call_method: str
 ) -> None:
     """litellm#40578."""
     before: dict[str, list[Any]] = {
@@ -211,18 +213,18 @@ async def test_an_error_in_an_event_is_an_error(
     end: list[Any] = [] if api in {"responses", "messages"} else ["[DONE]"]
     play(simulator, *(before[api] if place == "later" else []), IN_BAND[form], *end)
     with pytest.raises(errors.ApiError, match="fell over") as caught:
-        await WAYS[way](make(api=api, streaming=True, max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(api=api, streaming=True, max_retries=0), "Hi")
     assert isinstance(caught.value, lc.ModelError)
 
 
 @every_wire
 @every_way
 async def test_an_error_in_a_body_with_status_200_is_an_error(
-    make: Make, simulator: Simulator, api: str, way: str
+    make: Make, simulator: Simulator, api: str, call_method: str
 ) -> None:
     simulator.reply_raw(body='{"success": false, "result": null, "errors": [{"code": 5006, "message": "fell over"}]}')
     with pytest.raises(errors.ApiError, match="fell over"):
-        await WAYS[way](make(api=api, max_retries=0), "Hi")
+        await CALL_METHODS[call_method](make(api=api, max_retries=0), "Hi")
 
 
 @every_wire
@@ -282,28 +284,28 @@ async def test_abandoned_async_streams_release_their_connections(
 
 @every_wire
 @every_way
-async def test_the_model_name_is_the_same_for_every_call_method(make: Make, api: str, way: str) -> None:
+async def test_the_model_name_is_the_same_for_every_call_method(make: Make, api: str, call_method: str) -> None:
     """langchainjs#11230."""
-    answer = await WAYS[way](make(api=api), "Hi")
+    answer = await CALL_METHODS[call_method](make(api=api), "Hi")
     assert answer.response_metadata["model_name"] == MODELS[api]
     assert answer.response_metadata["model_provider"] == "cloudflare_ai_gateway"
-    chosen = await WAYS[way](make(api="chat_completions"), "Hi", model="openai/gpt-4.1-mini")
+    chosen = await CALL_METHODS[call_method](make(api="chat_completions"), "Hi", model="openai/gpt-4.1-mini")
     assert chosen.response_metadata["model_name"] == "openai/gpt-4.1-mini"
 
 
 def parts_of(answer: AIMessage) -> tuple[Any, ...]:
-    told = {key: answer.response_metadata[key] for key in ("model_name", "finish_reason", "model_provider")}
-    return answer.content, answer.tool_calls, answer.usage_metadata, told
+    reported = {key: answer.response_metadata[key] for key in ("model_name", "finish_reason", "model_provider")}
+    return answer.content, answer.tool_calls, answer.usage_metadata, reported
 
 
 @every_wire
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
-async def test_an_invoke_may_stream_internally(make: Make, simulator: Simulator, api: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "ainvoke", "batch", "abatch"])
+async def test_an_invoke_may_stream_internally(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     """pr-reviewer-action#23, pollinations PR #7321: an edge gives up on an answer that says nothing for long."""
     simulator.reply("Said slowly.", tokens_in=4, tokens_out=3, times=2)
-    plain = await WAYS[way](make(api=api), "Hi")
+    plain = await CALL_METHODS[call_method](make(api=api), "Hi")
     assert "stream" not in simulator.requests[-1].body
     model: ChatCloudflareAIGateway = make(api=api, streaming=True)
-    streamed = await WAYS[way](model, "Hi")
+    streamed = await CALL_METHODS[call_method](model, "Hi")
     assert simulator.requests[-1].body["stream"] is True
     assert parts_of(streamed) == parts_of(plain)

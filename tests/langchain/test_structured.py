@@ -65,8 +65,8 @@ def script(simulator: Simulator, method: str, answer: str = ANSWER, *, name: str
     """Makes the simulator answer in the way in which the method asks."""
     if method == "function_calling":
         broken = answer in {BROKEN["cut"], BROKEN["no JSON"], BROKEN["two"]}
-        said = {"raw": answer} if broken else {"arguments": json.loads(answer)}
-        simulator.reply(calls=[{"id": "call_1", "name": name, **said}], times=times)
+        result = {"raw": answer} if broken else {"arguments": json.loads(answer)}
+        simulator.reply(calls=[{"id": "call_1", "name": name, **result}], times=times)
     else:
         simulator.reply(answer, times=times)
 
@@ -140,8 +140,8 @@ def test_json_mode_asks_for_any_object(make: Make, simulator: Simulator, api: st
     for schema in (Point, None):
         simulator.reply(ANSWER)
         make(api=api).with_structured_output(schema, method="json_mode").invoke(ASK)
-        asked = body(simulator)[place]
-        assert asked.get("format", asked) == {"type": "json_object"}
+        sent = body(simulator)[place]
+        assert sent.get("format", sent) == {"type": "json_object"}
 
 
 @every_wire
@@ -245,16 +245,16 @@ async def test_include_raw(make: Make, simulator: Simulator, api: str, method: M
     text = ANSWER if answer == "whole" else BROKEN[answer]
     script(simulator, method, text, times=4)
     model = make(api=api).with_structured_output(Point, method=method, include_raw=True)
-    found: list[Any] = [model.invoke(ASK), await model.ainvoke(ASK)]
-    found += [sum_of(list(model.stream(ASK))), sum_of([piece async for piece in model.astream(ASK)])]
-    for given in found:
-        assert given.keys() == {"raw", "parsed", "parsing_error"}
-        assert given["raw"].response_metadata["model_name"] == MODELS[api]
+    result: list[Any] = [model.invoke(ASK), await model.ainvoke(ASK)]
+    result += [sum_of(list(model.stream(ASK))), sum_of([piece async for piece in model.astream(ASK)])]
+    for value in result:
+        assert value.keys() == {"raw", "parsed", "parsing_error"}
+        assert value["raw"].response_metadata["model_name"] == MODELS[api]
         if answer == "whole":
-            assert (given["parsed"], given["parsing_error"]) == (Point(x=1, y=2), None)
+            assert (value["parsed"], value["parsing_error"]) == (Point(x=1, y=2), None)
         else:
-            assert given["parsed"] is None
-            assert isinstance(given["parsing_error"], OutputParserException)
+            assert value["parsed"] is None
+            assert isinstance(value["parsing_error"], OutputParserException)
 
 
 def sum_of(pieces: list[Any]) -> Any:
@@ -270,8 +270,8 @@ def test_any_validation_error_is_a_parsing_error(make: Make, simulator: Simulato
             raise RuntimeError("no")
 
     simulator.reply(ANSWER)
-    found: Any = make(api="chat_completions").with_structured_output(Picky, include_raw=True).invoke(ASK)
-    assert isinstance(found["parsing_error"], RuntimeError)
+    result: Any = make(api="chat_completions").with_structured_output(Picky, include_raw=True).invoke(ASK)
+    assert isinstance(result["parsing_error"], RuntimeError)
 
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
@@ -289,7 +289,7 @@ def test_refusals_raise_their_own_error(make: Make, simulator: Simulator, api: s
 
 
 @pytest.mark.parametrize(
-    ("schema", "words", "field"),
+    ("schema", "arguments", "field"),
     [
         (None, {}, "schema"),
         (None, {"method": "function_calling"}, "schema"),
@@ -299,9 +299,11 @@ def test_refusals_raise_their_own_error(make: Make, simulator: Simulator, api: s
         ({"what": "ever"}, {}, "schema"),
     ],
 )
-def test_invalid_schemas_and_methods_raise_at_once(make: Make, schema: Any, words: dict[str, Any], field: str) -> None:
+def test_invalid_schemas_and_methods_raise_at_once(
+    make: Make, schema: Any, arguments: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
-        make().with_structured_output(schema, **words)
+        make().with_structured_output(schema, **arguments)
     assert caught.value.field == field
     assert isinstance(caught.value, lc.ModelInvalidRequestError)
 

@@ -100,9 +100,9 @@ STRICT_ANSWER = {
 def test_strict_classes_are_validated_from_json(make: Make, simulator: Simulator, api: str, method: Method) -> None:
     script(simulator, method, json.dumps(STRICT_ANSWER), name="Strict", times=2)
     model = make(api=api).with_structured_output(Strict, method=method)
-    found: Any = model.invoke(ASK)
-    assert (found.color, found.pair, found.day) == (Color.RED, (1, 2), date(2026, 1, 2))
-    assert list(model.stream(ASK)) == [found]
+    result: Any = model.invoke(ASK)
+    assert (result.color, result.pair, result.day) == (Color.RED, (1, 2), date(2026, 1, 2))
+    assert list(model.stream(ASK)) == [result]
 
 
 UNFORCED = ["@cf/mistralai/mistral-small-3.1-24b-instruct"]

@@ -59,7 +59,7 @@ def test_an_invalid_tool_is_not_counted(make: Make) -> None:
 def test_longer_conversations_have_more_tokens(make: Make) -> None:
     model = make()
     calls = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Paris"}, "id": "c"}])
-    counts = [model.get_num_tokens_from_messages(said) for said in (MESSAGES[:1], MESSAGES, [*MESSAGES, calls])]
+    counts = [model.get_num_tokens_from_messages(result) for result in (MESSAGES[:1], MESSAGES, [*MESSAGES, calls])]
     assert counts == sorted(set(counts))
 
 
@@ -69,7 +69,7 @@ def test_histories_are_trimmed_to_fit(make: Make, own: bool) -> None:
     history: list[BaseMessage] = [
         kind(f"Message number {n}. " * 5) for n in range(10) for kind in (HumanMessage, AIMessage)
     ]
-    kept = trim_messages(history, max_tokens=100, token_counter=model, start_on="human")
-    assert 0 < len(kept) < len(history)
-    assert kept == history[-len(kept) :]
-    assert model.get_num_tokens_from_messages(kept) <= 100
+    remaining = trim_messages(history, max_tokens=100, token_counter=model, start_on="human")
+    assert 0 < len(remaining) < len(history)
+    assert remaining == history[-len(remaining) :]
+    assert model.get_num_tokens_from_messages(remaining) <= 100

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from cfaig_integrations import errors
 from cfaig_integrations.simulator import Simulator
 from tests.handmade import call_piece, chat_chunk, play, told
-from tests.langchain.call_methods import STREAMS, WAYS, every_way, every_wire, weather
+from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
 ASK: Any = {"messages": [("user", "What is the weather in Paris?")]}
@@ -26,10 +26,10 @@ ASK: Any = {"messages": [("user", "What is the weather in Paris?")]}
 def test_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     """mcp-use#50."""
     agent: Any = create_agent(make(api=api, streaming=streaming), [weather])
-    said: list[Any] = agent.invoke(ASK)["messages"]
-    assert [type(message) for message in said] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
-    assert said[1].tool_calls[0]["args"] == {"city": "Paris"}
-    assert "rains in Paris" in said[-1].text
+    result: list[Any] = agent.invoke(ASK)["messages"]
+    assert [type(message) for message in result] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
+    assert result[1].tool_calls[0]["args"] == {"city": "Paris"}
+    assert "rains in Paris" in result[-1].text
     assert len(simulator.requests) == 2
 
 
@@ -42,10 +42,10 @@ def test_a_call_can_be_forced(make: Make, api: str, choice: Any) -> None:
 
 @every_wire
 @every_way
-async def test_tool_choice_errors_are_readable(make: Make, simulator: Simulator, api: str, way: str) -> None:
+async def test_tool_choice_errors_are_readable(make: Make, simulator: Simulator, api: str, call_method: str) -> None:
     simulator.fault("invalid_provider")
     with pytest.raises(lc.ModelInvalidRequestError) as caught:
-        await WAYS[way](make(api=api).bind_tools([weather]), "Hi")
+        await CALL_METHODS[call_method](make(api=api).bind_tools([weather]), "Hi")
     assert isinstance(caught.value, errors.ApiError)
     assert (caught.value.status, caught.value.code) == (400, 2008)
     for word in ("Invalid provider", "400", "2008"):
@@ -97,15 +97,15 @@ ONE = {"name": "weather", "args": {"city": "Paris"}, "id": "call_1", "type": "to
 TWO = {"name": "weather", "args": {"city": "Rome"}, "id": "call_2", "type": "tool_call"}
 
 
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("call_method", STREAMS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 async def test_a_repeated_tool_name_is_kept_once(
-    make: Make, simulator: Simulator, way: str, output_version: str
+    make: Make, simulator: Simulator, call_method: str, output_version: str
 ) -> None:
     """langchain#40044, #40041."""
     pieces = [call_piece(0, id_="call_1", name="weather", args=args) for args in ("", '{"city":', ' "Par', 'is"}')]
     play(simulator, *stream_of(*([piece] for piece in pieces)))
-    answer = await WAYS[way](make(api="chat_completions", output_version=output_version), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="chat_completions", output_version=output_version), "Hi")
     assert answer.tool_calls == [ONE]
 
 
@@ -158,14 +158,14 @@ PAIRS: dict[str, list[list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("call_method", STREAMS)
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 async def test_two_tool_calls_stay_separate(
-    make: Make, simulator: Simulator, pair: str, way: str, output_version: str
+    make: Make, simulator: Simulator, pair: str, call_method: str, output_version: str
 ) -> None:
     """hermes-agent PR #3468, ml-intern PR #341, Qwen-Agent PR #943."""
     play(simulator, *stream_of(*PAIRS[pair]))
-    answer = await WAYS[way](make(api="chat_completions", output_version=output_version), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="chat_completions", output_version=output_version), "Hi")
     assert answer.tool_calls == [ONE, TWO]
     assert not answer.invalid_tool_calls
 
@@ -178,21 +178,21 @@ CUTS = ('{"city"', '{"city": ', '{"city": "Par', '{"city": "Paris"', '{"city": "
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @every_way
 async def test_a_truncated_call_is_invalid(
-    make: Make, simulator: Simulator, api: str, way: str, cut: str, output_version: str
+    make: Make, simulator: Simulator, api: str, call_method: str, cut: str, output_version: str
 ) -> None:
     """langchain#39275, PR #39274, #39276; langchainjs#11469."""
     simulator.reply(calls=[{"id": "call_1", "name": "weather", "raw": cut}], finish="length")
-    answer = await WAYS[way](make(api=api, output_version=output_version).bind_tools([weather]), "Hi")
+    answer = await CALL_METHODS[call_method](make(api=api, output_version=output_version).bind_tools([weather]), "Hi")
     assert not answer.tool_calls
     assert [call["name"] for call in answer.invalid_tool_calls] == ["weather"]
     assert "tool_call" not in {block["type"] for block in answer.content_blocks}
 
 
-@pytest.mark.parametrize("way", STREAMS)
-async def test_a_truncated_call_is_invalid_on_messages(make: Make, simulator: Simulator, way: str) -> None:
+@pytest.mark.parametrize("call_method", STREAMS)
+async def test_a_truncated_call_is_invalid_on_messages(make: Make, simulator: Simulator, call_method: str) -> None:
     """Its whole form carries parsed input, never half of it."""
     simulator.reply(calls=[{"id": "call_1", "name": "weather", "raw": '{"city": "Par'}], finish="length")
-    answer = await WAYS[way](make(api="messages").bind_tools([weather]), "Hi")
+    answer = await CALL_METHODS[call_method](make(api="messages").bind_tools([weather]), "Hi")
     assert not answer.tool_calls
     assert len(answer.invalid_tool_calls) == 1
 

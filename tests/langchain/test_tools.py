@@ -62,24 +62,24 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_the_same_function(form: str) -> None:
-    made = bound(FORMS[form])
-    assert isinstance(made.spec, FunctionTool)
-    assert made.spec.name.lower() in {"weather", "plain", "typedweather"}
-    assert made.spec.parameters["properties"]["city"]["type"] == "string"
-    assert made["function"]["name"] == made.spec.name
+    result = bound(FORMS[form])
+    assert isinstance(result.spec, FunctionTool)
+    assert result.spec.name.lower() in {"weather", "plain", "typedweather"}
+    assert result.spec.parameters["properties"]["city"]["type"] == "string"
+    assert result["function"]["name"] == result.spec.name
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("strict", [True, False])
 def test_strict_belongs_to_the_function(form: str, strict: bool) -> None:
-    made = bound(FORMS[form], strict=strict)
-    assert made.spec.strict is strict  # type: ignore[union-attr]
+    result = bound(FORMS[form], strict=strict)
+    assert result.spec.strict is strict  # type: ignore[union-attr]
     assert bound(FORMS[form]).spec.strict is None  # type: ignore[union-attr]
 
 
 def test_anthropic_tool_keys_are_kept() -> None:
-    made = bound({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
-    assert made.spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}  # type: ignore[union-attr]
+    result = bound({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
+    assert result.spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}  # type: ignore[union-attr]
     marked = weather.model_copy(update={"extras": {"defer_loading": True}})
     assert bound(marked).spec.extras == {"messages": {"defer_loading": True}}  # type: ignore[union-attr]
 
@@ -94,10 +94,10 @@ def test_anthropic_tool_keys_are_kept() -> None:
     ],
 )
 def test_built_in_tools_pass_as_they_are(raw: dict[str, Any]) -> None:
-    made = bound(raw)
-    assert isinstance(made.spec, NativeTool)
-    assert made.spec.raw == raw
-    assert made == raw
+    result = bound(raw)
+    assert isinstance(result.spec, NativeTool)
+    assert result.spec.raw == raw
+    assert result == raw
 
 
 def test_the_same_tool_is_converted_once() -> None:
@@ -115,31 +115,31 @@ def test_a_tool_that_changed_is_converted_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [42, {"type": "function"}, {"input_schema": SCHEMA}, {"type": "function", "function": {}}]
+    "value", [42, {"type": "function"}, {"input_schema": SCHEMA}, {"type": "function", "function": {}}]
 )
-def test_invalid_tools_raise(given: Any) -> None:
+def test_invalid_tools_raise(value: Any) -> None:
     with pytest.raises(ConfigError, match="tool"):
-        bound(given)
+        bound(value)
 
 
 def test_a_free_text_tool_is_native() -> None:
     free = Tool(name="code", description="Runs it.", func=str, metadata={"type": "custom_tool"})
-    made = bound(free)
-    assert made == {"type": "custom", "name": "code", "description": "Runs it."}
-    assert isinstance(made.spec, NativeTool)
-    assert to_choice("code", [made.spec]) == NamedTool("code")
+    result = bound(free)
+    assert result == {"type": "custom", "name": "code", "description": "Runs it."}
+    assert isinstance(result.spec, NativeTool)
+    assert to_choice("code", [result.spec]) == NamedTool("code")
 
 
 @pytest.mark.parametrize("bound_tool", [weather, {"type": "web_search"}], ids=["function", "native"])
 def test_bound_tools_survive_pickles_and_copies(bound_tool: Any) -> None:
-    made = bound(bound_tool)
-    for again in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
-        assert again == made
-        assert type(again.spec) is type(made.spec)
+    result = bound(bound_tool)
+    for again in (pickle.loads(pickle.dumps(result)), deepcopy(result)):
+        assert again == result
+        assert type(again.spec) is type(result.spec)
 
 
 @pytest.mark.parametrize(
-    ("said", "choice", "expected"),
+    ("result", "choice", "expected"),
     [
         (None, {"type": "any", "disable_parallel_tool_use": True}, False),
         (None, {"type": "tool", "name": "w", "disable_parallel_tool_use": False}, True),
@@ -148,12 +148,12 @@ def test_bound_tools_survive_pickles_and_copies(bound_tool: Any) -> None:
         (False, "any", False),
     ],
 )
-def test_anthropics_choice_limits_parallel_calls(said: Any, choice: Any, expected: Any) -> None:
-    assert to_parallel(said, choice) is expected
+def test_anthropics_choice_limits_parallel_calls(result: Any, choice: Any, expected: Any) -> None:
+    assert to_parallel(result, choice) is expected
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         (None, None),
         (False, None),
@@ -172,14 +172,14 @@ def test_anthropics_choice_limits_parallel_calls(said: Any, choice: Any, expecte
         ({"type": "web_search"}, NamedTool("web_search")),
     ],
 )
-def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
-    assert to_choice(given, to_specs([bound(weather), bound({"type": "web_search"})])) == expected
+def test_every_form_of_a_choice(value: Any, expected: Any) -> None:
+    assert to_choice(value, to_specs([bound(weather), bound({"type": "web_search"})])) == expected
 
 
-@pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
-def test_a_choice_without_its_tool_raises(given: Any) -> None:
+@pytest.mark.parametrize("value", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
+def test_a_choice_without_its_tool_raises(value: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        to_choice(given, to_specs([bound(weather)]))
+        to_choice(value, to_specs([bound(weather)]))
 
 
 DEEP: dict[str, Any] = {"type": "string"}
@@ -205,9 +205,9 @@ def test_invalid_parameter_schemas_raise(make: Make, parameters: Any, strict: bo
 @pytest.mark.parametrize("strict", [None, True])
 def test_properties_may_be_null(strict: bool | None) -> None:
     form = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": None}}}
-    made = bound(form, strict=strict).spec
-    assert isinstance(made, FunctionTool)
-    assert parameters_of(made)["properties"] == {}
+    result = bound(form, strict=strict).spec
+    assert isinstance(result, FunctionTool)
+    assert parameters_of(result)["properties"] == {}
 
 
 @pytest.mark.parametrize("tools", [5, [None], [5], ["x"], [{"type": 5}], [{}], [DEEP], [object()]], ids=range(8))
@@ -236,5 +236,5 @@ def test_a_refused_choice_is_an_error(model: str, api: Any, choice: str, count: 
         with pytest.raises(ConfigError, match="ProviderStrategy"):
             tool_arguments(arguments, model=model, api=api, strict=None)
     else:
-        found = tool_arguments(arguments, model=model, api=api, strict=None)
-        assert (len(found.tools), found.choice) == (count, to_choice(choice, found.tools))
+        result = tool_arguments(arguments, model=model, api=api, strict=None)
+        assert (len(result.tools), result.choice) == (count, to_choice(choice, result.tools))
