@@ -41,7 +41,7 @@ from cfaig_integrations.langchain.inbound_blocks import (
     TOOL_OUTPUT_ITEMS,
     Block,
     answer_parts,
-    content_parts,
+    block_parts,
     reasoning,
     result_parts,
 )
@@ -98,10 +98,10 @@ def to_turn(message: BaseMessage) -> Turn:
         case FunctionMessage():
             return Turn("tool", (ToolResult(message.name, result_parts(message.content)),))
         case HumanMessage():
-            return Turn("user", content_parts(message.content), name=message.name or "")
+            return Turn("user", _content_parts(message.content), name=message.name or "")
         case SystemMessage():
             extras = _role_extras(message.additional_kwargs.get(_OPENAI_ROLE))
-            return Turn("system", content_parts(message.content), name=message.name or "", extras=extras)
+            return Turn("system", _content_parts(message.content), name=message.name or "", extras=extras)
         case ChatMessage(role=role):
             if role.lower() not in _ROLES:
                 raise ConfigError(
@@ -110,7 +110,7 @@ def to_turn(message: BaseMessage) -> Turn:
                     value=role,
                     remedy=f"Use one of {', '.join(_ROLES)}.",
                 )
-            parts, extras = content_parts(message.content), _role_extras(role)
+            parts, extras = _content_parts(message.content), _role_extras(role)
             return Turn(_ROLES[role.lower()], parts, name=message.name or "", extras=extras)
         case _:
             raise ConfigError(
@@ -119,6 +119,12 @@ def to_turn(message: BaseMessage) -> Turn:
                 value=type(message).__name__,
                 remedy="Send system, human, AI and tool messages.",
             )
+
+
+def _content_parts(content: str | Sequence[str | Block]) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    return block_parts(content)
 
 
 def _role_extras(role: object) -> Extras:

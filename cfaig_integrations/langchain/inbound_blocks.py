@@ -64,11 +64,9 @@ _WRAPPED_TYPES = frozenset({"refusal", "thinking", "custom_tool_call"}) | TOOL_O
 _NON_STANDARD_FORM = f"""{{"type": "non_standard", "value": {{"wire": {"|".join(get_args(Wire))}, "raw": {{...}}}}}}"""
 
 
-def content_parts(content: Content) -> tuple[Part, ...]:
-    """The content of a system or human message."""
-    if isinstance(content, str):
-        return (Text(content),) if content else ()
-    return tuple([Text(block) if isinstance(block, str) else _to_part(block, None) for block in content])
+def block_parts(blocks: Sequence[str | Block]) -> tuple[Part, ...]:
+    """The content blocks of a system or human message."""
+    return tuple([Text(block) if isinstance(block, str) else _to_part(block, None) for block in blocks])
 
 
 def result_parts(content: Content) -> tuple[Text | Media | Opaque, ...]:
@@ -77,7 +75,9 @@ def result_parts(content: Content) -> tuple[Text | Media | Opaque, ...]:
     Raises:
         UnsupportedContent: A block is of a type that a tool result cannot hold.
     """
-    parts = content_parts(content)
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    parts = block_parts(content)
     for part in parts:
         if not isinstance(part, Text | Media | Opaque):
             raise UnsupportedContent(

@@ -27,7 +27,7 @@ from cfaig_integrations.adapters.run_metadata import (
     conversation_of,
 )
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.context import Context, current, holding, within
+from cfaig_integrations.gateway.context import current, holding, within
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ class StreamRun(BaseCallbackHandler):
 
     def __init__(self, config: RunnableConfig) -> None:
         callbacks = config.get("callbacks")
+        self.context = current()
         self.name = config.get("run_name")
         self.run_id: UUID | None = None
         self.parent_run_id = callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
@@ -132,33 +133,25 @@ def prompt_runs(prompts: Sequence[str], first: BaseRunManager | None) -> Sequenc
 
 
 def within_run(run: StreamRun, stream: Iterator[T]) -> Iterator[T]:
-    """A generator whose request is sent for a run and in the caller's gateway context, whoever reads it."""
-    return _within_run(current(), run, cast("Generator[T]", stream))
-
-
-def _within_run(context: Context, run: StreamRun, stream: Generator[T]) -> Iterator[T]:
-    with closing(stream):
+    """A stream whose request is sent for a run and in the gateway context where the run was made, whoever reads it."""
+    with closing(cast("Generator[T]", stream)) as chunks:
         # The request is sent when the first chunk is read, and only until then are variables set: a generator runs in
         # its reader's context, which would stay changed if the stream is abandoned.
-        with within(context), holding(CURRENT_RUN, run):
-            first = next(stream, None)
+        with within(run.context), holding(CURRENT_RUN, run):
+            first = next(chunks, None)
         if first is not None:
             yield first
-            yield from stream
+            yield from chunks
 
 
-def awithin_run(run: StreamRun, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+async def awithin_run(run: StreamRun, stream: AsyncIterator[T]) -> AsyncIterator[T]:
     """The asynchronous form of `within_run`."""
-    return _awithin_run(current(), run, cast("AsyncGenerator[T]", stream))
-
-
-async def _awithin_run(context: Context, run: StreamRun, stream: AsyncGenerator[T]) -> AsyncIterator[T]:
-    async with aclosing(stream):
-        with within(context), holding(CURRENT_RUN, run):
-            first = await anext(stream, None)
+    async with aclosing(cast("AsyncGenerator[T]", stream)) as chunks:
+        with within(run.context), holding(CURRENT_RUN, run):
+            first = await anext(chunks, None)
         if first is not None:
             yield first
-            async for chunk in stream:
+            async for chunk in chunks:
                 yield chunk
 
 

@@ -69,7 +69,7 @@ class Witness(BaseCallbackHandler):
             "op": "chat",
         }
         there = [(key, value) for key, value in entries.items() if value is not None]
-        self.known.append(dict(there[:5]))
+        self.expected.append(dict(there[:5]))
 
 
 def config_of(user: str, witness: Witness | None = None) -> RunnableConfig:
