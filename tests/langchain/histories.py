@@ -27,12 +27,12 @@ def history(message: AIMessage) -> list[BaseMessage]:
 
 
 @dataclass
-class Said:
+class SentAnswer:
     """What a body says of the assistant.
 
     Attributes:
         text: Its words and refusals.
-        thoughts: Its reasoning, as text; of that without a text, its signature or encrypted form.
+        reasoning: Its reasoning, as text; of that without a text, its signature or encrypted form.
         calls: Name and arguments, as text, of its calls.
         called: Ids of the calls.
         answered: Ids of the results.
@@ -40,7 +40,7 @@ class Said:
     """
 
     text: str = ""
-    thoughts: str = ""
+    reasoning: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
     called: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -51,9 +51,9 @@ class Said:
         self.calls.append((name, arguments))
 
 
-def read(body: dict[str, Any]) -> Said:
+def read(body: dict[str, Any]) -> SentAnswer:
     """A body of any format."""
-    result = Said()
+    result = SentAnswer()
     if "input" in body:
         _read_items(body["input"], result)
     else:
@@ -62,82 +62,82 @@ def read(body: dict[str, Any]) -> Said:
     return result
 
 
-def _read_items(items: list[dict[str, Any]], said: Said) -> None:
+def _read_items(items: list[dict[str, Any]], sent: SentAnswer) -> None:
     for item in items:
         match item:
             case {"role": "assistant", "content": content}:
-                said.text += content if isinstance(content, str) else "".join(map(_words, content))
+                sent.text += content if isinstance(content, str) else "".join(map(_words, content))
             case {"role": _}:
                 pass
             case {"type": "function_call", "call_id": id_, "name": name, "arguments": arguments}:
-                said.call(id_, name, arguments)
+                sent.call(id_, name, arguments)
             case {"type": "custom_tool_call", "call_id": id_, "name": name, "input": text}:
-                said.call(id_, name, text)
+                sent.call(id_, name, text)
             case {"type": "function_call_output" | "custom_tool_call_output", "call_id": id_}:
-                said.answered.append(id_)
+                sent.answered.append(id_)
             case {"type": "reasoning", "summary": summary}:
-                said.thoughts += "".join(map(_words, summary)) or str(item.get("encrypted_content") or "")
+                sent.reasoning += "".join(map(_words, summary)) or str(item.get("encrypted_content") or "")
             case _:
-                said.other.append(item["type"])
+                sent.other.append(item["type"])
 
 
 def _words(block: dict[str, Any]) -> str:
     return str(block.get("text") or block.get("refusal") or "")
 
 
-def _read_message(message: dict[str, Any], said: Said) -> None:
+def _read_message(message: dict[str, Any], sent: SentAnswer) -> None:
     match message:
         case {"role": "tool", "tool_call_id": id_}:
-            said.answered.append(id_)
+            sent.answered.append(id_)
             return
         case {"role": "function", "name": name}:
-            said.answered.append(name)
+            sent.answered.append(name)
             return
         case {"role": "assistant"}:
-            said.thoughts += str(message.get("reasoning_content") or "")
-            said.text += str(message.get("refusal") or "")
-            _read_chat_calls(message, said)
+            sent.reasoning += str(message.get("reasoning_content") or "")
+            sent.text += str(message.get("refusal") or "")
+            _read_chat_calls(message, sent)
         case _:
             pass
     content = message["content"]
     if isinstance(content, str):
-        said.text += content if message["role"] == "assistant" else ""
+        sent.text += content if message["role"] == "assistant" else ""
         return
     for block in content:
-        _read_block(block, said, message["role"])
+        _read_block(block, sent, message["role"])
 
 
-def _read_chat_calls(message: dict[str, Any], said: Said) -> None:
+def _read_chat_calls(message: dict[str, Any], sent: SentAnswer) -> None:
     for call in message.get("tool_calls", ()):
         inner = call.get("function") or call["custom"]
-        said.call(call["id"], inner["name"], inner.get("arguments", inner.get("input")))
+        sent.call(call["id"], inner["name"], inner.get("arguments", inner.get("input")))
     if legacy := message.get("function_call"):
-        said.call(legacy["name"], legacy["name"], legacy["arguments"])
+        sent.call(legacy["name"], legacy["name"], legacy["arguments"])
 
 
-def _read_block(block: dict[str, Any], said: Said, role: str) -> None:
+def _read_block(block: dict[str, Any], sent: SentAnswer, role: str) -> None:
     match block:
         case {"type": "text", "text": text}:
-            said.text += text if role == "assistant" else ""
+            sent.text += text if role == "assistant" else ""
         case {"type": "tool_use", "id": id_, "name": name, "input": arguments}:
-            said.call(id_, name, json.dumps(arguments))
+            sent.call(id_, name, json.dumps(arguments))
         case {"type": "tool_result", "tool_use_id": id_}:
-            said.answered.append(id_)
+            sent.answered.append(id_)
         case {"type": "thinking", "thinking": text, "signature": signature}:
-            said.thoughts += text or signature
+            sent.reasoning += text or signature
         case _:
-            said.other.append(block["type"])
+            sent.other.append(block["type"])
 
 
-def assert_says(said: Said, message: AIMessage) -> None:
+def assert_sent(sent: SentAnswer, message: AIMessage) -> None:
     """The body has the message's words and calls, and each call its result."""
     text = message.text + (str(message.additional_kwargs.get("refusal") or ""))
     text += "".join(str(block.get("value", block).get("refusal", "")) for block in _blocks(message))
-    assert "".join(said.text.split()) == "".join(text.split())
-    assert sorted(said.called) == sorted(said.answered)
+    assert "".join(sent.text.split()) == "".join(text.split())
+    assert sorted(sent.called) == sorted(sent.answered)
     expected = [(call["name"], _forms(call["args"])) for call in message.tool_calls]
     expected += [(call["name"] or "", _broken_forms(call["args"] or "")) for call in message.invalid_tool_calls]
-    for name, arguments in said.calls:
+    for name, arguments in sent.calls:
         result = next((each for each in expected if each[0] == name and _plain(arguments) in each[1]), None)
         assert result is not None, (name, arguments, expected)
         expected.remove(result)

@@ -31,10 +31,10 @@ from tests.langchain.kit import invoked, summed
 from tests.recorded_replies import info
 
 WIRES: tuple[Wire, ...] = ("chat_completions", "responses", "messages", "run")
-WORDS = st.text(max_size=5) | st.sampled_from(["text", "image", "]", '{"a": 1}', "http://[::1", "data:,x"])
+ARGUMENTS = st.text(max_size=5) | st.sampled_from(["text", "image", "]", '{"a": 1}', "http://[::1", "data:,x"])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(-5, 5) | WORDS,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    st.none() | st.booleans() | st.integers() | st.floats(-5, 5) | ARGUMENTS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(ARGUMENTS, inner, max_size=2),
     max_leaves=4,
 )
 KEYS = st.sampled_from(
@@ -100,18 +100,18 @@ RAW = st.dictionaries(KEYS, JSON, max_size=4) | st.builds(
 EXTRAS = st.just(NO_EXTRAS) | st.dictionaries(st.sampled_from(WIRES), RAW, min_size=1, max_size=2)
 PLACES = st.none() | st.integers()
 CITATIONS = st.lists(
-    st.builds(Citation, url=WORDS, title=WORDS, quoted=WORDS, start=PLACES, end=PLACES, raw=RAW), max_size=2
+    st.builds(Citation, url=ARGUMENTS, title=ARGUMENTS, quoted=ARGUMENTS, start=PLACES, end=PLACES, raw=RAW), max_size=2
 ).map(tuple)
 PARTS = st.one_of(
-    st.builds(Text, WORDS, CITATIONS, EXTRAS),
-    st.builds(Reasoning, WORDS, EXTRAS),
-    st.builds(Refusal, WORDS, EXTRAS),
-    st.builds(ToolCall, WORDS, WORDS, WORDS, st.sampled_from(["function", "custom"]), EXTRAS),
+    st.builds(Text, ARGUMENTS, CITATIONS, EXTRAS),
+    st.builds(Reasoning, ARGUMENTS, EXTRAS),
+    st.builds(Refusal, ARGUMENTS, EXTRAS),
+    st.builds(ToolCall, ARGUMENTS, ARGUMENTS, ARGUMENTS, st.sampled_from(["function", "custom"]), EXTRAS),
     st.builds(
         lambda kind, place, value: Media(kind, **{place: value or "x"}, mime="image/png"),
         st.sampled_from(["image", "audio", "video", "file"]),
         st.sampled_from(["url", "data", "file_id"]),
-        WORDS,
+        ARGUMENTS,
     ),
     st.builds(Opaque, st.sampled_from(WIRES), RAW),
 )
@@ -128,9 +128,9 @@ COUNTS = st.integers(0, 10**30)
 OPTIONAL = st.none() | COUNTS
 USAGES = st.none() | st.builds(Usage, COUNTS, COUNTS, COUNTS, OPTIONAL, OPTIONAL, OPTIONAL, OPTIONAL, OPTIONAL)
 CHOICES = st.lists(
-    st.builds(Choice, TURNS, st.sampled_from(["stop", "length", "unknown"]), WORDS, EXTRAS), min_size=1, max_size=2
+    st.builds(Choice, TURNS, st.sampled_from(["stop", "length", "unknown"]), ARGUMENTS, EXTRAS), min_size=1, max_size=2
 ).map(tuple)
-REPLIES = st.builds(ChatReply, st.sampled_from(WIRES), WORDS, WORDS, CHOICES, USAGES, EXTRAS)
+REPLIES = st.builds(ChatReply, st.sampled_from(WIRES), ARGUMENTS, ARGUMENTS, CHOICES, USAGES, EXTRAS)
 
 
 def facts(message: AIMessage) -> dict[str, Any]:

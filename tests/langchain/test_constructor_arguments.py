@@ -22,7 +22,7 @@ from tests.langchain.call_methods import CALL_METHODS, every_way, every_wire, su
 from tests.langchain.conftest import MODELS, Make, where
 
 THINKING = {"type": "enabled", "budget_tokens": 1024}
-WORDS: dict[str, tuple[str, Any]] = {
+ARGUMENTS: dict[str, tuple[str, Any]] = {
     "model": ("chat_completions", "openai/gpt-4.1-mini"),
     "api": ("chat_completions", "responses"),
     "temperature": ("chat_completions", 0.5),
@@ -69,13 +69,13 @@ RUN = UUID(int=1)
 def test_every_constructor_argument_is_tested() -> None:
     """langchainjs#2960."""
     fields = ChatCloudflareAIGateway.model_fields.keys() - BaseChatModel.model_fields.keys()
-    assert fields == WORDS.keys() | BEHAVIOUR
+    assert fields == ARGUMENTS.keys() | BEHAVIOUR
 
 
-def sent_by(simulator: Simulator, words: dict[str, Any]) -> tuple[Any, ...]:
+def sent_by(simulator: Simulator, arguments: dict[str, Any]) -> tuple[Any, ...]:
     simulator.reset()
     simulator.gateway("another")
-    model = ChatCloudflareAIGateway(**{**where(simulator), **words})
+    model = ChatCloudflareAIGateway(**{**where(simulator), **arguments})
     with suppress(errors.AuthError, errors.NotFound):  # another token, another account
         model.invoke("Hi", {"run_id": RUN})
     request = simulator.requests[-1]
@@ -83,9 +83,9 @@ def sent_by(simulator: Simulator, words: dict[str, Any]) -> tuple[Any, ...]:
     return request.path, headers, request.body
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", ARGUMENTS)
 def test_every_constructor_argument_changes_the_request(simulator: Simulator, word: str) -> None:
-    api, value = WORDS[word]
+    api, value = ARGUMENTS[word]
     if word == "base_url":
         value = simulator.legacy_url
     common = {"model": MODELS[api] if api in {"messages", "run"} else "openai/gpt-4.1", "api": api}
@@ -134,7 +134,7 @@ async def test_your_own_clients_are_used(make: Make, simulator: Simulator, call_
     assert simulator.requests[-1].headers["x-mine"] == "yes"
 
 
-TOKEN_WORDS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
+TOKEN_LIMIT_PARAMETERS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 PARAMETER = {
     ("openai/gpt-5.4", "chat_completions"): "max_completion_tokens",
     ("openai/gpt-4.1", "chat_completions"): "max_completion_tokens",
@@ -152,7 +152,7 @@ PARAMETER = {
 
 
 @pytest.mark.parametrize(("model", "api"), PARAMETER)
-@pytest.mark.parametrize("word", sorted(TOKEN_WORDS))
+@pytest.mark.parametrize("word", sorted(TOKEN_LIMIT_PARAMETERS))
 @pytest.mark.parametrize("how", ["constructor", "call", "bind"])
 def test_the_token_limit_parameter_fits_the_model(
     make: Make, simulator: Simulator, model: str, api: str, word: str, how: str
@@ -166,7 +166,7 @@ def test_the_token_limit_parameter_fits_the_model(
         case _:
             make(model=model, api=api).bind(**{word: 40}).invoke("Hi")
     body = simulator.requests[-1].body
-    assert {name: body[name] for name in TOKEN_WORDS & body.keys()} == {PARAMETER[model, api]: 40}
+    assert {name: body[name] for name in TOKEN_LIMIT_PARAMETERS & body.keys()} == {PARAMETER[model, api]: 40}
 
 
 def test_the_token_limit_parameter_is_the_same_on_the_legacy_host(simulator: Simulator) -> None:
@@ -174,7 +174,7 @@ def test_the_token_limit_parameter_is_the_same_on_the_legacy_host(simulator: Sim
     for model, word in (("openai/gpt-5.4", "max_completion_tokens"), ("@cf/zai-org/glm-5.2", "max_tokens")):
         ChatCloudflareAIGateway(model=model, **arguments).invoke("Hi")
         body = simulator.requests[-1].body
-        assert {name: body[name] for name in TOKEN_WORDS & body.keys()} == {word: 40}
+        assert {name: body[name] for name in TOKEN_LIMIT_PARAMETERS & body.keys()} == {word: 40}
 
 
 @every_wire
@@ -195,7 +195,7 @@ def test_one_model_on_many_event_loops(make: Make, simulator: Simulator, api: st
     assert simulator.in_flight == 0
 
 
-SHAPING = WORDS.keys() - {
+SHAPING = ARGUMENTS.keys() - {
     *("streaming", "api_token", "extra_headers", "session_affinity"),  # another road to the same answer
     *("run_metadata", "metadata_keys", "metadata_mapper"),  # names of runs, which differ from call to call
 }
@@ -204,7 +204,7 @@ SHAPING = WORDS.keys() - {
 @pytest.mark.parametrize("word", sorted(SHAPING))
 def test_models_that_answer_differently_share_no_cache_entry(simulator: Simulator, word: str) -> None:
     """langchain#14590, #19328, PR #6396."""
-    api, value = WORDS[word]
+    api, value = ARGUMENTS[word]
     simulator.gateway("another")
     common = {**where(simulator), "model": MODELS[api]}
     common |= {"api": api, "cache": InMemoryCache()}
@@ -221,15 +221,15 @@ def test_models_that_answer_differently_share_no_cache_entry(simulator: Simulato
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [{"temperature": 0.5}, {"model": "openai/gpt-4.1-mini"}, {"stop": ["x"]}, {"tools": [weather]}, {"user": "u"}],
-    ids=lambda words: next(iter(words)),
+    ids=lambda arguments: next(iter(arguments)),
 )
 def test_calls_that_answer_differently_share_no_cache_entry(
-    make: Make, simulator: Simulator, words: dict[str, Any]
+    make: Make, simulator: Simulator, arguments: dict[str, Any]
 ) -> None:
     model = make(api="chat_completions", cache=InMemoryCache())
-    for value in ({}, words, words):
+    for value in ({}, arguments, arguments):
         model.invoke("Hi", **value)
     assert len(simulator.requests) == 2
 

@@ -58,7 +58,7 @@ class TestUnit(EmbeddingsUnitTests):
 
 
 class OnTheSimulator(EmbeddingsIntegrationTests):
-    words: dict[str, Any]
+    arguments: dict[str, Any]
 
     @pytest.fixture(autouse=True)
     def _simulator(self, simulator: Simulator) -> None:
@@ -70,15 +70,15 @@ class OnTheSimulator(EmbeddingsIntegrationTests):
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        return {**self.words, **type(self)._where}
+        return {**self.arguments, **type(self)._where}
 
 
 class TestRun(OnTheSimulator):
-    words = {"model": QWEN, "api": "run"}  # noqa: RUF012
+    arguments = {"model": QWEN, "api": "run"}  # noqa: RUF012
 
 
 class TestEmbeddings(OnTheSimulator):
-    words = {"model": M3, "api": "embeddings"}  # noqa: RUF012
+    arguments = {"model": M3, "api": "embeddings"}  # noqa: RUF012
 
 
 del OnTheSimulator  # not a suite of its own

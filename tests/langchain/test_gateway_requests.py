@@ -77,28 +77,28 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
 """Option: a value, its header, and what the header then says (facts §3.1)."""
 
 
-def embed(simulator: Simulator, api: Any, words: dict[str, Any]) -> None:
-    CloudflareAIGatewayEmbeddings(model=EMBEDDER, api=api, **where(simulator), **words).embed_query("Hi")
+def embed(simulator: Simulator, api: Any, arguments: dict[str, Any]) -> None:
+    CloudflareAIGatewayEmbeddings(model=EMBEDDER, api=api, **where(simulator), **arguments).embed_query("Hi")
 
 
-def aembed(simulator: Simulator, api: Any, words: dict[str, Any]) -> None:
-    model = CloudflareAIGatewayEmbeddings(model=EMBEDDER, api=api, **where(simulator), **words)
+def aembed(simulator: Simulator, api: Any, arguments: dict[str, Any]) -> None:
+    model = CloudflareAIGatewayEmbeddings(model=EMBEDDER, api=api, **where(simulator), **arguments)
     asyncio.run(model.aembed_documents(["Hi"]))
 
 
-def rank(simulator: Simulator, words: dict[str, Any]) -> None:
-    CloudflareAIGatewayReranker(**where(simulator), **words).compress_documents([Document("a"), Document("b")], "a")
+def rank(simulator: Simulator, arguments: dict[str, Any]) -> None:
+    CloudflareAIGatewayReranker(**where(simulator), **arguments).compress_documents([Document("a"), Document("b")], "a")
 
 
-def arank(simulator: Simulator, words: dict[str, Any]) -> None:
-    reranker = CloudflareAIGatewayReranker(**where(simulator), **words)
+def arank(simulator: Simulator, arguments: dict[str, Any]) -> None:
+    reranker = CloudflareAIGatewayReranker(**where(simulator), **arguments)
     asyncio.run(reranker.acompress_documents([Document("a"), Document("b")], "a"))
 
 
-def chat(simulator: Simulator, api: Any, call_method: str, words: dict[str, Any]) -> None:
+def chat(simulator: Simulator, api: Any, call_method: str, arguments: dict[str, Any]) -> None:
     asyncio.run(
         CALL_METHODS[call_method](
-            ChatCloudflareAIGateway(model=MODELS[api], api=api, **where(simulator), **words), "Hi"
+            ChatCloudflareAIGateway(model=MODELS[api], api=api, **where(simulator), **arguments), "Hi"
         )
     )
 
@@ -107,7 +107,7 @@ Door = Callable[[Simulator, dict[str, Any]], None]
 
 
 def chat_door(api: str, call_method: str) -> Door:
-    return lambda simulator, words: chat(simulator, api, call_method, words)
+    return lambda simulator, arguments: chat(simulator, api, call_method, arguments)
 
 
 DOORS: dict[str, Door] = {
@@ -116,10 +116,10 @@ DOORS: dict[str, Door] = {
         for api in MODELS
         for call_method in ("invoke", "ainvoke", "stream", "astream")
     },
-    "embeddings run": lambda simulator, words: embed(simulator, "run", words),
-    "embeddings v1": lambda simulator, words: embed(simulator, "embeddings", words),
-    "embeddings run async": lambda simulator, words: aembed(simulator, "run", words),
-    "embeddings v1 async": lambda simulator, words: aembed(simulator, "embeddings", words),
+    "embeddings run": lambda simulator, arguments: embed(simulator, "run", arguments),
+    "embeddings v1": lambda simulator, arguments: embed(simulator, "embeddings", arguments),
+    "embeddings run async": lambda simulator, arguments: aembed(simulator, "run", arguments),
+    "embeddings v1 async": lambda simulator, arguments: aembed(simulator, "embeddings", arguments),
     "reranker": rank,
     "reranker async": arank,
 }

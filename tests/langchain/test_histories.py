@@ -23,7 +23,7 @@ from cfaig_integrations.simulator import Simulator
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec
 from tests.langchain.conftest import MODELS, Make
-from tests.langchain.histories import assert_says, history, left_out, read, shape
+from tests.langchain.histories import assert_sent, history, left_out, read, shape
 from tests.langchain.provider_package_messages import PACKAGES
 from tests.langchain.test_recordings import as_message, as_stream
 from tests.recorded_replies import WIRES, replies, streams
@@ -144,15 +144,15 @@ def go_on(make: Make, simulator: Simulator, made: Made, **arguments: Any) -> tup
             continue
         result = read(body)
         try:
-            assert_says(result, message)
+            assert_sent(result, message)
             form = shape(reply.turn.parts)
             if form not in shapes:
                 shapes.add(form)
                 assert model.invoke(history(message)).text
-                assert_says(read(simulator.requests[-1].body), message)
+                assert_sent(read(simulator.requests[-1].body), message)
         except AssertionError as error:
             raise AssertionError(f"line {line}") from error
-        dropped += left_out(reply) - Counter([*result.other, *(["reasoning"] if result.thoughts else [])])
+        dropped += left_out(reply) - Counter([*result.other, *(["reasoning"] if result.reasoning else [])])
     assert len(simulator.requests) == len(shapes)
     return refused, dropped
 
@@ -306,7 +306,7 @@ def test_every_message_of_another_package(make: Make, simulator: Simulator, pack
             continue
         message = write(json.loads(record["response_body"]))
         try:
-            assert_says(read(encoded(api, message)), message)
+            assert_sent(read(encoded(api, message)), message)
             form = shape(to_turns([message])[0].parts)
             if form not in shapes:
                 shapes.add(form)
@@ -372,6 +372,6 @@ def test_thinking_in_a_list_is_read_as_text(make: Make, simulator: Simulator) ->
     for content in ([block], [{"type": "non_standard", "value": block}]):
         result = AIMessage([*content, {"type": "text", "text": "a"}], response_metadata={"model_provider": "openai"})
         make(api="run").invoke(history(result))
-        assert read(simulator.requests[-1].body).thoughts == "Hm."
+        assert read(simulator.requests[-1].body).reasoning == "Hm."
         make(api="messages").invoke(history(result))
-        assert read(simulator.requests[-1].body).thoughts == ""
+        assert read(simulator.requests[-1].body).reasoning == ""

@@ -44,7 +44,7 @@ def test_only_prompts_missing_in_the_cache_are_sent(make: Make, simulator: Simul
     assert texts(second)[2] == texts(first)[0]
 
 
-OTHER_WORDS: list[dict[str, Any]] = [
+OTHER_ARGUMENTS: list[dict[str, Any]] = [
     {"model": "openai/gpt-4.1-mini"},
     {"temperature": 0.5},
     {"stop": ["x"]},
@@ -76,17 +76,17 @@ def test_gateway_context_is_part_of_the_cache_key(
 @both
 def test_every_model_parameter_is_part_of_the_cache_key(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     cache = InMemoryCache()
-    for number, arguments in enumerate([{}, *OTHER_WORDS]):
+    for number, arguments in enumerate([{}, *OTHER_ARGUMENTS]):
         simulator.reply(f"constructor {number}")
         assert invoke(make(cache=cache, **arguments), asynchronous, "Hi") == f"constructor {number}"
-    for number in range(len(OTHER_WORDS)):
+    for number in range(len(OTHER_ARGUMENTS)):
         simulator.reply(f"call {number}")
-    answers = {invoke(make(cache=cache), asynchronous, "Hi", **arguments) for arguments in OTHER_WORDS}
-    assert len(answers - {"constructor 0"}) == len(OTHER_WORDS)
+    answers = {invoke(make(cache=cache), asynchronous, "Hi", **arguments) for arguments in OTHER_ARGUMENTS}
+    assert len(answers - {"constructor 0"}) == len(OTHER_ARGUMENTS)
     sent = len(simulator.requests)
-    for number, arguments in enumerate([{}, *OTHER_WORDS]):
+    for number, arguments in enumerate([{}, *OTHER_ARGUMENTS]):
         assert invoke(make(cache=cache, **arguments), asynchronous, "Hi") == f"constructor {number}"
-    for arguments in OTHER_WORDS:
+    for arguments in OTHER_ARGUMENTS:
         invoke(make(cache=cache), asynchronous, "Hi", **arguments)
     assert len(simulator.requests) == sent
 

@@ -81,9 +81,9 @@ def test_two_secrets_give_two_cache_keys(simulator: Simulator) -> None:
 
 
 MODELS: list[Any] = [
-    lambda **words: ChatCloudflareAIGateway(model="openai/gpt-5.4", **words),
-    lambda **words: CloudflareAIGatewayLLM(model="openai/gpt-5.4", **words),
-    lambda **words: CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **words),
+    lambda **arguments: ChatCloudflareAIGateway(model="openai/gpt-5.4", **arguments),
+    lambda **arguments: CloudflareAIGatewayLLM(model="openai/gpt-5.4", **arguments),
+    lambda **arguments: CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **arguments),
     CloudflareAIGatewayReranker,
 ]
 

@@ -28,7 +28,7 @@ def loaded(written: Any, simulator: Simulator) -> ChatCloudflareAIGateway:
     return result
 
 
-WORDS: dict[str, dict[str, Any]] = {
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "sampling": {"temperature": 0.0, "top_p": 0.5, "stop": ["x"], "seed": 0, "logprobs": False, "n": 2},
     "objects": {"thinking": {"type": "enabled", "budget_tokens": 2000}, "extra_body": {"a": [{"b": None}]}},
@@ -46,9 +46,9 @@ WORDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("arguments", WORDS)
+@pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_a_model_is_the_same_after_a_round_trip(make: Make, simulator: Simulator, arguments: str) -> None:
-    model = make(**WORDS[arguments])
+    model = make(**ARGUMENTS[arguments])
     written = dumpd(model)
     again = loaded(json.loads(json.dumps(written)), simulator)
     assert again.asdict() == model.asdict()
@@ -58,7 +58,7 @@ def test_a_model_is_the_same_after_a_round_trip(make: Make, simulator: Simulator
 
 
 def test_a_loaded_model_calls_the_same_gateway(make: Make, simulator: Simulator) -> None:
-    model = make(**WORDS["gateway"], temperature=0.3)
+    model = make(**ARGUMENTS["gateway"], temperature=0.3)
     loaded(dumpd(model), simulator).invoke("Hi")
     sent = simulator.requests[-1]
     assert sent.body["temperature"] == 0.3
