@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from mimetypes import guess_type
 from typing import Any, Literal, TypeAlias, cast, get_args
 
@@ -86,26 +86,28 @@ def result_parts(content: Content) -> tuple[Text | Media | Opaque, ...]:
     return cast("tuple[Text | Media | Opaque, ...]", parts)
 
 
-def answer_parts(content: Content, model_provider: object, *, ours: bool) -> Iterator[Part]:
+def answer_parts(content: Content, model_provider: object, *, ours: bool) -> list[Part]:
     """The content of an AI message, empty parts included.
 
     Media that a block cannot show are left out of our own messages, whose replay state holds them.
     """
     provider = _PROVIDERS.get(str(model_provider))
+    parts: list[Part] = []
     for block in (content,) if isinstance(content, str) else content:
         if isinstance(block, str):
-            yield Text(block)
+            parts.append(Text(block))
             continue
         kind = _type_of(block)
         if provider == "openai" and kind == "image" and str(block.get("id") or "").startswith("ig_"):
             item = {"type": "image_generation_call", "id": block["id"], "result": block.get("base64")}
-            yield native_block(provider, {**item, **_object(block, "extras")})
+            parts.append(native_block(provider, {**item, **_object(block, "extras")}))
         elif kind not in _SERVER_TOOL_TYPES:
             try:
-                yield _to_part(block, provider)
+                parts.append(_to_part(block, provider))
             except UnsupportedContent:
                 if not ours or kind not in _MEDIA_TYPES:
                     raise
+    return parts
 
 
 def _object(block: Block, key: str) -> Block:

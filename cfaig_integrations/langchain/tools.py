@@ -32,8 +32,6 @@ AnyTool: TypeAlias = Any
 _TOOL_REMEDY = (
     "Give a BaseTool, a function with type hints and a docstring, a pydantic class, a TypedDict or a JSON schema."
 )
-
-
 _Conversions: TypeAlias = dict[bool | None, tuple[object, BoundTool]]
 _converted: dict[int, tuple[ref[Any], _Conversions]] = {}
 """Id of a tool, because tools are not hashable -> per `strict`, what it was made of and the result."""
