@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -246,7 +246,7 @@ def _take_call(calls: list[ToolCall], shown: ToolCall) -> ToolCall | None:
 def _free_text(call: ToolCall) -> str:
     """The input of a free-text tool, which LangChain's list of calls holds as an object."""
     try:
-        return str(read_json(call.arguments)[CUSTOM_INPUT])
+        return str(cast("dict[str, object]", read_json(call.arguments))[CUSTOM_INPUT])
     except (ValueError, KeyError, TypeError):  # not as LangChain wraps it
         return call.arguments
 

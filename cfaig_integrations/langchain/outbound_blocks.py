@@ -22,7 +22,7 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.core.hints import provider_of, reasoning_identity
-from cfaig_integrations.core.replay import fits, restore, whole_parts
+from cfaig_integrations.core.replay import matches, restore, whole_parts
 from cfaig_integrations.langchain.inbound import assistant_turn, shown_turn
 from cfaig_integrations.langchain.outbound import PROVIDER, REPLAY_KEY, parsed_arguments
 
@@ -130,7 +130,7 @@ def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     state = chunk.additional_kwargs.get(REPLAY_KEY)
     has_content = chunk.content or chunk.tool_calls or chunk.additional_kwargs.keys() & {"reasoning_content", "refusal"}
     turn = shown_turn(chunk)
-    if is_last and has_content and (not state or fits(turn, state)):
+    if is_last and has_content and (not state or matches(turn, state)):
         return _turn_blocks(restore(turn, state))
     left_out = ToolCall if is_last or HAS_REFUSAL_BLOCK else ToolCall | Refusal
     parts = [part for part in turn.parts if not isinstance(part, left_out)] if has_content else []
