@@ -33,25 +33,12 @@ __all__ = [
     "split_arguments",
 ]
 
-_REQUEST_PARAMETERS = (
-    "temperature",
-    "max_tokens",
-    "top_p",
-    "top_k",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-    "thinking",
-    "reasoning",
-    "service_tier",
-    "store",
-    "stream_usage",
+_REQUEST_PARAMETERS = tuple(
+    name
+    for name in ChatFields.__annotations__
+    if name in ChatRequest.__dataclass_fields__ and name not in {"model", "stop", "extra_body"}
 )
-"""Fields of the model that a call may override; the request has the same names."""
+"""Fields of the model that a call may override and that the request has under the same name."""
 MODEL_PARAMETERS = (*_REQUEST_PARAMETERS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_PARAMETERS = frozenset(
