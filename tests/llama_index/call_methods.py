@@ -18,7 +18,7 @@ MODELS = {
     "messages": "anthropic/claude-haiku-4.5",
     "run": "@cf/zai-org/glm-5.2",
 }
-THINKERS: dict[str, dict[str, Any]] = {
+REASONING_MODELS: dict[str, dict[str, Any]] = {
     "chat_completions": {"model": "@cf/zai-org/glm-5.2"},
     "responses": {"reasoning": {"effort": "low", "summary": "auto"}},
     "messages": {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 4096},
@@ -58,38 +58,38 @@ def result(text: str = "It rains in Paris.", call: str = "call_1") -> ChatMessag
     return ChatMessage(role=MessageRole.TOOL, content=text, additional_kwargs={"tool_call_id": call})
 
 
-async def given_to(method: Callable[..., Any], *given: Any, **words: Any) -> Any:
-    """What a method gives, asynchronous or not."""
-    found = method(*given, **words)
-    return await found if isawaitable(found) else found
+async def value_for(method: Callable[..., Any], *value: Any, **arguments: Any) -> Any:
+    """What a method returns, asynchronous or not."""
+    actual = method(*value, **arguments)
+    return await actual if isawaitable(actual) else actual
 
 
 async def begun(
-    llm: CloudflareAIGateway, method: str, ask: str | Sequence[ChatMessage] = QUESTION, **words: Any
+    llm: CloudflareAIGateway, method: str, ask: str | Sequence[ChatMessage] = QUESTION, **arguments: Any
 ) -> Any:
-    """What a method gives; a stream that is not read yet."""
-    given: Any = [user(ask)] if isinstance(ask, str) and not method.endswith("complete") else ask
-    return await given_to(getattr(llm, method), given, **words)
+    """What a method returns; a stream is not read yet."""
+    value: Any = [user(ask)] if isinstance(ask, str) and not method.endswith("complete") else ask
+    return await value_for(getattr(llm, method), value, **arguments)
 
 
-async def read(found: Any) -> list[Any]:
+async def read(actual: Any) -> list[Any]:
     """All that a method gave."""
-    if isinstance(found, AsyncGenerator):
-        return [each async for each in found]
-    return list(found) if isinstance(found, Generator) else [found]
+    if isinstance(actual, AsyncGenerator):
+        return [each async for each in actual]
+    return list(actual) if isinstance(actual, Generator) else [actual]
 
 
-async def answers(llm: CloudflareAIGateway, method: str, ask: Any = QUESTION, **words: Any) -> list[Any]:
+async def answers(llm: CloudflareAIGateway, method: str, ask: Any = QUESTION, **arguments: Any) -> list[Any]:
     """All responses of a call: one, or those of a stream."""
-    return await read(await begun(llm, method, ask, **words))
+    return await read(await begun(llm, method, ask, **arguments))
 
 
-async def answer(llm: CloudflareAIGateway, method: str, ask: Any = QUESTION, **words: Any) -> Any:
+async def answer(llm: CloudflareAIGateway, method: str, ask: Any = QUESTION, **arguments: Any) -> Any:
     """The last response of a call."""
-    return (await answers(llm, method, ask, **words))[-1]
+    return (await answers(llm, method, ask, **arguments))[-1]
 
 
 def text_of(response: Any) -> str:
-    """What a response says, of a chat or of a completion."""
-    found: str | None = response.message.content if isinstance(response, ChatResponse) else response.text
-    return found or ""
+    """The text of a response, of a chat or of a completion."""
+    actual: str | None = response.message.content if isinstance(response, ChatResponse) else response.text
+    return actual or ""

@@ -1,4 +1,4 @@
-"""What the tests of the LlamaIndex half share: an LLM at the simulator, and two observers."""
+"""Fixtures of the LlamaIndex tests: an LLM at the simulator, and two observers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Events(BaseEventHandler):
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    """Makes an LLM; without a word about the model, the one that the wire is tried with."""
+    """Makes an LLM; the default model depends on the wire."""
 
-    def made(**words: Any) -> CloudflareAIGateway:
-        model = MODELS.get(words.get("api", ""), "openai/gpt-4.1")
-        return CloudflareAIGateway(**{**where(simulator), "model": model, **words})
+    def created(**arguments: Any) -> CloudflareAIGateway:
+        model = MODELS.get(arguments.get("api", ""), "openai/gpt-4.1")
+        return CloudflareAIGateway(**{**where(simulator), "model": model, **arguments})
 
-    return made
+    return created
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Messages in few words, and what becomes of them."""
+"""Short constructors of messages, and what is made of them."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ def base64(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def message(role: str, *blocks: ContentBlock | str, **beside: Any) -> ChatMessage:
-    made = [TextBlock(text=block) if isinstance(block, str) else block for block in blocks]
-    return ChatMessage(role=MessageRole(role), blocks=made, additional_kwargs=beside)
+def message(role: str, *blocks: ContentBlock | str, **kwargs: Any) -> ChatMessage:
+    created = [TextBlock(text=block) if isinstance(block, str) else block for block in blocks]
+    return ChatMessage(role=MessageRole(role), blocks=created, additional_kwargs=kwargs)
 
 
-def user(*blocks: ContentBlock | str, **beside: Any) -> ChatMessage:
-    return message("user", *blocks, **beside)
+def user(*blocks: ContentBlock | str, **kwargs: Any) -> ChatMessage:
+    return message("user", *blocks, **kwargs)
 
 
-def model(*blocks: ContentBlock | str, **beside: Any) -> ChatMessage:
-    return message("assistant", *blocks, **beside)
+def model(*blocks: ContentBlock | str, **kwargs: Any) -> ChatMessage:
+    return message("assistant", *blocks, **kwargs)
 
 
-def tool(*blocks: ContentBlock | str, **beside: Any) -> ChatMessage:
-    return message("tool", *blocks, **({"tool_call_id": "call_1"} | beside))
+def tool(*blocks: ContentBlock | str, **kwargs: Any) -> ChatMessage:
+    return message("tool", *blocks, **({"tool_call_id": "call_1"} | kwargs))
 
 
-def turn_of(given: ChatMessage) -> Turn:
-    (turn,) = to_turns([given])
+def turn_of(value: ChatMessage) -> Turn:
+    (turn,) = to_turns([value])
     return turn
 
 
-def parts_of(*blocks: ContentBlock | str, **beside: Any) -> tuple[Part, ...]:
-    return turn_of(user(*blocks, **beside)).parts
+def parts_of(*blocks: ContentBlock | str, **kwargs: Any) -> tuple[Part, ...]:
+    return turn_of(user(*blocks, **kwargs)).parts
 
 
-def restored_from_json(given: ChatMessage) -> ChatMessage:
-    return ChatMessage.model_validate_json(given.model_dump_json())
+def restored_from_json(value: ChatMessage) -> ChatMessage:
+    return ChatMessage.model_validate_json(value.model_dump_json())
 
 
 def sent(simulator: Simulator, api: Wire, *messages: ChatMessage) -> Any:

@@ -1,4 +1,4 @@
-"""Streams of LlamaIndex: each response holds the whole message so far, and the last is what a whole reply would be."""
+"""Streams: each response holds the message so far, and the last equals the response to the whole reply."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EVERYTHING: list[Event] = [
 ]
 
 
-def told(wire: Wire, events: list[Event]) -> list[ChatResponse]:
+def logged(wire: Wire, events: list[Event]) -> list[ChatResponse]:
     maker = ResponseMaker(info(wire))
     responses = [response for event in events if (response := maker.make(event)) is not None]
     return [*responses, maker.last()]
@@ -59,14 +59,16 @@ def assert_cumulative(responses: list[ChatResponse]) -> None:
 
 def constructed(response: ChatResponse) -> ChatResponse:
     """The same, through every constructor."""
-    made = [type(block)(**block.__dict__) for block in response.message.blocks]
-    message = ChatMessage(role=response.message.role, blocks=made, additional_kwargs=response.message.additional_kwargs)
-    beside = {"delta": response.delta, "raw": response.raw, "additional_kwargs": response.additional_kwargs}
-    return ChatResponse(message=message, **beside)
+    created = [type(block)(**block.__dict__) for block in response.message.blocks]
+    message = ChatMessage(
+        role=response.message.role, blocks=created, additional_kwargs=response.message.additional_kwargs
+    )
+    kwargs = {"delta": response.delta, "raw": response.raw, "additional_kwargs": response.additional_kwargs}
+    return ChatResponse(message=message, **kwargs)
 
 
-def test_a_response_built_in_haste_is_a_constructed_one() -> None:
-    for response in told("chat_completions", EVERYTHING)[:-1]:
+def test_a_response_without_validation_equals_a_constructed_one() -> None:
+    for response in logged("chat_completions", EVERYTHING)[:-1]:
         twin = constructed(response)
         assert response == twin
         assert response.model_dump() == twin.model_dump()
@@ -76,7 +78,7 @@ def test_a_response_built_in_haste_is_a_constructed_one() -> None:
 
 
 def test_every_response_holds_the_whole_message() -> None:
-    responses = told("chat_completions", EVERYTHING)
+    responses = logged("chat_completions", EVERYTHING)
     assert_cumulative(responses)
     assert responses[-1].message.content == "It is sunny.\nNo more."
     thoughts = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
@@ -89,15 +91,15 @@ def test_every_response_holds_the_whole_message() -> None:
     assert growing[-1] == [{"city": "Rome"}, {"v": 1}]
 
 
-def test_names_are_those_of_the_tools() -> None:
-    for response in told("chat_completions", EVERYTHING):
+def test_streamed_calls_have_the_names_of_the_tools() -> None:
+    for response in logged("chat_completions", EVERYTHING):
         named = [block.tool_name for block in response.message.blocks if isinstance(block, ToolCallBlock)]
-        shown = [call["function"]["name"] for call in response.message.additional_kwargs.get("tool_calls", [])]
-        assert named == shown
+        visible = [call["function"]["name"] for call in response.message.additional_kwargs.get("tool_calls", [])]
+        assert named == visible
         assert named in ([], ["wind"], ["wind", "Box[int]"])
 
 
-def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
+def test_an_observers_changes_to_a_response_stay_in_it() -> None:
     maker = ResponseMaker(info("chat_completions"))
     for event in EVERYTHING:
         response = maker.make(event)
@@ -107,41 +109,41 @@ def test_what_an_observer_writes_down_beside_a_response_stays_there() -> None:
                 place["seen"] = True
 
 
-def test_a_response_that_was_given_does_not_change() -> None:
-    maker, kept = ResponseMaker(info("chat_completions")), []
+def test_an_earlier_response_does_not_change() -> None:
+    maker, stored = ResponseMaker(info("chat_completions")), []
     for event in EVERYTHING:
         response = maker.make(event)
         if response is not None:
-            kept.append((response, response.model_dump_json()))
+            stored.append((response, response.model_dump_json()))
     maker.last()
-    assert kept
-    assert all(response.model_dump_json() == then for response, then in kept)
+    assert stored
+    assert all(response.model_dump_json() == then for response, then in stored)
 
 
 @needs_recordings
 @pytest.mark.parametrize("kind", WIRES)
 def test_every_recorded_stream(kind: str) -> None:
-    found = streams(kind)
-    assert len(found) > 40
-    for line, events in found:
+    result = streams(kind)
+    assert len(result) > 40
+    for line, events in result:
         if any(getattr(event, "choice", 0) for event in events):
             continue  # LlamaIndex's responses hold one choice
-        responses = told(WIRES[kind], events)
-        whole = to_response(fold(WIRES[kind], events), info(WIRES[kind]), delta="")
+        responses = logged(WIRES[kind], events)
+        complete = to_response(fold(WIRES[kind], events), info(WIRES[kind]), delta="")
         try:
             assert_cumulative(responses)
-            assert responses[-1] == whole
-            assert sum(isinstance(block, TextBlock) for block in whole.message.blocks) <= 2
+            assert responses[-1] == complete
+            assert sum(isinstance(block, TextBlock) for block in complete.message.blocks) <= 2
         except AssertionError as error:
             raise AssertionError(f"{kind}.jsonl line {line}") from error
 
 
 @needs_recordings
 @pytest.mark.parametrize("kind", WIRES)
-def test_every_recorded_reply_comes_back_as_it_was(kind: str) -> None:
-    found = replies(kind)
-    assert len(found) > 50
-    for line, reply in found:
+def test_every_recorded_reply_survives_the_round_trip(kind: str) -> None:
+    result = replies(kind)
+    assert len(result) > 50
+    for line, reply in result:
         response = to_response(reply, info(reply.wire))
         again = ChatMessage.model_validate_json(response.message.model_dump_json())
         try:
@@ -155,7 +157,7 @@ def test_every_recorded_reply_comes_back_as_it_was(kind: str) -> None:
 
 @needs_recordings
 @pytest.mark.parametrize("kind", WIRES)
-def test_every_recorded_thought_is_a_thinking_block(kind: str) -> None:
+def test_recorded_reasoning_is_a_thinking_block(kind: str) -> None:
     seen = 0
     for _, reply in replies(kind):
         blocks = to_response(reply, info(reply.wire)).message.blocks

@@ -36,12 +36,12 @@ Make = Callable[..., CloudflareAIGatewayEmbedding]
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    """Makes embeddings that talk to the simulator."""
+    """Makes embeddings at the simulator."""
 
-    def made(**words: Any) -> CloudflareAIGatewayEmbedding:
-        return CloudflareAIGatewayEmbedding(**where(simulator) | {"model": BGE} | words)
+    def created(**arguments: Any) -> CloudflareAIGatewayEmbedding:
+        return CloudflareAIGatewayEmbedding(**where(simulator) | {"model": BGE} | arguments)
 
-    return made
+    return created
 
 
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -66,14 +66,14 @@ def texts_of(body: dict[str, Any]) -> list[str]:
     return next(body[key] for key in ("text", "documents", "queries", "input") if key in body)
 
 
-def test_it_is_an_embedding_of_llama_index() -> None:
+def test_it_is_a_base_embedding() -> None:
     assert issubclass(CloudflareAIGatewayEmbedding, BaseEmbedding)
 
 
 @both
 @each_api
 @pytest.mark.parametrize(("model", "sizes"), [(BGE, [100, 100, 50]), (QWEN, BY_32), (UNKNOWN, BY_32)])
-def test_a_long_list_goes_in_batches_that_the_model_takes_and_comes_back_in_order(
+def test_a_long_list_is_split_into_batches_and_keeps_its_order(
     make: Make, simulator: Simulator, model: str, sizes: list[int], api: str, asynchronous: bool
 ) -> None:
     texts = [f"text number {n}" for n in range(250)]
@@ -87,7 +87,7 @@ def test_a_long_list_goes_in_batches_that_the_model_takes_and_comes_back_in_orde
 
 
 @both
-def test_the_private_methods_take_more_than_one_request_holds(
+def test_the_private_methods_split_lists_that_exceed_one_request(
     make: Make, simulator: Simulator, asynchronous: bool
 ) -> None:
     model, texts = make(model=QWEN), [f"t{n}" for n in range(70)]
@@ -97,7 +97,7 @@ def test_the_private_methods_take_more_than_one_request_holds(
 
 
 @both
-def test_no_text_needs_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_an_empty_list_sends_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     for workers in (1, 4):
         assert embed(make(num_workers=workers), [], asynchronous) == []
     assert not simulator.requests
@@ -108,16 +108,16 @@ def test_no_text_needs_no_request(make: Make, simulator: Simulator, asynchronous
 def test_nodes_without_text_are_skipped(make: Make, simulator: Simulator, texts: list[str], asynchronous: bool) -> None:
     nodes = [TextNode(text=text) for text in texts] + [ImageNode(image_url="https://x/y.png")]
     pipeline = IngestionPipeline(transformations=[make(embed_batch_size=1)])
-    found = asyncio.run(pipeline.arun(nodes=nodes)) if asynchronous else pipeline.run(nodes=nodes)
-    assert [node.node_id for node in found] == [node.node_id for node in nodes]
-    assert [node.embedding is not None for node in found] == [bool(text) for text in texts] + [False]
-    assert [node.embedding for node in found if node.embedding] == [
+    result = asyncio.run(pipeline.arun(nodes=nodes)) if asynchronous else pipeline.run(nodes=nodes)
+    assert [node.node_id for node in result] == [node.node_id for node in nodes]
+    assert [node.embedding is not None for node in result] == [bool(text) for text in texts] + [False]
+    assert [node.embedding for node in result if node.embedding] == [
         one(make(), text, asynchronous) for text in texts if text
     ]
 
 
 @both
-def test_an_empty_text_is_named_by_its_place_in_the_whole_list(
+def test_an_empty_text_is_reported_with_its_index_in_the_list(
     make: Make, simulator: Simulator, asynchronous: bool
 ) -> None:
     with pytest.raises(errors.ConfigError, match=r"texts\[3\] is empty"):
@@ -131,11 +131,13 @@ def test_an_empty_text_is_named_by_its_place_in_the_whole_list(
 
 
 @both
-def test_queries_and_documents_go_to_their_own_fields(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_queries_and_documents_are_sent_in_different_fields(
+    make: Make, simulator: Simulator, asynchronous: bool
+) -> None:
     model = make(model=QWEN, instruction="Find the capital")
-    asked, told = query(model, "Paris", asynchronous), one(model, "Paris", asynchronous)
-    assert embed(model, ["Paris"], asynchronous) == [told]
-    assert asked != told
+    sent, message = query(model, "Paris", asynchronous), one(model, "Paris", asynchronous)
+    assert embed(model, ["Paris"], asynchronous) == [message]
+    assert sent != message
     assert [request.body for request in simulator.requests] == [
         {"queries": ["Paris"], "instruction": "Find the capital"},
         {"documents": ["Paris"]},
@@ -144,7 +146,7 @@ def test_queries_and_documents_go_to_their_own_fields(make: Make, simulator: Sim
 
 
 @pytest.mark.parametrize(
-    ("words", "path", "body"),
+    ("arguments", "path", "body"),
     [
         ({}, f"/ai/run/{BGE}", {"text": ["Hi"]}),
         ({"pooling": "cls"}, f"/ai/run/{BGE}", {"text": ["Hi"], "pooling": "cls"}),
@@ -154,10 +156,10 @@ def test_queries_and_documents_go_to_their_own_fields(make: Make, simulator: Sim
         ({"api": "embeddings"}, "/ai/v1/embeddings", {"model": BGE, "input": ["Hi"]}),
     ],
 )
-def test_nothing_but_what_was_set_is_sent(
-    make: Make, simulator: Simulator, words: dict[str, Any], path: str, body: dict[str, Any]
+def test_unset_arguments_are_omitted(
+    make: Make, simulator: Simulator, arguments: dict[str, Any], path: str, body: dict[str, Any]
 ) -> None:
-    make(**words).get_query_embedding("Hi")
+    make(**arguments).get_query_embedding("Hi")
     [request] = simulator.requests
     assert request.path.endswith(path)
     assert request.body == body
@@ -165,7 +167,7 @@ def test_nothing_but_what_was_set_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"embed_batch_size": 101}, "embed_batch_size"),
         ({"model": QWEN, "embed_batch_size": 33}, "embed_batch_size"),
@@ -173,22 +175,22 @@ def test_nothing_but_what_was_set_is_sent(
         ({"chunk_size": 5}, "chunk_size"),
     ],
 )
-def test_what_can_never_work_is_refused_by_the_constructor(make: Make, words: dict[str, Any], field: str) -> None:
+def test_an_invalid_argument_is_refused_by_the_constructor(make: Make, arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        make(**words)
+        make(**arguments)
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize(
-    "words", [{"embed_batch_size": 0}, {"model": UNKNOWN, "embed_batch_size": 2049}, {"num_workers": 0}]
+    "arguments", [{"embed_batch_size": 0}, {"model": UNKNOWN, "embed_batch_size": 2049}, {"num_workers": 0}]
 )
-def test_what_is_out_of_range_is_refused_by_the_constructor(make: Make, words: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(word for word in words if word != "model")):
-        make(**words)
+def test_an_argument_out_of_range_is_refused_by_the_constructor(make: Make, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(argument for argument in arguments if argument != "model")):
+        make(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"model": M3, "pooling": "cls"}, "pooling"),
         ({"instruction": "find"}, "instruction"),
@@ -196,14 +198,16 @@ def test_what_is_out_of_range_is_refused_by_the_constructor(make: Make, words: d
         ({"api": "embeddings", "gateway": GatewayOptions(reject_if_busy=True)}, "gateway"),
     ],
 )
-def test_nothing_is_dropped_in_silence(make: Make, simulator: Simulator, words: dict[str, Any], field: str) -> None:
+def test_an_unsupported_argument_raises(
+    make: Make, simulator: Simulator, arguments: dict[str, Any], field: str
+) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        make(**words).get_text_embedding_batch(["Hi"])
+        make(**arguments).get_text_embedding_batch(["Hi"])
     assert caught.value.field == field
     assert not simulator.requests
 
 
-def test_the_model_has_two_names_and_one_value(make: Make) -> None:
+def test_model_and_model_name_are_the_same_value(make: Make) -> None:
     m3 = make(model=M3)
     for model in (make(), m3.model_copy(update={"model": BGE}), m3.model_copy(update={"model_name": BGE})):
         assert (model.model, model.model_name, model.embed_batch_size) == (BGE, BGE, 100)
@@ -217,7 +221,7 @@ def test_the_model_has_two_names_and_one_value(make: Make) -> None:
         make(model_name=M3)
 
 
-def test_a_batch_size_that_was_chosen_stays_and_is_checked_with_each_model(make: Make, simulator: Simulator) -> None:
+def test_an_explicit_batch_size_is_kept_and_checked_for_each_model(make: Make, simulator: Simulator) -> None:
     model = make(embed_batch_size=50)
     model.model = M3
     assert model.embed_batch_size == 50
@@ -232,7 +236,7 @@ def test_a_batch_size_that_was_chosen_stays_and_is_checked_with_each_model(make:
 
 
 @pytest.mark.parametrize(("workers", "at_once"), [(1, 1), (2, 2), (3, 3), (None, 6)])
-async def test_no_more_requests_at_a_time_than_there_are_workers(
+async def test_num_workers_limits_concurrent_requests(
     make: Make, simulator: Simulator, workers: int | None, at_once: int
 ) -> None:
     now = most = 0
@@ -254,13 +258,13 @@ async def test_no_more_requests_at_a_time_than_there_are_workers(
     assert most == at_once
 
 
-def test_without_a_word_four_requests_go_at_a_time(make: Make) -> None:
+def test_by_default_four_requests_are_concurrent(make: Make) -> None:
     assert make().num_workers == 4
 
 
 @both
 @each_api
-def test_what_may_pass_is_tried_again(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
+def test_a_transient_error_is_retried(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     simulator.fault("close_before_response", times=2)
     vectors = embed(make(api=api, embed_batch_size=1), ["a", "b", "c"], asynchronous)
     assert vectors == make(api=api).get_text_embedding_batch(["a", "b", "c"])
@@ -271,7 +275,7 @@ def test_what_may_pass_is_tried_again(make: Make, simulator: Simulator, api: str
 @pytest.mark.parametrize(
     ("fault", "kind"), [("gateway_rate_limit", errors.RateLimited), ("provider_error", errors.ServerFault)]
 )
-def test_errors_are_those_of_the_package(
+def test_errors_are_gateway_errors(
     make: Make, simulator: Simulator, fault: str, kind: type[errors.GatewayError], asynchronous: bool
 ) -> None:
     simulator.fault(fault, times=None)
@@ -281,7 +285,7 @@ def test_errors_are_those_of_the_package(
         assert caught.value.requests_sent == 1
 
 
-def test_a_failure_says_how_far_it_came(make: Make, simulator: Simulator) -> None:
+def test_a_failure_notes_how_many_texts_were_embedded(make: Make, simulator: Simulator) -> None:
     simulator.fault("gateway_rate_limit", times=None, after=2)
     with pytest.raises(errors.RateLimited) as caught:
         embed(make(max_retries=0, embed_batch_size=10), [f"t{n}" for n in range(45)], False)
@@ -303,14 +307,14 @@ async def test_after_a_failure_no_more_batches_are_sent(make: Make, simulator: S
 
 @both
 @each_api
-def test_usage_is_told_for_each_request(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
-    told: list[tuple[Usage | None, GatewayInfo]] = []
-    model = make(api=api, embed_batch_size=2, on_usage=lambda usage, info: told.append((usage, info)))
+def test_on_usage_is_called_for_each_request(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
+    message: list[tuple[Usage | None, GatewayInfo]] = []
+    model = make(api=api, embed_batch_size=2, on_usage=lambda usage, info: message.append((usage, info)))
     embed(model, ["one two", "three", "four"], asynchronous)
-    assert len(told) == 2
-    assert all(usage is not None and usage.input == usage.total > 0 for usage, _ in told)
-    assert {info.log_id for _, info in told} == {entry["id"] for entry in simulator.logs()}
-    assert {(info.wire, info.requested_model) for _, info in told} == {(api, BGE)}
+    assert len(message) == 2
+    assert all(usage is not None and usage.input == usage.total > 0 for usage, _ in message)
+    assert {info.log_id for _, info in message} == {entry["id"] for entry in simulator.logs()}
+    assert {(info.wire, info.requested_model) for _, info in message} == {(api, BGE)}
 
 
 @both
@@ -344,7 +348,7 @@ def test_a_batch_call_is_one_span_that_is_dropped_when_it_fails(
 
 
 @both
-def test_what_is_in_the_cache_is_not_asked_for_again(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_a_cached_text_is_not_requested_again(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     model = make(embeddings_cache=SimpleKVStore(), embed_batch_size=2)
     first = embed(model, ["a", "b", "c"], asynchronous)
     assert embed(model, ["c", "d", "b"], asynchronous)[::2] == [first[2], first[1]]
@@ -352,7 +356,7 @@ def test_what_is_in_the_cache_is_not_asked_for_again(make: Make, simulator: Simu
     assert [texts_of(request.body) for request in simulator.requests[2:]] == [["d"]]
 
 
-def test_what_was_embedded_before_a_failure_is_kept_by_the_cache(make: Make, simulator: Simulator) -> None:
+def test_texts_embedded_before_a_failure_are_cached(make: Make, simulator: Simulator) -> None:
     simulator.fault("gateway_rate_limit", after=2)
     model = make(max_retries=0, embed_batch_size=1, embeddings_cache=SimpleKVStore())
     with pytest.raises(errors.RateLimited):
@@ -362,7 +366,7 @@ def test_what_was_embedded_before_a_failure_is_kept_by_the_cache(make: Make, sim
 
 
 @both
-def test_each_batch_takes_its_turn_at_the_rate_limiter(make: Make, asynchronous: bool) -> None:
+def test_each_batch_acquires_the_rate_limiter(make: Make, asynchronous: bool) -> None:
     class Turnstile(BaseRateLimiter):
         turns = 0
 
@@ -391,7 +395,7 @@ def test_the_run_reaches_the_log_of_every_batch(make: Make, simulator: Simulator
     assert [entry["metadata"] for entry in simulator.logs()] == [{"team": "docs", "user": "u1", "op": "embedding"}] * 4
 
 
-def test_a_mapper_is_told_that_it_is_an_embedding(make: Make, simulator: Simulator) -> None:
+def test_a_mapper_receives_the_operation_embedding(make: Make, simulator: Simulator) -> None:
     def mapped(run: RunInfo) -> dict[str, Any]:
         return {"what": f"{run.framework} {run.operation}"}
 
@@ -402,24 +406,24 @@ def test_a_mapper_is_told_that_it_is_an_embedding(make: Make, simulator: Simulat
 @both
 @each_api
 @pytest.mark.parametrize("model", [M3, QWEN])
-def test_an_index_finds_the_right_node(make: Make, model: str, api: str, asynchronous: bool) -> None:
+def test_an_index_retrieves_the_right_node(make: Make, model: str, api: str, asynchronous: bool) -> None:
     nodes = [TextNode(text=f"Fact {n}: the moon has {n} craters.") for n in range(40)]
     nodes += [TextNode(text="Paris is the capital of France."), TextNode(text="Bananas are yellow fruit.")]
     index = VectorStoreIndex(nodes, embed_model=make(model=model, api=api), use_async=asynchronous)
     retriever = index.as_retriever(similarity_top_k=1)
     question = "What is the capital of France?"
-    [found] = asyncio.run(retriever.aretrieve(question)) if asynchronous else retriever.retrieve(question)
-    assert found.text == "Paris is the capital of France."
+    [result] = asyncio.run(retriever.aretrieve(question)) if asynchronous else retriever.retrieve(question)
+    assert result.text == "Paris is the capital of France."
 
 
-def test_an_index_says_what_it_is_for(make: Make, simulator: Simulator) -> None:
+def test_an_index_reports_its_purpose(make: Make, simulator: Simulator) -> None:
     index = VectorStoreIndex.from_documents([Document(text="Paris")], embed_model=make())
     index.as_retriever().retrieve("Paris?")
     assert [entry["metadata"]["op"] for entry in simulator.logs()] == ["index_construction", "query"]
 
 
 @both
-def test_a_pipeline_embeds_and_remembers_what_it_did(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_a_pipeline_embeds_once_and_caches(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     pipeline = IngestionPipeline(transformations=[make()])
     nodes = [TextNode(text=f"n{n}", id_=str(n)) for n in range(5)]
     for _ in range(2):
@@ -428,7 +432,7 @@ def test_a_pipeline_embeds_and_remembers_what_it_did(make: Make, simulator: Simu
     assert len(simulator.requests) == 1
 
 
-def test_a_pipeline_embeds_in_processes_of_its_own(
+def test_a_pipeline_embeds_in_worker_processes(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
@@ -441,7 +445,7 @@ def test_a_pipeline_embeds_in_processes_of_its_own(
     assert "unpickleable" not in capfd.readouterr().err
 
 
-def test_settings_take_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_accept_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_embed_model", None)
     monkeypatch.setattr(Settings, "_callback_manager", None)
     model = make()

@@ -43,18 +43,18 @@ NODES = [NodeWithScore(node=TextNode(text="Paris is the capital of France."))]
 
 @pytest.fixture(params=MODELS, ids=["llm", "embedding", "rerank"])
 def kind(request: pytest.FixtureRequest) -> type[Model]:
-    found: type[Model] = request.param
-    return found
+    result: type[Model] = request.param
+    return result
 
 
 @pytest.fixture
 def make(simulator: Simulator, kind: type[Model]) -> Make:
-    """Makes an object of each class that talks to the simulator."""
+    """Makes an object of each class at the simulator."""
 
-    def made(**words: Any) -> Model:
-        return kind(**where(simulator) | {"model": MODELS[kind]} | words)
+    def created(**arguments: Any) -> Model:
+        return kind(**where(simulator) | {"model": MODELS[kind]} | arguments)
 
-    return made
+    return created
 
 
 def call(model: Model) -> Any:
@@ -81,46 +81,50 @@ def sent(simulator: Simulator) -> Any:
     return simulator.requests[-1]
 
 
-def test_an_unknown_word_is_refused_with_the_nearest(make: Make) -> None:
+def test_an_unknown_argument_is_refused_with_the_nearest_name(make: Make) -> None:
     with pytest.raises(errors.ConfigError, match=r"acount_id.*Did you mean 'account_id'"):
         make(acount_id="x")
 
 
-def test_a_word_and_its_other_name_are_not_taken_together(make: Make) -> None:
+def test_an_argument_and_its_alias_are_refused_together(make: Make) -> None:
     with pytest.raises(errors.ConfigError, match="twice"):
         make(api_key="other")
 
 
-def test_other_names_of_words(simulator: Simulator, kind: type[Model]) -> None:
-    words = where(simulator)
-    token = words.pop("api_token")
-    model = kind(api_key=token, model_name=MODELS[kind], gateway_options={"cache_ttl": 60}, request_timeout=5, **words)
+def test_aliases_are_accepted(simulator: Simulator, kind: type[Model]) -> None:
+    arguments = where(simulator)
+    token = arguments.pop("api_token")
+    model = kind(
+        api_key=token, model_name=MODELS[kind], gateway_options={"cache_ttl": 60}, request_timeout=5, **arguments
+    )
     assert model.model == MODELS[kind]
     assert model.timeout == 5
     assert call(model)
     assert sent(simulator).headers["cf-aig-cache-ttl"] == "60"
 
 
-def test_the_environment_fills_in(simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_provides_defaults(
+    simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in simulator.environment.items():
         monkeypatch.setenv(name, value)
     assert call(kind(model=MODELS[kind]))
     assert sent(simulator).headers["authorization"] == f"Bearer {simulator.api_token}"
 
 
-@pytest.mark.parametrize("word", ["api_token", "account_id"])
-def test_a_word_that_nobody_says_is_named(
-    simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch, word: str
+@pytest.mark.parametrize("argument", ["api_token", "account_id"])
+def test_a_missing_argument_is_reported(
+    simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch, argument: str
 ) -> None:
     for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name in ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID"):
         monkeypatch.delenv(name, raising=False)
-    words = where(simulator)
-    del words[word]
+    arguments = where(simulator)
+    del arguments[argument]
     with pytest.raises(errors.ConfigError) as caught:
-        kind(model=MODELS[kind], **words)
-    assert caught.value.field == word
+        kind(model=MODELS[kind], **arguments)
+    assert caught.value.field == argument
 
 
 async def test_token_functions(make: Make, simulator: Simulator) -> None:
@@ -131,7 +135,7 @@ async def test_token_functions(make: Make, simulator: Simulator) -> None:
     assert await acall(make(api_token=later))
 
 
-def test_what_is_set_later_counts(make: Make, simulator: Simulator) -> None:
+def test_assigned_values_apply(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     call(model)
     model.gateway_metadata = {"late": 1}
@@ -146,7 +150,7 @@ def test_what_is_set_later_counts(make: Make, simulator: Simulator) -> None:
             model.model = "no model"
 
 
-def test_a_bound_copy_tells_more_and_the_first_stays_as_it_was(make: Make, simulator: Simulator) -> None:
+def test_a_bound_copy_adds_metadata_and_the_original_is_unchanged(make: Make, simulator: Simulator) -> None:
     model = make(gateway_metadata={"team": "docs", "tier": 1}, run_metadata=False)
     bound = model.with_gateway(metadata={"team": "web"}, options=GatewayOptions(cache_ttl=60))
     again = bound.with_gateway(metadata={"job": "j1"}, options={"skip_cache": True})
@@ -157,16 +161,16 @@ def test_a_bound_copy_tells_more_and_the_first_stays_as_it_was(make: Make, simul
         {"team": "web", "tier": 1},
         {"team": "web", "job": "j1", "tier": 1},
     ]
-    told = [
+    logged = [
         {name: request.headers.get(name) for name in ("cf-aig-cache-ttl", "cf-aig-skip-cache")}
         for request in simulator.requests
     ]
-    assert [tuple(each.values()) for each in told] == [(None, None), ("60", None), ("60", "true")]
+    assert [tuple(each.values()) for each in logged] == [(None, None), ("60", None), ("60", "true")]
     with pytest.raises(errors.ConfigError):
         model.with_gateway(metadata={"cf.reserved": 1})
 
 
-def test_a_block_around_tells_the_log(make: Make, simulator: Simulator) -> None:
+def test_a_surrounding_context_adds_metadata(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     with gateway_context(metadata={"tenant": "t1"}):
         call(model)
@@ -174,7 +178,7 @@ def test_a_block_around_tells_the_log(make: Make, simulator: Simulator) -> None:
     assert [entry["metadata"] for entry in simulator.logs()] == [{"tenant": "t1"}, None]
 
 
-def test_a_copy_is_led_by_its_own_words(make: Make, simulator: Simulator) -> None:
+def test_a_copy_uses_its_updated_arguments(make: Make, simulator: Simulator) -> None:
     model = make(run_metadata=False)
     copied = model.model_copy(update={"gateway_metadata": {"copy": True}})
     call(copied)
@@ -184,7 +188,7 @@ def test_a_copy_is_led_by_its_own_words(make: Make, simulator: Simulator) -> Non
         model.model_copy(update={"gateway_metdata": {}})
 
 
-def test_deep_copies_share_what_there_is_one_of(make: Make, simulator: Simulator) -> None:
+def test_deep_copies_share_http_clients(make: Make, simulator: Simulator) -> None:
     handlers = CallbackManager([])
     with httpx.Client(headers={"x-mine": "yes"}) as client:
         model = make(http_client=client, callback_manager=handlers)
@@ -195,12 +199,12 @@ def test_deep_copies_share_what_there_is_one_of(make: Make, simulator: Simulator
             assert sent(simulator).headers["x-mine"] == "yes"
 
 
-def test_deep_copies_share_limit_cache_and_listener(simulator: Simulator) -> None:
-    limiter, cache, told = TokenBucketRateLimiter(requests_per_minute=100), SimpleKVStore(), []
+def test_deep_copies_share_rate_limiter_cache_and_callbacks(simulator: Simulator) -> None:
+    limiter, cache, logged = TokenBucketRateLimiter(requests_per_minute=100), SimpleKVStore(), []
 
     class Listener:
         def hear(self, *heard: object) -> None:
-            told.append(heard)
+            logged.append(heard)
 
         def __deepcopy__(self, memo: object) -> Listener:
             raise AssertionError("the listener was copied")
@@ -212,12 +216,12 @@ def test_deep_copies_share_limit_cache_and_listener(simulator: Simulator) -> Non
     assert copied.rate_limiter is limiter
     assert copied.embeddings_cache is cache
     copied.get_text_embedding("Hi")
-    assert len(told) == 1
+    assert len(logged) == 1
 
 
-def test_secrets_are_nowhere_to_be_seen(make: Make, simulator: Simulator) -> None:
+def test_secrets_are_not_visible(make: Make, simulator: Simulator) -> None:
     model = make(extra_headers={"x-key": "other secret"})
-    shown = [
+    visible = [
         repr(model),
         str(model),
         str(model.to_dict()),
@@ -227,8 +231,8 @@ def test_secrets_are_nowhere_to_be_seen(make: Make, simulator: Simulator) -> Non
         repr(model._clients),
     ]
     if not isinstance(model, CloudflareAIGatewayRerank):
-        shown.append(str(model.to_payload()))
-    for each in shown:
+        visible.append(str(model.to_payload()))
+    for each in visible:
         assert simulator.api_token not in each
         assert "other secret" not in each
     assert simulator.api_token.encode() not in pickle.dumps(model)
@@ -236,7 +240,7 @@ def test_secrets_are_nowhere_to_be_seen(make: Make, simulator: Simulator) -> Non
     assert simulator.api_token.encode() not in pickle.dumps(model)
 
 
-def test_what_was_written_down_is_read_again_with_the_token_of_the_environment(
+def test_a_serialized_object_is_read_with_the_token_of_the_environment(
     make: Make, simulator: Simulator, kind: type[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(gateway=GatewayOptions(cache_ttl=60), gateway_metadata={"team": "docs"}, max_retries=1)
@@ -252,7 +256,7 @@ def test_what_was_written_down_is_read_again_with_the_token_of_the_environment(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         {"timeout": httpx.Timeout(5)},
         {"timeout": httpx.Timeout(None, connect=2)},
@@ -262,14 +266,14 @@ def test_what_was_written_down_is_read_again_with_the_token_of_the_environment(
     ],
     ids=str,
 )
-def test_every_word_can_be_written_as_json(make: Make, kind: type[Model], words: dict[str, Any]) -> None:
-    model = make(**words)
+def test_every_argument_can_be_serialized(make: Make, kind: type[Model], arguments: dict[str, Any]) -> None:
+    model = make(**arguments)
     again = kind.from_json(model.to_json(), api_token="t")
     assert again.to_json() == model.to_json()
     assert timeouts(again.timeout) == timeouts(model.timeout)
 
 
-def test_headers_of_your_own_stay_out_of_pickles_and_the_log_says_so(
+def test_extra_headers_are_not_pickled_and_logged(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pickled = pickle.dumps(make(extra_headers={"x-key": "other secret"}))
@@ -284,7 +288,7 @@ def test_headers_of_your_own_stay_out_of_pickles_and_the_log_says_so(
     assert sent(simulator).headers["x-key"] == "given anew"
 
 
-def test_a_pickle_is_clean_and_leads_where_its_words_say(
+def test_a_pickle_has_no_token_and_keeps_its_address(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with httpx.Client() as client, caplog.at_level(logging.DEBUG):
@@ -297,7 +301,9 @@ def test_a_pickle_is_clean_and_leads_where_its_words_say(
     assert simulator.logs()[0]["metadata"]["team"] == "docs"
 
 
-def test_no_gateway_stays_asked_for(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_missing_gateway_survives(
+    make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
     model = make(gateway_id=None)
     for each in (model, copy(model), model.with_gateway(), pickle.loads(pickle.dumps(model))):
@@ -305,7 +311,7 @@ def test_no_gateway_stays_asked_for(make: Make, simulator: Simulator, monkeypatc
         assert "cf-aig-gateway-id" not in sent(simulator).headers
 
 
-def test_what_cannot_be_pickled_stays_behind_and_the_log_says_so(
+def test_values_that_cannot_be_pickled_are_left_out_and_logged(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = CloudflareAIGatewayEmbedding(
@@ -319,11 +325,11 @@ def test_what_cannot_be_pickled_stays_behind_and_the_log_says_so(
     read = pickle.loads(pickle.dumps(model))
     assert read.on_usage is print
     assert read.rate_limiter is None
-    told = sorted(record.getMessage() for record in caplog.records)
-    assert [message.split()[0] for message in told] == ["metadata_mapper", "rate_limiter"]
+    logged = sorted(record.getMessage() for record in caplog.records)
+    assert [message.split()[0] for message in logged] == ["metadata_mapper", "rate_limiter"]
 
 
-async def test_a_pickle_read_without_a_token_says_so_when_it_is_called(
+async def test_an_unpickled_object_without_a_token_raises_when_called(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not when it is read: a pool whose worker cannot read a task waits for ever."""

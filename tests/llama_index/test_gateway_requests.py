@@ -81,15 +81,15 @@ PROGRAMS = ("query", "aquery", "streamed", "astreamed", "chat engine", "chat eng
 async def test_options_reach_the_calls_inside_an_engine(make: Make, simulator: Simulator, kind: str, how: str) -> None:
     """run-llama#9055."""
     embed_model = CloudflareAIGatewayEmbedding(model=EMBEDDER, **where(simulator))
-    said: dict[str, Any] = {"metadata": {"tenant": "acme"}, "options": {"cache_ttl": 300}}
+    content: dict[str, Any] = {"metadata": {"tenant": "acme"}, "options": {"cache_ttl": 300}}
     if how == "bound":
-        program = Program(make().with_gateway(**said), embed_model.with_gateway(**said))
+        program = Program(make().with_gateway(**content), embed_model.with_gateway(**content))
         simulator.reset()
         await program.run(kind)
     else:
         program = Program(make(), embed_model)
         simulator.reset()
-        with gateway_context(**said):
+        with gateway_context(**content):
             await program.run(kind)
     assert len(simulator.requests) == (1 if kind == "agent" else 2)
     for request in simulator.requests:
@@ -103,8 +103,8 @@ async def test_options_of_one_call_do_not_affect_the_next(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
     llm = make(api=api, gateway=GatewayOptions(cache_ttl=60))
-    said: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
-    await answer(llm, method, **said, extra_headers={"x-own": "1"})
+    content: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
+    await answer(llm, method, **content, extra_headers={"x-own": "1"})
     await answer(llm, method)
     first, second = (request.headers for request in simulator.requests)
     names = ("cf-aig-cache-ttl", "cf-aig-cache-key", "x-own")
@@ -122,8 +122,8 @@ class City(BaseModel):
 
 def test_options_reach_a_structured_answer(make: Make, simulator: Simulator) -> None:
     simulator.reply('{"name": "Paris"}')
-    words: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
-    assert make().structured_predict(City, PromptTemplate("Name a city."), llm_kwargs=words) == City(name="Paris")
+    arguments: dict[str, Any] = {"gateway": {"cache_key": "k"}, "gateway_metadata": {"tenant": "acme"}}
+    assert make().structured_predict(City, PromptTemplate("Name a city."), llm_kwargs=arguments) == City(name="Paris")
     headers = simulator.requests[-1].headers
     assert headers["cf-aig-cache-key"] == "k"
     assert json.loads(headers["cf-aig-metadata"])["tenant"] == "acme"
@@ -148,58 +148,63 @@ OPTIONS: dict[str, tuple[Any, str, str]] = {
 }
 """Option: a value, its header, and what the header then says (facts §3.1)."""
 NODES = [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
-Door = Callable[[dict[str, Any]], Coroutine[Any, Any, Any]]
+EntryPoint = Callable[[dict[str, Any]], Coroutine[Any, Any, Any]]
 
 
-def chat_door(api: Any, method: str) -> Door:
-    async def ask(words: dict[str, Any]) -> Any:
-        return await answer(CloudflareAIGateway(model=MODELS[api], api=api, **words), method)
-
-    return ask
-
-
-def embed_door(api: Any, method: str) -> Door:
-    async def ask(words: dict[str, Any]) -> Any:
-        model = CloudflareAIGatewayEmbedding(model=EMBEDDER, api=api, **words)
-        given: Any = list(TEXTS) if method.endswith("batch") else TEXTS[0]
-        found = getattr(model, method)(given)
-        return await found if method.startswith("a") else found
+def chat_entry_points(api: Any, method: str) -> EntryPoint:
+    async def ask(arguments: dict[str, Any]) -> Any:
+        return await answer(CloudflareAIGateway(model=MODELS[api], api=api, **arguments), method)
 
     return ask
 
 
-async def rank(words: dict[str, Any]) -> Any:
-    return CloudflareAIGatewayRerank(**words).postprocess_nodes(NODES, query_str=ASK)
+def embed_entry_points(api: Any, method: str) -> EntryPoint:
+    async def ask(arguments: dict[str, Any]) -> Any:
+        model = CloudflareAIGatewayEmbedding(model=EMBEDDER, api=api, **arguments)
+        original: Any = list(TEXTS) if method.endswith("batch") else TEXTS[0]
+        actual = getattr(model, method)(original)
+        return await actual if method.startswith("a") else actual
+
+    return ask
 
 
-async def arank(words: dict[str, Any]) -> Any:
-    return await CloudflareAIGatewayRerank(**words).apostprocess_nodes(NODES, query_str=ASK)
+async def rank(arguments: dict[str, Any]) -> Any:
+    return CloudflareAIGatewayRerank(**arguments).postprocess_nodes(NODES, query_str=ASK)
+
+
+async def arank(arguments: dict[str, Any]) -> Any:
+    return await CloudflareAIGatewayRerank(**arguments).apostprocess_nodes(NODES, query_str=ASK)
 
 
 EMBEDS = [f"{form}{kind}" for form in ("", "a") for kind in ("get_query_embedding", "get_text_embedding_batch")]
-DOORS: dict[str, Door] = {
-    **{f"{api} {method}": chat_door(api, method) for api in MODELS for method in METHODS},
-    **{f"{api} {method}": embed_door(api, method) for api in ("run", "embeddings") for method in EMBEDS},
+ENTRY_POINTS: dict[str, EntryPoint] = {
+    **{f"{api} {method}": chat_entry_points(api, method) for api in MODELS for method in METHODS},
+    **{f"{api} {method}": embed_entry_points(api, method) for api in ("run", "embeddings") for method in EMBEDS},
     "rerank": rank,
     "arank": arank,
 }
 """Everything by which a LlamaIndex program reaches the gateway."""
 
-every_door = pytest.mark.parametrize("door", DOORS)
+every_door = pytest.mark.parametrize("door", ENTRY_POINTS)
 
 
 @every_door
 async def test_every_header_reaches_every_endpoint(simulator: Simulator, door: str) -> None:
     """run-llama#9082, #12505."""
     options = GatewayOptions(**{name: value for name, (value, _, _) in OPTIONS.items()})
-    given = {"team": "docs", "tier": 2, "trial": False}
-    words = {"gateway": options, "gateway_metadata": given, "extra_headers": {"x-own": "1"}, "run_metadata": False}
-    await DOORS[door]({**where(simulator), **words})
+    original = {"team": "docs", "tier": 2, "trial": False}
+    arguments = {
+        "gateway": options,
+        "gateway_metadata": original,
+        "extra_headers": {"x-own": "1"},
+        "run_metadata": False,
+    }
+    await ENTRY_POINTS[door]({**where(simulator), **arguments})
     headers = simulator.requests[-1].headers
-    told = {header: headers.get(header) for _, header, _ in OPTIONS.values()}
-    assert told == {header: said for _, header, said in OPTIONS.values()}
+    message = {header: headers.get(header) for _, header, _ in OPTIONS.values()}
+    assert message == {header: content for _, header, content in OPTIONS.values()}
     assert headers["x-own"] == "1"
-    assert json.loads(headers["cf-aig-metadata"]) == simulator.logs()[-1]["metadata"] == given
+    assert json.loads(headers["cf-aig-metadata"]) == simulator.logs()[-1]["metadata"] == original
 
 
 ENDPOINTS = {
@@ -218,7 +223,7 @@ ENDPOINTS = {
 async def test_every_request_goes_through_the_gateway(simulator: Simulator, door: str, gateway: str) -> None:
     """run-llama#19395: of the package that was merged, not one request did."""
     simulator.gateway(gateway)
-    await DOORS[door]({**where(simulator), **({} if gateway == "default" else {"gateway_id": gateway})})
+    await ENTRY_POINTS[door]({**where(simulator), **({} if gateway == "default" else {"gateway_id": gateway})})
     (request,) = simulator.requests
     assert request.path.startswith(f"/client/v4/accounts/{simulator.account_id}{ENDPOINTS[door.split()[0]]}")
     assert request.headers["cf-aig-gateway-id"] == gateway
@@ -300,7 +305,7 @@ async def test_a_failure_does_not_affect_the_next_call(make: Make, simulator: Si
 
 @every_method
 async def test_there_is_one_layer_of_retries(make: Make, simulator: Simulator, method: str) -> None:
-    """Another package sent 12 requests where 3 were asked for."""
+    """Another package sent 12 requests instead of 3."""
     simulator.fault("close_before_response", times=None)
     with pytest.raises(ConnectFault) as caught:
         await answer(make(max_retries=1), method)
@@ -338,12 +343,14 @@ def test_both_frameworks_share_argument_names() -> None:
     theirs = import_module("cfaig_integrations.langchain").ChatCloudflareAIGateway.model_fields
     shared = ChatFields.model_fields.keys()
     assert shared <= ours.keys() & theirs.keys()
-    for word in shared - {"api_token"}:
-        assert ours[word].annotation == theirs[word].annotation
-        assert ours[word].get_default(call_default_factory=True) == theirs[word].get_default(call_default_factory=True)
+    for argument in shared - {"api_token"}:
+        assert ours[argument].annotation == theirs[argument].annotation
+        assert ours[argument].get_default(call_default_factory=True) == theirs[argument].get_default(
+            call_default_factory=True
+        )
 
 
-OTHER_NAMES: dict[str, tuple[str, Any]] = {
+ALIASES: dict[str, tuple[str, Any]] = {
     "api_key": ("api_token", "t"),
     "gateway_options": ("gateway", GatewayOptions(cache_ttl=60)),
     "request_timeout": ("timeout", 5),
@@ -353,19 +360,22 @@ OTHER_NAMES: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OTHER_NAMES)
+@pytest.mark.parametrize("name", ALIASES)
 def test_both_frameworks_share_argument_aliases(make: Make, simulator: Simulator, name: str) -> None:
-    word, value = OTHER_NAMES[name]
-    words: dict[str, Any] = {**where(simulator), "model": "openai/gpt-4.1"}
-    words.pop(word, None)
-    made, plain = CloudflareAIGateway(**words, **{name: value}), CloudflareAIGateway(**words, **{word: value})
-    assert (made.to_dict(), made.api_token) == (plain.to_dict(), plain.api_token)
+    argument, value = ALIASES[name]
+    arguments: dict[str, Any] = {**where(simulator), "model": "openai/gpt-4.1"}
+    arguments.pop(argument, None)
+    created, plain = (
+        CloudflareAIGateway(**arguments, **{name: value}),
+        CloudflareAIGateway(**arguments, **{argument: value}),
+    )
+    assert (created.to_dict(), created.api_token) == (plain.to_dict(), plain.api_token)
 
 
 @every_wire
-@pytest.mark.parametrize("word", ["gateway", "gateway_options"])
+@pytest.mark.parametrize("argument", ["gateway", "gateway_options"])
 async def test_options_of_a_call_are_accepted_under_both_names(
-    make: Make, simulator: Simulator, api: str, word: str
+    make: Make, simulator: Simulator, api: str, argument: str
 ) -> None:
-    await read(await begun(make(api=api), "stream_chat", **{word: {"cache_key": "k"}}))
+    await read(await begun(make(api=api), "stream_chat", **{argument: {"cache_key": "k"}}))
     assert simulator.requests[-1].headers["cf-aig-cache-key"] == "k"

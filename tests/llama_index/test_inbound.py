@@ -66,12 +66,12 @@ from tests.llama_index.kit import (
         ("model", "assistant"),
     ],
 )
-def test_every_role_that_speaks(role: str, expected: str) -> None:
+def test_every_role_becomes_a_turn(role: str, expected: str) -> None:
     turn = turn_of(message(role, "hi"))
     assert (turn.role, turn.parts) == (expected, (Text("hi"),))
 
 
-def test_a_role_given_as_a_word_is_the_role() -> None:
+def test_a_role_may_be_a_string() -> None:
     changed = user("hi")
     changed.role = "assistant"  # type: ignore[assignment]
     assert turn_of(changed) == Turn("assistant", (Text("hi"),))
@@ -83,7 +83,9 @@ def test_a_role_given_as_a_word_is_the_role() -> None:
 
 
 @pytest.mark.parametrize("blocks", [("Be brief.",), ("Be ", "brief.")], ids=["plain", "in pieces"])
-def test_a_developer_is_one_where_the_wire_knows_them(simulator: Simulator, blocks: tuple[str, ...]) -> None:
+def test_a_developer_message_keeps_its_role_where_the_wire_has_it(
+    simulator: Simulator, blocks: tuple[str, ...]
+) -> None:
     messages = message("developer", *blocks), user("hi")
     assert sent(simulator, "chat_completions", *messages)["messages"][0]["role"] == "developer"
     assert sent(simulator, "responses", *messages)["input"][0]["role"] == "developer"
@@ -99,20 +101,20 @@ def test_empty_texts_are_left_out() -> None:
     assert turn_of(model("")) == Turn("assistant", ())
 
 
-def test_a_message_without_blocks_says_nothing() -> None:
+def test_a_message_without_blocks_has_no_parts() -> None:
     assert to_turns([ChatMessage(role=MessageRole.USER), ChatMessage(role=MessageRole.ASSISTANT)]) == (
         Turn("user", ()),
         Turn("assistant", ()),
     )
 
 
-def test_a_refusal_is_one_again() -> None:
+def test_a_refusal_becomes_a_refusal_part() -> None:
     assert turn_of(model("I am here.", "No.", refusal="No.")).parts == (Text("I am here."), Refusal("No."))
     assert turn_of(model("No.", "No.", refusal="No.")).parts == (Text("No."), Refusal("No."))
     assert turn_of(model(refusal="No.")).parts == (Refusal("No."),)
 
 
-def test_a_refusal_that_the_user_wrote_over_is_gone() -> None:
+def test_a_refusal_that_the_user_replaced_is_not_sent() -> None:
     assert turn_of(model("Yes.", refusal="No.")).parts == (Text("Yes."),)
 
 
@@ -120,66 +122,66 @@ def test_a_refusal_that_the_user_wrote_over_is_gone() -> None:
 
 
 def test_a_cache_point_marks_the_block_before_it(simulator: Simulator) -> None:
-    asked = user("long", point("1h"), ImageBlock(url="https://a.example/i.png"), point(), "short")
-    assert [part.extras for part in turn_of(asked).parts if isinstance(part, Text | Media)] == [
+    requested = user("long", point("1h"), ImageBlock(url="https://a.example/i.png"), point(), "short")
+    assert [part.extras for part in turn_of(requested).parts if isinstance(part, Text | Media)] == [
         {"messages": {"cache_control": {"type": "ephemeral", "ttl": "1h"}}},
         MARKED,
         {},
     ]
-    content = sent(simulator, "messages", asked)["messages"][0]["content"]
+    content = sent(simulator, "messages", requested)["messages"][0]["content"]
     assert [block.get("cache_control", {}).get("ttl") for block in content] == ["1h", "5m", None]
 
 
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
-def test_a_cache_point_says_nothing_elsewhere(simulator: Simulator, api: Wire) -> None:
+def test_a_cache_point_is_ignored_by_other_wires(simulator: Simulator, api: Wire) -> None:
     with_points = sent(simulator, api, user("long", point()), model("ok", point()), user("so?", point()))
     assert with_points == sent(simulator, api, user("long"), model("ok"), user("so?"))
     assert sent(simulator, api, message("system", "rules", point()), user("so?"))
 
 
 def test_a_cache_point_marks_calls_and_results(simulator: Simulator) -> None:
-    asked = user("go"), model(CALL, point()), tool("sunny", "warm", point()), user("so?")
-    result = turn_of(asked[2]).parts
+    requested = user("go"), model(CALL, point()), tool("sunny", "warm", point()), user("so?")
+    result = turn_of(requested[2]).parts
     assert result == (ToolResult("call_1", (Text("sunny"), Text("warm")), extras=MARKED),)
-    _, called, answered = sent(simulator, "messages", *asked)["messages"]
+    _, called, answered = sent(simulator, "messages", *requested)["messages"]
     assert called["content"][0]["cache_control"] == EPHEMERAL
     assert [block.get("cache_control") for block in answered["content"]] == [EPHEMERAL, None]
 
 
-def test_a_thought_is_never_marked() -> None:
+def test_reasoning_is_never_marked() -> None:
     thought = ThinkingBlock(content="hm", additional_information={"signature": "S"})
     marked = turn_of(model("a", thought, point()))
     assert marked.parts == (Text("a", extras=MARKED), Reasoning("hm", {"messages": {"signature": "S"}}))
 
 
 @pytest.mark.parametrize(
-    "given", [user(point(), "a"), model(ThinkingBlock(content="hm"), point())], ids=["first", "hm"]
+    "original", [user(point(), "a"), model(ThinkingBlock(content="hm"), point())], ids=["first", "hm"]
 )
-def test_a_cache_point_behind_nothing_is_refused(given: ChatMessage) -> None:
+def test_a_cache_point_without_a_block_before_it_is_refused(original: ChatMessage) -> None:
     with pytest.raises(ConfigError, match="before it") as raised:
-        turn_of(given)
+        turn_of(original)
     assert "same message" in raised.value.remedy
 
 
-def test_a_mark_beside_the_blocks_is_on_the_last() -> None:
+def test_cache_control_of_a_message_marks_its_last_block() -> None:
     mark = {"type": "ephemeral"}
     expected = {"messages": {"cache_control": mark}}
     assert parts_of("a", "b", cache_control=mark) == (Text("a"), Text("b", extras=expected))
     assert turn_of(tool("a", cache_control=mark)).parts == (ToolResult("call_1", (Text("a"),), extras=expected),)
 
 
-def test_a_cache_point_on_an_answer_of_ours_is_kept() -> None:
-    said = Turn("assistant", (Text("a", (Citation(url="https://a.example"),)), Text("b")))
-    given = to_message(said)
-    given.blocks.append(point())
-    assert turn_of(given).parts == (said.parts[0], Text("b", extras=MARKED))
+def test_a_cache_point_on_a_reply_survives_its_replay_state() -> None:
+    answer = Turn("assistant", (Text("a", (Citation(url="https://a.example"),)), Text("b")))
+    original = to_message(answer)
+    original.blocks.append(point())
+    assert turn_of(original).parts == (answer.parts[0], Text("b", extras=MARKED))
 
 
 # Thoughts
 
 
 @pytest.mark.parametrize(
-    ("known", "extras"),
+    ("entries", "extras"),
     [
         ({}, {}),
         ({"signature": "S"}, {"messages": {"signature": "S"}}),
@@ -202,30 +204,32 @@ def test_a_cache_point_on_an_answer_of_ours_is_kept() -> None:
     ],
     ids=lambda value: json.dumps(value)[:50],
 )
-def test_a_thought_of_another_package_goes_back_to_its_maker(known: dict[str, Any], extras: dict[str, Any]) -> None:
-    thought = ThinkingBlock(content="hm", additional_information=known)
+def test_reasoning_of_another_package_goes_back_to_its_provider(
+    entries: dict[str, Any], extras: dict[str, Any]
+) -> None:
+    thought = ThinkingBlock(content="hm", additional_information=entries)
     assert turn_of(model(thought, "a")).parts == (Reasoning("hm", extras), Text("a"))
 
 
-def test_an_encrypted_thought_reaches_its_wire(simulator: Simulator) -> None:
+def test_encrypted_reasoning_reaches_its_wire(simulator: Simulator) -> None:
     thought = ThinkingBlock(additional_information={"id": "rs_1", "encrypted_content": "E"})
     item = sent(simulator, "responses", user("a"), model(thought, "b"), user("c"))["input"][1]
     assert (item["type"], item["encrypted_content"], item["summary"]) == ("reasoning", "E", [])
 
 
-def test_a_redacted_thought_goes_back_word_for_word() -> None:
+def test_redacted_thinking_goes_back_unchanged() -> None:
     raw = {"type": "redacted_thinking", "data": "x"}
     assert turn_of(model(ThinkingBlock(additional_information=raw))).parts == (Opaque("messages", raw),)
 
 
-def test_an_empty_thought_is_left_out() -> None:
+def test_empty_reasoning_is_left_out() -> None:
     assert turn_of(model(ThinkingBlock(num_tokens=3), "a")).parts == (Text("a"),)
 
 
 # Tool calls and results
 
 
-def test_the_text_of_arguments_is_kept() -> None:
+def test_arguments_as_text_are_sent_unchanged() -> None:
     broken = ToolCallBlock(tool_call_id="b", tool_name="w", tool_kwargs='{"c": ')
     spaced = ToolCallBlock(tool_name="w", tool_kwargs='{"c" : 1}')
     assert turn_of(model(CALL, broken, spaced)).parts == (
@@ -235,7 +239,7 @@ def test_the_text_of_arguments_is_kept() -> None:
     )
 
 
-def test_arguments_that_are_no_json_are_refused() -> None:
+def test_arguments_that_are_not_json_are_refused() -> None:
     with pytest.raises(ConfigError, match="not JSON") as raised:
         turn_of(model(ToolCallBlock(tool_name="w", tool_kwargs={"c": object()})))
     assert raised.value.field == "tool_kwargs"
@@ -264,44 +268,44 @@ class OpenAICall(BaseModel):
     ],
     ids=str,
 )
-def test_calls_of_messages_without_blocks_for_them(call: Any) -> None:
-    given = model("a", tool_calls=[call])
-    for each in (given, restored_from_json(given)):
+def test_calls_in_additional_kwargs_are_read(call: Any) -> None:
+    original = model("a", tool_calls=[call])
+    for each in (original, restored_from_json(original)):
         assert turn_of(each).parts == (Text("a"), ToolCall("call_1", "w", '{"c":1}'))
 
 
-def test_calls_shown_twice_are_called_once() -> None:
+def test_a_call_in_blocks_and_kwargs_is_sent_once() -> None:
     assert turn_of(model(CALL, tool_calls=[OpenAICall()])).tool_calls == (ToolCall("call_1", "w", '{"c":1}'),)
 
 
-def test_a_custom_call_stays_one() -> None:
+def test_a_custom_call_keeps_its_kind() -> None:
     call = {"id": "c", "type": "custom", "custom": {"name": "sh", "input": "ls"}}
     assert turn_of(model(tool_calls=[call])).parts == (ToolCall("c", "sh", "ls", kind="custom"),)
 
 
 @pytest.mark.parametrize("call", ["w", {"id": "call_1"}, {"function": None}], ids=str)
-def test_what_is_no_call_is_refused(call: Any) -> None:
+def test_an_invalid_call_is_refused(call: Any) -> None:
     with pytest.raises(UnsupportedContent, match="additional_kwargs"):
         turn_of(model("a", tool_calls=[call]))
 
 
-def test_a_function_is_answered_by_its_name(simulator: Simulator) -> None:
-    asked = (
+def test_a_function_message_answers_by_name(simulator: Simulator) -> None:
+    requested = (
         user("go"),
         model("", function_call={"name": "w", "arguments": "{}"}),
         message("function", "sunny", name="w"),
     )
-    assert to_turns(asked)[1:] == (
+    assert to_turns(requested)[1:] == (
         Turn("assistant", (ToolCall("w", "w", "{}"),)),
         Turn("tool", (ToolResult("w", (Text("sunny"),)),)),
     )
-    assert sent(simulator, "messages", *asked)
+    assert sent(simulator, "messages", *requested)
     assert turn_of(message("function", "sunny", name="w", tool_call_id="c")).parts[0] == ToolResult(
         "c", (Text("sunny"),)
     )
 
 
-def test_a_result_holds_all_that_the_tool_returned() -> None:
+def test_a_result_holds_every_block_of_the_tool() -> None:
     assert turn_of(tool("a", ImageBlock(url="https://a.example/i.png"))).parts == (
         ToolResult("call_1", (Text("a"), Media("image", url="https://a.example/i.png", mime="image/png"))),
     )
@@ -309,38 +313,38 @@ def test_a_result_holds_all_that_the_tool_returned() -> None:
     assert turn_of(message("tool", "a", call_id="c")).parts == (ToolResult("c", (Text("a"),)),)
 
 
-def test_a_result_of_no_call_is_refused() -> None:
+def test_a_result_without_a_call_id_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not name the call") as raised:
         turn_of(message("tool", "a"))
     assert raised.value.field == "tool_call_id"
 
 
-def test_a_result_holds_no_call() -> None:
+def test_a_call_in_a_result_is_refused() -> None:
     with pytest.raises(UnsupportedContent, match="ToolCall"):
         turn_of(tool(CALL))
 
 
-def test_an_answer_that_is_a_tools_is_the_assistants(simulator: Simulator) -> None:
+def test_a_call_id_in_an_assistant_message_is_ignored(simulator: Simulator) -> None:
     # What an agent remembers of a tool with return_direct.
-    asked = user("go"), model(CALL), tool("sunny"), model("sunny", tool_call_id="call_1"), user("thanks")
-    body = sent(simulator, "chat_completions", *asked)
+    requested = user("go"), model(CALL), tool("sunny"), model("sunny", tool_call_id="call_1"), user("thanks")
+    body = sent(simulator, "chat_completions", *requested)
     assert body["messages"][3] == {"role": "assistant", "content": "sunny"}
 
 
 def test_an_unknown_block_is_refused() -> None:
-    given = user("a")
-    given.blocks.append({"type": "text", "text": "b"})  # type: ignore[arg-type]
+    original = user("a")
+    original.blocks.append({"type": "text", "text": "b"})  # type: ignore[arg-type]
     with pytest.raises(UnsupportedContent, match="dict"):
-        turn_of(given)
+        turn_of(original)
 
 
-def test_a_users_own_kind_of_text_is_text() -> None:
+def test_a_subclass_of_a_text_block_is_text() -> None:
     class Quote(TextBlock):
         pass
 
-    given = user("a")
-    given.blocks.append(Quote(text="b"))
-    assert turn_of(given).parts == (Text("a"), Text("b"))
+    original = user("a")
+    original.blocks.append(Quote(text="b"))
+    assert turn_of(original).parts == (Text("a"), Text("b"))
 
 
 # Whatever the conversation
@@ -362,22 +366,22 @@ conversations = st.lists(st.one_of(spoken, answers, results), max_size=8)
 
 
 @given(conversations)
-def test_a_stored_conversation_is_the_same_conversation(conversation: list[ChatMessage]) -> None:
+def test_a_conversation_survives_json(conversation: list[ChatMessage]) -> None:
     assert to_turns([restored_from_json(each) for each in conversation]) == to_turns(conversation)
 
 
 @given(conversations)
-def test_no_word_and_no_call_is_lost_or_made_up(conversation: list[ChatMessage]) -> None:
+def test_texts_and_calls_are_neither_lost_nor_invented(conversation: list[ChatMessage]) -> None:
     for each, turn in zip(conversation, to_turns(conversation), strict=True):
-        said = "".join(block.text for block in each.blocks if isinstance(block, TextBlock))
+        answer = "".join(block.text for block in each.blocks if isinstance(block, TextBlock))
         results_ = [part for part in turn.parts if isinstance(part, ToolResult)]
         heard = [turn.text] + [part.text for result in results_ for part in result.parts if isinstance(part, Text)]
-        assert "".join(heard) == said
+        assert "".join(heard) == answer
         called = [block for block in each.blocks if isinstance(block, ToolCallBlock)]
         assert [(call.id, call.name) for call in turn.tool_calls] == [(c.tool_call_id, c.tool_name) for c in called]
         for call, block in zip(turn.tool_calls, called, strict=True):
-            shown = block.tool_kwargs
-            assert call.arguments == shown if isinstance(shown, str) else json.loads(call.arguments) == shown
+            visible = block.tool_kwargs
+            assert call.arguments == visible if isinstance(visible, str) else json.loads(call.arguments) == visible
 
 
 WITH_ALL_KINDS = [
@@ -393,15 +397,15 @@ WITH_ALL_KINDS = [
 
 @given(conversations)
 @example(WITH_ALL_KINDS)
-def test_messages_stay_as_they_are(conversation: list[ChatMessage]) -> None:
+def test_messages_are_not_changed(conversation: list[ChatMessage]) -> None:
     before = [(list(map(id, each.blocks)), each.model_dump_json()) for each in conversation]
     to_turns(conversation)
     assert [(list(map(id, each.blocks)), each.model_dump_json()) for each in conversation] == before
 
 
-def reply_of(said: list[Part], refused: list[Refusal], wanted: list[ToolCall]) -> Turn:
-    calls_ = (ToolCall(f"c{n}", call.name, call.arguments, call.kind) for n, call in enumerate(wanted))
-    return Turn("assistant", (*said, *refused, *calls_))
+def reply_of(answer: list[Part], refused: list[Refusal], wanted_value: list[ToolCall]) -> Turn:
+    calls_ = (ToolCall(f"c{n}", call.name, call.arguments, call.kind) for n, call in enumerate(wanted_value))
+    return Turn("assistant", (*answer, *refused, *calls_))
 
 
 said_parts = st.one_of(
@@ -419,18 +423,18 @@ replies = st.builds(
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n"], ids=repr)
-def test_no_arguments_are_said_again_as_they_were_unless_somebody_adds_some(blank: str) -> None:
+def test_empty_arguments_are_replayed_unless_they_were_edited(blank: str) -> None:
     reply = Turn("assistant", (ToolCall("c", "w", blank),))
-    shown = to_message(reply)
-    assert turn_of(shown) == reply
-    (block,) = shown.blocks
+    visible = to_message(reply)
+    assert turn_of(visible) == reply
+    (block,) = visible.blocks
     assert isinstance(block, ToolCallBlock)
     block.tool_kwargs = {"city": "Rome"}
-    assert turn_of(shown).tool_calls[0].arguments == '{"city":"Rome"}'
+    assert turn_of(visible).tool_calls[0].arguments == '{"city":"Rome"}'
 
 
 @given(replies)
-def test_every_answer_of_ours_comes_back_as_it_was(reply: Turn) -> None:
-    shown = to_message(reply)
-    assert turn_of(shown) == reply
-    assert turn_of(restored_from_json(shown)) == reply
+def test_every_reply_survives_the_round_trip(reply: Turn) -> None:
+    visible = to_message(reply)
+    assert turn_of(visible) == reply
+    assert turn_of(restored_from_json(visible)) == reply

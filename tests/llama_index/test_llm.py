@@ -38,24 +38,24 @@ Make = Callable[..., CloudflareAIGateway]
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    def made(**words: Any) -> CloudflareAIGateway:
-        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator), **words)
+    def created(**arguments: Any) -> CloudflareAIGateway:
+        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
+        return CloudflareAIGateway(**where(simulator), **arguments)
 
-    return made
+    return created
 
 
 async def ask(llm: CloudflareAIGateway, method: str, **kwargs: Any) -> list[Any]:
-    """What one of the eight methods gives: one response, or those of a stream."""
-    given: Any = "What is Cloudflare?" if method.endswith("complete") else QUESTION
-    found: Any = getattr(llm, method)(given, **kwargs)
+    """What one of the eight methods returns: one response, or those of a stream."""
+    original: Any = "What is Cloudflare?" if method.endswith("complete") else QUESTION
+    result: Any = getattr(llm, method)(original, **kwargs)
     if method.startswith("a"):
-        found = await found
-    if isinstance(found, AsyncGenerator):
-        return [each async for each in found]
-    if isinstance(found, Generator):
-        return list(found)
-    return [found]
+        result = await result
+    if isinstance(result, AsyncGenerator):
+        return [each async for each in result]
+    if isinstance(result, Generator):
+        return list(result)
+    return [result]
 
 
 METHODS = [
@@ -82,13 +82,13 @@ async def test_every_method_on_every_wire(make: Make, simulator: Simulator, meth
     last = responses[-1]
     assert text_of(last) == ANSWER
     assert len(simulator.requests) == 1
-    beside = last.additional_kwargs
-    assert beside["total_tokens"] == beside["prompt_tokens"] + beside["completion_tokens"] > 0
-    assert beside["cf_aig"]["wire"] == api
-    assert beside["finish_reason"]
+    extra = last.additional_kwargs
+    assert extra["total_tokens"] == extra["prompt_tokens"] + extra["completion_tokens"] > 0
+    assert extra["cf_aig"]["wire"] == api
+    assert extra["finish_reason"]
     usage = last.raw["usage"]
-    assert usage["prompt_tokens"] == beside["prompt_tokens"]
-    assert last.raw["cf_aig"] == beside["cf_aig"]
+    assert usage["prompt_tokens"] == extra["prompt_tokens"]
+    assert last.raw["cf_aig"] == extra["cf_aig"]
     json.dumps(last.raw)
     if "stream" in method:
         assert len(responses) > 2
@@ -96,7 +96,7 @@ async def test_every_method_on_every_wire(make: Make, simulator: Simulator, meth
 
 
 @pytest.mark.parametrize("api", MODELS)
-async def test_all_eight_say_the_same(make: Make, simulator: Simulator, api: Any) -> None:
+async def test_all_eight_methods_return_the_same_answer(make: Make, simulator: Simulator, api: Any) -> None:
     llm = make(api=api, temperature=0.5)
     ends = []
     for method in METHODS:
@@ -138,9 +138,9 @@ async def test_observers_see_one_start_and_one_end(make: Make, simulator: Simula
     assert not [name for name in seen.names if name.startswith("LLM") and not name.startswith(kind)]
     assert counting.prompt_llm_token_count == last.additional_kwargs["prompt_tokens"]
     assert counting.completion_llm_token_count == last.additional_kwargs["completion_tokens"]
-    shown = json.dumps([seen.payloads, pairs], default=str)
-    assert simulator.api_token not in shown
-    assert "openai/gpt-4.1" in shown
+    visible = json.dumps([seen.payloads, pairs], default=str)
+    assert simulator.api_token not in visible
+    assert "openai/gpt-4.1" in visible
 
 
 class Limiter:
@@ -165,13 +165,13 @@ async def test_a_call_takes_one_token_of_a_limiter(make: Make, simulator: Simula
 async def test_a_stream_is_opened_at_once(make: Make, simulator: Simulator, method: str) -> None:
     simulator.fault("model_not_found")
     llm = make()
-    given: Any = "?" if method.endswith("complete") else QUESTION
+    original: Any = "?" if method.endswith("complete") else QUESTION
     with pytest.raises(NotFound):
-        _ = await getattr(llm, method)(given) if method.startswith("a") else getattr(llm, method)(given)
+        _ = await getattr(llm, method)(original) if method.startswith("a") else getattr(llm, method)(original)
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_call_is_tried_again(make: Make, simulator: Simulator, method: str) -> None:
+async def test_a_failed_call_is_retried(make: Make, simulator: Simulator, method: str) -> None:
     simulator.fault("internal_error", times=1)
     simulator.reply(ANSWER)
     last = (await ask(make(), method))[-1]
@@ -180,7 +180,7 @@ async def test_a_call_is_tried_again(make: Make, simulator: Simulator, method: s
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_errors_are_this_packages_own(make: Make, simulator: Simulator, method: str) -> None:
+async def test_errors_are_gateway_errors(make: Make, simulator: Simulator, method: str) -> None:
     simulator.fault("gateway_rate_limit", times=5)
     with pytest.raises(RateLimited) as caught:
         await ask(make(max_retries=0), method)
@@ -195,7 +195,7 @@ def test_a_stream_that_breaks_is_an_error(make: Make, simulator: Simulator) -> N
         list(make().stream_chat(QUESTION))
 
 
-def test_a_stream_that_nobody_reads_on_is_closed(make: Make, simulator: Simulator) -> None:
+def test_an_abandoned_stream_is_closed(make: Make, simulator: Simulator) -> None:
     simulator.reply("word " * 500)
     stream = make().stream_chat(QUESTION)
     next(stream)
@@ -204,7 +204,7 @@ def test_a_stream_that_nobody_reads_on_is_closed(make: Make, simulator: Simulato
     assert until(lambda: simulator.in_flight == 0)
 
 
-def test_words_of_a_call(make: Make, simulator: Simulator) -> None:
+def test_arguments_of_a_call_override_the_constructor(make: Make, simulator: Simulator) -> None:
     llm = make(temperature=0.1)
     llm.chat(
         QUESTION,
@@ -225,7 +225,7 @@ def test_words_of_a_call(make: Make, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "field"),
+    ("arguments", "field"),
     [
         ({"api": "telepathy"}, "api"),
         ({"account_id": "other"}, "account_id"),
@@ -237,11 +237,11 @@ def test_words_of_a_call(make: Make, simulator: Simulator) -> None:
         ({"gateway_metadata": {"a": None}}, "a"),
     ],
 )
-def test_a_wrong_word_is_told_before_anything_is_sent(
-    make: Make, simulator: Simulator, words: dict[str, Any], field: str
+def test_a_wrong_argument_is_refused_before_sending(
+    make: Make, simulator: Simulator, arguments: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ConfigError, match=field):
-        make().chat(QUESTION, **words)
+        make().chat(QUESTION, **arguments)
     assert not simulator.requests
 
 
@@ -254,7 +254,9 @@ def test_completion_prompts_are_formatted_once(make: Make, simulator: Simulator)
 
 @pytest.mark.parametrize("method", METHODS[4:])
 @pytest.mark.parametrize("prompt", [None, 7, QUESTION[0]], ids=["nothing", "a number", "a message"])
-async def test_a_prompt_that_is_no_text_is_refused(make: Make, simulator: Simulator, method: str, prompt: Any) -> None:
+async def test_a_prompt_that_is_not_a_string_is_refused(
+    make: Make, simulator: Simulator, method: str, prompt: Any
+) -> None:
     ask_it = getattr(make(), method)
     with pytest.raises(ConfigError, match="prompt"):
         _ = await ask_it(prompt) if method.startswith("a") else ask_it(prompt)
@@ -276,7 +278,7 @@ def test_a_system_prompt_is_not_doubled(make: Make, simulator: Simulator) -> Non
     assert [each["role"] for each in simulator.requests[0].body["messages"]] == ["user"]
 
 
-def test_what_llama_index_knows_of_the_model(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_metadata_describes_the_model(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     llm = make(model="openai/gpt-4.1", max_tokens=100)
     assert isinstance(llm, FunctionCallingLLM)
     assert llm.metadata.context_window > 1_000_000
@@ -289,7 +291,7 @@ def test_what_llama_index_knows_of_the_model(make: Make, caplog: pytest.LogCaptu
     assert (small.metadata.context_window, small.metadata.num_output) == (16_000, -1)
 
 
-def test_an_unknown_model_is_warned_of_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_model_is_logged_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     llm = make(model="nobody/model-of-the-future-1")
     assert llm.metadata.context_window == llm.metadata.context_window == 128_000
     (record,) = caplog.records

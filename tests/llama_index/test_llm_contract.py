@@ -41,10 +41,10 @@ from tests.llama_index.call_methods import (
     begun,
     every_method,
     every_wire,
-    given_to,
     read,
     text_of,
     user,
+    value_for,
 )
 from tests.waiting import until, until_async
 
@@ -55,15 +55,13 @@ STREAMED = [method for method in METHODS if "stream" in method]
 @every_wire
 @pytest.mark.parametrize("method", TOOLS)
 @pytest.mark.parametrize("form", ["text", "message"])
-async def test_the_callers_history_stays_as_it_is(
-    make: Make, simulator: Simulator, api: str, method: str, form: str
-) -> None:
+async def test_the_history_is_not_changed(make: Make, simulator: Simulator, api: str, method: str, form: str) -> None:
     """Two other packages append the question to it; one forgets a question that is a message."""
     history = [user("Hello."), ChatMessage(role=MessageRole.ASSISTANT, content="Hello, Ann.")]
     before = [message.model_dump() for message in history]
     question: Any = QUESTION if form == "text" else user(QUESTION)
     llm = make(api=api)
-    await read(await given_to(getattr(llm, method), [WEATHER], user_msg=question, chat_history=history))
+    await read(await value_for(getattr(llm, method), [WEATHER], user_msg=question, chat_history=history))
     assert [message.model_dump() for message in history] == before
     sent = json.dumps(told(simulator))
     assert sent.index("Hello, Ann.") < sent.index(QUESTION)
@@ -83,10 +81,10 @@ ITEMS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_two_messages_in_one_response_are_told_once(make: Make, simulator: Simulator, method: str) -> None:
+async def test_two_texts_in_one_response_are_shown_once(make: Make, simulator: Simulator, method: str) -> None:
     """In another package they became "one one two"."""
     about: dict[str, Any] = {"id": "r1", "object": "response", "model": "m"}
-    whole = {**about, "status": "completed", "output": ITEMS}
+    full = {**about, "status": "completed", "output": ITEMS}
     if "stream" in method:
         events: list[Any] = [{"type": "response.created", "response": {**about, "status": "in_progress", "output": []}}]
         for n, item in enumerate(ITEMS):
@@ -97,26 +95,26 @@ async def test_two_messages_in_one_response_are_told_once(make: Make, simulator:
                 {"type": "response.output_text.delta", **at, "delta": text},
                 {"type": "response.output_item.done", "output_index": n, "item": item},
             ]
-        play(simulator, *events, {"type": "response.completed", "response": whole})
+        play(simulator, *events, {"type": "response.completed", "response": full})
     else:
-        simulator.reply_raw(body=json.dumps(whole))
+        simulator.reply_raw(body=json.dumps(full))
     assert text_of(await answer(make(api="responses"), method)) == "onetwo"
 
 
 @pytest.mark.parametrize("api", ["responses", "messages"])
 @pytest.mark.parametrize("block", [AudioBlock(audio=b"RIFF", format="wav"), VideoBlock(video=b"film")], ids=["a", "v"])
-def test_what_a_wire_cannot_carry_is_told_with_a_remedy(make: Make, simulator: Simulator, api: str, block: Any) -> None:
+def test_unsupported_content_raises_with_a_remedy(make: Make, simulator: Simulator, api: str, block: Any) -> None:
     """Peers raise a bare ValueError."""
-    asked = ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="What is it?"), block])
+    requested = ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="What is it?"), block])
     with pytest.raises(UnsupportedContent) as caught:
-        make(api=api).chat([asked])
+        make(api=api).chat([requested])
     assert caught.value.remedy
     assert not simulator.requests
 
 
 @pytest.mark.parametrize("body", ['{"result": null, "success": false, "errors": []}', "null", "", "[]", '"no"'])
 @pytest.mark.parametrize("api", ["run", "embeddings"])
-def test_an_error_without_words_is_still_an_error(
+def test_an_error_without_a_message_is_still_an_error(
     simulator: Simulator, capfd: pytest.CaptureFixture[str], body: str, api: Any
 ) -> None:
     """Another package raised TypeError on such a 401, and printed other bodies."""
@@ -130,7 +128,7 @@ def test_an_error_without_words_is_still_an_error(
 
 @every_wire
 @every_method
-async def test_an_error_keeps_the_servers_words(
+async def test_an_error_keeps_the_servers_message(
     make: Make, simulator: Simulator, capfd: pytest.CaptureFixture[str], api: str, method: str
 ) -> None:
     """Another package said "All LLMs failed"."""
@@ -142,7 +140,7 @@ async def test_an_error_keeps_the_servers_words(
 
 @pytest.mark.parametrize("token", ["", "   "])
 @pytest.mark.parametrize("kind", [CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank])
-def test_an_empty_token_is_none(simulator: Simulator, monkeypatch: Any, token: str, kind: Any) -> None:
+def test_an_empty_token_is_no_token(simulator: Simulator, monkeypatch: Any, token: str, kind: Any) -> None:
     """Another package sent "Bearer "."""
     for name in ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -151,17 +149,17 @@ def test_an_empty_token_is_none(simulator: Simulator, monkeypatch: Any, token: s
 
 
 @pytest.mark.parametrize("kind", [CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank])
-@pytest.mark.parametrize("word", ["metadata", "dimension", "timeouts", "binding", "llms", "options"])
-def test_an_unknown_word_is_never_swallowed(simulator: Simulator, kind: Any, word: str) -> None:
+@pytest.mark.parametrize("argument", ["metadata", "dimension", "timeouts", "binding", "llms", "options"])
+def test_an_unknown_argument_is_never_ignored(simulator: Simulator, kind: Any, argument: str) -> None:
     """`metadata` is LlamaIndex's own: a field of that name would be ignored without an error."""
     with pytest.raises(ConfigError) as caught:
-        kind(**where(simulator), model=EMBEDDER, **{word: {"a": 1}})
-    assert caught.value.field == word
+        kind(**where(simulator), model=EMBEDDER, **{argument: {"a": 1}})
+    assert caught.value.field == argument
     assert caught.value.remedy
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_your_own_clients_are_used(make: Make, simulator: Simulator, method: str) -> None:
+async def test_custom_http_clients_are_used(make: Make, simulator: Simulator, method: str) -> None:
     """Another package took them and did not."""
     headers = {"x-mine": "yes"}
     with httpx.Client(headers=headers) as client:
@@ -232,11 +230,11 @@ async def test_a_cancelled_call_frees_its_connection(make: Make, simulator: Simu
     assert text_of(await answer(llm, method))
 
 
-def test_every_word_can_be_said_again(make: Make) -> None:
+def test_every_argument_can_be_passed_again(make: Make) -> None:
     """Unpickling calls the constructor with every field, and would swallow its error."""
     llm = make(temperature=0.5, context_window=9000, stop="x")
-    words = dict(vars(llm))
-    again = CloudflareAIGateway(**words)
+    arguments = dict(vars(llm))
+    again = CloudflareAIGateway(**arguments)
     assert again.to_dict() == llm.to_dict()
 
 
@@ -252,13 +250,13 @@ def test_names_and_payloads_never_fail(make: Make) -> None:
         json.dumps(llm.to_payload())
 
 
-def test_llama_index_takes_it_as_an_llm(make: Make) -> None:
+def test_resolve_llm_accepts_it(make: Make) -> None:
     llm = make()
     assert resolve_llm(llm) is llm
 
 
 @every_method
-async def test_what_is_not_set_is_not_sent(make: Make, simulator: Simulator, method: str) -> None:
+async def test_unset_arguments_are_omitted(make: Make, simulator: Simulator, method: str) -> None:
     await answer(make(), method)
     assert simulator.requests[-1].body.keys() <= {"model", "messages", "stream", "stream_options"}
 
@@ -271,7 +269,7 @@ def test_a_value_that_would_void_the_header_is_refused(make: Make, simulator: Si
     assert not simulator.requests
 
 
-def test_a_response_can_be_written_down(make: Make, simulator: Simulator) -> None:
+def test_a_response_can_be_serialized(make: Make, simulator: Simulator) -> None:
     simulator.reply("Yes.", calls=[{"id": "call_1", "name": "weather", "arguments": {"city": "Paris"}}])
     response = make().chat([user()], tools=[WEATHER])
     assert ChatResponse.model_validate_json(response.model_dump_json()).message == response.message

@@ -75,7 +75,7 @@ from tests.llama_index.kit import (
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_medium_is_read(block: ContentBlock, expected: Media) -> None:
+def test_every_kind_of_media_is_read(block: ContentBlock, expected: Media) -> None:
     assert parts_of(block) == (expected,)
 
 
@@ -99,21 +99,21 @@ def test_a_file_is_read_from_disk(kind: Any, name: str, content: bytes, mime: st
     assert part.name == (name if kind is DocumentBlock else "")
 
 
-def test_bytes_given_to_a_block_that_was_made_are_sent_as_they_are() -> None:
+def test_bytes_assigned_to_a_block_are_encoded() -> None:
     block = ImageBlock()
     block.image = png()
     assert parts_of(block) == (Media("image", data=base64(png()), mime="image/png"),)
 
 
-def test_a_stream_is_left_where_it_stood() -> None:
+def test_the_position_of_a_stream_does_not_change() -> None:
     stream = io.BytesIO(PDF)
     stream.seek(7)
-    given = user(DocumentBlock(data=stream))
-    assert turn_of(given) == turn_of(given)
+    original = user(DocumentBlock(data=stream))
+    assert turn_of(original) == turn_of(original)
     assert stream.tell() == 7
 
 
-def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "gone.png"
     file.write_bytes(png())
     block = ImageBlock(path=file)
@@ -129,7 +129,7 @@ def test_a_block_without_content_is_refused(block: ContentBlock) -> None:
         parts_of(block)
 
 
-def test_what_holds_nothing_is_refused(tmp_path: Path) -> None:
+def test_empty_media_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     closed = io.BytesIO(png())
     blocks = ImageBlock(path=tmp_path / "empty.png"), ImageBlock(image=io.BytesIO()), ImageBlock(image=closed)
@@ -142,21 +142,21 @@ def test_what_holds_nothing_is_refused(tmp_path: Path) -> None:
         parts_of(DocumentBlock(url="data:text/plain,hello"))
 
 
-def test_an_images_detail_is_sent_where_there_is_a_place_for_it(simulator: Simulator) -> None:
-    asked = user("What is it?", ImageBlock(url="https://a.example/i.png", detail="low"))
-    chat = sent(simulator, "chat_completions", asked)["messages"][0]["content"][1]
+def test_an_images_detail_is_sent_where_the_wire_has_it(simulator: Simulator) -> None:
+    requested = user("What is it?", ImageBlock(url="https://a.example/i.png", detail="low"))
+    chat = sent(simulator, "chat_completions", requested)["messages"][0]["content"][1]
     assert chat["image_url"] == {"url": "https://a.example/i.png", "detail": "low"}
-    assert sent(simulator, "responses", asked)["input"][0]["content"][1]["detail"] == "low"
-    anthropic = sent(simulator, "messages", asked)["messages"][0]["content"][1]
+    assert sent(simulator, "responses", requested)["input"][0]["content"][1]["detail"] == "low"
+    anthropic = sent(simulator, "messages", requested)["messages"][0]["content"][1]
     assert anthropic == {"type": "image", "source": {"type": "url", "url": "https://a.example/i.png"}}
 
 
-def test_a_wire_says_what_it_cannot_carry(simulator: Simulator) -> None:
+def test_unsupported_media_raises(simulator: Simulator) -> None:
     with pytest.raises(UnsupportedContent, match="video"):
         sent(simulator, "messages", user(VideoBlock(url="https://a.example/v.mp4")))
 
 
-def test_old_images_beside_the_content_are_sent_once() -> None:
+def test_images_in_additional_kwargs_are_sent_once() -> None:
     document = ImageDocument(image=base64(png()).encode(), image_mimetype="image/png")
     expected = (Text("Look."), Media("image", data=base64(png()), mime="image/png"))
     assert parts_of("Look.", images=[document]) == expected
@@ -171,10 +171,10 @@ def test_old_images_beside_the_content_are_sent_once() -> None:
 # Sources to cite
 
 
-def test_a_source_is_a_search_result_where_the_wire_has_one(simulator: Simulator) -> None:
+def test_a_citable_block_is_a_search_result_where_the_wire_has_one(simulator: Simulator) -> None:
     source = CitableBlock(title='The "Times"', source="https://a.example", content=[TextBlock(text="Rome is warm.")])
-    asked = user("Read this.", source, point(), "Is it?")
-    assert sent(simulator, "messages", asked)["messages"][0]["content"] == [
+    requested = user("Read this.", source, point(), "Is it?")
+    assert sent(simulator, "messages", requested)["messages"][0]["content"] == [
         {"type": "text", "text": "Read this."},
         {
             "type": "search_result",
@@ -186,26 +186,26 @@ def test_a_source_is_a_search_result_where_the_wire_has_one(simulator: Simulator
         },
         {"type": "text", "text": "Is it?"},
     ]
-    chat = sent(simulator, "chat_completions", asked)["messages"][0]["content"]
-    responses = "".join(part["text"] for part in sent(simulator, "responses", asked)["input"][0]["content"])
+    chat = sent(simulator, "chat_completions", requested)["messages"][0]["content"]
+    responses = "".join(part["text"] for part in sent(simulator, "responses", requested)["input"][0]["content"])
     for text in (chat, responses):
-        assert all(word in text for word in ("Times", "https://a.example", "\nRome is warm.\n", "Is it?"))
+        assert all(argument in text for argument in ("Times", "https://a.example", "\nRome is warm.\n", "Is it?"))
 
 
-def test_a_tool_may_return_sources(simulator: Simulator) -> None:
+def test_a_tool_may_return_citable_blocks(simulator: Simulator) -> None:
     source = CitableBlock(title="T", source="https://a.example", content=[TextBlock(text="Rome is warm.")])
-    asked = user("go"), model(CALL), tool(source)
-    result = sent(simulator, "messages", *asked)["messages"][2]["content"][0]
+    requested = user("go"), model(CALL), tool(source)
+    result = sent(simulator, "messages", *requested)["messages"][2]["content"][0]
     assert [block["type"] for block in result["content"]] == ["search_result"]
-    assert "Rome is warm." in sent(simulator, "chat_completions", *asked)["messages"][2]["content"]
+    assert "Rome is warm." in sent(simulator, "chat_completions", *requested)["messages"][2]["content"]
 
 
-def test_a_source_in_the_instructions_is_text(simulator: Simulator) -> None:
+def test_a_citable_block_in_a_system_message_is_text(simulator: Simulator) -> None:
     source = CitableBlock(title="T", source="https://a.example", content=[TextBlock(text="Rome is warm.")])
     assert "Rome is warm." in sent(simulator, "messages", message("system", source), user("hi"))["system"]
 
 
-def test_documents_and_images_of_a_source_are_sent(simulator: Simulator) -> None:
+def test_documents_and_images_of_a_citable_block_are_sent(simulator: Simulator) -> None:
     source = CitableBlock(
         title="T",
         source="https://a.example",
@@ -229,11 +229,11 @@ def test_citations_of_an_answer_are_not_sent_again() -> None:
 
 @pytest.mark.parametrize("content", [b"abcd", b"Hello123", b"Hello, world!", PDF], ids=repr)
 @pytest.mark.parametrize("kind", ["image", "audio", "video", "file"])
-def test_what_a_model_made_is_read_as_it_was(kind: Any, content: bytes) -> None:
+def test_generated_media_survives_the_round_trip(kind: Any, content: bytes) -> None:
     """Also where the bytes themselves look like base64."""
-    made = Media(kind, data=base64(content), mime=f"{kind}/x", name="a.txt" if kind == "file" else "")
-    assert parts_of(media_block(made)) == (made,)
+    created = Media(kind, data=base64(content), mime=f"{kind}/x", name="a.txt" if kind == "file" else "")
+    assert parts_of(media_block(created)) == (created,)
 
 
-def test_data_that_is_no_base64_is_no_reason_to_lose_an_answer() -> None:
+def test_invalid_base64_does_not_lose_an_answer() -> None:
     assert media_block(Media("image", data="abc", mime="image/png"))

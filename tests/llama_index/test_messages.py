@@ -24,7 +24,7 @@ from cfaig_integrations.simulator import Simulator
 from tests.handmade import chat_chunk, play, told
 from tests.llama_index.call_methods import (
     CALL,
-    THINKERS,
+    REASONING_MODELS,
     WEATHER,
     Make,
     answer,
@@ -41,25 +41,25 @@ IMAGE = ImageBlock(image=b"\x89PNG\r\n\x1a\n" + b"0" * 16, image_mimetype="image
 
 
 async def said(engine: Any, method: str, text: str) -> str:
-    found: Any = getattr(engine, method)(text)
+    actual: Any = getattr(engine, method)(text)
     match method:
         case "chat":
-            return str(found)
+            return str(actual)
         case "achat":
-            return str(await found)
+            return str(await actual)
         case "stream_chat":
-            return "".join(found.response_gen)
+            return "".join(actual.response_gen)
         case _:
-            return "".join([piece async for piece in (await found).async_response_gen()])
+            return "".join([piece async for piece in (await actual).async_response_gen()])
 
 
-@pytest.mark.parametrize("api", THINKERS)
+@pytest.mark.parametrize("api", REASONING_MODELS)
 @every_chat
 async def test_a_chat_engine_remembers_an_answer_with_reasoning(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
     """run-llama#21679, PR #21738, PR #19954, #23151, PR #23152."""
-    llm = make(api=api, **THINKERS[api])
+    llm = make(api=api, **REASONING_MODELS[api])
     engine = SimpleChatEngine.from_defaults(llm=llm, memory=ChatMemoryBuffer.from_defaults(token_limit=3000))
     simulator.reply("It rains.", reasoning="Let me look.")
     assert await said(engine, method, "How is the weather?") == "It rains."
@@ -71,37 +71,37 @@ async def test_a_chat_engine_remembers_an_answer_with_reasoning(
     simulator.reset()  # reasoning words that the official types do not know
 
 
-@pytest.mark.parametrize("api", THINKERS)
+@pytest.mark.parametrize("api", REASONING_MODELS)
 @every_chat
 async def test_every_answer_can_be_stored_and_sent_again(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
-    llm = make(api=api, **THINKERS[api])
+    llm = make(api=api, **REASONING_MODELS[api])
     simulator.reply("I will look.", reasoning="Let me look.", calls=[CALL])
     last = (await answers(llm, method, tools=[WEATHER]))[-1].message
     memory = Memory.from_defaults(session_id=f"{api} {method}", token_limit=3000)
     await memory.aput_messages([user(), last, result()])
-    kept = await memory.aget()
-    assert [message.role for message in kept] == ["user", "assistant", "tool"]
-    assert kept[1].blocks == last.blocks
-    assert "rains in Paris" in text_of(await answer(llm, method, kept, tools=[WEATHER]))
+    stored = await memory.aget()
+    assert [message.role for message in stored] == ["user", "assistant", "tool"]
+    assert stored[1].blocks == last.blocks
+    assert "rains in Paris" in text_of(await answer(llm, method, stored, tools=[WEATHER]))
     simulator.reset()
 
 
-SHOWN: dict[str, list[ContentBlock]] = {
+VISIBLE: dict[str, list[ContentBlock]] = {
     "image alone": [IMAGE],
     "image after text": [TextBlock(text="Here it is."), IMAGE],
 }
 
 
-@pytest.mark.parametrize("shown", SHOWN)
+@pytest.mark.parametrize("visible", VISIBLE)
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages"])
 @every_chat
 async def test_an_assistant_image_is_not_dropped(
-    make: Make, simulator: Simulator, api: str, shown: str, method: str
+    make: Make, simulator: Simulator, api: str, visible: str, method: str
 ) -> None:
     """run-llama PR #18495."""
-    said = ChatMessage(role=MessageRole.ASSISTANT, blocks=SHOWN[shown])
+    said = ChatMessage(role=MessageRole.ASSISTANT, blocks=VISIBLE[visible])
     with pytest.raises(UnsupportedContent) as refused:  # no format has a place for it
         await answer(make(api=api), method, [user("Draw a cat."), said, user("Now a dog.")])
     assert "user" in (refused.value.remedy or "")
@@ -115,27 +115,27 @@ def test_an_image_is_read_in_every_role(make: Make, simulator: Simulator, api: s
     assert PNG in simulator.requests[-1].raw.decode()
     simulator.reply(calls=[CALL])
     call = llm.chat([user()], tools=[WEATHER]).message
-    shown = ChatMessage(role=MessageRole.TOOL, blocks=[IMAGE], additional_kwargs={"tool_call_id": "call_1"})
-    llm.chat([user(), call, shown], tools=[WEATHER])
+    visible = ChatMessage(role=MessageRole.TOOL, blocks=[IMAGE], additional_kwargs={"tool_call_id": "call_1"})
+    llm.chat([user(), call, visible], tools=[WEATHER])
     assert PNG in simulator.requests[-1].raw.decode()
 
 
-DRAWN = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PNG}
+GENERATED_IMAGE = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PNG}
 
 
 def drawing(simulator: Simulator, api: str, *, streamed: bool) -> None:
     """An answer that is an image, and nothing else."""
     if api == "responses":
         about: dict[str, Any] = {"id": "r1", "object": "response", "model": "m"}
-        whole = {**about, "status": "completed", "output": [DRAWN]}
+        complete = {**about, "status": "completed", "output": [GENERATED_IMAGE]}
         if not streamed:
-            return simulator.reply_raw(body=json.dumps(whole))
+            return simulator.reply_raw(body=json.dumps(complete))
         return play(
             simulator,
             {"type": "response.created", "response": {**about, "status": "in_progress", "output": []}},
-            {"type": "response.output_item.added", "output_index": 0, "item": {**DRAWN, "result": None}},
-            {"type": "response.output_item.done", "output_index": 0, "item": DRAWN},
-            {"type": "response.completed", "response": whole},
+            {"type": "response.output_item.added", "output_index": 0, "item": {**GENERATED_IMAGE, "result": None}},
+            {"type": "response.output_item.done", "output_index": 0, "item": GENERATED_IMAGE},
+            {"type": "response.completed", "response": complete},
         )
     images = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}]
     if streamed:
@@ -150,9 +150,9 @@ def drawing(simulator: Simulator, api: str, *, streamed: bool) -> None:
 @every_chat
 async def test_an_answer_that_is_an_image_is_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
     drawing(simulator, api, streamed="stream" in method)
-    found = await answers(make(api=api), method, "Draw a cat.")
-    assert len(found) == (2 if "stream" in method else 1)  # shown as soon as it is there
-    for response in found:
+    actual = await answers(make(api=api), method, "Draw a cat.")
+    assert len(actual) == (2 if "stream" in method else 1)  # shown as soon as it is there
+    for response in actual:
         (block,) = (each for each in response.message.blocks if not isinstance(each, TextBlock))
         assert isinstance(block, ImageBlock)
         assert block.resolve_image(as_base64=True).read().decode() == PNG
@@ -180,14 +180,14 @@ def test_a_document_keeps_its_media_type(make: Make, simulator: Simulator, mime:
     make(api="messages").chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="Read."), block])])
     (sent,) = [each for each in told(simulator)["messages"][0]["content"] if each["type"] == "document"]
     assert sent["source"]["media_type"] == mime
-    shown = sent["source"]["data"]
-    assert shown == (data.decode() if sent["source"]["type"] == "text" else b64encode(data).decode())
+    visible = sent["source"]["data"]
+    assert visible == (data.decode() if sent["source"]["type"] == "text" else b64encode(data).decode())
 
 
 @every_stream
 async def test_the_last_reasoning_response_is_a_message(make: Make, simulator: Simulator, method: str) -> None:
     simulator.reply("", reasoning="Let me look.")
-    last = await answer(make(api="messages", **THINKERS["messages"]), method)
+    last = await answer(make(api="messages", **REASONING_MODELS["messages"]), method)
     assert [type(block) for block in last.message.blocks] == [ThinkingBlock, TextBlock]
     assert last.message.content == ""
     assert ChatMessage.model_validate_json(last.message.model_dump_json()) == last.message

@@ -58,7 +58,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("api", ["auto", "chat_completions", "responses", "messages"])
-def test_any_text_is_a_model(make: Make, simulator: Simulator, name: str, api: str) -> None:
+def test_any_string_is_a_model_id(make: Make, simulator: Simulator, name: str, api: str) -> None:
     """run-llama#20360, #20981, #11452, PR #21112 for #18691."""
     llm = make(model=name, api=api, max_retries=0)
     assert llm.metadata.model_name == name
@@ -71,7 +71,7 @@ def test_any_text_is_a_model(make: Make, simulator: Simulator, name: str, api: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_text_is_an_embedding_model(simulator: Simulator, name: str) -> None:
+def test_any_string_is_an_embedding_model_id(simulator: Simulator, name: str) -> None:
     model = CloudflareAIGatewayEmbedding(**where(simulator), model=name, api="embeddings", max_retries=0)
     assert model.to_payload()["model"] == name
     with suppress(NotFound, InvalidRequest, ServerFault):
@@ -197,24 +197,24 @@ print("done")
 def test_nested_event_loops_of_notebooks_work(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in simulator.environment.items():
         monkeypatch.setenv(name, value)
-    ran = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False)
-    assert ran.stdout == "done\n", ran.stderr
-    assert "Event loop is closed" not in ran.stderr
+    finished_run = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False)
+    assert finished_run.stdout == "done\n", finished_run.stderr
+    assert "Event loop is closed" not in finished_run.stderr
     assert len(simulator.requests) >= 3 * 5
 
 
 def test_a_callback_payload_names_the_model_twice(make: Make, simulator: Simulator) -> None:
     """openinference PR #3306."""
     embedding = CloudflareAIGatewayEmbedding(**where(simulator), model=EMBEDDER)
-    for found, name in ((make(model="openai/gpt-4.1"), "openai/gpt-4.1"), (embedding, EMBEDDER)):
-        payload = found.to_payload()
+    for result, name in ((make(model="openai/gpt-4.1"), "openai/gpt-4.1"), (embedding, EMBEDDER)):
+        payload = result.to_payload()
         assert (payload["model"], payload["model_name"]) == (name, name)
-        assert payload["class_name"] == found.class_name()
+        assert payload["class_name"] == result.class_name()
         json.dumps(payload)
     assert CloudflareAIGatewayRerank(**where(simulator)).to_dict()["model"]
 
 
-TOKEN_WORDS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
+TOKEN_ARGUMENTS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 PARAMETER = {
     ("openai/gpt-5.4", "chat_completions"): "max_completion_tokens",
     ("openai/o4-mini", "chat_completions"): "max_completion_tokens",
@@ -234,22 +234,25 @@ PARAMETER = {
 
 def limits(simulator: Simulator) -> dict[str, int]:
     body = told(simulator)
-    return {name: body[name] for name in TOKEN_WORDS & body.keys()}
+    return {name: body[name] for name in TOKEN_ARGUMENTS & body.keys()}
 
 
 @pytest.mark.parametrize(("model", "api"), PARAMETER)
-@pytest.mark.parametrize("word", sorted(TOKEN_WORDS))
-def test_the_limit_goes_by_the_models_own_name(
-    make: Make, simulator: Simulator, model: str, api: str, word: str
+@pytest.mark.parametrize("argument", sorted(TOKEN_ARGUMENTS))
+def test_the_token_limit_has_the_models_parameter_name(
+    make: Make, simulator: Simulator, model: str, api: str, argument: str
 ) -> None:
     """litellm#13714."""
-    for llm, words in ((make(model=model, api=api, **{word: 40}), {}), (make(model=model, api=api), {word: 40})):
+    for llm, arguments in (
+        (make(model=model, api=api, **{argument: 40}), {}),
+        (make(model=model, api=api), {argument: 40}),
+    ):
         with suppress(NotFound):  # of the model of next year
-            llm.complete("Hi", **words)
+            llm.complete("Hi", **arguments)
         assert limits(simulator) == {PARAMETER[model, api]: 40}
 
 
 @every_method
-async def test_a_users_own_field_is_kept(make: Make, simulator: Simulator, method: str) -> None:
+async def test_a_custom_body_field_is_kept(make: Make, simulator: Simulator, method: str) -> None:
     await answer(make(api="chat_completions", extra_body={"max_tokens": 7}), method)
     assert limits(simulator) == {"max_tokens": 7}

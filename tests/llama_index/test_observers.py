@@ -62,28 +62,28 @@ PARIS = '{"name": "Paris"}'
 TOKENS: Any = {"tokens_in": 11, "tokens_out": 7}
 
 
-class Watched:
+class ObservedEvents:
     """An LLM, and all who watch it."""
 
-    def __init__(self, simulator: Simulator, events: Events, api: Any, **words: Any) -> None:
+    def __init__(self, simulator: Simulator, events: Events, api: Any, **arguments: Any) -> None:
         self.debug = LlamaDebugHandler(print_trace_on_end=False)
         self.counting = TokenCountingHandler()
         self.simulator, self.events = simulator, events
         manager = CallbackManager([self.debug, self.counting])
-        words = {"api": api, "model": MODELS[api], "callback_manager": manager, **words}
-        self.llm = CloudflareAIGateway(**where(simulator), **words)
+        arguments = {"api": api, "model": MODELS[api], "callback_manager": manager, **arguments}
+        self.llm = CloudflareAIGateway(**where(simulator), **arguments)
 
     def ended(self) -> list[Any]:
-        """The responses that the event handler was given at the end, one of each start."""
+        """The responses of the end events, one per start event."""
         starts = [e for e in self.events.seen if isinstance(e, LLMChatStartEvent | LLMCompletionStartEvent)]
         ends = [e for e in self.events.seen if isinstance(e, LLMChatEndEvent | LLMCompletionEndEvent)]
-        own = [e for e in starts if e.model_dict["class_name"] == CloudflareAIGateway.class_name()]
-        assert {e.model_dict["model"] for e in own} == {self.llm.model}
-        assert len(own) == len(self.simulator.requests)
+        custom = [e for e in starts if e.model_dict["class_name"] == CloudflareAIGateway.class_name()]
+        assert {e.model_dict["model"] for e in custom} == {self.llm.model}
+        assert len(custom) == len(self.simulator.requests)
         assert len(starts) == len(ends)
         return [e.response for e in ends]
 
-    def judge(self, requests: int = 1) -> None:
+    def check_events(self, requests: int = 1) -> None:
         """One start and one end for each request, the tokens of all of them, and no secret."""
         assert len(self.simulator.requests) == requests
         assert self.simulator.queued == (0, 0)
@@ -95,18 +95,18 @@ class Watched:
         logs = self.simulator.logs()
         assert self.counting.prompt_llm_token_count == sum(entry["tokens_in"] for entry in logs) == 11 * requests
         assert self.counting.completion_llm_token_count == sum(entry["tokens_out"] for entry in logs) == 7 * requests
-        told = [response.raw["usage"] for response in self.ended() if isinstance(response.raw, dict)]
-        assert [(each["prompt_tokens"], each["completion_tokens"]) for each in told] == [(11, 7)] * requests
-        shown = f"{self.events.seen} {pairs} {[event.model_dump() for event in self.events.seen]}"
-        assert self.simulator.api_token not in shown
+        message = [response.raw["usage"] for response in self.ended() if isinstance(response.raw, dict)]
+        assert [(each["prompt_tokens"], each["completion_tokens"]) for each in message] == [(11, 7)] * requests
+        visible = f"{self.events.seen} {pairs} {[event.model_dump() for event in self.events.seen]}"
+        assert self.simulator.api_token not in visible
 
 
-async def all_of(found: Any) -> Any:
-    """What was asked for, read to its end."""
-    found = await found if isawaitable(found) else found
-    if isinstance(found, AsyncGenerator):
-        return [each async for each in found]
-    return list(found) if isinstance(found, Generator) else found
+async def all_of(result: Any) -> Any:
+    """The result of a method; a stream is read to its end."""
+    result = await result if isawaitable(result) else result
+    if isinstance(result, AsyncGenerator):
+        return [each async for each in result]
+    return list(result) if isinstance(result, Generator) else result
 
 
 FORMS = ("", "a", "stream_", "astream_")
@@ -116,28 +116,28 @@ FORMS = ("", "a", "stream_", "astream_")
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_an_object_is_one_event(simulator: Simulator, events: Events, api: str, way: str, form: str) -> None:
-    watched = Watched(simulator, events, api, structured_output=way)
+    observed = ObservedEvents(simulator, events, api, structured_output=way)
     if way == "function_calling":
         simulator.reply(calls=[NAME], **TOKENS)
     else:
         simulator.reply(PARIS, **TOKENS)
-    found = await all_of(getattr(watched.llm, f"{form}structured_predict")(City, ASK))
-    assert (found[-1] if "stream" in form else found) == City(name="Paris")
-    watched.judge()
+    result = await all_of(getattr(observed.llm, f"{form}structured_predict")(City, ASK))
+    assert (result[-1] if "stream" in form else result) == City(name="Paris")
+    observed.check_events()
     names = [event.class_name() for event in events.seen]
     assert names.count("LLMStructuredPredictStartEvent") == names.count("LLMStructuredPredictEndEvent") == 1
 
 
 @every_wire
 @pytest.mark.parametrize("form", FORMS)
-async def test_so_is_a_structured_chat(simulator: Simulator, events: Events, api: str, form: str) -> None:
-    """LlamaIndex's structured twin is one more LLM, with an event of its own around ours."""
-    watched = Watched(simulator, events, api)
+async def test_a_structured_chat_is_one_event(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    """LlamaIndex's structured LLM wraps ours, and has an event around ours."""
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply(PARIS, **TOKENS)
-    twin = watched.llm.as_structured_llm(City)
-    found = await all_of(getattr(twin, f"{form}chat")([ChatMessage(role=MessageRole.USER, content=QUESTION)]))
-    assert (found[-1] if "stream" in form else found).raw == City(name="Paris")
-    watched.judge()
+    twin = observed.llm.as_structured_llm(City)
+    result = await all_of(getattr(twin, f"{form}chat")([ChatMessage(role=MessageRole.USER, content=QUESTION)]))
+    assert (result[-1] if "stream" in form else result).raw == City(name="Paris")
+    observed.check_events()
 
 
 @every_wire
@@ -146,34 +146,34 @@ async def test_so_is_a_structured_chat(simulator: Simulator, events: Events, api
 async def test_a_chat_with_tools_is_one_event(
     simulator: Simulator, events: Events, api: str, form: str, calls: list[Any]
 ) -> None:
-    watched = Watched(simulator, events, api)
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply("I will look.", calls=calls, **TOKENS)
-    method = getattr(watched.llm, f"{form}chat_with_tools")
-    found = await all_of(method([WEATHER], user_msg=QUESTION, allow_parallel_tool_calls=True))
-    last = found[-1] if "stream" in form else found
-    assert len(watched.llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)) == len(calls)
-    watched.judge()
+    method = getattr(observed.llm, f"{form}chat_with_tools")
+    result = await all_of(method([WEATHER], user_msg=QUESTION, allow_parallel_tool_calls=True))
+    last = result[-1] if "stream" in form else result
+    assert len(observed.llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)) == len(calls)
+    observed.check_events()
     progress = [event for event in events.seen if isinstance(event, LLMChatInProgressEvent)]
     assert bool(progress) is ("stream" in form)
 
 
 @every_wire
 @pytest.mark.parametrize("form", ["", "a"])
-async def test_a_call_that_is_run_is_one_event(simulator: Simulator, events: Events, api: str, form: str) -> None:
-    watched = Watched(simulator, events, api)
+async def test_predict_and_call_is_one_event(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply(calls=[CALL], **TOKENS)
-    found = await all_of(getattr(watched.llm, f"{form}predict_and_call")([WEATHER], user_msg=QUESTION))
-    assert str(found) == "It rains in Paris."
-    watched.judge()
+    result = await all_of(getattr(observed.llm, f"{form}predict_and_call")([WEATHER], user_msg=QUESTION))
+    assert str(result) == "It rains in Paris."
+    observed.check_events()
 
 
 @every_wire
 @pytest.mark.parametrize("method", ["predict", "apredict", "stream", "astream"])
 async def test_a_prompt_is_one_event(simulator: Simulator, events: Events, api: str, method: str) -> None:
-    watched = Watched(simulator, events, api)
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply("It rains.", **TOKENS)
-    assert "".join(await all_of(getattr(watched.llm, method)(ASK))) == "It rains."
-    watched.judge()
+    assert "".join(await all_of(getattr(observed.llm, method)(ASK))) == "It rains."
+    observed.check_events()
 
 
 PROGRAMS = [
@@ -183,46 +183,46 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize(("kind", "form"), PROGRAMS)
-async def test_llama_indexs_own_programs_are_too(simulator: Simulator, events: Events, form: str, kind: Any) -> None:
-    watched = Watched(simulator, events, "responses")
+async def test_llama_indexs_programs_are_one_event(simulator: Simulator, events: Events, form: str, kind: Any) -> None:
+    observed = ObservedEvents(simulator, events, "responses")
     if kind is FunctionCallingProgram:
         simulator.reply(calls=[NAME], **TOKENS)
     else:
         simulator.reply(PARIS, **TOKENS)
-    program = kind.from_defaults(output_cls=City, prompt_template_str=QUESTION, llm=watched.llm)
+    program = kind.from_defaults(output_cls=City, prompt_template_str=QUESTION, llm=observed.llm)
     match form:
         case "":
-            found = program()
+            result = program()
         case "a":
-            found = await program.acall()
+            result = await program.acall()
         case _:
-            found = list(program.stream_call())[-1]
-    assert found.name == "Paris"
-    watched.judge()
+            result = list(program.stream_call())[-1]
+    assert result.name == "Paris"
+    observed.check_events()
 
 
 @every_wire
 @pytest.mark.parametrize("form", FORMS)
-async def test_several_calls_are_as_many_events(simulator: Simulator, events: Events, api: str, form: str) -> None:
-    watched = Watched(simulator, events, api)
+async def test_several_calls_are_several_events(simulator: Simulator, events: Events, api: str, form: str) -> None:
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply("It rains.", times=3, **TOKENS)
     for _ in range(3):
-        await all_of(getattr(watched.llm, f"{form}complete")(QUESTION))
-    watched.judge(3)
+        await all_of(getattr(observed.llm, f"{form}complete")(QUESTION))
+    observed.check_events(3)
 
 
 @pytest.mark.parametrize("method", ["chat_with_tools", "achat_with_tools", "structured_predict", "predict"])
-async def test_a_failure_is_told_as_one(
+async def test_a_failure_is_an_exception_event(
     simulator: Simulator, spans: SimpleSpanHandler, events: Events, method: str
 ) -> None:
-    watched = Watched(simulator, events, "chat_completions", max_retries=0)
+    observed = ObservedEvents(simulator, events, "chat_completions", max_retries=0)
     simulator.fault("provider_error")
-    given: Any = {"structured_predict": (City, ASK), "predict": (ASK,)}.get(method, ([WEATHER], QUESTION))
+    value: Any = {"structured_predict": (City, ASK), "predict": (ASK,)}.get(method, ([WEATHER], QUESTION))
     with pytest.raises(GatewayError):
-        await all_of(getattr(watched.llm, method)(*given))
+        await all_of(getattr(observed.llm, method)(*value))
     dropped = [span.id_.partition("-")[0] for span in spans.dropped_spans]
     assert dropped.count(f"CloudflareAIGateway.{method.removesuffix('_with_tools')}") == 1
-    assert watched.counting.total_llm_token_count == 0
+    assert observed.counting.total_llm_token_count == 0
     assert not [event for event in events.seen if isinstance(event, LLMChatEndEvent)]
 
 
@@ -231,11 +231,11 @@ async def test_a_failure_is_told_as_one(
 async def test_a_span_is_opened_for_each_method_once(
     simulator: Simulator, spans: SimpleSpanHandler, events: Events, api: str, form: str
 ) -> None:
-    watched = Watched(simulator, events, api)
+    observed = ObservedEvents(simulator, events, api)
     simulator.reply("It rains.")
     simulator.reply(PARIS)
-    await all_of(getattr(watched.llm, f"{form}chat_with_tools")([WEATHER], user_msg=QUESTION))
-    await all_of(getattr(watched.llm, f"{form}structured_predict")(City, ASK))
+    await all_of(getattr(observed.llm, f"{form}chat_with_tools")([WEATHER], user_msg=QUESTION))
+    await all_of(getattr(observed.llm, f"{form}structured_predict")(City, ASK))
     names = [span.id_.partition("-")[0] for span in spans.completed_spans]
     assert sorted(names) == sorted(
         f"CloudflareAIGateway.{name}"
@@ -244,10 +244,10 @@ async def test_a_span_is_opened_for_each_method_once(
     assert simulator.api_token not in str(spans.completed_spans)
 
 
-def test_what_is_shown_is_json(simulator: Simulator, events: Events) -> None:
-    watched = Watched(simulator, events, "messages")
+def test_what_observers_see_is_json(simulator: Simulator, events: Events) -> None:
+    observed = ObservedEvents(simulator, events, "messages")
     simulator.reply(calls=[CALL], **TOKENS)
-    watched.llm.chat_with_tools([WEATHER], user_msg=QUESTION)
+    observed.llm.chat_with_tools([WEATHER], user_msg=QUESTION)
     for event in events.seen:
         if isinstance(event, LLMChatStartEvent | LLMChatEndEvent):
             json.loads(event.model_dump_json())

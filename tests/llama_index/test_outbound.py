@@ -1,4 +1,4 @@
-"""What of a reply is shown beside its message; the message itself: `test_inbound` and `test_cumulate`."""
+"""The further data of a response; `test_inbound` and `test_cumulative_streams` have its message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKENS: list[Any] = [
 ]
 
 
-def shown(choice: Choice) -> list[list[tuple[str, float]]] | None:
+def visible(choice: Choice) -> list[list[tuple[str, float]]] | None:
     response = to_response(ChatReply("chat_completions", "", "", (choice,), None), info("chat_completions"))
     if response.logprobs is None:
         return None
@@ -42,48 +42,48 @@ def of_responses(logprobs: Any) -> Choice:
 
 
 @pytest.mark.parametrize("choice", [of_chat({"content": TOKENS}), of_responses(TOKENS)], ids=["chat", "responses"])
-def test_log_probabilities_of_every_wire_that_has_them(choice: Choice) -> None:
-    assert shown(choice) == [[("Hi", -0.1), ("Yo", -3)], [("!", -0.2)]]
+def test_log_probabilities_are_read_from_every_wire(choice: Choice) -> None:
+    assert visible(choice) == [[("Hi", -0.1), ("Yo", -3)], [("!", -0.2)]]
 
 
 @pytest.mark.parametrize(
     "odd", [None, {}, [], "x", {"content": "x"}, {"content": ["x"]}, {"content": None}, {"tokens": ["Hi"]}], ids=str
 )
-def test_without_them_there_are_none(odd: Any) -> None:
-    assert shown(of_chat(odd)) is None
-    assert shown(of_responses(odd)) is None
+def test_without_log_probabilities_the_field_is_none(odd: Any) -> None:
+    assert visible(of_chat(odd)) is None
+    assert visible(of_responses(odd)) is None
 
 
 @pytest.mark.parametrize("odd", [{"token": "a"}, {"token": "a", "logprob": None}, {"top_logprobs": [{"token": "a"}]}])
-def test_an_answer_is_not_lost_for_a_token_without_one(odd: Any) -> None:
-    assert shown(of_chat({"content": [odd, TOKENS[1]]})) == [[], [("!", -0.2)]]
+def test_a_token_without_a_log_probability_is_skipped(odd: Any) -> None:
+    assert visible(of_chat({"content": [odd, TOKENS[1]]})) == [[], [("!", -0.2)]]
 
 
-DRAWN = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
+GENERATED_IMAGE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
 WITH_AN_IMAGE = Turn(
     "assistant",
     (
         Text("Here it is:", extras={"chat_completions": {"note": 1}}),
-        Media("image", data=DRAWN, mime="image/png", extras={"chat_completions": {"index": 0}}),
+        Media("image", data=GENERATED_IMAGE, mime="image/png", extras={"chat_completions": {"index": 0}}),
     ),
 )
 
 
-def test_an_image_of_the_model_is_kept_once_and_comes_back() -> None:
+def test_a_generated_image_is_stored_once_and_sent_back() -> None:
     message = to_message(WITH_AN_IMAGE)
     written = message.model_dump_json()
-    assert written.count(DRAWN) == 1
+    assert written.count(GENERATED_IMAGE) == 1
     assert to_turns([ChatMessage.model_validate_json(written)]) == (WITH_AN_IMAGE,)
 
 
-def test_an_image_that_was_taken_out_is_not_sent() -> None:
+def test_a_removed_image_is_not_sent() -> None:
     message = to_message(WITH_AN_IMAGE)
     message.blocks = [block for block in message.blocks if not isinstance(block, ImageBlock)]
     (turn,) = to_turns([message])
     assert [type(part) for part in turn.parts] == [Text]
 
 
-def test_an_image_that_was_put_in_its_place_is_sent() -> None:
+def test_a_replaced_image_is_sent() -> None:
     other = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(32)).decode()
     message = to_message(WITH_AN_IMAGE)
     message.blocks = [

@@ -15,7 +15,7 @@ from tests.llama_index.call_methods import (
     CALL,
     MODELS,
     QUESTION,
-    THINKERS,
+    REASONING_MODELS,
     WEATHER,
     Make,
     answer,
@@ -26,7 +26,7 @@ from tests.llama_index.call_methods import (
     user,
 )
 
-THOUGHT = "It must be looked up."
+REASONING_TEXT = "It must be looked up."
 
 
 def stored(message: ChatMessage) -> ChatMessage:
@@ -36,40 +36,40 @@ def stored(message: ChatMessage) -> ChatMessage:
 
 @every_chat
 @pytest.mark.parametrize("store", [None, True, False])
-@pytest.mark.parametrize("kept", ["as it is", "stored"])
+@pytest.mark.parametrize("form", ["as it is", "stored"])
 async def test_a_reasoning_item_precedes_its_call(
-    make: Make, simulator: Simulator, method: str, store: bool | None, kept: str
+    make: Make, simulator: Simulator, method: str, store: bool | None, form: str
 ) -> None:
     """run-llama#19089."""
-    llm = make(api="responses", store=store, **THINKERS["responses"])
-    simulator.reply(reasoning=THOUGHT, calls=[CALL])
+    llm = make(api="responses", store=store, **REASONING_MODELS["responses"])
+    simulator.reply(reasoning=REASONING_TEXT, calls=[CALL])
     said = (await answer(llm, method, tools=[WEATHER])).message
-    await answer(llm, method, [user(), said if kept == "as it is" else stored(said), result()], tools=[WEATHER])
+    await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
     items = told(simulator)["input"]
     kinds = [item.get("type", "message") for item in items]
     assert kinds == ["message", "reasoning", "function_call", "function_call_output"]
     thought = items[1]
-    assert thought["summary"] == [{"type": "summary_text", "text": THOUGHT}]
+    assert thought["summary"] == [{"type": "summary_text", "text": REASONING_TEXT}]
     (block,) = [block for block in said.blocks if isinstance(block, ThinkingBlock)]
-    assert block.content == THOUGHT
-    known = block.additional_information
+    assert block.content == REASONING_TEXT
+    entries = block.additional_information
     if store is False:  # else the provider has it, and finds it by its id
-        assert thought["encrypted_content"] == known["encrypted_content"] != ""
+        assert thought["encrypted_content"] == entries["encrypted_content"] != ""
     else:
-        assert thought["id"] == known["id"] != ""
+        assert thought["id"] == entries["id"] != ""
 
 
 @every_chat
-@pytest.mark.parametrize("kept", ["as it is", "stored"])
-async def test_a_thinking_block_precedes_its_call(make: Make, simulator: Simulator, method: str, kept: str) -> None:
+@pytest.mark.parametrize("form", ["as it is", "stored"])
+async def test_a_thinking_block_precedes_its_call(make: Make, simulator: Simulator, method: str, form: str) -> None:
     """run-llama#20072, PR #18834."""
-    llm = make(api="messages", **THINKERS["messages"])
-    simulator.reply("I will look.", reasoning=THOUGHT, calls=[CALL])
+    llm = make(api="messages", **REASONING_MODELS["messages"])
+    simulator.reply("I will look.", reasoning=REASONING_TEXT, calls=[CALL])
     said = (await answer(llm, method, tools=[WEATHER])).message
-    await answer(llm, method, [user(), said if kept == "as it is" else stored(said), result()], tools=[WEATHER])
+    await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
     content = told(simulator)["messages"][1]["content"]
     assert [block["type"] for block in content] == ["thinking", "text", "tool_use"]
-    assert content[0]["thinking"] == THOUGHT
+    assert content[0]["thinking"] == REASONING_TEXT
     (block,) = [block for block in said.blocks if isinstance(block, ThinkingBlock)]
     assert content[0]["signature"] == block.additional_information["signature"] != ""
 
@@ -77,14 +77,14 @@ async def test_a_thinking_block_precedes_its_call(make: Make, simulator: Simulat
 USAGE = {"input_tokens": 1, "output_tokens": 1}
 BLOCKS: list[dict[str, Any]] = [
     {"type": "redacted_thinking", "data": "c2VjcmV0"},
-    {"type": "thinking", "thinking": THOUGHT, "signature": "c2ln"},
+    {"type": "thinking", "thinking": REASONING_TEXT, "signature": "c2ln"},
     {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Paris"}},
 ]
 MESSAGE = {"id": "m1", "type": "message", "role": "assistant", "model": "m", "usage": USAGE}
 
 
 def redacted(simulator: Simulator, *, streamed: bool) -> None:
-    """An answer with a block that only its maker can read, before a thought and a call."""
+    """An answer with a redacted block before reasoning and a call."""
     if not streamed:
         simulator.reply_raw(body=json.dumps({**MESSAGE, "content": BLOCKS, "stop_reason": "tool_use"}))
         return
@@ -92,7 +92,7 @@ def redacted(simulator: Simulator, *, streamed: bool) -> None:
     starts = [{"type": "content_block_start", "index": n, "content_block": block} for n, block in enumerate(empty)]
     stops = [{"type": "content_block_stop", "index": n} for n in range(3)]
     deltas = [
-        {"type": "thinking_delta", "thinking": THOUGHT},
+        {"type": "thinking_delta", "thinking": REASONING_TEXT},
         {"type": "signature_delta", "signature": "c2ln"},
         {"type": "input_json_delta", "partial_json": '{"city": "Paris"}'},
     ]
@@ -108,37 +108,37 @@ def redacted(simulator: Simulator, *, streamed: bool) -> None:
 
 
 @every_chat
-@pytest.mark.parametrize("kept", ["as it is", "stored"])
-async def test_encrypted_reasoning_precedes_its_call(make: Make, simulator: Simulator, method: str, kept: str) -> None:
-    llm = make(api="messages", **THINKERS["messages"])
+@pytest.mark.parametrize("form", ["as it is", "stored"])
+async def test_encrypted_reasoning_precedes_its_call(make: Make, simulator: Simulator, method: str, form: str) -> None:
+    llm = make(api="messages", **REASONING_MODELS["messages"])
     redacted(simulator, streamed="stream" in method)
     said = (await answer(llm, method, tools=[WEATHER])).message
-    await answer(llm, method, [user(), said if kept == "as it is" else stored(said), result()], tools=[WEATHER])
+    await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
     assert told(simulator)["messages"][1]["content"] == BLOCKS
 
 
 FAMILY = {"chat_completions", "run"}
-STRANGERS = [
-    (maker, other) for maker in THINKERS for other in MODELS if maker != other and not {maker, other} <= FAMILY
+FOREIGN_BLOCKS = [
+    (maker, other) for maker in REASONING_MODELS for other in MODELS if maker != other and not {maker, other} <= FAMILY
 ]
 
 
-@pytest.mark.parametrize(("maker", "other"), STRANGERS)
+@pytest.mark.parametrize(("maker", "other"), FOREIGN_BLOCKS)
 @every_chat
 async def test_reasoning_is_not_sent_to_other_providers(
     make: Make, simulator: Simulator, maker: str, other: str, method: str
 ) -> None:
-    simulator.reply(reasoning=THOUGHT, calls=[CALL])
-    said = (await answer(make(api=maker, **THINKERS[maker]), method, tools=[WEATHER])).message
-    found = await answer(make(api=other), method, [user(), said, result()], tools=[WEATHER])
-    assert "rains in Paris" in found.message.content
+    simulator.reply(reasoning=REASONING_TEXT, calls=[CALL])
+    said = (await answer(make(api=maker, **REASONING_MODELS[maker]), method, tools=[WEATHER])).message
+    actual = await answer(make(api=other), method, [user(), said, result()], tools=[WEATHER])
+    assert "rains in Paris" in actual.message.content
     sent = simulator.requests[-1].raw.decode()
     assert "signature" not in sent
     assert "encrypted_content" not in sent
 
 
-def only_thought(simulator: Simulator, *, streamed: bool) -> None:
-    """An answer that stands in its reasoning, as some servers write it."""
+def only_reasoning(simulator: Simulator, *, streamed: bool) -> None:
+    """An answer inside the reasoning, as some servers send it."""
     if streamed:
         pieces = [chat_chunk({"reasoning_content": piece}) for piece in ("Paris ", "it is.")]
         play(simulator, chat_chunk({"role": "assistant", "content": ""}), *pieces, chat_chunk({}, "stop"), "[DONE]")
@@ -151,8 +151,8 @@ def only_thought(simulator: Simulator, *, streamed: bool) -> None:
 
 @every_method
 async def test_an_answer_in_the_reasoning_is_kept_as_reasoning(make: Make, simulator: Simulator, method: str) -> None:
-    """run-llama#21337: a program may read it; it is not taken for what the model says."""
-    only_thought(simulator, streamed="stream" in method)
+    """run-llama#21337: a program may read it; it is not taken for the answer."""
+    only_reasoning(simulator, streamed="stream" in method)
     last = await answer(make(api="chat_completions"), method)
     if method.endswith("complete"):
         assert last.text == ""
@@ -165,12 +165,12 @@ async def test_an_answer_in_the_reasoning_is_kept_as_reasoning(make: Make, simul
 
 @both_modes
 async def test_an_agents_output_holds_the_reasoning(make: Make, simulator: Simulator, streaming: bool) -> None:
-    only_thought(simulator, streamed=streaming)
+    only_reasoning(simulator, streamed=streaming)
     agent = FunctionAgent(tools=[WEATHER], llm=make(api="chat_completions"), streaming=streaming)
     handler = agent.run(QUESTION)
-    shown = "".join(
+    visible = "".join(
         [event.thinking_delta or "" async for event in handler.stream_events() if isinstance(event, AgentStream)]
     )
     end = await handler
     assert [block.content for block in end.response.blocks if isinstance(block, ThinkingBlock)] == ["Paris it is."]
-    assert shown == ("Paris it is." if streaming else "")
+    assert visible == ("Paris it is." if streaming else "")

@@ -30,12 +30,12 @@ Make = Callable[..., CloudflareAIGatewayRerank]
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    """Makes a reranker that talks to the simulator."""
+    """Makes a reranker at the simulator."""
 
-    def made(**words: Any) -> CloudflareAIGatewayRerank:
-        return CloudflareAIGatewayRerank(**where(simulator) | words)
+    def created(**arguments: Any) -> CloudflareAIGatewayRerank:
+        return CloudflareAIGatewayRerank(**where(simulator) | arguments)
 
-    return made
+    return created
 
 
 @pytest.fixture
@@ -47,24 +47,24 @@ both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyn
 
 
 def rerank(
-    reranker: CloudflareAIGatewayRerank, nodes: list[NodeWithScore], asynchronous: bool, **asked: Any
+    reranker: CloudflareAIGatewayRerank, nodes: list[NodeWithScore], asynchronous: bool, **sent: Any
 ) -> list[NodeWithScore]:
-    asked = asked or {"query_str": QUESTION}
+    sent = sent or {"query_str": QUESTION}
     if asynchronous:
-        return asyncio.run(reranker.apostprocess_nodes(nodes, **asked))
-    return reranker.postprocess_nodes(nodes, **asked)
+        return asyncio.run(reranker.apostprocess_nodes(nodes, **sent))
+    return reranker.postprocess_nodes(nodes, **sent)
 
 
-def test_it_is_a_postprocessor_of_llama_index() -> None:
+def test_it_is_a_node_postprocessor() -> None:
     assert issubclass(CloudflareAIGatewayRerank, BaseNodePostprocessor)
 
 
 @both
-@pytest.mark.parametrize("asked", [{"query_str": QUESTION}, {"query_bundle": QueryBundle(QUESTION)}])
-def test_nodes_come_back_in_order_with_the_new_scores(
-    make: Make, simulator: Simulator, nodes: list[NodeWithScore], asked: dict[str, Any], asynchronous: bool
+@pytest.mark.parametrize("sent", [{"query_str": QUESTION}, {"query_bundle": QueryBundle(QUESTION)}])
+def test_nodes_are_ordered_by_their_new_scores(
+    make: Make, simulator: Simulator, nodes: list[NodeWithScore], sent: dict[str, Any], asynchronous: bool
 ) -> None:
-    best = rerank(make(), nodes, asynchronous, **asked)
+    best = rerank(make(), nodes, asynchronous, **sent)
     assert [each.node_id for each in best] == ["1", "2", "0"]
     assert [each.node for each in best] == [nodes[1].node, nodes[2].node, nodes[0].node]
     scores = [each.get_score(raise_error=True) for each in best]
@@ -77,13 +77,13 @@ def test_nodes_come_back_in_order_with_the_new_scores(
     assert request.headers["cf-aig-gateway-id"] == "default"
 
 
-def test_the_nodes_are_the_very_same(make: Make, nodes: list[NodeWithScore]) -> None:
+def test_the_nodes_are_not_copied(make: Make, nodes: list[NodeWithScore]) -> None:
     assert {id(each.node) for each in rerank(make(), nodes, False)} == {id(each.node) for each in nodes}
 
 
 @both
 @pytest.mark.parametrize(("model", "top_k"), [(MODEL, 2), (M3, None)])
-def test_only_the_best_are_kept(
+def test_top_n_nodes_are_kept(
     make: Make, simulator: Simulator, nodes: list[NodeWithScore], model: str, top_k: int | None, asynchronous: bool
 ) -> None:
     best = rerank(make(model=model, top_n=2), nodes, asynchronous)
@@ -92,7 +92,7 @@ def test_only_the_best_are_kept(
     assert len(rerank(make(top_n=9), nodes, asynchronous)) == 3
 
 
-def test_the_model_reads_what_an_embedding_model_would(make: Make, simulator: Simulator) -> None:
+def test_the_model_receives_the_embedding_text(make: Make, simulator: Simulator) -> None:
     metadata = {"title": "Cities", "path": "/a/b"}
     node = TextNode(text="Paris", metadata=metadata, excluded_embed_metadata_keys=["path"])
     rerank(make(extra_body={"new": 1}), [NodeWithScore(node=node)], False)
@@ -100,7 +100,7 @@ def test_the_model_reads_what_an_embedding_model_would(make: Make, simulator: Si
 
 
 @both
-def test_no_node_needs_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_no_nodes_send_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     assert rerank(make(), [], asynchronous) == []
     assert not simulator.requests
 
@@ -110,45 +110,45 @@ def test_no_node_needs_no_request(make: Make, simulator: Simulator, asynchronous
 @pytest.mark.parametrize(
     ("top_n", "expected"), [(None, ["2", "3", "1", "0", "4"]), (4, ["2", "3", "1", "0"]), (2, ["2", "3"])]
 )
-def test_nodes_without_text_stand_unranked_at_the_end(
+def test_nodes_without_text_come_last_without_a_score(
     make: Make, simulator: Simulator, model: str, top_n: int | None, expected: list[str], asynchronous: bool
 ) -> None:
     texts = ["", *TEXTS, ""]
-    given = [NodeWithScore(node=TextNode(text=text, id_=str(n)), score=0.5) for n, text in enumerate(texts)]
-    best = rerank(make(model=model, top_n=top_n), given, asynchronous)
+    original = [NodeWithScore(node=TextNode(text=text, id_=str(n)), score=0.5) for n, text in enumerate(texts)]
+    best = rerank(make(model=model, top_n=top_n), original, asynchronous)
     assert [each.node_id for each in best] == expected
     assert [each.score is None for each in best] == [place in {"0", "4"} for place in expected]
     assert [context["text"] for context in simulator.requests[0].body["contexts"]] == TEXTS
 
 
 @both
-def test_nodes_that_are_all_empty_need_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
-    given = [NodeWithScore(node=TextNode(text="", id_=str(n)), score=0.5) for n in range(3)]
-    assert [each.node_id for each in rerank(make(top_n=2), given, asynchronous)] == ["0", "1"]
+def test_only_empty_nodes_send_no_request(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    original = [NodeWithScore(node=TextNode(text="", id_=str(n)), score=0.5) for n in range(3)]
+    assert [each.node_id for each in rerank(make(top_n=2), original, asynchronous)] == ["0", "1"]
     assert not simulator.requests
 
 
 @both
-@pytest.mark.parametrize("asked", [{"query_bundle": None}, {"query_str": ""}, {"query_bundle": QueryBundle("")}])
+@pytest.mark.parametrize("sent", [{"query_bundle": None}, {"query_str": ""}, {"query_bundle": QueryBundle("")}])
 def test_a_missing_question_is_refused(
-    make: Make, simulator: Simulator, nodes: list[NodeWithScore], asked: dict[str, Any], asynchronous: bool
+    make: Make, simulator: Simulator, nodes: list[NodeWithScore], sent: dict[str, Any], asynchronous: bool
 ) -> None:
     with pytest.raises(errors.ConfigError, match="no question") as caught:
-        rerank(make(), nodes, asynchronous, **asked)
+        rerank(make(), nodes, asynchronous, **sent)
     assert caught.value.field == "query_bundle"
     assert not simulator.requests
 
 
-@pytest.mark.parametrize("words", [{"model": "cohere/rerank"}, {"top": 3}])
-def test_what_can_never_work_is_refused_by_the_constructor(make: Make, words: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [{"model": "cohere/rerank"}, {"top": 3}])
+def test_an_invalid_argument_is_refused_by_the_constructor(make: Make, arguments: dict[str, Any]) -> None:
     with pytest.raises(errors.ConfigError):
-        make(**words)
+        make(**arguments)
     with pytest.raises(ValueError, match="top_n"):
         make(top_n=0)
 
 
 @both
-def test_errors_are_those_of_the_package(
+def test_errors_are_gateway_errors(
     make: Make, simulator: Simulator, nodes: list[NodeWithScore], asynchronous: bool
 ) -> None:
     simulator.fault("gateway_rate_limit")
@@ -158,7 +158,7 @@ def test_errors_are_those_of_the_package(
 
 
 @both
-def test_what_may_pass_is_tried_again(
+def test_a_transient_error_is_retried(
     make: Make, simulator: Simulator, nodes: list[NodeWithScore], asynchronous: bool
 ) -> None:
     simulator.fault("close_before_response")
@@ -176,7 +176,7 @@ def test_the_run_reaches_the_log(
 
 
 @both
-@pytest.mark.parametrize(("top_n", "told"), [(2, 2), (None, 3)])
+@pytest.mark.parametrize(("top_n", "message"), [(2, 2), (None, 3)])
 def test_observers_see_the_reranking(
     make: Make,
     simulator: Simulator,
@@ -184,20 +184,20 @@ def test_observers_see_the_reranking(
     events: Events,
     spans: SimpleSpanHandler,
     top_n: int | None,
-    told: int,
+    message: int,
     asynchronous: bool,
 ) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     best = rerank(make(top_n=top_n, callback_manager=CallbackManager([debug])), nodes, asynchronous)
     start, end = (event for event in events.seen if isinstance(event, ReRankStartEvent | ReRankEndEvent))
-    assert (start.model_name, start.top_n, start.nodes) == (MODEL, told, nodes)
+    assert (start.model_name, start.top_n, start.nodes) == (MODEL, message, nodes)
     assert start.query.query_str == QUESTION
     assert end.nodes == best
     [(begun, ended)] = debug.get_event_pairs(CBEventType.RERANKING)
     assert begun.payload[EventPayload.NODES] == nodes
     assert begun.payload[EventPayload.MODEL_NAME] == MODEL
     assert begun.payload[EventPayload.QUERY_STR] == QUESTION
-    assert begun.payload[EventPayload.TOP_K] == told
+    assert begun.payload[EventPayload.TOP_K] == message
     assert ended.payload[EventPayload.NODES] == best
     name = f"CloudflareAIGatewayRerank.{'_a' if asynchronous else '_'}postprocess_nodes"
     assert [span.id_.partition("-")[0] for span in spans.completed_spans] == [name]
@@ -218,7 +218,7 @@ def test_observers_see_a_failure(
 
 
 @both
-def test_a_query_engine_answers_from_the_best(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+def test_a_query_engine_answers_from_the_best_nodes(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     embed_model = CloudflareAIGatewayEmbedding(model=M3, **where(simulator))
     index = VectorStoreIndex([TextNode(text=text) for text in TEXTS], embed_model=embed_model)
     engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=3, node_postprocessors=[make(top_n=1)])

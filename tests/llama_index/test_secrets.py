@@ -40,8 +40,8 @@ from tests.llama_index.call_methods import (
     WEATHER,
     Make,
     answer,
-    given_to,
     read,
+    value_for,
 )
 
 HEADER = "a-secret-of-the-provider"
@@ -56,25 +56,25 @@ class City(BaseModel):
 class Everything(BaseEventHandler):
     """All that observers are shown, as text."""
 
-    told: list[str] = Field(default_factory=list)
+    reprs: list[str] = Field(default_factory=list)
 
     def handle(self, event: Any, **_: Any) -> None:
-        self.told += [repr(event), str(event.model_dump()), str(vars(event))]
+        self.reprs += [repr(event), str(event.model_dump()), str(vars(event))]
 
 
 class Spans(BaseSpanHandler[Any]):
     """All that span handlers are shown, as text."""
 
-    told: list[str] = Field(default_factory=list)
+    reprs: list[str] = Field(default_factory=list)
 
-    def new_span(self, id_: str, bound_args: Any, instance: Any = None, *given: Any, **words: Any) -> None:
-        self.told += [repr(bound_args.arguments), repr(instance), str(words)]
+    def new_span(self, id_: str, bound_args: Any, instance: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.reprs += [repr(bound_args.arguments), repr(instance), str(kwargs)]
 
-    def prepare_to_exit_span(self, id_: str, bound_args: Any, instance: Any = None, *given: Any, **words: Any) -> None:
-        self.told += [repr(bound_args.arguments), str(words)]
+    def prepare_to_exit_span(self, id_: str, bound_args: Any, instance: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.reprs += [repr(bound_args.arguments), str(kwargs)]
 
-    def prepare_to_drop_span(self, id_: str, bound_args: Any, instance: Any = None, *given: Any, **words: Any) -> None:
-        self.told += [repr(bound_args.arguments), str(words)]
+    def prepare_to_drop_span(self, id_: str, bound_args: Any, instance: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.reprs += [repr(bound_args.arguments), str(kwargs)]
 
 
 @pytest.fixture
@@ -84,23 +84,23 @@ def seen(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     dispatcher.event_handlers.append(events)
     dispatcher.span_handlers.append(spans)
     caplog.set_level(logging.DEBUG)
-    found: list[str] = []
+    actual: list[str] = []
     try:
-        yield found
+        yield actual
     finally:
         dispatcher.event_handlers.remove(events)
         dispatcher.span_handlers.remove(spans)
-    found += [*events.told, *spans.told, *(f"{record.getMessage()} {vars(record)}" for record in caplog.records)]
-    assert len(events.told) > 1
-    everything = "\n".join(found)
+    actual += [*events.reprs, *spans.reprs, *(f"{record.getMessage()} {vars(record)}" for record in caplog.records)]
+    assert len(events.reprs) > 1
+    everything = "\n".join(actual)
     assert QUESTION in everything or "city" in everything  # so it does see what goes on
     for secret in (Simulator().api_token, HEADER):
         assert secret not in everything
 
 
-def watched(make: Make, **words: Any) -> tuple[CloudflareAIGateway, LlamaDebugHandler]:
+def observed(make: Make, **kwargs: Any) -> tuple[CloudflareAIGateway, LlamaDebugHandler]:
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    return make(callback_manager=CallbackManager([debug]), extra_headers={"x-key": HEADER}, **words), debug
+    return make(callback_manager=CallbackManager([debug]), extra_headers={"x-key": HEADER}, **kwargs), debug
 
 
 TOOLS = [f"{form}chat_with_tools" for form in ("", "a", "stream_", "astream_")]
@@ -109,25 +109,25 @@ TEXTS = ["predict", "apredict", "stream", "astream"]
 CALLS = ["predict_and_call", "apredict_and_call"]
 
 
-async def every_way(llm: CloudflareAIGateway, method: str) -> Any:
+async def every_program_method(llm: CloudflareAIGateway, method: str) -> Any:
     ask = PromptTemplate(QUESTION)
     if method in METHODS:
         return await answer(llm, method)
     if method in TOOLS:
-        return await read(await given_to(getattr(llm, method), [WEATHER], user_msg=QUESTION))
+        return await read(await value_for(getattr(llm, method), [WEATHER], user_msg=QUESTION))
     if method in CALLS:
-        return await given_to(getattr(llm, method), [WEATHER], user_msg=QUESTION)
-    given = (City, ask) if method in OBJECTS else (ask,)
-    return await read(await given_to(getattr(llm, method), *given))
+        return await value_for(getattr(llm, method), [WEATHER], user_msg=QUESTION)
+    original = (City, ask) if method in OBJECTS else (ask,)
+    return await read(await value_for(getattr(llm, method), *original))
 
 
 @pytest.mark.parametrize("method", [*METHODS, *TOOLS, *OBJECTS, *TEXTS, *CALLS])
 async def test_no_observer_sees_the_token(make: Make, simulator: Simulator, seen: list[str], method: str) -> None:
     """run-llama#12853, PRs #21676, #22062, #21613."""
-    llm, debug = watched(make)
+    llm, debug = observed(make)
     if method in OBJECTS:
         simulator.reply('{"name": "a city"}')
-    assert await every_way(llm, method)
+    assert await every_program_method(llm, method)
     assert simulator.requests[-1].headers["x-key"] == HEADER
     assert len(debug.get_events()) >= 2
     seen += [str([event.payload for event in debug.get_events()])]
@@ -141,7 +141,7 @@ FAULTS = ("wrong_token", "wrong_token_403", "provider_error", "close_before_resp
 async def test_no_error_shows_the_token(
     make: Make, simulator: Simulator, seen: list[str], fault: str, method: str
 ) -> None:
-    llm, _ = watched(make, max_retries=0)
+    llm, _ = observed(make, max_retries=0)
     simulator.fault(fault, times=None)
     with pytest.raises(GatewayError) as caught:
         await answer(llm, method)
@@ -154,24 +154,24 @@ async def test_no_error_shows_the_token(
     seen.append(repr(pickle.loads(pickle.dumps(error))))
 
 
-def test_no_representation_of_the_object_shows_the_token(make: Make, simulator: Simulator) -> None:
-    llm, _ = watched(make)
+def test_no_repr_shows_the_token(make: Make, simulator: Simulator) -> None:
+    llm, _ = observed(make)
     llm.complete(QUESTION)  # after which header blocks are kept
     bound = llm.with_gateway(metadata={"a": 1})
     for model in (llm, bound, copy(llm), deepcopy(llm), llm.as_structured_llm(City)):
-        shown = [repr(model), str(model), str(model.to_dict()), str(model.model_dump()), str(model.to_payload())]
-        assert all(simulator.api_token not in each and HEADER not in each for each in shown)
-    for found in (llm.to_json(), bound.model_dump_json(), str(llm.model_json_schema), repr(vars(llm))):
-        assert simulator.api_token not in found
+        visible = [repr(model), str(model), str(model.to_dict()), str(model.model_dump()), str(model.to_payload())]
+        assert all(simulator.api_token not in each and HEADER not in each for each in visible)
+    for actual in (llm.to_json(), bound.model_dump_json(), str(llm.model_json_schema), repr(vars(llm))):
+        assert simulator.api_token not in actual
     for model in (llm, bound):
         assert simulator.api_token.encode() not in pickle.dumps(model)
 
 
 def test_a_token_in_the_arguments_of_a_call_is_refused(make: Make, simulator: Simulator, seen: list[str]) -> None:
-    llm, _ = watched(make)
-    for word in ("api_key", "api_token"):
-        with pytest.raises(GatewayError, match=word):
-            llm.complete(QUESTION, **{word: "another"})
+    llm, _ = observed(make)
+    for argument in ("api_key", "api_token"):
+        with pytest.raises(GatewayError, match=argument):
+            llm.complete(QUESTION, **{argument: "another"})
     assert not simulator.requests
     llm.complete(QUESTION)
 
@@ -180,18 +180,18 @@ def test_a_pickle_holds_no_secret(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """run-llama#14572, #17532, PR #18893, #14236."""
-    words: dict[str, Any] = {"temperature": 0.5, "max_tokens": 9, "timeout": (1, 2), "gateway_metadata": {"team": "a"}}
+    kwargs: dict[str, Any] = {"temperature": 0.5, "max_tokens": 9, "timeout": (1, 2), "gateway_metadata": {"team": "a"}}
     with httpx.Client() as client, caplog.at_level(logging.DEBUG):
-        llm = make(http_client=client, system_prompt="Be brief.", **words)
+        llm = make(http_client=client, system_prompt="Be brief.", **kwargs)
         llm.complete("Hi")
         caplog.clear()
         pickled = pickle.dumps(llm.with_gateway(metadata={"job": 1}))
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
-        found: CloudflareAIGateway = pickle.loads(pickled)
+        actual: CloudflareAIGateway = pickle.loads(pickled)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert {word: getattr(found, word) for word in words} == words
-    assert found.system_prompt == "Be brief."
-    assert asyncio.run(answer(found, "achat"))
+    assert {argument: getattr(actual, argument) for argument in kwargs} == kwargs
+    assert actual.system_prompt == "Be brief."
+    assert asyncio.run(answer(actual, "achat"))
     assert simulator.requests[-1].body["temperature"] == 0.5
     assert json.loads(simulator.requests[-1].headers["cf-aig-metadata"])["job"] == 1
 

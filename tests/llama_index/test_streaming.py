@@ -1,4 +1,4 @@
-"""A stream says all that a whole answer says, once, and every piece of it is a message."""
+"""A stream contains what a whole answer contains, once, and each of its responses is a message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.llama_index.call_methods import (
     CALL,
     MODELS,
     QUESTION,
-    THINKERS,
+    REASONING_MODELS,
     WEATHER,
     Make,
     answer,
@@ -40,8 +40,8 @@ TOKENS = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
 
 def counts(response: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tokens, where LlamaIndex's counter and where other observers look."""
-    beside, usage = response.additional_kwargs, response.raw["usage"]
-    return {word: beside[word] for word in TOKENS}, {word: usage[word] for word in TOKENS}
+    kwargs, usage = response.additional_kwargs, response.raw["usage"]
+    return {name: kwargs[name] for name in TOKENS}, {name: usage[name] for name in TOKENS}
 
 
 @every_method
@@ -57,8 +57,8 @@ async def test_usage_is_reported_by_default(
     assert not [each for each in before if "usage" in each.raw]
 
 
-def usage(given: int, made: int) -> dict[str, int]:
-    return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+def usage(value: int, created: int) -> dict[str, int]:
+    return {"prompt_tokens": value, "completion_tokens": created, "total_tokens": value + created}
 
 
 @every_stream
@@ -85,8 +85,8 @@ async def test_an_agents_output_reports_usage(make: Make, simulator: Simulator, 
     llm = make(api=api, callback_manager=CallbackManager([counting]))
     handler = FunctionAgent(tools=[WEATHER], llm=llm, streaming=streaming).run(QUESTION)
     steps = [event async for event in handler.stream_events() if isinstance(event, AgentOutput)]
-    told = [step.raw["usage"] for step in steps if step.raw]
-    assert [(each["prompt_tokens"], each["completion_tokens"]) for each in told] == [(20, 5), (11, 7)]
+    logged = [step.raw["usage"] for step in steps if step.raw]
+    assert [(each["prompt_tokens"], each["completion_tokens"]) for each in logged] == [(20, 5), (11, 7)]
     assert (counting.prompt_llm_token_count, counting.completion_llm_token_count) == (31, 12)
     assert (await handler).raw["cf_aig"]["log_id"] == simulator.logs()[-1]["id"]
 
@@ -103,11 +103,11 @@ async def test_one_call_is_one_event(make: Make, simulator: Simulator, api: str,
     assert (counting.prompt_llm_token_count, counting.completion_llm_token_count) == (11, 7)
 
 
-THOUGHT = "Let me look at the sky."
+REASONING_TEXT = "Let me look at the sky."
 TEXT = "I will look it up for you."
 
 
-def thought_of(message: ChatMessage) -> str:
+def reasoning_of(message: ChatMessage) -> str:
     return "".join(block.content or "" for block in message.blocks if isinstance(block, ThinkingBlock))
 
 
@@ -115,26 +115,26 @@ def calls_of(message: ChatMessage) -> list[ToolCallBlock]:
     return [block for block in message.blocks if isinstance(block, ToolCallBlock)]
 
 
-@pytest.mark.parametrize("api", THINKERS)
+@pytest.mark.parametrize("api", REASONING_MODELS)
 @every_stream
 async def test_every_response_holds_the_whole_message_so_far(
     make: Make, simulator: Simulator, api: str, method: str
 ) -> None:
     """run-llama PR #22450."""
-    simulator.reply(TEXT, reasoning=THOUGHT, calls=[CALL, {**CALL, "id": "call_2"}])
-    found = await answers(make(api=api, **THINKERS[api]), method, tools=[WEATHER])
+    simulator.reply(TEXT, reasoning=REASONING_TEXT, calls=[CALL, {**CALL, "id": "call_2"}])
+    result = await answers(make(api=api, **REASONING_MODELS[api]), method, tools=[WEATHER])
     text = thought = ""
-    for response in found:
+    for response in result:
         text += response.delta or ""
         thought += response.additional_kwargs.get("thinking_delta") or ""
         assert text_of(response) == text
-        assert thought_of(response.message) == thought
+        assert reasoning_of(response.message) == thought
         assert len(response.message.additional_kwargs.get("tool_calls", [])) == len(calls_of(response.message))
-    assert (text, thought) == (TEXT, THOUGHT)
-    assert len({response.message.content for response in found}) > 4
-    for before, after in pairwise(found):
+    assert (text, thought) == (TEXT, REASONING_TEXT)
+    assert len({response.message.content for response in result}) > 4
+    for before, after in pairwise(result):
         assert len(before.message.blocks) <= len(after.message.blocks)
-    last = found[-1].message
+    last = result[-1].message
     assert [(call.tool_call_id, call.tool_kwargs) for call in calls_of(last)] == [
         ("call_1", {"city": "Paris"}),
         ("call_2", {"city": "Paris"}),
@@ -153,19 +153,19 @@ def text_parts(api: str, parts: list[list[str]]) -> list[Any]:
 
 
 def _responses_parts(parts: list[list[str]]) -> Any:
-    whole = [{"type": "output_text", "text": "".join(part), "annotations": []} for part in parts]
+    complete = [{"type": "output_text", "text": "".join(part), "annotations": []} for part in parts]
     item: dict[str, Any] = {"type": "message", "id": "m1", "role": "assistant", "status": "completed"}
     about: dict[str, Any] = {"id": "r1", "object": "response", "model": "m"}
     yield {"type": "response.created", "response": {**about, "status": "in_progress", "output": []}}
     yield {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}}
     for place, part in enumerate(parts):
         at = {"item_id": "m1", "output_index": 0, "content_index": place}
-        yield {"type": "response.content_part.added", **at, "part": {**whole[place], "text": ""}}
+        yield {"type": "response.content_part.added", **at, "part": {**complete[place], "text": ""}}
         for piece in part:
             yield {"type": "response.output_text.delta", **at, "delta": piece}
-        yield {"type": "response.output_text.done", **at, "text": whole[place]["text"]}
-        yield {"type": "response.content_part.done", **at, "part": whole[place]}
-    done = {**item, "content": whole}
+        yield {"type": "response.output_text.done", **at, "text": complete[place]["text"]}
+        yield {"type": "response.content_part.done", **at, "part": complete[place]}
+    done = {**item, "content": complete}
     yield {"type": "response.output_item.done", "output_index": 0, "item": done}
     spent = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     yield {
@@ -197,10 +197,10 @@ def test_deltas_add_up_to_the_text(simulator: Simulator, api: Any, parts: list[l
     """Mistral PR #22284."""
     play(simulator, *text_parts(api, parts))
     llm = CloudflareAIGateway(**where(simulator), api=api, model=MODELS[api])
-    found = list(llm.stream_chat([user()]))
+    result = list(llm.stream_chat([user()]))
     text = "".join(piece for part in parts for piece in part)
-    assert "".join(response.delta or "" for response in found) == text
-    last = found[-1].message
+    assert "".join(response.delta or "" for response in result) == text
+    last = result[-1].message
     assert (last.content or "") == text
     assert len([block for block in last.blocks if isinstance(block, TextBlock)]) == 1
 
@@ -210,10 +210,10 @@ def test_deltas_add_up_to_the_text(simulator: Simulator, api: Any, parts: list[l
 async def test_line_separators_are_kept(make: Make, simulator: Simulator, api: str, method: str) -> None:
     text = "# One\n\n- two\n- three\n\n\n```\nfour\n```\n"
     simulator.reply(text)
-    found = await answers(make(api=api), method)
-    assert text_of(found[-1]) == text
+    result = await answers(make(api=api), method)
+    assert text_of(result[-1]) == text
     if "stream" in method:
-        assert "".join(response.delta or "" for response in found) == text
+        assert "".join(response.delta or "" for response in result) == text
 
 
 @every_wire

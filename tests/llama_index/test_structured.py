@@ -44,7 +44,7 @@ ASK = PromptTemplate("Give a point {where}.")
 ANSWER = '{"x": 1, "y": 2}'
 
 every_wire = pytest.mark.parametrize("api", MODELS)
-every_way = pytest.mark.parametrize("way", get_args(Way))
+every_program_method = pytest.mark.parametrize("way", get_args(Way))
 
 
 class Point(BaseModel):
@@ -96,7 +96,7 @@ class Typed(BaseModel):
 
 
 class Words(BaseModel):
-    """Some words."""
+    """A string and a list."""
 
     first: str
     second: list[str]
@@ -118,33 +118,33 @@ KINDS: dict[str, tuple[Any, str]] = {
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    def made(**words: Any) -> CloudflareAIGateway:
-        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator), **words)
+    def created(**arguments: Any) -> CloudflareAIGateway:
+        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
+        return CloudflareAIGateway(**where(simulator), **arguments)
 
-    return made
-
-
-def once(llm: CloudflareAIGateway, kind: type[BaseModel], **words: Any) -> list[Any]:
-    return [llm.structured_predict(kind, ASK, where="here", **words)]
+    return created
 
 
-def streamed(llm: CloudflareAIGateway, kind: type[BaseModel], **words: Any) -> list[Any]:
-    return list(llm.stream_structured_predict(kind, ASK, where="here", **words))
+def once(llm: CloudflareAIGateway, kind: type[BaseModel], **arguments: Any) -> list[Any]:
+    return [llm.structured_predict(kind, ASK, where="here", **arguments)]
 
 
-def later(llm: CloudflareAIGateway, kind: type[BaseModel], **words: Any) -> list[Any]:
-    async def told() -> list[Any]:
-        return [await llm.astructured_predict(kind, ASK, where="here", **words)]
-
-    return asyncio.run(told())
+def streamed(llm: CloudflareAIGateway, kind: type[BaseModel], **arguments: Any) -> list[Any]:
+    return list(llm.stream_structured_predict(kind, ASK, where="here", **arguments))
 
 
-def streamed_later(llm: CloudflareAIGateway, kind: type[BaseModel], **words: Any) -> list[Any]:
-    async def told() -> list[Any]:
-        return [each async for each in await llm.astream_structured_predict(kind, ASK, where="here", **words)]
+def later(llm: CloudflareAIGateway, kind: type[BaseModel], **arguments: Any) -> list[Any]:
+    async def logged() -> list[Any]:
+        return [await llm.astructured_predict(kind, ASK, where="here", **arguments)]
 
-    return asyncio.run(told())
+    return asyncio.run(logged())
+
+
+def streamed_later(llm: CloudflareAIGateway, kind: type[BaseModel], **arguments: Any) -> list[Any]:
+    async def logged() -> list[Any]:
+        return [each async for each in await llm.astream_structured_predict(kind, ASK, where="here", **arguments)]
+
+    return asyncio.run(logged())
 
 
 METHODS: list[Method] = [once, streamed, later, streamed_later]
@@ -170,9 +170,9 @@ def body(simulator: Simulator) -> Any:
 
 
 @every_wire
-@every_way
+@every_program_method
 @every_method
-def test_every_way_every_wire_every_method(
+def test_every_method_returns_objects_on_every_wire(
     make: Make, simulator: Simulator, api: str, way: Way, method: Method
 ) -> None:
     script(simulator, way)
@@ -182,16 +182,18 @@ def test_every_way_every_wire_every_method(
     assert all(isinstance(partial, FlexibleModel) for partial in partials)
 
 
-@every_way
+@every_program_method
 @every_method
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_class(make: Make, simulator: Simulator, way: Way, method: Method, kind: str) -> None:
+def test_every_kind_of_class_is_supported(
+    make: Make, simulator: Simulator, way: Way, method: Method, kind: str
+) -> None:
     expected, answer = KINDS[kind]
     script(simulator, way, answer, name=type(expected).__name__.replace("[", "_").replace("]", "_"))
     assert method(make(api="chat_completions", structured_output=way), type(expected))[-1] == expected
 
 
-@every_way
+@every_program_method
 @pytest.mark.parametrize("method", [streamed, streamed_later])
 def test_objects_grow_in_a_stream(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
     answer = {"first": "one two three four five", "second": ["six seven", "eight"]}
@@ -204,17 +206,17 @@ def test_objects_grow_in_a_stream(make: Make, simulator: Simulator, way: Way, me
     assert all(before.model_dump() != after.model_dump() for before, after in pairwise(partials))
 
 
-@every_way
+@every_program_method
 def test_the_schema_is_sent(make: Make, simulator: Simulator, way: Way) -> None:
     script(simulator, way)
     once(make(api="chat_completions", structured_output=way), Point)
     sent = body(simulator)
     match way:
         case "json_schema":
-            held = sent["response_format"]["json_schema"]
-            assert (held["name"], held["description"]) == ("Point", "A point.")
-            assert "strict" not in held
-            schema = held["schema"]
+            contents = sent["response_format"]["json_schema"]
+            assert (contents["name"], contents["description"]) == ("Point", "A point.")
+            assert "strict" not in contents
+            schema = contents["schema"]
         case "function_calling":
             (tool,) = sent["tools"]
             assert tool["function"]["name"] == "Point"
@@ -231,31 +233,29 @@ def test_the_schema_is_sent(make: Make, simulator: Simulator, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", ["json_schema", "function_calling"])
-@pytest.mark.parametrize(("words", "more"), [({"strict": True}, {}), ({}, {"llm_kwargs": {"strict": True}})])
+@pytest.mark.parametrize(("arguments", "more"), [({"strict": True}, {}), ({}, {"llm_kwargs": {"strict": True}})])
 def test_strict_closes_the_schema(
-    make: Make, simulator: Simulator, way: Way, words: dict[str, Any], more: dict[str, Any]
+    make: Make, simulator: Simulator, way: Way, arguments: dict[str, Any], more: dict[str, Any]
 ) -> None:
     script(simulator, way, '{"name": "a", "next": null}', name="Node")
-    once(make(api="chat_completions", structured_output=way, **words), Node, **more)
+    once(make(api="chat_completions", structured_output=way, **arguments), Node, **more)
     sent = body(simulator)
-    held = sent["tools"][0]["function"] if way == "function_calling" else sent["response_format"]["json_schema"]
-    schema = held.get("parameters") or held["schema"]
-    assert held["strict"] is True
+    contents = sent["tools"][0]["function"] if way == "function_calling" else sent["response_format"]["json_schema"]
+    schema = contents.get("parameters") or contents["schema"]
+    assert contents["strict"] is True
     assert (schema["required"], schema["additionalProperties"]) == (["name", "next"], False)
     assert schema["$defs"]["Node"]["additionalProperties"] is False
 
 
-@every_way
+@every_program_method
 @every_method
-def test_the_system_prompt_and_the_words_of_the_call_hold(
-    make: Make, simulator: Simulator, way: Way, method: Method
-) -> None:
+def test_the_system_prompt_and_call_arguments_apply(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
     llm = make(api="chat_completions", structured_output=way, system_prompt="Be exact.", max_tokens=99)
-    words = {"temperature": 0.5, "tool_choice": "auto", "gateway_metadata": {"team": "a"}}
-    before = dict(words)
+    arguments = {"temperature": 0.5, "tool_choice": "auto", "gateway_metadata": {"team": "a"}}
+    before = dict(arguments)
     script(simulator, way)
-    method(llm, Point, llm_kwargs=words)
-    assert words == before
+    method(llm, Point, llm_kwargs=arguments)
+    assert arguments == before
     sent = body(simulator)
     assert sent["messages"][0] == {"role": "system", "content": "Be exact."}
     assert "Give a point here." in json.dumps(sent["messages"][1])
@@ -263,7 +263,7 @@ def test_the_system_prompt_and_the_words_of_the_call_hold(
     assert json.loads(simulator.requests[-1].headers["cf-aig-metadata"])["team"] == "a"
 
 
-@every_way
+@every_program_method
 @every_method
 def test_one_call_is_one_event(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
     seen = LlamaDebugHandler(print_trace_on_end=False)
@@ -310,9 +310,7 @@ NO_FAULT = {("function_calling", "empty"), ("prompt", "two"), ("json_schema", "t
 
 @every_method
 @pytest.mark.parametrize(("way", "answer"), sorted(set(product(get_args(Way), BROKEN)) - NO_FAULT))
-def test_an_answer_that_is_none_is_an_error(
-    make: Make, simulator: Simulator, way: Way, method: Method, answer: str
-) -> None:
+def test_an_invalid_answer_is_an_error(make: Make, simulator: Simulator, way: Way, method: Method, answer: str) -> None:
     script(simulator, way, BROKEN[answer])
     with pytest.raises(ValueError, match="finish_reason") as caught:
         method(make(api="chat_completions", structured_output=way), Point)
@@ -322,7 +320,7 @@ def test_an_answer_that_is_none_is_an_error(
 
 @every_method
 @pytest.mark.parametrize("way", ["json_schema", "prompt"])
-def test_a_cut_answer_says_so(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
+def test_a_truncated_answer_is_reported(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
     simulator.reply(BROKEN["cut"], finish="length")
     with pytest.raises(ValueError, match="'length'"):
         method(make(api="chat_completions", structured_output=way), Point)
@@ -340,7 +338,7 @@ def test_a_model_that_does_not_call_is_an_error(
         method(make(api="chat_completions", model=model, structured_output="function_calling"), Point)
 
 
-@every_way
+@every_program_method
 @every_method
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 def test_a_refusal_is_an_error(make: Make, simulator: Simulator, api: str, way: Way, method: Method) -> None:
@@ -350,12 +348,12 @@ def test_a_refusal_is_an_error(make: Make, simulator: Simulator, api: str, way: 
 
 
 @every_method
-def test_json_in_a_fence_is_json(make: Make, simulator: Simulator, method: Method) -> None:
+def test_json_in_a_code_fence_is_read(make: Make, simulator: Simulator, method: Method) -> None:
     simulator.reply(f"```json\n{ANSWER}\n```")
     assert method(make(api="chat_completions"), Point)[-1] == Point(x=1, y=2)
 
 
-AROUND: dict[str, str] = {
+CONTEXTS: dict[str, str] = {
     "thoughts": "<think>\nEasy.\n</think>\n\n{}",
     "thoughts without their opening tag": "Easy.\n</think>\n{}",
     "thoughts with braces": '<think>The schema is {{"x": ...}}, so {{x}}.</think>\n{}',
@@ -374,11 +372,11 @@ AROUND: dict[str, str] = {
 
 @every_method
 @pytest.mark.parametrize("way", ["json_schema", "prompt"])
-@pytest.mark.parametrize("around", AROUND)
-def test_what_stands_around_an_answer_does_not_matter(
+@pytest.mark.parametrize("around", CONTEXTS)
+def test_text_around_an_answer_is_ignored(
     make: Make, simulator: Simulator, around: str, way: Way, method: Method
 ) -> None:
-    form = AROUND[around]
+    form = CONTEXTS[around]
     simulator.reply(json.dumps(ANSWER) if form == "twice" else form.format(ANSWER))
     *partials, last = method(make(api="chat_completions", structured_output=way), Point)
     assert last == Point(x=1, y=2)
@@ -391,7 +389,7 @@ def test_what_stands_around_an_answer_does_not_matter(
 @pytest.mark.parametrize(
     "text", ['<think>{{"x": 1}}</think>{"x": 1, "y"', '```json\n{"x": 1, "y": 2', 'See {"x": 1, "y": 2']
 )
-def test_an_answer_that_was_cut_stays_cut(
+def test_a_truncated_answer_is_not_completed(
     make: Make, simulator: Simulator, text: str, way: Way, method: Method
 ) -> None:
     simulator.reply(text, finish="length")
@@ -403,14 +401,14 @@ def test_an_answer_that_was_cut_stays_cut(
 @pytest.mark.parametrize(
     "raw", ['[{"x": 1, "y": 2}]', json.dumps(ANSWER), '\ufeff{"x": 1, "y": 2}', '```json\n{"x": 1, "y": 2}\n```']
 )
-def test_a_call_with_arguments_in_another_form(make: Make, simulator: Simulator, raw: str, method: Method) -> None:
+def test_arguments_in_another_form_are_read(make: Make, simulator: Simulator, raw: str, method: Method) -> None:
     simulator.reply(calls=[{"id": "call_1", "name": "Point", "raw": raw}])
     llm = make(api="chat_completions", structured_output="function_calling")
     assert method(llm, Point)[-1] == Point(x=1, y=2)
 
 
 @every_method
-def test_control_characters_are_text(make: Make, simulator: Simulator, method: Method) -> None:
+def test_control_characters_in_strings_are_kept(make: Make, simulator: Simulator, method: Method) -> None:
     for way in ("json_schema", "function_calling"):
         text = '{"first": "a\n\tb", "second": []}'
         if way == "function_calling":
@@ -421,7 +419,7 @@ def test_control_characters_are_text(make: Make, simulator: Simulator, method: M
         assert method(llm, Words)[-1] == Words(first="a\n\tb", second=[])
 
 
-def test_a_long_stream_of_objects_costs_what_it_is_long(make: Make, simulator: Simulator) -> None:
+def test_the_cost_of_a_stream_is_linear(make: Make, simulator: Simulator) -> None:
     """Each value is read again only when the text has grown by a part of itself."""
     simulator.reply(json.dumps({"first": "a", "second": ["some word"] * 4000}))
     *partials, last = streamed(make(api="chat_completions"), Words)
@@ -433,12 +431,12 @@ def test_a_long_stream_of_objects_costs_what_it_is_long(make: Make, simulator: S
 
 @every_method
 @pytest.mark.parametrize("form", ["Here: {} That is it.", "Sure!\n```json\n{}\n```\nAnything else?"])
-def test_talk_around_json_is_fine_in_a_prompt(make: Make, simulator: Simulator, method: Method, form: str) -> None:
+def test_text_around_json_is_ignored_with_a_prompt(make: Make, simulator: Simulator, method: Method, form: str) -> None:
     simulator.reply(form.replace("{}", ANSWER))
     assert method(make(api="chat_completions", structured_output="prompt"), Point)[-1] == Point(x=1, y=2)
 
 
-def test_a_list_without_its_wrapping_is_taken(make: Make, simulator: Simulator) -> None:
+def test_a_list_without_its_wrapper_is_read(make: Make, simulator: Simulator) -> None:
     simulator.reply("[1, 2]")
     assert once(make(api="chat_completions"), Numbers) == [Numbers([1, 2])]
 
@@ -460,7 +458,7 @@ def test_a_parser_sees_the_text_first(make: Make, simulator: Simulator, method: 
     assert method(make(api="chat_completions", output_parser=parser), Point)[-1] == Point(x=1, y=2)
 
 
-def test_errors_of_validators_are_told(make: Make, simulator: Simulator) -> None:
+def test_errors_of_validators_are_reported(make: Make, simulator: Simulator) -> None:
     class Picky(Point):
         @field_validator("x")
         @classmethod
@@ -487,7 +485,7 @@ class Unfinished(BaseModel):
     next: Nowhere  # type: ignore[name-defined]  # pyright: ignore[reportUndefinedVariable]  # noqa: F821
 
 
-@every_way
+@every_program_method
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -498,7 +496,7 @@ class Unfinished(BaseModel):
     ],
     ids=str,
 )
-def test_what_is_no_class_of_objects_is_refused_at_once(
+def test_an_invalid_output_class_is_refused_at_once(
     make: Make, simulator: Simulator, way: Way, kind: Any, reason: str
 ) -> None:
     for method in METHODS:
@@ -507,13 +505,13 @@ def test_what_is_no_class_of_objects_is_refused_at_once(
     assert not simulator.requests
 
 
-def way_of(sent: Any) -> str:
+def method_of(sent: Any) -> str:
     return "json_schema" if "response_format" in sent else "function_calling" if "tools" in sent else "prompt"
 
 
 @every_method
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         ({}, "json_schema"),
         ({"model": "openai/some-model-of-tomorrow"}, "json_schema"),
@@ -527,15 +525,15 @@ def way_of(sent: Any) -> str:
     ],
     ids=str,
 )
-def test_the_way_that_fits(
-    make: Make, simulator: Simulator, method: Method, words: dict[str, Any], expected: str
+def test_auto_selects_the_method_that_the_model_supports(
+    make: Make, simulator: Simulator, method: Method, arguments: dict[str, Any], expected: str
 ) -> None:
     script(simulator, expected)
-    assert method(make(api="chat_completions", **words), Point)[-1] == Point(x=1, y=2)
-    assert way_of(body(simulator)) == expected
+    assert method(make(api="chat_completions", **arguments), Point)[-1] == Point(x=1, y=2)
+    assert method_of(body(simulator)) == expected
 
 
-def test_other_programs_are_left_to_llama_index(make: Make) -> None:
+def test_other_program_modes_use_llama_indexs_programs(make: Make) -> None:
     llm = make(pydantic_program_mode=PydanticProgramMode.LM_FORMAT_ENFORCER)
     with pytest.raises(ImportError, match="lmformatenforcer"):
         once(llm, Point)
@@ -544,15 +542,17 @@ def test_other_programs_are_left_to_llama_index(make: Make) -> None:
 @pytest.mark.parametrize(
     ("thinking", "choice"), [({"type": "enabled", "budget_tokens": 1024}, None), ({"type": "disabled"}, "tool")]
 )
-def test_who_thinks_is_not_forced(make: Make, simulator: Simulator, thinking: dict[str, Any], choice: Any) -> None:
+def test_a_thinking_model_is_not_forced(
+    make: Make, simulator: Simulator, thinking: dict[str, Any], choice: Any
+) -> None:
     script(simulator, "function_calling")
     once(make(api="messages", thinking=thinking, structured_output="function_calling"), Point)
     sent = body(simulator)
     assert sent.get("tool_choice", {}).get("type") in {choice, "auto" if choice is None else choice}
 
 
-@every_way
-async def test_a_structured_llm_gives_objects(make: Make, simulator: Simulator, way: Way) -> None:
+@every_program_method
+async def test_a_structured_llm_returns_objects(make: Make, simulator: Simulator, way: Way) -> None:
     llm = make(api="chat_completions", structured_output=way).as_structured_llm(Point)
     messages = [ChatMessage("Give a point {here}.")]
     script(simulator, way, times=5)
@@ -578,24 +578,24 @@ def test_a_prompt_of_several_messages(make: Make, simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_llama_indexs_own_program_finds_generic_classes(make: Make, simulator: Simulator, streaming: bool) -> None:
+def test_llama_indexs_program_supports_generic_classes(make: Make, simulator: Simulator, streaming: bool) -> None:
     llm = make(api="chat_completions")
     program = FunctionCallingProgram.from_defaults(Box[int], prompt=PromptTemplate("A box."), llm=llm)
     script(simulator, "function_calling", '{"value": 3}', name="Box_int_")
-    found = list(program.stream_call())[-1] if streaming else program()
-    assert found == Box[int](value=3)
+    result = list(program.stream_call())[-1] if streaming else program()
+    assert result == Box[int](value=3)
 
 
 def test_a_class_is_a_response_format(make: Make, simulator: Simulator) -> None:
     simulator.reply(ANSWER)
     said = make(api="chat_completions").chat([ChatMessage("A point.")], response_format=Box[int])
     assert said.message.content == ANSWER
-    held = body(simulator)["response_format"]["json_schema"]
-    assert held["name"] == "Box_int_"
+    contents = body(simulator)["response_format"]["json_schema"]
+    assert contents["name"] == "Box_int_"
 
 
 @pytest.mark.parametrize("method", [streamed, streamed_later])
-def test_a_consumer_that_stops_early_is_left_alone(make: Make, simulator: Simulator, method: Method) -> None:
+def test_stopping_early_raises_nothing(make: Make, simulator: Simulator, method: Method) -> None:
     answer = json.dumps({"first": "word " * 50, "second": []})
     simulator.reply(answer, times=2)
     llm = make(api="chat_completions")
@@ -603,10 +603,10 @@ def test_a_consumer_that_stops_early_is_left_alone(make: Make, simulator: Simula
         first = next(iter(llm.stream_structured_predict(Words, ASK, where="here")))
     else:
 
-        async def told() -> Any:
+        async def logged() -> Any:
             async for each in await llm.astream_structured_predict(Words, ASK, where="here"):
                 return each
 
-        first = asyncio.run(told())
+        first = asyncio.run(logged())
     assert isinstance(first, FlexibleModel)
     assert method(llm, Words)[-1] == Words(**json.loads(answer))

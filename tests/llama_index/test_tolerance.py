@@ -1,4 +1,4 @@
-"""Answers as servers and models really give them, and what LlamaIndex's engines make of ours and of our errors."""
+"""Unusual answers of servers and models, and how LlamaIndex's engines treat our responses and errors."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyn
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    def made(**words: Any) -> CloudflareAIGateway:
-        words.setdefault("model", MODELS.get(words.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator) | words)
+    def created(**kwargs: Any) -> CloudflareAIGateway:
+        kwargs.setdefault("model", MODELS.get(kwargs.get("api", ""), "openai/gpt-4.1"))
+        return CloudflareAIGateway(**where(simulator) | kwargs)
 
-    return made
+    return created
 
 
-async def awaited(found: Any) -> Any:
-    return await found if isawaitable(found) else found
+async def awaited(result: Any) -> Any:
+    return await result if isawaitable(result) else result
 
 
 class Answer(BaseModel):
@@ -85,17 +85,17 @@ class Fixed(BaseRetriever):
         return [NodeWithScore(node=TextNode(text="Paris is in France."), score=1.0)]
 
 
-MISTAKES: dict[str, dict[str, Any]] = {
+CONFIG_ERRORS: dict[str, dict[str, Any]] = {
     "an option that no wire of the model has": {"api": "messages", "seed": 1},
     "a token function that gives none": {"api_token": lambda: ""},
     "several answers": {"n": 2},
     "a sixth metadata entry": {"gateway_metadata": {f"k{number}": "v" for number in range(5)}},
 }
-every_mistake = pytest.mark.parametrize("mistake", MISTAKES)
+every_mistake = pytest.mark.parametrize("mistake", CONFIG_ERRORS)
 
 
-async def query(llm: CloudflareAIGateway, asynchronous: bool, **words: Any) -> Any:
-    engine = RetrieverQueryEngine.from_args(Fixed(), llm=llm, **words)
+async def query(llm: CloudflareAIGateway, asynchronous: bool, **kwargs: Any) -> Any:
+    engine = RetrieverQueryEngine.from_args(Fixed(), llm=llm, **kwargs)
     return str(await engine.aquery("q") if asynchronous else engine.query("q"))
 
 
@@ -110,11 +110,11 @@ async def query(llm: CloudflareAIGateway, asynchronous: bool, **words: Any) -> A
         if not (streaming and mode == ResponseMode.ACCUMULATE)
     ],
 )
-async def test_a_mistake_in_the_configuration_goes_through_a_query_engine(
+async def test_a_config_error_passes_through_a_query_engine(
     make: Make, simulator: Simulator, mode: ResponseMode, streaming: bool, mistake: str, asynchronous: bool
 ) -> None:
     with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError) as caught:
-        await query(make(**MISTAKES[mistake]), asynchronous, response_mode=mode, streaming=streaming)
+        await query(make(**CONFIG_ERRORS[mistake]), asynchronous, response_mode=mode, streaming=streaming)
     assert caught.value.field
     assert caught.value.remedy
     assert not simulator.requests
@@ -123,52 +123,50 @@ async def test_a_mistake_in_the_configuration_goes_through_a_query_engine(
 @both
 @every_mistake
 @pytest.mark.parametrize("selector", [LLMSingleSelector, PydanticSingleSelector])
-async def test_a_mistake_in_the_configuration_goes_through_a_selector(
+async def test_a_config_error_passes_through_a_selector(
     make: Make, simulator: Simulator, selector: Any, mistake: str, asynchronous: bool
 ) -> None:
-    chooser = selector.from_defaults(llm=make(**MISTAKES[mistake]))
+    chooser = selector.from_defaults(llm=make(**CONFIG_ERRORS[mistake]))
     with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError):
         await awaited((chooser.aselect if asynchronous else chooser.select)(["a", "b"], "q"))
     assert not simulator.requests
 
 
 @every_mistake
-def test_a_mistake_in_the_configuration_goes_through_an_extractor(
-    make: Make, simulator: Simulator, mistake: str
-) -> None:
-    extractor = TitleExtractor(llm=make(**MISTAKES[mistake]), nodes=1, show_progress=False)
+def test_a_config_error_passes_through_an_extractor(make: Make, simulator: Simulator, mistake: str) -> None:
+    extractor = TitleExtractor(llm=make(**CONFIG_ERRORS[mistake]), nodes=1, show_progress=False)
     with gateway_context(metadata={"tenant": "t7"}), pytest.raises(ConfigError):
         extractor.process_nodes([TextNode(text="Paris.")])
     assert not simulator.requests
 
 
-def test_what_engines_swallow_is_not_among_our_errors() -> None:
-    kinds, found = [GatewayError], set[type[GatewayError]]()
+def test_our_errors_are_none_of_those_that_engines_swallow() -> None:
+    kinds, result = [GatewayError], set[type[GatewayError]]()
     while kinds:
         kind = kinds.pop()
         if kind.__module__ == GatewayError.__module__:
-            found.add(kind)
+            result.add(kind)
             kinds += kind.__subclasses__()
-    assert {ConfigError, UnsupportedContent} < found
-    assert not [kind for kind in found if issubclass(kind, ValueError | TypeError)]
+    assert {ConfigError, UnsupportedContent} < result
+    assert not [kind for kind in result if issubclass(kind, ValueError | TypeError)]
 
 
 @every_wire
 @pytest.mark.parametrize("reasoning", ["", "Hm."])
 @pytest.mark.parametrize("method", ["chat", "achat", "stream_chat", "astream_chat"])
-async def test_an_empty_answer_is_an_empty_text(
+async def test_an_empty_answer_has_empty_text(
     make: Make, simulator: Simulator, api: str, reasoning: str, method: str
 ) -> None:
     simulator.reply("", reasoning=reasoning)
     engine = SimpleChatEngine.from_defaults(llm=make(api=api))
-    found = getattr(engine, method)("q")
+    result = getattr(engine, method)("q")
     if method.startswith("a"):
-        found = await found
+        result = await result
     if method == "stream_chat":
-        assert "".join(found.response_gen) == ""
+        assert "".join(result.response_gen) == ""
     elif method == "astream_chat":
-        assert "".join([piece async for piece in found.async_response_gen()]) == ""
-    assert str(found) == ""
+        assert "".join([piece async for piece in result.async_response_gen()]) == ""
+    assert str(result) == ""
     simulator.reply("Now.")
     assert str(engine.chat("And now?")) == "Now."
 
@@ -196,12 +194,12 @@ INFO = read_info({}, wire="chat_completions", model="m", attempts=1)
 
 def streamed(reply: ChatReply) -> list[ChatResponse]:
     maker = ResponseMaker(INFO)
-    found = [response for event in unfold(reply) if (response := maker.make(event)) is not None]
-    return [*found, maker.last()]
+    result = [response for event in unfold(reply) if (response := maker.make(event)) is not None]
+    return [*result, maker.last()]
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)
-def test_arguments_of_a_call_in_any_form(case: str) -> None:
+def test_arguments_of_a_call_are_parsed_or_kept_as_text(case: str) -> None:
     text, expected = ARGUMENTS[case]
     reply = reply_of(ToolCall("call_1", "weather", text))
     for response in (to_response(reply, INFO), streamed(reply)[-1]):
@@ -209,13 +207,13 @@ def test_arguments_of_a_call_in_any_form(case: str) -> None:
         assert block.tool_kwargs == expected
         (selection,) = tool_selections(response)
         assert selection.tool_kwargs == expected
-    beside = {"finish_reason": "tool_calls"}
+    extra = {"finish_reason": "tool_calls"}
     as_text = ToolCallBlock(tool_call_id="call_1", tool_name="weather", tool_kwargs=text)  # by another program
-    kept = ChatResponse(message=ChatMessage(role="assistant", blocks=[as_text]), additional_kwargs=beside)
-    assert tool_selections(kept)[0].tool_kwargs == expected
+    stored = ChatResponse(message=ChatMessage(role="assistant", blocks=[as_text]), additional_kwargs=extra)
+    assert tool_selections(stored)[0].tool_kwargs == expected
 
 
-CUT = [
+TRUNCATED = [
     '{"city": "Ro',
     '{"city": "Rome"',
     '{"city": "Rome",',
@@ -225,8 +223,8 @@ CUT = [
 ]
 
 
-@pytest.mark.parametrize("text", CUT)
-def test_arguments_that_were_cut_stay_cut(text: str) -> None:
+@pytest.mark.parametrize("text", TRUNCATED)
+def test_truncated_arguments_are_not_completed(text: str) -> None:
     response = to_response(reply_of(ToolCall("call_1", "weather", text)), INFO)
     (selection,) = tool_selections(response, error_on_no_tool_call=False)
     assert selection.tool_kwargs["invalid_arguments"] == text
@@ -234,7 +232,7 @@ def test_arguments_that_were_cut_stay_cut(text: str) -> None:
         tool_selections(response)
 
 
-def test_arguments_as_far_as_they_go_are_objects() -> None:
+def test_partial_arguments_are_objects() -> None:
     for text, _ in ARGUMENTS.values():
         for response in streamed(reply_of(ToolCall("call_1", "weather", text)))[:-1]:
             (selection,) = tool_selections(response)
@@ -302,8 +300,8 @@ PARTS = st.one_of(
     st.builds(lambda data: Opaque("responses", {"type": "image_generation_call", "result": data}), VALUES),
 )
 REPLIES = st.builds(
-    lambda parts, extras, word, usage: ChatReply(
-        "responses", "r1", "m", (Choice(Turn("assistant", tuple(parts)), "stop", word, extras),), usage, extras
+    lambda parts, extras, argument, usage: ChatReply(
+        "responses", "r1", "m", (Choice(Turn("assistant", tuple(parts)), "stop", argument, extras),), usage, extras
     ),
     st.lists(PARTS, max_size=4),
     EXTRAS,
@@ -319,15 +317,15 @@ def in_json(response: ChatResponse) -> Any:
 
 @settings(max_examples=400)
 @given(reply=REPLIES)
-def test_whatever_a_decoder_gives_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
-    whole = to_response(reply, INFO, delta="")
+def test_any_reply_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
+    complete = to_response(reply, INFO, delta="")
     pieces = streamed(reply)
-    assert in_json(pieces[-1]) == in_json(whole)
+    assert in_json(pieces[-1]) == in_json(complete)
     for response in pieces:
         to_completion(response)
         tool_selections(response, error_on_no_tool_call=False)
-    assert isinstance(whole.message.content, str) or whole.message.blocks
-    for message in (whole.message, ChatMessage.model_validate_json(whole.message.model_dump_json())):
+    assert isinstance(complete.message.content, str) or complete.message.blocks
+    for message in (complete.message, ChatMessage.model_validate_json(complete.message.model_dump_json())):
         with suppress(UnsupportedContent):  # a `data:` URL that is none
             assert to_turns([message])
 
@@ -346,28 +344,26 @@ LIMITED = [
 
 @every_wire
 @pytest.mark.parametrize("method", LIMITED)
-@pytest.mark.parametrize("words", [{}, {"max_tokens": 20}])
-async def test_an_answer_that_the_server_cut_is_told_in_the_log(
-    make: Make, simulator: Simulator, caplog: pytest.LogCaptureFixture, api: str, method: str, words: dict[str, Any]
+@pytest.mark.parametrize("kwargs", [{}, {"max_tokens": 20}])
+async def test_a_truncated_answer_is_logged(
+    make: Make, simulator: Simulator, caplog: pytest.LogCaptureFixture, api: str, method: str, kwargs: dict[str, Any]
 ) -> None:
     simulator.reply("It begins and", finish="length")
-    asked: Any = "q" if method.endswith("complete") else [ChatMessage(content="q")]
+    sent: Any = "q" if method.endswith("complete") else [ChatMessage(content="q")]
     with caplog.at_level(logging.WARNING):
-        found = getattr(make(api=api, **words), method)(asked)
+        result = getattr(make(api=api, **kwargs), method)(sent)
         if method.startswith("a"):
-            found = await found
+            result = await result
         if method.startswith("astream"):
-            [each async for each in found]
+            [each async for each in result]
         elif method.startswith("stream"):
-            list(found)
-    assert ("max_tokens" in caplog.text) == (not words)
+            list(result)
+    assert ("max_tokens" in caplog.text) == (not kwargs)
 
 
 @pytest.mark.parametrize("stream", ["stream_structured_predict", "astream_structured_predict"])
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
-async def test_a_structured_stream_raises_from_the_call(
-    make: Make, simulator: Simulator, stream: str, way: Any
-) -> None:
+async def test_a_structured_stream_raises_in_the_call(make: Make, simulator: Simulator, stream: str, way: Any) -> None:
     simulator.fault("no_credits", times=None)
     call = getattr(make(structured_output=way, max_retries=0), stream)
     with pytest.raises(GatewayError):
@@ -384,7 +380,7 @@ def chunk(delta: dict[str, Any]) -> dict[str, Any]:
 
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
 MESSAGE = {"id": "m1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {}}
-BEGUN: dict[str, tuple[str, str]] = {
+STARTED: dict[str, tuple[str, str]] = {
     "a role": ("chat_completions", sse(chunk({"role": "assistant", "content": ""}))),
     "a call": (
         "chat_completions",
@@ -430,12 +426,12 @@ STREAMS: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize("begun", BEGUN)
+@pytest.mark.parametrize("begun", STARTED)
 @pytest.mark.parametrize("method", STREAMS)
-async def test_a_stream_that_fails_before_it_shows_anything_raises_from_the_call(
+async def test_a_stream_that_fails_at_once_raises_in_the_call(
     make: Make, simulator: Simulator, begun: str, method: str
 ) -> None:
-    api, body = BEGUN[begun]
+    api, body = STARTED[begun]
     simulator.reply_raw(body=body, content_type="text/event-stream", times=None)
     call = getattr(make(api=api, max_retries=0), method)
     with pytest.raises(StreamBroken):
@@ -443,24 +439,22 @@ async def test_a_stream_that_fails_before_it_shows_anything_raises_from_the_call
 
 
 @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
-async def test_a_stream_that_nobody_reads_gives_its_connection_back(
-    make: Make, simulator: Simulator, method: str
-) -> None:
+async def test_an_unread_stream_releases_its_connection(make: Make, simulator: Simulator, method: str) -> None:
     for _ in range(70):
         simulator.reply("A long answer, of which nobody reads a word.")
-        found = await awaited(getattr(make(), method)([ChatMessage(content="q")]))
+        result = await awaited(getattr(make(), method)([ChatMessage(content="q")]))
         if method == "astream_chat":
-            await found.aclose()
-        del found
+            await result.aclose()
+        del result
     simulator.reply("Now.")
     assert (await make().acomplete("q")).text == "Now."
 
 
 def nested(depth: int) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "string"}
+    created: dict[str, Any] = {"type": "string"}
     for _ in range(depth):
-        made = {"type": "object", "properties": {"x": made}}
-    return made
+        created = {"type": "object", "properties": {"x": created}}
+    return created
 
 
 def calling(arguments: Any) -> ChatMessage:
@@ -490,14 +484,14 @@ BAD: dict[str, tuple[list[ChatMessage], dict[str, Any]]] = {
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("streams", [False, True])
 @both
-async def test_bad_input_is_told_as_such(
+async def test_invalid_input_raises_a_config_error(
     make: Make, simulator: Simulator, api: str, bad: str, streams: bool, asynchronous: bool
 ) -> None:
-    messages, words = BAD[bad]
+    messages, kwargs = BAD[bad]
     llm = make(api=api)
     chat, stream = (llm._achat, llm._astream_chat) if asynchronous else (llm._chat, llm._stream_chat)  # not observed
     with pytest.raises(ConfigError):
-        await awaited((stream if streams else chat)([ChatMessage(content="q"), *messages], "chat", words))
+        await awaited((stream if streams else chat)([ChatMessage(content="q"), *messages], "chat", kwargs))
     assert not simulator.requests
 
 
@@ -506,16 +500,16 @@ REFUSING = "@cf/mistralai/mistral-small-3.1-24b-instruct"
 
 @both
 @pytest.mark.parametrize(("model", "choice"), [(REFUSING, None), ("minimax/m3", None), ("openai/gpt-4.1", "required")])
-async def test_a_selector_forces_its_tool_only_where_the_model_can_be_forced(
+async def test_a_selector_forces_its_tool_only_if_the_model_allows_it(
     make: Make, simulator: Simulator, model: str, choice: str | None, asynchronous: bool
 ) -> None:
     simulator.reply(calls=[{"id": "a23456789", "name": "SingleSelection", "arguments": {"index": 2, "reason": "So."}}])
     selector = PydanticSingleSelector.from_defaults(llm=make(model=model, api="chat_completions"))
-    found = await awaited((selector.aselect if asynchronous else selector.select)(["a", "b"], "q"))
-    assert found.ind == 1
+    result = await awaited((selector.aselect if asynchronous else selector.select)(["a", "b"], "q"))
+    assert result.ind == 1
     assert simulator.requests[0].body.get("tool_choice") == choice
 
 
-def test_a_choice_that_the_user_made_is_not_dropped(make: Make) -> None:
+def test_an_explicit_tool_choice_is_kept(make: Make) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
         make(model=REFUSING).chat_with_tools([TIME], "q", tool_choice="required")

@@ -27,17 +27,17 @@ from tests.llama_index.call_methods import (
     every_chat,
     every_stream,
     every_wire,
-    given_to,
     result,
     text_of,
     user,
+    value_for,
 )
 
 ANSWER = "It rains in Paris."
 Thing = TypeVar("Thing")
 
 
-async def ran(handler: Any) -> tuple[str, list[Any], Any]:
+async def finished_run(handler: Any) -> tuple[str, list[Any], Any]:
     """An agent's answer, what its tools gave, and its end."""
     gave = [event async for event in handler.stream_events() if isinstance(event, ToolCallResult)]
     end = await handler
@@ -49,7 +49,7 @@ async def ran(handler: Any) -> tuple[str, list[Any], Any]:
 async def test_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     """run-llama#19909, #19089, #19094."""
     agent = FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming)
-    text, gave, end = await ran(agent.run(QUESTION))
+    text, gave, end = await finished_run(agent.run(QUESTION))
     assert "It rains in Paris." in text
     assert [each[1:] for each in gave] == [({"city": "Paris"}, "It rains in Paris.")]
     assert len(simulator.requests) == 2
@@ -61,7 +61,7 @@ async def test_an_agent_calls_its_tool_and_answers(make: Make, simulator: Simula
 @both_modes
 async def test_an_answer_without_calls_is_final(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
     simulator.reply("Nothing to look up.")
-    text, gave, _ = await ran(FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming).run("Hi"))
+    text, gave, _ = await finished_run(FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming).run("Hi"))
     assert (text, gave) == ("Nothing to look up.", [])
 
 
@@ -89,7 +89,7 @@ async def test_an_agent_keeps_text_and_calls_and_calls_once(
     simulator.reply("I will look.", calls=[CALL])
     simulator.reply(ANSWER)
     agent = FunctionAgent(tools=[WEATHER], llm=make(api=api), streaming=streaming)
-    text, gave, _ = await ran(agent.run(QUESTION))
+    text, gave, _ = await finished_run(agent.run(QUESTION))
     assert text == ANSWER
     assert gave == [("call_1", {"city": "Paris"}, ANSWER)]
     assert "I will look." in json.dumps(told(simulator))
@@ -152,15 +152,15 @@ async def test_two_tool_calls_stay_separate(
     """vercel/ai#14277, litellm#33678, dynamo#4723, hass_local_openai_llm#92."""
     llm = make(api="chat_completions")
     play(simulator, *stream_of(*PAIRS[pair], ends=ends))
-    found = await answers(llm, method, tools=[WEATHER])
-    calls = llm.get_tool_calls_from_response(found[-1])
+    actual = await answers(llm, method, tools=[WEATHER])
+    calls = llm.get_tool_calls_from_response(actual[-1])
     assert [(call.tool_id, call.tool_kwargs) for call in calls] == [
         ("call_1", {"city": "Paris"}),
         ("call_2", {"city": "Rome"}),
     ]
-    shown = found[-1].message.additional_kwargs["tool_calls"]
-    assert [json.loads(each["function"]["arguments"]) for each in shown] == [{"city": "Paris"}, {"city": "Rome"}]
-    for response in found:
+    visible = actual[-1].message.additional_kwargs["tool_calls"]
+    assert [json.loads(each["function"]["arguments"]) for each in visible] == [{"city": "Paris"}, {"city": "Rome"}]
+    for response in actual:
         for so_far in llm.get_tool_calls_from_response(response, error_on_no_tool_call=False):
             assert "Paris".startswith(city := so_far.tool_kwargs.get("city", "")) or "Rome".startswith(city)
 
@@ -169,7 +169,9 @@ async def test_two_tool_calls_stay_separate(
 async def test_an_agent_runs_each_call_once(make: Make, simulator: Simulator, pair: str) -> None:
     play(simulator, *stream_of(*PAIRS[pair], ends=("tool_calls", "stop")))
     simulator.reply("It rains in both.")
-    text, gave, _ = await ran(FunctionAgent(tools=[WEATHER], llm=make(api="chat_completions")).run("Paris, Rome?"))
+    text, gave, _ = await finished_run(
+        FunctionAgent(tools=[WEATHER], llm=make(api="chat_completions")).run("Paris, Rome?")
+    )
     assert text == "It rains in both."
     assert sorted(gave) == [("call_1", {"city": "Paris"}, ANSWER), ("call_2", {"city": "Rome"}, "It rains in Rome.")]
 
@@ -187,10 +189,10 @@ async def test_arguments_may_come_in_pieces_of_any_size(
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     first = [call_piece(0, id_="call_1", name="weather")]
     play(simulator, *stream_of(first, *([call_piece(0, args=piece)] for piece in pieces)))
-    found = await answers(llm, method, tools=[WEATHER])
-    (call,) = llm.get_tool_calls_from_response(found[-1])
+    actual = await answers(llm, method, tools=[WEATHER])
+    (call,) = llm.get_tool_calls_from_response(actual[-1])
     assert call.tool_kwargs == LONG
-    for response in found:
+    for response in actual:
         for so_far in llm.get_tool_calls_from_response(response, error_on_no_tool_call=False):
             assert str(LONG["city"]).startswith(so_far.tool_kwargs.get("city", ""))
 
@@ -209,21 +211,21 @@ def time(zone: str) -> str:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_a_models_limit_is_named_before_it_is_hit(make: Make, simulator: Simulator, limit: str) -> None:
+async def test_a_models_limit_is_reported_before_sending(make: Make, simulator: Simulator, limit: str) -> None:
     """run-llama#19886, PR #18654."""
     model, api = LIMITS[limit]
     tools = [WEATHER, FunctionTool.from_defaults(time)]
     llm = make(model=model, api=api)
     for method in ("chat_with_tools", "achat_with_tools", "stream_chat_with_tools", "astream_chat_with_tools"):
         with pytest.raises(ConfigError) as caught:
-            await given_to(getattr(llm, method), tools, user_msg="Hi", tool_required=True)
+            await value_for(getattr(llm, method), tools, user_msg="Hi", tool_required=True)
         assert caught.value.field == "tool_choice"
         assert model in str(caught.value)
         assert caught.value.remedy
     assert not simulator.requests
 
 
-def test_a_limit_that_the_server_names_is_explained(make: Make, simulator: Simulator) -> None:
+def test_a_limit_reported_by_the_server_is_explained(make: Make, simulator: Simulator) -> None:
     simulator.fault("invalid_input")
     llm = make(model="@cf/meta/llama-4-scout-17b-16e-instruct")
     with pytest.raises(InvalidRequest, match="tool_choice") as caught:
@@ -251,8 +253,8 @@ async def test_structured_output_works_without_forced_calls(
 ) -> None:
     llm = make(model=model, structured_output="function_calling", **UNFORCED[model])
     simulator.reply(calls=[{"id": "call_1", "name": "City", "arguments": {"name": "Paris"}}])
-    found = await given_to(getattr(llm, method), City, PromptTemplate("Name a city."))
-    assert found == City(name="Paris")
+    actual = await value_for(getattr(llm, method), City, PromptTemplate("Name a city."))
+    assert actual == City(name="Paris")
     choice = told(simulator).get("tool_choice", "auto")
     assert (choice if isinstance(choice, str) else choice["type"]) == "auto"
 
@@ -263,13 +265,13 @@ CHOICES: tuple[Any, ...] = ("required", "any", "weather", {"type": "function", "
 @every_wire
 @every_chat
 @pytest.mark.parametrize("choice", CHOICES)
-async def test_a_forced_call_is_forced_in_every_form(
+async def test_every_form_of_a_forced_choice_is_sent(
     make: Make, simulator: Simulator, api: str, method: str, choice: Any
 ) -> None:
     """Another package sent the form of chat completions to the Responses endpoint."""
     llm = make(api=api)
-    found = await answer(llm, method, "Paris, please.", tools=[WEATHER], tool_choice=choice)
-    assert [call.tool_name for call in llm.get_tool_calls_from_response(found)] == ["weather"]
+    actual = await answer(llm, method, "Paris, please.", tools=[WEATHER], tool_choice=choice)
+    assert [call.tool_name for call in llm.get_tool_calls_from_response(actual)] == ["weather"]
 
 
 class Box(BaseModel, Generic[Thing]):
@@ -281,7 +283,7 @@ class Box(BaseModel, Generic[Thing]):
 @pytest.mark.parametrize("api", ["chat_completions", "responses", "messages", "run"])
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_generic_classes_are_output_classes_too(
+async def test_generic_classes_can_be_output_classes(
     make: Make, simulator: Simulator, api: str, way: str, asynchronous: bool
 ) -> None:
     llm = make(api=api, structured_output=way, system_prompt="Be exact.")
@@ -291,10 +293,10 @@ async def test_generic_classes_are_output_classes_too(
         simulator.reply('{"value": 3}')
     prompt = PromptTemplate("Fill a box.")
     if asynchronous:
-        found = await llm.astructured_predict(Box[int], prompt)
+        actual = await llm.astructured_predict(Box[int], prompt)
     else:
-        found = llm.structured_predict(Box[int], prompt)
-    assert found == Box[int](value=3)
+        actual = llm.structured_predict(Box[int], prompt)
+    assert actual == Box[int](value=3)
     assert "Be exact." in json.dumps(told(simulator))
 
 
@@ -302,8 +304,8 @@ async def test_generic_classes_are_output_classes_too(
 def test_llama_index_programs_accept_generic_classes(make: Make, simulator: Simulator, streaming: bool) -> None:
     simulator.reply(calls=[{"id": "call_1", "name": "Box_int_", "arguments": {"value": 3}}])
     program: Any = FunctionCallingProgram.from_defaults(Box[int], prompt_template_str="Fill a box.", llm=make())
-    found = list(program.stream_call())[-1] if streaming else program()
-    assert found.value == 3
+    actual = list(program.stream_call())[-1] if streaming else program()
+    assert actual.value == 3
 
 
 @every_wire
@@ -317,10 +319,10 @@ def test_tool_arguments_in_a_history_may_be_text_or_objects(
     llm = make(api=api)
     llm.chat([user(), said, result()], tools=[WEATHER])
     body = told(simulator)
-    found = [each for each in walk(body) if isinstance(each, dict) and each.get("name") == "weather"]
-    given = [each.get("arguments", each.get("input")) for each in found if each.keys() & {"arguments", "input"}]
-    assert given in ([{"city": "Paris"}], ['{"city": "Paris"}'], ['{"city":"Paris"}'])
-    assert isinstance(given[0], dict) == (api == "messages")
+    actual = [each for each in walk(body) if isinstance(each, dict) and each.get("name") == "weather"]
+    original = [each.get("arguments", each.get("input")) for each in actual if each.keys() & {"arguments", "input"}]
+    assert original in ([{"city": "Paris"}], ['{"city": "Paris"}'], ['{"city":"Paris"}'])
+    assert isinstance(original[0], dict) == (api == "messages")
     (call,) = llm.get_tool_calls_from_response(ChatResponse(message=said))
     assert call.tool_kwargs == {"city": "Paris"}
 

@@ -84,21 +84,21 @@ FORMS: dict[str, Any] = {
 }
 
 
-def spec_of(tool: Any, **words: Any) -> FunctionSpec:
-    (spec,) = [made.spec for made in bound_tools([tool], **words)]
+def spec_of(tool: Any, **kwargs: Any) -> FunctionSpec:
+    (spec,) = [created.spec for created in bound_tools([tool], **kwargs)]
     assert isinstance(spec, FunctionSpec)
     return spec
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_the_same_function(form: str) -> None:
+def test_every_form_of_a_tool_is_the_same_function(form: str) -> None:
     spec = spec_of(FORMS[form])
     assert spec.name == "weather"
     assert spec.description
     assert spec.parameters["properties"]["city"]["type"] == "string"
-    (shown,) = bound_tools([FORMS[form]])
-    assert shown["function"]["name"] == "weather"
-    json.dumps(shown)
+    (visible,) = bound_tools([FORMS[form]])
+    assert visible["function"]["name"] == "weather"
+    json.dumps(visible)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -111,7 +111,7 @@ def test_strict_closes_the_schema(form: str) -> None:
     assert "additionalProperties" not in SCHEMA
 
 
-def test_a_strict_schema_holds_nothing_that_openai_refuses() -> None:
+def test_a_strict_schema_is_valid_for_openai() -> None:
     parameters = spec_of(tool_of(Node), strict=True).parameters
     assert parameters["required"] == ["name", "next"]
     assert parameters["$defs"]["Node"]["additionalProperties"] is False
@@ -120,14 +120,14 @@ def test_a_strict_schema_holds_nothing_that_openai_refuses() -> None:
     assert node == {"anyOf": [{"$ref": "#/$defs/Node"}], "description": "The one."}
 
 
-def test_a_class_that_holds_itself_keeps_its_fields() -> None:
+def test_a_recursive_class_keeps_its_fields() -> None:
     parameters = spec_of(tool_of(Node)).parameters
     assert parameters["type"] == "object"
     assert parameters["properties"].keys() == {"name", "next"}
     assert parameters["$defs"]["Node"]["properties"].keys() == {"name", "next"}
 
 
-def test_what_a_class_says_about_further_keys_is_kept() -> None:
+def test_additional_properties_of_a_class_are_kept() -> None:
     assert spec_of(tool_of(Open)).parameters["additionalProperties"] is False
 
 
@@ -137,12 +137,12 @@ def test_arguments_are_always_an_object() -> None:
     assert parameters["properties"]["root"]["type"] == "array"
 
 
-def test_a_tool_without_a_schema_takes_one_text() -> None:
+def test_a_tool_without_a_schema_takes_one_string() -> None:
     tool = FunctionTool.from_defaults(weather, tool_metadata=ToolMetadata("d", "weather", fn_schema=None))
     assert spec_of(tool).parameters["properties"].keys() == {"input"}
 
 
-def test_metadata_of_its_own_kind_is_asked() -> None:
+def test_custom_tool_metadata_is_used() -> None:
     class Own(ToolMetadata):
         def get_parameters_dict(self) -> dict[str, Any]:
             return SCHEMA
@@ -166,7 +166,7 @@ def test_the_same_tool_is_converted_once() -> None:
     assert to_specs(bound) == tuple(tool.spec for tool in bound)
 
 
-def test_a_tool_that_changed_is_converted_again() -> None:
+def test_a_changed_tool_is_converted_again() -> None:
     tool = FunctionTool.from_defaults(weather)
     spec_of(tool)
     tool.metadata.description = "Something else."
@@ -175,7 +175,7 @@ def test_a_tool_that_changed_is_converted_again() -> None:
     assert spec_of(tool).parameters["additionalProperties"] is False
 
 
-def test_markers_of_anthropic_tools_ride_along() -> None:
+def test_markers_of_anthropic_tools_are_sent() -> None:
     spec = spec_of({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
     assert spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}
 
@@ -183,15 +183,15 @@ def test_markers_of_anthropic_tools_ride_along() -> None:
 @pytest.mark.parametrize(
     "raw", [{"type": "web_search"}, {"type": "mcp", "server_label": "x"}, {"type": "custom", "name": "Box[int]"}]
 )
-def test_built_in_tools_pass_as_they_are(raw: dict[str, Any]) -> None:
-    (made,) = bound_tools([raw])
-    assert made == raw
-    assert isinstance(made.spec, NativeTool)
-    assert made.spec.raw == raw
+def test_built_in_tools_are_sent_unchanged(raw: dict[str, Any]) -> None:
+    (created,) = bound_tools([raw])
+    assert created == raw
+    assert isinstance(created.spec, NativeTool)
+    assert created.spec.raw == raw
 
 
 @pytest.mark.parametrize(
-    "given",
+    "original",
     [
         42,
         "weather",
@@ -204,36 +204,36 @@ def test_built_in_tools_pass_as_they_are(raw: dict[str, Any]) -> None:
         FunctionTool.from_defaults(weather, tool_metadata=ToolMetadata("d", name="")),
     ],
 )
-def test_what_is_no_tool_is_refused(given: Any) -> None:
+def test_an_invalid_tool_is_refused(original: Any) -> None:
     with pytest.raises(ConfigError, match="tool"):
-        bound_tools([given])
+        bound_tools([original])
 
 
 @pytest.mark.parametrize("tool", [BOX, {"type": "web_search"}], ids=["function", "native"])
 def test_bound_tools_survive_pickles_and_copies(tool: Any) -> None:
-    (made,) = bound_tools([tool])
-    for again in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
-        assert again == made
-        assert type(again.spec) is type(made.spec)
+    (created,) = bound_tools([tool])
+    for again in (pickle.loads(pickle.dumps(created)), deepcopy(created)):
+        assert again == created
+        assert type(again.spec) is type(created.spec)
 
 
-def test_one_tool_is_no_list_of_tools() -> None:
+def test_a_tool_instead_of_a_list_is_refused() -> None:
     with pytest.raises(ConfigError, match="Give a list"):
         bound_tools(WEATHER)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def test_tools_keep_their_own_names() -> None:
+def test_tools_keep_their_names() -> None:
     names = ["Box[int]", "weather", "Box(int)", "Box_int_", "x" * 70]
     bound = bound_tools([BOX, WEATHER, *(tool_of(Open, name) for name in names[2:])])
     assert [tool["function"]["name"] for tool in bound] == names
     assert [tool.spec.name for tool in bound_tools(bound) if isinstance(tool.spec, FunctionSpec)] == names
 
 
-def test_one_tool_twice_is_one_tool() -> None:
+def test_a_repeated_tool_is_sent_once() -> None:
     assert len(bound_tools([WEATHER, BOX, adapt_to_async_tool(WEATHER)])) == 2
 
 
-def test_two_tools_of_one_name_are_refused() -> None:
+def test_two_tools_of_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="Two tools are called 'weather'"):
         bound_tools([WEATHER, FunctionTool.from_defaults(weather)])
 
@@ -256,34 +256,34 @@ CHOICES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), CHOICES, ids=str)
-def test_every_form_of_a_choice(given: Any, expected: Any) -> None:
+@pytest.mark.parametrize(("original", "expected"), CHOICES, ids=str)
+def test_every_form_of_a_tool_choice_is_read(original: Any, expected: Any) -> None:
     tools = bound_tools([WEATHER, BOX, {"type": "web_search"}])
-    assert choice_among(given, to_specs(tools)) == expected
+    assert choice_among(original, to_specs(tools)) == expected
 
 
-@pytest.mark.parametrize("given", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
-def test_a_choice_of_nothing_there_is_refused(given: Any) -> None:
+@pytest.mark.parametrize("original", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
+def test_a_choice_of_an_absent_tool_is_refused(original: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        choice_among(given, to_specs(bound_tools([WEATHER])))
+        choice_among(original, to_specs(bound_tools([WEATHER])))
     with pytest.raises(ConfigError, match="tool_choice"):
-        chat_arguments([WEATHER], user_msg="Hi", tool_choice=given)
+        chat_arguments([WEATHER], user_msg="Hi", tool_choice=original)
 
 
-def test_preparing_does_not_change_the_history() -> None:
+def test_chat_arguments_do_not_change_the_history() -> None:
     history = [ChatMessage("Hello.")]
-    asked = ChatMessage("And now?")
-    for said in ("And now?", asked):
-        made = chat_arguments([WEATHER], user_msg=said, chat_history=history)
-        assert [message.content for message in made["messages"]] == ["Hello.", "And now?"]
-        assert made["messages"][1].role == "user"
+    sent = ChatMessage("And now?")
+    for said in ("And now?", sent):
+        created = chat_arguments([WEATHER], user_msg=said, chat_history=history)
+        assert [message.content for message in created["messages"]] == ["Hello.", "And now?"]
+        assert created["messages"][1].role == "user"
     assert len(history) == 1
     assert chat_arguments([WEATHER], chat_history=history)["messages"] == history
-    assert chat_arguments([WEATHER], user_msg=asked)["messages"] == [asked]
+    assert chat_arguments([WEATHER], user_msg=sent)["messages"] == [sent]
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("kwargs", "expected"),
     [
         ({}, {"parallel_tool_calls": False}),
         ({"allow_parallel_tool_calls": True}, {}),
@@ -300,23 +300,23 @@ def test_preparing_does_not_change_the_history() -> None:
         ({"parallel_tool_calls": True, "temperature": 0}, {"parallel_tool_calls": True, "temperature": 0}),
     ],
 )
-def test_only_what_was_asked_for_is_said(words: dict[str, Any], expected: dict[str, Any]) -> None:
-    made = chat_arguments([BOX], user_msg="Hi", **words)
-    assert made.pop("messages")
-    assert [tool.spec.name for tool in made.pop("tools")] == ["Box[int]"]
-    assert made == expected
+def test_unset_tool_arguments_are_omitted(kwargs: dict[str, Any], expected: dict[str, Any]) -> None:
+    created = chat_arguments([BOX], user_msg="Hi", **kwargs)
+    assert created.pop("messages")
+    assert [tool.spec.name for tool in created.pop("tools")] == ["Box[int]"]
+    assert created == expected
 
 
-def test_strict_is_that_of_the_tools() -> None:
+def test_strict_applies_to_the_tools() -> None:
     (tool,) = chat_arguments([WEATHER], user_msg="Hi", strict=True)["tools"]
     assert tool.spec.strict is True
 
 
-def test_without_tools_nothing_is_said_about_them() -> None:
+def test_without_tools_no_tool_arguments_are_sent() -> None:
     assert chat_arguments([], user_msg="Hi", tool_choice="auto").keys() == {"messages"}
-    for words in ({"tool_required": True}, {"tool_choice": "any"}, {"tool_choice": "weather"}):
+    for kwargs in ({"tool_required": True}, {"tool_choice": "any"}, {"tool_choice": "weather"}):
         with pytest.raises(ConfigError, match="no tools"):
-            chat_arguments([], user_msg="Hi", **words)
+            chat_arguments([], user_msg="Hi", **kwargs)
 
 
 def response(*arguments: Any, finish: str | None = None, text: str = "") -> ChatResponse:
@@ -328,25 +328,25 @@ def response(*arguments: Any, finish: str | None = None, text: str = "") -> Chat
     return ChatResponse(message=message, additional_kwargs={"finish_reason": finish} if finish else {})
 
 
-def chosen(found: ChatResponse, *, error: bool = False) -> list[dict[str, Any]]:
-    return [selection.tool_kwargs for selection in tool_selections(found, error_on_no_tool_call=error)]
+def chosen(result: ChatResponse, *, error: bool = False) -> list[dict[str, Any]]:
+    return [selection.tool_kwargs for selection in tool_selections(result, error_on_no_tool_call=error)]
 
 
-def test_whole_arguments_in_every_form() -> None:
-    given: list[Any] = [{"city": "Rome"}, '{"city": "Rome"}', "", " ", {}]
+def test_complete_arguments_are_parsed_in_every_form() -> None:
+    original: list[Any] = [{"city": "Rome"}, '{"city": "Rome"}', "", " ", {}]
     for finish in (None, "tool_calls"):
-        assert chosen(response(*given, finish=finish)) == [{"city": "Rome"}, {"city": "Rome"}, {}, {}, {}]
-    first, *_ = tool_selections(response(*given))
+        assert chosen(response(*original, finish=finish)) == [{"city": "Rome"}, {"city": "Rome"}, {}, {}, {}]
+    first, *_ = tool_selections(response(*original))
     assert (first.tool_id, first.tool_name) == ("call_0", "weather")
 
 
-def test_a_call_without_an_id() -> None:
+def test_a_call_without_an_id_is_a_selection() -> None:
     block = ToolCallBlock(tool_name="weather", tool_kwargs='{"a"')
     (selection,) = tool_selections(ChatResponse(message=ChatMessage(role="assistant", blocks=[block])))
     assert (selection.tool_id, selection.tool_kwargs) == ("", {})
 
 
-def test_every_beginning_of_arguments_is_a_selection() -> None:
+def test_partial_arguments_are_a_selection() -> None:
     text = json.dumps({"city": "Rome", "days": [1, 2], "more": {"a": None}})
     for end in range(len(text) + 1):
         for error in (True, False):
@@ -355,25 +355,25 @@ def test_every_beginning_of_arguments_is_a_selection() -> None:
     assert chosen(response(text)) == [json.loads(text)]
 
 
-def test_arguments_of_one_piece_do_not_change_with_the_next() -> None:
+def test_an_earlier_selection_does_not_change() -> None:
     text = json.dumps({"list": [{"n": number} for number in range(9)]})
-    seen = [(found := chosen(response(text[:end])), json.dumps(found)) for end in range(len(text) + 1)]
-    assert all(json.dumps(found) == then for found, then in seen)
+    seen = [(result := chosen(response(text[:end])), json.dumps(result)) for end in range(len(text) + 1)]
+    assert all(json.dumps(result) == then for result, then in seen)
 
 
 def test_a_tool_that_changes_its_arguments_does_not_change_the_history() -> None:
-    given = response({"orders": [{"id": 1}], "options": {"fast": True}})
-    (arguments,) = chosen(given)
+    original = response({"orders": [{"id": 1}], "options": {"fast": True}})
+    (arguments,) = chosen(original)
     arguments["orders"].clear()
     arguments["options"]["fast"] = False
-    assert chosen(given) == [{"orders": [{"id": 1}], "options": {"fast": True}}]
+    assert chosen(original) == [{"orders": [{"id": 1}], "options": {"fast": True}}]
 
 
 @pytest.mark.parametrize("broken", ['{"city": "Ro', "Rome", "[1]", '{"a": 1}{"b": 2}', '"Rome"'])
 def test_arguments_broken_at_the_end_are_never_completed(broken: str) -> None:
     ended = response({"city": "Oslo"}, broken, finish="length")
-    whole, (selection,) = chosen(ended)[:1], chosen(ended)[1:]
-    assert whole == [{"city": "Oslo"}]
+    complete, (selection,) = chosen(ended)[:1], chosen(ended)[1:]
+    assert complete == [{"city": "Oslo"}]
     assert selection["invalid_arguments"] == broken
     assert len(selection) == 2, "a tool of one argument would be called with the only one there is"
     with pytest.raises(ValueError, match=r"weather.*length"):
@@ -386,7 +386,7 @@ async def test_a_tool_does_not_run_on_broken_arguments() -> None:
         await WEATHER.acall(**arguments)
 
 
-def test_no_call_is_an_error_only_if_asked() -> None:
+def test_a_missing_call_is_an_error_only_on_request() -> None:
     for finish in (None, "stop"):
         said = response(text="I would rather talk.", finish=finish)
         assert chosen(said) == []
@@ -394,7 +394,7 @@ def test_no_call_is_an_error_only_if_asked() -> None:
             chosen(said, error=True)
 
 
-def test_free_text_is_an_argument() -> None:
+def test_free_text_is_the_argument_input() -> None:
     turn = Turn("assistant", (ToolCall("call_0", "weather", "print(1)", "custom"),))
     said = response("print(1)", finish="tool_calls")
     said.message.additional_kwargs["cf_aig_turn"] = replay_state(turn)
@@ -405,22 +405,22 @@ def calls_of(turn: Turn) -> ChatResponse:
     return ChatResponse(message=to_message(turn), raw={"id": "1"}, additional_kwargs={"finish_reason": "tool_calls"})
 
 
-def test_one_call_stays_with_all_that_belongs_to_it() -> None:
+def test_the_first_call_keeps_its_reasoning_and_text() -> None:
     first, second = ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}")
     turn = Turn("assistant", (Reasoning("Hm.", extras_of("messages", signature="s")), first, second, Text("So.")))
-    given = calls_of(turn)
-    before = given.model_dump_json()
-    found = first_call_only(given)
-    assert [selection.tool_id for selection in tool_selections(found)] == ["a"]
-    assert [call["id"] for call in found.message.additional_kwargs["tool_calls"]] == ["a"]
-    assert found.message.content == "So."
-    assert (found.raw, found.additional_kwargs) == (given.raw, given.additional_kwargs)
+    original = calls_of(turn)
+    before = original.model_dump_json()
+    result = first_call_only(original)
+    assert [selection.tool_id for selection in tool_selections(result)] == ["a"]
+    assert [call["id"] for call in result.message.additional_kwargs["tool_calls"]] == ["a"]
+    assert result.message.content == "So."
+    assert (result.raw, result.additional_kwargs) == (original.raw, original.additional_kwargs)
     plain = Turn("assistant", (Reasoning("Hm."), Text("So."), first))
-    assert restore(plain, found.message.additional_kwargs["cf_aig_turn"]).parts == (*turn.parts[:2], Text("So."))
-    assert given.model_dump_json() == before
+    assert restore(plain, result.message.additional_kwargs["cf_aig_turn"]).parts == (*turn.parts[:2], Text("So."))
+    assert original.model_dump_json() == before
 
 
-def test_several_calls_stay_where_they_are_allowed() -> None:
+def test_several_calls_are_kept_if_allowed() -> None:
     llm = CloudflareAIGateway(model="openai/gpt-5.4", account_id="acc", api_token="tok")
     several = calls_of(Turn("assistant", (ToolCall("a", "weather", "{}"), ToolCall("b", "weather", "{}"))))
     validated = llm._validate_chat_with_tools_response(several, [WEATHER], allow_parallel_tool_calls=True)
@@ -436,10 +436,10 @@ def test_a_query_engine_is_a_tool() -> None:
             return text
 
     tool: BaseTool = QueryEngineTool(Engine(), ToolMetadata("Answers.", "my engine"))  # type: ignore[arg-type]
-    (made,) = bound_tools([tool])
-    assert isinstance(made, BoundTool)
-    assert made["function"]["name"] == "my engine"
-    assert made["function"]["parameters"]["required"] == ["input"]
+    (created,) = bound_tools([tool])
+    assert isinstance(created, BoundTool)
+    assert created["function"]["name"] == "my engine"
+    assert created["function"]["parameters"]["required"] == ["input"]
 
 
 @pytest.mark.parametrize("streaming", [False, True])

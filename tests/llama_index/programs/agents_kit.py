@@ -1,4 +1,4 @@
-"""What the agents share: tools, questions, a run with all it told on the way, and what the gateway saw of it."""
+"""What the agents share: tools, questions, a run with its events, and what the gateway received."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def population(city: str) -> str:
 
 
 @dataclass(slots=True)
-class Told:
-    """A run of an agent: its end, and what it told on the way."""
+class AgentRun:
+    """A run of an agent: its result and its events."""
 
     end: Any
     events: list[Event] = field(default_factory=list[Event])
@@ -46,18 +46,18 @@ class Told:
 
     @property
     def steps(self) -> list[AgentOutput]:
-        """What the model said, step by step."""
+        """The model's text of each step."""
         return [event for event in self.events if isinstance(event, AgentOutput)]
 
     @property
     def results(self) -> list[str]:
         """What the tools gave, in the order in which they were called."""
         order = [call.tool_id for step in self.steps for call in step.tool_calls]
-        found = {event.tool_id: event for event in self.events if isinstance(event, ToolCallResult)}
-        return [str(found[id_].tool_output) for id_ in dict.fromkeys(order) if id_ in found]
+        result = {event.tool_id: event for event in self.events if isinstance(event, ToolCallResult)}
+        return [str(result[id_].tool_output) for id_ in dict.fromkeys(order) if id_ in result]
 
     @property
-    def said(self) -> str:
+    def streamed_text(self) -> str:
         return "".join(event.delta for event in self.streamed)
 
     @property
@@ -65,10 +65,10 @@ class Told:
         return "".join(event.thinking_delta or "" for event in self.streamed)
 
 
-async def told(handler: Any) -> Told:
+async def run_agent(handler: Any) -> AgentRun:
     """A run until its end."""
     events = [event async for event in handler.stream_events()]
-    return Told(await handler, events)
+    return AgentRun(await handler, events)
 
 
 def sent(simulator: Simulator, number: int = -1) -> str:
@@ -77,12 +77,12 @@ def sent(simulator: Simulator, number: int = -1) -> str:
 
 
 def turns(simulator: Simulator, number: int = -1) -> list[str]:
-    """Who spoke in a request, item by item; calls and their results by their own names, whatever the wire."""
+    """The role of each item of a request; calls and results have the same names on every wire."""
     body: dict[str, Any] = simulator.requests[number].body
-    found = ["system"] if "system" in body or "instructions" in body else []
+    result = ["system"] if "system" in body or "instructions" in body else []
     for item in body.get("messages") or body["input"]:
-        found += _kinds(item)
-    return found
+        result += _kinds(item)
+    return result
 
 
 _SAME = {
@@ -99,13 +99,13 @@ _SAME = {
 def _kinds(item: dict[str, Any]) -> list[str]:
     role: str = item.get("role") or item["type"]
     blocks = item.get("content")
-    found = ["thought"] if item.get("reasoning_content") else []
+    result = ["thought"] if item.get("reasoning_content") else []
     if isinstance(blocks, list) and role in {"user", "assistant"}:
-        found += list(dict.fromkeys(_SAME.get(block["type"], role) for block in blocks))
+        result += list(dict.fromkeys(_SAME.get(block["type"], role) for block in blocks))
     elif blocks or role != "assistant":
-        found += [_SAME.get(role, role)]
-    found += ["call"] if item.get("tool_calls") else []
-    return found
+        result += [_SAME.get(role, role)]
+    result += ["call"] if item.get("tool_calls") else []
+    return result
 
 
 def merged(kinds: list[str]) -> list[str]:

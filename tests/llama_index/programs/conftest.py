@@ -1,4 +1,4 @@
-"""The parts of every program: an LLM on each wire, embeddings, an index, and observers that judge at the end."""
+"""Fixtures of every program: an LLM on each wire, embeddings, an index, and observers that check each program."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def api(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def observers(simulator: Simulator) -> Iterator[Observers]:
-    """Sees all that the program does, and judges it afterwards."""
+    """Observes the program, and checks the events afterwards."""
     seen = Observers()
     dispatcher = get_dispatcher()
     dispatcher.add_event_handler(seen)
     yield seen
     dispatcher.event_handlers.remove(seen)
-    seen.judge(simulator)
+    seen.check_events(simulator)
 
 
 @pytest.fixture
 def make(simulator: Simulator, observers: Observers, api: Any) -> Make:
-    def made(**words: Any) -> CloudflareAIGateway:
+    def created(**arguments: Any) -> CloudflareAIGateway:
         observers.models.add(MODELS[api])
-        return CloudflareAIGateway(**where(simulator), model=MODELS[api], api=api, **words)
+        return CloudflareAIGateway(**where(simulator), model=MODELS[api], api=api, **arguments)
 
-    return made
+    return created
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the programs share: a small library of facts, how to read what was sent, and the observers that judge it."""
+"""Shared by the programs: a few facts, readers of requests, and observers that check the events."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FACTS = {
 QUESTION = "What is the capital of France?"
 ANSWER = FACTS["paris"]
 
-both_ways = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+both_methods = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 
 
 def nodes(names: Iterable[str] = FACTS) -> list[TextNode]:
@@ -51,8 +51,8 @@ def _embeds(request: Captured) -> bool:
     return "/baai/" in request.path or "embedding" in request.path
 
 
-def asked(simulator: Simulator) -> list[Captured]:
-    """The requests to a model that talks."""
+def llm_requests(simulator: Simulator) -> list[Captured]:
+    """The requests to chat models."""
     return [request for request in simulator.requests if not _embeds(request)]
 
 
@@ -63,7 +63,7 @@ def embedded(simulator: Simulator) -> list[list[str]]:
 
 
 def steps(simulator: Simulator) -> list[str]:
-    """What the requests asked for, in order."""
+    """The kinds of the requests, in order."""
     return ["embed" if _embeds(request) else "ask" for request in simulator.requests]
 
 
@@ -85,23 +85,23 @@ def roles(request: Captured) -> list[str]:
     return [role for role, _ in conversation(request)]
 
 
-def said(request: Captured) -> str:
-    """All that was said in a conversation."""
+def prompt_text(request: Captured) -> str:
+    """The text of a conversation."""
     return "\n".join(text for _, text in conversation(request))
 
 
 def must_call(request: Captured) -> bool:
-    """Whether the model was told to call a tool."""
+    """Whether the request forces a tool call."""
     choice = request.body.get("tool_choice")
     kind = choice.get("type") if isinstance(choice, dict) else choice
     return kind in ("required", "any", "function", "tool")
 
 
 class Observers(BaseEventHandler):
-    """What LlamaIndex tells those who watch, and the verdict on it once a program is done."""
+    """Collects LlamaIndex's events, and checks them after a program."""
 
     models: set[str] = Field(default_factory=set)
-    """Those that may be asked."""
+    """The models that may be called."""
     started: list[str] = Field(default_factory=list)
     ended: list[str] = Field(default_factory=list)
     prompt_tokens: int = 0
@@ -127,14 +127,14 @@ class Observers(BaseEventHandler):
             case _:
                 pass
 
-    def judge(self, simulator: Simulator) -> None:
+    def check_events(self, simulator: Simulator) -> None:
         """No request failed, each was one event, the model was the right one, and the tokens are those of the log."""
         entries = simulator.logs()
         assert [entry["status_code"] for entry in entries] == [200] * len(simulator.requests)
         assert simulator.queued == (0, 0)
         talks = [entry for entry in entries if entry["model_type"] != "Text Embeddings"]
         assert {entry["model"] for entry in talks} <= self.models
-        assert len(talks) == len(asked(simulator))
+        assert len(talks) == len(llm_requests(simulator))
         for seen in (self.started, self.ended):
             assert seen.count("LLM") == len(talks)
             assert seen.count("Embedding") == len(entries) - len(talks)

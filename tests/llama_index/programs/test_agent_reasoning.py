@@ -1,4 +1,4 @@
-"""Agents whose models think: the thoughts are shown as they come, and go back to their maker with the calls."""
+"""Agents with reasoning models: reasoning is streamed, and goes back to its provider with the calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.programs.agents_kit import OSLO, SUNNY, merged, told, turns, weather
+from tests.llama_index.programs.agents_kit import OSLO, SUNNY, merged, run_agent, turns, weather
 from tests.llama_index.programs.conftest import Make
 
 WORDS: dict[str, dict[str, Any]] = {
@@ -21,7 +21,7 @@ WORDS: dict[str, dict[str, Any]] = {
     "run": {"reasoning_effort": "low"},
 }
 """How thinking is asked for; the chat model of these tests does not think."""
-THOUGHT = "I had better look at the sky over Oslo."
+REASONING_TEXT = "I had better look at the sky over Oslo."
 both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 
 
@@ -31,16 +31,16 @@ def api(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def thinker(make: Make, api: str) -> CloudflareAIGateway:
+def reasoning_model(make: Make, api: str) -> CloudflareAIGateway:
     return make(**WORDS[api])
 
 
 def think(simulator: Simulator) -> None:
-    simulator.reply(reasoning=THOUGHT, calls=[{"id": "call_1", "name": "weather", "arguments": OSLO}])
+    simulator.reply(reasoning=REASONING_TEXT, calls=[{"id": "call_1", "name": "weather", "arguments": OSLO}])
 
 
 def thoughts(simulator: Simulator, api: str) -> list[dict[str, Any]]:
-    """The thoughts in the last request, in the wire's own form."""
+    """The reasoning in the last request, in the form of the wire."""
     body = simulator.requests[-1].body
     if api == "responses":
         return [item for item in body["input"] if item.get("type") == "reasoning"]
@@ -51,33 +51,37 @@ def thoughts(simulator: Simulator, api: str) -> list[dict[str, Any]]:
 
 
 def check_thought(thought: dict[str, Any], api: str) -> None:
-    """Its text, and what its maker knows it by."""
+    """Its text, and what its provider recognizes it by."""
     match api:
         case "responses":
-            assert thought["summary"] == [{"type": "summary_text", "text": THOUGHT}]
+            assert thought["summary"] == [{"type": "summary_text", "text": REASONING_TEXT}]
             assert thought["encrypted_content"]
         case "messages":
-            assert thought["thinking"] == THOUGHT
+            assert thought["thinking"] == REASONING_TEXT
             assert thought["signature"]
         case _:
-            assert thought["reasoning_content"] == THOUGHT
+            assert thought["reasoning_content"] == REASONING_TEXT
 
 
 @both_modes
 async def test_reasoning_is_shown_and_sent_back(
-    thinker: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
+    reasoning_model: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     think(simulator)
-    run = await told(FunctionAgent(tools=[weather], llm=thinker, streaming=streaming).run("Weather in Oslo?"))
+    run = await run_agent(
+        FunctionAgent(tools=[weather], llm=reasoning_model, streaming=streaming).run("Weather in Oslo?")
+    )
     assert run.answer == SUNNY
     assert len(simulator.requests) == 2
     if streaming:
-        first = [event for event in run.streamed if event.thinking_delta and THOUGHT.find(event.thinking_delta) >= 0]
+        first = [
+            event for event in run.streamed if event.thinking_delta and REASONING_TEXT.find(event.thinking_delta) >= 0
+        ]
         assert len(first) > 1
-        assert run.thought.startswith(THOUGHT)
-        assert run.said == SUNNY
+        assert run.thought.startswith(REASONING_TEXT)
+        assert run.streamed_text == SUNNY
     blocks = [block for block in run.steps[0].response.blocks if isinstance(block, ThinkingBlock)]
-    assert [block.content for block in blocks] == [THOUGHT]
+    assert [block.content for block in blocks] == [REASONING_TEXT]
     (thought,) = thoughts(simulator, api)
     check_thought(thought, api)
     assert merged(turns(simulator)) == ["user", "thought", "call", "result"]
@@ -85,10 +89,10 @@ async def test_reasoning_is_shown_and_sent_back(
 
 @both_modes
 async def test_reasoning_is_kept_across_the_turns_of_a_memory(
-    thinker: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
+    reasoning_model: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
-    memory = ChatMemoryBuffer.from_defaults(llm=thinker)
-    agent = FunctionAgent(tools=[weather], llm=thinker, streaming=streaming)
+    memory = ChatMemoryBuffer.from_defaults(llm=reasoning_model)
+    agent = FunctionAgent(tools=[weather], llm=reasoning_model, streaming=streaming)
     think(simulator)
     await agent.run("Weather in Oslo?", memory=memory)
     assert str(await agent.run("What about Rome?", memory=memory)) == SUNNY.replace("Oslo", "Rome")
@@ -100,13 +104,13 @@ REDACTED = {"type": "redacted_thinking", "data": "c2VjcmV0"}
 
 
 @pytest.mark.parametrize("api", ["messages"])
-async def test_encrypted_reasoning_is_sent_back(thinker: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_encrypted_reasoning_is_sent_back(reasoning_model: CloudflareAIGateway, simulator: Simulator) -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": OSLO}
     message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use"}
     usage = {"input_tokens": 0, "output_tokens": 0}
     simulator.reply_raw(body=json.dumps({**message, "content": [REDACTED, call], "usage": usage}))
-    run = await told(FunctionAgent(tools=[weather], llm=thinker, streaming=False).run("Weather in Oslo?"))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=reasoning_model, streaming=False).run("Weather in Oslo?"))
     assert run.answer == SUNNY
-    said = simulator.requests[-1].body["messages"][1]["content"]
-    assert said[0] == REDACTED
-    assert said[1]["id"] == "toolu_1"
+    text = simulator.requests[-1].body["messages"][1]["content"]
+    assert text[0] == REDACTED
+    assert text[1]["id"] == "toolu_1"

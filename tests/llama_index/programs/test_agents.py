@@ -26,8 +26,8 @@ from tests.llama_index.programs.agents_kit import (
     merged,
     models_seen,
     population,
+    run_agent,
     sent,
-    told,
     turns,
     weather,
 )
@@ -45,12 +45,12 @@ async def test_an_agent_uses_two_tools_and_answers_from_both(
     agent = FunctionAgent(
         name="guide", tools=[weather, population], llm=llm, system_prompt="Be brief.", streaming=streaming
     )
-    run = await told(agent.run(TWO))
+    run = await run_agent(agent.run(TWO))
     assert run.answer == f"{SUNNY} {MANY}"
     assert run.results == [SUNNY, MANY]
     assert [call.tool_kwargs for call in run.steps[0].tool_calls] == [OSLO, OSLO]
-    beside = run.steps[0].response.additional_kwargs["tool_calls"]
-    assert [json.loads(call["function"]["arguments"]) for call in beside] == [OSLO, OSLO]
+    kwargs = run.steps[0].response.additional_kwargs["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in kwargs] == [OSLO, OSLO]
     assert ('"id": "fc_' in sent(simulator)) is (api == "responses")  # the item as its maker knows it
     assert models_seen(simulator) == [MODELS[api]] * 2
     assert agents_seen(simulator) == ["guide"] * 2
@@ -62,8 +62,8 @@ async def test_an_agent_uses_two_tools_and_answers_from_both(
 
 
 async def test_the_deltas_of_an_agent_add_up_to_its_answer(llm: CloudflareAIGateway) -> None:
-    run = await told(FunctionAgent(name="guide", tools=[weather, population], llm=llm).run(TWO))
-    assert run.said == run.answer == run.streamed[-1].response
+    run = await run_agent(FunctionAgent(name="guide", tools=[weather, population], llm=llm).run(TWO))
+    assert run.streamed_text == run.answer == run.streamed[-1].response
     assert len([event for event in run.streamed if event.delta]) > 3
     assert {event.current_agent_name for event in run.streamed} == {"guide"}
     so_far = ""
@@ -105,7 +105,7 @@ async def test_calls_may_be_streamed_in_any_shape(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, shape: str
 ) -> None:
     simulator.reply_raw(chunks=stream_of(api, SHAPES[shape]), content_type="text/event-stream")
-    run = await told(FunctionAgent(tools=[weather, population], llm=llm).run(TWO))
+    run = await run_agent(FunctionAgent(tools=[weather, population], llm=llm).run(TWO))
     assert [(call.tool_id, call.tool_name, call.tool_kwargs) for call in run.steps[0].tool_calls] == [
         ("call_0", "weather", OSLO),
         ("call_1", "population", OSLO),
@@ -124,7 +124,7 @@ async def test_one_call_at_a_time_takes_a_step_each(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     agent = FunctionAgent(tools=[weather, population], llm=llm, streaming=streaming, allow_parallel_tool_calls=False)
-    run = await told(agent.run(TWO))
+    run = await run_agent(agent.run(TWO))
     assert run.results == [SUNNY, MANY]
     assert [len(step.tool_calls) for step in run.steps[:2]] == [1, 1]
     assert len(simulator.requests) == 3
@@ -136,7 +136,7 @@ async def test_the_first_call_can_be_forced(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     agent = FunctionAgent(tools=[weather, population], llm=llm, streaming=streaming, initial_tool_choice="population")
-    run = await told(agent.run(ASK))
+    run = await run_agent(agent.run(ASK))
     assert [call.tool_name for call in run.steps[0].tool_calls] == ["population"]
     assert MANY in run.answer
     forced = {
@@ -159,7 +159,7 @@ async def test_a_tools_result_can_be_the_answer(
     assert str(await agent.run(ASK, memory=memory)) == SUNNY
     assert len(simulator.requests) == 1
     # What such a run leaves behind is a conversation that can go on.
-    run = await told(agent.run("What is 2 + 3?", memory=memory))
+    run = await run_agent(agent.run("What is 2 + 3?", memory=memory))
     assert run.answer == "2 + 3 = 5."
     assert merged(turns(simulator)) == ["user", "call", "result", "assistant", "user"]
 
@@ -172,7 +172,7 @@ async def test_a_failing_tool_is_reported_to_the_model(
         """The weather of a city."""
         raise RuntimeError(f"No station in {city}.")
 
-    run = await told(FunctionAgent(tools=[broken_weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[broken_weather], llm=llm, streaming=streaming).run(ASK))
     assert run.results == ["No station in Oslo."]
     assert "No station in Oslo." in sent(simulator)
     assert "No station in Oslo." in run.answer
@@ -183,7 +183,7 @@ async def test_a_call_of_an_unknown_tool_is_reported_to_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
     simulator.reply(calls=[{"name": "wether", "arguments": OSLO}])
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert "wether not found" in run.results[0]
     assert run.results[0] in sent(simulator, 1)
 
@@ -193,15 +193,15 @@ async def test_a_truncated_call_is_reported_to_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     simulator.reply(calls=[{"name": "weather", "raw": '{"city": "Os'}], finish="length")
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
-    whole = api == "messages" and not streaming  # where the server parses the arguments itself
-    assert ("argument: 'city'" if whole else "invalid_arguments") in run.results[0]
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    complete = api == "messages" and not streaming  # where the server parses the arguments itself
+    assert ("argument: 'city'" if complete else "invalid_arguments") in run.results[0]
     assert run.results[0] in sent(simulator, 1)
 
 
 async def test_tools_may_have_any_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     tools = [FunctionTool.from_defaults(weather, name=name) for name in ("weather.of città", "weather of città")]
-    run = await told(FunctionAgent(tools=tools, llm=llm).run(ASK))
+    run = await run_agent(FunctionAgent(tools=tools, llm=llm).run(ASK))
     assert run.answer == SUNNY
     assert {call.tool_name for step in run.steps for call in step.tool_calls} <= {tool.metadata.name for tool in tools}
     names = re.findall(r'"name": "([^"]*)"', sent(simulator, 1))
@@ -217,7 +217,7 @@ async def test_an_agent_ends_with_an_answer_at_its_last_iteration(
         simulator.reply(calls=[{"id": f"call_{number}", "name": "weather", "arguments": OSLO}])
     simulator.reply("I give up.")
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming, early_stopping_method="generate")
-    run = await told(agent.run(ASK, max_iterations=2))
+    run = await run_agent(agent.run(ASK, max_iterations=2))
     assert run.answer == "I give up."
     assert len(simulator.requests) == 3
     assert "maximum number of" in sent(simulator)
@@ -228,20 +228,20 @@ async def test_text_beside_calls_is_kept(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
     simulator.reply("Let me look.", calls=[{"id": "call_1", "name": "weather", "arguments": OSLO}])
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert str(run.steps[0]) == "Let me look."
     assert run.steps[0].response.content == "Let me look."
     assert merged(turns(simulator)) == ["user", "assistant", "call", "result"]
     assert "Let me look." in sent(simulator)
-    assert run.said == (f"Let me look.{SUNNY}" if streaming else "")
+    assert run.streamed_text == (f"Let me look.{SUNNY}" if streaming else "")
 
 
 @both_modes
 async def test_an_answer_without_tools_is_one_request(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run("What is 2 + 3?"))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run("What is 2 + 3?"))
     assert run.answer == "2 + 3 = 5."
     assert len(simulator.requests) == len(run.steps) == 1
 
@@ -257,13 +257,13 @@ async def test_a_conversation_continues_from_memory(
     assert str(await agent.run("What is my name?", memory=memory)) == "Your name is Ann."
     assert len(simulator.requests) == 5
     assert merged(turns(simulator)) == [*["user", "call", "result", "assistant"] * 2, "user"]
-    kept = memory.get_all()
-    assert [message.role.value for message in kept] == [
+    stored = memory.get_all()
+    assert [message.role.value for message in stored] == [
         *["user", "assistant", "tool", "assistant"] * 2,
         "user",
         "assistant",
     ]
-    (call,) = [block for block in kept[1].blocks if isinstance(block, ToolCallBlock)]
+    (call,) = [block for block in stored[1].blocks if isinstance(block, ToolCallBlock)]
     assert call.tool_kwargs == OSLO
 
 
@@ -271,7 +271,7 @@ async def test_a_conversation_continues_from_memory(
 async def test_tool_calls_of_another_provider_are_accepted(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
-    """History in the forms that other packages leave behind: arguments as text, and calls beside the message."""
+    """History in the forms of other packages: arguments as text, and calls in `additional_kwargs`."""
     called = {"id": "call_2", "type": "function", "function": {"name": "population", "arguments": '{"city": "Oslo"}'}}
     history = [
         ChatMessage(role=MessageRole.USER, content=TWO),
@@ -287,7 +287,7 @@ async def test_tool_calls_of_another_provider_are_accepted(
         ChatMessage(role=MessageRole.TOOL, content=MANY, additional_kwargs={"tool_call_id": "call_2"}),
     ]
     agent = FunctionAgent(tools=[weather, population], llm=llm, streaming=streaming)
-    run = await told(agent.run(chat_history=history))
+    run = await run_agent(agent.run(chat_history=history))
     assert run.answer == f"{SUNNY} {MANY}"
     assert merged(turns(simulator)) == ["user", "assistant", "call", "result", "call", "result"]
 
@@ -304,7 +304,7 @@ class Report(BaseModel):
 async def test_an_agent_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool, way: str) -> None:
     llm = make(structured_output=way)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming, output_cls=Report, system_prompt="Be brief.")
-    run = await told(agent.run(ASK))
+    run = await run_agent(agent.run(ASK))
     assert run.end.structured_response == {"city": "Oslo", "degrees": 21}
     assert run.end.get_pydantic_model(Report) == Report(city="Oslo", degrees=21)
     assert run.answer == SUNNY
@@ -320,6 +320,6 @@ async def test_an_agent_ends_with_an_object(make: Make, simulator: Simulator, st
 
 async def test_structured_output_covers_the_whole_conversation(make: Make, simulator: Simulator) -> None:
     agent: Any = FunctionAgent(tools=[weather, population], llm=make(), output_cls=Report)
-    run = await told(agent.run(TWO))
+    run = await run_agent(agent.run(TWO))
     assert run.end.structured_response["city"] == "Oslo"
     assert all(text in sent(simulator) for text in (TWO, SUNNY, MANY))

@@ -1,4 +1,4 @@
-"""Programs that stop in the middle: the connection is given back, and the next call works."""
+"""Programs that stop early: the connection is released, and the next call works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGES = [ChatMessage(role=MessageRole.USER, content="Go on for ever.")]
 
 @pytest.fixture
 def observers() -> Observers:
-    """They are not asked to judge: what is stopped has no end, and no tokens."""
+    """Without checks: a stopped call has no end event and no token counts."""
     return Observers()
 
 
@@ -53,7 +53,7 @@ def test_breaking_out_of_a_stream_releases_its_connection(llm: CloudflareAIGatew
 async def test_breaking_out_of_an_async_stream_releases_its_connection(
     llm: CloudflareAIGateway, simulator: Simulator
 ) -> None:
-    """LlamaIndex's wrapper does not close the stream within; nobody holds it any more."""
+    """LlamaIndex's wrapper does not close the inner stream, which is garbage then."""
     endless(simulator)
     async for response in await llm.astream_chat(MESSAGES):
         if (response.message.content or "").count("word") > 2:
@@ -95,14 +95,14 @@ async def test_a_stream_is_cancelled_by_its_timeout(llm: CloudflareAIGateway, si
     assert await until_async(lambda: simulator.in_flight == 0)
 
 
-def agent_of(llm: CloudflareAIGateway, kind: str, **words: Any) -> Any:
+def agent_of(llm: CloudflareAIGateway, kind: str, **arguments: Any) -> Any:
     if kind == "workflow":
-        return AgentWorkflow([FunctionAgent(name="a", description="b", tools=[weather], llm=llm)], **words)
-    return FunctionAgent(tools=[weather], llm=llm, **words)
+        return AgentWorkflow([FunctionAgent(name="a", description="b", tools=[weather], llm=llm)], **arguments)
+    return FunctionAgent(tools=[weather], llm=llm, **arguments)
 
 
 async def cancelled(agent: Any) -> None:
-    """A run that is cancelled once it has said a word."""
+    """A run that is cancelled after its first piece of text."""
     handler = agent.run("Go on for ever.")
     async for event in handler.stream_events():
         if isinstance(event, AgentStream) and event.response:
@@ -133,7 +133,7 @@ async def test_an_agents_run_is_cancelled_by_its_timeout(
 
 
 async def test_a_query_can_be_cancelled(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    """Several requests at once are all given back."""
+    """The connections of concurrent requests are all released."""
     simulator.fault("slow_first_byte", times=None, seconds=30)
     index = SummaryIndex(nodes())
     engine = index.as_query_engine(llm=llm, response_mode="accumulate", use_async=True)
@@ -158,7 +158,7 @@ async def test_breaking_out_of_a_streaming_query_releases_its_connection(
 
 
 async def test_many_cancelled_runs_leave_no_connection_behind(make: Make, simulator: Simulator, api: str) -> None:
-    """Told by `cancel_run`: of a handler whose `await` is cancelled, LlamaIndex lets the step run on, for good."""
+    """Uses `cancel_run`: if the `await` of a handler is cancelled, LlamaIndex lets the step run forever."""
     llm = make()
     connections = simulator.connections
 

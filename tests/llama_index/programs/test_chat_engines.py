@@ -11,7 +11,7 @@ from llama_index.core.chat_engine.types import BaseChatEngine, ChatMode
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.programs.kit import ANSWER, FACTS, QUESTION, asked, embedded, roles, said, steps
+from tests.llama_index.programs.kit import ANSWER, FACTS, QUESTION, embedded, llm_requests, prompt_text, roles, steps
 
 # A chat engine's memory keeps its SQLite connection longer than the event loop that opened it.
 pytestmark = pytest.mark.filterwarnings(
@@ -25,15 +25,15 @@ CONDENSING = (ChatMode.CONDENSE_QUESTION, ChatMode.CONDENSE_PLUS_CONTEXT, ChatMo
 
 async def turn(engine: BaseChatEngine, method: str, message: str) -> str:
     """What the engine answers, in several pieces if it streams."""
-    found: Any = getattr(engine, method)(message)
+    result: Any = getattr(engine, method)(message)
     if method.startswith("a"):
-        found = await found
+        result = await result
     if "stream" not in method:
-        return str(found.response)
+        return str(result.response)
     if method.startswith("a"):
-        pieces = [piece async for piece in found.async_response_gen()]
+        pieces = [piece async for piece in result.async_response_gen()]
     else:
-        pieces = list(found.response_gen)
+        pieces = list(result.response_gen)
     assert len(pieces) > 2
     return "".join(pieces)
 
@@ -57,12 +57,12 @@ async def test_a_chat_engine_remembers_the_conversation(
     assert [role for role, _ in history] == [MessageRole.USER, MessageRole.ASSISTANT] * 2
     assert [content for _, content in history[:3]] == [QUESTION, ANSWER, FOLLOW_UP]
     check(simulator, mode)
-    assert asked(simulator)[-1].body.get("stream", False) is ("stream" in method)
+    assert llm_requests(simulator)[-1].body.get("stream", False) is ("stream" in method)
 
 
 def check(simulator: Simulator, mode: ChatMode) -> None:
     """The requests of two turns."""
-    requests = asked(simulator)
+    requests = llm_requests(simulator)
     alternating = ["user", "assistant", "user"]
     match mode:
         case ChatMode.SIMPLE:
@@ -78,7 +78,7 @@ def check(simulator: Simulator, mode: ChatMode) -> None:
             first, condense, last = requests
             assert roles(first) == ["system", "user"]
             assert roles(condense) == ["user"]
-            assert all(text in said(condense) for text in (QUESTION, ANSWER, FOLLOW_UP))
+            assert all(text in prompt_text(condense) for text in (QUESTION, ANSWER, FOLLOW_UP))
             history = [] if mode == ChatMode.CONDENSE_QUESTION else alternating[:2]
             assert roles(last) == ["system", *history, "user"]
 
@@ -92,5 +92,5 @@ async def test_a_chat_engine_can_be_reset(
     engine.reset()
     assert engine.chat_history == []
     await turn(engine, method, QUESTION)
-    assert [roles(request) for request in asked(simulator)] == [["system", "user"]] * 2
-    assert "Be brief." in said(asked(simulator)[-1])
+    assert [roles(request) for request in llm_requests(simulator)] == [["system", "user"]] * 2
+    assert "Be brief." in prompt_text(llm_requests(simulator)[-1])

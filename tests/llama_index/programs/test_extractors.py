@@ -24,7 +24,7 @@ from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGate
 from cfaig_integrations.simulator import Simulator
 from tests.llama_index.programs.agents_kit import sent, tool_names
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.kit import FACTS, asked, both_ways, must_call, nodes, said
+from tests.llama_index.programs.kit import FACTS, both_methods, llm_requests, must_call, nodes, prompt_text
 
 
 class Mention(BaseModel):
@@ -44,35 +44,35 @@ class Facts(BaseModel):
 PARIS = {"capital": "Paris", "mentions": [{"name": "France", "kind": "country"}]}
 
 
-@both_ways
+@both_methods
 async def test_a_program_extracts_an_object_from_each_node(
     llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     program = FunctionCallingProgram.from_defaults(Facts, prompt_template_str="{input}", llm=llm)
     simulator.reply(calls=[{"name": "Facts", "arguments": PARIS}], times=2)
     pipeline = IngestionPipeline(transformations=[PydanticProgramExtractor(program=program)])
-    found = (
+    result = (
         await pipeline.arun(nodes=nodes(["paris", "rome"]))
         if asynchronous
         else pipeline.run(nodes=nodes(["paris", "rome"]))
     )
-    assert [node.metadata["capital"] for node in found] == ["Paris", "Paris"]
-    assert found[0].metadata["mentions"] == PARIS["mentions"]
+    assert [node.metadata["capital"] for node in result] == ["Paris", "Paris"]
+    assert result[0].metadata["mentions"] == PARIS["mentions"]
     assert len(simulator.requests) == 2
     assert all(must_call(request) for request in simulator.requests)
     assert [tool_names(simulator, number) for number in range(2)] == [["Facts"]] * 2
-    assert sorted(FACTS["paris"] in said(request) for request in asked(simulator)) == [False, True]
+    assert sorted(FACTS["paris"] in prompt_text(request) for request in llm_requests(simulator)) == [False, True]
     assert '"$defs"' in sent(simulator)
 
 
-@both_ways
+@both_methods
 async def test_extracted_values_fit_the_class(
     llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     program = FunctionCallingProgram.from_defaults(Mention, prompt_template_str="{input}", llm=llm)
     extractor = PydanticProgramExtractor(program=program)
-    found: Any = await extractor.aextract(nodes(["paris"])) if asynchronous else extractor.extract(nodes(["paris"]))
-    assert Mention.model_validate(found[0])
+    result: Any = await extractor.aextract(nodes(["paris"])) if asynchronous else extractor.extract(nodes(["paris"]))
+    assert Mention.model_validate(result[0])
     assert len(simulator.requests) == 1
 
 
@@ -98,11 +98,11 @@ def graph(embed_model: CloudflareAIGatewayEmbedding, extractor: Any, *, use_asyn
 
 
 def triplets_of(index: PropertyGraphIndex) -> list[tuple[str, str, str]]:
-    found = index.property_graph_store.get_triplets(entity_names=["Paris", "France"])
-    return [(head.name, relation.label, tail.name) for head, relation, tail in found]
+    result = index.property_graph_store.get_triplets(entity_names=["Paris", "France"])
+    return [(head.name, relation.label, tail.name) for head, relation, tail in result]
 
 
-@both_ways
+@both_methods
 def test_a_graph_is_extracted_from_lines_of_text(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
@@ -112,12 +112,12 @@ def test_a_graph_is_extracted_from_lines_of_text(
     simulator.reply("(Paris, is the capital of, France)")
     index = graph(embed_model, SimpleLLMPathExtractor(llm=llm), use_async=asynchronous)
     assert triplets_of(index) == [("Paris", "Is the capital of", "France")]
-    assert len(asked(simulator)) == 1
-    assert FACTS["paris"] in said(asked(simulator)[0])
+    assert len(llm_requests(simulator)) == 1
+    assert FACTS["paris"] in prompt_text(llm_requests(simulator)[0])
 
 
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
-@both_ways
+@both_methods
 def test_a_graph_is_extracted_by_schema(
     make: Make,
     embed_model: CloudflareAIGatewayEmbedding,
@@ -125,7 +125,7 @@ def test_a_graph_is_extracted_by_schema(
     way: str,
     asynchronous: bool,
 ) -> None:
-    """Nested classes with literals, which stand in `$defs`."""
+    """Nested classes with literals, which are in `$defs`."""
     if way == "function_calling":
         simulator.reply(calls=[{"name": "KGSchema", "arguments": TRIPLETS}])
     else:
@@ -133,17 +133,17 @@ def test_a_graph_is_extracted_by_schema(
     extractor = SchemaLLMPathExtractor(llm=make(structured_output=way), raise_on_error=True)
     index = graph(embed_model, extractor, use_async=asynchronous)
     assert triplets_of(index) == [("Paris", "PART_OF", "France")]
-    assert len(asked(simulator)) == 1
-    body = json.dumps(asked(simulator)[0].body)
-    assert all(word in body for word in ("$defs", "#/$defs/Triplet", "MISCELLANEOUS", "HAS_ALIAS", "triplets"))
-    assert must_call(asked(simulator)[0]) is (way == "function_calling")
+    assert len(llm_requests(simulator)) == 1
+    body = json.dumps(llm_requests(simulator)[0].body)
+    assert all(argument in body for argument in ("$defs", "#/$defs/Triplet", "MISCELLANEOUS", "HAS_ALIAS", "triplets"))
+    assert must_call(llm_requests(simulator)[0]) is (way == "function_calling")
 
 
 @pytest.mark.parametrize("way", ["auto", "function_calling"])
 def test_a_schema_may_have_properties(
     make: Make, embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator, way: str
 ) -> None:
-    """The objects are open: any key may stand in `properties`. What the model made up fits the schema."""
+    """The objects are open: `properties` may have any key. The fake model's values fit the schema."""
     extractor = SchemaLLMPathExtractor(
         llm=make(structured_output=way),
         possible_entities=Literal["CITY", "COUNTRY"],
@@ -154,20 +154,20 @@ def test_a_schema_may_have_properties(
         raise_on_error=True,
     )
     graph(embed_model, extractor, use_async=True)
-    assert len(asked(simulator)) == 1
-    assert "since" in json.dumps(asked(simulator)[0].body)
+    assert len(llm_requests(simulator)) == 1
+    assert "since" in json.dumps(llm_requests(simulator)[0].body)
 
 
 def test_a_graph_is_extracted_without_a_schema(
     llm: CloudflareAIGateway, embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator
 ) -> None:
-    found = {"head": "Paris", "head_type": "CITY", "relation": "IN", "tail": "France", "tail_type": "COUNTRY"}
-    simulator.reply(f"```json\n{json.dumps([found])}\n```")
+    path = {"head": "Paris", "head_type": "CITY", "relation": "IN", "tail": "France", "tail_type": "COUNTRY"}
+    simulator.reply(f"```json\n{json.dumps([path])}\n```")
     extractor = DynamicLLMPathExtractor(llm=llm, allowed_entity_types=["CITY"])
     assert triplets_of(graph(embed_model, extractor, use_async=True)) == [("Paris", "IN", "France")]
 
 
-@both_ways
+@both_methods
 def test_a_graph_index_answers_queries(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
@@ -182,6 +182,6 @@ def test_a_graph_index_answers_queries(
     question = "What is the capital of France?"
     response = asyncio.run(engine.aquery(question)) if asynchronous else engine.query(question)
     assert "Paris is the capital of France" in str(response)
-    assert len(asked(simulator)) == 3
-    assert "synonyms" in said(asked(simulator)[1])
-    assert "Is the capital of" in said(asked(simulator)[2])
+    assert len(llm_requests(simulator)) == 3
+    assert "synonyms" in prompt_text(llm_requests(simulator)[1])
+    assert "Is the capital of" in prompt_text(llm_requests(simulator)[2])

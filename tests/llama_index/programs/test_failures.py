@@ -1,4 +1,4 @@
-"""What goes wrong on the way: what is tried again unseen, and which errors reach the program."""
+"""Failures in programs: which requests are retried, and which errors reach the program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cfaig_integrations import (
 )
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import FAULTS, Simulator
-from tests.llama_index.programs.agents_kit import ASK, SUNNY, sent, told, weather
+from tests.llama_index.programs.agents_kit import ASK, SUNNY, run_agent, sent, weather
 from tests.llama_index.programs.conftest import Make
 from tests.llama_index.programs.kit import ANSWER, QUESTION, Observers, nodes
 
@@ -42,7 +42,7 @@ AT_ONCE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def observers(simulator: Simulator) -> Any:
-    """They count, and are not asked to judge: not every request succeeds here."""
+    """They count without checks: not every request succeeds here."""
     seen = Observers()
     dispatcher = get_dispatcher()
     dispatcher.add_event_handler(seen)
@@ -61,7 +61,7 @@ async def test_a_transient_failure_is_retried(
     llm: CloudflareAIGateway, simulator: Simulator, observers: Observers, fault: str, streaming: bool
 ) -> None:
     simulator.fault(fault, after=1, **AT_ONCE[fault])
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert len(simulator.requests) == 3
     assert simulator.requests[1].body == simulator.requests[2].body
@@ -69,7 +69,7 @@ async def test_a_transient_failure_is_retried(
     assert run.end.raw["cf_aig"]["attempts"] == 2
 
 
-WRONG: dict[str, tuple[type[GatewayError], int | None]] = {
+INVALID: dict[str, tuple[type[GatewayError], int | None]] = {
     "gateway_missing": (InvalidRequest, 2001),
     "gateway_rate_limit": (RateLimited, 2003),
     "spend_limit": (QuotaExceeded, 2045),
@@ -84,12 +84,12 @@ WRONG: dict[str, tuple[type[GatewayError], int | None]] = {
 }
 
 
-@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("fault", INVALID)
 @both_modes
 async def test_an_agent_raises_the_gateway_error(
     make: Make, simulator: Simulator, observers: Observers, fault: str, streaming: bool
 ) -> None:
-    kind, code = WRONG[fault]
+    kind, code = INVALID[fault]
     simulator.fault(fault, times=9, after=1)
     agent = FunctionAgent(tools=[weather], llm=make(max_retries=0), streaming=streaming)
     with pytest.raises(kind) as caught:
@@ -132,7 +132,7 @@ async def test_a_broken_stream_raises(make: Make, simulator: Simulator, fault: s
     simulator.fault(fault, after_events=12)
     seen = ""
 
-    async def watched() -> None:
+    async def observed() -> None:
         nonlocal seen
         handler = agent.run(ASK)
         async for event in handler.stream_events():
@@ -141,7 +141,7 @@ async def test_a_broken_stream_raises(make: Make, simulator: Simulator, fault: s
         await handler
 
     with pytest.raises(StreamBroken if fault.startswith("cut") else GatewayError):
-        await watched()
+        await observed()
     assert 0 < seen.count("word") < 40
     assert len(simulator.requests) == 1
     assert str(await agent.run(ASK)) == SUNNY
@@ -152,8 +152,8 @@ async def test_a_broken_stream_raises(make: Make, simulator: Simulator, fault: s
 )
 async def test_an_unusual_stream_is_read(llm: CloudflareAIGateway, simulator: Simulator, fault: str) -> None:
     simulator.fault(fault, times=2)
-    run = await told(FunctionAgent(tools=[weather], llm=llm).run(ASK))
-    assert run.answer == run.said == SUNNY
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm).run(ASK))
+    assert run.answer == run.streamed_text == SUNNY
     assert len(simulator.requests) == 2
 
 
@@ -179,21 +179,21 @@ async def test_a_query_engine_fails_and_recovers(make: Make, simulator: Simulato
 async def test_a_refusal_is_an_answer(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, streaming: bool
 ) -> None:
-    """Anthropic says only that there is one, and why beside the answer."""
+    """Anthropic reports a refusal as stop reason, with its details next to the answer."""
     simulator.reply(refusal="I cannot help with that.")
-    run = await told(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     if api == "messages":
         assert run.end.raw["finish_reason"] == "refusal"
         assert run.end.raw["stop_details"]["explanation"] == "I cannot help with that."
     else:
         assert run.answer == "I cannot help with that."
-        assert run.said == (run.answer if streaming else "")
+        assert run.streamed_text == (run.answer if streaming else "")
 
 
 @both_modes
 async def test_a_truncated_answer_is_kept(make: Make, simulator: Simulator, streaming: bool) -> None:
     simulator.reply("It is 21 deg", finish="length")
-    run = await told(FunctionAgent(tools=[weather], llm=make(), streaming=streaming).run(ASK))
+    run = await run_agent(FunctionAgent(tools=[weather], llm=make(), streaming=streaming).run(ASK))
     assert run.answer == "It is 21 deg"
     assert run.end.raw["finish_reason"] in {"length", "max_tokens", "max_output_tokens", "incomplete"}
     assert "It is 21 deg" not in sent(simulator)

@@ -22,8 +22,8 @@ from tests.llama_index.programs.agents_kit import (
     merged,
     models_seen,
     population,
+    run_agent,
     sent,
-    told,
     tool_names,
     turns,
     weather,
@@ -36,7 +36,7 @@ ANSWER = "Sunny, 21 degrees."
 REASON = "The scout knows the sky."
 
 
-def desk(clerk: CloudflareAIGateway, scout: CloudflareAIGateway, *, streaming: bool, **words: Any) -> AgentWorkflow:
+def desk(clerk: CloudflareAIGateway, scout: CloudflareAIGateway, *, streaming: bool, **kwargs: Any) -> AgentWorkflow:
     agents: list[Any] = [
         FunctionAgent(
             name="clerk",
@@ -57,19 +57,19 @@ def desk(clerk: CloudflareAIGateway, scout: CloudflareAIGateway, *, streaming: b
             can_handoff_to=[],
         ),
     ]
-    return AgentWorkflow(agents, root_agent="clerk", **words)
+    return AgentWorkflow(agents, root_agent="clerk", **kwargs)
 
 
-def hand_over(simulator: Simulator, *calls: dict[str, Any], text: str = "") -> None:
-    """The clerk hands over, the scout looks at the sky and says what it saw."""
+def hand_off(simulator: Simulator, *calls: dict[str, Any], text: str = "") -> None:
+    """The clerk hands off, the scout checks the sky and reports it."""
     arguments = {"to_agent": "scout", "reason": REASON}
     simulator.reply(text, calls=[*calls, {"id": "call_h", "name": "handoff", "arguments": arguments}])
     simulator.reply(calls=[{"id": "call_w", "name": "weather", "arguments": OSLO}])
     simulator.reply(ANSWER)
 
 
-def check_hand_over(simulator: Simulator) -> None:
-    """Two agents, each by its own prompt and tools, in one conversation and one run."""
+def check_handoff(simulator: Simulator) -> None:
+    """Two agents with different prompts and tools, in one conversation and one run."""
     assert agents_seen(simulator) == ["clerk", "scout", "scout"]
     assert len({entry["metadata"]["run_id"] for entry in simulator.logs()}) == 1
     assert "You are the clerk." in sent(simulator, 0)
@@ -83,28 +83,28 @@ def check_hand_over(simulator: Simulator) -> None:
 
 @both_modes
 async def test_an_agent_hands_off_to_another(make: Make, simulator: Simulator, api: str, streaming: bool) -> None:
-    hand_over(simulator)
-    run = await told(desk(make(), make(), streaming=streaming).run(ASK))
+    hand_off(simulator)
+    run = await run_agent(desk(make(), make(), streaming=streaming).run(ASK))
     assert run.answer == ANSWER
     assert [step.current_agent_name for step in run.steps] == ["clerk", "scout", "scout"]
     assert run.end.current_agent_name == "scout"
     assert models_seen(simulator) == [MODELS[api]] * 3
-    check_hand_over(simulator)
+    check_handoff(simulator)
     assert merged(turns(simulator)) == ["system", "user", *["call", "result"] * 2]
     if streaming:
         assert {event.current_agent_name for event in run.streamed} == {"clerk", "scout"}
-        assert run.said == ANSWER
+        assert run.streamed_text == ANSWER
 
 
 @both_modes
 async def test_a_call_next_to_a_handoff_is_answered(make: Make, simulator: Simulator, streaming: bool) -> None:
-    hand_over(simulator, {"id": "call_p", "name": "population", "arguments": OSLO}, text="One moment.")
-    run = await told(desk(make(), make(), streaming=streaming).run(ASK))
+    hand_off(simulator, {"id": "call_p", "name": "population", "arguments": OSLO}, text="One moment.")
+    run = await run_agent(desk(make(), make(), streaming=streaming).run(ASK))
     assert run.answer == ANSWER
     assert run.results[0] == MANY
     assert MANY in sent(simulator)
     assert "One moment." in sent(simulator)
-    check_hand_over(simulator)
+    check_handoff(simulator)
 
 
 @pytest.mark.parametrize(("api", "second"), [*permutations(MODELS, 2)])
@@ -114,11 +114,11 @@ async def test_the_other_agent_may_be_on_another_wire(
     observers.models.add(MODELS[second])
     scout = CloudflareAIGateway(**where(simulator), model=MODELS[second], api=second)
     memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
-    hand_over(simulator, text="One moment.")
+    hand_off(simulator, text="One moment.")
     workflow = desk(make(), scout, streaming=True)
     assert str(await workflow.run(ASK, memory=memory)) == ANSWER
     assert models_seen(simulator) == [MODELS[api], MODELS[second], MODELS[second]]
-    check_hand_over(simulator)
+    check_handoff(simulator)
     # And back: the first one reads what the other left behind.
     back = FunctionAgent(name="clerk", tools=[population], llm=make())
     assert str(await back.run("What is the population of Oslo?", memory=memory)) == MANY
@@ -134,8 +134,8 @@ class Report(BaseModel):
 
 @both_modes
 async def test_a_workflow_ends_with_an_object(make: Make, simulator: Simulator, streaming: bool) -> None:
-    hand_over(simulator)
-    run = await told(desk(make(), make(), streaming=streaming, output_cls=Report).run(ASK))
+    hand_off(simulator)
+    run = await run_agent(desk(make(), make(), streaming=streaming, output_cls=Report).run(ASK))
     assert run.answer == ANSWER
     assert run.end.get_pydantic_model(Report) == Report(city="Oslo", degrees=21)
     assert len(simulator.requests) == 4
@@ -151,13 +151,13 @@ async def test_a_react_agent_hands_off_in_text(make: Make, simulator: Simulator)
         ReActAgent(name="clerk", description="Counts people.", tools=[population], llm=llm),
         FunctionAgent(name="scout", description="Knows the weather.", tools=[weather], llm=llm, can_handoff_to=[]),
     ]
-    run = await told(AgentWorkflow(agents, root_agent="clerk").run(ASK))
+    run = await run_agent(AgentWorkflow(agents, root_agent="clerk").run(ASK))
     assert run.answer == ANSWER
     assert agents_seen(simulator) == ["clerk", "scout", "scout"]
 
 
 async def test_state_is_passed_to_each_agent(make: Make, simulator: Simulator) -> None:
-    hand_over(simulator)
+    hand_off(simulator)
     workflow = desk(make(), make(), streaming=True, initial_state={"guest": "Ann"})
     assert str(await workflow.run(ASK)) == ANSWER
     assert all("Ann" in sent(simulator, number) for number in range(3))

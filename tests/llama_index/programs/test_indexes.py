@@ -1,4 +1,4 @@
-"""Indexes and the query engines on them: what is retrieved, what is asked, and what comes back."""
+"""Indexes and the query engines on them: what is retrieved, what is sent, and what is returned."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tests.llama_index.programs.kit import (
     MODELS,
     QUESTION,
     QWEN,
-    asked,
-    both_ways,
+    both_methods,
     embedded,
+    llm_requests,
     must_call,
     nodes,
+    prompt_text,
     roles,
-    said,
     steps,
 )
 from tests.waiting import until_async
@@ -54,14 +54,14 @@ def test_an_index_is_built_and_answers(index: VectorStoreIndex, llm: CloudflareA
     built, query = embedded(simulator)
     assert len(built) == len(FACTS)
     assert query == [QUESTION]
-    (request,) = asked(simulator)
+    (request,) = llm_requests(simulator)
     assert roles(request) == ["system", "user"]
-    assert ANSWER in said(request)
-    assert FACTS["bananas"] not in said(request)
+    assert ANSWER in prompt_text(request)
+    assert FACTS["bananas"] not in prompt_text(request)
 
 
 @pytest.mark.parametrize(("model", "batches"), [(M3, [100, 20]), (QWEN, [32, 32, 32, 24])])
-@both_ways
+@both_methods
 def test_an_index_is_embedded_in_the_models_batches(
     simulator: Simulator, model: str, batches: list[int], asynchronous: bool
 ) -> None:
@@ -81,10 +81,10 @@ async def test_an_index_is_built_and_asked_asynchronously(
     response = await index.as_query_engine(llm=llm, use_async=True).aquery(QUESTION)
     assert str(response) == ANSWER
     assert steps(simulator) == ["embed", "embed", "ask"]
-    assert roles(asked(simulator)[0]) == ["system", "user"]
+    assert roles(llm_requests(simulator)[0]) == ["system", "user"]
 
 
-@both_ways
+@both_methods
 async def test_a_query_engine_streams(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -101,10 +101,10 @@ async def test_a_query_engine_streams(
     assert len(pieces) > 2
     assert response.source_nodes[0].node.metadata["name"] == "paris"
     assert steps(simulator) == ["embed", "embed", "ask"]
-    assert asked(simulator)[0].body["stream"] is True
+    assert llm_requests(simulator)[0].body["stream"] is True
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("use_async", [False, True], ids=["in-turn", "at-once"])
 async def test_a_tree_of_summaries(make: Make, simulator: Simulator, asynchronous: bool, use_async: bool) -> None:
     llm = make(context_window=270, num_output=100)  # room for three facts
@@ -112,7 +112,7 @@ async def test_a_tree_of_summaries(make: Make, simulator: Simulator, asynchronou
     engine = SummaryIndex(nodes()).as_query_engine(llm=llm, response_synthesizer=synthesizer)
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
-    *leaves, root = [said(request) for request in asked(simulator)]
+    *leaves, root = [prompt_text(request) for request in llm_requests(simulator)]
     assert len(leaves) == 2
     assert all(any(fact in leaf for leaf in leaves) for fact in FACTS.values())
     assert ANSWER in root
@@ -130,10 +130,10 @@ def test_one_llm_serves_many_event_loops_and_threads(
     with ThreadPoolExecutor(3) as threads:
         answers = [*map(ask, range(3)), *threads.map(ask, range(6)), str(engine.query(QUESTION))]
     assert answers == [ANSWER] * 10
-    assert len(asked(simulator)) == 10
+    assert len(llm_requests(simulator)) == 10
 
 
-@both_ways
+@both_methods
 async def test_an_answer_is_refined_node_by_node(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -142,48 +142,48 @@ async def test_an_answer_is_refined_node_by_node(
         simulator.reply(answer)
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
-    first, second, third = asked(simulator)
+    first, second, third = llm_requests(simulator)
     assert [roles(request) for request in (first, second, third)] == [["system", "user"], ["user"], ["user"]]
-    assert "Original Answer: It is Lyon." in said(second)
-    assert "Original Answer: It is Marseille." in said(third)
-    for request, found in zip((first, second, third), response.source_nodes, strict=True):
-        assert found.node.get_content() in said(request)
+    assert "Original Answer: It is Lyon." in prompt_text(second)
+    assert "Original Answer: It is Marseille." in prompt_text(third)
+    for request, result in zip((first, second, third), response.source_nodes, strict=True):
+        assert result.node.get_content() in prompt_text(request)
 
 
-def judge(simulator: Simulator, *judgements: tuple[bool, str]) -> None:
+def check_events(simulator: Simulator, *judgements: tuple[bool, str]) -> None:
     for satisfied, answer in judgements:
-        told = {"query_satisfied": satisfied, "answer": answer}
-        simulator.reply(calls=[{"name": "StructuredRefineResponse", "arguments": told}])
+        message = {"query_satisfied": satisfied, "answer": answer}
+        simulator.reply(calls=[{"name": "StructuredRefineResponse", "arguments": message}])
 
 
-@both_ways
+@both_methods
 async def test_nodes_without_an_answer_are_skipped(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
     synthesizer = get_response_synthesizer(llm=llm, response_mode=ResponseMode.REFINE, structured_answer_filtering=True)
     engine = index.as_query_engine(llm=llm, response_synthesizer=synthesizer, similarity_top_k=3)
-    judge(simulator, (False, ""), (True, ANSWER), (False, "I cannot tell."))
+    check_events(simulator, (False, ""), (True, ANSWER), (False, "I cannot tell."))
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
-    assert [must_call(request) for request in asked(simulator)] == [True] * 3
-    assert ["Original Answer" in said(request) for request in asked(simulator)] == [False, False, True]
+    assert [must_call(request) for request in llm_requests(simulator)] == [True] * 3
+    assert ["Original Answer" in prompt_text(request) for request in llm_requests(simulator)] == [False, False, True]
 
 
-@both_ways
+@both_methods
 async def test_a_stream_without_an_answer_is_abandoned(simulator: Simulator, api: Any, asynchronous: bool) -> None:
     llm = CloudflareAIGateway(**where(simulator), model=MODELS[api], api=api)
     synthesizer = get_response_synthesizer(
         llm=llm, response_mode=ResponseMode.REFINE, structured_answer_filtering=True, streaming=True
     )
     engine = SummaryIndex(nodes(["sea", "paris", "rome"])).as_query_engine(llm=llm, response_synthesizer=synthesizer)
-    judge(simulator, (False, "no " * 500), (True, ANSWER), (False, "no " * 500))
+    check_events(simulator, (False, "no " * 500), (True, ANSWER), (False, "no " * 500))
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
     assert [request.body["stream"] for request in simulator.requests] == [True] * 3
     assert await until_async(lambda: simulator.in_flight == 0)
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("by", ["embedding", "llm"])
 async def test_documents_are_found_by_their_summaries(
     embed_model: CloudflareAIGatewayEmbedding,
@@ -211,7 +211,7 @@ async def test_documents_are_found_by_their_summaries(
     engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == ANSWER
-    assert [found.node.ref_doc_id for found in response.source_nodes] == ["paris"]
+    assert [result.node.ref_doc_id for result in response.source_nodes] == ["paris"]
     assert steps(simulator)[3:] == ["ask" if by == "llm" else "embed", "ask"]
 
 
@@ -227,12 +227,12 @@ def test_a_knowledge_graph_is_built_and_queried(
     simulator.reply("KEYWORDS: Paris, France")
     response = index.as_query_engine(llm=llm, include_text=True).query(QUESTION)
     assert ANSWER in str(response)
-    assert [roles(request) for request in asked(simulator)[2:]] == [["user"], ["system", "user"]]
-    assert ANSWER in said(asked(simulator)[-1])
-    assert "['Paris', 'Is capital of', 'France']" in said(asked(simulator)[-1])
+    assert [roles(request) for request in llm_requests(simulator)[2:]] == [["user"], ["system", "user"]]
+    assert ANSWER in prompt_text(llm_requests(simulator)[-1])
+    assert "['Paris', 'Is capital of', 'France']" in prompt_text(llm_requests(simulator)[-1])
 
 
-@both_ways
+@both_methods
 async def test_an_answer_cites_its_sources(
     index: VectorStoreIndex, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -241,13 +241,13 @@ async def test_an_answer_cites_its_sources(
     response = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     assert str(response) == "Paris is the capital [1]."
     assert response.source_nodes[0].node.get_content() == f"Source 1:\n{ANSWER}\n"
-    (request,) = asked(simulator)
+    (request,) = llm_requests(simulator)
     assert roles(request) == ["user"]
-    assert f"Source 1:\n{ANSWER}" in said(request)
+    assert f"Source 1:\n{ANSWER}" in prompt_text(request)
     assert steps(simulator) == ["embed", "embed", "ask"]
 
 
-@both_ways
+@both_methods
 async def test_a_sql_database_is_queried_in_natural_language(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -268,7 +268,7 @@ async def test_a_sql_database_is_queried_in_natural_language(
     assert response.metadata is not None
     assert response.metadata["sql_query"] == query
     assert response.metadata["result"] == [(709000,)]
-    write, tell = asked(simulator)
-    assert "Table 'cities' has columns: name (TEXT), people (INTEGER)" in said(write)
-    assert "[(709000,)]" in said(tell)
+    write, tell = llm_requests(simulator)
+    assert "Table 'cities' has columns: name (TEXT), people (INTEGER)" in prompt_text(write)
+    assert "[(709000,)]" in prompt_text(tell)
     memory.dispose()

@@ -8,7 +8,7 @@ from llama_index.core.memory.memory import InsertMethod
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.programs.kit import asked, roles, said
+from tests.llama_index.programs.kit import llm_requests, prompt_text, roles
 
 WALKS = ChatMessage(role=MessageRole.USER, content="My name is Ann, and I like long walks on the beach at night.")
 POLITE = ChatMessage(role=MessageRole.ASSISTANT, content="Nice to meet you, Ann.")
@@ -29,14 +29,14 @@ async def test_memory_keeps_facts_of_dropped_messages(llm: CloudflareAIGateway, 
     simulator.reply("<facts><fact>The user is Ann, who likes walks.</fact></facts>")
     await memory.aput_messages([WALKS, POLITE, WHO])
     assert block.facts == ["The user is Ann, who likes walks."]
-    extract, condense = asked(simulator)
+    extract, condense = llm_requests(simulator)
     assert roles(extract) == ["user", "assistant", "user"]
-    assert "<fact>Ann likes walks.</fact>" in said(condense)
+    assert "<fact>Ann likes walks.</fact>" in prompt_text(condense)
     recalled = await memory.aget()
     assert [message.role for message in recalled] == [MessageRole.SYSTEM, MessageRole.USER]
     simulator.reply("Your name is Ann.")
     assert llm.chat(recalled).message.content == "Your name is Ann."
-    assert "The user is Ann, who likes walks." in said(asked(simulator)[-1])
+    assert "The user is Ann, who likes walks." in prompt_text(llm_requests(simulator)[-1])
 
 
 def test_an_old_conversation_is_summarized(llm: CloudflareAIGateway, simulator: Simulator) -> None:
@@ -49,10 +49,10 @@ def test_an_old_conversation_is_summarized(llm: CloudflareAIGateway, simulator: 
         (MessageRole.SYSTEM, "Ann likes walks."),
         (MessageRole.USER, WHO.content),
     ]
-    (request,) = asked(simulator)
+    (request,) = llm_requests(simulator)
     assert roles(request) == ["system", "user"]
-    assert str(WALKS.content) in said(request)
-    assert str(WHO.content) not in said(request)
+    assert str(WALKS.content) in prompt_text(request)
+    assert str(WHO.content) not in prompt_text(request)
 
 
 def test_memory_is_limited_by_the_context_window(llm: CloudflareAIGateway) -> None:

@@ -14,7 +14,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.media import PDF, png
-from tests.llama_index.programs.agents_kit import SUNNY, merged, sent, told, turns, weather
+from tests.llama_index.programs.agents_kit import SUNNY, merged, run_agent, sent, turns, weather
 
 PICTURE = b64encode(png()).decode()
 QUESTION = "What is the weather in Oslo, as in this picture?"
@@ -50,16 +50,16 @@ IN_EACH_FORM: dict[str, dict[str, Any]] = {
 async def test_an_image_reaches_the_model(
     llm: CloudflareAIGateway, simulator: Simulator, api: str, method: str
 ) -> None:
-    found: Any = getattr(llm, method)([ask(ImageBlock(image=png(), image_mimetype="image/png"))])
+    result: Any = getattr(llm, method)([ask(ImageBlock(image=png(), image_mimetype="image/png"))])
     match method:
         case "achat":
-            last = await found
+            last = await result
         case "stream_chat":
-            last = list(found)[-1]
+            last = list(result)[-1]
         case "astream_chat":
-            last = [response async for response in await found][-1]
+            last = [response async for response in await result][-1]
         case _:
-            last = found
+            last = result
     assert "I received an image." in last.message.content
     (message,) = user_messages(simulator)
     (part,) = picture_parts(message)
@@ -72,7 +72,7 @@ async def test_an_agent_receives_an_image(llm: CloudflareAIGateway, simulator: S
     memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming)
     picture = ImageBlock(url="https://example.com/oslo.png")
-    run = await told(agent.run(ask(picture), memory=memory))
+    run = await run_agent(agent.run(ask(picture), memory=memory))
     assert run.results == [SUNNY]
     assert SUNNY in run.answer
     assert len(simulator.requests) == 2
@@ -109,7 +109,7 @@ async def test_a_tool_returns_an_image(
     """Chat completions have no place for it in a tool's message: it follows as the user's."""
     simulator.reply(calls=[{"name": "photograph", "arguments": {"city": "Oslo"}}])
     simulator.reply("A fine picture.")
-    run = await told(FunctionAgent(tools=[photograph], llm=llm, streaming=streaming).run("Show me Oslo."))
+    run = await run_agent(FunctionAgent(tools=[photograph], llm=llm, streaming=streaming).run("Show me Oslo."))
     assert run.answer == "A fine picture."
     assert len(simulator.requests) == 2
     assert PICTURE in sent(simulator)

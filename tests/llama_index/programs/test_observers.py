@@ -1,4 +1,4 @@
-"""What those who watch see of a program: one event for each request, with the tokens of the gateway's log.
+"""What observers see of a program: one event per request, with the token counts of the gateway's log.
 
 The fixtures say the same of every other program, with an event handler; here with the older callback handlers.
 """
@@ -18,10 +18,10 @@ from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.kit import ANSWER, M3, QUESTION, asked, both_ways, nodes, steps
+from tests.llama_index.programs.kit import ANSWER, M3, QUESTION, both_methods, llm_requests, nodes, steps
 
 
-class Watched:
+class ObservedEvents:
     """The parts of a program, and the handlers that watch all of them."""
 
     def __init__(self, make: Make, simulator: Simulator) -> None:
@@ -35,7 +35,7 @@ class Watched:
 
     def check(self) -> None:
         pairs = self.debug.get_event_pairs(CBEventType.LLM)
-        requests = asked(self.simulator)
+        requests = llm_requests(self.simulator)
         assert [len(pair) for pair in pairs] == [2] * len(requests)
         for _, end in pairs:
             assert end.payload is not None
@@ -49,31 +49,31 @@ class Watched:
 
 
 @pytest.fixture
-def watched(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    made = Watched(make, simulator)
+def observed(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> ObservedEvents:
+    created = ObservedEvents(make, simulator)
     # Most engines take the handlers from here, and put them into the LLM in place of its own.
-    monkeypatch.setattr(Settings, "callback_manager", made.manager)
-    return made
+    monkeypatch.setattr(Settings, "callback_manager", created.manager)
+    return created
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-async def test_a_query_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
-    engine = watched.index.as_query_engine(llm=watched.llm, streaming=streaming)
+async def test_a_query_is_counted_once(observed: ObservedEvents, asynchronous: bool, streaming: bool) -> None:
+    engine = observed.index.as_query_engine(llm=observed.llm, streaming=streaming)
     response: Any = await engine.aquery(QUESTION) if asynchronous else engine.query(QUESTION)
     if streaming and asynchronous:
         text = "".join([piece async for piece in response.async_response_gen()])
     else:
         text = "".join(response.response_gen) if streaming else str(response)
     assert text == ANSWER
-    assert steps(watched.simulator) == ["embed", "embed", "ask"]
-    watched.check()
+    assert steps(observed.simulator) == ["embed", "embed", "ask"]
+    observed.check()
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-async def test_a_conversation_is_counted_once(watched: Watched, asynchronous: bool, streaming: bool) -> None:
-    engine = watched.index.as_chat_engine(ChatMode.CONDENSE_PLUS_CONTEXT, llm=watched.llm)
+async def test_a_conversation_is_counted_once(observed: ObservedEvents, asynchronous: bool, streaming: bool) -> None:
+    engine = observed.index.as_chat_engine(ChatMode.CONDENSE_PLUS_CONTEXT, llm=observed.llm)
     for _ in range(2):
         if streaming and asynchronous:
             parts = await engine.astream_chat(QUESTION)
@@ -82,12 +82,12 @@ async def test_a_conversation_is_counted_once(watched: Watched, asynchronous: bo
             assert "".join(engine.stream_chat(QUESTION).response_gen)
         else:
             assert str(await engine.achat(QUESTION) if asynchronous else engine.chat(QUESTION))
-    assert steps(watched.simulator) == ["embed", "embed", "ask", "ask", "embed", "ask"]
-    watched.check()
+    assert steps(observed.simulator) == ["embed", "embed", "ask", "ask", "embed", "ask"]
+    observed.check()
 
 
-def test_a_completion_is_counted_once(watched: Watched) -> None:
-    retriever = QueryFusionRetriever([watched.index.as_retriever()], llm=watched.llm, num_queries=2, use_async=False)
-    watched.simulator.reply("capital of France")
+def test_a_completion_is_counted_once(observed: ObservedEvents) -> None:
+    retriever = QueryFusionRetriever([observed.index.as_retriever()], llm=observed.llm, num_queries=2, use_async=False)
+    observed.simulator.reply("capital of France")
     assert retriever.retrieve(QUESTION)
-    watched.check()
+    observed.check()

@@ -23,14 +23,14 @@ from tests.llama_index.programs.kit import (
     MODELS,
     QUESTION,
     QWEN,
-    both_ways,
+    both_methods,
     embedded,
     nodes,
     steps,
 )
 
 
-@both_ways
+@both_methods
 async def test_a_pipeline_extracts_metadata_and_embeds(
     embed_model: CloudflareAIGatewayEmbedding, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -48,8 +48,8 @@ async def test_a_pipeline_extracts_metadata_and_embeds(
     for text, times in (("Part", 2), ("Facts of the world", 1), ("Facts.", 3), ("fact, world", 3), ("What is it?", 3)):
         simulator.reply(text, times=times)
     documents = [Document(text=" ".join(FACTS.values()))]
-    found = await pipeline.arun(documents=documents) if asynchronous else pipeline.run(documents=documents)
-    assert [node.metadata for node in found] == [
+    result = await pipeline.arun(documents=documents) if asynchronous else pipeline.run(documents=documents)
+    assert [node.metadata for node in result] == [
         {
             "document_title": "Facts of the world",
             "section_summary": "Facts.",
@@ -57,7 +57,7 @@ async def test_a_pipeline_extracts_metadata_and_embeds(
             "questions_this_excerpt_can_answer": "What is it?",
         }
     ] * 3
-    assert all(node.embedding for node in found)
+    assert all(node.embedding for node in result)
     assert steps(simulator) == [*["ask"] * 12, "embed"]
     (texts,) = embedded(simulator)
     assert all(text.count("Facts of the world") == 1 for text in texts)
@@ -76,25 +76,25 @@ async def test_worker_processes_embed(
     llm = CloudflareAIGateway(**where(simulator), model=MODELS["messages"])
     embed_model.get_text_embedding(ANSWER)
     llm.complete(QUESTION)
-    own = {request.connection for request in simulator.requests}
+    custom = {request.connection for request in simulator.requests}
     pipeline = IngestionPipeline(transformations=[KeywordExtractor(llm=llm, show_progress=False), embed_model])
     four = nodes(["bananas", "paris", "rome", "sea"])
     with caplog.at_level(logging.WARNING):
         if method == "arun":
-            found = await pipeline.arun(nodes=four, num_workers=2)
+            result = await pipeline.arun(nodes=four, num_workers=2)
         else:
-            found = pipeline.run(nodes=four, num_workers=2)
+            result = pipeline.run(nodes=four, num_workers=2)
     assert not caplog.records
-    assert [node.node_id for node in found] == [node.node_id for node in four]
-    assert all(len(node.embedding or []) == 1024 for node in found)
-    assert all(node.metadata["excerpt_keywords"] for node in found)
+    assert [node.node_id for node in result] == [node.node_id for node in four]
+    assert all(len(node.embedding or []) == 1024 for node in result)
+    assert all(node.metadata["excerpt_keywords"] for node in result)
     assert [entry["status_code"] for entry in simulator.logs()] == [200] * 8
     assert sorted(len(texts) for texts in embedded(simulator)) == [1, 2, 2]
-    assert not own & {request.connection for request in simulator.requests[2:]}
+    assert not custom & {request.connection for request in simulator.requests[2:]}
     assert simulator.api_token.encode() not in pickle.dumps((embed_model, llm))
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("model", [M3, QWEN])
 async def test_a_semantic_splitter_splits_where_the_topic_changes(
     embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator, model: str, asynchronous: bool
@@ -104,26 +104,26 @@ async def test_a_semantic_splitter_splits_where_the_topic_changes(
     )
     document = Document(text="Paris is the capital of France. Paris is in France. The sea is deep. The sea is salty.")
     if asynchronous:
-        found = await splitter.aget_nodes_from_documents([document])
+        result = await splitter.aget_nodes_from_documents([document])
     else:
-        found = splitter.get_nodes_from_documents([document])
-    assert [node.get_content().strip() for node in found] == [
+        result = splitter.get_nodes_from_documents([document])
+    assert [node.get_content().strip() for node in result] == [
         "Paris is the capital of France. Paris is in France.",
         "The sea is deep. The sea is salty.",
     ]
     assert [len(texts) for texts in embedded(simulator)] == [4]
 
 
-@both_ways
-async def test_a_cached_vector_is_not_asked_for_again(simulator: Simulator, asynchronous: bool) -> None:
+@both_methods
+async def test_a_cached_vector_is_not_requested_again(simulator: Simulator, asynchronous: bool) -> None:
     cache = SimpleKVStore()
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=M3, embeddings_cache=cache)
     texts = list(FACTS.values())
 
-    async def embed(given: list[str]) -> list[list[float]]:
+    async def embed(original: list[str]) -> list[list[float]]:
         if asynchronous:
-            return await embed_model.aget_text_embedding_batch(given)
-        return embed_model.get_text_embedding_batch(given)
+            return await embed_model.aget_text_embedding_batch(original)
+        return embed_model.get_text_embedding_batch(original)
 
     first = await embed(texts[:3])
     assert await embed(texts) == [*first, *(await embed(texts[3:]))]
@@ -142,7 +142,7 @@ async def test_vectors_keep_the_order_of_their_texts(simulator: Simulator, worke
     assert at_once[7] == await embed_model.aget_text_embedding(texts[7])
 
 
-@both_ways
+@both_methods
 async def test_queries_and_documents_are_embedded_differently(simulator: Simulator, asynchronous: bool) -> None:
     embed_model = CloudflareAIGatewayEmbedding(**where(simulator), model=QWEN)
     index = VectorStoreIndex(nodes(), embed_model=embed_model, use_async=asynchronous)

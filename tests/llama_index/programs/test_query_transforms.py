@@ -32,13 +32,13 @@ from tests.llama_index.programs.kit import (
     ANSWER,
     FACTS,
     QUESTION,
-    asked,
-    both_ways,
+    both_methods,
     embedded,
+    llm_requests,
     must_call,
     nodes,
+    prompt_text,
     roles,
-    said,
     steps,
 )
 
@@ -72,7 +72,7 @@ def choices(simulator: Simulator, *numbers: int, called: str = "") -> None:
     simulator.reply(calls=[{"name": called, "arguments": picked[0] if len(picked) == 1 else {"selections": picked}}])
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize(("kind", "called"), [(LLMSingleSelector, ""), (PydanticSingleSelector, "SingleSelection")])
 async def test_a_router_selects_one_engine(
     tools: list[QueryEngineTool],
@@ -88,12 +88,12 @@ async def test_a_router_selects_one_engine(
     assert str(response) == ANSWER
     assert response.metadata["selector_result"].ind == 0
     assert steps(simulator) == ["embed", "ask", "embed", "ask"]
-    choose = asked(simulator)[0]
+    choose = llm_requests(simulator)[0]
     assert must_call(choose) is bool(called)
-    assert "(1) Single facts about countries." in said(choose)
+    assert "(1) Single facts about countries." in prompt_text(choose)
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize(("kind", "called"), [(LLMMultiSelector, ""), (PydanticMultiSelector, "MultiSelection")])
 async def test_a_router_selects_several_engines(
     tools: list[QueryEngineTool],
@@ -109,10 +109,10 @@ async def test_a_router_selects_several_engines(
     assert str(response) == ANSWER
     assert response.metadata["selector_result"].inds == [0, 1]
     assert sorted(steps(simulator)) == ["ask"] * 4 + ["embed"] * 2
-    assert must_call(asked(simulator)[0]) is bool(called)
+    assert must_call(llm_requests(simulator)[0]) is bool(called)
 
 
-@both_ways
+@both_methods
 @at_once
 async def test_a_question_is_split_into_sub_questions(
     tools: list[QueryEngineTool],
@@ -135,14 +135,14 @@ async def test_a_question_is_split_into_sub_questions(
     response = await ask(engine, "What are the capitals of France and Italy?", asynchronous)
     assert all(FACTS[name] in str(response) for name in ("paris", "rome"))
     assert sorted(embedded(simulator)[1:]) == [[part] for part in parts]
-    split, *answered, last = asked(simulator)
+    split, *answered, last = llm_requests(simulator)
     assert len(answered) == 2
     assert roles(split) == ["user"]
-    assert '"facts": "Single facts about countries."' in said(split)
-    assert all(FACTS[name] in said(last) for name in ("paris", "rome"))
+    assert '"facts": "Single facts about countries."' in prompt_text(split)
+    assert all(FACTS[name] in prompt_text(last) for name in ("paris", "rome"))
 
 
-@both_ways
+@both_methods
 async def test_a_hypothetical_document_is_used_for_retrieval(
     facts: BaseQueryEngine, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -152,10 +152,10 @@ async def test_a_hypothetical_document_is_used_for_retrieval(
     assert str(await ask(engine, QUESTION, asynchronous)) == ANSWER
     assert steps(simulator) == ["embed", "ask", "embed", "embed", "ask"]
     assert sorted(embedded(simulator)[1:]) == sorted([[made_up], [QUESTION]])
-    assert made_up not in said(asked(simulator)[-1])
+    assert made_up not in prompt_text(llm_requests(simulator)[-1])
 
 
-@both_ways
+@both_methods
 async def test_a_multi_step_engine_answers_in_steps(
     facts: BaseQueryEngine, llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool
 ) -> None:
@@ -170,11 +170,11 @@ async def test_a_multi_step_engine_answers_in_steps(
     response = await ask(engine, "Which capitals do Italy and France have?", asynchronous)
     assert [question for question, _ in response.metadata["sub_qa"]] == ["What is the capital of Italy?", QUESTION]
     assert steps(simulator) == ["embed", *["ask", "embed", "ask"] * 2, "ask", "ask"]
-    assert FACTS["rome"] in said(asked(simulator)[2])
-    assert all(FACTS[name] in said(asked(simulator)[-1]) for name in ("paris", "rome"))
+    assert FACTS["rome"] in prompt_text(llm_requests(simulator)[2])
+    assert all(FACTS[name] in prompt_text(llm_requests(simulator)[-1]) for name in ("paris", "rome"))
 
 
-@both_ways
+@both_methods
 @at_once
 async def test_query_fusion_generates_several_queries(
     index: VectorStoreIndex,
@@ -192,9 +192,9 @@ async def test_query_fusion_generates_several_queries(
         use_async=use_async,
         mode=FUSION_MODES.RECIPROCAL_RANK,
     )
-    found = await retriever.aretrieve(QUESTION) if asynchronous else retriever.retrieve(QUESTION)
-    assert {each.node.metadata["name"] for each in found} == {"paris", "sea", "rivers"}
+    result = await retriever.aretrieve(QUESTION) if asynchronous else retriever.retrieve(QUESTION)
+    assert {each.node.metadata["name"] for each in result} == {"paris", "sea", "rivers"}
     assert steps(simulator) == ["embed", "ask", *["embed"] * 4]
     asked_for = [[QUESTION], ["capital of France"], ["salty sea"], ["longest river"]]
     assert sorted(embedded(simulator)[1:]) == sorted(asked_for)
-    assert roles(asked(simulator)[0]) == ["user"]
+    assert roles(llm_requests(simulator)[0]) == ["user"]

@@ -14,15 +14,15 @@ from llama_index.core.workflow import Context, HumanResponseEvent, InputRequired
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.programs.agents_kit import ASK, ROMAN, SUNNY, merged, sent, told, turns, weather
+from tests.llama_index.programs.agents_kit import ASK, ROMAN, SUNNY, merged, run_agent, sent, turns, weather
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.test_agent_reasoning import THOUGHT, WORDS, check_thought, think, thoughts
+from tests.llama_index.programs.test_agent_reasoning import REASONING_TEXT, WORDS, check_thought, think, thoughts
 
 pytestmark = pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key")
 both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 
 
-class Kept:
+class Collector:
     """What is left of a run: text. LlamaIndex leaves out the memory, whose messages are for the user to write down."""
 
     def __init__(self, context: Context[Any], memory: ChatMemoryBuffer) -> None:
@@ -35,10 +35,10 @@ class Kept:
         return context, ChatMemoryBuffer.from_defaults(history, token_limit=3000)
 
 
-def agent_of(llm: CloudflareAIGateway, kind: str, tool: Any = weather, **words: Any) -> Any:
+def agent_of(llm: CloudflareAIGateway, kind: str, tool: Any = weather, **arguments: Any) -> Any:
     if kind == "workflow":
-        return AgentWorkflow([FunctionAgent(name="guide", description="Knows.", tools=[tool], llm=llm, **words)])
-    return FunctionAgent(tools=[tool], llm=llm, **words)
+        return AgentWorkflow([FunctionAgent(name="guide", description="Knows.", tools=[tool], llm=llm, **arguments)])
+    return FunctionAgent(tools=[tool], llm=llm, **arguments)
 
 
 @both_modes
@@ -48,21 +48,21 @@ async def test_a_conversation_resumes_from_json(make: Make, simulator: Simulator
     agent = agent_of(make(), kind, streaming=streaming)
     context: Context[Any] = Context(agent)
     await agent.run(f"My name is Ann. {ASK}", ctx=context, memory=memory)
-    kept = Kept(context, memory)
+    stored = Collector(context, memory)
     later = agent_of(make(), kind, streaming=streaming)
-    context, memory = kept.restore(later)
+    context, memory = stored.restore(later)
     assert str(await later.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
     assert str(await later.run("What is my name?", ctx=context, memory=memory)) == "Your name is Ann."
     assert merged(turns(simulator)) == [*["user", "call", "result", "assistant"] * 2, "user"]
     assert len(simulator.requests) == 5
 
 
-async def guarded_weather(ctx: Context[Any], city: str) -> str:
+async def confirmed_weather(ctx: Context[Any], city: str) -> str:
     """The weather of a city, if a human agrees."""
-    said = await ctx.wait_for_event(
+    reply = await ctx.wait_for_event(
         HumanResponseEvent, waiter_event=InputRequiredEvent(prefix=f"May I look at {city}?")
     )
-    return weather(city) if said.response == "yes" else "Nobody may know."
+    return weather(city) if reply.response == "yes" else "Nobody may know."
 
 
 @both_modes
@@ -70,30 +70,30 @@ async def guarded_weather(ctx: Context[Any], city: str) -> str:
 def test_a_run_that_waits_for_a_human_resumes_from_json(
     make: Make, simulator: Simulator, streaming: bool, answer: str, result: str
 ) -> None:
-    """In another event loop: the tool's call is known only from what was written down."""
+    """In another event loop: only the serialized state contains the tool call."""
 
-    async def ask() -> Kept:
+    async def ask() -> Collector:
         memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
-        agent = agent_of(make(), "agent", guarded_weather, streaming=streaming)
+        agent = agent_of(make(), "agent", confirmed_weather, streaming=streaming)
         handler = agent.run(ASK, memory=memory)
         async for event in handler.stream_events():
             if isinstance(event, InputRequiredEvent):
                 break
-        kept = Kept(handler.ctx, memory)
+        stored = Collector(handler.ctx, memory)
         await handler.cancel_run()
-        return kept
+        return stored
 
-    async def go_on(kept: Kept) -> str:
-        agent = agent_of(make(), "agent", guarded_weather, streaming=streaming)
-        context, memory = kept.restore(agent)
+    async def go_on(stored: Collector) -> str:
+        agent = agent_of(make(), "agent", confirmed_weather, streaming=streaming)
+        context, memory = stored.restore(agent)
         handler = agent.run(ctx=context)
         await handler.ctx.store.set("memory", memory)
         handler.ctx.send_event(HumanResponseEvent(response=answer))
-        return (await told(handler)).answer
+        return (await run_agent(handler)).answer
 
-    kept = asyncio.run(ask())
+    stored = asyncio.run(ask())
     assert len(simulator.requests) == 1
-    assert asyncio.run(go_on(kept)) == result
+    assert asyncio.run(go_on(stored)) == result
     assert len(simulator.requests) == 2
     assert merged(turns(simulator)) == ["user", "call", "result"]
     assert result in sent(simulator)
@@ -107,12 +107,12 @@ async def test_reasoning_survives_json(make: Make, simulator: Simulator, api: st
     context: Context[Any] = Context(agent)
     think(simulator)
     await agent.run("Weather in Oslo?", ctx=context, memory=memory)
-    known = sent(simulator)
-    kept = Kept(context, memory)
-    assert THOUGHT in kept.memory
-    context, memory = kept.restore(agent)
+    entries = sent(simulator)
+    stored = Collector(context, memory)
+    assert REASONING_TEXT in stored.memory
+    context, memory = stored.restore(agent)
     assert str(await agent.run("What about Rome?", ctx=context, memory=memory)) == ROMAN
     thought = thoughts(simulator, api)[0]
     check_thought(thought, api)
     for secret in (thought.get("signature"), thought.get("encrypted_content")):
-        assert secret is None or secret in known
+        assert secret is None or secret in entries

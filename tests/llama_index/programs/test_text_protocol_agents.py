@@ -19,8 +19,8 @@ from tests.llama_index.programs.agents_kit import (
     TWO,
     merged,
     population,
+    run_agent,
     sent,
-    told,
     turns,
     weather,
 )
@@ -40,14 +40,14 @@ def answer(text: str) -> str:
 async def test_a_react_agent_calls_tools_in_text(
     llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
 ) -> None:
-    said = [act("weather"), act("population"), answer(f"{SUNNY} {MANY}")]
-    for text in said:
+    content = [act("weather"), act("population"), answer(f"{SUNNY} {MANY}")]
+    for text in content:
         simulator.reply(text)
     agent = ReActAgent(tools=[weather, population], llm=llm, streaming=streaming)
-    run = await told(agent.run(TWO))
+    run = await run_agent(agent.run(TWO))
     assert run.answer == f"{SUNNY} {MANY}"
     assert run.results == [SUNNY, MANY]
-    assert run.said == ("".join(said) if streaming else "")
+    assert run.streamed_text == ("".join(content) if streaming else "")
     assert len(simulator.requests) == 3
     assert turns(simulator) == ["system", "user", "assistant", "user", "assistant", "user"]
     assert f"Observation: {SUNNY}" in sent(simulator)
@@ -61,7 +61,7 @@ async def test_an_unreadable_step_is_requested_again(
 ) -> None:
     simulator.reply("Thought: I need a tool.\nAction: weather")
     simulator.reply(answer(SUNNY))
-    run = await told(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert len(simulator.requests) == 2
     assert "Error while parsing the output" in sent(simulator)
@@ -74,7 +74,7 @@ async def test_an_empty_answer_is_requested_again(
     """LlamaIndex puts the empty message into the history."""
     simulator.reply("")
     simulator.reply(answer(SUNNY))
-    run = await told(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert len(simulator.requests) == 2
     assert "Your previous response was empty" in sent(simulator)
@@ -86,7 +86,7 @@ async def test_a_tools_result_can_be_the_answer(
 ) -> None:
     simulator.reply(act("weather"))
     direct = FunctionTool.from_defaults(weather, return_direct=True)
-    run = await told(ReActAgent(tools=[direct], llm=llm, streaming=streaming).run(ASK))
+    run = await run_agent(ReActAgent(tools=[direct], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert len(simulator.requests) == 1
 
@@ -127,11 +127,11 @@ async def test_a_code_agent_runs_what_the_model_writes(
         streaming=streaming,
         system_prompt="Be brief.",
     )
-    run = await told(agent.run(TWO))
+    run = await run_agent(agent.run(TWO))
     assert run.answer == "Mild, and full of people."
     assert run.results == [f"{SUNNY}\n{MANY}"]
     assert run.steps[0].tool_calls[0].tool_kwargs == {"code": code}
-    assert run.said == (f"{written}Mild, and full of people." if streaming else "")
+    assert run.streamed_text == (f"{written}Mild, and full of people." if streaming else "")
     assert len(simulator.requests) == 2
     assert turns(simulator) == ["system", "user", "assistant", "user"]
     assert "tools" not in simulator.requests[0].body

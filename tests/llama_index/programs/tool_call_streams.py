@@ -1,4 +1,4 @@
-"""Streams of tool calls written by hand, in every wire's own form.
+"""Hand-written streams of tool calls, for every wire.
 
 Knows nothing of this package. A stream is a list of network chunks, each a list of pieces. Token counts are zero, as in
 the log of what is sent word for word.
@@ -53,14 +53,14 @@ def _event(data: Any) -> bytes:
 
 def _calls(chunks: Pieces) -> dict[int, tuple[Begin, str]]:
     """Every call with its arguments."""
-    found: dict[int, tuple[Begin, str]] = {}
+    result: dict[int, tuple[Begin, str]] = {}
     for piece in (piece for chunk in chunks for piece in chunk):
         match piece:
             case Begin():
-                found[piece.place] = (piece, "")
+                result[piece.place] = (piece, "")
             case More(place, text):
-                found[place] = (found[place][0], found[place][1] + text)
-    return found
+                result[place] = (result[place][0], result[place][1] + text)
+    return result
 
 
 def _chat(chunks: Pieces) -> Iterable[bytes]:

@@ -10,15 +10,15 @@ import pytest
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.llama_index.run_metadata.kit import PRIVATE, Make, nothing_held
+from tests.llama_index.run_metadata.kit import PRIVATE, Make, context_is_clean
 
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    def made(**words: Any) -> CloudflareAIGateway:
-        return CloudflareAIGateway(**where(simulator), **{"model": "openai/gpt-4.1", **words})
+    def created(**arguments: Any) -> CloudflareAIGateway:
+        return CloudflareAIGateway(**where(simulator), **{"model": "openai/gpt-4.1", **arguments})
 
-    return made
+    return created
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def embed_model(simulator: Simulator) -> CloudflareAIGatewayEmbedding:
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(simulator: Simulator) -> Iterator[None]:
-    """Whatever a test did: no header holds what users say or the token, and nothing is left in the context."""
-    assert nothing_held()
+def no_automatic_entries(simulator: Simulator) -> Iterator[None]:
+    """After every test: no header contains a user's message or the token, and the context is clean."""
+    assert context_is_clean()
     yield
-    assert nothing_held()
+    assert context_is_clean()
     for request in simulator.requests:
-        told = request.headers.get("cf-aig-metadata", "").lower()
-        assert PRIVATE.lower() not in told
-        assert "llamaindex." not in told
-        assert simulator.api_token not in told
+        message = request.headers.get("cf-aig-metadata", "").lower()
+        assert PRIVATE.lower() not in message
+        assert "llamaindex." not in message
+        assert simulator.api_token not in message

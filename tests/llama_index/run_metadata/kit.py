@@ -35,20 +35,20 @@ def purpose(method: str) -> str:
     return "completion" if method.endswith("complete") else "chat"
 
 
-async def begun(llm: CloudflareAIGateway, method: str, **words: Any) -> Any:
-    """What a method gives; a stream that is not read yet."""
-    found: Any = getattr(llm, method)(QUESTION if method.endswith("complete") else QUESTIONS, **words)
-    return await found if method.startswith("a") else found
+async def begun(llm: CloudflareAIGateway, method: str, **arguments: Any) -> Any:
+    """What a method returns; a stream is not read yet."""
+    result: Any = getattr(llm, method)(QUESTION if method.endswith("complete") else QUESTIONS, **arguments)
+    return await result if method.startswith("a") else result
 
 
-async def read(found: Any) -> list[Any]:
-    if isinstance(found, AsyncGenerator):
-        return [each async for each in found]
-    return list(found) if isinstance(found, Generator) else [found]
+async def read(result: Any) -> list[Any]:
+    if isinstance(result, AsyncGenerator):
+        return [each async for each in result]
+    return list(result) if isinstance(result, Generator) else [result]
 
 
-async def ask(llm: CloudflareAIGateway, method: str, **words: Any) -> None:
-    assert await read(await begun(llm, method, **words))
+async def ask(llm: CloudflareAIGateway, method: str, **arguments: Any) -> None:
+    assert await read(await begun(llm, method, **arguments))
 
 
 def logged(simulator: Simulator) -> list[Entries]:
@@ -67,12 +67,12 @@ def ordered(entries: list[Entries]) -> list[str]:
     return sorted(json.dumps(each, sort_keys=True) for each in entries)
 
 
-def nothing_held() -> bool:
+def context_is_clean() -> bool:
     return active_instrument_tags.get() == {} and current() == Context() and global_stack_trace_ids.get() == []
 
 
 def index_of(embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator) -> VectorStoreIndex:
-    """An index, of whose making the log says nothing."""
+    """An index whose construction is not in the log."""
     index = VectorStoreIndex.from_documents(DOCUMENTS, embed_model=embed_model)
     simulator.reset()
     return index

@@ -38,8 +38,8 @@ def weather(city: str) -> str:
     return f"Sunny in {city}, says {PRIVATE}."
 
 
-def scout(llm: CloudflareAIGateway, *tools: Any, **words: Any) -> FunctionAgent:
-    return FunctionAgent(name="scout", llm=llm, tools=list(tools) or [weather], **words)
+def scout(llm: CloudflareAIGateway, *tools: Any, **kwargs: Any) -> FunctionAgent:
+    return FunctionAgent(name="scout", llm=llm, tools=list(tools) or [weather], **kwargs)
 
 
 def calling(simulator: Simulator, name: str, **arguments: Any) -> None:
@@ -47,7 +47,7 @@ def calling(simulator: Simulator, name: str, **arguments: Any) -> None:
     simulator.reply(calls=[{"name": name, "arguments": arguments}])
 
 
-async def ran(runner: Any, tags: Entries = USER) -> str:
+async def finished_run(runner: Any, tags: Entries = USER) -> str:
     """A program of the usual form: tags around the start of a run only. Gives the run's id."""
     with instrument_tags(tags):
         handler = runner.run(user_msg=QUESTION)
@@ -57,15 +57,17 @@ async def ran(runner: Any, tags: Entries = USER) -> str:
 
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-async def test_an_agent(llm: CloudflareAIGateway, simulator: Simulator, streaming: bool) -> None:
+async def test_an_agent_reports_its_name_and_run(
+    llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
+) -> None:
     calling(simulator, "weather", city="Oslo")
-    run_id = await ran(scout(llm, streaming=streaming))
+    run_id = await finished_run(scout(llm, streaming=streaming))
     assert logged(simulator) == [{"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}] * 2
 
 
-async def test_tags_come_first_and_four_places_are_taken(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    run_id = await ran(scout(llm), ANN)
-    await ran(scout(llm), {**ANN, "one": 1, "two": 2, "three": 3})
+async def test_tags_come_first_and_four_entries_are_sent(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    run_id = await finished_run(scout(llm), ANN)
+    await finished_run(scout(llm), {**ANN, "one": 1, "two": 2, "three": 3})
     assert logged(simulator) == [
         {**ANN, "run_id": run_id, "agent": "scout"},
         {**ANN, "one": 1, "two": 2},
@@ -74,12 +76,12 @@ async def test_tags_come_first_and_four_places_are_taken(llm: CloudflareAIGatewa
 
 async def test_each_run_has_its_own_id(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     agent = scout(llm)
-    ids = [await ran(agent), await ran(agent)]
+    ids = [await finished_run(agent), await finished_run(agent)]
     assert [entry["run_id"] for entry in logged(simulator)] == ids
     assert ids[0] != ids[1]
 
 
-async def test_an_agent_in_a_block(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_an_agent_in_a_gateway_context(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     with gateway_context(metadata={"team": "docs"}):
         handler = scout(llm).run(user_msg=QUESTION)
     await handler
@@ -92,10 +94,12 @@ def run_code(code: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [ReActAgent, CodeActAgent])
-async def test_agents_without_functions(llm: CloudflareAIGateway, simulator: Simulator, kind: Any) -> None:
-    words = {"code_execute_fn": run_code} if kind is CodeActAgent else {}
+async def test_agents_without_function_calls_report_their_name(
+    llm: CloudflareAIGateway, simulator: Simulator, kind: Any
+) -> None:
+    kwargs = {"code_execute_fn": run_code} if kind is CodeActAgent else {}
     simulator.reply("Thought: I know it.\nAnswer: It opens.")
-    run_id = await ran(kind(name="thinker", llm=llm, tools=[FunctionTool.from_defaults(weather)], **words))
+    run_id = await finished_run(kind(name="thinker", llm=llm, tools=[FunctionTool.from_defaults(weather)], **kwargs))
     assert logged(simulator) == [{"user": "ann", "run_id": run_id, "agent": "thinker", "op": "chat"}]
 
 
@@ -105,18 +109,18 @@ class Report(BaseModel):
     city: str
 
 
-async def test_an_agent_that_answers_an_object(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    run_id = await ran(scout(llm, output_cls=Report))
+async def test_an_agent_with_an_output_class_reports_its_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    run_id = await finished_run(scout(llm, output_cls=Report))
     assert logged(simulator) == [{"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}] * 2
 
 
-async def test_a_hand_off(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_each_agent_of_a_handoff_reports_its_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     agents: Any = [
         FunctionAgent(name=name, description=f"Agent {name}.", llm=llm, tools=[weather]) for name in ("A", "B")
     ]
     calling(simulator, "handoff", to_agent="B", reason="It knows.")
     calling(simulator, "weather", city="Oslo")
-    run_id = await ran(AgentWorkflow(agents=agents, root_agent="A"))
+    run_id = await finished_run(AgentWorkflow(agents=agents, root_agent="A"))
     assert logged(simulator) == [
         {"user": "ann", "run_id": run_id, "agent": name, "op": "chat"} for name in ("A", "B", "B")
     ]
@@ -131,13 +135,13 @@ async def test_a_tool_that_queries(
 ) -> None:
     engine = index_of(embed_model, simulator).as_query_engine(llm=llm)
     calling(simulator, "library", input="Sesame?")
-    run_id = await ran(scout(llm, QueryEngineTool.from_defaults(engine, name="library"), streaming=streaming))
-    own = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
+    run_id = await finished_run(scout(llm, QueryEngineTool.from_defaults(engine, name="library"), streaming=streaming))
+    custom = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
     of_tool = {"user": "ann", "run_id": run_id, "op": "query"}
-    assert logged(simulator) == [own, of_tool, of_tool, own]
+    assert logged(simulator) == [custom, of_tool, of_tool, custom]
 
 
-async def test_tools_that_ask(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_tools_that_call_the_llm_report_the_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     def in_a_thread(text: str) -> str:
         """Asks from a thread."""
         return llm.complete(text).text
@@ -149,13 +153,13 @@ async def test_tools_that_ask(llm: CloudflareAIGateway, simulator: Simulator) ->
     calling(simulator, "in_a_thread", text="Sesame?")
     simulator.reply("Yes.")
     calling(simulator, "in_the_loop", text="Sesame?")
-    run_id = await ran(scout(llm, in_a_thread, in_the_loop))
-    own = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
+    run_id = await finished_run(scout(llm, in_a_thread, in_the_loop))
+    custom = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
     of_tool = {"user": "ann", "run_id": run_id, "op": "completion"}
-    assert logged(simulator) == [own, of_tool, own, of_tool, own]
+    assert logged(simulator) == [custom, of_tool, custom, of_tool, custom]
 
 
-async def test_an_agent_as_a_tool_of_another(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_an_agent_as_a_tool_reports_its_name(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     inner = FunctionAgent(name="inner", llm=llm, tools=[weather])
     ids: list[str] = []
 
@@ -167,15 +171,15 @@ async def test_an_agent_as_a_tool_of_another(llm: CloudflareAIGateway, simulator
 
     calling(simulator, "ask_inner", text="Sesame?")
     simulator.reply("Yes.")
-    run_id = await ran(scout(llm, ask_inner))
-    own = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
-    assert logged(simulator) == [own, {**own, "run_id": ids[0], "agent": "inner"}, own]
+    run_id = await finished_run(scout(llm, ask_inner))
+    custom = {"user": "ann", "run_id": run_id, "agent": "scout", "op": "chat"}
+    assert logged(simulator) == [custom, {**custom, "run_id": ids[0], "agent": "inner"}, custom]
 
 
 # Workflows
 
 
-class Half(Event):
+class PartialObject(Event):
     """Between the steps."""
 
 
@@ -187,30 +191,30 @@ class Steps(Workflow):
         self.llm = llm
 
     @step
-    async def first(self, ev: StartEvent) -> Half:
+    async def first(self, ev: StartEvent) -> PartialObject:
         await self.llm.achat(QUESTIONS)
         _ = [each async for each in await self.llm.astream_chat(QUESTIONS)]
-        return Half()
+        return PartialObject()
 
     @step
-    def second(self, ev: Half) -> StopEvent:
+    def second(self, ev: PartialObject) -> StopEvent:
         self.llm.complete(QUESTION)
         return StopEvent(result=len(list(self.llm.stream_complete(QUESTION))))
 
 
 async def test_a_workflow(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    run_id = await ran(Steps(llm))
+    run_id = await finished_run(Steps(llm))
     entries = {"user": "ann", "run_id": run_id}
     assert logged(simulator) == [{**entries, "op": op} for op in ("chat", "chat", "completion", "completion")]
 
 
 async def test_a_workflow_of_bound_copies(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    run_id = await ran(Steps(llm.with_gateway(metadata={"user": "bound", "job": "j1"})))
+    run_id = await finished_run(Steps(llm.with_gateway(metadata={"user": "bound", "job": "j1"})))
     assert [*logged(simulator)[0].items()] == [("user", "bound"), ("job", "j1"), ("run_id", run_id), ("op", "chat")]
 
 
-async def test_nothing_known_of_the_run_when_it_is_switched_off(make: Make, simulator: Simulator) -> None:
-    await ran(scout(make(run_metadata=False)))
+async def test_no_automatic_entries_when_run_metadata_is_off(make: Make, simulator: Simulator) -> None:
+    await finished_run(scout(make(run_metadata=False)))
     assert "cf-aig-metadata" not in simulator.requests[-1].headers
 
 
@@ -221,15 +225,15 @@ RUNNERS: dict[str, Callable[[CloudflareAIGateway], Any]] = {"agent": scout, "wor
 
 def not_swapped(simulator: Simulator, ids: dict[str, str]) -> None:
     """Each user's calls are as many, and name that user's run."""
-    found = [(entry["user"], entry["run_id"]) for entry in logged(simulator)]
-    assert set(found) == set(ids.items())
-    assert {found.count(pair) for pair in ids.items()} == {len(found) // len(USERS)}
+    actual = [(entry["user"], entry["run_id"]) for entry in logged(simulator)]
+    assert set(actual) == set(ids.items())
+    assert {actual.count(pair) for pair in ids.items()} == {len(actual) // len(USERS)}
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
 async def test_four_users_in_one_loop(llm: CloudflareAIGateway, simulator: Simulator, runner: str) -> None:
     it = RUNNERS[runner](llm)
-    ids = await asyncio.gather(*(ran(it, {"user": user}) for user in USERS))
+    ids = await asyncio.gather(*(finished_run(it, {"user": user}) for user in USERS))
     not_swapped(simulator, dict(zip(USERS, ids, strict=True)))
 
 
@@ -239,7 +243,7 @@ def test_four_users_in_threads(llm: CloudflareAIGateway, simulator: Simulator, r
 
     def work(user: str) -> str:
         together.wait()
-        return asyncio.run(ran(RUNNERS[runner](llm), {"user": user}))
+        return asyncio.run(finished_run(RUNNERS[runner](llm), {"user": user}))
 
     with ThreadPoolExecutor(len(USERS)) as pool:
         ids = list(pool.map(work, USERS))

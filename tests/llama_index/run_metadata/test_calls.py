@@ -36,8 +36,8 @@ from tests.llama_index.run_metadata.kit import (
     Make,
     ask,
     begun,
+    context_is_clean,
     logged,
-    nothing_held,
     ordered,
     purpose,
     read,
@@ -49,9 +49,7 @@ every_stream = pytest.mark.parametrize("method", STREAMS)
 
 
 @every_method
-async def test_a_call_tells_its_tags_and_its_purpose(
-    llm: CloudflareAIGateway, simulator: Simulator, method: str
-) -> None:
+async def test_a_call_reports_its_tags_and_purpose(llm: CloudflareAIGateway, simulator: Simulator, method: str) -> None:
     with instrument_tags(ANN):
         await ask(llm, method)
     await ask(llm, method)
@@ -59,7 +57,7 @@ async def test_a_call_tells_its_tags_and_its_purpose(
 
 
 @every_stream
-async def test_a_stream_belongs_to_the_tags_under_which_it_was_asked_for(
+async def test_a_stream_has_the_tags_of_its_request(
     llm: CloudflareAIGateway, simulator: Simulator, method: str
 ) -> None:
     with instrument_tags(ANN):
@@ -69,29 +67,29 @@ async def test_a_stream_belongs_to_the_tags_under_which_it_was_asked_for(
     assert logged(simulator) == [{**ANN, "op": purpose(method)}]
 
 
-class Door(BaseModel):
+class EntryPoint(BaseModel):
     """A door."""
 
     name: str
 
 
 async def structured(llm: CloudflareAIGateway, method: str) -> None:
-    found: Any = getattr(llm, method)(Door, PromptTemplate("Name the door: {text}"), text=PRIVATE)
+    actual: Any = getattr(llm, method)(EntryPoint, PromptTemplate("Name the door: {text}"), text=PRIVATE)
     if method.startswith("a"):
-        found = await found
-    assert await read(found)
+        actual = await actual
+    assert await read(actual)
 
 
 @pytest.mark.parametrize("way", ["json_schema", "function_calling", "prompt"])
 @pytest.mark.parametrize("form", ["", "a", "stream_", "astream_"])
-async def test_structured_answers(make: Make, simulator: Simulator, form: str, way: Any) -> None:
+async def test_structured_answers_report_their_run(make: Make, simulator: Simulator, form: str, way: Any) -> None:
     with instrument_tags(ANN):
         await structured(make(structured_output=way), f"{form}structured_predict")
     assert logged(simulator) == [{**ANN, "op": "chat"}]
 
 
-async def test_an_llm_that_always_answers_objects(llm: CloudflareAIGateway, simulator: Simulator) -> None:
-    doors = llm.as_structured_llm(Door)
+async def test_a_structured_llm_reports_its_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+    doors = llm.as_structured_llm(EntryPoint)
     with instrument_tags(ANN):
         doors.chat(QUESTIONS)
         await doors.achat(QUESTIONS)
@@ -100,23 +98,23 @@ async def test_an_llm_that_always_answers_objects(llm: CloudflareAIGateway, simu
     assert logged(simulator) == [{**ANN, "op": "chat"}] * 4
 
 
-async def test_tools(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_calls_with_tools_report_their_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     def weather(city: str) -> str:
         """The weather of a city."""
         return f"Sunny in {city}."
 
-    tools, asked = [FunctionTool.from_defaults(weather)], "What is the weather in Oslo?"
+    tools, sent = [FunctionTool.from_defaults(weather)], "What is the weather in Oslo?"
     with instrument_tags(ANN):
-        llm.chat_with_tools(tools, asked)
-        await llm.achat_with_tools(tools, asked)
-        list(llm.stream_chat_with_tools(tools, asked))
-        _ = [each async for each in await llm.astream_chat_with_tools(tools, asked)]
-        llm.predict_and_call(tools, asked)
-        await llm.apredict_and_call(tools, asked)
+        llm.chat_with_tools(tools, sent)
+        await llm.achat_with_tools(tools, sent)
+        list(llm.stream_chat_with_tools(tools, sent))
+        _ = [each async for each in await llm.astream_chat_with_tools(tools, sent)]
+        llm.predict_and_call(tools, sent)
+        await llm.apredict_and_call(tools, sent)
     assert logged(simulator) == [{**ANN, "op": "chat"}] * 6
 
 
-async def test_prompts(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_prompts_report_their_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     prompt = PromptTemplate("What is {text}?")
     with instrument_tags(ANN):
         llm.predict(prompt, text=PRIVATE)
@@ -126,7 +124,7 @@ async def test_prompts(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     assert logged(simulator) == [{**ANN, "op": "chat"}] * 4
 
 
-async def test_embeddings(embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator) -> None:
+async def test_embeddings_report_their_run(embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator) -> None:
     embed_model.embed_batch_size = 2
     texts = [f"{PRIVATE} {number}" for number in range(6)]
     with instrument_tags(ANN):
@@ -141,7 +139,7 @@ async def test_embeddings(embed_model: CloudflareAIGatewayEmbedding, simulator: 
     assert logged(simulator) == [{**ANN, "op": "embedding"}] * 11 + [{"op": "embedding"}]
 
 
-async def test_reranking(simulator: Simulator) -> None:
+async def test_reranking_reports_its_run(simulator: Simulator) -> None:
     rerank = CloudflareAIGatewayRerank(**where(simulator))
     nodes = [NodeWithScore(node=TextNode(text=PRIVATE)), NodeWithScore(node=TextNode(text="The sea."))]
     with instrument_tags(ANN):
@@ -185,7 +183,7 @@ async def test_four_users_in_one_loop(llm: CloudflareAIGateway, simulator: Simul
     assert ordered(logged(simulator)) == expected(method)
 
 
-def test_streams_that_take_turns(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_interleaved_streams_keep_their_tags(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     streams = []
     for user in USERS:
         with instrument_tags({"user": user}):
@@ -220,26 +218,26 @@ def in_a_thread(work: Callable[[], object]) -> None:
         pool.submit(work).result()
 
 
-def test_a_bare_thread_knows_nothing(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_a_thread_without_context_has_no_tags(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     with instrument_tags(ANN):
         in_a_thread(lambda: llm.chat(QUESTIONS))
     assert logged(simulator) == [{"op": "chat"}]
 
 
-def test_a_thread_with_a_copied_context_knows_it_all(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+def test_a_thread_with_a_copied_context_has_the_tags(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     with instrument_tags(ANN):
         context = copy_context()
     in_a_thread(lambda: context.run(llm.chat, QUESTIONS))
     assert logged(simulator) == [{**ANN, "op": "chat"}]
 
 
-async def test_a_thread_of_the_event_loop_knows_it_all(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_a_thread_of_the_event_loop_has_the_tags(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     with instrument_tags(ANN):
         await asyncio.to_thread(llm.chat, QUESTIONS)
     assert logged(simulator) == [{**ANN, "op": "chat"}]
 
 
-def test_a_bound_copy_says_it_in_every_thread(
+def test_a_bound_copy_keeps_its_metadata_in_every_thread(
     llm: CloudflareAIGateway, embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator
 ) -> None:
     bound, embeds = llm.with_gateway(metadata=ANN), embed_model.with_gateway(metadata=ANN)
@@ -251,21 +249,23 @@ def test_a_bound_copy_says_it_in_every_thread(
 
 
 @every_stream
-async def test_an_abandoned_stream_leaves_nothing(llm: CloudflareAIGateway, simulator: Simulator, method: str) -> None:
+async def test_an_abandoned_stream_leaves_no_context(
+    llm: CloudflareAIGateway, simulator: Simulator, method: str
+) -> None:
     with instrument_tags(ANN):
         stream = await begun(llm, method)
-    assert nothing_held()
+    assert context_is_clean()
     assert await anext(stream) if method.startswith("a") else next(stream)
-    assert nothing_held()
+    assert context_is_clean()
     del stream
     gc.collect()
     await asyncio.sleep(0)
-    assert nothing_held()
+    assert context_is_clean()
     await ask(llm, method)
     assert logged(simulator)[-1] == {"op": purpose(method)}
 
 
-async def test_a_cancelled_call_leaves_nothing(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_a_cancelled_call_leaves_no_context(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     simulator.fault("slow_first_byte", seconds=30)
 
     async def work() -> None:
@@ -278,18 +278,18 @@ async def test_a_cancelled_call_leaves_nothing(llm: CloudflareAIGateway, simulat
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert nothing_held()
+    assert context_is_clean()
     answer = await llm.achat(QUESTIONS)
     entries = {entry["id"]: entry["metadata"] for entry in simulator.logs()}
     assert entries[answer.additional_kwargs["cf_aig"]["log_id"]] == {"op": "chat"}
 
 
 @every_method
-async def test_an_error_leaves_nothing(make: Make, simulator: Simulator, method: str) -> None:
+async def test_an_error_leaves_no_context(make: Make, simulator: Simulator, method: str) -> None:
     llm = make(max_retries=0)
     simulator.fault("gateway_rate_limit")
     with instrument_tags(ANN), pytest.raises(errors.RateLimited):
         await ask(llm, method)
-    assert nothing_held()
+    assert context_is_clean()
     await ask(llm, method)
     assert logged(simulator)[-1] == {"op": purpose(method)}

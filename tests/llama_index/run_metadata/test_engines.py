@@ -38,8 +38,8 @@ from tests.llama_index.run_metadata.kit import (
 )
 
 NODES = [TextNode(text=f"{PRIVATE} opens door {number}.") for number in range(2)]
-ASKED = {**ANN, "op": "query"}
-both_ways = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+REQUESTED = {**ANN, "op": "query"}
+both_methods = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ async def read(response: Any) -> None:
         assert list(response.response_gen)
 
 
-@both_ways
+@both_methods
 @pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize", "accumulate"])
 @pytest.mark.parametrize("use_async", [False, True], ids=["in-turn", "at-once"])
-async def test_a_query_engine(
+async def test_a_query_engine_reports_its_purpose(
     llm: CloudflareAIGateway,
     index: VectorStoreIndex,
     simulator: Simulator,
@@ -81,8 +81,8 @@ async def test_a_query_engine(
     with instrument_tags(ANN):
         await answered(engine, asynchronous)
     embeds, asks = split(simulator)
-    assert embeds == [ASKED]
-    assert asks == [ASKED] * (2 if mode in ("refine", "accumulate") else 1)
+    assert embeds == [REQUESTED]
+    assert asks == [REQUESTED] * (2 if mode in ("refine", "accumulate") else 1)
 
 
 def test_a_query_engine_without_an_event_loop(
@@ -90,38 +90,38 @@ def test_a_query_engine_without_an_event_loop(
 ) -> None:
     with instrument_tags(ANN):
         index.as_query_engine(llm=llm, response_mode="accumulate", use_async=True).query(QUESTION)
-    assert logged(simulator) == [ASKED] * 3
+    assert logged(simulator) == [REQUESTED] * 3
 
 
-@both_ways
+@both_methods
 async def test_a_summary_in_many_questions(llm: CloudflareAIGateway, simulator: Simulator, asynchronous: bool) -> None:
     engine = SummaryIndex(NODES).as_query_engine(llm=llm, response_mode="accumulate", use_async=True)
     with instrument_tags(ANN):
         await answered(engine, asynchronous)
-    assert logged(simulator) == [ASKED] * len(NODES)
+    assert logged(simulator) == [REQUESTED] * len(NODES)
 
 
-@both_ways
+@both_methods
 async def test_a_query_engine_that_reranks(
     llm: CloudflareAIGateway, index: VectorStoreIndex, simulator: Simulator, asynchronous: bool
 ) -> None:
     engine = index.as_query_engine(llm=llm, node_postprocessors=[CloudflareAIGatewayRerank(**where(simulator))])
     with instrument_tags(ANN):
         await answered(engine, asynchronous)
-    assert logged(simulator) == [ASKED] * 3
+    assert logged(simulator) == [REQUESTED] * 3
 
 
-@both_ways
-async def test_a_streamed_answer_that_is_read_inside_the_block(
+@both_methods
+async def test_a_stream_read_inside_the_context_keeps_its_tags(
     llm: CloudflareAIGateway, index: VectorStoreIndex, simulator: Simulator, asynchronous: bool
 ) -> None:
     with instrument_tags(ANN):
         await answered(index.as_query_engine(llm=llm, streaming=True), asynchronous)
-    assert logged(simulator) == [ASKED, {**ANN, "op": "chat"}]
+    assert logged(simulator) == [REQUESTED, {**ANN, "op": "chat"}]
 
 
-@both_ways
-async def test_a_streamed_answer_that_is_read_later_has_lost_its_tags(
+@both_methods
+async def test_a_stream_read_after_the_context_has_lost_its_tags(
     llm: CloudflareAIGateway, index: VectorStoreIndex, simulator: Simulator, asynchronous: bool
 ) -> None:
     """LlamaIndex asks the LLM when the answer is first read."""
@@ -129,11 +129,11 @@ async def test_a_streamed_answer_that_is_read_later_has_lost_its_tags(
     with instrument_tags(ANN), gateway_context(metadata={"team": "docs"}):
         response = await queried(engine, asynchronous)
     await read(response)
-    assert logged(simulator) == [{"team": "docs", **ASKED}, {"op": "chat"}]
+    assert logged(simulator) == [{"team": "docs", **REQUESTED}, {"op": "chat"}]
 
 
-@both_ways
-async def test_a_streamed_answer_of_a_bound_copy_keeps_what_was_bound(
+@both_methods
+async def test_a_stream_of_a_bound_copy_keeps_its_metadata(
     llm: CloudflareAIGateway, index: VectorStoreIndex, simulator: Simulator, asynchronous: bool
 ) -> None:
     engine = index.as_query_engine(llm=llm.with_gateway(metadata=ANN), streaming=True)
@@ -217,7 +217,7 @@ async def test_a_chat_engine(
 
 @pytest.mark.parametrize("form", ["stream_chat", "astream_chat"])
 @pytest.mark.parametrize("mode", CHAT_MODES)
-async def test_a_chat_engine_that_is_read_later(
+async def test_a_chat_engine_read_after_the_context(
     llm: CloudflareAIGateway, index: VectorStoreIndex, simulator: Simulator, mode: str, form: str
 ) -> None:
     engine = index.as_chat_engine(ChatMode(mode), llm=llm)
@@ -236,8 +236,8 @@ async def test_a_chat_engine_that_is_read_later(
 # Indexes and pipelines
 
 
-@both_ways
-async def test_an_index_tells_that_it_is_built(
+@both_methods
+async def test_building_an_index_reports_its_purpose(
     embed_model: CloudflareAIGatewayEmbedding, simulator: Simulator, asynchronous: bool
 ) -> None:
     with instrument_tags(ANN):
@@ -249,7 +249,7 @@ async def test_an_index_tells_that_it_is_built(
     assert logged(simulator) == [{**ANN, "op": purpose} for purpose in purposes]
 
 
-@both_ways
+@both_methods
 async def test_a_pipeline(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
@@ -274,13 +274,13 @@ def two_places(run: RunInfo) -> Entries:
     return {"framework": run.framework, "kind": run.operation}
 
 
-def test_a_pipeline_of_processes_tells_what_was_bound(
+def test_a_pipeline_of_processes_keeps_bound_metadata(
     llm: CloudflareAIGateway,
     embed_model: CloudflareAIGatewayEmbedding,
     simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Tags stay in their process; words of the objects, a mapper that has a name too, come along."""
+    """Tags stay in their process; constructor arguments, with a mapper that can be pickled, do not."""
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", simulator.api_token)
     bound = embed_model.with_gateway(metadata={"job": "j1"})
     mapped = llm.model_copy(update={"metadata_mapper": two_places, "gateway_metadata": {"team": "docs"}})

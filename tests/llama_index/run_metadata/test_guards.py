@@ -1,4 +1,4 @@
-"""What nobody asked for never stops a call, whatever stands in the tags and wherever workflows keep their step."""
+"""Automatic entries never stop a call, whatever the tags are and wherever workflows keep their step."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ TAGS: dict[str, tuple[Any, Entries]] = {
 
 
 @pytest.mark.parametrize("tags", TAGS)
-def test_weird_tags(llm: CloudflareAIGateway, simulator: Simulator, tags: str) -> None:
-    given, expected = TAGS[tags]
-    with instrument_tags(given):
+def test_unusual_tags_are_left_out(llm: CloudflareAIGateway, simulator: Simulator, tags: str) -> None:
+    value, expected = TAGS[tags]
+    with instrument_tags(value):
         llm.chat(QUESTIONS)
     assert logged(simulator) == [expected]
 
 
 @every_method
-async def test_no_weird_tag_stops_a_call(make: Make, simulator: Simulator, method: str) -> None:
-    own = {"none": "n", "list": "l", "nested": "d", "nan": "f"}
+async def test_no_unusual_tag_stops_a_call(make: Make, simulator: Simulator, method: str) -> None:
+    custom = {"none": "n", "list": "l", "nested": "d", "nan": "f"}
     with instrument_tags({**NOT_KEPT, 1: "a", "at": datetime(2026, 11, 20, tzinfo=UTC)}):
-        await ask(make(gateway_metadata=own), method)
-        await ask(make(gateway_metadata=own, metadata_keys=[*NOT_KEPT, "op"]), method)
-    expected = {**own, "at": "2026-11-20T00:00:00+00:00"}
-    assert logged(simulator) == [expected, {**own, "op": purpose(method)}]
+        await ask(make(gateway_metadata=custom), method)
+        await ask(make(gateway_metadata=custom, metadata_keys=[*NOT_KEPT, "op"]), method)
+    expected = {**custom, "at": "2026-11-20T00:00:00+00:00"}
+    assert logged(simulator) == [expected, {**custom, "op": purpose(method)}]
 
 
 def moved(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
@@ -84,13 +84,13 @@ def moved(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
                 elsewhere.delattr(f"{home}.StepWorkerStateContextVar")
             case _:
                 elsewhere.setattr(f"{home}.StepWorkerStateContextVar", "something else")
-        variable = run_metadata._step_variable()
+        variable = run_metadata._find_step_variable()
     assert variable is None
     monkeypatch.setattr(run_metadata, "_STEP", variable)
 
 
 @pytest.mark.parametrize("way", ["module", "name", "kind"])
-async def test_workflows_that_moved_cost_the_agents_name_only(
+async def test_without_the_workflows_internals_only_the_agents_name_is_missing(
     llm: CloudflareAIGateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     moved(monkeypatch, way)
@@ -106,10 +106,10 @@ async def test_workflows_that_moved_cost_the_agents_name_only(
     + [SimpleNamespace(event=SimpleNamespace(current_agent_name=name)) for name in (None, "", 7, ["scout"])],
     ids=str,
 )
-def test_a_step_of_another_form_names_no_agent(
+def test_a_step_of_another_shape_has_no_agent_name(
     llm: CloudflareAIGateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, step: Any
 ) -> None:
-    """Such as that of workflows before 2.23, which knows no event."""
+    """Such as that of workflows before 2.23, which has no event."""
     variable: ContextVar[Any] = ContextVar("step", default=step)
     monkeypatch.setattr(run_metadata, "_STEP", variable)
     llm.complete(QUESTION)
@@ -125,7 +125,7 @@ INSTANCE, ROUTER = "x-session-affinity", "cf-aig-session-id"
 @every_method
 @pytest.mark.parametrize(("model", "header"), [(WORKERS_AI, INSTANCE), (AUTO, ROUTER)])
 @pytest.mark.parametrize("run_metadata", [True, False])
-async def test_the_conversation_in_the_tags_is_told_to_the_host_of_the_model(
+async def test_a_conversation_tag_becomes_the_session_affinity(
     make: Make, simulator: Simulator, method: str, model: str, header: str, run_metadata: bool
 ) -> None:
     for key in ("thread_id", "session_id", "conversation_id"):
@@ -145,7 +145,7 @@ async def test_the_calls_of_an_agent_share_their_conversation(make: Make, simula
     assert [request.headers[INSTANCE] for request in simulator.requests] == ["t1", "t2"]
 
 
-def test_no_conversation_is_none(make: Make, simulator: Simulator) -> None:
+def test_without_a_conversation_there_is_no_affinity(make: Make, simulator: Simulator) -> None:
     llm = make(model=WORKERS_AI)
     for tags in ({}, {"user": "ann"}, {"thread_id": ["t"]}, {"thread_id": None}, {"thread_id": ""}):
         with instrument_tags(tags):

@@ -25,26 +25,26 @@ from tests.llama_index.run_metadata.kit import ANN, METHODS, PRIVATE, QUESTION, 
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
-def quarrel(*layers: str) -> tuple[dict[str, Entries], Entries]:
-    """What each layer says, neighbours about one key each, and what must come of it; the highest layer first."""
-    said: dict[str, Entries] = {name: {} for name in layers}
+def conflicting(*layers: str) -> tuple[dict[str, Entries], Entries]:
+    """The layers of metadata, the highest first; each two neighbors share a key."""
+    answer: dict[str, Entries] = {name: {} for name in layers}
     for higher, lower in pairwise(layers):
-        said[higher][f"{higher} or {lower}"] = higher
-        said[lower][f"{higher} or {lower}"] = lower
-    return said, {f"{higher} or {lower}": higher for higher, lower in pairwise(layers)}
+        answer[higher][f"{higher} or {lower}"] = higher
+        answer[lower][f"{higher} or {lower}"] = lower
+    return answer, {f"{higher} or {lower}": higher for higher, lower in pairwise(layers)}
 
 
 @every_method
 @pytest.mark.parametrize("run_metadata", [True, False])
 async def test_the_higher_layer_wins(make: Make, simulator: Simulator, method: str, run_metadata: bool) -> None:
-    said, won = quarrel("call", "inner", "outer", "bound", "tags", "constructor")
-    llm = make(gateway_metadata=said["constructor"], run_metadata=run_metadata).with_gateway(metadata=said["bound"])
+    answer, won = conflicting("call", "inner", "outer", "bound", "tags", "constructor")
+    llm = make(gateway_metadata=answer["constructor"], run_metadata=run_metadata).with_gateway(metadata=answer["bound"])
     with (
-        instrument_tags(said["tags"]),
-        gateway_context(metadata=said["outer"]),
-        gateway_context(metadata=said["inner"]),
+        instrument_tags(answer["tags"]),
+        gateway_context(metadata=answer["outer"]),
+        gateway_context(metadata=answer["inner"]),
     ):
-        await ask(llm, method, gateway_metadata=said["call"])
+        await ask(llm, method, gateway_metadata=answer["call"])
     if not run_metadata:
         won["tags or constructor"] = "constructor"
     assert logged(simulator) == [won]
@@ -62,20 +62,20 @@ KINDS: dict[str, Any] = {"embedding": CloudflareAIGatewayEmbedding, "rerank": Cl
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("run_metadata", [True, False])
 def test_the_higher_layer_wins_for_vectors(simulator: Simulator, kind: str, run_metadata: bool) -> None:
-    said, won = quarrel("inner", "outer", "bound", "tags", "constructor")
-    words = {**where(simulator), "gateway_metadata": said["constructor"], "run_metadata": run_metadata}
-    model = KINDS[kind](**words, **({"model": "@cf/baai/bge-m3"} if kind == "embedding" else {}))
+    answer, won = conflicting("inner", "outer", "bound", "tags", "constructor")
+    arguments = {**where(simulator), "gateway_metadata": answer["constructor"], "run_metadata": run_metadata}
+    model = KINDS[kind](**arguments, **({"model": "@cf/baai/bge-m3"} if kind == "embedding" else {}))
     with (
-        instrument_tags(said["tags"]),
-        gateway_context(metadata=said["outer"]),
-        gateway_context(metadata=said["inner"]),
+        instrument_tags(answer["tags"]),
+        gateway_context(metadata=answer["outer"]),
+        gateway_context(metadata=answer["inner"]),
     ):
-        VECTORS[kind](model.with_gateway(metadata=said["bound"]))
+        VECTORS[kind](model.with_gateway(metadata=answer["bound"]))
     won |= {"op": kind} if run_metadata else {"tags or constructor": "constructor"}
     assert logged(simulator) == [won]
 
 
-def test_of_three_that_say_the_same_the_bound_copy_wins_over_the_tags(make: Make, simulator: Simulator) -> None:
+def test_a_bound_copy_overrides_tags_and_constructor(make: Make, simulator: Simulator) -> None:
     llm = make(gateway_metadata={"user": "constructor", "tenant": "constructor"})
     with instrument_tags(ANN):
         llm.with_gateway(metadata={"user": "bound"}).complete(QUESTION)
@@ -95,34 +95,32 @@ def test_inner_tags_replace_outer_ones(llm: CloudflareAIGateway, simulator: Simu
 
 
 @every_method
-async def test_what_the_run_is_called_does_not_win_over_the_constructor(
-    make: Make, simulator: Simulator, method: str
-) -> None:
+async def test_the_run_name_does_not_override_the_constructor(make: Make, simulator: Simulator, method: str) -> None:
     await ask(make(gateway_metadata={"op": "nightly"}), method)
     assert logged(simulator) == [{"op": "nightly"}]
 
 
-async def test_an_agents_name_and_run_do_not_win_over_the_constructor(make: Make, simulator: Simulator) -> None:
+async def test_an_agents_name_and_run_do_not_override_the_constructor(make: Make, simulator: Simulator) -> None:
     llm = make(gateway_metadata={"agent": "mine", "run_id": "mine"})
     await FunctionAgent(name="scout", llm=llm).run(user_msg=QUESTION)
     assert logged(simulator) == [{"agent": "mine", "run_id": "mine", "op": "chat"}]
 
 
-async def test_tags_win_over_what_is_known_of_the_run(llm: CloudflareAIGateway, simulator: Simulator) -> None:
+async def test_tags_override_automatic_entries(llm: CloudflareAIGateway, simulator: Simulator) -> None:
     with instrument_tags({"op": "nightly", "agent": "mine"}):
         handler = FunctionAgent(name="scout", llm=llm).run(user_msg=QUESTION)
     await handler
     assert logged(simulator) == [{"op": "nightly", "agent": "mine", "run_id": handler.run_id}]
 
 
-def test_explicit_entries_take_the_first_places_and_tags_what_is_left(make: Make, simulator: Simulator) -> None:
+def test_explicit_entries_come_first_and_tags_fill_the_rest(make: Make, simulator: Simulator) -> None:
     llm = make(gateway_metadata={"c": 3, "d": 4})
     with instrument_tags({**ANN, "d": "tag"}), gateway_context(metadata={"b": 2}):
         llm.complete(QUESTION, gateway_metadata={"a": 1})
     assert logged(simulator) == [{"a": 1, "b": 2, "d": "tag", "c": 3, "user": "ann"}]
 
 
-def test_explicit_entries_over_five_are_refused_and_tags_never_are(make: Make, simulator: Simulator) -> None:
+def test_more_than_five_explicit_entries_are_refused_and_tags_are_trimmed(make: Make, simulator: Simulator) -> None:
     llm = make(gateway_metadata={"a": 1, "b": 2, "c": 3})
     with instrument_tags({str(number): number for number in range(9)}):
         with pytest.raises(errors.ConfigError, match="6 entries"):
@@ -136,7 +134,7 @@ def test_explicit_entries_over_five_are_refused_and_tags_never_are(make: Make, s
 
 
 @every_method
-async def test_keys(make: Make, simulator: Simulator, method: str) -> None:
+async def test_metadata_keys_select_entries(make: Make, simulator: Simulator, method: str) -> None:
     tags = {**ANN, "session_id": "s1", "run_id": "r1"}
     with instrument_tags(tags):
         await ask(make(metadata_keys=["tenant", "thread_id", "op", "framework", "run_id", "absent"]), method)
@@ -149,7 +147,7 @@ async def test_keys(make: Make, simulator: Simulator, method: str) -> None:
 
 
 @every_method
-async def test_a_mapper_decides_alone(make: Make, simulator: Simulator, method: str) -> None:
+async def test_a_mapper_replaces_the_keys(make: Make, simulator: Simulator, method: str) -> None:
     seen: list[RunInfo] = []
 
     def mapper(run: RunInfo) -> Entries:
@@ -179,7 +177,7 @@ async def test_a_mapper_sees_the_agent(make: Make, simulator: Simulator) -> None
 
 
 @every_method
-async def test_off_is_off(make: Make, simulator: Simulator, method: str) -> None:
+async def test_run_metadata_can_be_switched_off(make: Make, simulator: Simulator, method: str) -> None:
     with instrument_tags(ANN):
         await ask(make(run_metadata=False, metadata_keys=["user"], metadata_mapper=lambda _: {"a": 1}), method)
     assert "cf-aig-metadata" not in simulator.requests[-1].headers
