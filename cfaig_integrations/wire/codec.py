@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
@@ -141,49 +141,38 @@ class StreamDecoder(Protocol):
         ...
 
 
-class ChatCodec(Protocol):
-    """One wire format."""
+class Encode(Protocol):
+    """Encodes a request."""
 
-    @property
-    def wire(self) -> Wire:
-        """Its name."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Request headers that belong to the format itself, such as an API version."""
-        ...
-
-    def features(self, quirks: Quirks = PLAIN) -> Features:
-        """What the format offers for a model."""
-        ...
-
-    def limits(self, request: ChatRequest, quirks: Quirks = PLAIN) -> Iterator[ConfigError]:
-        """Errors for everything in a request that the format, or the model in this format, cannot carry.
-
-        Each is found when it is asked for. `encode` raises the first one, except those for body fields and native tools
-        of another format: it sends them unchecked.
-        """
-        ...
-
-    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
+    def __call__(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
         """The request body. On run it is the model's input, without the envelope.
 
         Raises:
-            UnsupportedContent: The wire cannot carry a part.
-            ConfigError: A value cannot be right on this wire.
+            ConfigError: The first of the format's limits, or a value that cannot be right.
         """
         ...
 
-    def decode(self, body: bytes) -> ChatReply:
-        """The reply of a whole 2xx body.
 
-        Raises:
-            ProtocolError: The body is not what the wire format allows.
-            EmbeddedError: The body is an error.
-        """
-        ...
+@dataclass(frozen=True, slots=True)
+class ChatCodec:
+    """One wire format.
 
-    def decoder(self) -> StreamDecoder:
-        """A decoder for one stream."""
-        ...
+    Attributes:
+        wire: Its name.
+        encode: Request to body.
+        decode: Whole 2xx body to reply. Raises `ProtocolError` for a body that the format does not allow, and
+            `EmbeddedError` for an error.
+        decoder: Creates the decoder of one stream.
+        limits: Yields an error for everything in a request that the format, or the model in this format, cannot carry;
+            `encode` raises the first. Body fields and native tools are not checked (`wire.limits.unchecked_limits`).
+        features: What the format offers for a model.
+        headers: Request headers that belong to the format itself, such as an API version.
+    """
+
+    wire: Wire
+    encode: Encode
+    decode: Callable[[bytes], ChatReply]
+    decoder: Callable[[], StreamDecoder]
+    limits: Callable[[ChatRequest, Quirks], Iterator[ConfigError]]
+    features: Callable[[Quirks], Features]
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -14,20 +14,20 @@ def codec(wire: Wire) -> ChatCodec:
     """The codec of a wire."""
     match wire:
         case "chat_completions":
-            from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+            from cfaig_integrations.wire import chat_completions
 
-            return ChatCompletionsCodec()
+            return chat_completions.CODEC
         case "responses":
-            from cfaig_integrations.wire.responses import ResponsesCodec
+            from cfaig_integrations.wire import responses
 
-            return ResponsesCodec()
+            return responses.CODEC
         case "messages":
-            from cfaig_integrations.wire.messages import MessagesCodec
+            from cfaig_integrations.wire import messages
 
-            return MessagesCodec()
+            return messages.CODEC
         case "run":
-            from cfaig_integrations.wire.run import RunCodec
+            from cfaig_integrations.wire.run import run_codec
 
-            return RunCodec(inner=codec)
+            return run_codec(inner=codec)
         case _:
             assert_never(wire)

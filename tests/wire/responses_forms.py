@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Media, Part, Text, Turn
 from cfaig_integrations.wire.codec import PLAIN, Quirks
-from cfaig_integrations.wire.responses import ResponsesCodec
+from cfaig_integrations.wire.responses import CODEC
 
 Json: TypeAlias = dict[str, Any]
 Style: TypeAlias = Literal[
@@ -18,7 +18,6 @@ Style: TypeAlias = Literal[
 ]  # fmt: skip
 STYLES: tuple[Style, ...] = Style.__args__
 
-CODEC = ResponsesCodec()
 HELLO = Turn("user", (Text("hello"),))
 PNG = Media("image", data="iVBORw0K", mime="image/png")
 

@@ -10,11 +10,9 @@ import pytest
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.chat_completions import CODEC
 from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import body
-
-CODEC = ChatCompletionsCodec()
 
 
 def extras(**values: Any) -> dict[str, Any]:

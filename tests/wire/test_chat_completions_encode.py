@@ -24,12 +24,11 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
-from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.chat_completions import CODEC
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from tests.wire.chat_kit import body
 from tests.wire.harness import needs_complete_recordings, validate_request
 
-CODEC = ChatCompletionsCodec()
 HELLO = Turn("user", (Text("hello"),))
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 TOOL = FunctionTool("f", "does it", SCHEMA)

@@ -12,7 +12,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Media, Opaque, Reasoning, Text, ToolResult, Turn
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.chat_completions import CODEC
 from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import chunks_of, expected_echo, stream_of, whole_of
 from tests.wire.harness import (
@@ -28,7 +28,6 @@ from tests.wire.harness import (
 )
 
 pytestmark = needs_recordings
-CODEC = ChatCompletionsCodec()
 REFUSED_STREAMS = {
     "95ddc10852fe",
     "37301497ba22",

@@ -13,13 +13,11 @@ from cfaig_integrations.core.chat import ChatReply
 from cfaig_integrations.core.content import Media, Reasoning, Text, ToolCall
 from cfaig_integrations.core.events import Finished, PartStarted, UsageUpdated
 from cfaig_integrations.errors import ProtocolError, StreamBroken
-from cfaig_integrations.wire.chat_completions import ChatCompletionsCodec
+from cfaig_integrations.wire.chat_completions import CODEC
 from cfaig_integrations.wire.codec import EmbeddedError
 from tests.wire.chat_kit import body, delta, sse, stream_of
 from tests.wire.harness import assert_same_in_any_split, events_of, folded
 from tests.wire.test_chat_completions_decode import REFUSALS, extras
-
-CODEC = ChatCompletionsCodec()
 
 
 def folded_reply(text: str) -> ChatReply:

@@ -9,7 +9,8 @@ import pytest
 
 from cfaig_integrations.core.chat import ChatRequest, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Media, Role, Text, ToolCall, ToolResult, Turn, Wire
-from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.codec import PLAIN, Quirks
+from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.registry import codec
 
 BODIES: tuple[Literal["native", "chat_completions", "responses", "messages"], ...] = (
@@ -88,7 +89,7 @@ CASES: dict[str, tuple[frozenset[Wire], dict[str, Any]]] = {
 def test_a_format_refuses_what_it_cannot_carry(name: str, wire: Wire) -> None:
     refusing, fields = CASES[name]
     request = ChatRequest(model="acme/m", **{"turns": (HELLO,), **fields})
-    errors = list(codec(wire).limits(request))
+    errors = list(codec(wire).limits(request, PLAIN))
     assert bool(errors) == (wire in refusing)
     if errors:
         assert all(error.remedy for error in errors)
@@ -111,9 +112,9 @@ def test_a_format_refuses_what_it_cannot_carry(name: str, wire: Wire) -> None:
     ],
 )
 @pytest.mark.parametrize("wire", sorted(ALL))
-def test_body_fields_of_another_format_are_sent_unchecked(name: str, formats: frozenset[Wire], wire: Wire) -> None:
+def test_foreign_body_fields_are_avoided_but_sent(name: str, formats: frozenset[Wire], wire: Wire) -> None:
     request = ChatRequest("acme/m", (HELLO,), extra_body={name: 1})
-    assert [error.value for error in codec(wire).limits(request)] == ([] if wire in formats else [name])
+    assert [error.value for error in unchecked_limits(request, wire)] == ([] if wire in formats else [name])
     assert codec(wire).encode(request, stream=False)[name] == 1
 
 
@@ -141,9 +142,9 @@ def test_body_fields_of_another_format_are_sent_unchecked(name: str, formats: fr
     ],
 )
 @pytest.mark.parametrize("wire", sorted(ALL))
-def test_native_tools_of_another_format_are_sent_unchecked(raw: dict[str, Any], owner: Wire | None, wire: Wire) -> None:
+def test_foreign_native_tools_are_avoided_but_sent(raw: dict[str, Any], owner: Wire | None, wire: Wire) -> None:
     request = ChatRequest("acme/m", (HELLO,), tools=(NativeTool(raw),))
-    assert [error.value for error in codec(wire).limits(request)] == ([] if owner in (None, wire) else [raw])
+    assert [error.value for error in unchecked_limits(request, wire)] == ([] if owner in (None, wire) else [raw])
     assert codec(wire).encode(request, stream=False)["tools"] == [raw]
 
 

@@ -11,10 +11,8 @@ from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Text, ToolCall, extras_of
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.messages import MessagesCodec
+from cfaig_integrations.wire.messages import CODEC
 from tests.wire.messages_samples import CITATIONS, ERRORS, MESSAGE, UNMODELLED, USAGE, message, text
-
-CODEC = MessagesCodec()
 
 
 def decode(body: dict[str, Any]) -> Any:

@@ -28,10 +28,9 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import PLAIN, Quirks
-from cfaig_integrations.wire.messages import MessagesCodec
+from cfaig_integrations.wire.messages import CODEC
 from tests.wire.messages_samples import CITATIONS, MESSAGE
 
-CODEC = MessagesCodec()
 MARK = {"cache_control": {"type": "ephemeral"}}
 MARKED = extras_of("messages", **MARK)
 ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})

@@ -26,7 +26,7 @@ from cfaig_integrations.core.content import (
     extras_of,
 )
 from cfaig_integrations.errors import ConfigError, StreamBroken
-from cfaig_integrations.wire.messages import MessagesCodec
+from cfaig_integrations.wire.messages import CODEC
 from tests.wire.harness import (
     assert_number,
     assert_same_in_any_split,
@@ -42,7 +42,6 @@ from tests.wire.messages_samples import CITATIONS
 
 pytestmark = needs_recordings
 
-CODEC = MessagesCodec()
 SPLICED = {"4426680c6f58"}
 """A made-up stream in which a second message begins inside the first, whose end marker never came."""
 SEVERAL = {"95283dde0814": 15, "b0e47cfb5829": 2, "95642aab303f": 3, "ee885e6bcc88": 3, "e9a6b703bf24": 2}

@@ -26,12 +26,11 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.messages import MessagesCodec
+from cfaig_integrations.wire.messages import CODEC
 from tests.wire.harness import assert_same_in_any_split, chunked, events_of, folded
 from tests.wire.messages_forms import comparable, sse, stream_from_whole, whole_from_stream
 from tests.wire.messages_samples import CITATIONS, ERRORS, MESSAGE, message, text
 
-CODEC = MessagesCodec()
 START = {"type": "message_start", "message": message(stop_reason=None)}
 END = {
     "type": "message_delta",

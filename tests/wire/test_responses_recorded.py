@@ -17,7 +17,7 @@ from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import StreamBroken
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import dump, load_object
-from cfaig_integrations.wire.responses import ResponsesCodec
+from cfaig_integrations.wire.responses import CODEC
 from tests.wire.harness import (
     assert_number,
     assert_same_in_any_split,
@@ -29,7 +29,6 @@ from tests.wire.harness import (
     validate_request,
 )
 
-CODEC = ResponsesCodec()
 ENDS = ("response.completed", "response.incomplete")
 
 WHOLE = recordings("responses", stream=False)

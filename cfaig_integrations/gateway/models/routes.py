@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool
@@ -18,6 +19,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
 from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.registry import codec
 
 __all__ = [
@@ -236,10 +238,10 @@ def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -
 
 
 def _carries(wire: Wire, request: ChatRequest, quirks: Quirks, *, body_options: bool) -> bool:
-    format_ = codec(wire)
-    if body_options and not format_.features(quirks).body_options:
+    wire_codec = codec(wire)
+    if body_options and not wire_codec.features(quirks).body_options:
         return False
-    return next(format_.limits(request, quirks), None) is None
+    return next(chain(unchecked_limits(request, wire), wire_codec.limits(request, quirks)), None) is None
 
 
 def _preferred_wire(request: ChatRequest) -> Wire | None:

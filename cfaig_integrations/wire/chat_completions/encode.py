@@ -27,7 +27,7 @@ from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.chat_completions.limits import limits
 from cfaig_integrations.wire.chat_completions.turns import messages_of
-from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.encoding import (
     add_extra_body,
     answer_schema,
@@ -54,7 +54,7 @@ _SAME_NAME = (
 )
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> JsonDict:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
     """The request body.
 
     Raises:

@@ -25,7 +25,7 @@ from typing import cast
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Json, JsonDict
-from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.encoding import (
     add_extra_body,
     answer_schema,
@@ -41,7 +41,7 @@ from cfaig_integrations.wire.messages.turns import conversation
 _SAME_NAME = ("temperature", "top_p", "top_k", "service_tier")
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks) -> JsonDict:
+def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
     """The request body.
 
     Raises:

@@ -1,65 +1,44 @@
-"""Cloudflare's `/ai/run`: an envelope around whatever format the model's provider speaks.
+"""Cloudflare's `/ai/run`: an envelope around the format of the model's provider.
 
-A reply's `wire` is `run`, while the extras of its parts stay those of the wire that they are written in, so that the
-same wire's encoder gives them back.
+A reply's `wire` is `run`, while the extras of its parts stay those of the format that they came in, so that the encoder
+of the same format gives them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import MappingProxyType
+from functools import partial
 
-from cfaig_integrations.core.chat import ChatReply, ChatRequest
-from cfaig_integrations.core.content import JsonDict, Wire
+from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Features, Quirks
+from cfaig_integrations.wire.codec import ChatCodec, Features, Quirks
 from cfaig_integrations.wire.run.decode import decode
 from cfaig_integrations.wire.run.encode import body_wire, encode
 from cfaig_integrations.wire.run.stream import RunDecoder
 
-__all__ = ["RunCodec", "RunDecoder"]
+__all__ = ["run_codec"]
 
 
-class RunCodec:
-    """The `run` wire, as `wire.codec.ChatCodec` describes a wire.
+def run_codec(inner: Callable[[Wire], ChatCodec]) -> ChatCodec:
+    """The codec of `run`.
 
     Args:
-        inner: Gives the codec of another wire.
+        inner: Returns the codec of another wire.
     """
 
-    wire: Wire = "run"
-    headers: Mapping[str, str] = MappingProxyType({})
+    def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
+        return inner(body_wire(quirks)).limits(request, quirks)
 
-    def __init__(self, inner: Callable[[Wire], ChatCodec]) -> None:
-        self._inner = inner
+    def features(quirks: Quirks) -> Features:
+        return replace(inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
 
-    def features(self, quirks: Quirks = PLAIN) -> Features:
-        """What the format offers for a model."""
-        return replace(self._inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
-
-    def limits(self, request: ChatRequest, quirks: Quirks = PLAIN) -> Iterator[ConfigError]:
-        """Errors for what the model's format, or the model, cannot carry."""
-        return self._inner(body_wire(quirks)).limits(request, quirks)
-
-    def encode(self, request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
-        """The model's input: no model, and no envelope.
-
-        Raises:
-            UnsupportedContent: The model's format cannot carry a part.
-            ConfigError: A value cannot be right in the model's format.
-        """
-        return encode(request, stream=stream, quirks=quirks, inner=self._inner)
-
-    def decode(self, body: bytes) -> ChatReply:
-        """The reply of a whole 2xx body.
-
-        Raises:
-            ProtocolError: The body is no chat answer of any format.
-            EmbeddedError: The body is an error.
-        """
-        return decode(body, self._inner)
-
-    def decoder(self) -> RunDecoder:
-        """A decoder for one stream."""
-        return RunDecoder(self._inner)
+    return ChatCodec(
+        wire="run",
+        encode=partial(encode, inner=inner),
+        decode=partial(decode, inner=inner),
+        decoder=partial(RunDecoder, inner),
+        limits=limits,
+        features=features,
+    )

@@ -12,11 +12,13 @@ from dataclasses import replace
 
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import JsonDict, Wire
-from cfaig_integrations.wire.codec import ChatCodec, Quirks
+from cfaig_integrations.wire.codec import PLAIN, ChatCodec, Quirks
 from cfaig_integrations.wire.encoding import add_extra_body
 
 
-def encode(request: ChatRequest, *, stream: bool, quirks: Quirks, inner: Callable[[Wire], ChatCodec]) -> JsonDict:
+def encode(
+    request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN, inner: Callable[[Wire], ChatCodec]
+) -> JsonDict:
     """The model's input.
 
     Raises:
