@@ -24,12 +24,12 @@ def embed(
         GatewayError: With `requests_sent`.
     """
     route = embed_route(request, api=api, legacy=connection.settings.legacy)
-    length = route.known.dimensions or request.dimensions
-    if route.known.dimensions is not None:
+    length = route.row.dimensions or request.dimensions
+    if route.row.dimensions is not None:
         request = replace(request, dimensions=None)  # it is fixed, and no field for it is documented
     match route.endpoint:
         case "run":
-            body = embeddings.encode_run(request, route.known.inputs)
+            body = embeddings.encode_run(request, route.row.inputs)
         case "embeddings":
             body = embeddings.encode_openai(replace(request, model=route.model))
     body |= _body_options(connection, call, takes=route.endpoint == "run")

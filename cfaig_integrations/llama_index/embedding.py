@@ -74,7 +74,7 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         super()._connect()
         explicit = self.embed_batch_size if "embed_batch_size" in self.model_fields_set else None
         # Written past pydantic, which would count the field as set by the caller.
-        size = batch_size(self.model_name, explicit, word="embed_batch_size")
+        size = batch_size(self.model_name, explicit, argument="embed_batch_size")
         object.__setattr__(self, "embed_batch_size", size)
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:

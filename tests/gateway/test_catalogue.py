@@ -223,7 +223,7 @@ def test_vectors_and_rankings_are_asked_for_and_read(sample: Json) -> None:
     )
     for key in asked.keys() & {"text", "documents"}:
         asked[key] = list(request.texts)  # one text may also stand alone
-    assert embeddings.encode_run(request, embed_route(request).known.inputs) == asked
+    assert embeddings.encode_run(request, embed_route(request).row.inputs) == asked
     assert len(embeddings.decode(raw, count=len(request.texts)).vectors) == len(request.texts)
 
 
@@ -273,15 +273,15 @@ def test_every_request_goes_in_a_format_of_its_model(listed: Json, asked: str) -
 def row_for(model: str) -> Row:
     profile = profile_of(model)
     assert profile.known
-    return next(row for row in (*TABLE, *WORKERS_AI) if row.profile() == profile and row.names in all_names(model))
+    return next(row for row in (*TABLE, *WORKERS_AI) if row.profile() == profile and row.models in all_names(model))
 
 
 def all_names(model: str) -> list[str]:
     name = model.rpartition("/")[2]
     return [
-        row.names
+        row.models
         for row in (*TABLE, *WORKERS_AI)
-        if any(name.startswith(one.rpartition("/")[2]) for one in row.names.split())
+        if any(name.startswith(one.rpartition("/")[2]) for one in row.models.split())
     ]
 
 

@@ -10,8 +10,8 @@ from cfaig_integrations.gateway.models.profiles import TABLE, WORKERS_AI, Profil
 from cfaig_integrations.gateway.models.routes import row_of
 from cfaig_integrations.simulator import catalogue
 
-OTHERS = [name for row in TABLE for name in row.names.split()]
-OWN = [name for row in WORKERS_AI for name in row.names.split()]
+OTHERS = [name for row in TABLE for name in row.models.split()]
+OWN = [name for row in WORKERS_AI for name in row.models.split()]
 ROWS = [*TABLE, *WORKERS_AI]
 
 anything = st.text(max_size=60)
@@ -38,10 +38,10 @@ def test_a_dynamic_route_is_never_known_whatever_it_is_called(route: str) -> Non
     assert not profile_of("dynamic/support").known
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.names)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.models)
 def test_a_row_says_where_it_is_from_and_keeps_the_rules(row: Row) -> None:
     assert row.evidence
-    assert row.names.split()
+    assert row.models.split()
     hold(row.profile())
 
 
@@ -52,7 +52,7 @@ def test_no_name_has_two_rows() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_model_is_known_by_its_name_however_it_is_spelt(name: str) -> None:
-    expected = next(row for row in TABLE if name in row.names.split()).profile()
+    expected = next(row for row in TABLE if name in row.models.split()).profile()
     spelt = [name, f"some/{name}", name.replace(".", "-"), name.upper(), f"{name}-20250929", f"{name}@latest"]
     if "/" in name:
         spelt.remove(f"some/{name}")
@@ -61,7 +61,7 @@ def test_a_model_is_known_by_its_name_however_it_is_spelt(name: str) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_workers_ai_model_is_known_with_and_without_the_legacy_prefix(name: str) -> None:
-    expected = next(row for row in WORKERS_AI if name in row.names.split()).profile()
+    expected = next(row for row in WORKERS_AI if name in row.models.split()).profile()
     spelt = [f"@cf/author/{name}", f"workers-ai/@cf/author/{name}", f"@hf/author/{name}", f"@cf/author/{name}-external"]
     assert [profile_of(each) for each in spelt] == [expected] * len(spelt)
 
@@ -175,7 +175,7 @@ def test_every_model_that_the_simulator_offers_is_known(model: str) -> None:
 
 def test_no_address_of_an_image_is_offered_where_the_routes_send_data_only() -> None:
     assert row_of("@cf/any/model").quirks.data_urls_only
-    assert not [row.names for row in WORKERS_AI if "image_url" in row.inputs]
+    assert not [row.models for row in WORKERS_AI if "image_url" in row.inputs]
 
 
 def test_no_tool_is_forced_where_the_routes_say_so() -> None:

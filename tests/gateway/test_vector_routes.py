@@ -22,7 +22,7 @@ from cfaig_integrations.gateway.models.embeddings import (
 BGE = "@cf/baai/bge-small-en-v1.5"
 QWEN = "@cf/qwen/qwen3-embedding-0.6b"
 OPENAI = "openai/text-embedding-3-small"
-KNOWN = [row for row in TABLE if row.pattern != "*"]
+KNOWN = [row for row in TABLE if row.models != "*"]
 
 
 def asked(model: str, dimensions: int | None = None) -> EmbedRequest:
@@ -66,8 +66,8 @@ def test_what_leads_nowhere_is_refused(model: str, words: dict[str, Any], field:
 
 
 def test_dimensions_must_be_those_of_the_model() -> None:
-    assert embed_route(asked(BGE, 384)).known.dimensions == 384
-    assert embed_route(asked(OPENAI, 5)).known.dimensions is None
+    assert embed_route(asked(BGE, 384)).row.dimensions == 384
+    assert embed_route(asked(OPENAI, 5)).row.dimensions is None
     with pytest.raises(ConfigError, match="384"):
         embed_route(asked(BGE, 256))
 
@@ -92,28 +92,28 @@ def test_batches(model: str, wanted: int | None, size: int) -> None:
 
 @pytest.mark.parametrize(("model", "most"), [(BGE, 100), (QWEN, 32)])
 def test_a_batch_above_the_cap_is_refused(model: str, most: int) -> None:
-    with pytest.raises(ConfigError, match=f"{most} at most") as caught:
+    with pytest.raises(ConfigError, match=f"at most {most}") as caught:
         batch_size(model, most + 1)
     assert caught.value.field == "batch_size"
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.pattern)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.models)
 def test_each_row_is_reached_and_has_its_evidence(row: EmbedModel) -> None:
-    assert model_of("some/model" if row.pattern == "*" else row.pattern) is row
+    assert model_of("some/model" if row.models == "*" else row.models) is row
     assert row.evidence.startswith("§6.")
     assert row.inputs.documents
     assert row.inputs.queries
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.pattern)
+@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.models)
 def test_the_simulators_own_table_agrees(row: EmbedModel) -> None:
     """It was written from the same facts by another hand."""
     from cfaig_integrations.simulator.dialects import embeddings
 
-    theirs = embeddings._MODELS[row.pattern]
+    theirs = embeddings._MODELS[row.models]
     assert row.dimensions == theirs.dims
-    if row.most_items is not None:
-        assert row.most_items == theirs.most_items
+    if row.max_items is not None:
+        assert row.max_items == theirs.most_items
     fields = {row.inputs.documents, row.inputs.queries}
     fields |= {"pooling"} if row.inputs.pooling else set()
     fields |= {"instruction"} if row.inputs.instruction else set()
@@ -125,12 +125,14 @@ def test_the_simulators_own_table_agrees(row: EmbedModel) -> None:
 def test_no_model_of_the_simulator_is_missing() -> None:
     from cfaig_integrations.simulator.dialects import embeddings
 
-    assert {row.pattern for row in KNOWN} == set(embeddings._MODELS)
+    assert {row.models for row in KNOWN} == set(embeddings._MODELS)
 
 
 def test_rerankers() -> None:
     assert rerank_route(DEFAULT_RERANKER).path == f"/ai/run/{DEFAULT_RERANKER}"
-    assert {row.id: rerank_route(row.id).top_k for row in RERANKERS} == {row.id: row.top_k for row in RERANKERS}
+    for row in RERANKERS[:-1]:
+        assert rerank_route(row.models).top_k is row.top_k
+    assert RERANKERS[-1].models == TABLE[-1].models == "*"
     assert rerank_route("@cf/new/reranker").top_k
     with pytest.raises(ConfigError, match="Workers AI"):
         rerank_route("cohere/rerank")

@@ -21,8 +21,8 @@ from tests.langchain.conftest import Make
 from tests.langchain.programs import asked, weather
 
 IDS = [
-    *(f"acme/{name}" for row in TABLE for name in row.names.split() if "/" not in name),
-    *(f"@cf/acme/{name}" for row in WORKERS_AI for name in row.names.split()),
+    *(f"acme/{name}" for row in TABLE for name in row.models.split() if "/" not in name),
+    *(f"@cf/acme/{name}" for row in WORKERS_AI for name in row.models.split()),
 ]
 
 

@@ -1,7 +1,4 @@
-"""Embedding and rerank models: endpoint, most texts per request, fields, length of the vectors; with the evidence.
-
-Sections are those of facts.
-"""
+"""Embedding and rerank models: endpoint, fields, texts per request, length of the vectors."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from cfaig_integrations.core.vectors import EmbedRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.modalities import require_kind
+from cfaig_integrations.gateway.models.tables import matching
 from cfaig_integrations.wire.embeddings import Inputs
 
 __all__ = [
@@ -35,28 +33,28 @@ EmbedApi: TypeAlias = Literal["auto", "run", "embeddings"]
 
 @dataclass(frozen=True, slots=True)
 class EmbedModel:
-    """What is known about some embedding models. None is what is not.
+    """What is known about some embedding models; None if it is not known.
 
     Attributes:
-        pattern: A model id, or how one begins if it ends in `*`.
-        inputs: What its body on `/ai/run` takes.
+        models: Patterns of their ids.
+        inputs: What their body on `/ai/run` takes.
         evidence: Where all that is known from.
-        most_items: Most texts in one request.
-        most_tokens: Most tokens of one text.
-        dimensions: Length of its vectors.
+        max_items: Maximum number of texts in one request.
+        max_tokens: Maximum number of tokens of one text.
+        dimensions: Length of the vectors.
     """
 
-    pattern: str
+    models: str
     inputs: Inputs
     evidence: str
-    most_items: int | None = None
-    most_tokens: int | None = None
+    max_items: int | None = None
+    max_tokens: int | None = None
     dimensions: int | None = None
 
 
 _POOLED = Inputs(pooling=True)
 _ANY_FIELD = Inputs(pooling=True, instruction=True, truncate=True)
-"""Of a model that is not known: what the user sets is sent, and the server judges."""
+"""For unknown models: what the user sets is sent unchecked."""
 
 TABLE: tuple[EmbedModel, ...] = (
     EmbedModel("@cf/baai/bge-small-en-v1.5", _POOLED, "§6.1: schema, maxItems 100", 100, 512, 384),
@@ -65,7 +63,7 @@ TABLE: tuple[EmbedModel, ...] = (
     EmbedModel(
         "@cf/baai/bge-m3",
         Inputs(truncate=True),
-        "§6.1: schema, maxItems 100; always cls; its most tokens are told three ways",
+        "§6.1: schema, maxItems 100; always cls; three sources disagree about its tokens",
         100,
         None,
         1024,
@@ -85,10 +83,9 @@ TABLE: tuple[EmbedModel, ...] = (
     EmbedModel("@cf/qwen/qwen3-vl-embedding-2b", _ANY_FIELD, "§6.1: fields not documented", None, 32768, 1024),
     EmbedModel("*", _ANY_FIELD, "§6.3: no third-party model in the REST catalogue; on the legacy host with BYOK"),
 )
-"""First match wins."""
 
-_CAUTIOUS_BATCH = 32
-"""Texts per request where the most is not known: the least of those that are."""
+_DEFAULT_BATCH = 32
+"""Texts per request where the maximum is not known: the smallest maximum of the other models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +93,12 @@ class RerankModel:
     """What is known about a rerank model.
 
     Attributes:
-        id: Model id.
-        top_k: Whether it can be told how many to return.
+        models: Its id.
+        top_k: Whether it has a parameter for how many results to return.
         evidence: Where that is known from.
     """
 
-    id: str
+    models: str
     top_k: bool
     evidence: str
 
@@ -110,6 +107,7 @@ DEFAULT_RERANKER = "@cf/baai/bge-reranker-base"
 RERANKERS: tuple[RerankModel, ...] = (
     RerankModel(DEFAULT_RERANKER, True, "§6.4"),
     RerankModel("@cf/baai/bge-m3", False, "§6.1: query and contexts give scores; no top_k"),
+    RerankModel("*", True, "§6.4: the form of bge-reranker-base"),
 )
 
 _IN_PATH = ("@cf/", "@hf/")
@@ -126,13 +124,13 @@ class EmbedRoute:
         endpoint: Which form the body has.
         model: Model id as it is sent.
         path: After `{base}/accounts/{account_id}`, or after the legacy host's base.
-        known: The model's row.
+        row: What is known about the model.
     """
 
     endpoint: Literal["run", "embeddings"]
     model: str
     path: str
-    known: EmbedModel
+    row: EmbedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class RerankRoute:
 
     Attributes:
         path: After `{base}/accounts/{account_id}`.
-        top_k: Whether the model can be told how many to return.
+        top_k: Whether the model has a parameter for how many results to return.
     """
 
     path: str
@@ -149,44 +147,43 @@ class RerankRoute:
 
 
 def model_of(model: str) -> EmbedModel:
-    """What the table knows about a model.
+    """The row of a model.
 
     Raises:
         ConfigError: The id cannot be right.
     """
-    sent = _checked(model)
-    return next(row for row in TABLE if _fits(row.pattern, sent))
+    return next(matching(TABLE, _checked_id(model)))
 
 
-def batch_size(model: str, wanted: int | None = None, *, word: str = "batch_size") -> int:
+def batch_size(model: str, size: int | None = None, *, argument: str = "batch_size") -> int:
     """How many texts to send in one request.
 
     Args:
         model: Model id.
-        wanted: What the user said; None: as many as the model takes, or 32 if that is not known.
-        word: The constructor argument that it was said with.
+        size: The user's choice; None: as many as the model takes, or 32 if that is not known.
+        argument: The constructor argument that holds the choice.
 
     Raises:
         ConfigError: It is more than the model takes.
     """
-    most = model_of(model).most_items
-    if wanted is None:
-        return most or _CAUTIOUS_BATCH
-    if most is not None and wanted > most:
+    maximum = model_of(model).max_items
+    if size is None:
+        return maximum or _DEFAULT_BATCH
+    if maximum is not None and size > maximum:
         raise ConfigError(
-            f"{word}={wanted} is more than {model} takes in one request.",
-            field=word,
-            value=wanted,
-            remedy=f"Use {most} at most, or leave it out.",
+            f"{argument}={size} is more than {model} takes in one request.",
+            field=argument,
+            value=size,
+            remedy=f"Use at most {maximum}, or leave it out.",
         )
-    return wanted
+    return size
 
 
 def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool = False) -> EmbedRoute:
     """How a request goes: under `auto` Workers AI models in their own form, all others in OpenAI's (§6.3).
 
     Args:
-        request: Its model and dimensions count.
+        request: Only its model and dimensions matter.
         api: The user's choice.
         legacy: Whether it goes to the legacy host, which has OpenAI's form only.
 
@@ -194,26 +191,26 @@ def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool =
         ConfigError: The model id cannot be right, `dimensions` is not the length of the model's vectors, or the host
             does not serve the model that way.
     """
-    known = model_of(request.model)
-    model = _checked(request.model)
+    row, model = model_of(request.model), _checked_id(request.model)
     require_kind(model, "embedding")
-    ours = model.startswith(_IN_PATH)
-    if known.dimensions is not None and request.dimensions not in (None, known.dimensions):
+    on_workers_ai = model.startswith(_IN_PATH)
+    if row.dimensions is not None and request.dimensions not in (None, row.dimensions):
         raise ConfigError(
-            f"{model} makes vectors of {known.dimensions} numbers, not {request.dimensions}.",
+            f"{model} makes vectors of {row.dimensions} numbers, not {request.dimensions}.",
             field="dimensions",
             value=request.dimensions,
             remedy="Leave dimensions out.",
         )
     if legacy:
         if api == "run":
-            raise _not_there("run", "on the legacy host", "Leave base_url out to use the REST API, or use api='auto'.")
-        return EmbedRoute("embeddings", routes.legacy_id(model), _LEGACY_EMBEDDINGS, known)
-    if api == "run" and not ours:
-        raise _not_there(api, f"for {model}", "Use api='auto': /ai/run embeds with Workers AI's models only (§6.3).")
-    if api == "embeddings" or not ours:
-        return EmbedRoute("embeddings", model, _EMBEDDINGS, known)
-    return EmbedRoute("run", model, f"{_RUN}/{model}", known)
+            remedy = "Leave base_url out to use the REST API, or use api='auto'."
+            raise _no_endpoint("run", "on the legacy host", remedy)
+        return EmbedRoute("embeddings", routes.legacy_id(model), _LEGACY_EMBEDDINGS, row)
+    if api == "run" and not on_workers_ai:
+        raise _no_endpoint(api, f"for {model}", "Use api='auto': /ai/run embeds with Workers AI's models only.")
+    if api == "embeddings" or not on_workers_ai:
+        return EmbedRoute("embeddings", model, _EMBEDDINGS, row)
+    return EmbedRoute("run", model, f"{_RUN}/{model}", row)
 
 
 def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
@@ -222,9 +219,9 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
     Raises:
         ConfigError: The model id cannot be right, is no Workers AI model's, or the host has no rerank endpoint.
     """
-    sent = _checked(model)
-    known = next((row for row in RERANKERS if row.id == sent), None)
-    if known is None:
+    sent = _checked_id(model)
+    row = next(matching(RERANKERS, sent))
+    if row.models == "*":
         require_kind(sent, "reranking")
     if legacy:
         raise ConfigError(
@@ -237,19 +234,15 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
             f"{model} cannot rerank through the gateway.",
             field="model",
             value=model,
-            remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER} (facts §6.4).",
+            remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER}.",
         )
-    return RerankRoute(f"{_RUN}/{sent}", known is None or known.top_k)
+    return RerankRoute(f"{_RUN}/{sent}", row.top_k)
 
 
-def _checked(model: str) -> str:
+def _checked_id(model: str) -> str:
     routes.row_of(model)
     return routes.rest_id(model)
 
 
-def _fits(pattern: str, model: str) -> bool:
-    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
-
-
-def _not_there(api: str, where: str, remedy: str) -> ConfigError:
+def _no_endpoint(api: str, where: str, remedy: str) -> ConfigError:
     return ConfigError(f"api={api!r} does not exist {where}.", field="api", value=api, remedy=remedy)

@@ -1,16 +1,16 @@
-"""What kind of model an id names, where it is not a chat model: a table with its evidence beside each row.
+"""What kind of model an id names, where it is not a chat model.
 
-An id that no row speaks of may be a chat model: the catalogue grows.
+An id that no row matches may be that of a chat model: the catalogue grows.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.models.tables import matching
 
 __all__ = ["TABLE", "Kind", "Row", "kind_of", "require_kind"]
 
@@ -22,63 +22,64 @@ class Row:
     """What some models are for.
 
     Attributes:
-        pattern: Regular expression for the whole id, in lower case.
-        task: What they are for, as messages say it, with its article.
-        evidence: Where this is known from. "Catalogue" is Cloudflare's file of the model.
+        models: Patterns of their ids in lower case.
+        task: What they are for, with its article.
+        evidence: Where this is known from.
         kind: The kind of class that this package has for them, if any.
     """
 
-    pattern: str
+    models: str
     task: str
     evidence: str
     kind: Kind = "other"
 
 
-_OWN = r"@(?:cf|hf)/[^/]+/"
+def _named(*words: str) -> str:
+    """Patterns of ids whose name contains one of some words between hyphens, perhaps with a version after it."""
+    return " ".join(f"*/{word} */{word}[-.0-9]* */*-{word} */*-{word}[-.0-9]*" for word in words)
+
 
 TABLE: tuple[Row, ...] = (
-    Row(r"dynamic/.*|cloudflare/auto", "a route", "§1.6: the gateway chooses the model", "chat"),
-    Row(rf"{_OWN}.*rerank.*", "a reranking model", "§6.4, catalogue", "reranking"),
+    Row("dynamic/* cloudflare/auto", "a route", "§1.6: the gateway chooses the model", "chat"),
+    Row("@[ch]f/*/*rerank*", "a reranking model", "§6.4, catalogue", "reranking"),
     Row(
-        rf"{_OWN}(?:bge-|.*embedding).*|(?!@).*/(?:text-embedding|gemini-embedding|embed-).*",
+        "@[ch]f/*/bge-* @[ch]f/*/*embedding* [!@]*/text-embedding* [!@]*/gemini-embedding* [!@]*/embed-*",
         "an embedding model",
         "§6.1, §6.3, catalogue",
         "embedding",
     ),
-    Row(r"@cf/cloudflare/clef.*", "a decision model", "§14.7: its task in the catalogue misleads", "decision"),
+    Row("@cf/cloudflare/clef*", "a decision model", "§14.7: its task in the catalogue misleads", "decision"),
     Row(
-        r".*/(?:.*-)?(?:tts|eleven|speech|realtime-tts|aura|melotts)(?:[-.\d].*)?|elevenlabs/eleven.*|inworld/.*"
-        r"|cloudflare/tts",
+        _named("tts", "eleven", "speech", "realtime-tts", "aura", "melotts") + " elevenlabs/eleven* inworld/*",
         "a text-to-speech model",
         "§1.3, §9.8, catalogue",
     ),
     Row(
-        r".*/(?:.*-)?(?:transcribe|whisper|stt|scribe)(?:[-.\d].*)?|assemblyai/.*|(?:@cf/)?deepgram/.*",
+        _named("transcribe", "whisper", "stt", "scribe") + " assemblyai/* deepgram/* @cf/deepgram/*",
         "a speech recognition model",
         "§1.3, §9.8, catalogue",
     ),
-    Row(r".*/(?:.*-)?(?:music|lyria)(?:[-.\d].*)?", "a music generation model", "§1.3, catalogue"),
+    Row(_named("music", "lyria"), "a music generation model", "§1.3, catalogue"),
     Row(
-        r".*/(?:.*-)?(?:video|i2v|t2v|veo|sora|hailuo|seedance|kling|ltx)(?:[-.\d].*)?"
-        r"|(?:klingai|lightricks|runwayml|vidu|pixverse)/.*|alibaba/wan.*|google/gemini-omni.*",
+        _named("video", "i2v", "t2v", "veo", "sora", "hailuo", "seedance", "kling", "ltx")
+        + " klingai/* lightricks/* runwayml/* vidu/* pixverse/* alibaba/wan* google/gemini-omni*",
         "a video generation model",
         "§1.3, catalogue",
     ),
     Row(
-        r".*/(?:.*-)?(?:image|imagen|imagine|dall-e|banana|seedream|stable-diffusion)"
-        r"(?:[-.\d].*)?|(?:black-forest-labs|bria|krea|leonardo|lykon|recraft|stabilityai)/.*"
-        rf"|{_OWN}flux-.*|@cf/(?:leonardo|lykon|stabilityai|runwayml|black-forest-labs)/.*",
+        _named("image", "imagen", "imagine", "dall-e", "banana", "seedream", "stable-diffusion")
+        + " black-forest-labs/* bria/* krea/* leonardo/* lykon/* recraft/* stabilityai/* @[ch]f/*/flux-*"
+        " @cf/leonardo/* @cf/lykon/* @cf/stabilityai/* @cf/runwayml/* @cf/black-forest-labs/*",
         "an image generation model",
         "§1.3, §9.8, catalogue",
     ),
-    Row(rf"{_OWN}(?:m2m100|indictrans).*", "a translation model", "§9.8, catalogue"),
-    Row(rf"{_OWN}bart-large-cnn.*", "a summarization model", "§9.8, catalogue"),
-    Row(rf"{_OWN}(?:distilbert|resnet).*", "a classification model", "§9.8, catalogue"),
-    Row(rf"{_OWN}detr-.*", "an object detection model", "catalogue"),
-    Row(rf"{_OWN}(?:llava|uform).*", "an image captioning model", "catalogue: it takes one image and one prompt"),
-    Row(rf"{_OWN}smart-turn.*", "a voice activity detection model", "catalogue"),
+    Row("@[ch]f/*/m2m100* @[ch]f/*/indictrans*", "a translation model", "§9.8, catalogue"),
+    Row("@[ch]f/*/bart-large-cnn*", "a summarization model", "§9.8, catalogue"),
+    Row("@[ch]f/*/distilbert* @[ch]f/*/resnet*", "a classification model", "§9.8, catalogue"),
+    Row("@[ch]f/*/detr-*", "an object detection model", "catalogue"),
+    Row("@[ch]f/*/llava* @[ch]f/*/uform*", "an image captioning model", "catalogue: it takes one image and one prompt"),
+    Row("@[ch]f/*/smart-turn*", "a voice activity detection model", "catalogue"),
 )
-"""First match wins."""
 
 _NAMES = {"chat": "a chat model", "embedding": "an embedding model", "reranking": "a reranking model"}
 _CLASSES = {
@@ -88,29 +89,26 @@ _CLASSES = {
     "decision": "It takes a state and questions on POST /ai/run, which this class does not send.",
     "other": "It is called with POST /ai/run, which this class does not send.",
 }
-_COMPILED = tuple((re.compile(row.pattern), row) for row in TABLE)
 
 
 @lru_cache(maxsize=1024)
 def kind_of(model: str) -> Row | None:
-    """What is known of the kind of a model, in the spelling of the REST API; None if it may be a chat model."""
-    name = model.lower()
-    row = next((row for pattern, row in _COMPILED if pattern.fullmatch(name)), None)
+    """The row of a model id, in the spelling of the REST API; None if it may be that of a chat model."""
+    row = next(matching(TABLE, model.lower()), None)
     return None if row is not None and row.kind == "chat" else row
 
 
 def require_kind(model: str, kind: Kind) -> None:
-    """Passes a model of this kind, and one that is not known.
+    """Accepts a model of this kind, and one of unknown kind.
 
     Raises:
-        ConfigError: The model is known to be of another kind.
+        ConfigError: The model is of another kind.
     """
     row = kind_of(model)
-    if row is None or row.kind == kind:
-        return
-    raise ConfigError(
-        f"model={model!r} is {row.task}, not {_NAMES[kind]}.",
-        field="model",
-        value=model,
-        remedy=_CLASSES[row.kind],
-    )
+    if row is not None and row.kind != kind:
+        raise ConfigError(
+            f"model={model!r} is {row.task}, not {_NAMES[kind]}.",
+            field="model",
+            value=model,
+            remedy=_CLASSES[row.kind],
+        )

@@ -63,8 +63,8 @@ class Row:
     """What is known about some models.
 
     Attributes:
-        names: Their names without provider and author, a space between. A name stands for its dated and otherwise
-            suffixed forms too, as far as no other row names them.
+        models: Their names without provider and author, with a space between them. A name stands for its dated and
+            otherwise suffixed forms too, unless another row has them.
         window: Tokens of question and answer together.
         output: Tokens of the answer; None if not known, or if only the window bounds it.
         inputs: Kinds of content they take.
@@ -73,7 +73,7 @@ class Row:
         most_input: Tokens of the question, if there is a bound besides the window.
     """
 
-    names: str
+    models: str
     window: int
     output: int | None
     inputs: frozenset[InputKind]
@@ -355,7 +355,7 @@ def _canonical(name: str) -> str:
 
 
 def _index(rows: tuple[Row, ...]) -> Mapping[str, Profile]:
-    return {_canonical(name): profile for row in rows for profile in (row.profile(),) for name in row.names.split()}
+    return {_canonical(name): profile for row in rows for profile in (row.profile(),) for name in row.models.split()}
 
 
 _OTHERS = _index(TABLE)

@@ -18,6 +18,7 @@ from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolC
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
+from cfaig_integrations.gateway.models.tables import matching
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.registry import codec
@@ -153,7 +154,7 @@ def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
 def carries_pdf_results(model: str) -> bool:
     """Whether a wire of the model has a place for a PDF in a tool's result; chat completions has none."""
     try:
-        return not {"responses", "messages"}.isdisjoint(_known(model)[1].tools)
+        return not {"responses", "messages"}.isdisjoint(row_of(model).wires.tools)
     except ConfigError:
         return False
 
@@ -222,7 +223,7 @@ def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
 def _choice(model: str, row: Row, request: ChatRequest, *, body_options: bool) -> Sequence[Wire]:
     """The wires to try, the best first; more than one only if another may be tried."""
     has_tools = bool(request.tools)
-    wires = row.tools if has_tools else row.plain
+    wires = row.wires.tools if has_tools else row.wires.plain
     if len(wires) == 1:
         return wires
     able: list[Wire] = [
@@ -317,4 +318,4 @@ def _known(model: str) -> tuple[str, Row]:
             remedy="Ids look like author/model, @cf/author/model or dynamic/route.",
         )
     model = rest_id(model)
-    return model, next(row for row in TABLE if row.fits(model))
+    return model, next(matching(TABLE, model))

@@ -81,7 +81,7 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
                     remedy="Put the mark on the first block of the first user turn: "
                     "a cache breakpoint there covers tools and system too.",
                 )
-        if turn.text.strip() and any(map(_has_content, turns[:index])):
+        if index and turn.text.strip() and any(map(_has_content, turns[:index])):
             yield UnsupportedContent(
                 "The messages format takes system instructions before the conversation only.",
                 field="turns",
