@@ -1,7 +1,6 @@
 """A chat request and its reply.
 
-Nothing here has a default that would be sent: None means that the user said nothing, and nothing is what the wire then
-carries.
+No field has a default that would be sent: unset fields are None, and are omitted from the request.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Turn, Wire
 FinishReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "unknown"
 ]
-"""Why the model stopped. `pause`: a long server-side turn that wants to be continued."""
+"""Why the model stopped. `pause`: a long server-side turn that has to be continued."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class FunctionTool:
-    """A tool that the caller runs. Compared by identity, so that wires can remember its encoded form.
+    """A tool that the caller runs. Compared by identity, so that wires can cache its encoded form.
 
     Attributes:
-        name: Any text; servers are sent a legal one (`core.legal`).
+        name: Any text; `core.legal` replaces what servers refuse.
         description: What it does, for the model.
         parameters: JSON schema of its arguments, an object schema.
-        strict: Whether arguments must match the schema exactly; None: the server's default.
+        strict: Whether arguments must match the schema exactly; None for the server's default.
         extras: Per wire, further keys of the tool's object (such as `cache_control` on `messages`).
     """
 
@@ -39,7 +38,7 @@ class FunctionTool:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class NativeTool:
-    """A tool in a wire's own words (web search, code interpreter, MCP, custom ...), sent as it is.
+    """A tool in the form of one wire format (web search, code interpreter, MCP, custom ...), sent unchanged.
 
     Attributes:
         raw: The tool's object.
@@ -66,10 +65,10 @@ class OutputSchema:
     """The answer must be JSON.
 
     Attributes:
-        schema: JSON schema that it must satisfy; None: any JSON object.
-        name: Name of the schema, `[A-Za-z0-9_-]`, at most 64.
-        strict: Whether the server must enforce it; None: its default.
-        loose: Any JSON object will do, where the wire can ask for that; the others take the schema.
+        schema: JSON schema that it must satisfy; None for any JSON object.
+        name: Name of the schema, at most 64 characters of `[A-Za-z0-9_-]`.
+        strict: Whether the server must enforce it; None for its default.
+        loose: Ask for any JSON object where the format can; formats that cannot use the schema.
     """
 
     schema: Json | None
@@ -81,11 +80,11 @@ class OutputSchema:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """The server is to remember the conversation, where a wire and a provider can.
+    """A conversation that the server keeps, where a format and a provider can.
 
     Attributes:
         response_id: A response that the provider keeps; empty if there is none yet.
-        turns: How many of the request's turns, from the first, that response stands for, itself included.
+        turns: How many of the request's turns, from the first, that response covers, including itself.
     """
 
     response_id: str = ""
@@ -94,21 +93,21 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question to a model, with all that was said before.
+    """One request to a model, with the conversation so far.
 
     Attributes:
         model: Model id as the user wrote it, such as `openai/gpt-5.4` or `@cf/zai-org/glm-5.2`.
         turns: The conversation, oldest first.
         parallel_tool_calls: Whether several tools may be called at once.
-        output: JSON output wanted.
+        output: The answer must be JSON.
         temperature: 0 to 2 on most models.
-        max_tokens: Most tokens to generate, reasoning included.
+        max_tokens: Maximum number of tokens to generate, including reasoning.
         stop: Texts at which to stop.
-        reasoning_effort: The provider's word, such as `low`, `medium`, `high`.
+        reasoning_effort: A value that the provider defines, such as `low`, `medium`, `high`.
         thinking: Anthropic's `thinking` object, such as `{"type": "enabled", "budget_tokens": 2048}`.
         reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
-        previous_response_id: The response that `turns` continue, which then hold only what came after it.
-        continues: Which of `turns` the server may know already; they are all there, if it turns out that it does not.
+        previous_response_id: The response that `turns` continue; they contain only what came after it.
+        continues: Which of `turns` the server may keep already. All are here, in case it does not.
         items_by_id: Whether items of earlier replies may be sent with the ids under which the provider keeps them.
         stream_usage: Ask for token counts in a stream, where asking is needed.
         extra_body: Further body fields, added last.
@@ -148,15 +147,15 @@ class Usage:
     """Token counts.
 
     Attributes:
-        input: All input tokens, those read from a cache and written to it included.
-        output: All output tokens, reasoning included.
-        total: Their sum, or what the server says it is.
-        cache_read: Input tokens that came from the provider's cache; None if not told.
+        input: All input tokens, including those read from a cache and written to it.
+        output: All output tokens, including reasoning.
+        total: Their sum, or the total that the server reports.
+        cache_read: Input tokens that came from the provider's cache; None if not reported.
         cache_write: Input tokens written to it.
         reasoning: Output tokens that were reasoning.
         audio_in: Input tokens that were audio.
         audio_out: Output tokens that were audio.
-        raw: The wire's own object, word for word.
+        raw: The provider's object, unchanged.
     """
 
     input: int = 0
@@ -176,8 +175,8 @@ class Choice:
 
     Attributes:
         finish: Why it ended.
-        finish_word: The provider's own word for it; empty if it gave none.
-        extras: Facts about this answer that only one wire knows, such as `logprobs`.
+        finish_word: The reason in the provider's terms; empty if it gave none.
+        extras: Values of this answer that only one format has, such as `logprobs`.
     """
 
     turn: Turn
@@ -188,15 +187,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """What came back.
+    """The reply to a request.
 
     Attributes:
         wire: The wire that carried it.
         id: The provider's id of the reply; empty if it gave none.
-        model: The model that says it answered; empty if it did not say.
+        model: The model that answered, as the provider reports it; empty if it does not.
         choices: The answers; more than one only if `n` asked for it.
-        usage: Token counts, if told.
-        extras: Facts about the reply that only one wire knows (service tier, fingerprint, creation time ...).
+        usage: Token counts, if reported.
+        extras: Values of the reply that only one format has (service tier, fingerprint, creation time ...).
     """
 
     wire: Wire
@@ -218,5 +217,5 @@ class ChatReply:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the writing wire alone knows about the reply, without its name."""
+        """The values in `extras`, without the names of their formats."""
         return {key: value for values in self.extras.values() for key, value in values.items()}

@@ -1,7 +1,7 @@
 """A turn of a conversation and the parts it is made of.
 
-What only one wire understands (signatures, item ids, encrypted reasoning, cache markers) rides along in `extras` under
-that wire's name, and only that wire reads it back.
+Values that only one wire format understands (signatures, item ids, encrypted reasoning, cache markers) are kept in
+`extras` under the format's name, and only that format reads them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Json: TypeAlias = Mapping[str, Any]
 JsonDict: TypeAlias = dict[str, Any]
 """A JSON object that is still being written."""
 Extras: TypeAlias = Mapping[str, Json]
-"""Wire name -> what that wire alone understands."""
+"""Wire name -> values that only this format understands."""
 
 
 class _NoExtras(dict[str, Json]):
-    """No extras: hashable, so that it may be a dataclass default, and impossible to fill by mistake.
+    """No extras: hashable, so that it can be a dataclass default, and immutable.
 
-    A dict, because every part of a long conversation is asked for its extras.
+    A dict for speed: the extras of every part of a long conversation are read.
     """
 
     __slots__ = ()
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("NO_EXTRAS is everybody's: make extras of your own")
+        raise TypeError("NO_EXTRAS is shared and cannot be changed: create a new dict")
 
     __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
@@ -51,15 +51,15 @@ NO_EXTRAS: Extras = _NoExtras()
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a stretch of text comes from.
+    """The source of a passage of text.
 
     Attributes:
         url: Address of the source, empty if it is not on the web.
         title: Its title.
-        quoted: The words of the source that are cited.
-        start: First character of the cited stretch in the part's text, if known.
+        quoted: The cited passage of the source.
+        start: First character of the cited passage in the part's text, if known.
         end: One past its last character, if known.
-        raw: The wire's own object, word for word.
+        raw: The provider's object, unchanged.
     """
 
     url: str = ""
@@ -81,16 +81,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image, a recording, a film or a document: exactly one of `url`, `data`, `file_id` is set.
+    """An image, audio, a video or a document: exactly one of `url`, `data`, `file_id` is set.
 
     Attributes:
         kind: What it is.
-        url: Address of it (never a `data:` URL: those are split into `data` and `mime`).
+        url: Its address (never a `data:` URL: those are split into `data` and `mime`).
         data: Its bytes in base64.
-        file_id: Its name in the provider's file store.
+        file_id: Its id in the provider's file store.
         mime: Media type, such as `image/png`; empty if unknown.
         name: File name; empty if unknown.
-        text: What an audio part says, if the provider gave a transcript.
+        text: Transcript of an audio part, if the provider gave one.
     """
 
     kind: Literal["image", "audio", "video", "file"]
@@ -105,7 +105,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What the model thought; its signature or encrypted form is in the maker's extras."""
+    """The model's reasoning; its signature or encrypted form is in the extras of the format that it came in."""
 
     text: str
     extras: Extras = NO_EXTRAS
@@ -113,14 +113,14 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool.
+    """A call of a tool by the model.
 
     Attributes:
-        id: Ties the result to the call.
+        id: Links the result to the call.
         name: The tool.
-        arguments: Their text exactly as it arrived: a JSON object for a function, anything for a custom tool. It may
-            be broken JSON if the answer was cut; whoever parses it must be strict.
-        kind: `custom` for the Responses wire's free-text tools.
+        arguments: Their text exactly as it arrived: a JSON object for a function, anything for a custom tool. It can
+            be invalid JSON if the answer was truncated, so parse it strictly.
+        kind: `custom` for OpenAI's free-text tools.
     """
 
     id: str
@@ -132,12 +132,12 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool answered.
+    """The result of a tool call.
 
     Attributes:
         call_id: The call that it answers.
         parts: Its content.
-        failed: The tool failed, and the content says how.
+        failed: The tool failed, and the content is the error.
     """
 
     call_id: str
@@ -148,7 +148,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model declines, and says so in a place of its own."""
+    """The model declines to answer, in a field of its own."""
 
     text: str
     extras: Extras = NO_EXTRAS
@@ -156,7 +156,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A block that is not modelled, kept word for word and given back to the wire that made it, and to no other."""
+    """A block that is not modelled: kept unchanged and sent only in the format that it came in."""
 
     wire: Wire
     raw: Json
@@ -168,7 +168,7 @@ Part: TypeAlias = Modelled | Opaque
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: who speaks, and what they say.
+    """One message.
 
     Attributes:
         name: Name of the speaker, if the user gave one.

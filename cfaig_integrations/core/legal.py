@@ -1,8 +1,8 @@
-"""Names and ids as every server takes them, and the way back to the user's own.
+"""Names and ids that every server accepts, and the way back to the user's names.
 
-Servers take names of at most 64 of `[A-Za-z0-9_-]`, some only if a letter or `_` comes first (facts §14.3). A
-conversation must hold no others, whoever wrote them: a tool may be called `weather.get`, a model calls tools that do
-not exist, a speaker has blanks in their name.
+Servers accept names of at most 64 characters of `[A-Za-z0-9_-]`, some only if a letter or `_` comes first (facts
+§14.3). A conversation may contain others: a tool can be called `weather.get`, a model calls tools that do not exist, a
+speaker's name has spaces.
 """
 
 from __future__ import annotations
@@ -25,59 +25,59 @@ Names: TypeAlias = Mapping[str, str]
 """Legal name of a tool -> the user's, where they differ."""
 NO_NAMES: Names = MappingProxyType({})
 
-_LONGEST = 64
-_LEGAL = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{_LONGEST - 1}}}")
+_MAX_LENGTH = 64
+_LEGAL = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{_MAX_LENGTH - 1}}}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
-_NAMED_KINDS = ("function", "custom")
-_renamed: WeakKeyDictionary[FunctionTool, FunctionTool] = WeakKeyDictionary()
-"""The latest copy with another name: encoders remember a tool's encoded form by its identity."""
+_USER_TOOL_TYPES = ("function", "custom")
+_renamed_tools: WeakKeyDictionary[FunctionTool, FunctionTool] = WeakKeyDictionary()
+"""The latest copy with another name: encoders cache a tool's encoded form by its identity."""
 
 
 def legal_name(name: str) -> str:
-    """A name that every server takes; the same if it is one already."""
+    """A name that every server accepts; the same if it is one already."""
     if _LEGAL.fullmatch(name):
         return name
-    made = _ILLEGAL.sub("_", name)
-    if not made.strip("_-"):  # nothing of it is left
+    legal_part = _ILLEGAL.sub("_", name)
+    if not legal_part.strip("_-"):  # nothing of it is left
         return f"name_{_digest(name)}"
-    return (made if made[0] == "_" or made[0].isalpha() else f"_{made}")[:_LONGEST]
+    return (legal_part if legal_part[0] == "_" or legal_part[0].isalpha() else f"_{legal_part}")[:_MAX_LENGTH]
 
 
-def _digest(*facts: object) -> str:
-    return sha256("\0".join(map(str, facts)).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+def _digest(*values: object) -> str:
+    return sha256("\0".join(map(str, values)).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def made_call_id(*facts: object) -> str:
-    """An id for a tool call that came without one: the same wherever the facts are, in a body and in a stream of it."""
-    return f"call_{_digest(*facts)}"
+def made_call_id(*values: object) -> str:
+    """An id for a tool call that came without one: the same for the same values, in a body and in a stream of it."""
+    return f"call_{_digest(*values)}"
 
 
 class _Namer:
-    """Gives each name a legal one of its own; legal ones stay."""
+    """Maps each name to a legal one that no other name has; legal names stay."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.given = {name: name for name in names if _LEGAL.fullmatch(name)}
-        self._taken = set(self.given)
+        self._legal = {name: name for name in names if _LEGAL.fullmatch(name)}
+        self._taken = set(self._legal)
 
     def __call__(self, name: str) -> str:
-        given = self.given.get(name)
-        if given is None:
-            given, tries = legal_name(name), 0
-            while given in self._taken:
-                given, tries = f"{given[: _LONGEST - 9]}_{_digest(name, tries)[:8]}", tries + 1
-            self.given[name] = given
-            self._taken.add(given)
-        return given
+        legal = self._legal.get(name)
+        if legal is None:
+            legal, attempt = legal_name(name), 0
+            while legal in self._taken:
+                legal, attempt = f"{legal[: _MAX_LENGTH - 9]}_{_digest(name, attempt)[:8]}", attempt + 1
+            self._legal[name] = legal
+            self._taken.add(legal)
+        return legal
 
     @property
-    def back(self) -> Names:
-        return {given: name for name, given in self.given.items() if given != name}
+    def reverse(self) -> Names:
+        return {legal: name for name, legal in self._legal.items() if legal != name}
 
 
 def legal(request: ChatRequest) -> tuple[ChatRequest, Names]:
-    """The request with names and call ids that servers take, and the names by which the answer is to be read.
+    """The request with names and call ids that servers accept, and the user's names by which to read the answer.
 
-    Calls without an id, or with one that another call has, get one of their own; their results follow them, in order.
+    Calls without an id, or with one that another call has, get a new one; so do their results, in order.
 
     Returns:
         The request itself, if there is nothing to change.
@@ -120,19 +120,19 @@ def _with_legal_names(request: ChatRequest, name: _Namer, speaker: _Namer) -> tu
         request = replace(request, tool_choice=NamedTool(name(request.tool_choice.name)))
     if request.output is not None and not _output_is_legal(request):
         request = replace(request, output=replace(request.output, name=legal_name(request.output.name)))
-    return request, name.back
+    return request, name.reverse
 
 
 def _holder(tool: NativeTool) -> Json:
-    """The object in which the name of a function or a free-text tool stands; empty for a provider's own tool."""
+    """The object that contains the name of a function or a free-text tool; empty for a provider's built-in tool."""
     raw, kind = tool.raw, tool.raw.get("type")
-    if kind not in _NAMED_KINDS:
+    if kind not in _USER_TOOL_TYPES:
         return raw if "input_schema" in raw else {}
     return cast("Json", raw[kind]) if isinstance(raw.get(kind), Mapping) else raw
 
 
 def _name_of(tool: ToolSpec) -> str | None:
-    """The name of a tool that the user named; None if it is a provider's own."""
+    """The name of a tool that the user named; None for a provider's built-in tool."""
     if isinstance(tool, FunctionTool):
         return tool.name
     name = _holder(tool).get("name")
@@ -140,14 +140,14 @@ def _name_of(tool: ToolSpec) -> str | None:
 
 
 def _renamed_tool(tool: ToolSpec, namer: _Namer) -> ToolSpec:
-    own = _name_of(tool)
-    if own is None or (name := namer(own)) == own:
+    current = _name_of(tool)
+    if current is None or (name := namer(current)) == current:
         return tool
     if isinstance(tool, FunctionTool):
-        known = _renamed.get(tool)
-        if known is None or known.name != name:
-            known = _renamed[tool] = replace(tool, name=name)
-        return known
+        renamed_tool = _renamed_tools.get(tool)
+        if renamed_tool is None or renamed_tool.name != name:
+            renamed_tool = _renamed_tools[tool] = replace(tool, name=name)
+        return renamed_tool
     holder: dict[str, Any] = {**_holder(tool), "name": name}
     kind = str(tool.raw.get("type"))
     return NativeTool({**tool.raw, kind: holder} if isinstance(tool.raw.get(kind), Mapping) else holder)
@@ -160,48 +160,48 @@ def _renamed_turn(turn: Turn, name: _Namer, speaker: _Namer) -> Turn:
             for part in turn.parts
         ]
     )
-    said = (name if turn.role == "tool" else speaker)(turn.name) if turn.name else ""
-    return turn if said == turn.name and parts == turn.parts else replace(turn, parts=parts, name=said)
+    turn_name = (name if turn.role == "tool" else speaker)(turn.name) if turn.name else ""
+    return turn if turn_name == turn.name and parts == turn.parts else replace(turn, parts=parts, name=turn_name)
 
 
 def _paired(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The turns with an id of its own for every call. A result belongs to the latest turn whose call waits for it."""
+    """The turns with a distinct id for every call. A result belongs to the latest turn whose call waits for it."""
     waiting: list[list[tuple[str, str]]] = []
     seen: dict[str, int] = {}
     last: dict[str, str] = {}
-    made: list[Turn] = []
+    paired: list[Turn] = []
     for turn in turns:
         parts: list[Part] = []
         group: list[tuple[str, str]] = []
         for part in turn.parts:
             if type(part) is ToolCall:
                 count = seen[part.id] = seen.get(part.id, 0) + 1
-                given = part.id if part.id and count == 1 else made_call_id(part.id, count)
-                group.append((part.id, given))
-                parts.append(replace(part, id=given) if given != part.id else part)
+                id_ = part.id if part.id and count == 1 else made_call_id(part.id, count)
+                group.append((part.id, id_))
+                parts.append(replace(part, id=id_) if id_ != part.id else part)
             elif type(part) is ToolResult:
                 answered = _answered(part.call_id, waiting) or last.get(part.call_id) or part.call_id
-                given = last[part.call_id] = answered or made_call_id("", len(made))
-                parts.append(replace(part, call_id=given) if given != part.call_id else part)
+                id_ = last[part.call_id] = answered or made_call_id("", len(paired))
+                parts.append(replace(part, call_id=id_) if id_ != part.call_id else part)
             else:
                 parts.append(part)
         if group:
             waiting.append(group)
-        made.append(replace(turn, parts=tuple(parts)))
-    return tuple(made)
+        paired.append(replace(turn, parts=tuple(parts)))
+    return tuple(paired)
 
 
 def _answered(id_: str, waiting: list[list[tuple[str, str]]]) -> str:
-    """The given id of the call that a result answers, which then waits no longer; empty if there is none.
+    """The new id of the call that a result answers, which then waits no longer; empty if there is none.
 
     Without an id on either side, it is the next call that waits.
     """
-    for wanted in (id_, "") if id_ else ("", None):
+    for target in (id_, "") if id_ else ("", None):
         for group in reversed(waiting):
-            for place, (own, given) in enumerate(group):
-                if wanted is None or own == wanted:
-                    del group[place]
-                    return given
+            for index, (original, new) in enumerate(group):
+                if target is None or original == target:
+                    del group[index]
+                    return new
     return ""
 
 
@@ -209,16 +209,15 @@ def renamed(reply: ChatReply, names: Names) -> ChatReply:
     """A reply whose calls have the user's names again."""
     if not any(call.name in names for choice in reply.choices for call in choice.turn.tool_calls):
         return reply
-    return replace(reply, choices=tuple([_with_own_names(choice, names) for choice in reply.choices]))
+    return replace(reply, choices=tuple([_renamed_choice(choice, names) for choice in reply.choices]))
 
 
-def _with_own_names(choice: Choice, names: Names) -> Choice:
-    parts = tuple([_own(part, names) for part in choice.turn.parts])
-    return replace(choice, turn=replace(choice.turn, parts=parts))
-
-
-def _own(part: Part, names: Names) -> Part:
-    return replace(part, name=names.get(part.name, part.name)) if type(part) is ToolCall else part
+def _renamed_choice(choice: Choice, names: Names) -> Choice:
+    parts = [
+        replace(part, name=names.get(part.name, part.name)) if type(part) is ToolCall else part
+        for part in choice.turn.parts
+    ]
+    return replace(choice, turn=replace(choice.turn, parts=tuple(parts)))
 
 
 def rename_events(events: Iterable[Event], names: Names) -> None:

@@ -1,4 +1,4 @@
-"""What a wire format is to the rest of the package, and what it may be told about a model."""
+"""The interface of a wire format, and the properties of a model that its encoder respects."""
 
 from __future__ import annotations
 
@@ -13,55 +13,54 @@ from cfaig_integrations.errors import ConfigError
 
 
 class EmbeddedError(Exception):
-    """A body or an event that says "error" where the HTTP status said 2xx (facts §5.1, §5.3).
+    """An error in the body or in an event of a 2xx response (facts §5.1, §5.3).
 
     Never leaves the package: the gateway, which knows the error shapes and codes, turns it into an `ApiError`.
 
     Attributes:
-        body: The error as it came.
+        body: The error, unchanged.
     """
 
     def __init__(self, body: Json) -> None:
-        super().__init__("the answer says error")
+        super().__init__("the response is an error")
         self.body = body
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """What the route table knows about a model that its wire must respect.
+    """Properties of a model, from the route table, that an encoder must respect.
 
     Attributes:
-        max_tokens_word: Body field for the most tokens on chat completions.
-        default_max_tokens: Sent on messages, where it is required, if the user gave none.
+        max_tokens_word: Name of the body field `max_tokens` on chat completions.
+        default_max_tokens: Sent on messages, where it is required, if the request has none.
         data_urls_only: Remote image URLs are not fetched (facts §9.2).
-        refused: Fields of a `ChatRequest` that the model's closed schema has no place for; a value for one raises. Stop
-            texts among them are looked for here instead.
-        efforts: Words that the model takes as reasoning effort, any other raises; empty: any word is sent.
+        refused: Fields of a `ChatRequest` that the model's closed schema does not have; a value for one raises. Stop
+            texts among them are applied by this package instead.
+        efforts: Reasoning efforts that the model takes, any other raises; empty if any is sent.
         required_as_named: `tool_choice: required` is refused; with exactly one tool it is sent as that tool's name.
         single_as_named: `tool_choice: required` is only advice; with exactly one tool it is sent as that tool's name,
             which forces (facts §14.4).
         no_forced_tool: `tool_choice` is auto or none; anything else raises.
         forced_as_text: A forced call may arrive as JSON text (facts §14.4).
-        parallel_choice: Whether `parallel_tool_calls` has a place; if not, it is left out (facts §14.3).
-        bare_tools: A tool's function holds name, description and parameters, and nothing else.
+        parallel_choice: Whether there is a `parallel_tool_calls`; if not, it is omitted (facts §14.3).
+        bare_tools: A tool's function has name, description and parameters, and nothing else.
         schema_form: How an output schema is written in `response_format` on chat completions and run.
-        strict_schema: Whether `strict` may stand in that envelope.
-        schema_description: Whether `description` may stand in it.
-        schema_type_only: The schema in it holds `type` and `properties`, and nothing else at its top.
+        strict_schema: Whether that envelope has `strict`.
+        schema_description: Whether it has `description`.
+        schema_type_only: The schema in it has `type` and `properties`, and nothing else at its top.
         json_object: Whether JSON can be asked for without a schema; if not, that raises.
-        reasoning_field: Message field under which reasoning goes back on chat completions; None: the one it came in.
-        openai_history: An assistant's message on chat completions holds OpenAI's own fields and `reasoning_field`, and
-            nothing that another provider added to the format: those are refused.
-        closed_history: Messages on chat completions hold nothing but role, content, an assistant's `tool_calls` and
+        reasoning_field: Message field for earlier reasoning on chat completions; None for the one it came in.
+        openai_history: An assistant's message on chat completions has OpenAI's fields and `reasoning_field`, and
+            nothing that another provider added to the format: that is refused.
+        closed_history: Messages on chat completions have nothing but role, content, an assistant's `tool_calls` and
             `name`, a system message's `name`, and a tool's `tool_call_id`.
-        call_id_limit: Most characters of a tool call's id on chat completions (facts §14.3).
+        call_id_limit: Maximum length of a tool call's id on chat completions (facts §14.3).
         mistral_turns: Tool-call ids have nine alphanumerics, and no user turn directly follows a tool turn.
-        one_system: System messages that stand side by side are merged, for some templates refuse a second one
-            (facts §14.3).
-        thinking_switch: How `thinking={"type": "disabled"}` is said on chat completions: as `enable_thinking` or as
-            `thinking` in `chat_template_kwargs`.
-        adaptive_thinking: On messages, `thinking={"type": "enabled"}` is refused: the model chooses its own budget, and
-            `reasoning_effort` guides it (facts §14.3).
+        one_system: Adjacent system messages are merged, because some templates refuse a second one (facts §14.3).
+        thinking_switch: Name of the switch in `chat_template_kwargs` that `thinking={"type": "disabled"}` sets on chat
+            completions.
+        adaptive_thinking: On messages, `thinking={"type": "enabled"}` is refused: the model chooses its budget, guided
+            by `reasoning_effort` (facts §14.3).
         run_body: The body that `/ai/run` takes for the model.
     """
 
@@ -115,7 +114,7 @@ class StreamDecoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the end marker came: nothing that may follow belongs to the answer, so reading stops here."""
+        """Whether the end marker has arrived: nothing after it belongs to the answer, so reading stops."""
         ...
 
     @property

@@ -1,17 +1,17 @@
-"""What a chat model can take and give: a table with its evidence beside each row.
+"""Limits and capabilities of chat models.
 
-Knows models by name, and neither a framework, a wire nor a URL. A model that takes films is no promise that a wire can
-carry one.
+An input kind is what the model accepts; whether a wire can carry it is another question.
 
-Evidence is named thus. CF: Cloudflare's own page or catalogue file of the model. LC: profile data of LangChain's
+Sources in the evidence: CF: Cloudflare's own page or catalogue file of the model. LC: profile data of LangChain's
 packages (openai 1.7.4, anthropic 1.7.10, google-genai 4.4.2, xai 1.3.0, deepseek 1.1.1, groq 1.1.3, mistralai 1.1.6),
 OR: that of openrouter 0.2.9. LI: tables of llama-index-llms-openai 0.8.3 and -anthropic 0.12.3. MD: models.dev of
-2026-08-18. Recorded: an exchange with its number. §: facts.
+2026-08-18. Recorded: a recorded exchange with its number. §: facts.md.
 
-Where they disagree, the smaller number: too small a window forgets early, too large a one ends in a refusal. With one
-exception: the catalogue gives some models of others 128,000 tokens, or 16,384, 8,192 or 4,096 out, against their makers
-and everybody else (gpt-5, gpt-5.4, minimax/m3, gemini-3-flash); the makers are believed. Where Cloudflare runs the
-model, or has it run elsewhere (deepseek-v4-pro), it knows best. A row that differs from the catalogue says so.
+Where sources disagree, the smaller number: too small a window forgets early, too large a one ends in a refusal. One
+exception: for some models of other providers the catalogue has 128,000 tokens, or 16,384, 8,192 or 4,096 out, unlike
+all other sources (gpt-5, gpt-5.4, minimax/m3, gemini-3-flash); there the provider's numbers count. Where Cloudflare
+hosts the model, or has it hosted (deepseek-v4-pro), its numbers count. The evidence of a row that differs from the
+catalogue says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 __all__ = ["TABLE", "WORKERS_AI", "InputKind", "Profile", "Row", "Skill", "profile_of"]
 
 InputKind: TypeAlias = Literal["text", "image", "image_url", "pdf", "audio", "video"]
-"""`image` is the bytes of one, `image_url` the address of one that the model's host fetches."""
+"""`image`: bytes; `image_url`: an address that the model's host fetches."""
 
 Skill: TypeAlias = Literal["tools", "choice", "schema", "reasoning"]
 
@@ -35,15 +35,15 @@ class Profile:
     """What a model can do.
 
     Attributes:
-        context_window: Tokens of question and answer together, at least 1.
-        max_input: Tokens of the question alone, at most `context_window`.
-        max_output: Tokens of the answer, less than `context_window`; None if not known.
-        inputs: Kinds of content it takes; `text` is always one.
+        context_window: Tokens of input and output together, at least 1.
+        max_input: Tokens of the input, at most `context_window`.
+        max_output: Tokens of the output, less than `context_window`; None if not known.
+        inputs: Kinds of content it takes, always including `text`.
         tools: Whether it calls functions.
-        tool_choice: Whether it can be made to call one.
-        structured_output: Whether it keeps to a JSON schema, streamed too. The JSON mode of older Workers AI models
-            does not stream and may fail (§9.1), so it does not count.
-        reasoning: Whether it can think before it answers.
+        tool_choice: Whether a call can be forced.
+        structured_output: Whether it follows a JSON schema, also when streamed. The JSON mode of older Workers AI
+            models does not stream and may fail (§9.1), so it does not count.
+        reasoning: Whether it can reason before it answers.
         known: False if all this is a guess, because the table has no such model.
     """
 
@@ -65,12 +65,12 @@ class Row:
     Attributes:
         models: Their names without provider and author, with a space between them. A name stands for its dated and
             otherwise suffixed forms too, unless another row has them.
-        window: Tokens of question and answer together.
-        output: Tokens of the answer; None if not known, or if only the window bounds it.
+        window: Tokens of input and output together.
+        output: Tokens of the output; None if not known, or if only the window bounds it.
         inputs: Kinds of content they take.
         skills: What they can do.
         evidence: Where all that is known from.
-        most_input: Tokens of the question, if there is a bound besides the window.
+        max_input: Tokens of the input, if there is a bound besides the window.
     """
 
     models: str
@@ -79,13 +79,13 @@ class Row:
     inputs: frozenset[InputKind]
     skills: frozenset[Skill]
     evidence: str
-    most_input: int | None = None
+    max_input: int | None = None
 
     def profile(self, *, known: bool = True) -> Profile:
-        """The row as callers see it."""
+        """The profile of the row's models."""
         return Profile(
             context_window=self.window,
-            max_input=self.most_input or self.window,
+            max_input=self.max_input or self.window,
             max_output=self.output,
             inputs=self.inputs,
             tools="tools" in self.skills,
@@ -99,16 +99,16 @@ class Row:
 _TEXT: frozenset[InputKind] = frozenset({"text"})
 _IMAGE: frozenset[InputKind] = frozenset({"text", "image"})
 _URL: frozenset[InputKind] = frozenset({"text", "image", "image_url"})
-_PAPER: frozenset[InputKind] = frozenset({"text", "image", "pdf"})
-_FILM: frozenset[InputKind] = frozenset({"text", "image", "video"})
-_PDF: frozenset[InputKind] = _URL | _PAPER
+_IMAGE_PDF: frozenset[InputKind] = frozenset({"text", "image", "pdf"})
+_VIDEO: frozenset[InputKind] = frozenset({"text", "image", "video"})
+_PDF: frozenset[InputKind] = _URL | _IMAGE_PDF
 _ALL: frozenset[InputKind] = frozenset({"text", "image", "image_url", "pdf", "audio", "video"})
 
 _NONE: frozenset[Skill] = frozenset()
 _TOOLS: frozenset[Skill] = frozenset({"tools", "choice"})
 _CHAT: frozenset[Skill] = frozenset({"tools", "choice", "schema"})
-_THINKS: frozenset[Skill] = frozenset({"tools", "choice", "reasoning"})
-_FULL: frozenset[Skill] = _CHAT | _THINKS
+_REASONING: frozenset[Skill] = frozenset({"tools", "choice", "reasoning"})
+_FULL: frozenset[Skill] = _CHAT | _REASONING
 _ONLY_REASONING: frozenset[Skill] = frozenset({"reasoning"})
 
 TABLE: tuple[Row, ...] = (
@@ -132,7 +132,7 @@ TABLE: tuple[Row, ...] = (
         272_000,
     ),
     Row("gpt-5-pro", 400_000, 272_000, _PDF, _FULL, "MD, LC", 272_000),
-    Row("gpt-5.2-pro", 400_000, 128_000, _PDF, _THINKS, "MD, LC", 272_000),
+    Row("gpt-5.2-pro", 400_000, 128_000, _PDF, _REASONING, "MD, LC", 272_000),
     Row("gpt-5.3-codex-spark", 128_000, 32_000, _PDF, _FULL, "MD, LC", 100_000),
     Row(
         "gpt-5-chat gpt-5.1-chat gpt-5.2-chat gpt-5.3-chat gpt-5.4-chat",
@@ -160,7 +160,7 @@ TABLE: tuple[Row, ...] = (
         "CF: luna; MD, LC, LI; MD: 922,000 in",
         922_000,
     ),
-    Row("gpt-5.4-pro", 1_000_000, 128_000, _PDF, _THINKS, "CF: window, and 16,384 out; MD, LC: the rest", 922_000),
+    Row("gpt-5.4-pro", 1_000_000, 128_000, _PDF, _REASONING, "CF: window, and 16,384 out; MD, LC: the rest", 922_000),
     Row(
         "gpt-6-astra gpt-6-luna gpt-6-sol gpt-6.1-sol gpt-6.1-terra",
         1_050_000,
@@ -178,12 +178,12 @@ TABLE: tuple[Row, ...] = (
         "LC, MD: the output of Cerebras, 65,536 on Groq",
     ),
     # Anthropic
-    Row("claude", 200_000, None, _PDF, _TOOLS, "the least of the rows that follow, for a name that is new"),
+    Row("claude", 200_000, None, _PDF, _TOOLS, "the smallest of the following rows, for new names"),
     Row("claude-3-haiku claude-3-opus claude-3-sonnet", 200_000, 4_096, _URL, _TOOLS, "LI; MD, OR: output"),
     Row("claude-3.5-haiku claude-3.5-sonnet", 200_000, 8_192, _PDF, _TOOLS, "LI; models.dev for this gateway"),
-    Row("claude-3.7-sonnet", 200_000, 64_000, _URL, _THINKS, "LI: window; MD: Helicone; recorded chat: :thinking"),
-    Row("claude-opus-4 claude-opus-4-0 claude-opus-4.1", 200_000, 32_000, _PDF, _THINKS, "LI, MD, OR"),
-    Row("claude-sonnet-4 claude-sonnet-4-0", 200_000, 64_000, _PDF, _THINKS, "CF; LI: a million; MD, OR: output"),
+    Row("claude-3.7-sonnet", 200_000, 64_000, _URL, _REASONING, "LI: window; MD: Helicone; recorded chat: :thinking"),
+    Row("claude-opus-4 claude-opus-4-0 claude-opus-4.1", 200_000, 32_000, _PDF, _REASONING, "LI, MD, OR"),
+    Row("claude-sonnet-4 claude-sonnet-4-0", 200_000, 64_000, _PDF, _REASONING, "CF; LI: a million; MD, OR: output"),
     Row(
         "claude-haiku-4.5 claude-sonnet-4.5 claude-opus-4.5",
         200_000,
@@ -201,7 +201,7 @@ TABLE: tuple[Row, ...] = (
         _FULL,
         "LC; LI and MD: most of them",
     ),
-    Row("claude-haiku-5.5", 1_000_000, 128_000, _PDF, _THINKS, "LC, LI"),
+    Row("claude-haiku-5.5", 1_000_000, 128_000, _PDF, _REASONING, "LC, LI"),
     Row("claude-opus-5.5", 1_000_000, 128_000, _PDF, _FULL - {"choice"}, "CF, LC; §1.4: no tool can be forced"),
     # Google
     Row(
@@ -217,17 +217,17 @@ TABLE: tuple[Row, ...] = (
     Row("grok-3 grok-3-mini", 131_072, None, _TEXT, _TOOLS, "MD: Helicone"),
     Row("grok-4", 256_000, None, _TEXT, _TOOLS, "MD: Helicone and others, whose outputs differ"),
     Row("grok-4-fast grok-4-1-fast", 2_000_000, 30_000, _IMAGE, _TOOLS, "MD: Helicone"),
-    Row("grok-4.20 grok-4.3", 1_000_000, 30_000, _PAPER, _FULL, "LC, MD"),
-    Row("grok-4.20-0309-non-reasoning", 1_000_000, 30_000, _PAPER, _CHAT, "LC, MD"),
+    Row("grok-4.20 grok-4.3", 1_000_000, 30_000, _IMAGE_PDF, _FULL, "LC, MD"),
+    Row("grok-4.20-0309-non-reasoning", 1_000_000, 30_000, _IMAGE_PDF, _CHAT, "LC, MD"),
     Row(
         "grok-4.20-multi-agent",
         1_000_000,
         30_000,
-        _PAPER,
+        _IMAGE_PDF,
         _FULL - {"choice"},
         "LC, MD, without tools; CF: tools, and 2,000,000 tokens",
     ),
-    Row("grok-4.5", 500_000, None, _PAPER, _FULL, "MD, LC"),
+    Row("grok-4.5", 500_000, None, _IMAGE_PDF, _FULL, "MD, LC"),
     Row(
         "grok-4.6 grok-4.7",
         500_000,
@@ -236,17 +236,17 @@ TABLE: tuple[Row, ...] = (
         _FULL,
         "CF: window, images by address; its closed schema has no file; MD, and models.dev for this gateway: 4.6",
     ),
-    Row("grok-build-0.1", 256_000, None, _PAPER, _FULL, "LC, MD"),
+    Row("grok-build-0.1", 256_000, None, _IMAGE_PDF, _FULL, "LC, MD"),
     # DeepSeek
     Row("deepseek-chat", 1_000_000, 384_000, _TEXT, _TOOLS, "MD; recorded chat 660: refuses over 1,048,565"),
-    Row("deepseek-reasoner", 1_000_000, 384_000, _TEXT, _THINKS, "MD"),
+    Row("deepseek-reasoner", 1_000_000, 384_000, _TEXT, _REASONING, "MD"),
     Row("deepseek-v4-flash", 1_000_000, 384_000, _TEXT, _FULL, "LC, MD"),
     Row("deepseek-v4-pro", 131_072, None, _TEXT, _FULL, "CF: window; LC, MD: the rest"),
     # Groq
     Row("llama-3.1-8b-instant", 131_072, None, _TEXT, _TOOLS, "LC, MD"),
     Row("llama-3.3-70b-versatile", 131_072, 32_768, _TEXT, _TOOLS, "LC, MD"),
-    Row("qwen3-32b", 131_072, 40_960, _TEXT, _THINKS, "LC"),
-    Row("deepseek-r1-distill-llama-70b", 131_072, 8_192, _TEXT, _THINKS, "LC"),
+    Row("qwen3-32b", 131_072, 40_960, _TEXT, _REASONING, "LC"),
+    Row("deepseek-r1-distill-llama-70b", 131_072, 8_192, _TEXT, _REASONING, "LC"),
     Row(
         "llama-4-scout-17b-16e-instruct llama-4-maverick-17b-128e-instruct",
         131_072,
@@ -260,10 +260,10 @@ TABLE: tuple[Row, ...] = (
     Row("mistral-medium-latest mistral-medium-2604", 262_144, None, _IMAGE, _FULL, "LC, MD"),
     Row("mistral-medium-2505", 131_072, None, _IMAGE, _TOOLS, "LC, MD"),
     Row("mistral-large-2411", 131_072, 16_384, _TEXT, _TOOLS, "LC, MD"),
-    Row("mistral-small-latest mistral-small-2603", 256_000, None, _IMAGE, _THINKS, "LC, MD"),
+    Row("mistral-small-latest mistral-small-2603", 256_000, None, _IMAGE, _REASONING, "LC, MD"),
     Row("mistral-small-2506", 128_000, 16_384, _IMAGE, _TOOLS, "LC, MD"),
-    Row("magistral-medium-latest", 128_000, 16_384, _TEXT, _THINKS, "LC, MD"),
-    Row("magistral-small", 128_000, None, _TEXT, _THINKS, "LC, MD"),
+    Row("magistral-medium-latest", 128_000, 16_384, _TEXT, _REASONING, "LC, MD"),
+    Row("magistral-small", 128_000, None, _TEXT, _REASONING, "LC, MD"),
     Row(
         "ministral-3b-latest ministral-8b-latest mistral-nemo open-mistral-nemo",
         128_000,
@@ -276,22 +276,22 @@ TABLE: tuple[Row, ...] = (
     Row("codestral-latest", 256_000, 4_096, _TEXT, _TOOLS, "LC, MD"),
     # Alibaba, Moonshot, Z.ai, MiniMax, Perplexity
     Row("qwen3-max", 262_144, 65_536, _TEXT, _TOOLS, "MD; OR adds a schema; CF: Reasoning, which its samples lack"),
-    Row("qwen3.5-397b-a17b", 262_144, 65_536, _FILM, _FULL, "MD, OR"),
-    Row("qwen3.7-max", 1_000_000, 65_536, _TEXT, _THINKS, "MD; OR: 131,072 out"),
-    Row("qwen3.7-plus", 1_000_000, 65_536, _FILM, _THINKS, "CF: window, inputs; MD; OR: 131,072 out"),
-    Row("qwen3.8-max", 1_000_000, 131_072, _FILM, _FULL, "CF: window, inputs; MD, which adds PDF; OR"),
-    Row("kimi-k3", 1_048_576, 131_072, _FILM, _FULL, "CF: window, which it gives as output too (1,048,576); MD"),
+    Row("qwen3.5-397b-a17b", 262_144, 65_536, _VIDEO, _FULL, "MD, OR"),
+    Row("qwen3.7-max", 1_000_000, 65_536, _TEXT, _REASONING, "MD; OR: 131,072 out"),
+    Row("qwen3.7-plus", 1_000_000, 65_536, _VIDEO, _REASONING, "CF: window, inputs; MD; OR: 131,072 out"),
+    Row("qwen3.8-max", 1_000_000, 131_072, _VIDEO, _FULL, "CF: window, inputs; MD, which adds PDF; OR"),
+    Row("kimi-k3", 1_048_576, 131_072, _VIDEO, _FULL, "CF: window, which it gives as output too (1,048,576); MD"),
     Row("kimi-k2.5 kimi-k2.6 kimi-k2.7-code", 262_144, None, _IMAGE, _FULL, "MD, OR"),
-    Row("glm-4.6 glm-4.7 glm-5", 204_800, 131_072, _TEXT, _THINKS, "MD"),
-    Row("glm-5-turbo glm-5.1", 200_000, 131_072, _TEXT, _THINKS, "MD"),
+    Row("glm-4.6 glm-4.7 glm-5", 204_800, 131_072, _TEXT, _REASONING, "MD"),
+    Row("glm-5-turbo glm-5.1", 200_000, 131_072, _TEXT, _REASONING, "MD"),
     Row("glm-5.2", 1_000_000, 131_072, _TEXT, _FULL, "MD"),
-    Row("minimax/m3", 1_000_000, 128_000, _FILM, _THINKS, "CF: window, and 4,096 out; MD: the rest"),
+    Row("minimax/m3", 1_000_000, 128_000, _VIDEO, _REASONING, "CF: window, and 4,096 out; MD: the rest"),
     Row(
         "minimax/m2.7",
         204_800,
         131_072,
         _TEXT,
-        _THINKS - {"choice"},
+        _REASONING - {"choice"},
         "MD; CF: 128,000 tokens, 4,096 out, and no tool can be forced",
     ),
     Row("sonar", 128_000, 4_096, _TEXT, _NONE, "MD"),
@@ -299,7 +299,7 @@ TABLE: tuple[Row, ...] = (
     Row("sonar-reasoning-pro", 128_000, 4_096, _IMAGE, _ONLY_REASONING, "MD"),
     Row("sonar-deep-research", 128_000, 32_768, _TEXT, _ONLY_REASONING, "MD"),
 )
-"""Models of others."""
+"""Models of other providers."""
 
 # Cloudflare publishes no bound of the answer alone: §5 code 5021 counts question and answer against the window. Their
 # hosts fetch no images (§9.2). `function_calling`, `vision` and `reasoning` are properties of the catalogue (§8.8).
@@ -327,7 +327,7 @@ WORKERS_AI: tuple[Row, ...] = (
     Row("kimi-k2.6 kimi-k2.7-code", 262_144, None, _IMAGE, _FULL, "CF, MD; recorded cloudflare 25 and 26"),
     Row("nemotron-3-120b-a12b", 256_000, None, _TEXT, _FULL, "MD"),
     Row("qwen2.5-coder-32b-instruct", 32_768, None, _TEXT, _NONE, "MD"),
-    Row("qwen3-30b-a3b-fp8", 32_768, None, _TEXT, _THINKS, "MD"),
+    Row("qwen3-30b-a3b-fp8", 32_768, None, _TEXT, _REASONING, "MD"),
     Row("qwen3.8-27b", 262_144, None, _IMAGE, _FULL, "MD"),
     Row("qwq-32b", 24_000, None, _TEXT, _ONLY_REASONING, "MD"),
     Row("deepseek-r1-distill-qwen-32b", 80_000, None, _TEXT, _ONLY_REASONING, "MD"),
@@ -343,8 +343,8 @@ WORKERS_AI: tuple[Row, ...] = (
 )
 """Models that Cloudflare runs itself, whose windows are not those of the same models elsewhere."""
 
-# Of a model that is not known, the server judges what is sent; only a schema, which agents would choose by themselves
-# where it is offered, is not promised.
+# Unknown models are sent everything, and the server decides; only a schema, which agents would choose automatically, is
+# not promised.
 _UNKNOWN = Row("", 128_000, None, _TEXT, _TOOLS, "a guess").profile(known=False)
 _UNKNOWN_WORKERS_AI = Row("", 8_192, None, _TEXT, _TOOLS, "a guess").profile(known=False)
 
@@ -358,11 +358,11 @@ def _index(rows: tuple[Row, ...]) -> Mapping[str, Profile]:
     return {_canonical(name): profile for row in rows for profile in (row.profile(),) for name in row.models.split()}
 
 
-_OTHERS = _index(TABLE)
-_OWN = _index(WORKERS_AI)
+_INDEX = _index(TABLE)
+_WORKERS_AI_INDEX = _index(WORKERS_AI)
 
 _IN_WORKERS_AI = ("@cf/", "@hf/")
-_CUT = re.compile(r"[-:@]")
+_SEPARATOR = re.compile(r"[-:@]")
 _VERSION = re.compile(r"-\d{1,2}(?!\d)")
 _OTHER_KIND = re.compile(r"-(?:audio|embedding|image|live|moderation|realtime|transcribe|translate|tts)\b")
 
@@ -373,28 +373,25 @@ def profile_of(model: str) -> Profile:
 
     The name without its provider, `@cf/` and author is looked up as it is, then without its last suffix, and so on. A
     suffix that begins with a number of one or two digits makes another version, and one like `-image` another kind of
-    model: what is known of `gpt-4` says nothing about `gpt-4.5`. A dynamic route is never known, whatever its
-    name: the gateway chooses its model.
+    model: the row of `gpt-4` says nothing about `gpt-4.5`. A dynamic route is never known, whatever its name: the
+    gateway chooses its model.
 
-    Any string will do; nothing is raised, sent or read.
+    Accepts any string, and never raises.
     """
     name = _canonical(model).removeprefix("workers-ai/")
-    own = name.startswith(_IN_WORKERS_AI)
+    on_workers_ai = name.startswith(_IN_WORKERS_AI)
     if not name.startswith("dynamic/"):
-        table = _OWN if own else _OTHERS
-        found = _longest(name, table) or _longest(name.rpartition("/")[2], table)
-        if found is not None:
-            return found
-    return _UNKNOWN_WORKERS_AI if own else _UNKNOWN
+        index = _WORKERS_AI_INDEX if on_workers_ai else _INDEX
+        profile = _longest_match(name, index) or _longest_match(name.rpartition("/")[2], index)
+        if profile is not None:
+            return profile
+    return _UNKNOWN_WORKERS_AI if on_workers_ai else _UNKNOWN
 
 
-def _longest(name: str, table: Mapping[str, Profile]) -> Profile | None:
-    """The row of a name, or of the longest part of it that says as much."""
-    exact = table.get(name)
-    if exact is not None:
-        return exact
-    for cut in reversed([match.start() for match in _CUT.finditer(name)]):
-        found = table.get(name[:cut])
-        if found is not None and not _VERSION.match(name, cut) and not _OTHER_KIND.search(name, cut):
-            return found
+def _longest_match(name: str, index: Mapping[str, Profile]) -> Profile | None:
+    """The profile of a name, or of its longest beginning that names the same model."""
+    for end in [len(name), *reversed([match.start() for match in _SEPARATOR.finditer(name)])]:
+        profile = index.get(name[:end])
+        if profile is not None and not _VERSION.match(name, end) and not _OTHER_KIND.search(name, end):
+            return profile
     return None

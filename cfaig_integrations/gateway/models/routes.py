@@ -1,7 +1,4 @@
-"""Model id and request to wire, path and quirks.
-
-Sections are those of facts.
-"""
+"""Model id and request to wire, path and quirks."""
 
 from __future__ import annotations
 
@@ -44,15 +41,15 @@ Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "r
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How one request goes.
+    """Where one request goes, and how it is written.
 
     Attributes:
         wire: Wire format.
         model: Model id as it is sent.
-        path: After `{base}/accounts/{account_id}`, or after the legacy host's base; the model id in it unescaped.
-        envelope: Whether the body is `{"model", "input"}` around what the wire encodes.
+        path: After `{base}/accounts/{account_id}`, or after the legacy host's base; it contains the model id unescaped.
+        envelope: Whether the body is `{"model", "input"}` around the encoded request.
         model_in_body: Whether the body names the model; False where the path does.
-        quirks: What the wire must respect.
+        quirks: What the encoder must respect.
         alternative: Wire to try once if the model refuses the body's shape.
     """
 
@@ -74,8 +71,8 @@ _PATHS: Mapping[Wire, str] = {
 _LEGACY_PATH = "/chat/completions"
 _IN_PATH = ("@cf/", "@hf/")
 _SPELLINGS = (("workers-ai/@", "@"), ("google-ai-studio/", "google/"), ("grok/", "xai/"))
-"""How a model id begins on the legacy host, and how on the REST API (§1.3, §14.6)."""
-# Visible ASCII without what ends a path or is an escape: `%2F` breaks the routing (§1.1).
+"""Beginning of a model id on the legacy host, and on the REST API (§1.3, §14.6)."""
+# Visible ASCII without characters that end a path or begin an escape: `%2F` breaks the routing (§1.1).
 _MODEL = re.compile(r"[!-~]+")
 _NOT_IN_MODEL = re.compile(r'\.\.|//|[?#%\\"]|^/|/$')
 
@@ -84,24 +81,24 @@ _learned: dict[tuple[str, bool], Wire] = {}
 
 
 def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body_options: bool = False) -> Route:
-    """How a request goes.
+    """The route of a request.
 
-    Under `auto`: with tools, Responses, unless the table knows better; without, the first wire of the model's row. A
-    wire that cannot carry the request is passed over for one that can, and a history with marks that only one wire
-    understands stays on that wire. Any other `api` is taken as it is.
+    Under `auto` it is the first wire of the model's row, which depends on whether there are tools. A wire that cannot
+    carry the request is skipped for one that can, and a history with values that only one wire understands stays on
+    that wire. Any other `api` is never overridden.
 
     Args:
-        request: Its model, tools, parameters and history count.
+        request: The request.
         api: The user's choice.
         legacy: Whether it goes to the legacy host or a custom domain, which have chat completions only.
-        body_options: Whether `options` stand in the body, for which only chat completions and run have a place.
+        body_options: Whether gateway options are sent in the body, where not every format has a place for them.
 
     Raises:
         ConfigError: The model id cannot be right or is not that of a chat model, or the host or `run` does not serve
             the model that way.
     """
-    model, row = _known(request.model)
-    if not legacy or model.startswith(_IN_PATH):  # there, other ids go to providers whose models are not these
+    model, row = _id_and_row(request.model)
+    if not legacy or model.startswith(_IN_PATH):  # the legacy host sends other ids to providers with other models
         require_kind(model, "chat")
     if legacy:
         return _legacy_route(model, row, api)
@@ -113,46 +110,46 @@ def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body
 
 
 def row_of(model: str) -> Row:
-    """What the table knows about a model.
+    """The row of a model.
 
     Raises:
         ConfigError: The id cannot be right.
     """
-    return _known(model)[1]
+    return _id_and_row(model)[1]
 
 
 def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = False) -> bool:
-    """Whether a model is known to refuse being made to call a tool.
+    """Whether a model is known to refuse a forced tool call.
 
     Args:
         model: Model id; any string will do.
-        api: The wire that the user wants.
-        several: It is to call any one of several tools.
+        api: The user's choice.
+        several: Whether it may choose one of several tools.
     """
     try:
         quirks = row_of(model).quirks_on(api)
-    except ConfigError:  # which the call itself will say
+    except ConfigError:  # raised again by the call itself
         return False
     return quirks.no_forced_tool or (several and quirks.required_as_named)
 
 
 def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
-    """The gateway option that keeps a conversation with one model where it began, if the model has one.
+    """The gateway option that keeps a conversation on the instance or model where it began, if the model has one.
 
-    On Workers AI one instance of the model holds the conversation's prefix (§3.2, §9.7); the Auto Router keeps to the
-    model that it chose (§3.3). Nobody else looks at either.
+    On Workers AI one instance of the model caches the conversation's prefix (§3.2, §9.7); the Auto Router stays with
+    the model that it chose (§3.3). Other models ignore both.
 
     Raises:
         ConfigError: The id cannot be right.
     """
-    model = _known(model)[0]
+    model = _id_and_row(model)[0]
     if model == AUTO:
         return "session_id"
     return "session_affinity" if model.startswith(_IN_PATH) else None
 
 
 def carries_pdf_results(model: str) -> bool:
-    """Whether a wire of the model has a place for a PDF in a tool's result; chat completions has none."""
+    """Whether a wire of the model can carry a PDF in a tool's result; chat completions cannot."""
     try:
         return not {"responses", "messages"}.isdisjoint(row_of(model).wires.tools)
     except ConfigError:
@@ -176,13 +173,13 @@ def rest_id(model: str) -> str:
 
 
 def learn(model: str, *, tools: bool, wire: Wire) -> None:
-    """Remembers for this process that a model takes this wire where it refused the other one's shape."""
+    """Remembers for this process that a model takes this wire after it refused the body of another."""
     with _lock:
-        _learned[_known(model)[0], tools] = wire
+        _learned[_id_and_row(model)[0], tools] = wire
 
 
 def forget() -> None:
-    """Forgets what was learned."""
+    """Forgets all wires that `learn` remembered."""
     with _lock:
         _learned.clear()
 
@@ -193,16 +190,16 @@ _NO_SHAPE = re.compile(
     r"|prompt is too long"
 )
 _NO_PATH_CODES = (None, 404, 405, 7000, "invalid_request_error", "not_found")
-# What else may be missing with 404, which would be missing on the other wire too.
+# Anything else that is missing with 404 would be missing on the other wire too.
 _NOT_THE_PATH = re.compile(r"model|account|identifier|gateway|item|response with|file|\bid\b")
 _UNPAID = "gateway authentication is required"
 
 
 def is_shape_refusal(status: int, code: int | str | None, message: str) -> bool:
-    """Whether a model's other wire is worth a try: this one was refused before billing (§1.4, §14.1).
+    """Whether an error is a reason to try the model's other wire: it came before billing (§1.4, §14.1).
 
-    Either the form of the body was refused, or the path is not served, or it wants a gateway's authentication that the
-    other path does not want. An error about a parameter's value, or about the length, would come there too.
+    Either the form of the body was refused, or the path is not served, or it requires gateway authentication that the
+    other path does not. An error about a parameter's value, or about the length, would occur there too.
     """
     text = message.lower()
     match status:
@@ -279,7 +276,7 @@ def _wire_of_part(part: Part) -> Wire | None:
 
 @lru_cache(maxsize=1024)
 def _rest_route(model: str, wire: Wire, alternative: Wire | None = None) -> Route:
-    return Route(wire, model, _PATHS[wire], False, True, _known(model)[1].quirks_on(wire), alternative)
+    return Route(wire, model, _PATHS[wire], False, True, _id_and_row(model)[1].quirks_on(wire), alternative)
 
 
 def _legacy_route(model: str, row: Row, api: Api) -> Route:
@@ -308,7 +305,7 @@ def _run_route(model: str, row: Row) -> Route:
 
 
 @lru_cache(maxsize=1024)
-def _known(model: str) -> tuple[str, Row]:
+def _id_and_row(model: str) -> tuple[str, Row]:
     """The id as the REST API spells it, and its row."""
     if not isinstance(model, str) or not _MODEL.fullmatch(model) or _NOT_IN_MODEL.search(model):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
         raise ConfigError(
