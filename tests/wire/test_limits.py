@@ -7,8 +7,22 @@ from typing import Any, Literal
 
 import pytest
 
-from cfaig_integrations.core.chat import ChatRequest, NativeTool, OutputSchema
-from cfaig_integrations.core.content import Media, Role, Text, ToolCall, ToolResult, Turn, Wire
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.content import (
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Wire,
+    extras_of,
+)
+from cfaig_integrations.errors import UnsupportedContent
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.registry import codec
@@ -31,6 +45,8 @@ CHAT: frozenset[Wire] = frozenset({"chat_completions"})
 RESPONSES: frozenset[Wire] = frozenset({"responses"})
 MESSAGES: frozenset[Wire] = frozenset({"messages"})
 ALL = CHAT | RESPONSES | MESSAGES
+OTHERS = RESPONSES | MESSAGES
+ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {}})
 
 CASES: dict[str, tuple[frozenset[Wire], dict[str, Any]]] = {
     "nothing": (NONE, {}),
@@ -97,6 +113,95 @@ def test_a_format_refuses_what_it_cannot_carry(name: str, wire: Wire) -> None:
             codec(wire).encode(request, stream=False)
     else:
         assert codec(wire).encode(request, stream=False)
+
+
+IMAGE = Media("image", data="AAAA", mime="image/png")
+AUDIO = Media("audio", data="AAAA", mime="audio/wav")
+MARK = extras_of("messages", cache_control={"type": "ephemeral"})
+
+# Role, part, the formats that refuse it there.
+PARTS: list[tuple[Role, Part, frozenset[Wire]]] = [
+    ("user", Text("a", extras=MARK), NONE),
+    ("user", Reasoning("hm"), ALL),
+    ("user", ToolCall("c", "f", "{}"), ALL),
+    ("user", Refusal("no"), CHAT | RESPONSES),
+    ("user", ToolResult("c", (IMAGE,)), NONE),
+    ("user", ToolResult("c", (Media("video", url="https://a/b"),)), ALL),
+    ("user", Media("image", data="AAAA"), ALL),
+    ("user", Media("file", data="AAAA"), ALL),
+    ("user", Media("audio", data="AAAA"), ALL),
+    ("user", Media("audio", url="https://a/b.wav"), ALL),
+    ("user", Media("audio", file_id="f"), ALL),
+    ("user", Media("image", data="AAAA", mime="image/tiff"), MESSAGES),
+    ("user", Media("file", data="AAAA", mime="application/zip"), MESSAGES),
+    ("user", Opaque("chat_completions", {"type": "video_url"}), MESSAGES | RESPONSES),
+    ("user", Opaque("messages", {"type": "container_upload"}), CHAT | RESPONSES),
+    ("user", Opaque("responses", {"type": "computer_call_output"}), CHAT | MESSAGES),
+    ("user", Opaque("responses", {"type": "web_search_call"}), NONE),
+    ("user", Opaque("run", {"executableCode": {}}), NONE),
+    ("system", Text("a", extras=MARK), MESSAGES),
+    ("system", IMAGE, MESSAGES),
+    ("system", Reasoning("hm"), ALL),
+    ("assistant", IMAGE, ALL),
+    ("assistant", AUDIO, ALL),
+    ("assistant", Media("audio", data="AAAA", mime="audio/wav", extras=extras_of("chat_completions", id="a")), OTHERS),
+    ("assistant", ToolResult("c", ()), CHAT | MESSAGES),
+    ("assistant", Refusal("no"), NONE),
+    ("assistant", Opaque("messages", {"type": "new_block"}), CHAT | RESPONSES),
+    ("assistant", Opaque("messages", {"type": "server_tool_use"}), NONE),
+    ("tool", Text("a"), CHAT | RESPONSES),
+    ("tool", IMAGE, CHAT | RESPONSES),
+    ("tool", ToolResult("c", (Text("a"), Opaque("responses", {"type": "web_search_call"}))), NONE),
+    ("tool", ToolResult("c", (Opaque("messages", {"type": "search_result"}),)), CHAT | RESPONSES),
+]
+
+
+@pytest.mark.parametrize("wire", sorted(ALL))
+@pytest.mark.parametrize(("role", "part", "refusing"), PARTS)
+def test_a_turn_contains_what_its_role_can_say(role: Role, part: Part, refusing: frozenset[Wire], wire: Wire) -> None:
+    request = ChatRequest("acme/m", (Turn(role, (part, Text("a")) if role != "tool" else (part,)), HELLO))
+    errors = list(codec(wire).limits(request, PLAIN))
+    assert bool(errors) == (wire in refusing)
+    if errors:
+        assert isinstance(errors[0], UnsupportedContent)
+        assert errors[0].remedy
+        with pytest.raises(UnsupportedContent, match=re.escape(str(errors[0]))):
+            codec(wire).encode(request, stream=False)
+    else:
+        assert codec(wire).encode(request, stream=False)
+
+
+# Quirks of a model, fields, the field that the error names, the formats that refuse them.
+MODELS: list[tuple[Quirks, dict[str, Any], str, frozenset[Wire]]] = [
+    (Quirks(refused=frozenset({"top_p"})), {"top_p": 0.5}, "top_p", ALL),
+    (Quirks(efforts=("low", "high")), {"reasoning_effort": "high"}, "", NONE),
+    (Quirks(efforts=("low", "high")), {"reasoning_effort": "minimal"}, "reasoning_effort", ALL),
+    (Quirks(json_object=False), {"output": OutputSchema(None)}, "output", ALL),
+    (Quirks(adaptive_thinking=True), {"thinking": {"type": "enabled"}}, "thinking", ALL),
+    (Quirks(thinking_switch="enable_thinking"), {"thinking": {"type": "enabled"}}, "thinking", RESPONSES),
+    (Quirks(thinking_switch="thinking"), {"thinking": {"type": "disabled"}}, "thinking", RESPONSES),
+    (Quirks(thinking_switch="thinking"), {"thinking": {"type": "adaptive"}}, "thinking", CHAT | RESPONSES),
+    (Quirks(thinking_switch="thinking"), {"thinking": {}}, "thinking", CHAT | RESPONSES),
+    (Quirks(data_urls_only=True), {"turns": (Turn("user", (IMAGE,)),)}, "", NONE),
+    (Quirks(data_urls_only=True), {"turns": (Turn("user", (Media("image", url="https://a/b.png"),)),)}, "url", ALL),
+    (Quirks(no_forced_tool=True), {"tools": (ADD,), "tool_choice": "auto"}, "", NONE),
+    (Quirks(no_forced_tool=True), {"tools": (ADD,), "tool_choice": "required"}, "tool_choice", ALL),
+    (Quirks(no_forced_tool=True), {"tools": (ADD,), "tool_choice": NamedTool("add")}, "tool_choice", ALL),
+    (Quirks(no_forced_tool=True), {"tool_choice": "required"}, "", NONE),
+    (Quirks(required_as_named=True), {"tools": (ADD,), "tool_choice": "required"}, "", NONE),
+    (Quirks(required_as_named=True), {"tools": (ADD, ADD), "tool_choice": "required"}, "tool_choice", ALL),
+]
+
+
+@pytest.mark.parametrize("wire", sorted(ALL))
+@pytest.mark.parametrize(("quirks", "fields", "field", "refusing"), MODELS)
+def test_a_model_refuses_what_its_quirks_rule_out(
+    quirks: Quirks, fields: dict[str, Any], field: str, refusing: frozenset[Wire], wire: Wire
+) -> None:
+    request = ChatRequest("acme/m", **{"turns": (HELLO,), **fields})
+    errors = list(codec(wire).limits(request, quirks))
+    assert {error.field for error in errors} == ({field} if wire in refusing else set())
+    assert all(error.remedy for error in errors)
 
 
 @pytest.mark.parametrize(

@@ -92,27 +92,6 @@ def test_each_field_has_its_place(fields: dict[str, Any], said: dict[str, Any]) 
     assert body_of(**fields) == {**body_of(), **said}
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"stop": ("x",)}, "stop"),
-        ({"seed": 0}, "seed"),
-        ({"n": 2}, "n"),
-        ({"top_k": 5}, "top_k"),
-        ({"frequency_penalty": 0.0}, "frequency_penalty"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"thinking": {"type": "disabled"}}, "thinking"),
-        ({"max_tokens": 15}, "max_tokens"),
-        ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning_effort"),
-    ],
-)
-def test_what_has_no_place_raises_and_says_what_to_do(fields: dict[str, Any], field: str) -> None:
-    with pytest.raises(ConfigError) as raised:
-        body_of(**fields)
-    assert (raised.value.field, raised.value.value) == (field, fields[field])
-    assert raised.value.remedy
-
-
 def test_every_field_of_a_request_is_sent_or_raises() -> None:
     """A field that is new in `ChatRequest` fails here until the wire has a place for it, or raises."""
     known = {
@@ -207,13 +186,6 @@ def test_required_is_named_where_the_model_wants_it_so() -> None:
         body_of(tools=(WEATHER, CUSTOM), tool_choice="required", quirks=quirks)
 
 
-def test_a_model_that_cannot_be_forced_is_left_to_choose() -> None:
-    quirks = Quirks(no_forced_tool=True)
-    assert body_of(tools=(WEATHER,), tool_choice="auto", quirks=quirks)["tool_choice"] == "auto"
-    with pytest.raises(ConfigError, match="tool_choice"):
-        body_of(tools=(WEATHER,), tool_choice="required", quirks=quirks)
-
-
 # Official types
 
 _TEXT = st.text(max_size=8)
@@ -266,3 +238,8 @@ _REQUEST = st.builds(
 @given(request=_REQUEST, streamed=st.booleans())
 def test_bodies_are_what_the_official_types_say(request: ChatRequest, streamed: bool) -> None:
     assert validate_request("responses", CODEC.encode(request, stream=streamed)) == []
+
+
+def test_two_different_reasoning_efforts_are_refused() -> None:
+    with pytest.raises(ConfigError, match="contradicts"):
+        body_of(reasoning_effort="low", reasoning={"effort": "high"})

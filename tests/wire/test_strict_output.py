@@ -325,13 +325,6 @@ def test_what_json_cannot_say_is_refused_by_the_name_of_its_argument(wire: Wire,
 
 
 @pytest.mark.parametrize("wire", WIRES)
-@pytest.mark.parametrize("kind", ["image", "file"])
-def test_bytes_without_a_media_type_are_refused(wire: Wire, kind: Any) -> None:
-    with pytest.raises(GatewayError, match="type"):
-        sent(wire, ChatRequest("m", (Turn("user", (Media(kind, data="QQ=="),)),)))
-
-
-@pytest.mark.parametrize("wire", WIRES)
 def test_parts_of_a_tools_result_do_not_run_together(wire: Wire) -> None:
     parts = (Text("one"), Text("two"))
     turns = (
@@ -420,22 +413,6 @@ def test_a_closed_history_holds_nothing_else() -> None:
         },
         {"role": "tool", "content": "r", "tool_call_id": "c"},
     ]
-
-
-@pytest.mark.parametrize("wire", WIRES)
-def test_a_parameter_that_the_model_has_no_field_for_is_refused(wire: Wire) -> None:
-    with pytest.raises(ConfigError, match="top_p") as caught:
-        sent(wire, ChatRequest("m", HELLO, top_p=0.5), Quirks(refused=frozenset({"top_p"})))
-    assert caught.value.field == "top_p"
-    assert sent(wire, ChatRequest("m", HELLO), Quirks(refused=frozenset({"top_p"})))
-
-
-@pytest.mark.parametrize("wire", WIRES)
-def test_a_reasoning_effort_is_one_of_the_model_s_words(wire: Wire) -> None:
-    quirks = Quirks(efforts=("low", "high"))
-    assert sent(wire, ChatRequest("m", HELLO, reasoning_effort="low"), quirks)
-    with pytest.raises(ConfigError, match="low, high"):
-        sent(wire, ChatRequest("m", HELLO, reasoning_effort="minimal"), quirks)
 
 
 def test_thinking_that_a_model_does_not_let_itself_be_given_is_refused() -> None:
