@@ -72,31 +72,31 @@ def named(one: Json) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learned() -> None:
+def _forget_learned_wires() -> None:
     forget()
 
 
 @needs_complete_recordings
-def test_the_catalogue_is_there_whole() -> None:
+def test_the_catalogue_is_complete() -> None:
     assert (len(MODELS), len(SAMPLES), len(CHATS) + len(OTHERS)) == (73, 91, 91)
 
 
 # What the samples send
 
 
-def as_a_user_would(model: str, body: Json) -> ChatRequest:
+def request_of(model: str, body: Json) -> ChatRequest:
     """The request that stands for a sample's body."""
     config: Json = body.get("generationConfig", {})
-    said = [("system", text) for text in (body.get("system"), body.get("instructions")) if text]
-    said += [("system", part["text"]) for part in body.get("systemInstruction", {}).get("parts", ())]
-    said += [(one["role"], one["content"]) for one in body.get("messages", ())]
-    given = body.get("input", [])
-    said += [("user", given)] if isinstance(given, str) else [(one["role"], one["content"]) for one in given]
-    said += [(one["role"], one["parts"][0]["text"]) for one in body.get("contents", ())]
+    messages = [("system", text) for text in (body.get("system"), body.get("instructions")) if text]
+    messages += [("system", part["text"]) for part in body.get("systemInstruction", {}).get("parts", ())]
+    messages += [(one["role"], one["content"]) for one in body.get("messages", ())]
+    items = body.get("input", [])
+    messages += [("user", items)] if isinstance(items, str) else [(one["role"], one["content"]) for one in items]
+    messages += [(one["role"], one["parts"][0]["text"]) for one in body.get("contents", ())]
     form: Json | None = body.get("response_format")
     return ChatRequest(
         model,
-        tuple(Turn("assistant" if role == "model" else role, parts_of(content)) for role, content in said),  # type: ignore[arg-type]  # roles of a file
+        tuple(Turn("assistant" if role == "model" else role, parts_of(content)) for role, content in messages),  # type: ignore[arg-type]  # roles of a file
         tools=tuple(map(tool_of, body.get("tools", ()))),
         tool_choice=body.get("tool_choice"),
         output=None if form is None else OutputSchema(**form["json_schema"]),
@@ -120,12 +120,14 @@ def parts_of(content: Any) -> tuple[Text | Media, ...]:
 def tool_of(tool: Json) -> ToolSpec:
     if "function" not in tool:
         return NativeTool(tool)
-    said = tool["function"]
-    return FunctionTool(said["name"], said.get("description", ""), said["parameters"], said.get("strict"))
+    function = tool["function"]
+    return FunctionTool(
+        function["name"], function.get("description", ""), function["parameters"], function.get("strict")
+    )
 
 
 def expected(body: Json) -> Json:
-    """A sample's body in the words of this package, where one thing can be said in two ways."""
+    """A sample's body as this package writes it, where the format allows two ways."""
     body = dict(body)
     if isinstance(body.get("input"), str):  # OpenAI's short form of one user message
         body["input"] = [{"role": "user", "content": body["input"]}]
@@ -133,7 +135,7 @@ def expected(body: Json) -> Json:
         body["input"] = [{"role": "system", "content": body.pop("instructions")}, *body["input"]]
     if "contents" in body:  # Google's own format; the catalogue offers chat completions beside it, which are used
         words = {"maxOutputTokens": "max_tokens", "temperature": "temperature"}
-        asked = as_a_user_would("", body)
+        asked = request_of("", body)
         messages = [{"role": turn.role, "content": part.text} for turn in asked.turns for part in turn.parts]  # type: ignore[union-attr]  # all are texts
         body = {"messages": messages, **{words[key]: value for key, value in body.get("generationConfig", {}).items()}}
     return body
@@ -141,8 +143,8 @@ def expected(body: Json) -> Json:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("sample", CHATS, ids=named)
-def test_a_request_is_sent_as_the_catalogue_shows_it(sample: Json) -> None:
-    request = as_a_user_would(sample["model"], sample["request"])
+def test_requests_equal_the_samples(sample: Json) -> None:
+    request = request_of(sample["model"], sample["request"])
     wire = "chat_completions" if sample["wire"] == "run" else sample["wire"]
     chosen = route(request, api=wire)
     body = codec(chosen.wire).encode(request, stream=sample["request"].get("stream", False), quirks=chosen.quirks)
@@ -152,8 +154,8 @@ def test_a_request_is_sent_as_the_catalogue_shows_it(sample: Json) -> None:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("sample", CHATS, ids=named)
-def test_auto_takes_a_format_in_which_the_catalogue_offers_the_model(sample: Json) -> None:
-    chosen = route(as_a_user_would(sample["model"], sample["request"]))
+def test_auto_takes_a_listed_format(sample: Json) -> None:
+    chosen = route(request_of(sample["model"], sample["request"]))
     shown = "chat_completions" if sample["wire"] == "run" else sample["wire"]  # see `expected`
     assert chosen.wire in (formats_of(sample["model"]) or {shown})
 
@@ -193,7 +195,7 @@ def texts_in(raw: Any) -> str:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("sample", READ, ids=named)
-def test_an_answer_is_read(sample: Json) -> None:
+def test_answers_are_decoded(sample: Json) -> None:
     wire, raw = sample["wire"], sample["raw_response"]
     reply: ChatReply = (
         folded(codec(wire), streamed(wire, raw))
@@ -209,7 +211,7 @@ def test_an_answer_is_read(sample: Json) -> None:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("sample", VECTORS, ids=named)
-def test_vectors_and_rankings_are_asked_for_and_read(sample: Json) -> None:
+def test_vectors_and_rankings_are_encoded_and_decoded(sample: Json) -> None:
     model, asked, raw = sample["model"], dict(sample["request"]), json.dumps(sample["raw_response"]).encode()
     if sample["wire"] == "rerank":
         passages = tuple(one["text"] for one in asked["contexts"])
@@ -229,7 +231,7 @@ def test_vectors_and_rankings_are_asked_for_and_read(sample: Json) -> None:
 
 @needs_complete_recordings
 @pytest.mark.parametrize("sample", OTHERS, ids=named)
-def test_another_kind_of_model_is_refused_with_what_it_is(sample: Json) -> None:
+def test_other_kinds_of_models_are_refused(sample: Json) -> None:
     with pytest.raises(ConfigError, match=f"is an? ({TASKS[sample['task']]}) model, not a chat model") as caught:
         route(ChatRequest(sample["model"], (Turn("user", (Text("Hello"),)),)))
     if sample["task"] == "Text Embeddings":
@@ -264,7 +266,7 @@ ASKED: dict[str, Json] = {
 @needs_complete_recordings
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("listed", [one for one in MODELS if isinstance(one.get("request_formats"), list)], ids=named)
-def test_every_request_goes_in_a_format_of_its_model(listed: Json, asked: str) -> None:
+def test_every_request_takes_a_listed_format(listed: Json, asked: str) -> None:
     request = ChatRequest(listed["model"], (Turn("user", (Text("Hello"),)),), **ASKED[asked])
     chosen = route(request)
     assert {chosen.wire, chosen.alternative} - {None} <= formats_of(listed["model"])
@@ -290,14 +292,14 @@ LISTED_CHATS = [one for one in MODELS if kind_of(one["model"]) is None]
 
 @needs_complete_recordings
 @pytest.mark.parametrize("listed", LISTED_CHATS, ids=named)
-def test_a_profile_agrees_with_the_catalogue_or_its_row_says_why_not(listed: Json) -> None:
+def test_profiles_agree_with_the_catalogue_or_the_evidence_says_why_not(listed: Json) -> None:
     row = row_for(listed["model"])
-    said = row.evidence
+    evidence = row.evidence
     window, output = listed.get("context_length"), listed.get("max_output_tokens")
     if "1M" in str(listed.get("metadata")):
         window = 1_000_000
-    assert window in (None, row.window) or f"{window:,}" in said
-    assert output in (None, row.output) or f"{output:,}" in said
+    assert window in (None, row.window) or f"{window:,}" in evidence
+    assert output in (None, row.output) or f"{output:,}" in evidence
     tags = {*listed.get("tags", ()), *(key for key in ("function_calling", "reasoning", "vision") if listed.get(key))}
     claims = {
         "Reasoning": "reasoning" in row.skills,
@@ -311,12 +313,12 @@ def test_a_profile_agrees_with_the_catalogue_or_its_row_says_why_not(listed: Jso
         "Video": "video" in row.inputs,
     }
     for tag in tags & claims.keys():
-        assert claims[tag] or tag in said, tag
+        assert claims[tag] or tag in evidence, tag
 
 
 @needs_complete_recordings
 @pytest.mark.parametrize("listed", LISTED_CHATS, ids=named)
-def test_a_model_that_takes_auto_or_none_only_is_known_as_such(listed: Json) -> None:
+def test_models_whose_schema_refuses_forced_calls(listed: Json) -> None:
     chat_only = formats_of(listed["model"]) <= {"chat_completions"}
     if re.search(r"tool_choice (?:enum )?(?:none\|auto|auto\|none)", listed.get("schema", "")) and (
         chat_only or "anthropic" in listed["model"]
@@ -327,7 +329,7 @@ def test_a_model_that_takes_auto_or_none_only_is_known_as_such(listed: Json) -> 
 
 @needs_complete_recordings
 @pytest.mark.parametrize("listed", [one for one in MODELS if "reasoning_effort" in one], ids=named)
-def test_the_efforts_of_a_model_are_those_of_the_catalogue(listed: Json) -> None:
+def test_efforts_are_those_of_the_catalogue(listed: Json) -> None:
     efforts = listed["reasoning_effort"]["supported_efforts"]
     request = ChatRequest(listed["model"], (Turn("user", (Text("Hello"),)),))
     for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max"):

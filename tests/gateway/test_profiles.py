@@ -11,16 +11,16 @@ from cfaig_integrations.gateway.models.routes import row_of
 from cfaig_integrations.simulator import catalogue
 
 OTHERS = [name for row in TABLE for name in row.models.split()]
-OWN = [name for row in WORKERS_AI for name in row.models.split()]
+WORKERS_AI_NAMES = [name for row in WORKERS_AI for name in row.models.split()]
 ROWS = [*TABLE, *WORKERS_AI]
 
 anything = st.text(max_size=60)
 prefixes = st.sampled_from(["", "openai/", "@cf/meta/", "@hf/x/", "workers-ai/", "workers-ai/@cf/x/", "dynamic/", "/"])
 suffixes = st.one_of(st.sampled_from(["", "-", ":", "@", "-2025-08-07", "-external", "/", ".5", "-image"]), anything)
-likely = st.builds(lambda *parts: "".join(parts), prefixes, st.sampled_from([*OTHERS, *OWN]), suffixes)
+likely = st.builds(lambda *parts: "".join(parts), prefixes, st.sampled_from([*OTHERS, *WORKERS_AI_NAMES]), suffixes)
 
 
-def hold(profile: Profile) -> None:
+def assert_consistent(profile: Profile) -> None:
     assert 0 < profile.max_input <= profile.context_window
     assert profile.max_output is None or 0 < profile.max_output < profile.context_window
     assert "text" in profile.inputs
@@ -28,42 +28,47 @@ def hold(profile: Profile) -> None:
 
 
 @given(st.one_of(anything, likely))
-def test_any_string_has_a_profile_whose_numbers_fit_together(model: str) -> None:
-    hold(profile_of(model))
+def test_any_string_has_a_consistent_profile(model: str) -> None:
+    assert_consistent(profile_of(model))
 
 
 @given(st.one_of(anything, st.sampled_from(OTHERS)))
-def test_a_dynamic_route_is_never_known_whatever_it_is_called(route: str) -> None:
+def test_a_dynamic_route_is_never_known(route: str) -> None:
     assert profile_of(f"dynamic/{route}") == profile_of("dynamic/support")
     assert not profile_of("dynamic/support").known
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.models)
-def test_a_row_says_where_it_is_from_and_keeps_the_rules(row: Row) -> None:
+def test_rows_are_consistent_and_have_evidence(row: Row) -> None:
     assert row.evidence
     assert row.models.split()
-    hold(row.profile())
+    assert_consistent(row.profile())
 
 
 def test_no_name_has_two_rows() -> None:
-    for names in (OTHERS, OWN):
+    for names in (OTHERS, WORKERS_AI_NAMES):
         assert len(names) == len({name.replace(".", "-") for name in names})
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_model_is_known_by_its_name_however_it_is_spelt(name: str) -> None:
+def test_spellings_of_a_model(name: str) -> None:
     expected = next(row for row in TABLE if name in row.models.split()).profile()
-    spelt = [name, f"some/{name}", name.replace(".", "-"), name.upper(), f"{name}-20250929", f"{name}@latest"]
+    spellings = [name, f"some/{name}", name.replace(".", "-"), name.upper(), f"{name}-20250929", f"{name}@latest"]
     if "/" in name:
-        spelt.remove(f"some/{name}")
-    assert [profile_of(each) for each in spelt] == [expected] * len(spelt)
+        spellings.remove(f"some/{name}")
+    assert [profile_of(each) for each in spellings] == [expected] * len(spellings)
 
 
-@pytest.mark.parametrize("name", OWN)
-def test_a_workers_ai_model_is_known_with_and_without_the_legacy_prefix(name: str) -> None:
+@pytest.mark.parametrize("name", WORKERS_AI_NAMES)
+def test_spellings_of_a_workers_ai_model(name: str) -> None:
     expected = next(row for row in WORKERS_AI if name in row.models.split()).profile()
-    spelt = [f"@cf/author/{name}", f"workers-ai/@cf/author/{name}", f"@hf/author/{name}", f"@cf/author/{name}-external"]
-    assert [profile_of(each) for each in spelt] == [expected] * len(spelt)
+    spellings = [
+        f"@cf/author/{name}",
+        f"workers-ai/@cf/author/{name}",
+        f"@hf/author/{name}",
+        f"@cf/author/{name}-external",
+    ]
+    assert [profile_of(each) for each in spellings] == [expected] * len(spellings)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +120,13 @@ def test_the_longest_part_of_a_name_counts(model: str, window: int, output: int 
         "/",
     ],
 )
-def test_what_no_row_speaks_of_is_a_guess_of_128_000(model: str) -> None:
+def test_an_unknown_model_is_a_guess_of_128_000(model: str) -> None:
     found = profile_of(model)
     assert (found.context_window, found.max_output, found.known) == (128_000, None, False)
 
 
 @pytest.mark.parametrize("model", ["anthropic/claude-next", "anthropic/claude-opus-9", "claude-mythos-5"])
-def test_a_new_model_of_a_known_family_has_what_all_of_it_have(model: str) -> None:
+def test_a_new_model_of_a_known_family_has_the_smallest_values(model: str) -> None:
     found = profile_of(model)
     assert (found.context_window, found.known, found.structured_output) == (200_000, True, False)
 
@@ -132,7 +137,7 @@ def test_an_unknown_workers_ai_model_is_a_guess_of_8_192(model: str) -> None:
     assert (found.context_window, found.known) == (8_192, False)
 
 
-def test_the_same_model_has_another_window_at_another_host() -> None:
+def test_the_window_depends_on_the_host() -> None:
     assert profile_of("groq/openai/gpt-oss-20b").context_window > profile_of("@cf/openai/gpt-oss-20b").context_window
     assert profile_of("z-ai/glm-5.2").context_window > profile_of("@cf/zai-org/glm-5.2").context_window
 
@@ -143,13 +148,13 @@ def test_a_guess_promises_no_schema_but_does_not_forbid_tools() -> None:
         assert not profile_of(model).structured_output
 
 
-def test_a_question_may_be_bounded_more_tightly_than_the_window() -> None:
+def test_max_input_can_be_less_than_the_window() -> None:
     assert profile_of("openai/gpt-5").max_input == 272_000
     assert profile_of("openai/gpt-5.6-luna").max_input == 922_000
     assert profile_of("openai/gpt-4o").max_input == profile_of("openai/gpt-4o").context_window
 
 
-def test_what_a_model_can_do_is_told_apart() -> None:
+def test_capabilities() -> None:
     assert not profile_of("anthropic/claude-opus-5.5").tool_choice  # §1.4
     assert profile_of("anthropic/claude-opus-5.5").tools
     assert not profile_of("openai/gpt-4o").reasoning
@@ -161,7 +166,7 @@ def test_what_a_model_can_do_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("listed", [one for one in catalogue.WORKERS_AI if "context_window" in one.properties])
-def test_it_agrees_with_the_catalogue_that_the_simulator_shows(listed: catalogue.Listed) -> None:
+def test_profiles_agree_with_the_simulators_catalogue(listed: catalogue.Listed) -> None:
     found = profile_of(listed.name)
     assert found.known
     assert found.context_window == int(listed.properties["context_window"])
@@ -169,16 +174,16 @@ def test_it_agrees_with_the_catalogue_that_the_simulator_shows(listed: catalogue
 
 
 @pytest.mark.parametrize("model", catalogue.THIRD_PARTY)
-def test_every_model_that_the_simulator_offers_is_known(model: str) -> None:
+def test_every_model_of_the_simulator_is_known(model: str) -> None:
     assert profile_of(model).known
 
 
-def test_no_address_of_an_image_is_offered_where_the_routes_send_data_only() -> None:
+def test_no_image_urls_where_routes_send_data_urls_only() -> None:
     assert row_of("@cf/any/model").quirks.data_urls_only
     assert not [row.models for row in WORKERS_AI if "image_url" in row.inputs]
 
 
-def test_no_tool_is_forced_where_the_routes_say_so() -> None:
+def test_no_tool_choice_where_routes_refuse_it() -> None:
     model = "@cf/mistralai/mistral-small-3.1-24b-instruct"
     assert row_of(model).quirks.no_forced_tool
     assert not profile_of(model).tool_choice

@@ -43,7 +43,7 @@ SEARCH = NativeTool({"type": "web_search"})
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learned() -> Iterator[None]:
+def _forget_learned_wires() -> Iterator[None]:
     forget()
     yield
     forget()
@@ -53,7 +53,7 @@ def ask(model: str, *tools: ToolSpec, turns: tuple[Turn, ...] = (), **fields: An
     return ChatRequest(model, (*turns, Turn("user", (Text("Hello"),))), tools=tools, **fields)
 
 
-def said(*parts: Part, role: Role = "assistant") -> tuple[Turn, ...]:
+def history(*parts: Part, role: Role = "assistant") -> tuple[Turn, ...]:
     return (Turn("user", (Text("Before"),)), Turn(role, parts))
 
 
@@ -118,7 +118,7 @@ def test_auto_chooses_by_model_and_tools(
 )
 @pytest.mark.parametrize("model", ["openai/gpt-5.6-sol", "anthropic/claude-opus-5", "xai/grok-4.6", "acme/m"])
 @pytest.mark.parametrize("tools", [(), (ADD,)])
-def test_a_users_choice_is_never_overruled(api: Api, path: str, model: str, tools: tuple[ToolSpec, ...]) -> None:
+def test_an_explicit_api_is_never_overridden(api: Api, path: str, model: str, tools: tuple[ToolSpec, ...]) -> None:
     chosen = route(ask(model, *tools), api=api)
     assert (chosen.wire, chosen.path, chosen.alternative) == (api, path, None)
     assert (chosen.envelope, chosen.model_in_body) == (api == "run", True)
@@ -141,12 +141,12 @@ SPELLINGS = [
 ]
 
 
-@pytest.mark.parametrize(("rest", "theirs"), SPELLINGS)
-def test_a_model_is_spelt_as_its_host_spells_it_however_the_user_does(rest: str, theirs: str) -> None:
-    for given in (rest, theirs):
-        assert route(ask(given)).model == rest
-        assert route(ask(given), legacy=True).model == theirs
-        assert route(ask(given)).quirks == route(ask(given), legacy=True).quirks == row_of(rest).quirks
+@pytest.mark.parametrize(("rest", "legacy_id"), SPELLINGS)
+def test_model_ids_take_the_spelling_of_the_host(rest: str, legacy_id: str) -> None:
+    for spelling in (rest, legacy_id):
+        assert route(ask(spelling)).model == rest
+        assert route(ask(spelling), legacy=True).model == legacy_id
+        assert route(ask(spelling)).quirks == route(ask(spelling), legacy=True).quirks == row_of(rest).quirks
 
 
 # Model, whether it refuses one tool by name, whether it refuses any of several.
@@ -190,7 +190,7 @@ OTHER_KINDS = [
 
 @pytest.mark.parametrize(("model", "message"), OTHER_KINDS)
 @pytest.mark.parametrize("api", get_args(Api))
-def test_what_is_no_chat_model_is_refused_with_what_it_is(model: str, message: str, api: Api) -> None:
+def test_other_kinds_of_models_are_refused(model: str, message: str, api: Api) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         route(ask(model), api=api)
     assert (caught.value.field, len(str(caught.value)) < 220) == ("model", True)
@@ -209,18 +209,18 @@ def test_what_is_no_chat_model_is_refused_with_what_it_is(model: str, message: s
         "acme/imagery-writer",
     ],
 )
-def test_a_name_that_only_resembles_another_kind_is_let_through(model: str) -> None:
+def test_names_that_resemble_another_kind_are_accepted(model: str) -> None:
     assert route(ask(model)).wire
 
 
-def test_on_the_legacy_host_a_provider_may_chat_with_whatever_it_likes() -> None:
+def test_the_legacy_host_accepts_any_model_of_a_provider() -> None:
     assert route(ask("google/gemini-2.5-flash-image"), legacy=True).model == "google-ai-studio/gemini-2.5-flash-image"
     with pytest.raises(ConfigError, match="embedding"):
         route(ask("@cf/baai/bge-m3"), legacy=True)
 
 
 @pytest.mark.parametrize("model", ["dynamic/support", "cloudflare/auto"])
-def test_routes_that_choose_a_model_cannot_be_run(model: str) -> None:
+def test_dynamic_routes_and_the_auto_router_have_no_run(model: str) -> None:
     with pytest.raises(ConfigError, match="run"):
         route(ask(model), api="run")
 
@@ -238,7 +238,7 @@ def test_the_legacy_host_has_chat_completions_only(model: str, api: Api) -> None
     assert chosen.model == ("workers-ai/@cf/meta/llama-4" if model.startswith("@cf/") else model)
 
 
-def test_workers_ai_ids_are_spelled_as_the_host_spells_them() -> None:
+def test_workers_ai_prefix() -> None:
     """facts §1.3."""
     request = ask("workers-ai/@cf/zai-org/glm-4.7-flash")
     assert route(request).model == "@cf/zai-org/glm-4.7-flash"
@@ -268,7 +268,7 @@ def test_workers_ai_ids_are_spelled_as_the_host_spells_them() -> None:
     ],
 )
 @pytest.mark.parametrize("api", ["auto", "run"])
-def test_an_id_that_would_break_the_address_is_refused(model: str, api: Api) -> None:
+def test_model_ids_that_would_break_the_url_are_refused(model: str, api: Api) -> None:
     with pytest.raises(ConfigError) as caught:
         route(ask(model), api=api)
     assert (caught.value.field, caught.value.value) == ("model", model)
@@ -284,19 +284,19 @@ MESSAGES_ONLY: dict[str, ChatRequest] = {
     "a cache marker on a text": ask(
         "anthropic/claude-opus-5",
         ADD,
-        turns=said(Text("x", extras=extras_of("messages", cache_control={"type": "ephemeral"})), role="user"),
+        turns=history(Text("x", extras=extras_of("messages", cache_control={"type": "ephemeral"})), role="user"),
     ),
     "a thinking signature": ask(
-        "anthropic/claude-opus-5", ADD, turns=said(Reasoning("hm", extras_of("messages", signature="s")))
+        "anthropic/claude-opus-5", ADD, turns=history(Reasoning("hm", extras_of("messages", signature="s")))
     ),
     "a block of its own": ask(
-        "anthropic/claude-opus-5", ADD, turns=said(Opaque("messages", {"type": "redacted_thinking"}))
+        "anthropic/claude-opus-5", ADD, turns=history(Opaque("messages", {"type": "redacted_thinking"}))
     ),
 }
 
 
 @pytest.mark.parametrize("name", MESSAGES_ONLY)
-def test_what_only_anthropics_format_says_goes_over_it_in_spite_of_tools(name: str) -> None:
+def test_values_of_anthropics_format_go_to_messages(name: str) -> None:
     assert route(MESSAGES_ONLY[name]).wire == "messages"
     assert route(replace(MESSAGES_ONLY[name], model="minimax/m3")).wire == "messages"
 
@@ -311,41 +311,41 @@ NOT_ON_RESPONSES: dict[str, dict[str, Any]] = {
     "few tokens": {"max_tokens": 5},
     "logit_bias": {"extra_body": {"logit_bias": {"1": 2}}},
     "verbosity": {"extra_body": {"verbosity": "low"}},
-    "audio": {"turns": said(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
+    "audio": {"turns": history(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
 }
 
 
 @pytest.mark.parametrize("name", NOT_ON_RESPONSES)
-def test_what_responses_cannot_carry_stays_off_it(name: str) -> None:
+def test_requests_that_responses_cannot_carry(name: str) -> None:
     chosen = route(ask("openai/gpt-5.4", ADD, **NOT_ON_RESPONSES[name]))
     assert (chosen.wire, chosen.alternative) == ("chat_completions", None)
 
 
 @pytest.mark.parametrize("name", ["stop", "top_k", "few tokens"])
-def test_anthropic_goes_to_messages_then(name: str) -> None:
+def test_anthropic_models_go_to_messages(name: str) -> None:
     assert route(ask("anthropic/claude-opus-5", ADD, **NOT_ON_RESPONSES[name])).wire == "messages"
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"turns": said(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
+        {"turns": history(Media("audio", data="AAAA", mime="audio/wav"), role="user")},
         {"extra_body": {"logit_bias": {"1": 2}}},
     ],
 )
-def test_what_messages_cannot_carry_stays_off_it(fields: dict[str, Any]) -> None:
+def test_requests_that_messages_cannot_carry(fields: dict[str, Any]) -> None:
     assert route(ask("minimax/m3", ADD, **fields)).wire == "chat_completions"
     assert route(ask("anthropic/claude-opus-5", ADD, **fields)).wire == "messages"  # its only one, which says why
 
 
 @pytest.mark.parametrize("fields", [{"stop": ("END",)}, {"top_k": 4}, {"reasoning_effort": "low"}])
-def test_what_a_closed_schema_has_no_place_for_goes_to_the_other_wire(fields: dict[str, Any]) -> None:
+def test_fields_that_a_closed_schema_refuses_go_to_the_other_wire(fields: dict[str, Any]) -> None:
     assert route(ask("minimax/m3")).wire == "chat_completions"
     assert route(ask("minimax/m3", **fields)).wire == "messages"
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-5.4", "@cf/openai/gpt-oss-120b", "minimax/m3"])
-def test_options_in_the_body_go_to_chat_completions(model: str) -> None:
+def test_body_options_go_to_chat_completions(model: str) -> None:
     """facts §1.2."""
     assert route(ask(model, ADD)).wire != "chat_completions"
     assert route(ask(model, ADD), body_options=True).wire == "chat_completions"
@@ -356,54 +356,54 @@ def test_options_in_the_body_go_to_chat_completions(model: str) -> None:
     [
         {"reasoning": {"effort": "low", "summary": "auto"}},
         {"previous_response_id": "resp_1"},
-        {"turns": said(Media("image", file_id="file-1"), role="user")},
-        {"turns": said(Media("file", url="https://a/b.pdf"), role="user")},
-        {"turns": said(Reasoning("hm", extras_of("responses", encrypted_content="e")))},
-        {"turns": said(Opaque("responses", {"type": "compaction"}))},
+        {"turns": history(Media("image", file_id="file-1"), role="user")},
+        {"turns": history(Media("file", url="https://a/b.pdf"), role="user")},
+        {"turns": history(Reasoning("hm", extras_of("responses", encrypted_content="e")))},
+        {"turns": history(Opaque("responses", {"type": "compaction"}))},
         {"extra_body": {"include": ["message.output_text.logprobs"]}},
         {"extra_body": {"truncation": "auto"}},
         {"extra_body": {"context_management": [{"type": "compaction"}]}},
     ],
 )
-def test_what_chat_completions_cannot_carry_goes_to_responses(fields: dict[str, Any]) -> None:
+def test_requests_that_chat_completions_cannot_carry(fields: dict[str, Any]) -> None:
     assert route(ask("openai/gpt-5.4", **fields)).wire == "responses"
 
 
 def test_a_thought_signature_keeps_the_conversation_on_chat_completions() -> None:
     """facts §1.4: without it the replayed call is refused."""
     call = ToolCall("c1", "add", "{}", extras=extras_of("chat_completions", extra_content={"google": {}}))
-    turns = (*said(call), Turn("tool", (ToolResult("c1", (Text("1"),)),)))
+    turns = (*history(call), Turn("tool", (ToolResult("c1", (Text("1"),)),)))
     assert route(ask("acme/m", ADD, turns=turns)).wire == "chat_completions"
-    assert route(ask("acme/m", ADD, turns=said(replace(call, extras={})))).wire == "responses"
+    assert route(ask("acme/m", ADD, turns=history(replace(call, extras={})))).wire == "responses"
 
 
-def test_a_conversation_that_the_server_keeps_goes_where_replies_are_kept() -> None:
+def test_a_continued_conversation_goes_to_responses() -> None:
     assert route(ask("openai/gpt-5.4")).wire == "chat_completions"
     asked = route(ask("openai/gpt-5.4", continues=Continuation()))
     assert (asked.wire, asked.alternative) == ("responses", "chat_completions")
-    marked = said(Text("Hi", extras=extras_of("messages", cache_control={})), role="user")
+    marked = history(Text("Hi", extras=extras_of("messages", cache_control={})), role="user")
     assert route(ask("openai/gpt-5.4", turns=marked, continues=Continuation())).wire == "chat_completions"
 
 
-def test_the_latest_mark_decides() -> None:
+def test_the_latest_value_of_one_wire_decides() -> None:
     call = ToolCall("c1", "add", "{}", extras=extras_of("chat_completions", extra_content={"google": {}}))
     result = Turn("tool", (ToolResult("c1", (Text("1"),)),))
-    chat, messages = (*said(call), result), said(Reasoning("a", extras_of("messages", signature="s")))
+    chat, messages = (*history(call), result), history(Reasoning("a", extras_of("messages", signature="s")))
     assert route(ask("minimax/m3", ADD, turns=(*messages, *chat))).wire == "chat_completions"
     assert route(ask("minimax/m3", turns=(*chat, *messages))).wire == "messages"
 
 
-def test_marks_of_a_wire_that_the_model_has_not_change_nothing() -> None:
-    turns = said(Reasoning("a", extras_of("messages", signature="s")))
+def test_values_of_a_wire_that_the_model_does_not_have_are_ignored() -> None:
+    turns = history(Reasoning("a", extras_of("messages", signature="s")))
     assert route(ask("openai/gpt-5.4", ADD, turns=turns)) == route(ask("openai/gpt-5.4", ADD))
 
 
-def test_a_request_that_no_wire_carries_takes_the_best_one_which_says_why() -> None:
+def test_a_request_that_no_wire_can_carry_takes_the_first() -> None:
     assert route(ask("openai/gpt-5.4", seed=1, previous_response_id="r")).wire == "chat_completions"
     assert route(ask("openai/gpt-5.6-sol", ADD, stop=("END",))).wire == "responses"
 
 
-def test_what_was_learned_is_used_for_the_same_kind_of_request_only() -> None:
+def test_a_learned_wire_is_used_for_requests_with_or_without_tools_only() -> None:
     learn("acme/m", tools=True, wire="chat_completions")
     assert (route(ask("acme/m", ADD)).wire, route(ask("acme/m", ADD)).alternative) == ("chat_completions", None)
     assert route(ask("acme/m")).alternative == "responses"
@@ -413,12 +413,12 @@ def test_what_was_learned_is_used_for_the_same_kind_of_request_only() -> None:
     assert route(ask("acme/m", ADD)).wire == "responses"
 
 
-def test_what_was_learned_does_not_make_a_request_fail() -> None:
+def test_a_learned_wire_that_cannot_carry_a_request_is_ignored() -> None:
     learn("acme/m", tools=True, wire="responses")
     assert route(ask("acme/m", ADD, seed=1)).wire == "chat_completions"
 
 
-def test_threads_may_learn_at_once() -> None:
+def test_threads_can_learn_concurrently() -> None:
     def one(i: int) -> Wire:
         learn(f"acme/m{i % 7}", tools=True, wire="chat_completions")
         return route(ask(f"acme/m{i % 7}", ADD)).wire
@@ -460,7 +460,7 @@ SHAPE: list[tuple[int, int | str | None, str, bool]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "message", "refusal"), SHAPE)
-def test_only_an_error_about_the_body_is_worth_another_wire(
+def test_errors_that_are_a_reason_to_try_another_wire(
     status: int, code: int | str | None, message: str, refusal: bool
 ) -> None:
     assert is_shape_refusal(status, code, message) is refusal
@@ -524,13 +524,13 @@ QUIRKS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "facts"), QUIRKS)
 @pytest.mark.parametrize("api", ["auto", "chat_completions"])
-def test_a_models_quirks_go_with_it_on_every_wire(model: str, facts: dict[str, Any], api: Api) -> None:
+def test_quirks_of_models(model: str, facts: dict[str, Any], api: Api) -> None:
     quirks = route(ask(model, ADD), api=api).quirks
     assert {name: getattr(quirks, name) for name in facts} == facts
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.models)
-def test_each_row_is_legal_reachable_and_proven(row: Row) -> None:
+def test_each_row_is_valid_reachable_and_has_evidence(row: Row) -> None:
     assert row.evidence.strip()
     for wires in row.wires:
         assert wires
@@ -540,7 +540,7 @@ def test_each_row_is_legal_reachable_and_proven(row: Row) -> None:
         assert row_of(re.sub(r"\[(.).*?\]", r"\1", pattern).replace("*", "-zz")) is row
 
 
-def test_the_table_ends_with_a_row_for_all_others_and_repeats_none() -> None:
+def test_patterns_are_unique_and_the_last_matches_everything() -> None:
     patterns = [pattern for row in TABLE for pattern in row.models.split()]
     assert len(set(patterns)) == len(patterns)
     assert patterns.index("*") == len(patterns) - 1

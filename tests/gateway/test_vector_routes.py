@@ -22,15 +22,15 @@ from cfaig_integrations.gateway.models.embeddings import (
 BGE = "@cf/baai/bge-small-en-v1.5"
 QWEN = "@cf/qwen/qwen3-embedding-0.6b"
 OPENAI = "openai/text-embedding-3-small"
-KNOWN = [row for row in TABLE if row.models != "*"]
+ROWS = [row for row in TABLE if row.models != "*"]
 
 
-def asked(model: str, dimensions: int | None = None) -> EmbedRequest:
+def embed_request(model: str, dimensions: int | None = None) -> EmbedRequest:
     return EmbedRequest(model=model, texts=("a",), dimensions=dimensions)
 
 
 @pytest.mark.parametrize(
-    ("model", "words", "expected"),
+    ("model", "options", "expected"),
     [
         (BGE, {}, ("run", BGE, f"/ai/run/{BGE}")),
         (BGE, {"api": "run"}, ("run", BGE, f"/ai/run/{BGE}")),
@@ -44,13 +44,13 @@ def asked(model: str, dimensions: int | None = None) -> EmbedRequest:
         (f"workers-ai/{BGE}", {"legacy": True}, ("embeddings", f"workers-ai/{BGE}", "/embeddings")),
     ],
 )
-def test_routes(model: str, words: dict[str, Any], expected: tuple[str, str, str]) -> None:
-    route = embed_route(asked(model), **words)
+def test_routes(model: str, options: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    route = embed_route(embed_request(model), **options)
     assert (route.endpoint, route.model, route.path) == expected
 
 
 @pytest.mark.parametrize(
-    ("model", "words", "field"),
+    ("model", "options", "field"),
     [
         (OPENAI, {"api": "run"}, "api"),
         (BGE, {"api": "run", "legacy": True}, "api"),
@@ -59,21 +59,21 @@ def test_routes(model: str, words: dict[str, Any], expected: tuple[str, str, str
         ("a b", {}, "model"),
     ],
 )
-def test_what_leads_nowhere_is_refused(model: str, words: dict[str, Any], field: str) -> None:
+def test_refused_routes(model: str, options: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        embed_route(asked(model), **words)
+        embed_route(embed_request(model), **options)
     assert caught.value.field == field
 
 
 def test_dimensions_must_be_those_of_the_model() -> None:
-    assert embed_route(asked(BGE, 384)).row.dimensions == 384
-    assert embed_route(asked(OPENAI, 5)).row.dimensions is None
+    assert embed_route(embed_request(BGE, 384)).row.dimensions == 384
+    assert embed_route(embed_request(OPENAI, 5)).row.dimensions is None
     with pytest.raises(ConfigError, match="384"):
-        embed_route(asked(BGE, 256))
+        embed_route(embed_request(BGE, 256))
 
 
 @pytest.mark.parametrize(
-    ("model", "wanted", "size"),
+    ("model", "requested", "size"),
     [
         (BGE, None, 100),
         (BGE, 7, 7),
@@ -86,46 +86,46 @@ def test_dimensions_must_be_those_of_the_model() -> None:
         (OPENAI, 2048, 2048),
     ],
 )
-def test_batches(model: str, wanted: int | None, size: int) -> None:
-    assert batch_size(model, wanted) == size
+def test_batches(model: str, requested: int | None, size: int) -> None:
+    assert batch_size(model, requested) == size
 
 
-@pytest.mark.parametrize(("model", "most"), [(BGE, 100), (QWEN, 32)])
-def test_a_batch_above_the_cap_is_refused(model: str, most: int) -> None:
-    with pytest.raises(ConfigError, match=f"at most {most}") as caught:
-        batch_size(model, most + 1)
+@pytest.mark.parametrize(("model", "maximum"), [(BGE, 100), (QWEN, 32)])
+def test_a_batch_above_the_maximum_is_refused(model: str, maximum: int) -> None:
+    with pytest.raises(ConfigError, match=f"at most {maximum}") as caught:
+        batch_size(model, maximum + 1)
     assert caught.value.field == "batch_size"
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.models)
-def test_each_row_is_reached_and_has_its_evidence(row: EmbedModel) -> None:
+def test_each_row_is_reachable_and_has_evidence(row: EmbedModel) -> None:
     assert model_of("some/model" if row.models == "*" else row.models) is row
     assert row.evidence.startswith("§6.")
     assert row.inputs.documents
     assert row.inputs.queries
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.models)
-def test_the_simulators_own_table_agrees(row: EmbedModel) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.models)
+def test_the_simulators_table_agrees(row: EmbedModel) -> None:
     """It was written from the same facts by another hand."""
     from cfaig_integrations.simulator.dialects import embeddings
 
-    theirs = embeddings._MODELS[row.models]
-    assert row.dimensions == theirs.dims
+    simulated = embeddings._MODELS[row.models]
+    assert row.dimensions == simulated.dims
     if row.max_items is not None:
-        assert row.max_items == theirs.most_items
+        assert row.max_items == simulated.most_items
     fields = {row.inputs.documents, row.inputs.queries}
     fields |= {"pooling"} if row.inputs.pooling else set()
     fields |= {"instruction"} if row.inputs.instruction else set()
     fields |= {"truncate_inputs"} if row.inputs.truncate else set()
     if "not documented" not in row.evidence:
-        assert fields <= set(theirs.fields)
+        assert fields <= set(simulated.fields)
 
 
-def test_no_model_of_the_simulator_is_missing() -> None:
+def test_the_simulator_has_the_same_models() -> None:
     from cfaig_integrations.simulator.dialects import embeddings
 
-    assert {row.models for row in KNOWN} == set(embeddings._MODELS)
+    assert {row.models for row in ROWS} == set(embeddings._MODELS)
 
 
 def test_rerankers() -> None:

@@ -34,7 +34,7 @@ SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 TOOL = FunctionTool("f", "does it", SCHEMA)
 
 
-def own(**values: Any) -> dict[str, Any]:
+def hints(**values: Any) -> dict[str, Any]:
     return {"chat_completions": values}
 
 
@@ -47,12 +47,12 @@ def messages(*turns: Turn, quirks: Quirks = PLAIN) -> list[dict[str, Any]]:
     return encoded(ChatRequest("m", turns), quirks)["messages"]
 
 
-def said(*parts: Part, role: Any = "user", quirks: Quirks = PLAIN) -> Any:
+def message_of(*parts: Part, role: Any = "user", quirks: Quirks = PLAIN) -> Any:
     (message,) = messages(Turn(role, parts), quirks=quirks)
     return message
 
 
-def test_nothing_that_was_not_set_is_sent() -> None:
+def test_unset_fields_are_omitted() -> None:
     assert encoded() == {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -86,16 +86,16 @@ NOT_HERE: dict[str, Any] = {"thinking": {"type": "disabled"}, "previous_response
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_field_goes_to_its_place(field: str) -> None:
+def test_body_field_of_each_request_field(field: str) -> None:
     value, expected = FIELDS[field]
     assert encoded(**{field: value}) == {**encoded(), **expected}
 
 
-def test_no_field_of_a_request_is_forgotten() -> None:
-    told = {*FIELDS, *NOT_HERE, "model", "turns", "stream_usage", "tool_choice", "parallel_tool_calls"}
-    told.add("items_by_id")  # of Responses, as is
-    told.add("continues")  # this; any other wire sends the whole history, which is there
-    assert {field.name for field in fields(ChatRequest)} == told
+def test_every_request_field_is_covered() -> None:
+    covered = {*FIELDS, *NOT_HERE, "model", "turns", "stream_usage", "tool_choice", "parallel_tool_calls"}
+    covered.add("items_by_id")  # of Responses, as is
+    covered.add("continues")  # this; any other wire sends the whole history, which is there
+    assert {field.name for field in fields(ChatRequest)} == covered
 
 
 def test_a_stream_asks_for_usage() -> None:
@@ -103,7 +103,7 @@ def test_a_stream_asks_for_usage() -> None:
     assert encoded(stream=True, stream_usage=False) == {**encoded(), "stream": True}
 
 
-def test_max_tokens_has_two_names() -> None:
+def test_name_of_max_tokens() -> None:
     assert "max_tokens" not in encoded(quirks=Quirks(max_tokens_word="max_completion_tokens"), max_tokens=9)
     assert encoded(quirks=Quirks(max_tokens_word="max_completion_tokens"), max_tokens=9)["max_completion_tokens"] == 9
 
@@ -145,7 +145,7 @@ def test_guided_json() -> None:
         assert (body["guided_json"], "response_format" in body) == (sent, False)
 
 
-def test_parallel_calls_are_not_mentioned_where_a_closed_schema_has_no_place_for_them() -> None:
+def test_parallel_tool_calls_is_omitted_where_the_schema_is_closed() -> None:
     assert encoded(tools=(TOOL,), parallel_tool_calls=False)["parallel_tool_calls"] is False
     assert "parallel_tool_calls" not in encoded(
         quirks=Quirks(parallel_choice=False), tools=(TOOL,), parallel_tool_calls=False
@@ -169,14 +169,14 @@ def test_forms_of_a_tool_choice(choice: Any, quirks: Quirks, expected: Any) -> N
     assert encoded(quirks=quirks, tools=(TOOL,), tool_choice=choice).get("tool_choice") == expected
 
 
-def test_a_custom_tool_is_chosen_as_such() -> None:
+def test_choice_of_a_custom_tool() -> None:
     custom = NativeTool({"type": "custom", "custom": {"name": "sql"}})
     request = encoded(tools=(custom,), tool_choice=NamedTool("sql"))
     assert request["tools"] == [custom.raw]
     assert request["tool_choice"] == {"type": "custom", "custom": {"name": "sql"}}
 
 
-def test_required_as_named_needs_one_tool() -> None:
+def test_required_becomes_the_name_of_a_single_tool_only() -> None:
     tools = (TOOL, FunctionTool("g", "", {}))
     with pytest.raises(ConfigError, match="required"):
         encoded(quirks=Quirks(required_as_named=True), tools=tools, tool_choice="required")
@@ -185,8 +185,8 @@ def test_required_as_named_needs_one_tool() -> None:
     )
 
 
-def test_a_tool_in_all_its_words_is_encoded_once() -> None:
-    tool = FunctionTool("f", "", SCHEMA, strict=False, extras=own(cache_control={"type": "ephemeral"}))
+def test_a_tool_is_encoded_once() -> None:
+    tool = FunctionTool("f", "", SCHEMA, strict=False, extras=hints(cache_control={"type": "ephemeral"}))
     first, second = (encoded(tools=(tool,))["tools"][0] for _ in range(2))
     assert first == {
         "type": "function",
@@ -201,22 +201,22 @@ def test_a_tool_in_all_its_words_is_encoded_once() -> None:
 
 
 @pytest.mark.parametrize(("kind", "enabled"), [("disabled", False), ("enabled", True)])
-def test_thinking_is_a_word_of_the_chat_template(kind: str, enabled: bool) -> None:
+def test_thinking_is_a_switch_of_the_chat_template(kind: str, enabled: bool) -> None:
     request = encoded(quirks=Quirks(thinking_switch="enable_thinking"), thinking={"type": kind})
     assert request["chat_template_kwargs"] == {"enable_thinking": enabled}
 
 
-def test_only_text_is_a_string() -> None:
-    assert said(Text("a"), Text(""), Text("b"))["content"] == "a\nb"
-    assert said(role="assistant")["content"] == ""
-    assert said(Text("a", extras=own(cache_control={"type": "ephemeral"})))["content"] == [
+def test_content_is_a_string_if_there_is_only_text() -> None:
+    assert message_of(Text("a"), Text(""), Text("b"))["content"] == "a\nb"
+    assert message_of(role="assistant")["content"] == ""
+    assert message_of(Text("a", extras=hints(cache_control={"type": "ephemeral"})))["content"] == [
         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
     ]
-    assert said(Text("a", extras={"messages": {"x": 1}}))["content"] == "a"
+    assert message_of(Text("a", extras={"messages": {"x": 1}}))["content"] == "a"
 
 
 def test_system_and_developer_stay_in_place() -> None:
-    developer = Turn("system", (Text("d"),), extras=own(role="developer"))
+    developer = Turn("system", (Text("d"),), extras=hints(role="developer"))
     assert messages(HELLO, Turn("system", (Text("s"),), name="n"), developer) == [
         {"role": "user", "content": "hello"},
         {"role": "system", "content": "s", "name": "n"},
@@ -229,7 +229,7 @@ def test_system_and_developer_stay_in_place() -> None:
     [
         (Media("image", url="https://x/a.png"), {"type": "image_url", "image_url": {"url": "https://x/a.png"}}),
         (
-            Media("image", data="QQ==", mime="image/png", extras=own(detail="low", cache_control={})),
+            Media("image", data="QQ==", mime="image/png", extras=hints(detail="low", cache_control={})),
             {
                 "type": "image_url",
                 "image_url": {"url": "data:image/png;base64,QQ==", "detail": "low"},
@@ -256,17 +256,17 @@ def test_system_and_developer_stay_in_place() -> None:
     ],
 )
 def test_media(media: Media, block: dict[str, Any]) -> None:
-    assert said(Text("look"), media)["content"] == [{"type": "text", "text": "look"}, block]
+    assert message_of(Text("look"), media)["content"] == [{"type": "text", "text": "look"}, block]
 
 
-def test_an_assistant_s_turn() -> None:
+def test_assistant_turn() -> None:
     parts = (
-        Reasoning("hm", own(field="reasoning")),
+        Reasoning("hm", hints(field="reasoning")),
         Text("so"),
         ToolCall("a", "f", "{}"),
         ToolCall("b", "sql", "x", "custom"),
     )
-    assert said(*parts, role="assistant") == {
+    assert message_of(*parts, role="assistant") == {
         "role": "assistant",
         "content": "so",
         "reasoning": "hm",
@@ -275,13 +275,13 @@ def test_an_assistant_s_turn() -> None:
             {"id": "b", "type": "custom", "custom": {"name": "sql", "input": "x"}},
         ],
     }
-    assert said(ToolCall("a", "f", '{"cut'), role="assistant")["content"] == ""
-    assert said(Refusal("No."), role="assistant") == {"role": "assistant", "content": "", "refusal": "No."}
+    assert message_of(ToolCall("a", "f", '{"cut'), role="assistant")["content"] == ""
+    assert message_of(Refusal("No."), role="assistant") == {"role": "assistant", "content": "", "refusal": "No."}
 
 
-def test_marked_text_makes_a_list() -> None:
-    text = Text("so", extras=own(cache_control={"type": "ephemeral"}))
-    assert said(text, role="assistant")["content"] == [
+def test_text_with_a_cache_marker_makes_a_list() -> None:
+    text = Text("so", extras=hints(cache_control={"type": "ephemeral"}))
+    assert message_of(text, role="assistant")["content"] == [
         {"type": "text", "text": "so", "cache_control": {"type": "ephemeral"}}
     ]
 
@@ -289,16 +289,18 @@ def test_marked_text_makes_a_list() -> None:
 @pytest.mark.parametrize(
     ("extras", "quirk", "field"),
     [
-        (own(field="reasoning"), None, "reasoning"),
-        (own(field="reasoning"), "reasoning_content", "reasoning_content"),
+        (hints(field="reasoning"), None, "reasoning"),
+        (hints(field="reasoning"), "reasoning_content", "reasoning_content"),
         ({}, "reasoning_content", "reasoning_content"),
         ({}, None, None),
-        (own(field="reasoning_details"), "reasoning_content", None),
+        (hints(field="reasoning_details"), "reasoning_content", None),
         ({"messages": {"signature": "s"}}, "reasoning_content", None),
     ],
 )
-def test_reasoning_goes_back_to_its_maker(extras: dict[str, Any], quirk: str | None, field: str | None) -> None:
-    message = said(Reasoning("hm", extras), Text("so"), role="assistant", quirks=Quirks(reasoning_field=quirk))
+def test_reasoning_goes_back_to_the_provider_that_made_it(
+    extras: dict[str, Any], quirk: str | None, field: str | None
+) -> None:
+    message = message_of(Reasoning("hm", extras), Text("so"), role="assistant", quirks=Quirks(reasoning_field=quirk))
     assert message == {"role": "assistant", "content": "so", **({field: "hm"} if field else {})}
 
 
@@ -330,17 +332,17 @@ ECHOES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("message", ECHOES)
-def test_a_reply_goes_back_as_it_came(message: dict[str, Any]) -> None:
+def test_a_reply_is_sent_back_unchanged(message: dict[str, Any]) -> None:
     turn = CODEC.decode(body(message)).turn
     assert messages(HELLO, turn, HELLO)[1] == {"role": "assistant", **message}
 
 
-def test_audio_goes_back_as_its_id() -> None:
+def test_audio_is_sent_back_by_its_id() -> None:
     turn = CODEC.decode(body({"content": None, "audio": {"id": "audio_1", "data": "QQ==", "transcript": "hi"}})).turn
     assert messages(turn)[0] == {"role": "assistant", "content": "", "audio": {"id": "audio_1"}}
 
 
-def test_the_result_of_a_legacy_call() -> None:
+def test_result_of_a_legacy_call() -> None:
     turn = CODEC.decode(body({"content": None, "function_call": {"name": "f", "arguments": "{}"}})).turn
     result = ToolResult(turn.tool_calls[0].id, (Text("1"),))
     assert messages(turn, Turn("tool", (result,)))[1] == {"role": "function", "name": "f", "content": "1"}
@@ -348,7 +350,7 @@ def test_the_result_of_a_legacy_call() -> None:
 
 def test_tool_results() -> None:
     results = Turn("tool", (ToolResult("a", (Text("1"), Text("2"))), ToolResult("b", (Text("broken"),), failed=True)))
-    named = Turn("tool", (ToolResult("c", (), extras=own(x=1)),), name="f")
+    named = Turn("tool", (ToolResult("c", (), extras=hints(x=1)),), name="f")
     assert messages(results, named) == [
         {"role": "tool", "tool_call_id": "a", "content": "1\n2"},
         {"role": "tool", "tool_call_id": "b", "content": "broken"},
@@ -356,7 +358,7 @@ def test_tool_results() -> None:
     ]
 
 
-def test_images_of_tool_results_follow_once_all_results_are_there() -> None:
+def test_images_of_tool_results_follow_all_results() -> None:
     image = Media("image", data="QQ==", mime="image/png")
     turns = (
         Turn("tool", (ToolResult("a", (image,)),)),
@@ -390,17 +392,20 @@ def test_results_in_a_user_turn_come_first() -> None:
     assert len(messages(Turn("user", (ToolResult("a", (Text("1"),)),)))) == 1
 
 
-def test_traces_of_another_wire_s_server_tools_are_left_out() -> None:
+def test_server_tool_blocks_of_another_format_are_omitted() -> None:
     turn = Turn("assistant", (Opaque("messages", {"type": "server_tool_use"}), Text("x")))
     assert messages(turn) == [{"role": "assistant", "content": "x"}]
 
 
-def test_an_opaque_part_of_this_wire_is_sent_as_it_is() -> None:
+def test_an_opaque_part_of_this_format_is_sent_unchanged() -> None:
     raw = {"type": "video_url", "video_url": {"url": "https://x"}}
-    assert said(Text("look"), Opaque("chat_completions", raw))["content"] == [{"type": "text", "text": "look"}, raw]
+    assert message_of(Text("look"), Opaque("chat_completions", raw))["content"] == [
+        {"type": "text", "text": "look"},
+        raw,
+    ]
 
 
-def test_turns_as_mistral_wants_them() -> None:
+def test_turns_for_mistral() -> None:
     turns = (
         Turn("assistant", (ToolCall("call_longer than nine", "f", "{}"), ToolCall("abcDEF123", "f", "{}"))),
         Turn("tool", (ToolResult("call_longer than nine", (Text("1"),)), ToolResult("abcDEF123", (Text("2"),)))),
@@ -467,5 +472,5 @@ QUIRKS = st.builds(
 @needs_complete_recordings
 @settings(max_examples=250)
 @given(request=REQUESTS, quirks=QUIRKS, stream=st.booleans())
-def test_the_official_types_know_every_request(request: ChatRequest, quirks: Quirks, stream: bool) -> None:
+def test_requests_match_the_official_types(request: ChatRequest, quirks: Quirks, stream: bool) -> None:
     assert validate_request("chat", CODEC.encode(request, stream=stream, quirks=quirks)) == []

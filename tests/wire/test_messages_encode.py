@@ -64,11 +64,11 @@ def sent(*turns: Turn, **fields: Any) -> list[tuple[str, Any]]:
     return [(each["role"], each["content"]) for each in encode(*turns, **fields)["messages"]]
 
 
-def block(words: str, **more: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **more}
+def block(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": text, **more}
 
 
-def test_what_the_user_did_not_say_is_not_sent() -> None:
+def test_unset_fields_are_omitted() -> None:
     assert encode(user("hi")) == {
         "model": "m",
         "max_tokens": PLAIN.default_max_tokens,
@@ -131,15 +131,15 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fields", "added"), FIELDS, ids="-".join)
-def test_where_each_field_goes(fields: dict[str, Any], added: dict[str, Any]) -> None:
+def test_body_field_of_each_request_field(fields: dict[str, Any], added: dict[str, Any]) -> None:
     assert encode(**fields) == {**encode(), **added}
 
 
-def test_a_stream_is_asked_for() -> None:
+def test_streaming_is_requested() -> None:
     assert encode(stream=True) == {**encode(), "stream": True}
 
 
-def test_no_field_of_a_request_is_forgotten() -> None:
+def test_every_request_field_is_covered() -> None:
     """Every field either changes the body or raises."""
     changed = {field for fields, _ in FIELDS for field in fields} | {
         "model",
@@ -156,20 +156,20 @@ def test_no_field_of_a_request_is_forgotten() -> None:
 # System instructions
 
 
-def test_system_turns_at_the_beginning_become_one_string() -> None:
+def test_system_turns_become_one_string() -> None:
     body = encode(system("One."), system("Two.", "Three."), user("hi"), model("ok"), user("so?"))
     assert body["system"] == "One.\n\nTwo.\n\nThree."  # facts §1.4: an array is refused
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
 
 
-def test_an_empty_system_turn_is_none() -> None:
+def test_an_empty_system_turn_is_omitted() -> None:
     assert "system" not in encode(system(""), user("hi"))
 
 
 # The order of messages
 
 
-def test_neighbours_of_one_role_become_one_message() -> None:
+def test_adjacent_turns_of_one_role_become_one_message() -> None:
     assert sent(user("a"), user("b", "c"), model("d"), model("e"), user("f")) == [
         ("user", [block("a"), block("b"), block("c")]),
         ("assistant", [block("d"), block("e")]),
@@ -177,7 +177,7 @@ def test_neighbours_of_one_role_become_one_message() -> None:
     ]
 
 
-def test_tool_results_come_first_in_the_message_after_the_calls() -> None:
+def test_tool_results_come_first_in_their_message() -> None:
     calls = (ToolCall("1", "add", '{"a": 1}'), ToolCall("2", "add", ""))
     assert sent(
         user("go"),
@@ -208,11 +208,11 @@ def test_tool_results_come_first_in_the_message_after_the_calls() -> None:
     ]
 
 
-def test_texts_that_say_nothing_are_left_out() -> None:
+def test_empty_texts_are_omitted() -> None:
     assert sent(user("", "a", " \n"), model(""), model(), user("b"), user(" ")) == [("user", [block("a"), block("b")])]
 
 
-def test_white_space_between_a_models_blocks_is_given_back_but_does_not_stand_alone() -> None:
+def test_white_space_is_sent_back_between_other_blocks_only() -> None:
     assert sent(user("a"), model("one", "\n\n", "two"), user("b"))[1] == (
         "assistant",
         [block("one"), block("\n\n"), block("two")],
@@ -228,31 +228,31 @@ def test_white_space_between_a_models_blocks_is_given_back_but_does_not_stand_al
         (model(Text("x ", extras=MARKED)), [block("x", **MARK)]),
     ],
 )
-def test_the_start_of_an_answer_does_not_end_in_white_space(last: Turn, content: Any) -> None:
+def test_a_final_assistant_message_does_not_end_in_white_space(last: Turn, content: Any) -> None:
     assert sent(user("a"), last)[-1] == ("assistant", content)
 
 
-def test_a_conversation_may_begin_with_the_model() -> None:
+def test_a_conversation_can_begin_with_the_assistant() -> None:
     # Answered 200 by api.anthropic.com in a recorded exchange.
     assert sent(model("How can I help?"), user("a potato")) == [("assistant", "How can I help?"), ("user", "a potato")]
 
 
 @pytest.mark.parametrize("turns", [(system("only"),), (user(""),), (user("  "), model())])
-def test_nothing_to_answer_is_refused(turns: tuple[Turn, ...]) -> None:
+def test_a_conversation_without_messages_is_refused(turns: tuple[Turn, ...]) -> None:
     with pytest.raises(ConfigError, match="no message"):
         encode(*turns)
 
 
-# What a model said
+# Assistant turns
 
 
-def test_its_own_blocks_go_back_word_for_word() -> None:
+def test_blocks_of_a_reply_are_sent_back_unchanged() -> None:
     reply = CODEC.decode(json.dumps(MESSAGE).encode())
     ((_, _), (_, content), (_, _)) = sent(user("a"), reply.turn, user("b"))
     assert content == MESSAGE["content"]
 
 
-def test_reasoning_goes_back_to_its_maker_only() -> None:
+def test_reasoning_goes_back_only_to_the_provider_that_made_it() -> None:
     mine = Reasoning("so", extras_of("messages", signature="s"))
     thought = [mine, Reasoning("unsigned"), Reasoning("other", extras_of("responses", encrypted_content="x"))]
     assert sent(user("a"), model(*thought, "hi"), user("b"))[1][1] == [
@@ -261,7 +261,7 @@ def test_reasoning_goes_back_to_its_maker_only() -> None:
     ]
 
 
-def test_traces_of_another_providers_tools_are_left_out_and_its_other_blocks_refused() -> None:
+def test_server_tool_blocks_of_another_provider_are_omitted_and_others_refused() -> None:
     search = Opaque("responses", {"type": "web_search_call", "id": "ws_1"})
     assert sent(user("a"), model(search, "found"), user("b"))[1] == ("assistant", [block("found")])
     with pytest.raises(UnsupportedContent):
@@ -270,11 +270,11 @@ def test_traces_of_another_providers_tools_are_left_out_and_its_other_blocks_ref
         encode(user(Opaque("responses", {"type": "computer_call_output"})))
 
 
-def test_a_refusal_is_text_here() -> None:
+def test_a_refusal_becomes_text() -> None:
     assert sent(user("a"), model(Refusal("I will not.")), user("b"))[1] == ("assistant", [block("I will not.")])
 
 
-def test_citations_of_other_wires_stay_here_and_a_null_file_id_too() -> None:
+def test_citations_of_other_formats_and_null_file_ids_are_omitted() -> None:
     cited = [Citation(raw=CITATIONS[0]), Citation(raw={"type": "url_citation", "url": "https://a.example"})]
     cited += [Citation(raw={**CITATIONS[3], "file_id": None}), Citation(url="https://typed.example")]
     ((_, _), (_, content), _) = sent(user("a"), model(Text("x", tuple(cited))), user("b"))
@@ -293,18 +293,18 @@ def test_citations_of_other_wires_stay_here_and_a_null_file_id_too() -> None:
         ("ls -l", {"invalid_arguments": "ls -l"}),
     ],
 )
-def test_tool_input_is_always_an_object_and_nothing_is_lost(arguments: str, input_: Any) -> None:
+def test_tool_input_is_always_an_object(arguments: str, input_: Any) -> None:
     ((_, _), (_, content), _) = sent(user("a"), model(ToolCall("1", "f", arguments)), user("b"))
     assert content[0]["input"] == input_
 
 
-def test_a_custom_tools_text_is_its_input() -> None:
+def test_input_of_a_custom_tool() -> None:
     ((_, _), (_, content), _) = sent(user("a"), model(ToolCall("1", "shell", "ls", "custom")), user("b"))
     assert content[0]["input"] == {"input": "ls"}
 
 
 @pytest.mark.parametrize("id_", ["call|fc_1", "chatcmpl-tool.1", "", "näme", "a b", "\ud83d"])
-def test_ids_that_anthropic_refuses_are_replaced_alike_in_call_and_result(id_: str) -> None:
+def test_illegal_ids_are_replaced_in_call_and_result(id_: str) -> None:
     messages = sent(user("a"), model(ToolCall(id_, "f", "{}")), tool(ToolResult(id_, ())))
     call, result = messages[1][1][0]["id"], messages[2][1][0]["tool_use_id"]
     assert call == result
@@ -312,11 +312,11 @@ def test_ids_that_anthropic_refuses_are_replaced_alike_in_call_and_result(id_: s
     assert call != sent(user("a"), model(ToolCall(id_ + "!", "f", "{}")), user("b"))[1][1][0]["id"]
 
 
-def test_legal_ids_stay() -> None:
+def test_legal_ids_are_unchanged() -> None:
     assert sent(user("a"), model(ToolCall("call_A-9", "f", "{}")), user("b"))[1][1][0]["id"] == "call_A-9"
 
 
-def test_extras_stand_in_their_blocks_and_those_of_other_wires_do_not() -> None:
+def test_extras_of_this_format_are_keys_of_their_blocks() -> None:
     both = {**MARKED, "responses": {"id": "x"}}
     assert sent(
         user(Text("a", extras=both), Media("image", url="https://a.example/i.png", extras=both)),
@@ -335,11 +335,11 @@ def test_extras_stand_in_their_blocks_and_those_of_other_wires_do_not() -> None:
     ]
 
 
-# What a user gives
+# User turns
 
 
-def b64(words: str) -> str:
-    return base64.b64encode(words.encode()).decode()
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_media(media: Media, expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("data", ["not base64!", base64.b64encode(b"\xff\xfe").decode()])
-def test_a_text_document_that_is_not_text(data: str) -> None:
+def test_a_text_document_that_is_not_utf8_is_refused(data: str) -> None:
     with pytest.raises(ConfigError, match="not UTF-8 text in base64"):
         encode(user(Media("file", data=data, mime="text/plain")))
 
@@ -403,12 +403,12 @@ def test_a_text_document_that_is_not_text(data: str) -> None:
         ((Opaque("messages", {"type": "search_result", "source": "s"}),), [{"type": "search_result", "source": "s"}]),
     ],
 )
-def test_the_content_of_a_tool_result(parts: tuple[Any, ...], content: Any) -> None:
+def test_content_of_a_tool_result(parts: tuple[Any, ...], content: Any) -> None:
     messages = sent(user("a"), model(ToolCall("1", "f", "")), tool(ToolResult("1", parts)))
     assert messages[-1][1][0]["content"] == content
 
 
-def test_a_users_own_blocks_go_as_they_are() -> None:
+def test_blocks_of_the_user_are_sent_unchanged() -> None:
     raw = {"type": "container_upload", "file_id": "file_1"}
     assert sent(user("a", Opaque("messages", raw))) == [("user", [block("a"), raw])]
 
@@ -416,7 +416,7 @@ def test_a_users_own_blocks_go_as_they_are() -> None:
 # Tools
 
 
-def test_tools_in_their_forms() -> None:
+def test_forms_of_tools() -> None:
     strict = FunctionTool("f", "", {}, strict=False, extras={**MARKED, "responses": {"x": 1}})
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
     assert encode(tools=(strict, NativeTool(search)))["tools"] == [
@@ -425,7 +425,7 @@ def test_tools_in_their_forms() -> None:
     ]
 
 
-def test_a_tool_is_encoded_once_and_forgotten_with_its_tool() -> None:
+def test_a_tool_is_encoded_once_and_its_form_dies_with_it() -> None:
     class Schema(Mapping[str, Any]):
         reads = 0
 
@@ -470,11 +470,11 @@ def test_tool_choice(fields: dict[str, Any], choice: dict[str, Any] | None) -> N
     assert encode(tools=(ADD,), **fields).get("tool_choice") == choice
 
 
-def test_without_tools_there_is_nothing_to_call_in_parallel() -> None:
+def test_parallel_tool_calls_is_omitted_without_tools() -> None:
     assert "tool_choice" not in encode(parallel_tool_calls=False)
 
 
-def test_encoding_changes_nothing_that_it_was_given() -> None:
+def test_encoding_does_not_change_the_request() -> None:
     raw = {"type": "server_tool_use", "id": "s", "name": "f", "input": {"a": 1}}
     last = {"type": "text", "text": "end "}
     turns = (
@@ -489,7 +489,7 @@ def test_encoding_changes_nothing_that_it_was_given() -> None:
     assert json.dumps([raw, last, MARK]) == before
 
 
-def test_objects_of_a_schema_are_closed() -> None:
+def test_objects_of_an_output_schema_are_closed() -> None:
     inner: dict[str, Any] = {"type": "object", "properties": {"type": {"type": "string"}, "any": True}}
     schema = {
         "type": "object",

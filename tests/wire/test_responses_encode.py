@@ -30,11 +30,11 @@ from tests.wire.responses_forms import CODEC, HELLO, OUTPUTS, PNG, assistant, bo
 WEATHER = FunctionTool("weather", "The weather.", {"type": "object", "properties": {}})
 
 
-def test_nothing_is_sent_that_was_not_said() -> None:
+def test_unset_fields_are_omitted() -> None:
     assert body_of() == {"model": "m", "input": [{"role": "user", "content": "hello"}]}
 
 
-def test_a_stream_is_asked_for() -> None:
+def test_streaming_is_requested() -> None:
     assert CODEC.encode(ChatRequest("m", (HELLO,)), stream=True)["stream"] is True
 
 
@@ -87,12 +87,12 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "said"), FIELDS)
-def test_each_field_has_its_place(fields: dict[str, Any], said: dict[str, Any]) -> None:
-    assert body_of(**fields) == {**body_of(), **said}
+@pytest.mark.parametrize(("fields", "expected"), FIELDS)
+def test_body_field_of_each_request_field(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert body_of(**fields) == {**body_of(), **expected}
 
 
-def test_every_field_of_a_request_is_sent_or_raises() -> None:
+def test_every_request_field_is_covered() -> None:
     """A field that is new in `ChatRequest` fails here until the wire has a place for it, or raises."""
     known = {
         "model",
@@ -111,7 +111,7 @@ def test_every_field_of_a_request_is_sent_or_raises() -> None:
 # Tools
 
 
-def test_strict_is_always_said() -> None:
+def test_strict_is_always_sent() -> None:
     strict = replace_tool(WEATHER, strict=True)
     tools = body_of(tools=(WEATHER, strict))["tools"]
     assert [tool["strict"] for tool in tools] == [False, True]
@@ -128,7 +128,7 @@ def replace_tool(tool: FunctionTool, **changes: Any) -> FunctionTool:
     return replace(tool, **changes)
 
 
-def test_a_tool_may_say_more_in_this_wires_words() -> None:
+def test_extras_of_this_format_are_keys_of_the_tool() -> None:
     tool = replace_tool(WEATHER, description="", extras={"responses": {"async": True}, "messages": {"x": 1}})
     assert body_of(tools=(tool,))["tools"] == [
         {
@@ -141,12 +141,12 @@ def test_a_tool_may_say_more_in_this_wires_words() -> None:
     ]
 
 
-def test_native_tools_go_as_they_are() -> None:
+def test_native_tools_are_sent_unchanged() -> None:
     raw = {"type": "mcp", "server_label": "docs", "server_url": "https://example.org", "require_approval": "never"}
     assert body_of(tools=(NativeTool(raw), WEATHER))["tools"][0] == raw
 
 
-def test_a_tool_is_encoded_once_and_forgotten_with_it() -> None:
+def test_a_tool_is_encoded_once_and_its_form_dies_with_it() -> None:
     tool = replace_tool(WEATHER, name="once")
     assert body_of(tools=(tool,))["tools"][0] is body_of(tools=(tool,))["tools"][0]
     alive = weakref.ref(tool)
@@ -161,7 +161,7 @@ MCP = NativeTool({"type": "mcp", "server_label": "docs", "server_url": "https://
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "expected"),
     [
         ("auto", "auto"),
         ("none", "none"),
@@ -172,11 +172,11 @@ MCP = NativeTool({"type": "mcp", "server_label": "docs", "server_url": "https://
         (NamedTool("docs"), {"type": "mcp", "server_label": "docs"}),
     ],
 )
-def test_tool_choice(choice: Any, said: Any) -> None:
-    assert body_of(tools=(WEATHER, CUSTOM, SEARCH_TOOL, MCP), tool_choice=choice)["tool_choice"] == said
+def test_tool_choice(choice: Any, expected: Any) -> None:
+    assert body_of(tools=(WEATHER, CUSTOM, SEARCH_TOOL, MCP), tool_choice=choice)["tool_choice"] == expected
 
 
-def test_required_is_named_where_the_model_wants_it_so() -> None:
+def test_required_becomes_the_name_of_a_single_tool_only() -> None:
     quirks = Quirks(required_as_named=True)
     assert body_of(tools=(WEATHER,), tool_choice="required", quirks=quirks)["tool_choice"] == {
         "type": "function",
@@ -197,18 +197,18 @@ _MEDIA = st.sampled_from(
         Media("file", url="https://x/y.pdf"),
     ]
 )
-_SAID = st.lists(st.one_of(st.builds(Text, _TEXT), _MEDIA), min_size=1, max_size=3).map(tuple)
+_CONTENT = st.lists(st.one_of(st.builds(Text, _TEXT), _MEDIA), min_size=1, max_size=3).map(tuple)
 _REPLY = st.sampled_from(
     ["a text", "two parts and a citation", "a phase", "hidden reasoning", "calls side by side", "raw reasoning"]
 ).map(lambda what: CODEC.decode(dump(response(*OUTPUTS[what]))).turn)
-_FOREIGN = st.sampled_from(
+_OTHER_FORMAT = st.sampled_from(
     [assistant(Text("a"), ToolCall("a", "f", "{}")), assistant(Reasoning("x"), Text("a")), assistant(Refusal("no"))]
 )
 _TURN = st.one_of(
-    st.builds(Turn, st.sampled_from(["user", "system"]), _SAID),
-    st.builds(lambda parts: Turn("tool", (ToolResult("a", parts),)), _SAID),
+    st.builds(Turn, st.sampled_from(["user", "system"]), _CONTENT),
+    st.builds(lambda parts: Turn("tool", (ToolResult("a", parts),)), _CONTENT),
     _REPLY,
-    _FOREIGN,
+    _OTHER_FORMAT,
 )
 _TOOLS = st.lists(st.sampled_from([WEATHER, replace_tool(WEATHER, strict=True), CUSTOM, MCP]), max_size=3).map(tuple)
 _OUTPUT = st.builds(OutputSchema, st.sampled_from([None, {"type": "object"}]), strict=st.sampled_from([None, True]))
@@ -236,7 +236,7 @@ _REQUEST = st.builds(
 @needs_complete_recordings
 @settings(max_examples=200)
 @given(request=_REQUEST, streamed=st.booleans())
-def test_bodies_are_what_the_official_types_say(request: ChatRequest, streamed: bool) -> None:
+def test_requests_match_the_official_types(request: ChatRequest, streamed: bool) -> None:
     assert validate_request("responses", CODEC.encode(request, stream=streamed)) == []
 
 

@@ -1,4 +1,4 @@
-"""The conversation on the Responses wire: what users say, what tools answer, and the model's own words given back."""
+"""The conversation on the Responses wire: what users say, what tools answer, and the model's opaque item given back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.wire.responses_forms import (
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "form"),
     [
         (PNG, {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0K"}),
         (Media("image", url="https://x/y.png"), {"type": "input_image", "image_url": "https://x/y.png"}),
@@ -74,14 +74,14 @@ from tests.wire.responses_forms import (
         ),
     ],
 )
-def test_input_parts(part: Part, said: dict[str, Any]) -> None:
-    content = [{"type": "input_text", "text": "look:"}, said]
+def test_input_parts(part: Part, form: dict[str, Any]) -> None:
+    content = [{"type": "input_text", "text": "look:"}, form]
     assert items_of(user(Text("look:"), part)) == [{"role": "user", "content": content}]
     result = Turn("tool", (ToolResult("c", (Text("look:"), part)),))  # type: ignore[arg-type]
     assert items_of(result) == [{"type": "function_call_output", "call_id": "c", "output": content}]
 
 
-def test_system_turns_stay_where_they_are() -> None:
+def test_system_turns_stay_in_place() -> None:
     developer = Turn("system", (Text("b"),), extras={"responses": {"role": "developer"}})
     assert items_of(Turn("system", (Text("a"),)), HELLO, developer) == [
         {"role": "system", "content": "a"},
@@ -90,17 +90,17 @@ def test_system_turns_stay_where_they_are() -> None:
     ]
 
 
-def test_names_have_no_place_and_stay_behind() -> None:
+def test_speaker_names_are_omitted() -> None:
     assert items_of(replace(HELLO, name="Ada")) == items_of(HELLO)
     assert items_of(Turn("assistant", (Text("a"),), name="planner")) == [{"role": "assistant", "content": "a"}]
 
 
-def test_a_user_may_say_what_the_model_said() -> None:
-    said = CODEC.decode(dump(response(message(text_part("a"))))).turn.parts
-    assert items_of(Turn("user", said)) == [{"role": "user", "content": "a"}]
+def test_text_of_a_reply_in_a_user_turn() -> None:
+    parts = CODEC.decode(dump(response(message(text_part("a"))))).turn.parts
+    assert items_of(Turn("user", parts)) == [{"role": "user", "content": "a"}]
 
 
-def test_an_item_in_this_wires_words_stands_alone() -> None:
+def test_an_opaque_item_is_not_part_of_a_message() -> None:
     approval = {"type": "mcp_approval_response", "approval_request_id": "r", "approve": True}
     assert items_of(user(Text("a"), Opaque("responses", approval), Text("b"))) == [
         {"role": "user", "content": "a"},
@@ -116,7 +116,7 @@ def results(*results: ToolResult) -> Turn:
     return Turn("tool", results)
 
 
-def test_results_are_items() -> None:
+def test_tool_results_are_items() -> None:
     calls = assistant(ToolCall("a", "f", "{}"), ToolCall("b", "g", "x", "custom"))
     answers = results(ToolResult("a", (Text("1"),), failed=True), ToolResult("b", (Text("2"),)), ToolResult("c", ()))
     assert items_of(HELLO, calls, answers)[3:] == [
@@ -126,13 +126,13 @@ def test_results_are_items() -> None:
     ]
 
 
-def test_a_programs_call_is_answered_to_the_program() -> None:
+def test_result_of_a_programs_call_names_the_program() -> None:
     reply = CODEC.decode(dump(response(call(caller={"type": "program", "caller_id": "p"}))))
     answered = items_of(HELLO, reply.turn, results(ToolResult("call_1", (Text("1"),))))[-1]
     assert answered["caller"] == {"type": "program", "caller_id": "p"}
 
 
-def test_a_result_may_be_of_another_type_in_this_wires_words() -> None:
+def test_extras_can_change_the_type_of_a_result() -> None:
     shot = {"type": "computer_screenshot", "image_url": "https://x/y.png"}
     extras = {"responses": {"type": "computer_call_output", "output": shot}}
     assert items_of(results(ToolResult("a", (), extras=extras))) == [
@@ -140,7 +140,7 @@ def test_a_result_may_be_of_another_type_in_this_wires_words() -> None:
     ]
 
 
-def test_results_in_a_users_turn_come_in_their_order() -> None:
+def test_results_in_a_user_turn_stay_in_order() -> None:
     kinds = [
         item.get("type", item.get("role"))
         for item in items_of(user(ToolResult("a", (Text("1"),)), Text("now"), ToolResult("b", ())))
@@ -148,12 +148,12 @@ def test_results_in_a_users_turn_come_in_their_order() -> None:
     assert kinds == ["function_call_output", "user", "function_call_output"]
 
 
-# What the model said
+# Assistant turns
 
 
 @pytest.mark.parametrize("what", OUTPUTS)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_reply_goes_back_word_for_word(what: str, streamed: bool) -> None:
+def test_a_reply_is_sent_back_unchanged(what: str, streamed: bool) -> None:
     output = OUTPUTS[what]
     answer = response(*output)
     reply = folded(CODEC, stream(answer).encode()) if streamed else CODEC.decode(dump(answer))
@@ -165,14 +165,14 @@ def test_a_reply_goes_back_word_for_word(what: str, streamed: bool) -> None:
     assert items_of(HELLO, reply.turn, HELLO)[1:-1] == expected
 
 
-def test_parts_of_two_messages_do_not_mix() -> None:
+def test_parts_of_two_messages_are_not_merged() -> None:
     output = [message(text_part("a"), text_part("b")), message(text_part("c"), text_part("d"), id_="msg_2")]
     turn = CODEC.decode(dump(response(*output))).turn
     cut = replace(turn, parts=(turn.parts[0], turn.parts[3]))
     assert items_of(HELLO, cut)[1:] == [message(text_part("a")), message(text_part("d"), id_="msg_2")]
 
 
-def test_words_of_another_wire_are_said_simply() -> None:
+def test_parts_of_another_format_take_the_simplest_form() -> None:
     of_messages = {"messages": {"signature": "s"}}
     turn = assistant(
         Reasoning("hm", of_messages),
@@ -190,21 +190,21 @@ def test_words_of_another_wire_are_said_simply() -> None:
     ]
 
 
-def test_an_empty_text_beside_calls_is_no_message() -> None:
+def test_an_empty_text_with_calls_is_omitted() -> None:
     assert items_of(assistant(Text(""), ToolCall("a", "f", "{}"))) == [
         {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
     ]
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
-def test_traces_of_another_wires_tools_are_left_out_and_other_blocks_raise(role: Any) -> None:
+def test_server_tool_blocks_of_another_format_are_omitted_and_others_refused(role: Any) -> None:
     trace = Opaque("messages", {"type": "web_search_tool_result", "content": []})
     assert items_of(Turn(role, (trace, Text("a")))) == [{"role": role, "content": "a"}]
     with pytest.raises(UnsupportedContent, match="messages"):
         items_of(Turn(role, (Opaque("messages", {"type": "container_upload"}), Text("a"))))
 
 
-def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
+def test_unstored_items_have_no_ids_and_only_encrypted_reasoning() -> None:
     approval = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "d"}
     hidden = reasoning("b", id_="rs_2", encrypted_content="gAAA")
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
@@ -224,7 +224,7 @@ def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
     [
         (["reasoning", "user"], ["user"]),
         (["reasoning"], []),
-        (["own words", "user"], ["user"]),
+        (["opaque item", "user"], ["user"]),
         (["call", "reasoning", "result", "user"], ["call", "result", "user"]),
         (["reasoning", "reasoning", "user"], ["user"]),
         (["reasoning", "call", "result"], ["reasoning", "call", "result"]),
@@ -232,10 +232,10 @@ def test_without_a_store_items_have_no_ids_and_reasoning_is_encrypted() -> None:
         (["reasoning", "plain", "reasoning", "system"], ["reasoning", "plain", "system"]),
     ],
 )
-def test_reasoning_goes_back_with_what_followed_it_alone(turns: list[str], sent: list[str], store: bool) -> None:
+def test_reasoning_is_sent_back_only_with_its_following_item(turns: list[str], sent: list[str], store: bool) -> None:
     made = {
         "reasoning": CODEC.decode(dump(response(reasoning("a", encrypted_content="gAAA")))).turn,
-        "own words": assistant(Opaque("responses", reasoning("a"))),
+        "opaque item": assistant(Opaque("responses", reasoning("a"))),
         "call": CODEC.decode(dump(response(call()))).turn,
         "message": CODEC.decode(dump(response(message(text_part("a"))))).turn,
         "plain": assistant(Text("a")),
@@ -249,7 +249,7 @@ def test_reasoning_goes_back_with_what_followed_it_alone(turns: list[str], sent:
     assert [kinds.get(kind, kind) for kind in found] == sent
 
 
-def test_nothing_that_a_reply_holds_is_changed_by_sending_it() -> None:
+def test_encoding_does_not_change_the_reply() -> None:
     answer = response(message(text_part("a"), text_part("b")), call(), OUTPUTS["unknown item"][0])
     turn, again = CODEC.decode(dump(answer)).turn, CODEC.decode(dump(answer)).turn
     for item in items_of(HELLO, turn, store=False):

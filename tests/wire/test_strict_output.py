@@ -160,7 +160,9 @@ QUIRKS = st.sampled_from([PLAIN, OPENAI, GROK, MINIMAX, MISTRAL])
 
 @pytest.mark.parametrize("wire", WIRES)
 @given(request=REQUESTS, quirks=QUIRKS, stream=st.booleans())
-def test_what_leaves_is_legal(wire: Wire, request: ChatRequest, quirks: Quirks, stream: bool) -> None:
+def test_requests_are_valid_json_with_legal_ids_and_names(
+    wire: Wire, request: ChatRequest, quirks: Quirks, stream: bool
+) -> None:
     try:
         body = sent(wire, request, quirks, stream=stream)
     except GatewayError:
@@ -184,7 +186,7 @@ def test_what_leaves_is_legal(wire: Wire, request: ChatRequest, quirks: Quirks, 
 @needs_complete_recordings
 @pytest.mark.parametrize("wire", ["chat_completions", "responses", "messages"])
 @given(request=REQUESTS, stream=st.booleans())
-def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatRequest, stream: bool) -> None:
+def test_requests_match_the_official_types(wire: Wire, request: ChatRequest, stream: bool) -> None:
     try:
         body = sent(wire, request, stream=stream)
     except GatewayError:
@@ -200,20 +202,20 @@ def test_what_leaves_is_what_the_official_types_allow(wire: Wire, request: ChatR
 
 
 @pytest.mark.parametrize("wire", WIRES)
-@given(said=st.lists(WORDS.filter(str.strip), min_size=4, max_size=4))
-def test_any_text_survives_a_history(wire: Wire, said: list[str]) -> None:
-    system, asked, wrote, returned = said
+@given(texts_=st.lists(WORDS.filter(str.strip), min_size=4, max_size=4))
+def test_any_text_is_sent_unchanged(wire: Wire, texts_: list[str]) -> None:
+    system, question, answer, result = texts_
     turns = (
         Turn("system", (Text(system),)),
-        Turn("user", (Text(asked),)),
-        Turn("assistant", (Text(wrote), ToolCall("c", "f", json.dumps({"text": returned})))),
-        Turn("tool", (ToolResult("c", (Text(returned),)),)),
+        Turn("user", (Text(question),)),
+        Turn("assistant", (Text(answer), ToolCall("c", "f", json.dumps({"text": result})))),
+        Turn("tool", (ToolResult("c", (Text(result),)),)),
     )
     body = sent(wire, ChatRequest("m", turns))
     there = list(texts(body))
-    for text in said:
+    for text in texts_:
         assert repair_surrogates(text) in there
-    assert [arguments for _, _, arguments in calls(wire, body)] == [{"text": repair_surrogates(returned)}]
+    assert [arguments for _, _, arguments in calls(wire, body)] == [{"text": repair_surrogates(result)}]
 
 
 # Single cases
@@ -221,7 +223,7 @@ def test_any_text_survives_a_history(wire: Wire, said: list[str]) -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", {}),
         ("  ", {}),
@@ -246,14 +248,14 @@ def test_any_text_survives_a_history(wire: Wire, said: list[str]) -> None:
         ('{"a":' * 2000 + "1" + "}" * 2000, {"invalid_arguments": '{"a":' * 2000 + "1" + "}" * 2000}),
     ],
 )
-def test_arguments_in_a_history_are_one_object(wire: Wire, text: str, said: dict[str, Any]) -> None:
+def test_arguments_are_one_json_object(wire: Wire, text: str, expected: dict[str, Any]) -> None:
     turns = (Turn("user", (Text("hi"),)), Turn("assistant", (ToolCall("c", "f", text),)))
-    assert [arguments for _, _, arguments in calls(wire, sent(wire, ChatRequest("m", turns)))] == [said]
+    assert [arguments for _, _, arguments in calls(wire, sent(wire, ChatRequest("m", turns)))] == [expected]
 
 
 @pytest.mark.parametrize("wire", ["chat_completions", "responses", "run"])
 @pytest.mark.parametrize("text", ['{"b":1,"a":2}', ' {"a" : 1e5}\n', '{"a":"\\u00e9é"}', '{"a":1,"a":2}', "{}"])
-def test_arguments_that_are_an_object_stay_byte_for_byte(wire: Wire, text: str) -> None:
+def test_arguments_that_are_an_object_are_unchanged(wire: Wire, text: str) -> None:
     turns = (Turn("user", (Text("hi"),)), Turn("assistant", (ToolCall("c", "f", text),)))
     body = sent(wire, ChatRequest("m", turns))
     assert text in list(texts(body))
@@ -273,22 +275,22 @@ def test_arguments_that_are_an_object_stay_byte_for_byte(wire: Wire, text: str) 
         ["", "a"],
     ],
 )
-def test_ids_of_calls_and_results_fit_and_stay_apart(wire: Wire, ids: list[str]) -> None:
+def test_ids_of_calls_and_results_match_and_differ_between_calls(wire: Wire, ids: list[str]) -> None:
     turns = (
         Turn("user", (Text("hi"),)),
         Turn("assistant", tuple(ToolCall(id_, "f", "{}") for id_ in ids)),
         Turn("tool", tuple(ToolResult(id_, (Text(str(at)),)) for at, id_ in enumerate(ids))),
     )
     body = sent(wire, ChatRequest("m", turns), OPENAI)
-    given = [id_ for id_, _, _ in calls(wire, body)]
-    assert list(answered(wire, body)) == given
-    assert len(set(given)) == len(given)
-    assert all(ID.fullmatch(id_) and len(id_) <= 40 for id_ in given)
+    sent_ids = [id_ for id_, _, _ in calls(wire, body)]
+    assert list(answered(wire, body)) == sent_ids
+    assert len(set(sent_ids)) == len(sent_ids)
+    assert all(ID.fullmatch(id_) and len(id_) <= 40 for id_ in sent_ids)
 
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("schema", [{"type": "string"}, {"type": ["string", "null"]}, {"properties": [1]}, "text", 7])
-def test_the_schema_of_something_else_than_an_object_is_refused(wire: Wire, schema: Any) -> None:
+def test_a_schema_that_is_not_of_an_object_is_refused(wire: Wire, schema: Any) -> None:
     tool = FunctionTool("f", "", schema)
     with pytest.raises(ConfigError, match="'f'") as caught:
         sent(wire, ChatRequest("m", (Turn("user", (Text("hi"),)),), tools=(tool,)))
@@ -315,7 +317,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("what", BAD)
-def test_what_json_cannot_say_is_refused_by_the_name_of_its_argument(wire: Wire, what: str) -> None:
+def test_values_that_json_cannot_express_are_refused_by_argument(wire: Wire, what: str) -> None:
     fields, field = BAD[what]
     with pytest.raises(ConfigError) as caught:
         sent(wire, ChatRequest("m", HELLO, **fields))
@@ -325,7 +327,7 @@ def test_what_json_cannot_say_is_refused_by_the_name_of_its_argument(wire: Wire,
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_parts_of_a_tools_result_do_not_run_together(wire: Wire) -> None:
+def test_parts_of_a_tool_result_are_separated(wire: Wire) -> None:
     parts = (Text("one"), Text("two"))
     turns = (
         Turn("system", parts),
@@ -361,9 +363,7 @@ EXTRA: list[tuple[Wire, dict[str, Any], dict[str, Any], str, Any]] = [
 
 
 @pytest.mark.parametrize(("wire", "fields", "extra", "key", "_"), EXTRA)
-def test_what_extra_body_adds_takes_nothing_away(
-    wire: Wire, fields: dict[str, Any], extra: dict[str, Any], key: str, _: object
-) -> None:
+def test_extra_body_is_merged(wire: Wire, fields: dict[str, Any], extra: dict[str, Any], key: str, _: object) -> None:
     both = sent(wire, ChatRequest("m", HELLO, extra_body=extra, **fields))[key]
     ours = sent(wire, ChatRequest("m", HELLO, **fields))[key]
     for one in (ours, extra[key]):
@@ -372,7 +372,7 @@ def test_what_extra_body_adds_takes_nothing_away(
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_extra_body_contradicts_nothing_silently(wire: Wire) -> None:
+def test_extra_body_that_contradicts_an_argument_is_refused(wire: Wire) -> None:
     key = "input" if wire == "responses" else "messages"
     with pytest.raises(ConfigError, match=key):
         sent(wire, ChatRequest("m", HELLO, extra_body={key: []}))
@@ -385,7 +385,7 @@ def test_extra_body_contradicts_nothing_silently(wire: Wire) -> None:
 # Limits of single models
 
 
-def test_a_closed_history_holds_nothing_else() -> None:
+def test_closed_history() -> None:
     turns = (
         Turn("system", (Text("s"),), extras={"chat_completions": {"role": "developer", "x": 1}}),
         Turn("user", (Text("u"),), name="Ann", extras={"chat_completions": {"x": 1}}),
@@ -415,7 +415,7 @@ def test_a_closed_history_holds_nothing_else() -> None:
     ]
 
 
-def test_thinking_that_a_model_does_not_let_itself_be_given_is_refused() -> None:
+def test_a_thinking_budget_is_refused_where_thinking_is_adaptive() -> None:
     quirks = Quirks(adaptive_thinking=True)
     with pytest.raises(ConfigError, match="adaptive"):
         sent("messages", ChatRequest("m", HELLO, thinking={"type": "enabled", "budget_tokens": 2000}), quirks)
@@ -423,7 +423,7 @@ def test_thinking_that_a_model_does_not_let_itself_be_given_is_refused() -> None
     assert (body["thinking"], body["output_config"]) == ({"type": "adaptive"}, {"effort": "low"})
 
 
-def test_a_closed_schema_holds_type_and_properties() -> None:
+def test_schema_with_type_and_properties_only() -> None:
     schema = {
         "type": "object",
         "title": "A",
@@ -458,14 +458,14 @@ def test_a_closed_schema_holds_type_and_properties() -> None:
         ("openai/gpt-4.1", ["One.", "Two.", "hi", "Three.", "Four."]),
     ],
 )
-def test_system_messages_side_by_side_are_one_where_a_second_is_refused(model: str, expected: list[str]) -> None:
+def test_adjacent_system_messages_are_merged_where_a_second_is_refused(model: str, expected: list[str]) -> None:
     one, two, three, four = (Turn("system", (Text(f"{n}."),)) for n in ("One", "Two", "Three", "Four"))
     request = ChatRequest(model, (one, two, *HELLO, three, four))
     body = sent("chat_completions", request, route(request, api="chat_completions").quirks)
     assert [m["content"] for m in body["messages"]] == expected
 
 
-def test_items_that_are_not_kept_go_without_ids() -> None:
+def test_unstored_items_have_no_ids() -> None:
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
     turn = Turn("assistant", (Reasoning("", {"responses": {"item": item}}), Text("ok")))
     turns = (*HELLO, turn, *HELLO)
