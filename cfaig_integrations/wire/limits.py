@@ -33,11 +33,10 @@ class MissingFields:
         self._values = attrgetter(*remedies)
         self._unset = self._values(ChatRequest("", ()))
 
-    def limits(self, request: ChatRequest) -> Iterable[ConfigError]:
+    def limits(self, request: ChatRequest) -> Iterator[ConfigError]:
         """Errors for those that are set."""
-        return () if self._values(request) == self._unset else self._errors(request)
-
-    def _errors(self, request: ChatRequest) -> Iterator[ConfigError]:
+        if self._values(request) == self._unset:  # the fast path of nearly all requests
+            return
         for field, remedy in self._remedies.items():
             value = getattr(request, field)
             if value is not None and value != _NO_EFFECT.get(field):
