@@ -7,11 +7,24 @@ Each format's `limits.py` yields an error for everything that it cannot carry. I
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool
-from cfaig_integrations.core.content import Json, Media, Opaque, Part, Role, Text, ToolCall, ToolResult, Turn, Wire
+from cfaig_integrations.core.content import (
+    Json,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Wire,
+)
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
 
@@ -85,12 +98,32 @@ def _choice_limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError
     yield ConfigError(what, field="tool_choice", value=value, remedy=remedy)
 
 
-def unusual_parts(turns: Iterable[Turn]) -> list[tuple[Part, Role]]:
-    """The parts that some format may not carry, with the roles of their turns.
+def part_limits(
+    request: ChatRequest,
+    quirks: Quirks,
+    roles: Mapping[Role, tuple[type[Part], ...]],
+    content_limits: Callable[[Part, Role | None, Quirks], Iterator[UnsupportedContent]],
+) -> Iterator[UnsupportedContent]:
+    """Errors for parts of a conversation.
 
-    Without those that every format carries, which most histories consist of: text, tool calls, and results that are one
-    text, each in the turn of the right role.
+    Args:
+        request: The request.
+        quirks: Properties of the model.
+        roles: What the turns of each role can contain.
+        content_limits: Errors for a part that its turn can contain; the role is None within a tool's result.
     """
+    for part, role in _unusual_parts(request.turns):
+        if not isinstance(part, roles[role]):
+            yield misplaced(part, role)
+        elif isinstance(part, ToolResult):
+            for inner in part.parts:
+                yield from content_limits(inner, None, quirks)
+        else:
+            yield from content_limits(part, role, quirks)
+
+
+def _unusual_parts(turns: Iterable[Turn]) -> list[tuple[Part, Role]]:
+    """The parts and their roles, without those that every format carries and that most histories consist of."""
     unusual: list[tuple[Part, Role]] = []
     for turn in turns:
         role = turn.role
@@ -108,12 +141,23 @@ def unusual_parts(turns: Iterable[Turn]) -> list[tuple[Part, Role]]:
     return unusual
 
 
-def misplaced(part: Part, role: Role, remedy: str) -> UnsupportedContent:
+def misplaced(part: Part, role: Role) -> UnsupportedContent:
     """The error for a part that the turns of a role cannot contain."""
     kind = part.kind if isinstance(part, Media) else type(part).__name__
-    article = "An" if role == "assistant" else "A"
+    match part:
+        case Reasoning() | Refusal() | ToolCall():
+            target = "an assistant turn"
+        case ToolResult():
+            target = "a tool turn"
+        case _ if role == "tool":
+            target = "a ToolResult, or into a user turn"
+        case _:
+            target = "a user turn"
     return UnsupportedContent(
-        f"{article} {role} turn cannot contain this {kind} part.", field="turns", value=kind, remedy=remedy
+        f"{'An' if role == 'assistant' else 'A'} {role} turn cannot contain this {kind} part.",
+        field="turns",
+        value=kind,
+        remedy=f"Put it into {target}.",
     )
 
 

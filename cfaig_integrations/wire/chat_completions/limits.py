@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
@@ -15,10 +15,18 @@ from cfaig_integrations.wire.limits import (
     media_limits,
     misplaced,
     model_limits,
-    unusual_parts,
+    part_limits,
 )
 
 _MISSING = MissingFields(WIRE, {"previous_response_id": 'Use api="responses", or send the whole conversation.'})
+
+_USER = (Text, Media, ToolResult, Opaque)
+_ROLES: Mapping[Role, tuple[type[Part], ...]] = {
+    "system": _USER,
+    "user": _USER,
+    "assistant": (Text, Refusal, Reasoning, ToolCall, Media, Opaque),
+    "tool": (ToolResult,),
+}
 
 
 def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
@@ -41,37 +49,17 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             value=dict(request.thinking),
             remedy='Use reasoning_effort, or api="messages" with a model that takes a thinking object.',
         )
-    for part, role in unusual_parts(request.turns):
-        yield from _part_limits(part, role, quirks)
+    yield from part_limits(request, quirks, _ROLES, _content_limits)
 
 
-def _part_limits(part: Part, role: Role, quirks: Quirks) -> Iterator[UnsupportedContent]:
+def _content_limits(part: Part, role: Role | None, quirks: Quirks) -> Iterator[UnsupportedContent]:
     match part:
-        case ToolResult() if role == "assistant":
-            yield misplaced(part, role, "Put it into a tool turn.")
-        case ToolResult(parts=inner):
-            for each in inner:
-                yield from _content_limits(each, quirks)
-        case _ if role == "tool":
-            yield misplaced(part, role, "Put it into a ToolResult, or into a user turn.")
-        case Reasoning() | Refusal() | ToolCall() if role != "assistant":
-            yield misplaced(part, role, "Put it into an assistant turn.")
-        case Media() if role == "assistant":
-            extras = sendable_extras(part, quirks)
-            if not (part.kind == "audio" and extras.get("id")) and not (part.kind == "image" and "image" in extras):
-                yield misplaced(part, role, "Put it into a user turn, or remove it from the history.")
-        case Text() | Media() | Opaque():
-            yield from _content_limits(part, quirks)
-        case _:
-            pass
-
-
-def _content_limits(part: Text | Media | Opaque, quirks: Quirks) -> Iterator[UnsupportedContent]:
-    match part:
-        case Text():
-            pass
         case Opaque():
             yield from block_limits(part, WIRE)
+        case Media() if role == "assistant":  # goes back only in the field that it came in
+            extras = sendable_extras(part, quirks)
+            if not (part.kind == "audio" and extras.get("id")) and not (part.kind == "image" and "image" in extras):
+                yield misplaced(part, role)
         case Media(kind="image") if part.file_id:
             yield _no_place(part, "an image's file id", 'Use api="responses", or pass its bytes or address.')
         case Media(kind="audio") if not part.data:
@@ -83,6 +71,8 @@ def _content_limits(part: Text | Media | Opaque, quirks: Quirks) -> Iterator[Uns
             yield _no_place(part, "video", remedy)
         case Media():
             yield from media_limits(part, quirks)
+        case _:
+            pass
 
 
 def _no_place(media: Media, what: str, remedy: str) -> UnsupportedContent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import (
@@ -23,9 +23,8 @@ from cfaig_integrations.wire.limits import (
     MissingFields,
     block_limits,
     media_limits,
-    misplaced,
     model_limits,
-    unusual_parts,
+    part_limits,
 )
 from cfaig_integrations.wire.messages.media import IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
 
@@ -46,6 +45,14 @@ _MISSING = MissingFields(
     },
 )
 
+_USER = (Text, Refusal, Media, ToolResult, Opaque)
+_ROLES: Mapping[Role, tuple[type[Part], ...]] = {
+    "system": (Text,),
+    "user": _USER,
+    "assistant": (Text, Refusal, Reasoning, ToolCall, Opaque),
+    "tool": _USER,
+}
+
 
 def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
     """Errors for what the format, or the model in this format, cannot carry."""
@@ -65,8 +72,7 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             remedy="Use thinking={'type': 'adaptive'}, and reasoning_effort for how much.",
         )
     yield from _system_limits(request.turns)
-    for part, role in unusual_parts(request.turns):
-        yield from _part_limits(part, role, quirks)
+    yield from part_limits(request, quirks, _ROLES, _content_limits)
 
 
 def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
@@ -81,7 +87,8 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
                     remedy="Put the mark on the first block of the first user turn: "
                     "a cache breakpoint there covers tools and system too.",
                 )
-        if index and turn.text.strip() and any(map(_has_content, turns[:index])):
+        earlier = (part for turn in turns[:index] if turn.role != "system" for part in turn.parts)
+        if turn.text.strip() and any(map(_has_content, earlier)):
             yield UnsupportedContent(
                 "The messages format takes system instructions before the conversation only.",
                 field="turns",
@@ -90,56 +97,42 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
             )
 
 
-def _has_content(turn: Turn) -> bool:
-    """Whether a turn is part of the conversation and becomes more than an empty message."""
-    return turn.role != "system" and any(
-        bool(part.text.strip() or SEARCH_RESULT in own_extras(part))
-        if isinstance(part, Text | Refusal)
-        else "messages" in part.extras
-        if isinstance(part, Reasoning)
-        else not isinstance(part, Opaque) or part.wire == "messages"
-        for part in turn.parts
-    )
-
-
-def _part_limits(part: Part, role: Role, quirks: Quirks) -> Iterator[UnsupportedContent]:
+def _has_content(part: Part) -> bool:
+    """Whether a part becomes more than an empty block."""
     match part:
-        case Text():
-            pass
-        case _ if role == "system":
-            yield misplaced(part, role, "Put it into a user turn.")
-        case Media() | ToolResult() if role == "assistant":
-            yield misplaced(part, role, "Put it into a user turn.")
-        case Reasoning() | ToolCall() if role != "assistant":
-            yield misplaced(part, role, "Put it into an assistant turn.")
-        case Media():
-            yield from _media_limits(part, quirks)
-        case ToolResult(parts=inner):
-            for each in inner:
-                yield from _part_limits(each, role, quirks)
+        case Text() | Refusal():
+            return bool(part.text.strip() or SEARCH_RESULT in own_extras(part))
+        case Reasoning():
+            return "messages" in part.extras
+        case Opaque():
+            return part.wire == "messages"
+        case _:
+            return True
+
+
+def _content_limits(part: Part, _: Role | None, quirks: Quirks) -> Iterator[UnsupportedContent]:
+    match part:
         case Opaque():
             yield from block_limits(part, "messages")
+        case Media(kind="audio" | "video"):
+            remedy = 'Use api="chat_completions" with a model that takes it, or pass a transcript as text.'
+            yield _refused(f"has no {part.kind}", part.kind, remedy)
+        case Media():
+            yield from media_limits(part, quirks)
+            if part.mime and not (part.url or part.file_id):
+                yield from _type_limits(part)
         case _:
             pass
 
 
-def _media_limits(media: Media, quirks: Quirks) -> Iterator[UnsupportedContent]:
-    yield from media_limits(media, quirks)
-    if media.kind in ("audio", "video"):
-        yield UnsupportedContent(
-            f"The messages format has no {media.kind}.",
-            field="turns",
-            value=media.kind,
-            remedy='Use api="chat_completions" with a model that takes it, or pass a transcript as text.',
-        )
-    elif not (media.url or media.file_id or not media.mime):
-        if media.kind == "image" and image_type(media) not in IMAGE_TYPES:
-            takes, remedy = "no images of type", f"Convert it to one of {', '.join(IMAGE_TYPES)}."
-        elif media.kind == "file" and media.mime != PDF and not media.mime.startswith("text/"):
-            takes = "PDF and text documents, not"
-            remedy = 'Pass its text, convert it to PDF, or use api="responses" with a model that takes it.'
-        else:
-            return
-        yield UnsupportedContent(
-            f"The messages format takes {takes} {media.mime!r}.", field="turns", value=media.mime, remedy=remedy
-        )
+def _type_limits(media: Media) -> Iterator[UnsupportedContent]:
+    if media.kind == "image" and image_type(media) not in IMAGE_TYPES:
+        remedy = f"Convert it to one of {', '.join(IMAGE_TYPES)}."
+        yield _refused(f"takes no {media.mime} images", media.mime, remedy)
+    if media.kind == "file" and media.mime != PDF and not media.mime.startswith("text/"):
+        remedy = 'Pass its text, convert it to PDF, or use api="responses" with a model that takes it.'
+        yield _refused(f"takes PDF and text documents, not {media.mime}", media.mime, remedy)
+
+
+def _refused(what: str, value: str, remedy: str) -> UnsupportedContent:
+    return UnsupportedContent(f"The messages format {what}.", field="turns", value=value, remedy=remedy)

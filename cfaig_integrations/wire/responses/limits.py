@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
@@ -14,7 +14,7 @@ from cfaig_integrations.wire.limits import (
     media_limits,
     misplaced,
     model_limits,
-    unusual_parts,
+    part_limits,
 )
 from cfaig_integrations.wire.responses.media import INPUT_PARTS
 
@@ -34,6 +34,14 @@ _MISSING = MissingFields(
 )
 """The official type `ResponseCreateParams` has no such fields."""
 
+_USER = (Text, Media, ToolResult, Opaque)
+_ROLES: Mapping[Role, tuple[type[Part], ...]] = {
+    "system": _USER,
+    "user": _USER,
+    "assistant": (Text, Refusal, Reasoning, ToolCall, ToolResult, Opaque),
+    "tool": (ToolResult, Opaque),
+}
+
 
 def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
     """Errors for what the format, or the model in this format, cannot carry."""
@@ -46,32 +54,10 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             value=request.max_tokens,
             remedy="Ask for more, or use api='chat_completions'.",
         )
-    for part, role in unusual_parts(request.turns):
-        yield from _part_limits(part, role, quirks)
+    yield from part_limits(request, quirks, _ROLES, _content_limits)
 
 
-def _part_limits(part: Part, role: Role, quirks: Quirks) -> Iterator[UnsupportedContent]:
-    match part:
-        case ToolResult(parts=inner):
-            for each in inner:
-                yield from _content_limits(each, quirks)
-        case Opaque(wire="responses") if role != "tool" or part.raw.get("type") not in INPUT_PARTS:
-            pass  # an item of its own, or a content part
-        case Opaque() if part.wire != "responses":
-            yield from block_limits(part, "responses")
-        case _ if role == "tool":
-            yield misplaced(part, role, "Wrap it in a ToolResult, or put it into a user turn.")
-        case Media() if role == "assistant":
-            yield misplaced(part, role, "Put it into a user turn.")
-        case Reasoning() | Refusal() | ToolCall() if role != "assistant":
-            yield misplaced(part, role, "Put it into an assistant turn.")
-        case Media():
-            yield from _content_limits(part, quirks)
-        case _:
-            pass
-
-
-def _content_limits(part: Text | Media | Opaque, quirks: Quirks) -> Iterator[UnsupportedContent]:
+def _content_limits(part: Part, role: Role | None, quirks: Quirks) -> Iterator[UnsupportedContent]:
     match part:
         case Media(kind="audio" | "video"):
             # The official types list text, images and files as the content of a message and of a tool's output.
@@ -83,7 +69,12 @@ def _content_limits(part: Text | Media | Opaque, quirks: Quirks) -> Iterator[Uns
             )
         case Media():
             yield from media_limits(part, quirks)
-        case Opaque() if part.wire != "responses":
-            yield misplaced(part, "tool", f"Continue this conversation with api={part.wire!r}.")
+        case Opaque(wire="responses"):
+            if role == "tool" and part.raw.get("type") in INPUT_PARTS:
+                yield misplaced(part, role)
+        case Opaque() if role is None:
+            yield misplaced(part, "tool")
+        case Opaque():
+            yield from block_limits(part, "responses")
         case _:
             pass
