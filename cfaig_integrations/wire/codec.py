@@ -31,7 +31,7 @@ class Quirks:
     """Properties of a model, from the route table, that an encoder must respect.
 
     Attributes:
-        max_tokens_word: Name of the body field `max_tokens` on chat completions.
+        max_tokens_field: Name of the body field `max_tokens` on chat completions.
         default_max_tokens: Sent on messages, where it is required, if the request has none.
         data_urls_only: Remote image URLs are not fetched (facts §9.2).
         refused: Fields of a `ChatRequest` that the model's closed schema does not have; a value for one raises. Stop
@@ -64,7 +64,7 @@ class Quirks:
         run_body: The body that `/ai/run` takes for the model.
     """
 
-    max_tokens_word: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     default_max_tokens: int = 8192
     data_urls_only: bool = False
     refused: frozenset[str] = frozenset()

@@ -468,9 +468,9 @@ def test_errors_that_are_a_reason_to_try_another_wire(
 
 # facts §9.1-9.3 and §1.4: model -> quirks that it must have.
 QUIRKS: list[tuple[str, dict[str, Any]]] = [
-    ("openai/gpt-4.1", {"max_tokens_word": "max_completion_tokens", "data_urls_only": False, "strict_schema": True}),
-    ("openai/gpt-5.6-sol", {"max_tokens_word": "max_completion_tokens", "run_body": "responses"}),
-    ("anthropic/claude-opus-5", {"run_body": "messages", "default_max_tokens": 8192, "max_tokens_word": "max_tokens"}),
+    ("openai/gpt-4.1", {"max_tokens_field": "max_completion_tokens", "data_urls_only": False, "strict_schema": True}),
+    ("openai/gpt-5.6-sol", {"max_tokens_field": "max_completion_tokens", "run_body": "responses"}),
+    ("anthropic/claude-opus-5", {"run_body": "messages", "default_max_tokens": 8192, "max_tokens_field": "max_tokens"}),
     ("google/gemini-3-flash", {"run_body": "chat_completions", "reasoning_field": None}),
     (
         "@cf/qwen/qwen3-30b-a3b-fp8",
@@ -518,7 +518,7 @@ QUIRKS: list[tuple[str, dict[str, Any]]] = [
     ("@cf/meta/llama-4-scout-17b-16e-instruct", {"schema_form": "envelope", "run_body": "native"}),
     ("@cf/deepseek-ai/deepseek-r1-distill-qwen-32b", {"schema_form": "bare"}),
     ("@hf/nousresearch/hermes-2-pro-mistral-7b", {"schema_form": "bare", "run_body": "native"}),
-    ("dynamic/support", {"max_tokens_word": "max_tokens", "run_body": "chat_completions"}),
+    ("dynamic/support", {"max_tokens_field": "max_tokens", "run_body": "chat_completions"}),
 ]
 
 

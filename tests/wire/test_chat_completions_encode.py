@@ -104,8 +104,8 @@ def test_a_stream_asks_for_usage() -> None:
 
 
 def test_name_of_max_tokens() -> None:
-    assert "max_tokens" not in encoded(quirks=Quirks(max_tokens_word="max_completion_tokens"), max_tokens=9)
-    assert encoded(quirks=Quirks(max_tokens_word="max_completion_tokens"), max_tokens=9)["max_completion_tokens"] == 9
+    assert "max_tokens" not in encoded(quirks=Quirks(max_tokens_field="max_completion_tokens"), max_tokens=9)
+    assert encoded(quirks=Quirks(max_tokens_field="max_completion_tokens"), max_tokens=9)["max_completion_tokens"] == 9
 
 
 OUTPUT = OutputSchema(SCHEMA, name="n", description="d", strict=True)
@@ -463,7 +463,7 @@ REQUESTS = st.builds(
 )
 QUIRKS = st.builds(
     Quirks,
-    max_tokens_word=st.sampled_from(["max_tokens", "max_completion_tokens"]),
+    max_tokens_field=st.sampled_from(["max_tokens", "max_completion_tokens"]),
     mistral_turns=st.booleans(),
     strict_schema=st.booleans(),
 )

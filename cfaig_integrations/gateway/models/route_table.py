@@ -56,7 +56,7 @@ _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "logprobs", "top
 _TO_HIGH = ("none", "low", "medium", "high")
 _TO_MAX = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
-_OPENAI = Quirks(max_tokens_word="max_completion_tokens", openai_history=True, call_id_limit=40)
+_OPENAI = Quirks(max_tokens_field="max_completion_tokens", openai_history=True, call_id_limit=40)
 _OPENAI_PRO = replace(
     _OPENAI,
     run_body="responses",
@@ -83,7 +83,7 @@ _MINIMAX_M3 = replace(
 _CLAUDE = Quirks(run_body="messages")
 _ADAPTIVE = replace(_CLAUDE, adaptive_thinking=True, refused=frozenset({"temperature", "top_p", "top_k"}))
 _CLAUDE_EFFORTS = ("low", "medium", "high", "xhigh", "max")
-_ALIBABA = Quirks(max_tokens_word="max_completion_tokens")
+_ALIBABA = Quirks(max_tokens_field="max_completion_tokens")
 _WORKERS_AI = Quirks(
     data_urls_only=True,
     one_system=True,

@@ -7,7 +7,7 @@ Where each field goes:
 | `model`, `turns` | `model`, `messages` |
 | `tools`, `tool_choice`, `parallel_tool_calls` | the same |
 | `output` | `response_format`, or `guided_json` (`Quirks.schema_form`) |
-| `max_tokens` | `max_tokens` or `max_completion_tokens` (`Quirks.max_tokens_word`) |
+| `max_tokens` | `max_tokens` or `max_completion_tokens` (`Quirks.max_tokens_field`) |
 | `temperature`, `top_p`, `top_k`, `stop`, `seed`, `frequency_penalty`, `presence_penalty`, `n`, `logprobs`, \
 `top_logprobs`, `service_tier`, `store` | the same; `top_k` is Workers AI's (facts §9.4) |
 | `reasoning_effort`, `reasoning["effort"]` | `reasoning_effort` |
@@ -71,7 +71,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
         if value is not None:
             body[field] = value
     if request.max_tokens is not None:
-        body[quirks.max_tokens_word] = request.max_tokens
+        body[quirks.max_tokens_field] = request.max_tokens
     if request.stop:
         body["stop"] = list(request.stop)
     if request.output is not None:
@@ -109,33 +109,33 @@ def _output(output: OutputSchema, quirks: Quirks) -> JsonDict:
 
 
 def _type_only(schema: Json) -> Json:
-    """A schema of an object without any other key at its top; its definitions are written out where they are used."""
+    """A schema of an object without any other key at its top; its definitions are inlined."""
     definitions: Json = schema.get("$defs") or {}
     whole = {key: value for key, value in schema.items() if key in ("type", "properties")}
     try:
-        return cast("Json", _written_out(whole, definitions, ()))
+        return cast("Json", _inlined(whole, definitions, ()))
     except RecursionError:
         raise too_deep("output") from None
 
 
-def _written_out(value: object, definitions: Json, inside: tuple[str, ...]) -> object:
+def _inlined(value: object, definitions: Json, path: tuple[str, ...]) -> object:
     if isinstance(value, list):
-        return [_written_out(each, definitions, inside) for each in cast("list[object]", value)]
+        return [_inlined(each, definitions, path) for each in cast("list[object]", value)]
     if not isinstance(value, Mapping):
         return value
-    named = cast("Json", value)
-    name = str(named.get("$ref", "")).removeprefix("#/$defs/")
+    schema = cast("Json", value)
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     if name not in definitions:
-        return {key: _written_out(each, definitions, inside) for key, each in named.items()}
-    if name in inside:
+        return {key: _inlined(each, definitions, path) for key, each in schema.items()}
+    if name in path:
         raise ConfigError(
-            f"The schema {name!r} holds itself, and this model takes no definitions.",
+            f"The schema {name!r} contains itself, and this model takes no definitions.",
             field="output",
             value=name,
             remedy="Use a schema without recursion, or another model.",
         )
-    beside = {key: each for key, each in named.items() if key != "$ref"}
-    return _written_out({**definitions[name], **beside}, definitions, (*inside, name))
+    siblings = {key: each for key, each in schema.items() if key != "$ref"}
+    return _inlined({**definitions[name], **siblings}, definitions, (*path, name))
 
 
 def _add_reasoning(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:

@@ -74,7 +74,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
 def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
     if request.max_tokens is not None:
         return request.max_tokens
-    budget = (request.thinking or {}).get("budget_tokens")  # has to be less than max_tokens, says the official SDK
+    budget = (request.thinking or {}).get("budget_tokens")  # must be less than max_tokens (official SDK)
     return quirks.default_max_tokens + (budget if isinstance(budget, int) else 0)
 
 
@@ -98,22 +98,22 @@ def _schema(output: OutputSchema) -> JsonDict:
 
 
 def _closed(schema: Json) -> JsonDict:
-    """A schema whose objects are all closed, unless they say otherwise: the official SDK closes every one."""
+    """A schema whose objects are closed unless they set `additionalProperties`: the official SDK closes every one."""
     closed = dict(schema)
     if closed.get("type") == "object":
         closed.setdefault("additionalProperties", False)
-    for word in ("properties", "$defs", "definitions"):
-        if isinstance(held := closed.get(word), Mapping):
-            closed[word] = {name: _closed_or_not(inner) for name, inner in cast("Json", held).items()}
-    for word in ("anyOf", "oneOf", "allOf"):
-        if isinstance(held := closed.get(word), list):
-            closed[word] = [_closed_or_not(inner) for inner in cast("Sequence[object]", held)]
+    for key in ("properties", "$defs", "definitions"):
+        if isinstance(schemas := closed.get(key), Mapping):
+            closed[key] = {name: _closed_or_boolean(inner) for name, inner in cast("Json", schemas).items()}
+    for key in ("anyOf", "oneOf", "allOf"):
+        if isinstance(schemas := closed.get(key), list):
+            closed[key] = [_closed_or_boolean(inner) for inner in cast("Sequence[object]", schemas)]
     if "items" in closed:
-        closed["items"] = _closed_or_not(closed["items"])
+        closed["items"] = _closed_or_boolean(closed["items"])
     return closed
 
 
-def _closed_or_not(schema: object) -> object:
+def _closed_or_boolean(schema: object) -> object:
     """A schema may also be a boolean."""
     return _closed(cast("Json", schema)) if isinstance(schema, Mapping) else schema
 

@@ -87,8 +87,13 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
                     remedy="Put the mark on the first block of the first user turn: "
                     "a cache breakpoint there covers tools and system too.",
                 )
-        earlier = (part for turn in turns[:index] if turn.role != "system" for part in turn.parts)
-        if turn.text.strip() and any(map(_has_content, earlier)):
+        if (
+            index
+            and turn.text.strip()
+            and any(
+                _has_content(part) for earlier in turns[:index] if earlier.role != "system" for part in earlier.parts
+            )
+        ):
             yield UnsupportedContent(
                 "The messages format takes system instructions before the conversation only.",
                 field="turns",
