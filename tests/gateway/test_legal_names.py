@@ -160,9 +160,9 @@ def test_native_tools_and_the_tool_choice_are_renamed(raw: dict[str, Any]) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_speakers_are_valid(name: str) -> None:
     turn = Turn("user", (Text("hi"),), name=name)
-    (legal_names,) = legal(ChatRequest("m", (turn,)))[0].turns
-    assert legal_names.name == (legal_name(name) if name else "")
-    assert not legal_names.name or LEGAL.fullmatch(legal_names.name)
+    (made,) = legal(ChatRequest("m", (turn,)))[0].turns
+    assert made.name == (legal_name(name) if name else "")
+    assert not made.name or LEGAL.fullmatch(made.name)
 
 
 def test_calls_without_ids_are_paired_in_order() -> None:
@@ -173,11 +173,11 @@ def test_calls_without_ids_are_paired_in_order() -> None:
         Turn("assistant", (ToolCall("a", "f", "3"), ToolCall("", "f", "4"))),
         Turn("tool", (ToolResult("a", (Text("3"),)), ToolResult("lost", (Text("4"),)))),
     )
-    legal_names = legal(ChatRequest("m", turns))[0].turns
-    ids = {call.arguments: call.id for turn in legal_names for call in turn.tool_calls}
+    made = legal(ChatRequest("m", turns))[0].turns
+    ids = {call.arguments: call.id for turn in made for call in turn.tool_calls}
     assert len(set(ids.values())) == 4
     assert ids["2"] == "a"
-    for turn in legal_names:
+    for turn in made:
         for part in turn.parts:
             if isinstance(part, ToolResult):
                 assert isinstance(part.parts[0], Text)
