@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,63 @@ def cfaig(
     ] = False,
 ) -> None:
     """LangChain and LlamaIndex on Cloudflare AI Gateway."""
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[int, typer.Option(help="TCP port, 0 for any free one.", min=0, max=65535)] = 8787,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Domain name by which clients reach the server, besides localhost; repeatable."),
+    ] = None,
+    database: Annotated[str, typer.Option(metavar="FILE", help="SQLite file for the log and the gateways.")] = (
+        ":memory:"
+    ),
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Forward calls to this OpenAI- or Anthropic-compatible server, such as http://127.0.0.1:11434/v1.",
+        ),
+    ] = None,
+    upstream_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Ask the upstream server for this model, whatever was requested.")
+    ] = None,
+    upstream_key: Annotated[
+        str | None, typer.Option(envvar="CFAIG_UPSTREAM_API_KEY", help="API key of the upstream server.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON file with dollars per million tokens, by model.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="CFAIG_SERVE_TOKEN", help="API token that clients must send.")
+    ] = None,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Pause between the events of a stream.", min=0)] = 0.0,
+) -> None:
+    """Run a local gateway with a log, until interrupted. Prints the environment variables to use it with."""
+    try:
+        from cfaig_integrations.cli.serve import ServeOptions
+        from cfaig_integrations.cli.serve import serve as run
+
+        run(
+            ServeOptions(
+                port=port,
+                host=host,
+                host_names=host_name or [],
+                database=database,
+                upstream=upstream,
+                upstream_model=upstream_model,
+                upstream_key=upstream_key,
+                prices=prices,
+                token=token,
+                pace=pace,
+            )
+        )
+    except (ImportError, OSError, ValueError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

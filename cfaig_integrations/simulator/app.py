@@ -6,15 +6,18 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from cfaig_integrations.simulator.inference.endpoint import endpoint
-from cfaig_integrations.simulator.management import control, gateways, logs
+from cfaig_integrations.simulator.http.guard import Guard
+from cfaig_integrations.simulator.inference.endpoint import endpoint, provider_path, universal
+from cfaig_integrations.simulator.management import control, gateways, logs, models, routes
 from cfaig_integrations.simulator.management.common import no_route, wrong_method
 from cfaig_integrations.simulator.state import State
 
 ACCOUNT = "/client/v4/accounts/{account}"
 GATEWAYS = ACCOUNT + "/ai-gateway/gateways"
 LOGS = GATEWAYS + "/{gateway}/logs"
-COMPAT = "/v1/{account}/{gateway}/compat"
+ROUTES = GATEWAYS + "/{gateway}/routes"
+LEGACY = "/v1/{account}/{gateway}"
+COMPAT = LEGACY + "/compat"
 
 
 def _inference() -> list[BaseRoute]:
@@ -27,6 +30,8 @@ def _inference() -> list[BaseRoute]:
         Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
         Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
         Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
+        Route(LEGACY, universal, methods=["POST"]),
+        Route(LEGACY + "/{provider}/{path:path}", provider_path, methods=["POST"]),
         Route("/compat/chat/completions", endpoint("chat_completions", custom=True), methods=["POST"]),
     ]
 
@@ -38,6 +43,14 @@ def _management() -> list[BaseRoute]:
         Route(GATEWAYS + "/{gateway}", gateways.get_gateway, methods=["GET"]),
         Route(GATEWAYS + "/{gateway}", gateways.replace_gateway, methods=["PUT"]),
         Route(GATEWAYS + "/{gateway}", gateways.delete_gateway, methods=["DELETE"]),
+        Route(ROUTES, routes.create_route, methods=["POST"]),
+        Route(ROUTES, routes.list_routes, methods=["GET"]),
+        Route(ROUTES + "/{route}", routes.get_route, methods=["GET"]),
+        Route(ROUTES + "/{route}", routes.delete_route, methods=["DELETE"]),
+        Route(GATEWAYS + "/{gateway}/url/{provider}", gateways.get_url, methods=["GET"]),
+        Route(ACCOUNT + "/ai/models/search", models.search_models, methods=["GET"]),
+        Route(ACCOUNT + "/ai/models/schema", models.get_schema, methods=["GET"]),
+        Route(COMPAT + "/models", models.list_compatible, methods=["GET"]),
         Route(LOGS, logs.list_logs, methods=["GET"]),
         Route(LOGS, logs.delete_logs, methods=["DELETE"]),
         Route(LOGS + "/{log}", logs.get_log, methods=["GET"]),
@@ -59,11 +72,11 @@ def _control() -> list[BaseRoute]:
 
 
 def build_app(state: State) -> ASGIApp:
-    """The ASGI application of one simulated gateways."""
+    """The ASGI application of one simulator."""
     app = Starlette(
         routes=[*_inference(), *_management(), *_control()],
         exception_handlers={404: no_route, 405: wrong_method},
     )
     app.router.redirect_slashes = False
     app.state.state = state
-    return state.recorder.around(app)
+    return Guard(state.recorder.around(app), state.api_token, state.host_names)

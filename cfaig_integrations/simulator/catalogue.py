@@ -1,7 +1,7 @@
-"""The models and authors that the simulated account can reach, and what a token costs.
+"""The models and authors that the simulated account can reach.
 
-The list is a sample: an unknown model of a known author is served (facts §1.7: the catalogue grows, never
-hard-code it). Prices of chat models are made up.
+The list is a sample: an unknown model of a known author is served (facts §1.7: the catalogue grows, never hard-code
+it).
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ THIRD_PARTY = (
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A chat model of Workers AI."""
+    """A model of Workers AI."""
 
     name: str
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    task: str = "Text Generation"
 
 
 WORKERS_AI: tuple[Listed, ...] = (
@@ -75,22 +76,15 @@ WORKERS_AI: tuple[Listed, ...] = (
     Listed("@cf/qwen/qwen3-30b-a3b-fp8", properties={"context_window": "32768", "function_calling": "true"}),
     Listed("@cf/mistralai/mistral-small-3.1-24b-instruct", properties={"context_window": "128000"}),
     Listed("@cf/zai-org/glm-4.7-flash", properties={"context_window": "131072", "function_calling": "true"}),
+    Listed("@cf/baai/bge-m3", properties={"output_dimensions": "1024"}, task="Text Embeddings"),
+    Listed("@cf/baai/bge-base-en-v1.5", properties={"output_dimensions": "768"}, task="Text Embeddings"),
+    Listed("@cf/qwen/qwen3-embedding-0.6b", properties={"output_dimensions": "1024"}, task="Text Embeddings"),
+    Listed("@cf/baai/bge-reranker-base", task="Text Classification"),
+    Listed("@cf/cloudflare/clef", properties={"context_window": "65536"}, task="Decision"),
+    Listed("@cf/cloudflare/clef-flash", properties={"context_window": "65536"}, task="Decision"),
 )
 
 _EMBEDDING = re.compile(r"/(bge-|.*embedding|embeddinggemma|plamo-embedding|text-embedding|gemini-embedding)")
-_PRICES = (
-    (r"bge-small", 0.02, 0.0),
-    (r"bge-base", 0.067, 0.0),
-    (r"bge-large", 0.2, 0.0),
-    (r"bge-m3", 0.0118, 0.0),
-    (r"qwen3-embedding", 0.012, 0.0),
-    (r"plamo-embedding", 0.0186, 0.0),
-    (r"^@(cf|hf)/", 0.3, 1.0),
-    (r"nano|mini|luna|flash|haiku", 0.4, 1.6),
-    (r"sol|opus|astra|fable", 5.0, 25.0),
-    (r"", 2.0, 8.0),
-)
-"""Dollars per million tokens, in and out; embedding prices are those of facts §6.1."""
 
 
 def is_workers_ai(model: str) -> bool:
@@ -105,7 +99,9 @@ def is_embedding(model: str) -> bool:
 
 def provider(model: str) -> str:
     """The provider's name in logs and response headers."""
-    return "workers-ai" if is_workers_ai(model) else model.partition("/")[0]
+    if is_workers_ai(model):
+        return "workers-ai"
+    return model.partition("/")[0] if "/" in model or not model else "upstream"
 
 
 def current_model_id(model: str) -> str:
@@ -127,19 +123,3 @@ def response_model_name(model: str) -> str:
     if model.startswith("anthropic/"):
         return model.removeprefix("anthropic/").replace(".", "-")
     return f"{model}-external" if model.startswith("@cf/google/") else model
-
-
-def price(model: str) -> tuple[float, float]:
-    """Dollars for one token in and one token out."""
-    into, out = next((into, out) for pattern, into, out in _PRICES if re.search(pattern, model))
-    return into / 1e6, out / 1e6
-
-
-def cost(model: str, tokens_in: int, tokens_out: int, custom: Mapping[str, float] | None = None) -> float:
-    """Dollars for one call; `custom` is the content of a `cf-aig-custom-cost` header."""
-    if custom is not None and "total_cost" in custom:
-        return custom["total_cost"]
-    into, out = price(model)
-    if custom is not None:
-        into, out = custom.get("per_token_in", 0.0), custom.get("per_token_out", 0.0)
-    return tokens_in * into + tokens_out * out

@@ -16,10 +16,12 @@ from cfaig_integrations.simulator.app import build_app
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import Captured
+from cfaig_integrations.simulator.prices import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
 from cfaig_integrations.simulator.scripting.script import make_fault
 from cfaig_integrations.simulator.state import make_state
 from cfaig_integrations.simulator.types import Call
+from cfaig_integrations.simulator.upstream import Upstream
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "simulator-token-not-a-secret"
@@ -63,8 +65,13 @@ class Simulator:
         account_id: str = ACCOUNT_ID,
         api_token: str = API_TOKEN,
         database: str | Path = ":memory:",
+        host_names: Sequence[str] = (),
+        upstream: str | None = None,
+        upstream_model: str | None = None,
+        upstream_key: str | None = None,
+        prices: str | Path | None = None,
         seed: int | None = None,
-        dynamic_routes: Mapping[str, str] | None = None,
+        dynamic_routes: Mapping[str, str | Sequence[str]] | None = None,
         pace: float = 0.0,
         log_delay: float = 0.0,
     ) -> None:
@@ -76,8 +83,18 @@ class Simulator:
             account_id: Id of the simulated account.
             api_token: The API token that is accepted.
             database: File for gateways and logs, or `:memory:`.
+            host_names: Domain names by which clients reach the server, besides `localhost`. A request whose `Host`
+                header is another name is refused, so that no web page can reach the server through a name of its own.
+            upstream: Base URL of an OpenAI- or Anthropic-compatible server to which calls are forwarded, such as
+                `http://127.0.0.1:11434/v1`; None lets the fake model answer.
+            upstream_model: The model that the upstream server is asked for, whatever was requested. None sends the
+                requested id where the server lists it, else the id without the author.
+            upstream_key: API key of the upstream server.
+            prices: JSON file with dollars per million tokens: `{"openai/gpt-4.1": {"input": 2, "output": 8}}`. Models
+                of an upstream server that it does not list are free.
             seed: Seed for the random parts of identifiers.
-            dynamic_routes: Route name to model for `dynamic/<route>`; None accepts any name.
+            dynamic_routes: Route name to model for `dynamic/<route>`, or to models that are tried in turn; None accepts
+                any name.
             pace: Seconds between the events of a stream, for demonstrations.
             log_delay: Seconds until a stream's log entry can be read; Cloudflare takes about 0.5.
         """
@@ -91,6 +108,9 @@ class Simulator:
             database=database,
             seed=seed,
             dynamic_routes=dynamic_routes,
+            host_names=host_names,
+            prices=PriceTable(read_prices(prices) if prices is not None else (), others=FREE if upstream else None),
+            upstream=Upstream(upstream, model=upstream_model, key=upstream_key) if upstream is not None else None,
             pace=pace,
             log_delay=log_delay,
         )
@@ -101,7 +121,8 @@ class Simulator:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
-        return f"http://{self._host}:{self._port}"
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}.get(self._host, self._host)
+        return f"http://{host}:{self._port}"
 
     @property
     def base_url(self) -> str:
@@ -158,6 +179,8 @@ class Simulator:
             self._loop = asyncio.get_running_loop()
             asyncio.get_running_loop().create_task(_announce(server, started))
             await server.serve(sockets=[listener])
+            if self._state.upstream is not None:
+                await self._state.upstream.close()
 
         self._thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator", daemon=True)
         self._thread.start()
@@ -306,8 +329,9 @@ class Simulator:
             gateway: Id of the gateway.
             **filters: Fields that must be equal; of `metadata`, entries that must be present.
         """
-        existing = self._state.store.find_logs("account = ? AND gateway = ?", (self.account_id, gateway))
-        return [entry for entry in existing if _matches(entry, filters)]
+        where = "account = ? AND gateway = ?"
+        existing = self._state.logs.select(where, (self.account_id, gateway), bodies=True)
+        return [dict(entry) for entry in existing if _matches(entry, filters)]
 
 
 _NO_SETTINGS = frozenset({"id", "account_id", "created_at", "modified_at"})

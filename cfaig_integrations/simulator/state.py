@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,17 @@ from cfaig_integrations.simulator.clock import Clock, Ids
 from cfaig_integrations.simulator.fake_model import PromptMemory
 from cfaig_integrations.simulator.gateway.cache import Cache
 from cfaig_integrations.simulator.gateway.limits import RateLimits
+from cfaig_integrations.simulator.gateway.log_store import LogStore
 from cfaig_integrations.simulator.gateway.router import Router
+from cfaig_integrations.simulator.gateway.routes import Routes
 from cfaig_integrations.simulator.gateway.settings import Gateways
+from cfaig_integrations.simulator.gateway.spending import Spending
 from cfaig_integrations.simulator.gateway.store import Store
 from cfaig_integrations.simulator.http.connections import Connections
 from cfaig_integrations.simulator.http.recorder import Recorder
+from cfaig_integrations.simulator.prices import PriceTable
 from cfaig_integrations.simulator.scripting.script import Script
+from cfaig_integrations.simulator.upstream import Upstream
 
 
 @dataclass(slots=True)
@@ -29,16 +34,24 @@ class State:
     clock: Clock
     ids: Ids
     store: Store
+    logs: LogStore
     gateways: Gateways
     cache: Cache
     limits: RateLimits
+    spending: Spending
+    prices: PriceTable
+    routes: Routes
     router: Router
     script: Script
     recorder: Recorder
     connections: Connections
     prompts: PromptMemory
+    upstream: Upstream | None = None
+    """The server that answers instead of the fake model."""
     pace: float = 0.0
     """Seconds between the events of a stream."""
+    host_names: frozenset[str] = frozenset()
+    """Domain names by which clients reach the server, besides `localhost`."""
     log_delay: float = 0.0
     """Seconds until the log of a stream can be read (facts §8.5: about 0.5 at Cloudflare)."""
 
@@ -47,6 +60,7 @@ class State:
         self.store.clear()
         self.cache.clear()
         self.limits.clear()
+        self.spending.clear()
         self.router.clear()
         self.script.clear()
         self.recorder.clear()
@@ -60,30 +74,41 @@ def make_state(
     api_token: str,
     database: str | Path,
     seed: int | None,
-    dynamic_routes: Mapping[str, str] | None,
+    dynamic_routes: Mapping[str, str | Sequence[str]] | None,
     pace: float,
     log_delay: float,
+    host_names: Collection[str] = (),
+    prices: PriceTable | None = None,
+    upstream: Upstream | None = None,
 ) -> State:
     """The state of a new account."""
     clock = Clock()
     ids = Ids(clock, seed)
     store = Store(database)
+    logs, routes = LogStore(store), Routes(store, clock, ids)
+    prices = prices or PriceTable()
     return State(
         account_id=account_id,
         api_token=api_token,
         clock=clock,
         ids=ids,
         store=store,
+        logs=logs,
         gateways=Gateways(store, clock),
         cache=Cache(clock),
         limits=RateLimits(clock),
-        router=Router(ids, dynamic_routes),
+        spending=Spending(logs, clock),
+        prices=prices,
+        routes=routes,
+        router=Router(ids, routes, prices, dynamic_routes),
         script=Script(),
         recorder=Recorder(),
         connections=Connections(),
         prompts=PromptMemory(),
         pace=pace,
         log_delay=log_delay,
+        host_names=frozenset(host_names),
+        upstream=upstream,
     )
 
 

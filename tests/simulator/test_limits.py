@@ -144,3 +144,24 @@ def test_a_body_that_is_too_large(sim: Simulator, caller: Caller, monkeypatch: p
     assert len(sim.requests[-1].raw) <= 1000
     gateways = caller.account + "/ai-gateway/gateways"
     assert caller.http.post(gateways, content=chunks()).status_code == 413
+
+
+@pytest.mark.parametrize("depth", [100_000, *range(900, 1000, 9)])
+def test_captured_brackets_can_be_listed(caller: Caller, depth: int) -> None:
+    caller.http.post(caller.account + "/ai/v1/messages", content="[" * depth + "]" * depth)
+    listed = caller.http.get(caller.sim.url + "/_simulator/requests")
+    assert listed.status_code == 200
+    assert b"[[[[" in listed.content
+
+
+def test_captured_bodies_are_bounded_together(sim: Simulator, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_KEPT", 10_000)
+    for _ in range(10):
+        caller.http.post(caller.account + "/ai/run", content="x" * 4000)
+    assert [len(captured.raw) for captured in sim.requests] == [0] * 8 + [4000] * 2
+
+
+def test_a_long_prompt_is_counted_and_answered(sim: Simulator, caller: Caller) -> None:
+    answer = caller.chat(messages=[{"role": "user", "content": "What is this about? " + "word " * 1_000_000}])
+    assert answer.json()["usage"]["prompt_tokens"] == pytest.approx(1_000_000, rel=0.01)
+    assert len(sim.logs()[0]["request"]) > 5_000_000

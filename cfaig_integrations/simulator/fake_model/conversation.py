@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cfaig_integrations.simulator.fake_model.text import split_sentences
 from cfaig_integrations.simulator.types import Call, Message, ModelRequest, ToolResult
 
 _MARKED = re.compile(r"(?:^|\n)\s*(?:query|question|user question|input)\s*:\s*(.+?)\s*(?:\n|$)", re.IGNORECASE)
 _LONG = 300
+READ_LENGTH = 200_000
+"""Characters that the fake model reads; of a longer conversation, the last ones."""
 
 
 @dataclass(slots=True)
@@ -28,6 +30,22 @@ class Conversation:
     """Messages before the question."""
     media: list[str] = field(default_factory=list[str])
     """Attachments since the question."""
+
+
+def newest_part(request: ModelRequest) -> ModelRequest:
+    """A request with the last `READ_LENGTH` characters of its messages."""
+    left = READ_LENGTH
+    messages: list[Message] = []
+    for message in reversed(request.messages):
+        results: list[ToolResult] = []
+        for result in reversed(message.results):
+            text = result.text[-left:] if left else ""
+            left -= len(text)
+            results.append(replace(result, text=text))
+        text = message.text[-left:] if left else ""
+        left -= len(text)
+        messages.append(replace(message, text=text, results=results[::-1]))
+    return replace(request, messages=messages[::-1])
 
 
 def read_conversation(request: ModelRequest) -> Conversation:

@@ -11,6 +11,8 @@ from cfaig_integrations.simulator.json_types import is_list, is_record
 
 Schema = dict[str, Any]
 
+_DEEPEST = 20
+
 
 def field_names(schema: Schema) -> list[str]:
     """The names of all fields of a schema, at any depth."""
@@ -29,7 +31,7 @@ def from_prompt(prompt: str) -> Schema | None:
     while at >= 0:
         try:
             value, end = decoder.raw_decode(prompt, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             at = prompt.find("{", at + 1)
             continue
         if is_record(value) and is_record(value.get("properties")):
@@ -41,8 +43,8 @@ def from_prompt(prompt: str) -> Schema | None:
 def without_json(prompt: str) -> str:
     """A prompt without JSON, code fences, and sentences about JSON."""
     plain = re.sub(r"```.*?```", "\n", prompt, flags=re.DOTALL)
-    while plain != (less := re.sub(r"\{[^{}]*\}", "", plain)):
-        plain = less
+    for _ in range(_DEEPEST):
+        plain = re.sub(r"\{[^{}]*\}", "", plain)
     sentences = [s for s in split_sentences(plain) if not re.search(r"\bjson\b|\bschema\b", s, re.IGNORECASE)]
     return "\n".join(sentences) or plain
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.fake_model import prompts, replies
-from cfaig_integrations.simulator.fake_model.conversation import Conversation, read_conversation
+from cfaig_integrations.simulator.fake_model.conversation import Conversation, newest_part, read_conversation
 from cfaig_integrations.simulator.fake_model.extract import ExtractedText
 from cfaig_integrations.simulator.fake_model.fill_schema import fill_schema
 from cfaig_integrations.simulator.fake_model.select_tools import select_tool_calls
@@ -24,11 +24,12 @@ def generate_answer(request: ModelRequest) -> Answer:
     """Answer a request.
 
     Returns:
-        Tool calls, JSON that fits `asked.schema`, or text that is never empty, with its token counts. Stop sequences
+        Tool calls, JSON that fits `request.schema`, or text that is never empty, with its token counts. Stop sequences
         and `max_tokens` (which reasoning counts against) are kept.
     """
-    conversation = read_conversation(request)
-    answer = _act(request, conversation)
+    newest = newest_part(request)
+    conversation = read_conversation(newest)
+    answer = _act(newest, conversation)
     if request.reason:
         answer.reasoning = _reasoning(answer, conversation)
     _stop(request, answer)

@@ -10,6 +10,7 @@ from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 _MESSAGE_OVERHEAD = 4
+_MOST_DIGESTS = 100_000
 _BLOCK, _LEAST = 128, 1024
 """Tokens: OpenAI caches prompts from 1024 on, in steps of 128."""
 
@@ -54,7 +55,7 @@ class PromptMemory:
         """
         if not request.cacheable:
             return 0
-        pieces = tokens.pieces("\n".join(prompt(request)))
+        pieces = tokens.pieces("\n".join(prompt(request))[: tokens.EXACT_LENGTH])
         running_hash = hashlib.blake2b(request.model.encode("utf-8", "surrogatepass"), digest_size=16)
         cached = 0
         for end in range(_BLOCK, len(pieces) + 1, _BLOCK):
@@ -66,6 +67,8 @@ class PromptMemory:
     def _remember(self, digest: bytes) -> bool:
         with self._lock:
             cached = digest in self._digests
+            if len(self._digests) >= _MOST_DIGESTS:
+                self._digests.clear()
             self._digests.add(digest)
         return cached
 

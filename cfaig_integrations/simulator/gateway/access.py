@@ -67,6 +67,29 @@ def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = Fal
     return Credentials(provider_key=key)
 
 
+def admit_gateway(headers: Mapping[str, str], token: str) -> None:
+    """Check the gateway's token of a request to the universal endpoint, in either header.
+
+    Raises:
+        ApiError: 401/2009 without it.
+    """
+    if token not in (_bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))):
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
+
+
+def admit_workers_ai(headers: Mapping[str, str], token: str) -> Credentials:
+    """Check the token of a request to `workers-ai/...`, which is always in `Authorization` (facts §2.1).
+
+    Raises:
+        ApiError: 401/10000 without it, 401/2009 with a wrong one in `cf-aig-authorization`.
+    """
+    if _bearer(headers.get("authorization")) != token:
+        raise ApiError(401, 10000, "Authentication error", shape="v4", at_edge=True)
+    if _bearer(headers.get("cf-aig-authorization")) not in (None, token):
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
+    return Credentials()
+
+
 def check_account(account: str, expected: str, path: str) -> None:
     """Check the account in a path.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+from cfaig_integrations.simulator.gateway.log_store import Scalar
 from cfaig_integrations.simulator.json_types import is_record, parse_json
 
 MAX_ENTRIES = 5
 RESERVED_PREFIX = "cf."
-
-Scalar = str | int | float | bool
 
 
 def logged_metadata(header: str | None) -> dict[str, Scalar] | None:
@@ -21,7 +22,11 @@ def logged_metadata(header: str | None) -> dict[str, Scalar] | None:
         entries = parse_json(header or "")
     except ValueError:
         return None
-    if not is_record(entries) or not all(isinstance(value, Scalar) for value in entries.values()):
+    if not is_record(entries) or not all(map(_is_legal, entries.values())):
         return None
     custom = [(key, value) for key, value in entries.items() if not key.startswith(RESERVED_PREFIX)]
     return dict(custom[:MAX_ENTRIES])
+
+
+def _is_legal(value: object) -> bool:
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cfaig_integrations.simulator.clock import Clock, timestamp
+from cfaig_integrations.simulator.gateway import guardrails, spending
 from cfaig_integrations.simulator.gateway.store import Store
 from cfaig_integrations.simulator.http.bodies import ApiError
 
@@ -57,13 +58,18 @@ def _is_one_of(*allowed: str) -> Callable[[Any], bool]:
 
 
 _MONTH = 2_592_000
-_NULLABLE = frozenset({"retry_backoff", "retry_delay", "retry_max_attempts", "rate_limiting_technique"})
+_NULLABLE = frozenset(
+    {"retry_backoff", "retry_delay", "retry_max_attempts", "rate_limiting_technique", "log_management"}
+)
 _LEGAL: dict[str, Callable[[Any], bool]] = {
     "authentication": _is_flag,
     "byok_only": _is_flag,
     "cache_invalidate_on_update": _is_flag,
     "cache_ttl": _is_within(0, _MONTH),
     "collect_logs": _is_flag,
+    "guardrails": guardrails.is_legal,
+    "spend_limits": spending.is_legal,
+    "log_management": _is_within(1, 10_000_000),
     "log_management_strategy": _is_one_of("STOP_INSERTING", "DELETE_OLDEST"),
     "rate_limiting_interval": _is_within(0, 10**9),
     "rate_limiting_limit": _is_within(0, 10**9),
@@ -106,12 +112,12 @@ class Gateways:
 
     def find(self, account: str, gateway: str) -> Settings | None:
         """One gateway with all its settings."""
-        rows = self._store.rows("SELECT * FROM gateways WHERE account = ? AND id = ?", (account, gateway))
+        rows = self._store.read("SELECT * FROM gateways WHERE account = ? AND id = ?", (account, gateway))
         return _to_settings(rows[0]) if rows else None
 
     def list(self, account: str) -> list[Settings]:
         """All gateways of an account, oldest first."""
-        rows = self._store.rows("SELECT * FROM gateways WHERE account = ? ORDER BY created_at, id", (account,))
+        rows = self._store.read("SELECT * FROM gateways WHERE account = ? ORDER BY created_at, id", (account,))
         return [_to_settings(row) for row in rows]
 
     def create(self, account: str, gateway: str, settings: Settings) -> Settings:
@@ -121,7 +127,7 @@ class Gateways:
         if self.find(account, gateway) is not None:
             raise ApiError(409, 7001, f"Gateway {gateway} already exists")
         now = self._clock.now()
-        self._store.rows(
+        self._store.write(
             "INSERT INTO gateways VALUES (?, ?, ?, ?, ?)", (account, gateway, json.dumps(checked(settings)), now, now)
         )
         return self.existing(account, gateway)
@@ -129,7 +135,7 @@ class Gateways:
     def replace(self, account: str, gateway: str, settings: Settings) -> Settings:
         """Replace all settings."""
         self.existing(account, gateway)
-        self._store.rows(
+        self._store.write(
             "UPDATE gateways SET settings = ?, modified_at = ? WHERE account = ? AND id = ?",
             (json.dumps(checked(settings)), self._clock.now(), account, gateway),
         )
@@ -138,8 +144,9 @@ class Gateways:
     def delete(self, account: str, gateway: str) -> Settings:
         """Delete a gateway and its logs; return its settings."""
         old = self.existing(account, gateway)
-        self._store.rows("DELETE FROM gateways WHERE account = ? AND id = ?", (account, gateway))
-        self._store.rows("DELETE FROM log_entries WHERE account = ? AND gateway = ?", (account, gateway))
+        self._store.write("DELETE FROM gateways WHERE account = ? AND id = ?", (account, gateway))
+        self._store.write("DELETE FROM routes WHERE account = ? AND gateway = ?", (account, gateway))
+        self._store.write("DELETE FROM log_entries WHERE account = ? AND gateway = ?", (account, gateway))
         return old
 
     def existing(self, account: str, gateway: str) -> Settings:

@@ -1,8 +1,7 @@
-"""The gateways and log entries of the simulated account, in SQLite."""
+"""The SQLite database of one simulator: its gateways and its log."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import weakref
@@ -10,50 +9,98 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = """
+SCHEMA_VERSION = 2
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS gateways (
     account TEXT NOT NULL, id TEXT NOT NULL, settings TEXT NOT NULL,
     created_at REAL NOT NULL, modified_at REAL NOT NULL,
     PRIMARY KEY (account, id)
 );
+CREATE TABLE IF NOT EXISTS routes (
+    account TEXT NOT NULL, gateway TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, elements TEXT NOT NULL,
+    created_at REAL NOT NULL, PRIMARY KEY (account, gateway, name)
+);
 CREATE TABLE IF NOT EXISTS log_entries (
-    number INTEGER PRIMARY KEY, account TEXT NOT NULL, gateway TEXT NOT NULL, visible_at REAL NOT NULL,
-    id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL
+    number INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, account TEXT NOT NULL, gateway TEXT NOT NULL,
+    visible_at REAL NOT NULL, id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL, request TEXT, response TEXT,
+    created_at TEXT GENERATED ALWAYS AS (json_extract(entry, '$.created_at')) VIRTUAL,
+    model TEXT GENERATED ALWAYS AS (json_extract(entry, '$.model')) VIRTUAL,
+    provider TEXT GENERATED ALWAYS AS (json_extract(entry, '$.provider')) VIRTUAL,
+    request_type TEXT GENERATED ALWAYS AS (json_extract(entry, '$.request_type')) VIRTUAL,
+    status_code INTEGER GENERATED ALWAYS AS (json_extract(entry, '$.status_code')) VIRTUAL,
+    success INTEGER GENERATED ALWAYS AS (json_extract(entry, '$.success')) VIRTUAL,
+    cached INTEGER GENERATED ALWAYS AS (json_extract(entry, '$.cached')) VIRTUAL
 );
 CREATE INDEX IF NOT EXISTS log_entries_of_gateway ON log_entries (account, gateway, number);
+CREATE INDEX IF NOT EXISTS log_entries_by_revision ON log_entries (revision);
+PRAGMA user_version = {SCHEMA_VERSION};
 """
+_BUSY_SECONDS = 10.0
 
 
 class Store:
-    """One database, safe to use from the server's thread and a test's at once."""
+    """One database, safe to use from several threads at once.
+
+    A file is kept in WAL mode: a committed row survives the end of the process at any moment, and readers do not wait
+    for the writer.
+    """
 
     def __init__(self, database: str | Path = ":memory:") -> None:
-        """Open or create the database; `:memory:` lives as long as the simulator."""
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.executescript(_SCHEMA)
-        weakref.finalize(self, self._connection.close)
+        """Open or create the database; `:memory:` lives as long as the simulator.
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Run one statement and return all its rows."""
+        Raises:
+            ValueError: The file was written by another version, or is not a database.
+        """
+        self._lock = threading.RLock()
+        self._connection = _connect(database)
+        try:
+            _prepare(self._connection, database)
+        except BaseException:
+            self._connection.close()
+            raise
+        in_memory = str(database) == ":memory:"
+        self._reader = self._connection if in_memory else _connect(database)
+        self._reader_lock = self._lock if in_memory else threading.RLock()
+        for connection in {id(c): c for c in (self._connection, self._reader)}.values():
+            weakref.finalize(self, connection.close)
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows of one query."""
+        with self._reader_lock:
+            return self._reader.execute(query, values).fetchall()
+
+    def write(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run and commit one statement."""
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            return self._connection.execute(statement, values)
 
     def clear(self) -> None:
-        """Delete every gateway and log entry."""
-        self.rows("DELETE FROM log_entries")
-        self.rows("DELETE FROM gateways")
+        """Delete every gateway, route and log entry."""
+        self.write("DELETE FROM log_entries")
+        self.write("DELETE FROM gateways")
+        self.write("DELETE FROM routes")
 
-    def add_log(self, account: str, gateway: str, visible_at: float, entry: dict[str, Any]) -> None:
-        """Add a log entry, given in the field names of facts §8.5."""
-        self.rows(
-            "INSERT INTO log_entries (account, gateway, visible_at, id, entry) VALUES (?, ?, ?, ?, ?)",
-            (account, gateway, visible_at, entry["id"], json.dumps(entry)),
-        )
 
-    def find_logs(self, where: str, values: Sequence[Any], order: str = "ORDER BY number") -> list[dict[str, Any]]:
-        """The entries that satisfy a condition, with the bodies as `request` and `response`."""
-        return [
-            json.loads(row["entry"]) for row in self.rows(f"SELECT * FROM log_entries WHERE {where} {order}", values)
-        ]
+def _connect(database: str | Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.text_factory = _to_text
+    return connection
+
+
+def _to_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
+    try:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version != SCHEMA_VERSION and tables:
+            raise ValueError(f"{database} is not a log of this version of the simulator: choose another file")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{database} cannot be used as a database: {error}") from error

@@ -8,11 +8,18 @@ import struct
 import threading
 from typing import Any, cast
 
+import h11
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _STATE_KEY = "simulator.connection"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+HEAD_SECONDS = 30.0
+"""Longest time from the first byte of a request to the end of its headers."""
+SILENT_SECONDS = 60.0
+"""Longest silence of a client that the server waits for: before its first request, or within a request's body."""
+_CHECK_EVERY = 1.0
 
 
 class Connections:
@@ -57,14 +64,45 @@ class LiveProtocol(H11Protocol):
         super().__init__(app_state={**app_state, _STATE_KEY: self}, **server)
         self._registry = registry
         self.number = 0
+        self._heard = self.loop.time()
+        self._head_began: float | None = None
+        self._check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Register the connection."""
         super().connection_made(transport)
         self.number = self._registry.opened(self)
+        self._check_later()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what the client sent."""
+        self._heard = self.loop.time()
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE or not self.conn.trailing_data[0]:
+            self._head_began = None
+        elif self._head_began is None:
+            self._head_began = self._heard
+
+    def _check_later(self) -> None:
+        self._check = self.loop.call_later(min(_CHECK_EVERY, HEAD_SECONDS, SILENT_SECONDS), self._close_if_late)
+
+    def _close_if_late(self) -> None:
+        """Close a connection whose client sends nothing, or headers that do not end.
+
+        Uvicorn's own timeout covers only the time between two requests.
+        """
+        now, state = self.loop.time(), self.conn.their_state
+        endless_head = self._head_began is not None and now - self._head_began > HEAD_SECONDS
+        expected = state is h11.SEND_BODY or (state is h11.IDLE and self.cycle is None)
+        if endless_head or (expected and now - self._heard > SILENT_SECONDS):
+            self.transport.abort()
+        else:
+            self._check_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Unregister the connection."""
+        if self._check is not None:
+            self._check.cancel()
         self._registry.closed(self)
         super().connection_lost(exc)
 

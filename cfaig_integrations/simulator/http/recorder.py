@@ -11,13 +11,17 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cfaig_integrations.simulator.http.bodies import encode
 from cfaig_integrations.simulator.http.connections import connection_of
+from cfaig_integrations.simulator.http.redaction import redact_headers, redact_text, secrets_of
 from cfaig_integrations.simulator.json_types import parse_json
 
 CONTROL_PATH = "/_simulator/"
 MAX_REQUESTS = 10_000
 MAX_BODY = 100_000_000
 """Bytes; Cloudflare's limit for a request body on its smaller plans."""
+MAX_KEPT = 200_000_000
+"""Bytes of all captured bodies together; the oldest bodies are dropped first."""
 
 
 @dataclass(slots=True)
@@ -38,25 +42,37 @@ class Captured:
     @property
     def body(self) -> Any:
         """The body parsed from JSON; as text if it is not JSON, and None if it is empty."""
-        if not self.raw:
-            return None
-        try:
-            return parse_json(self.raw)
-        except ValueError:
-            return self.raw.decode("utf-8", "replace")
+        return _parsed(self.raw.decode("utf-8", "replace"))
 
     def shown(self) -> dict[str, Any]:
         """The request as a JSON object, without the credentials."""
-        secret = {"authorization", "cf-aig-authorization", "x-api-key"}
         return {
             "method": self.method,
             "path": self.path,
             "query": self.query,
-            "headers": {name: "***" if name in secret else value for name, value in self.headers.items()},
+            "headers": redact_headers(self.headers),
             "connection": self.connection,
             "port": self.port,
-            "body": self.body,
+            "body": self._shown_body(),
         }
+
+    def _shown_body(self) -> Any:
+        text = redact_text(self.raw.decode("utf-8", "replace"), secrets_of(self.headers), fields=True)
+        body = _parsed(text)
+        try:
+            encode(body)
+        except RecursionError:
+            return text
+        return body
+
+
+def _parsed(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
 
 
 async def read_body(request: Request) -> bytes | None:
@@ -76,6 +92,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._captured: deque[Captured] = deque(maxlen=MAX_REQUESTS)
         self._in_flight = 0
+        self._with_body: deque[Captured] = deque()
+        self._kept = 0
 
     @property
     def requests(self) -> list[Captured]:
@@ -93,6 +111,18 @@ class Recorder:
         """Remove the captured requests."""
         with self._lock:
             self._captured.clear()
+            self._with_body.clear()
+            self._kept = 0
+
+    def _keep_body(self, captured: Captured, body: bytes) -> None:
+        with self._lock:
+            captured.raw = body
+            self._with_body.append(captured)
+            self._kept += len(body)
+            while (self._kept > MAX_KEPT and len(self._with_body) > 1) or len(self._with_body) > MAX_REQUESTS:
+                oldest = self._with_body.popleft()
+                self._kept -= len(oldest.raw)
+                oldest.raw = b""
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Wrap an application."""
@@ -122,7 +152,7 @@ class Recorder:
             message = await receive()
             body.extend(message.get("body", b"")[: MAX_BODY - len(body)])
             if not message.get("more_body", False):
-                captured.raw = bytes(body)
+                self._keep_body(captured, bytes(body))
             return message
 
         async def sending(message: Message) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,7 +16,12 @@ from cfaig_integrations.simulator.http.connections import connection_of
 BEFORE_RESET = 0.03
 """Seconds between the last bytes and a reset, so that the client reads the bytes before the reset."""
 
+MAX_KEPT = 10_000_000
+"""Bytes of a forwarded body that are kept for the log."""
+
 _UNTIL_GONE = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -34,6 +39,10 @@ class Reply:
     """A wrong Content-Length."""
     pauses: dict[int, float] = field(default_factory=dict[int, float])
     """Seconds to wait before the chunk of that index."""
+    source: AsyncIterator[bytes] | None = None
+    """More chunks, which are forwarded as they arrive."""
+    on_end: Callable[[], None] | None = None
+    """Called when every chunk is known, before the call is logged."""
     failed: bool = False
     """The call failed, whatever the status is."""
     ending: Literal["orderly", "reset", "reset_first"] = "orderly"
@@ -41,8 +50,16 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """The whole body."""
+        """The whole body; of forwarded chunks, at most the first `MAX_KEPT` bytes."""
         return b"".join(self.chunks)
+
+
+class SourceError(Exception):
+    """The server that a body is forwarded from did not send all of it."""
+
+
+class ClientDisconnected(Exception):
+    """The client closed the connection while it waited."""
 
 
 class ClientConnection:
@@ -76,6 +93,23 @@ class ClientConnection:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), seconds)
         return not self.disconnected
+
+    async def unless_disconnected(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+        """The result of some work.
+
+        Raises:
+            ClientDisconnected: The client disconnected first; the work is cancelled.
+            TimeoutError: It took longer than so many seconds.
+        """
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise ClientDisconnected if gone.done() else TimeoutError
+        finally:
+            for future in (task, gone):
+                future.cancel()
 
     def close(self) -> None:
         """Stop listening."""
@@ -122,16 +156,45 @@ class ReplyResponse(Response):
             if not await self._line.pause(reply.pauses.get(index, 0)):
                 self._done(False)
                 return
-            if index == last:
+            if index == last and reply.source is None:
                 self._done(True)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        if last < 0:
+        if reply.source is not None:
+            if not await self._forward(reply.source, scope, send):
+                return
+        elif last < 0:
             self._done(True)
         if reply.ending == "reset":
             await self._line.pause(BEFORE_RESET)
             await self._reset(scope)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _forward(self, source: AsyncIterator[bytes], scope: Scope, send: Send) -> bool:
+        """Send chunks as they arrive; the call is logged before the end of the response.
+
+        Returns:
+            Whether the response is complete so far.
+        """
+        kept = 0
+        try:
+            async for chunk in source:
+                if self._line.disconnected:
+                    self._done(False)
+                    return False
+                if kept < MAX_KEPT:
+                    self._reply.chunks.append(chunk)
+                    kept += len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except SourceError:
+            self._done(False)
+            await self._reset(scope)
+            return False
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
+        self._done(True)
+        return True
 
 
 class EmptyResponse(Response):

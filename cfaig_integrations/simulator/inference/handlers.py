@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from cfaig_integrations.simulator.catalogue import is_embedding, is_workers_ai
 from cfaig_integrations.simulator.dialects import Dialect, embed
 from cfaig_integrations.simulator.fake_model import generate_answer, measure
-from cfaig_integrations.simulator.gateway.rules import USER_ERROR, check
+from cfaig_integrations.simulator.gateway.rules import check
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply
-from cfaig_integrations.simulator.inference.request_context import RequestContext
+from cfaig_integrations.simulator.inference.forwarding import ForwardingHandler
+from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
 from cfaig_integrations.simulator.scripting.answers import RawAnswer
 from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
@@ -29,7 +30,7 @@ class Handler(Protocol):
         """Whether a stream was requested."""
         ...
 
-    def reply(self) -> Reply:
+    async def reply(self) -> Reply:
         """The reply; called once for every attempt that reaches the provider."""
         ...
 
@@ -52,7 +53,7 @@ class ChatHandler:
         """Whether a stream was requested."""
         return self.request.stream
 
-    def reply(self) -> Reply:
+    async def reply(self) -> Reply:
         """The rendered answer."""
         state = self.context.state
         scripted = state.script.next_answer()
@@ -62,6 +63,7 @@ class ChatHandler:
         cached = state.prompts.recall(self.request)
         answer.tokens_cached = answer.tokens_cached or min(answer.tokens_in, cached)
         self.context.tokens_in, self.context.tokens_out = answer.tokens_in, answer.tokens_out
+        self.context.tokens_cached = answer.tokens_cached
         if not self.stream:
             return Reply(chunks=[self._whole()])
         chunks = list(self.dialect.stream(self.request, answer))
@@ -84,7 +86,7 @@ class FixedHandler:
     error_event: Callable[[str], bytes]
     stream: bool = False
 
-    def reply(self) -> Reply:
+    async def reply(self) -> Reply:
         """A copy, which fault effects may change."""
         return replace(self.fixed, chunks=list(self.fixed.chunks), headers=dict(self.fixed.headers))
 
@@ -114,22 +116,15 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
     """Check a body and choose its handler."""
     name, model = context.endpoint.name, context.model
     body = {**body, "model": model}
+    if context.state.upstream is not None:
+        return ForwardingHandler(context, context.state.upstream, body)
     check(model, name, body, legacy=context.endpoint.legacy)
     try:
         if name == "embeddings" or is_embedding(model):
             return _embedding(context, body)
         return ChatHandler(context, context.dialect, context.dialect.read(body))
     except InvalidBody as error:
-        raise _api_error(context, error) from error
-
-
-def _api_error(context: RequestContext, error: InvalidBody) -> ApiError:
-    """How the gateway words a violation of a format's rule (facts §5.6 code 5006, §5.7 code 7003)."""
-    if error.code != 7003:
-        return ApiError(error.status, error.code, error.message)
-    if is_workers_ai(context.model):
-        return ApiError(error.status, 5006, f"AiError: Bad input: Error: {error.message} ({{request}})")
-    return ApiError(error.status, error.code, f"{USER_ERROR}{error.message}")
+        raise invalid_body(context, error) from error
 
 
 def _embedding(context: RequestContext, body: dict[str, Any]) -> Handler:

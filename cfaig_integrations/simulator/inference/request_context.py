@@ -14,13 +14,22 @@ from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.dialects import DIALECTS, Dialect
 from cfaig_integrations.simulator.gateway.access import Credentials
 from cfaig_integrations.simulator.gateway.headers import Options
+from cfaig_integrations.simulator.gateway.log_store import Scalar
 from cfaig_integrations.simulator.gateway.metadata import logged_metadata
 from cfaig_integrations.simulator.gateway.router import Routed
+from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.gateway.settings import Settings
+from cfaig_integrations.simulator.gateway.spending import Spender, metadata_text
 from cfaig_integrations.simulator.gateway.target import Target
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render
+from cfaig_integrations.simulator.http.redaction import redact_headers, redact_text, secrets_of
 from cfaig_integrations.simulator.http.reply import ClientConnection, Reply
 from cfaig_integrations.simulator.state import State
+from cfaig_integrations.simulator.types import InvalidBody
+from cfaig_integrations.simulator.upstream import UpstreamError
+
+MAX_LOGGED = 10_000_000
+"""Bytes of a body that are logged (facts §8.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,10 @@ class Endpoint:
     """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
     custom: bool = False
     """On a custom domain, whose request does not name the gateway (facts §14.6)."""
+    provider: str | None = None
+    """On the legacy host, the provider that the path or the step names."""
+    prefix: str = ""
+    """What the model ids of this provider's own API lack."""
 
 
 @dataclass(slots=True)
@@ -66,13 +79,20 @@ class RequestContext:
     """A fault was applied, so the answer must not be cached."""
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
+    first_byte_seconds: float | None = None
+    """How long the current attempt may wait for its first byte."""
+    step: int = 0
+    """Number of the step of the universal endpoint, or of the model of a dynamic route, that answers."""
+    guardrails: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Hazard categories that were found, by side."""
 
     @property
     def model(self) -> str:
         """The model that answers; the one requested until it is resolved, and empty before the body is read."""
         if self.routed is not None:
             return self.routed.model
-        return self.target.model if self.target is not None else ""
+        return self.endpoint.prefix + self.target.model if self.target is not None else ""
 
     @property
     def logged(self) -> bool:
@@ -83,12 +103,32 @@ class RequestContext:
         return bool(self.gateway["collect_logs"] if option is None else option)
 
     @property
+    def metadata(self) -> dict[str, Scalar] | None:
+        """The entries of `cf-aig-metadata` that reach the log."""
+        return logged_metadata(self.headers.get("cf-aig-metadata"))
+
+    @property
+    def spender(self) -> Spender:
+        """What the spend limits count the call by."""
+        return Spender(self.model, catalogue.provider(self.model), metadata_text(self.metadata))
+
+    @property
+    def cost(self) -> float:
+        """Dollars; zero for a response from the cache."""
+        if self.cached:
+            return 0.0
+        custom = self.options.custom_cost
+        return self.state.prices.cost(self.model, self.tokens_in, self.tokens_out, self.tokens_cached, custom)
+
+    @property
     def dialect(self) -> Dialect:
         """The format of the provider's errors."""
         return DIALECTS.get(self.endpoint.name, DIALECTS["chat_completions"])
 
 
-def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes) -> RequestContext:
+def open_context(
+    state: State, endpoint: Endpoint, request: Request, raw: bytes, path_model: str | None = None
+) -> RequestContext:
     """The context of a request whose body was read."""
     path_parameters = request.path_params
     return RequestContext(
@@ -100,7 +140,7 @@ def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes)
         headers={name.lower(): value for name, value in request.headers.items()},
         account=path_parameters.get("account", state.account_id),
         path_gateway="default" if endpoint.custom else path_parameters.get("gateway"),
-        path_model=path_parameters.get("model"),
+        path_model=path_model or path_parameters.get("model"),
         raw=raw,
         client=ClientConnection(request.receive),
         request_id=state.ids.uuid7(),
@@ -109,6 +149,8 @@ def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes)
 
 def error_reply(context: RequestContext, error: ApiError) -> Reply:
     """The response for an error."""
+    if isinstance(error, UpstreamError):
+        return Reply(error.status, error.content_type, [error.body], dict(error.headers), failed=True)
     error.message = error.message.replace("{request}", context.state.ids.uuid4())
     if error.shape == "provider":
         body = encode(context.dialect.error(error.status, error.code or error.status, error.message))
@@ -117,6 +159,15 @@ def error_reply(context: RequestContext, error: ApiError) -> Reply:
         default: Shape = "gateway" if context.endpoint.legacy else "v4"
         body, content_type = render(error.shape or default, error, context.request_id)
     return Reply(error.status, content_type, [body], dict(error.headers), failed=True)
+
+
+def invalid_body(context: RequestContext, error: InvalidBody) -> ApiError:
+    """How the gateway words a violation of a format's rule (facts §5.6 code 5006, §5.7 code 7003)."""
+    if error.code != 7003:
+        return ApiError(error.status, error.code, error.message)
+    if catalogue.is_workers_ai(context.model):
+        return ApiError(error.status, 5006, f"AiError: Bad input: Error: {error.message} ({{request}})")
+    return ApiError(error.status, error.code, f"{USER_ERROR}{error.message}")
 
 
 def gateway_headers(context: RequestContext) -> dict[str, str]:
@@ -129,7 +180,7 @@ def gateway_headers(context: RequestContext) -> dict[str, str]:
     headers |= {
         "cf-aig-event-id": context.options.event_id or context.request_id,
         "cf-aig-request-id": context.request_id,
-        "cf-aig-step": "0",
+        "cf-aig-step": str(context.step),
         "cf-aig-cache-status": context.cache_status,
         **(context.routed.headers if context.routed is not None else {}),
     }
@@ -142,8 +193,8 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     """The log entry of a call, in the fields of facts §8.5."""
     custom, payload = context.options.custom_cost, context.options.collect_log_payload
     tokens_in, tokens_out = (0, 0) if context.cached else (context.tokens_in, context.tokens_out)
-    price = 0.0 if context.cached else catalogue.cost(context.model, tokens_in, tokens_out, custom)
     model = context.model.encode("utf-8", "replace").decode()
+    secrets = {context.state.api_token, *secrets_of(context.headers)}
     own_key = context.credentials.provider_key is not None
     return {
         "id": context.request_id,
@@ -152,7 +203,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "provider": catalogue.provider(model),
         "model": model,
         "model_type": "Text Embeddings" if catalogue.is_embedding(context.model) else "Text Generation",
-        "path": context.path.partition("/ai/")[2] or context.path.rpartition("/compat/")[2],
+        "path": _logged_path(context),
         "duration": round((time.monotonic() - context.started) * 1000),
         "request_type": context.endpoint.name,
         "request_content_type": context.headers.get("content-type", ""),
@@ -162,27 +213,47 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "cached": context.cached,
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
-        "cost": price,
+        "cost": context.cost,
         "custom_cost": custom is not None and not context.cached,
         "feedback": None,
         "score": None,
         "dlp_action": None,
-        "metadata": logged_metadata(context.headers.get("cf-aig-metadata")),
-        "step": 0,
+        "metadata": context.metadata,
+        "step": context.step,
+        "guardrails": context.guardrails,
         "user_agent": context.headers.get("user-agent"),
         "authentication": True,
         "wholesale": not own_key and not catalogue.is_workers_ai(context.model),
         "byok": own_key,
         "compatibility_mode": context.endpoint.legacy,
-        "request": context.raw.decode("utf-8", "replace") if payload else None,
-        "response": reply.body.decode("utf-8", "replace") if payload else None,
+        "streamed": reply.streamed,
+        "request_headers": redact_headers(context.headers),
+        "response_headers": redact_headers(reply.headers),
+        "request": _logged_body(context.raw, secrets) if payload else None,
+        "response": _logged_body(reply.body, secrets) if payload else None,
     }
 
 
-def write_log(context: RequestContext, reply: Reply, complete: bool) -> None:
-    """Write the log entry of a call, unless logging is off."""
-    if context.gateway is None or not context.logged:
+def _logged_body(body: bytes, secrets: set[str]) -> str:
+    return redact_text(body[:MAX_LOGGED].decode("utf-8", "replace"), secrets)
+
+
+def _logged_path(context: RequestContext) -> str:
+    if context.endpoint.provider is None:
+        return context.path.partition("/ai/")[2] or context.path.rpartition("/compat/")[2]
+    return context.path.partition(f"/{context.endpoint.provider}/")[2] or context.endpoint.name
+
+
+def finish_call(context: RequestContext, reply: Reply, complete: bool) -> None:
+    """Count the cost of a call and write its log entry, unless logging is off."""
+    if context.gateway is None:
+        return
+    if reply.on_end is not None:
+        reply.on_end()
+    context.state.spending.add(context.gateway, context.spender, context.cost)
+    if not context.logged:
         return
     visible_at = context.state.clock.now() + (context.state.log_delay if reply.streamed else 0)
     entry = log_entry(context, reply, complete=complete)
-    context.state.store.add_log(context.account, context.gateway["id"], visible_at, entry)
+    keep = context.gateway["log_management"]
+    context.state.logs.add(context.account, context.gateway["id"], entry, visible_at=visible_at, keep=keep)

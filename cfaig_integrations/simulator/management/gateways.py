@@ -50,6 +50,15 @@ async def delete_gateway(request: Request, state: State) -> Response:
     return json_response(success(state.gateways.delete(**_ids(request))))
 
 
+@guarded
+async def get_url(request: Request, state: State) -> Response:
+    """`GET .../gateways/{id}/url/{provider}`: the base URL of a provider on the legacy host."""
+    ids = _ids(request)
+    state.gateways.existing(**ids)
+    base = f"{request.url.scheme}://{request.url.netloc}/v1/{ids['account']}/{ids['gateway']}"
+    return json_response(success(f"{base}/{request.path_params['provider']}"))
+
+
 def _ids(request: Request) -> dict[str, Any]:
     return {"account": request.path_params["account"], "gateway": request.path_params["gateway"]}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cfaig_integrations.simulator.gateway.metadata import Scalar
+from cfaig_integrations.simulator.gateway.log_store import METADATA_TEXT, LogEntry, Scalar
 from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
 from cfaig_integrations.simulator.management.common import guarded, json_body, json_response, page_of, page_response
@@ -19,7 +18,6 @@ Condition = tuple[str, list[Any]]
 
 _ORDERS = ("created_at", "provider", "model", "model_type", "success", "cached")
 _FLAGS = frozenset({"success", "cached", "authentication", "wholesale", "compatibilityMode"})
-_METADATA_VALUE = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 
 
 def _column(name: str) -> str:
@@ -35,7 +33,7 @@ _KEYS = {
     "tokens": f"{_column('tokens_in')} + {_column('tokens_out')}",
     "compatibilityMode": _column("compatibility_mode"),
     "metadata.key": "key",
-    "metadata.value": _METADATA_VALUE,
+    "metadata.value": METADATA_TEXT,
 }
 """Filter keys and their SQL; the two of metadata are looked up in its entries independently of each other, so that the
 key and the value of a match need not belong together (facts §4, O: SPIKE)."""
@@ -47,7 +45,11 @@ _TESTS: dict[str, Callable[[str, int], str]] = {
     "lt": lambda column, count: " OR ".join([f"{column} < ?"] * count),
     "gt": lambda column, count: " OR ".join([f"{column} > ?"] * count),
 }
-_HIDDEN = frozenset({"request", "response", "compatibility_mode"})
+_HIDDEN = frozenset(
+    {"request", "response", "compatibility_mode"}
+    | {"number", "revision", "gateway", "guardrails", "streamed", "request_headers", "response_headers"}
+)
+"""Fields that Cloudflare's list does not have: the bodies have paths of their own, the others are the simulator's."""
 _MAX_VALUES = 100
 _HEAD = 1024
 
@@ -98,7 +100,7 @@ def _selected(request: Request, state: State) -> Condition:
     if text := request.query_params.get("filters"):
         conditions += _read_filters(text)
     if text := request.query_params.get("search"):
-        columns = [f"coalesce({_column(name)}, '')" for name in ("model", "provider", "request", "response")]
+        columns = [f"coalesce({name}, '')" for name in ("model", "provider", "request", "response")]
         tests = " OR ".join(f"instr(lower({column}), lower(?))" for column in columns)
         conditions.append((f"({tests})", [text] * len(columns)))
     return " AND ".join(test for test, _ in conditions), [value for _, values in conditions for value in values]
@@ -114,14 +116,14 @@ def _order(request: Request) -> str:
     return f"ORDER BY {_column(name)} {direction}, number {direction}"
 
 
-def _listed(entry: dict[str, Any]) -> dict[str, Any]:
+def _listed(entry: LogEntry) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in _HIDDEN}
 
 
-def _detailed(entry: dict[str, Any]) -> dict[str, Any]:
+def _detailed(entry: LogEntry) -> dict[str, Any]:
     shown = _listed(entry)
-    for side in ("request", "response"):
-        text = entry[side] or ""
+    for side, body in (("request", entry.get("request")), ("response", entry.get("response"))):
+        text = body or ""
         shown[f"{side}_head"] = text[:_HEAD]
         shown[f"{side}_head_complete"] = len(text) <= _HEAD
         shown[f"{side}_size"] = len(text.encode("utf-8", "surrogatepass"))
@@ -134,8 +136,8 @@ async def list_logs(request: Request, state: State) -> Response:
     where, values = _selected(request, state)
     page, per_page = page_of(request, 20, 50)
     order = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
-    total = state.store.rows(f"SELECT count(*) FROM log_entries WHERE {where}", values)[0][0]
-    entries = [_listed(entry) for entry in state.store.find_logs(where, values, order)]
+    total = state.logs.count_where(where, values)
+    entries = [_listed(entry) for entry in state.logs.select(where, values, order)]
     return page_response(entries, page, per_page, total)
 
 
@@ -143,13 +145,13 @@ async def list_logs(request: Request, state: State) -> Response:
 async def delete_logs(request: Request, state: State) -> Response:
     """`DELETE .../logs`, with the same filters as the list."""
     where, values = _selected(request, state)
-    state.store.rows(f"DELETE FROM log_entries WHERE {where}", values)
+    state.logs.delete_where(where, values)
     return json_response(success({}))
 
 
-def _find(request: Request, state: State) -> dict[str, Any]:
+def _find(request: Request, state: State) -> LogEntry:
     where, values = _scope(request, state)
-    entries = state.store.find_logs(f"{where} AND id = ?", [*values, request.path_params["log"]])
+    entries = state.logs.select(f"{where} AND id = ?", [*values, request.path_params["log"]], bodies=True)
     if not entries:
         raise ApiError(404, 7002, "Log not found")
     return entries[0]
@@ -164,14 +166,14 @@ async def get_log(request: Request, state: State) -> Response:
 @guarded
 async def get_request(request: Request, state: State) -> Response:
     """`GET .../logs/{id}/request`: the body, without an envelope."""
-    return Response(_find(request, state)["request"] or "null", media_type="application/json")
+    return Response(_find(request, state).get("request") or "null", media_type="application/json")
 
 
 @guarded
 async def get_response(request: Request, state: State) -> Response:
     """`GET .../logs/{id}/response`: the body, without an envelope."""
     entry = _find(request, state)
-    return Response(entry["response"] or "null", media_type=entry["response_content_type"])
+    return Response(entry.get("response") or "null", media_type=entry["response_content_type"])
 
 
 @guarded
@@ -184,7 +186,7 @@ async def patch_log(request: Request, state: State) -> Response:
     for name, value in changes.items():
         if value is not None and not _CHANGES[name](value):
             raise ApiError(400, 7001, f"Invalid value for {name}")
-    state.store.rows("UPDATE log_entries SET entry = ? WHERE id = ?", [json.dumps({**entry, **changes}), entry["id"]])
+    state.logs.update(entry["id"], changes)
     return json_response(success({}))
 
 

@@ -1,0 +1,326 @@
+"""The log: one entry for each model call, with filters, paging, totals by metadata, and notices of changes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from cfaig_integrations.simulator.clock import timestamp
+from cfaig_integrations.simulator.gateway.store import Store
+
+Scalar = str | int | float | bool
+Condition = tuple[str, Sequence[Any]]
+
+METADATA_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+"""SQL: a metadata value as text, for a row of `json_each`."""
+
+_PRUNE_EVERY = 64
+
+
+class LogEntry(TypedDict):
+    """One call, in the field names of Cloudflare's logs API, and a few more."""
+
+    number: int
+    """Counts up with every entry, across restarts."""
+    revision: int
+    """The store's revision when the entry was added or last changed."""
+    gateway: str
+    id: str
+    event_id: str
+    created_at: str
+    """ISO 8601 in UTC, with milliseconds."""
+    provider: str
+    model: str
+    model_type: str
+    path: str
+    request_type: str
+    """The format: `chat_completions`, `responses`, `messages`, `run`, `embeddings` or `universal`."""
+    duration: int
+    """Milliseconds."""
+    status_code: int
+    success: bool
+    cached: bool
+    streamed: bool
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    """Dollars."""
+    metadata: dict[str, Scalar] | None
+    step: int
+    guardrails: dict[str, list[str]]
+    """Hazard categories that were found, by side."""
+    feedback: int | None
+    score: float | None
+    user_agent: str | None
+    request_headers: dict[str, str]
+    """Without credentials, which are replaced by `***` before the entry is stored."""
+    response_headers: dict[str, str]
+    response_content_type: str
+    request: NotRequired[str | None]
+    """The body as text, without credentials; only in `LogStore.get`."""
+    response: NotRequired[str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which entries to read; None and an empty value accept every entry."""
+
+    account: str | None = None
+    gateway: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Each key must be present with this value, compared as text (`true`, `7`)."""
+    model: str | None = None
+    provider: str | None = None
+    request_type: str | None = None
+    status_code: int | None = None
+    success: bool | None = None
+    cached: bool | None = None
+    since: float | None = None
+    """Seconds since 1970, inclusive."""
+    until: float | None = None
+    """Seconds since 1970, exclusive."""
+    text: str | None = None
+    """Part of the model, the request or the response, in any case."""
+    after_revision: int | None = None
+    """Only entries that were added or changed after this revision."""
+    before_number: int | None = None
+    """Only entries older than this one: a page that does not move while entries arrive."""
+
+    def condition(self) -> Condition:
+        """The SQL condition and its values."""
+        tests: list[Condition] = [("1", ())]
+        for column in ("account", "gateway", "model", "provider", "request_type", "status_code", "success", "cached"):
+            value = getattr(self, column)
+            if value is not None:
+                tests.append((f"{column} = ?", (value,)))
+        for key, value in self.metadata.items():
+            match = f"key = ? AND {METADATA_TEXT} = ?"
+            tests.append((f"EXISTS (SELECT 1 FROM json_each(entry, '$.metadata') WHERE {match})", (key, value)))
+        if self.since is not None:
+            tests.append(("created_at >= ?", (timestamp(self.since),)))
+        if self.until is not None:
+            tests.append(("created_at < ?", (timestamp(self.until),)))
+        if self.text:
+            columns = ("model", "request", "response")
+            contains = " OR ".join(f"instr(lower(coalesce({column}, '')), lower(?))" for column in columns)
+            tests.append((f"({contains})", (self.text,) * len(columns)))
+        if self.after_revision is not None:
+            tests.append(("revision > ?", (self.after_revision,)))
+        if self.before_number is not None:
+            tests.append(("number < ?", (self.before_number,)))
+        return " AND ".join(test for test, _ in tests), [value for _, values in tests for value in values]
+
+
+EVERYTHING = LogFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The totals of the entries that share one metadata value."""
+
+    value: str
+    calls: int
+    errors: int
+    cached: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    median_duration: float
+    """Milliseconds."""
+    p95_duration: float
+
+
+class LogStore:
+    """The log entries of all gateways.
+
+    Every method may be called from any thread. An entry that `add` has returned for is on disk: it survives the end
+    of the process at any moment.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Keep the entries in this database."""
+        self._store = store
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        newest = store.read("SELECT coalesce(max(revision), 0), count(*) FROM log_entries")[0]
+        self._revision: int = newest[0]
+
+    @property
+    def revision(self) -> int:
+        """Counts up with every change: an entry added, changed or deleted."""
+        return self._revision
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` after every change, in the thread that made it; returns a function that ends this."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def add(
+        self, account: str, gateway: str, entry: Mapping[str, Any], *, visible_at: float = 0.0, keep: int | None = None
+    ) -> int:
+        """Add an entry, and commit it before returning.
+
+        Args:
+            account: Id of the account.
+            gateway: Id of the gateway.
+            entry: In the fields of `LogEntry`; credentials must have been removed.
+            visible_at: When the logs API of Cloudflare would show it, in seconds since 1970.
+            keep: The gateway's oldest entries beyond this number are deleted.
+
+        Returns:
+            The number of the entry.
+        """
+        fields = {name: value for name, value in entry.items() if name not in {"request", "response"}}
+        with self._lock:
+            number = self._insert(account, gateway, visible_at, entry, json.dumps(fields, allow_nan=False))
+        if keep is not None and number % _PRUNE_EVERY == 0:
+            self._prune(account, gateway, keep)
+        self._notify()
+        return number
+
+    def _insert(self, account: str, gateway: str, visible_at: float, entry: Mapping[str, Any], fields: str) -> int:
+        self._revision += 1
+        cursor = self._store.write(
+            "INSERT INTO log_entries (revision, account, gateway, visible_at, id, entry, request, response) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._revision, account, gateway, visible_at, entry["id"], fields, entry.get("request"),
+                entry.get("response"),
+            ),
+        )  # fmt: skip
+        return cursor.lastrowid or 0
+
+    def _prune(self, account: str, gateway: str, keep: int) -> None:
+        self._store.write(
+            "DELETE FROM log_entries WHERE account = ?1 AND gateway = ?2 AND number <= (SELECT number FROM log_entries "
+            "WHERE account = ?1 AND gateway = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
+            (account, gateway, keep),
+        )
+
+    def find(
+        self, which: LogFilter = EVERYTHING, *, limit: int = 50, offset: int = 0, order: Literal["asc", "desc"] = "desc"
+    ) -> list[LogEntry]:
+        """A page of the entries that pass a filter, the newest first, without their bodies."""
+        where, values = which.condition()
+        return self.select(where, values, f"ORDER BY number {order} LIMIT {int(limit)} OFFSET {int(offset)}")
+
+    def count(self, which: LogFilter = EVERYTHING) -> int:
+        """How many entries pass a filter."""
+        return self.count_where(*which.condition())
+
+    def get(self, log_id: str) -> LogEntry | None:
+        """One entry with its bodies."""
+        entries = self.select("id = ?", (log_id,), bodies=True)
+        return entries[0] if entries else None
+
+    def update(self, log_id: str, changes: Mapping[str, Any]) -> None:
+        """Change fields of an entry, such as its feedback."""
+        with self._lock:
+            self._revision += 1
+            pairs = [item for name, value in changes.items() for item in (f"$.{name}", json.dumps(value))]
+            settings = "".join(", ?, json(?)" for _ in changes)
+            self._store.write(
+                f"UPDATE log_entries SET revision = ?, entry = json_set(entry{settings}) WHERE id = ?",
+                (self._revision, *pairs, log_id),
+            )
+        self._notify()
+
+    def delete(self, which: LogFilter = EVERYTHING) -> None:
+        """Delete the entries that pass a filter."""
+        self.delete_where(*which.condition())
+
+    def summarize(self, key: str, which: LogFilter = EVERYTHING, *, limit: int = 20) -> list[Summary]:
+        """Totals by the values of a metadata key, the most expensive value first."""
+        where, values = which.condition()
+        rows = self._store.read(
+            f"""
+            WITH chosen AS (
+                SELECT entry, success, cached,
+                    (SELECT {METADATA_TEXT} FROM json_each(entry, '$.metadata') WHERE key = ?) AS value,
+                    json_extract(entry, '$.duration') AS duration
+                FROM log_entries WHERE {where}
+            ), ranked AS (
+                SELECT *, row_number() OVER (PARTITION BY value ORDER BY duration) AS rank,
+                    count(*) OVER (PARTITION BY value) AS calls
+                FROM chosen WHERE value IS NOT NULL
+            )
+            SELECT value, count(*), sum(NOT success), sum(cached), sum(json_extract(entry, '$.tokens_in')),
+                sum(json_extract(entry, '$.tokens_out')), sum(json_extract(entry, '$.cost')) AS cost,
+                avg(CASE WHEN rank IN ((calls + 1) / 2, (calls + 2) / 2) THEN duration END),
+                max(CASE WHEN rank = CAST((calls * 95 + 99) / 100 AS INTEGER) THEN duration END)
+            FROM ranked GROUP BY value ORDER BY cost DESC, count(*) DESC, value LIMIT ?
+            """,
+            (key, *values, limit),
+        )
+        return [Summary(*row) for row in rows]
+
+    def metadata_keys(self, which: LogFilter = EVERYTHING) -> list[str]:
+        """The metadata keys in use, the most frequent first."""
+        where, values = which.condition()
+        query = (
+            "SELECT key FROM log_entries, json_each(entry, '$.metadata') "
+            f"WHERE key IS NOT NULL AND {where} GROUP BY key ORDER BY count(*) DESC, key LIMIT 100"
+        )
+        return [row[0] for row in self._store.read(query, values)]
+
+    def values_of(
+        self, column: Literal["gateway", "model", "provider", "request_type"], which: LogFilter = EVERYTHING
+    ) -> list[str]:
+        """The values of a column, in alphabetical order."""
+        where, values = which.condition()
+        rows = self._store.read(
+            f"SELECT DISTINCT {column} FROM log_entries WHERE {where} ORDER BY {column} LIMIT 500", values
+        )
+        return [row[0] for row in rows]
+
+    def costs(self, which: LogFilter = EVERYTHING) -> Iterator[tuple[float, float, str, str, dict[str, Scalar] | None]]:
+        """Time, cost, model, provider and metadata of the entries that cost something, oldest first."""
+        where, values = which.condition()
+        query = f"SELECT entry FROM log_entries WHERE {where} AND json_extract(entry, '$.cost') > 0 ORDER BY number"
+        for row in self._store.read(query, values):
+            entry = json.loads(row["entry"])
+            at = datetime.fromisoformat(entry["created_at"]).timestamp()
+            yield at, entry["cost"], entry["model"], entry["provider"], entry["metadata"]
+
+    def select(
+        self, where: str, values: Sequence[Any], order: str = "ORDER BY number", *, bodies: bool = False
+    ) -> list[LogEntry]:
+        """The entries that satisfy an SQL condition."""
+        columns = "number, revision, gateway, entry" + (", request, response" if bodies else "")
+        rows = self._store.read(f"SELECT {columns} FROM log_entries WHERE {where} {order}", values)
+        return [_to_entry(row) for row in rows]
+
+    def count_where(self, where: str, values: Sequence[Any]) -> int:
+        """How many entries satisfy an SQL condition."""
+        count: int = self._store.read(f"SELECT count(*) FROM log_entries WHERE {where}", values)[0][0]
+        return count
+
+    def delete_where(self, where: str, values: Sequence[Any]) -> None:
+        """Delete the entries that satisfy an SQL condition."""
+        with self._lock:
+            self._revision += 1
+            self._store.write(f"DELETE FROM log_entries WHERE {where}", values)
+        self._notify()
+
+    def _notify(self) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+
+def _to_entry(row: sqlite3.Row) -> LogEntry:
+    columns = {name: row[name] for name in row.keys() if name != "entry"}  # noqa: SIM118
+    return cast("LogEntry", {**json.loads(row["entry"]), **columns})

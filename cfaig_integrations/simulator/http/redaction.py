@@ -1,0 +1,45 @@
+"""Removes credentials from what is kept of a request: headers by name, and their values in the bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+MASK = "***"
+
+_SECRET_NAME = re.compile(r"authorization|cookie|api[-_]?key|token$|secret|password|credential", re.IGNORECASE)
+_SECRET_FIELD = re.compile(
+    r'("[^"\\]{0,64}(?:authorization|cookie|api[-_]?key|secret|password)[^"\\]{0,64}"\s*:\s*)"(?:[^"\\]|\\.)*"',
+    re.IGNORECASE,
+)
+_SHORTEST = 8
+
+
+def is_secret(name: str) -> bool:
+    """Whether a header carries a credential, judging by its name."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with `***` for every credential."""
+    return {name: MASK if is_secret(name) else value for name, value in headers.items()}
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """The credentials that a request carries, without the word `Bearer`."""
+    values = [value.rpartition(" ")[2] for name, value in headers.items() if is_secret(name)]
+    return [value for value in values if len(value) >= _SHORTEST]
+
+
+def redact_text(text: str, secrets: Iterable[str], *, fields: bool = False) -> str:
+    """A body without these credentials.
+
+    Args:
+        text: The body.
+        secrets: Replaced wherever they occur.
+        fields: Replace the values of JSON fields that are named like credentials too, such as the headers in a step of
+            the universal endpoint.
+    """
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return _SECRET_FIELD.sub(rf'\1"{MASK}"', text) if fields else text

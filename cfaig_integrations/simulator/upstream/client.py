@@ -1,0 +1,159 @@
+"""Sends requests to the upstream server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from cfaig_integrations.simulator.catalogue import is_workers_ai
+from cfaig_integrations.simulator.http.bodies import ApiError
+from cfaig_integrations.simulator.json_types import is_list, is_record
+
+Format = str
+
+PATHS: Mapping[Format, str] = {
+    "chat_completions": "/chat/completions",
+    "responses": "/responses",
+    "messages": "/messages",
+    "embeddings": "/embeddings",
+}
+_FORWARDED = ("anthropic-version", "anthropic-beta", "openai-beta", "user-agent")
+_ANTHROPIC_VERSION = "2023-06-01"
+_CONNECT_SECONDS = 10.0
+_SILENT_SECONDS = 600.0
+_MOST_CONNECTIONS = 1000
+_MODELS_SECONDS = 30.0
+_NOT_SERVED = frozenset({404, 405, 501})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+
+
+class UpstreamError(ApiError):
+    """An error response of the upstream server, which is passed on as it is."""
+
+    def __init__(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
+        """Create the error."""
+        super().__init__(status, status, f"the upstream server answered {status}")
+        self.body = body
+        self.content_type = content_type
+        self.headers = {name: headers[name] for name in ("retry-after",) if name in headers}
+        self.transient = status in _TRANSIENT
+
+
+class Upstream:
+    """One upstream server."""
+
+    def __init__(self, url: str, *, model: str | None = None, key: str | None = None) -> None:
+        """Create the client; nothing is sent yet.
+
+        Raises:
+            ValueError: The URL is not an HTTP address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"upstream={url!r} must be a URL such as http://127.0.0.1:11434/v1")
+        self.url = url.rstrip("/")
+        self._model = model
+        self._key = key
+        self._client: httpx.AsyncClient | None = None
+        self._lacks: set[Format] = set()
+        self._listed: frozenset[str] = frozenset()
+        self._listed_until = 0.0
+
+    def lacks(self, form: Format) -> bool:
+        """Whether the server is known not to have a format."""
+        return form in self._lacks
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def send(self, form: Format, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
+        """Send a request and wait for the headers of its response.
+
+        Returns:
+            The open response, of which the body must be read or closed; None if the server does not have this format.
+
+        Raises:
+            UpstreamError: The server answered with an error.
+            ApiError: 502/2005, transient, if it could not be reached.
+        """
+        request = self._opened().build_request(
+            "POST", self.url + PATHS[form], json=body, headers=self._headers(form, headers)
+        )
+        try:
+            response = await self._opened().send(request, stream=True)
+            if response.is_success:
+                return response
+            content = await response.aread()
+        except httpx.HTTPError as error:
+            raise self.failure(error) from error
+        if response.status_code in _NOT_SERVED and b"model" not in content.lower():
+            self._lacks.add(form)
+            return None
+        content_type = response.headers.get("content-type", "application/json")
+        raise UpstreamError(response.status_code, content, content_type, response.headers)
+
+    def failure(self, error: Exception) -> ApiError:
+        """The error for a server that cannot be reached, or stops in the middle."""
+        reason = str(error) or type(error).__name__
+        failure = ApiError(
+            502, 2005, f"Failed to get response from provider: {self.url} failed: {reason}", shape="gateway"
+        )
+        failure.transient = True
+        return failure
+
+    async def model_name(self, requested: str) -> str:
+        """What the server calls the model of a request.
+
+        The id itself or a part of it, whichever the server lists; if it lists neither, the id without its author.
+        """
+        if self._model is not None:
+            return self._model
+        short = requested.rpartition("/")[2] if is_workers_ai(requested) else requested.partition("/")[2] or requested
+        listed = await self._models()
+        for name in (requested, short, requested.rpartition("/")[2]):
+            if name in listed:
+                return name
+            if f"{name}:latest" in listed:
+                return f"{name}:latest"
+        return short
+
+    async def _models(self) -> frozenset[str]:
+        if time.monotonic() < self._listed_until:
+            return self._listed
+        self._listed_until = time.monotonic() + _MODELS_SECONDS
+        try:
+            response = await self._opened().get(self.url + "/models", headers=self._headers("", {}))
+            body = response.json()
+        except (httpx.HTTPError, ValueError):
+            return self._listed
+        entries = body.get("data") if is_record(body) else None
+        rows: list[Any] = entries if is_list(entries) else []
+        self._listed = frozenset(str(row.get("id")) for row in rows if is_record(row))
+        return self._listed
+
+    def _headers(self, form: Format, headers: Mapping[str, str]) -> dict[str, str]:
+        sent = {name: headers[name] for name in _FORWARDED if name in headers}
+        if form == "messages":
+            sent.setdefault("anthropic-version", _ANTHROPIC_VERSION)
+        sent["accept-encoding"] = "identity"
+        if self._key is None:
+            return sent
+        if form == "messages":
+            sent["x-api-key"] = self._key
+        if form != "messages" or not (urlsplit(self.url).hostname or "").endswith("anthropic.com"):
+            sent["authorization"] = f"Bearer {self._key}"
+        return sent
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            timeout = httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS)
+            limits = httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=100)
+            self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+        return self._client

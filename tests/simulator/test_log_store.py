@@ -1,0 +1,140 @@
+"""The log store: filters, paging, totals, revisions, and what survives a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.simulator.clock import timestamp
+from cfaig_integrations.simulator.gateway.log_store import LogFilter, LogStore
+from cfaig_integrations.simulator.gateway.store import Store
+
+NOON = 1_790_000_000.0
+
+
+def entry(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"log-{number}",
+        "created_at": timestamp(NOON + number),
+        "provider": "openai",
+        "model": "openai/gpt-4.1",
+        "request_type": "chat_completions",
+        "status_code": 200,
+        "success": True,
+        "cached": False,
+        "tokens_in": 10,
+        "tokens_out": 5,
+        "cost": 0.25,
+        "duration": 100 * number,
+        "metadata": {"user": "ann", "paid": True, "n": 7},
+        "request": f"request {number}",
+        "response": f"Response {number}",
+    } | fields
+
+
+@pytest.fixture
+def logs() -> LogStore:
+    store = LogStore(Store())
+    store.add("account", "default", entry(1))
+    store.add("account", "default", entry(2, metadata={"user": "bob"}, success=False, status_code=429))
+    store.add("account", "other", entry(3, model="@cf/meta/llama", provider="workers-ai", cached=True))
+    store.add("account", "default", entry(4, metadata=None, request_type="messages", request="Grüße <b>", cost=1.0))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        (LogFilter(), [4, 3, 2, 1]),
+        (LogFilter(gateway="default"), [4, 2, 1]),
+        (LogFilter(account="nobody"), []),
+        (LogFilter(metadata={"user": "ann"}), [3, 1]),
+        (LogFilter(metadata={"user": "ann", "paid": "true", "n": "7"}), [3, 1]),
+        (LogFilter(metadata={"paid": "ann"}), []),
+        (LogFilter(model="@cf/meta/llama"), [3]),
+        (LogFilter(provider="openai", success=True), [4, 1]),
+        (LogFilter(status_code=429), [2]),
+        (LogFilter(success=False), [2]),
+        (LogFilter(cached=True), [3]),
+        (LogFilter(request_type="messages"), [4]),
+        (LogFilter(since=NOON + 2, until=NOON + 4), [3, 2]),
+        (LogFilter(text="RESPONSE 2"), [2]),
+        (LogFilter(text="Grüße <B>"), [4]),
+        (LogFilter(text="' OR 1 --"), []),
+        (LogFilter(before_number=3), [2, 1]),
+        (LogFilter(after_revision=2), [4, 3]),
+    ],
+)
+def test_filters(logs: LogStore, which: LogFilter, numbers: list[int]) -> None:
+    assert [found["number"] for found in logs.find(which)] == numbers
+    assert logs.count(which) == len(numbers)
+
+
+def test_pages_and_one_entry(logs: LogStore) -> None:
+    assert [found["number"] for found in logs.find(limit=2, offset=1, order="asc")] == [2, 3]
+    assert "request" not in logs.find()[0], "a list does not read the bodies"
+    read = logs.get("log-4")
+    assert read is not None
+    assert (read["request"], read["response"], read["gateway"]) == ("Grüße <b>", "Response 4", "default")
+    assert logs.get("log-9") is None
+
+
+def test_changes_have_revisions_and_call_listeners(logs: LogStore) -> None:
+    heard: list[int] = []
+    unsubscribe = logs.subscribe(lambda: heard.append(logs.revision))
+    before = logs.revision
+    logs.update("log-1", {"feedback": -1, "metadata": {"x": 1}})
+    changed = logs.find(LogFilter(after_revision=before))
+    assert [(found["id"], found["feedback"], found["metadata"]) for found in changed] == [("log-1", -1, {"x": 1})]
+    logs.delete(LogFilter(success=False))
+    assert logs.count() == 3
+    unsubscribe()
+    logs.add("account", "default", entry(5))
+    assert heard == [before + 1, before + 2]
+    assert logs.revision == before + 3
+
+
+def test_totals_by_metadata(logs: LogStore) -> None:
+    for number in range(5, 24):
+        logs.add("account", "default", entry(number, metadata={"user": "bob"}, cost=0.0, duration=number))
+    by_user = {total.value: total for total in logs.summarize("user")}
+    ann, bob = by_user["ann"], by_user["bob"]
+    assert (ann.calls, ann.errors, ann.cached, ann.cost, ann.tokens_in) == (2, 0, 1, 0.5, 20)
+    assert (ann.median_duration, ann.p95_duration) == (200, 300)
+    assert (bob.calls, bob.errors, bob.median_duration, bob.p95_duration) == (20, 1, 14.5, 23)
+    assert [total.value for total in logs.summarize("paid", LogFilter(gateway="other"))] == ["true"]
+    assert logs.metadata_keys() == ["user", "n", "paid"]
+    assert logs.values_of("provider") == ["openai", "workers-ai"]
+
+
+def test_the_oldest_entries_make_room() -> None:
+    logs = LogStore(Store())
+    for number in range(1, 129):
+        logs.add("account", "default", entry(number), keep=10)
+    assert [found["number"] for found in logs.find(order="asc")] == list(range(119, 129))
+
+
+def test_a_file_keeps_entries_and_counts_on(tmp_path: Path) -> None:
+    file = tmp_path / "log.sqlite"
+    first = LogStore(Store(file))
+    first.add("account", "default", entry(1))
+    first.update("log-1", {"feedback": 1})
+    again = LogStore(Store(file))
+    assert [found["feedback"] for found in again.find()] == [1]
+    assert again.add("account", "default", entry(2)) == 2
+    assert again.revision == 3
+    assert sqlite3.connect(file).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.sqlite"
+    text.write_text("not a database " * 100)
+    sqlite3.connect(foreign).execute("CREATE TABLE log_entries (x)").connection.commit()
+    for file in (text, foreign):
+        content = file.read_bytes()
+        with pytest.raises(ValueError, match=file.name):
+            Store(file)
+        assert file.read_bytes() == content, "the file is left as it is"

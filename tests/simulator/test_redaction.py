@@ -1,0 +1,33 @@
+"""No credential of a request is kept: not in captured requests, not in the log, not in the database file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cfaig_integrations.simulator import Simulator
+
+CANARY = "canary-4711-secret-value"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization", "xi-api-key", "x-auth-token"],
+)
+def test_no_credential_is_kept(name: str, tmp_path: Path) -> None:
+    with Simulator(database=tmp_path / "log.sqlite") as sim:
+        chat = f"{sim.legacy_url}/chat/completions"
+        body = {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": f"my key is {CANARY}"}]}
+        headers = {"cf-aig-authorization": f"Bearer {sim.api_token}", name: CANARY}
+        assert httpx.post(chat, json=body, headers=headers).status_code == 200
+        captured = httpx.get(f"{sim.url}/_simulator/requests").json()
+        assert captured[0]["headers"][name] == captured[0]["headers"]["cf-aig-authorization"] == "***"
+        (entry,) = sim.logs()
+        assert entry["request_headers"][name] == entry["request_headers"]["cf-aig-authorization"] == "***"
+        assert CANARY not in json.dumps(entry)
+        assert sim.api_token not in json.dumps(entry)
+    for file in tmp_path.iterdir():
+        assert CANARY.encode() not in file.read_bytes()
