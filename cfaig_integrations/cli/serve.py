@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 
 import typer
 
@@ -55,8 +56,12 @@ def serve(options: ServeOptions) -> None:
         pace=options.pace,
     )
     stopped = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        stopped.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, stop)
     simulator.start()
     for name, value in simulator.environment.items():
         typer.echo(f"export {name}={shlex.quote(value)}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.server import Simulator
     from cfaig_integrations.simulator.types import Answer, Call
 
-__all__ = ["API_TOKEN", "FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator"]
+__all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator"]
 
 _HOMES = {
     "FAULTS": "scripting.faults",

@@ -16,6 +16,16 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def as_record(value: object) -> dict[str, Any]:
+    """The value if it is an object, else an empty object."""
+    return value if is_record(value) else {}
+
+
+def records(value: object) -> list[dict[str, Any]]:
+    """The objects of a list; none if the value is no list."""
+    return [item for item in value if is_record(item)] if is_list(value) else []
+
+
 def parse_json(raw: bytes | str) -> Any:
     """Parse JSON that a client sent."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from cfaig_integrations.simulator.http.bodies import ApiError
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record
 
 Side = Literal["prompt", "response"]
 
@@ -52,7 +52,7 @@ def _is_choice(item: tuple[str, Any]) -> bool:
 
 def flagged(gateway: Mapping[str, Any], side: Side, text: str) -> tuple[list[str], list[str]]:
     """The categories of a text for which a gateway has an action: those to block, and those to flag."""
-    choices: Mapping[str, str | None] = (gateway["guardrails"] or {}).get(side) or {}
+    choices: dict[str, str | None] = as_record(as_record(gateway["guardrails"]).get(side))
     read = text[-_READ_LENGTH:]
     hits = [name for name, action in choices.items() if action and _PATTERNS[name].search(read)]
     return [n for n in hits if choices[n] == "BLOCK"], [n for n in hits if choices[n] == "FLAG"]
@@ -60,7 +60,7 @@ def flagged(gateway: Mapping[str, Any], side: Side, text: str) -> tuple[list[str
 
 def has_rules(gateway: Mapping[str, Any], side: Side) -> bool:
     """Whether a gateway evaluates one side at all."""
-    return bool((gateway["guardrails"] or {}).get(side))
+    return bool(as_record(gateway["guardrails"]).get(side))
 
 
 def blocked(side: Side, endpoint: str) -> ApiError:

@@ -66,6 +66,7 @@ class LiveProtocol(H11Protocol):
         self.number = 0
         self._heard = self.loop.time()
         self._head_began: float | None = None
+        self._heard_request = False
         self._check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -78,6 +79,7 @@ class LiveProtocol(H11Protocol):
         """Read what the client sent."""
         self._heard = self.loop.time()
         super().data_received(data)
+        self._heard_request = self._heard_request or self.conn.their_state is not h11.IDLE
         if self.conn.their_state is not h11.IDLE or not self.conn.trailing_data[0]:
             self._head_began = None
         elif self._head_began is None:
@@ -93,7 +95,7 @@ class LiveProtocol(H11Protocol):
         """
         now, state = self.loop.time(), self.conn.their_state
         endless_head = self._head_began is not None and now - self._head_began > HEAD_SECONDS
-        expected = state is h11.SEND_BODY or (state is h11.IDLE and self.cycle is None)
+        expected = state is h11.SEND_BODY or (state is h11.IDLE and not self._heard_request)
         if endless_head or (expected and now - self._heard > SILENT_SECONDS):
             self.transport.abort()
         else:

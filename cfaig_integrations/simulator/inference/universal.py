@@ -12,7 +12,7 @@ from cfaig_integrations.simulator.http.reply import Reply
 from cfaig_integrations.simulator.inference.call import answer_call
 from cfaig_integrations.simulator.inference.provider_paths import ProviderPath, read_provider_path
 from cfaig_integrations.simulator.inference.request_context import Endpoint, RequestContext, error_reply, finish_call
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, parse_json
 
 _CONFIG_HEADERS = {
     "requestTimeout": "cf-aig-request-timeout",
@@ -61,12 +61,12 @@ def _read_step(number: int, step: Any) -> _Step:
     unknown = step.keys() - _STEP_KEYS
     if unknown:
         raise _bad(f"step {number} has the unknown field {min(unknown)!r}; use {', '.join(sorted(_STEP_KEYS))}")
-    headers, query, config = step.get("headers") or {}, step.get("query"), step.get("config") or {}
-    if not is_record(headers) or not is_record(query) or not is_record(config):
+    headers, query, config = (step.get(key) for key in ("headers", "query", "config"))
+    if not is_record(query) or not (headers is None or is_record(headers)) or not (config is None or is_record(config)):
         raise _bad(f"step {number}: headers, query and config must be objects")
-    named = {str(name).lower(): str(value) for name, value in headers.items()}
+    named = {str(name).lower(): str(value) for name, value in as_record(headers).items()}
     path = read_provider_path(step["provider"], step["endpoint"].partition("?")[0])
-    return _Step(step["provider"], path, {**named, **_config_headers(config)}, encode(query))
+    return _Step(step["provider"], path, {**named, **_config_headers(as_record(config))}, encode(query))
 
 
 def _config_headers(config: Mapping[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, records
 from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest
 
 Record = dict[str, Any]
@@ -85,17 +85,16 @@ def _chat_messages(message: Message) -> Iterator[Record]:
 
 
 def _read_chat(body: Record) -> Answer:
-    choices = body.get("choices")
-    first = choices[0] if is_list(choices) and choices and is_record(choices[0]) else {}
-    message: Record = first.get("message") or {}
+    first = as_record(next(iter(records(body.get("choices"))), None))
+    message = as_record(first.get("message"))
     answer = Answer(
         text=_text(message.get("content")),
         reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
         refusal=_text(message.get("refusal")),
         finish="length" if first.get("finish_reason") == "length" else "stop",
     )
-    for entry in message.get("tool_calls") or []:
-        function: Record = entry.get("function") or {}
+    for entry in records(message.get("tool_calls")):
+        function = as_record(entry.get("function"))
         answer.calls.append(_call(str(entry.get("id") or ""), function.get("name"), function.get("arguments")))
     return answer
 
@@ -157,7 +156,7 @@ def _blocks(message: Message) -> Iterator[Record]:
 
 def _read_messages(body: Record) -> Answer:
     answer = Answer(finish="length" if body.get("stop_reason") == "max_tokens" else "stop")
-    for block in body.get("content") or []:
+    for block in records(body.get("content")):
         match block.get("type"):
             case "text":
                 answer.text += str(block.get("text", ""))
