@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+CUSTOM_INPUT = "input"
+"""The one argument of a custom tool."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -19,6 +22,13 @@ class Call:
     arguments: dict[str, Any]
     raw: str = ""
     """The arguments as text where they are not valid JSON: cut by a token limit, or scripted."""
+    custom: bool = False
+    """A call of a custom tool, whose input is text."""
+
+    @property
+    def text(self) -> str:
+        """The input of a call of a custom tool."""
+        return self.raw or str(self.arguments.get(CUSTOM_INPUT, ""))
 
 
 @dataclass(slots=True)
@@ -44,11 +54,18 @@ class Message:
 
 @dataclass(slots=True)
 class Tool:
-    """A function tool."""
+    """A function tool, or a custom tool, whose input is text."""
 
     name: str
     description: str
     parameters: dict[str, Any]
+    custom: bool = False
+
+
+def custom_tool(name: str, description: str) -> Tool:
+    """A custom tool, which the fake model calls like a function with one argument."""
+    parameters = {"type": "object", "properties": {CUSTOM_INPUT: {"type": "string"}}, "required": [CUSTOM_INPUT]}
+    return Tool(name, description, parameters, custom=True)
 
 
 @dataclass(slots=True)

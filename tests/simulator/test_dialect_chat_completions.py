@@ -13,7 +13,7 @@ from cfaig_integrations.simulator.types import Answer, Call, InvalidBody
 
 from . import oracle
 
-CHAT = DIALECTS["chat_completions"]
+CHAT, RUN = DIALECTS["chat_completions"], DIALECTS["run"]
 GPT, KIMI, DEEPSEEK, GEMINI = (
     "openai/gpt-4.1",
     "@cf/moonshotai/kimi-k2.6",
@@ -211,17 +211,40 @@ def test_plain_stream_gives_usage_only_when_asked() -> None:
     assert rest[0]["choices"][0]["delta"]["role"] == "assistant"
 
 
-def test_workers_ai_streams_the_hybrid() -> None:
-    answer = Answer(text="one two three", tokens_in=30, tokens_out=4)
-    raw = list(CHAT.stream(CHAT.read(body(model=KIMI, stream=True)), answer))
+@pytest.mark.parametrize("tokens_out", [1, 4, 40])
+def test_workers_ai_streams_on_the_run_path_with_usage_that_adds_up_and_a_tail(tokens_out: int) -> None:
+    answer = Answer(text="one two three", tokens_in=30, tokens_out=tokens_out, tokens_cached=8)
+    raw = list(RUN.stream(RUN.read(body(model=KIMI, stream=True)), answer))
     assert raw[-1] == b"data: [DONE]\n\n"
-    *chunks, heartbeat, tail = oracle.events(iter(raw))
+    *chunks, tail = oracle.events(iter(raw))
     assert all("usage" in c and "p" in c for c in chunks)
-    assert heartbeat["choices"] == []
+    assert chunks[-1]["choices"] == []
     assert tail["response"] == ""
-    assert tail["usage"]["total_tokens"] == 34
     assert isinstance(tail["usage"]["neurons"], float)
-    assert sum(c["usage"]["completion_tokens"] for c in chunks) != tail["usage"]["completion_tokens"]
+    for key in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        assert sum(c["usage"][key] for c in chunks) == tail["usage"][key], key
+    assert all(c["usage"]["completion_tokens"] >= 0 for c in chunks)
+
+
+def test_workers_ai_streams_on_chat_completions_without_the_tail() -> None:
+    answer = Answer(text="one two three", tokens_in=30, tokens_out=4)
+    *chunks, last = oracle.events(CHAT.stream(CHAT.read(body(model=KIMI, stream=True)), answer))
+    assert not any("response" in c or "usage" in c for c in chunks)
+    assert (last["choices"], last["usage"]["total_tokens"]) == ([], 34)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "custom", "custom": {"name": "run_sql"}}])
+def test_a_custom_tool_is_called_with_text(choice: Any) -> None:
+    tools = [{"type": "custom", "custom": {"name": "run_sql", "description": "Runs SQL"}}]
+    request = CHAT.read(body(tools=tools, tool_choice=choice))
+    answer = fake_model.generate_answer(request)
+    answer.calls[0].custom = True
+    (call,) = CHAT.whole(request, answer)["choices"][0]["message"]["tool_calls"]
+    assert (call["type"], call["custom"]["name"]) == ("custom", "run_sql")
+    assert call["custom"]["input"]
+    chunks = oracle.events(CHAT.stream(request, answer))
+    deltas = [d for c in chunks for choice in c["choices"] for d in choice["delta"].get("tool_calls", [])]
+    assert "".join(d["custom"]["input"] for d in deltas) == call["custom"]["input"]
 
 
 def test_model_ids_are_echoed_as_vendors_do() -> None:

@@ -48,9 +48,13 @@ def test_native_calls_can_be_sent_back_without_ids() -> None:
     assert "sunny" in fake_model.generate_answer(request).text
 
 
-@pytest.mark.parametrize("schema", [FORM, {"name": "w", "schema": FORM}])
-def test_native_json_mode_gives_an_object_and_no_stream(schema: dict[str, Any]) -> None:
-    wish = {"type": "json_schema", "json_schema": schema}
+def test_native_json_mode_reads_an_envelope_as_a_schema_without_rules() -> None:
+    wish = {"type": "json_schema", "json_schema": {"name": "w", "schema": FORM}}
+    assert RUN.read(body(LLAMA, response_format=wish)).schema == {}
+
+
+def test_native_json_mode_gives_an_object_and_no_stream() -> None:
+    wish = {"type": "json_schema", "json_schema": FORM}
     request = RUN.read(body(LLAMA, response_format=wish))
     assert RUN.whole(request, fake_model.generate_answer(request))["response"] == {"city": "Paris"}
     with pytest.raises(InvalidBody, match="streaming"):

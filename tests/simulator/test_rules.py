@@ -51,6 +51,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, int | str, str]] = [
     ("messages", LLAMA, {"messages": HI, "max_tokens": 9}, 400, 5007, "No such model"),
     ("responses", LLAMA, {"input": "hi"}, 400, "invalid_prompt", "Bad input"),
     ("chat_completions", "openai/gpt-5.6-luna", {"messages": HI}, 400, 7003, "Invalid value at 'input'"),
+    ("responses", "openai/gpt-5.4-pro", {"input": "hi", "store": False}, 400, 7003, "Unrecognized key"),
     ("responses", "xai/grok-4.6", {"input": "hi"}, 400, 7003, "Invalid value at 'messages'"),
     ("chat_completions", "openai/gpt-6.1-sol", {"messages": HI, "tools": [TOOL]}, 400, 7003, "/v1/responses"),
     ("chat_completions", "openai/gpt-5", {"messages": HI, "max_tokens": 9}, 400, 7003, "max_completion_tokens"),
@@ -263,9 +264,10 @@ def test_run_answers_in_the_envelope_and_v1_does_not(caller: Caller) -> None:
 
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+ENVELOPE = {"name": "a", "schema": SCHEMA}
 ASKED_FOR_JSON: list[tuple[str, dict[str, Any]]] = [
     (LLAMA, {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),
-    (LLAMA, {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}}),
+    ("@cf/openai/gpt-oss-120b", {"response_format": {"type": "json_schema", "json_schema": ENVELOPE}}),
     ("@cf/openai/gpt-oss-120b", {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),
     (MISTRAL, {"guided_json": SCHEMA}),
 ]
@@ -287,3 +289,80 @@ def test_a_workers_ai_model_takes_a_schema_in_each_of_its_forms_on_both_endpoint
     messages = held["response"] if "response" in held else held["choices"][0]["message"]["content"]
     found = json.loads(messages) if isinstance(messages, str) else messages
     assert isinstance(found["city"], str)
+
+
+TEXT_PART = {"type": "text", "text": "a"}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "messages", "path"),
+    [
+        (LLAMA, [*HI, {"role": "assistant", "content": "a"}, {"role": "user", "content": [TEXT_PART]}], "/messages/2/"),
+        (KIMI, [*HI, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT], "/messages/1/"),
+        (KIMI, [*HI, *HI, {"role": "assistant", "tool_calls": [CALL]}, RESULT], "/messages/2'"),
+    ],
+)
+def test_an_error_names_the_message_that_is_wrong(caller: Caller, model: str, messages: list[Any], path: str) -> None:
+    answer = caller.chat(model, messages=messages)
+    assert answer.json()["errors"][0]["code"] == 5006
+    assert path in answer.json()["errors"][0]["message"]
+
+
+def test_empty_passages_are_refused(caller: Caller) -> None:
+    """facts §14.3."""
+    body = {"query": "a", "contexts": [{"text": "b"}, {"text": ""}]}
+    answer = caller.post("/ai/run/@cf/baai/bge-reranker-base", body)
+    assert answer.json()["errors"][0]["code"] == 5006
+    assert "'/contexts/1/text'" in answer.json()["errors"][0]["message"]
+
+
+def test_threads_of_the_newest_anthropic_clients_are_refused_at_once(caller: Caller) -> None:
+    body = {"model": "anthropic/claude-haiku-4.5", "max_tokens": 9, "messages": HI, "thread": {"type": "create"}}
+    answer = caller.post("/ai/v1/messages", body)
+    assert answer.status_code == 400
+    assert "thread" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_custom_tool_is_called_when_a_call_is_required(caller: Caller, *, stream: bool) -> None:
+    chat_tool = {"type": "custom", "custom": {"name": "run_sql"}}
+    chat = caller.chat(messages=HI, tools=[chat_tool], tool_choice="required", stream=stream)
+    assert '"custom"' in chat.text
+    tools = [{"type": "custom", "name": "run_sql"}]
+    body = {"model": "openai/gpt-4.1", "input": "Say hi", "tools": tools, "tool_choice": "required", "stream": stream}
+    answer = caller.post("/ai/v1/responses", body)
+    assert '"custom_tool_call"' in answer.text
+    assert ("response.custom_tool_call_input.done" in answer.text) is stream
+
+
+FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
+CLOSED: list[tuple[str, str, dict[str, Any]]] = [
+    ("xai/grok-4.7", "chat", {"stop": ["a"]}),
+    ("xai/grok-4.7", "chat", {"messages": [{"role": "developer", "content": "a"}, *HI]}),
+    (
+        "xai/grok-4.7",
+        "chat",
+        {"response_format": {"type": "json_schema", "json_schema": {**ENVELOPE, "description": "d"}}},
+    ),
+    ("minimax/m3", "chat", {"parallel_tool_calls": True}),
+    ("minimax/m3", "chat", {"response_format": {"type": "json_object"}}),
+    ("minimax/m3", "chat", {"response_format": {"type": "json_schema", "json_schema": {**ENVELOPE, "strict": True}}}),
+    ("minimax/m3", "chat", {"response_format": {"type": "json_schema", "json_schema": ENVELOPE}}),
+    ("minimax/m3", "chat", {"tools": [{"type": "function", "function": {**FUNCTION, "strict": True}}]}),
+    ("openai/gpt-5.4-pro", "responses", {"store": False}),
+    ("openai/gpt-5.5-pro", "responses", {"include": []}),
+]
+
+
+@pytest.mark.parametrize(("model", "path", "extra"), CLOSED)
+def test_closed_schemas_of_the_catalogue(caller: Caller, model: str, path: str, extra: dict[str, Any]) -> None:
+    """facts §14.3."""
+
+    def send(**fields: Any) -> int:
+        if path == "chat":
+            return caller.chat(model, **{"messages": HI, **fields}).status_code
+        return caller.post("/ai/v1/responses", {"model": model, "input": "hi", **fields}).status_code
+
+    assert (send(), send(**extra)) == (200, 400)

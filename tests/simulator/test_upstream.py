@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Raw:
 
     def __init__(self) -> None:
         self.received: list[tuple[str, dict[str, Any], dict[str, str]]] = []
-        self.replies: dict[str, Callable[[dict[str, Any]], tuple[int, str, list[bytes]]]] = {}
+        self.replies: dict[str, Callable[[dict[str, Any]], tuple[int, str, Iterable[bytes]]]] = {}
         self.models = ["llama3.2:latest", "nomic-embed-text"]
         self.cut = False
         raw = self
@@ -72,7 +72,7 @@ class Raw:
                 reply = raw.replies.get(self.path)
                 self.send(*(reply(body) if reply else (404, "text/plain", [b"404 page not found"])))
 
-            def send(self, status: int, content_type: str, pieces: list[bytes]) -> None:
+            def send(self, status: int, content_type: str, pieces: Iterable[bytes]) -> None:
                 self.send_response(status)
                 self.send_header("content-type", content_type)
                 self.send_header("transfer-encoding", "chunked")
@@ -160,8 +160,8 @@ def test_a_stream_is_counted_and_shows_usage_on_request(
     raw: Raw, up: Simulator, ask: Caller, *, wants_usage: bool
 ) -> None:
     raw.stream("/v1/chat/completions", [*STREAM, b"data: [DONE]\n\n"])
-    options = {"stream_options": {"include_usage": True}} if wants_usage else {}
-    answer = ask.chat("ollama/llama3.2", stream=True, **options)
+    options = {"include_usage": True} if wants_usage else None
+    answer = ask.chat("ollama/llama3.2", stream=True, stream_options=options)
     assert raw.received[0][1]["stream_options"] == {"include_usage": True}
     expected = STREAM if wants_usage else STREAM[:2]
     assert answer.content == b"".join([*expected, b"data: [DONE]\n\n"])
@@ -178,7 +178,7 @@ def test_events_pass_as_they_arrive(raw: Raw, ask: Caller) -> None:
         goes_on.wait(30)
         yield b"data: [DONE]\n\n"
 
-    raw.replies["/v1/chat/completions"] = lambda _: (200, "text/event-stream", pieces())  # type: ignore[return-value]
+    raw.replies["/v1/chat/completions"] = lambda _: (200, "text/event-stream", pieces())
     body = {"model": "ollama/llama3.2", "messages": HELLO, "stream": True}
     with ask.http.stream("POST", ask.account + "/ai/v1/chat/completions", json=body) as response:
         for piece in response.iter_bytes():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETIONS
+from cfaig_integrations.simulator.dialects.decisions import decide, is_decision_model
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.embeddings import embed
 from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.responses import RESPONSES
 from cfaig_integrations.simulator.dialects.run import RUN
 
-__all__ = ["DIALECTS", "Dialect", "embed"]
+__all__ = ["DIALECTS", "Dialect", "decide", "embed", "is_decision_model"]
 
 DIALECTS: dict[str, Dialect] = {
     "chat_completions": CHAT_COMPLETIONS,

@@ -157,7 +157,11 @@ def _context_texts(validator: Validator, body: Record, most: int) -> list[str]:
 
 
 def _context_text(validator: Validator, entry: Any, path: JsonPath) -> str:
-    return validator.text(validator.required(validator.record(entry, path), "text", path), (*path, "text"))
+    text = validator.text(validator.required(validator.record(entry, path), "text", path), (*path, "text"))
+    if not text:
+        place = validator.format_path((*path, "text"))
+        validator.fail(f"Length of '{place}' must be >= 1 not met", (*path, "text"))  # facts §14.3
+    return text
 
 
 def _scores(query: str, texts: list[str]) -> list[Record]:

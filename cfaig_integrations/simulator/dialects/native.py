@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
@@ -11,14 +12,16 @@ from cfaig_integrations.simulator.types import Answer, ModelRequest
 
 Record = dict[str, Any]
 
+_JSON_MODE = re.compile(r"@(?:cf|hf)/(?:meta/llama-3|nousresearch/hermes-2-pro|thebloke/deepseek-coder)")
+_GUIDED = re.compile(r"@cf/(?:mistral(?:ai)?/|qwen/qwq-|qwen/qwen2\.5-coder|google/gemma-3-|meta/llama-4-)")
+
 _NO_INPUT = "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are "
 
 
 def conversation(body: Record) -> Record:
     """The same request as a chat completions body.
 
-    `prompt` becomes a message, flat tools get their `function` wrapper, a bare JSON schema its envelope, calls without
-    an id get one (facts §9.1, §9.2).
+    `prompt` becomes a message, flat tools get their `function` wrapper, calls without an id get one (facts §9.2).
     """
     chat = {k: v for k, v in body.items() if k not in ("prompt", "image")}
     if "messages" not in body:
@@ -30,19 +33,24 @@ def conversation(body: Record) -> Record:
         chat["messages"] = _identified(chat["messages"])
     if is_list(body.get("tools")):
         chat["tools"] = [_wrapped(t) for t in body["tools"]] or None
-    return {k: v for k, v in enveloped(chat).items() if v is not None}
+    return {k: v for k, v in chat.items() if v is not None}
 
 
 def enveloped(body: Record) -> Record:
-    """A body with its output schema in OpenAI's envelope; Workers AI accepts it without, and as `guided_json`.
+    """A body of Workers AI with its output schema in OpenAI's envelope.
 
-    A model has one input schema, on `/ai/run` and on chat completions (facts §9.1).
+    The models of the documented JSON mode take the bare schema, and read an envelope as a schema without rules; newer
+    models take either. Only some models have `guided_json`; others ignore it. A model has one input schema, on
+    `/ai/run` and on chat completions (facts §9.1).
     """
-    form = body.get("response_format")
+    model, form = str(body.get("model", "")), body.get("response_format")
     if is_record(form) and form.get("type") == "json_schema":
+        schema = form.get("json_schema")
+        if _JSON_MODE.match(model) and is_record(schema) and is_record(schema.get("schema")):
+            return {**body, "response_format": {"type": "json_object"}}
         return {**body, "response_format": {**form, "json_schema": _enveloped(form.get("json_schema"))}}
     guided = body.get("guided_json")
-    if form is None and is_record(guided):
+    if form is None and is_record(guided) and _GUIDED.match(model):
         any_object = {"type": "json_object"}
         form = {"type": "json_schema", "json_schema": _enveloped(guided)} if guided else any_object
         return {**body, "response_format": form}

@@ -13,7 +13,7 @@ from typing import Any
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import errors, sse
 from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETIONS, render
-from cfaig_integrations.simulator.dialects.chat_completions.stream import padding
+from cfaig_integrations.simulator.dialects.chat_completions.stream import padding, run_stream
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.native import content, conversation
@@ -59,7 +59,8 @@ def _whole(request: ModelRequest, answer: Answer) -> Record:
 def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     if is_native(request.model):
         return _native_stream(request, answer)
-    return _inner(request.model).stream(request, answer)
+    inner = _inner(request.model)
+    return run_stream(request, answer) if inner is CHAT_COMPLETIONS else inner.stream(request, answer)
 
 
 def _error_event(message: str) -> bytes:

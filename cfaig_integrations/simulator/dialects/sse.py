@@ -54,7 +54,9 @@ def text_fragments(text: str) -> list[str]:
 
 
 def arguments(call: Call) -> str:
-    """The arguments of a call as JSON text."""
+    """The arguments of a call as JSON text; of a custom tool's, its input."""
+    if call.custom:
+        return call.text
     return call.raw or json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, cast
 
-from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record
 
 Body = dict[str, Any]
 Condition = Callable[[Body], bool]
+Place = Callable[[Body], int | None]
+"""Finds the index of the first message that meets a condition."""
 
 
 def has(*names: str) -> Condition:
@@ -86,19 +88,25 @@ def unsigned_call(body: Body) -> bool:
     return any("thought_signature" not in str(call.get("extra_content")) for call in calls)
 
 
-def null_content(body: Body) -> bool:
-    """Whether an assistant message has `content: null`."""
-    return any(message.get("role") == "assistant" and message.get("content", "") is None for message in _messages(body))
+def _first(body: Body, test: Condition) -> int | None:
+    messages: Any = body.get("messages")
+    listed: list[Any] = messages if is_list(messages) else []
+    return next((i for i, message in enumerate(listed) if is_record(message) and test(message)), None)
 
 
-def missing_content(body: Body) -> bool:
-    """Whether an assistant message has no `content`."""
-    return any(message.get("role") == "assistant" and "content" not in message for message in _messages(body))
+def null_content(body: Body) -> int | None:
+    """The first assistant message with `content: null`."""
+    return _first(body, lambda message: message.get("role") == "assistant" and message.get("content", "") is None)
 
 
-def content_parts(body: Body) -> bool:
-    """Whether a message has an array for content."""
-    return any(isinstance(message.get("content"), list) for message in _messages(body))
+def missing_content(body: Body) -> int | None:
+    """The first assistant message without `content`."""
+    return _first(body, lambda message: message.get("role") == "assistant" and "content" not in message)
+
+
+def content_parts(body: Body) -> int | None:
+    """The first message that has an array for content."""
+    return _first(body, lambda message: isinstance(message.get("content"), list))
 
 
 def remote_image(body: Body) -> bool:
@@ -131,6 +139,35 @@ def bare_schema(body: Body) -> bool:
         return False
     inner = cast("Body", form).get("json_schema")
     return not isinstance(inner, dict) or "schema" not in inner or "name" not in inner
+
+
+def role_is(role: str) -> Condition:
+    """Whether a message has this role."""
+    return lambda body: any(message.get("role") == role for message in _messages(body))
+
+
+def format_is(kind: str) -> Condition:
+    """Whether the response format is of this type."""
+    return lambda body: as_record(body.get("response_format")).get("type") == kind
+
+
+def _json_schema(body: Body) -> Body:
+    return as_record(as_record(body.get("response_format")).get("json_schema"))
+
+
+def unknown_in_schema(*names: str) -> Condition:
+    """Whether the envelope of the output schema has a key that is not among these."""
+    return lambda body: not _json_schema(body).keys() <= set(names)
+
+
+def unknown_in_inner_schema(*names: str) -> Condition:
+    """Whether the output schema itself has a key that is not among these."""
+    return lambda body: not as_record(_json_schema(body).get("schema")).keys() <= set(names)
+
+
+def tools_unlike(*names: str) -> Condition:
+    """Whether a function does not have exactly these keys."""
+    return lambda body: any(as_record(t.get("function")).keys() != set(names) for t in _dicts(body.get("tools")))
 
 
 def top_k_over_fifty(body: Body) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cfaig_integrations.simulator.catalogue import AUTHORS, AUTO, DYNAMIC, is_embedding, is_workers_ai
 from cfaig_integrations.simulator.gateway import conditions as on
-from cfaig_integrations.simulator.gateway.conditions import Body, Condition
+from cfaig_integrations.simulator.gateway.conditions import Body, Condition, Place
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape
 
 CHAT = frozenset({"chat_completions"})
@@ -24,7 +24,8 @@ USER_ERROR = "Model execution failed (User Input Error): "
 class Rule:
     """A body that a model rejects on an endpoint.
 
-    The message may name `{model}`. Without a `condition` every body is rejected.
+    The message may name `{model}`, and `{index}` of the first message that meets a `place`. Without a `condition` every
+    body is rejected.
     """
 
     model: str
@@ -33,20 +34,27 @@ class Rule:
     message: str
     evidence: str
     condition: Condition | None = None
+    place: Place | None = None
+    """Finds the message that is rejected; instead of `condition`."""
     status: int = 400
     code: int | str = 7003
     shape: Shape | None = None
 
-    def rejects(self, model: str, endpoint: str, body: Body) -> bool:
-        """Whether the request is rejected."""
+    def rejection(self, model: str, endpoint: str, body: Body) -> str | None:
+        """The message of the error, if the request is rejected."""
         if endpoint not in self.endpoints or not re.fullmatch(self.model, model):
-            return False
-        return self.condition is None or self.condition(body)
+            return None
+        index = self.place(body) if self.place is not None else None
+        if (self.place is not None and index is None) or (self.condition is not None and not self.condition(body)):
+            return None
+        return self.message.format(model=model, index=index)
 
 
 _NOT_FOUND = "Model not found: {model}"
 _NEWER_CLAUDE = r"anthropic/claude-[a-z]+-([5-9]|\d\d)(\.\d+)?(-.*)?"
 _NEWER_GPT = r"openai/(gpt-([5-9]|\d\d)|o[1-9]).*"
+_XAI = r"xai/grok-4\.[67]"
+_MINIMAX = r"minimax/m3|minimax/m2\.7"
 _GPT_OSS = r"@cf/openai/gpt-oss-.*"
 _OLDER_TEXT = r"@(cf|hf)/(meta/llama-(2|3)\b.*|meta/llama-3[.-].*|mistral/.*|thebloke/.*)"
 
@@ -54,6 +62,10 @@ _CLOSED_XAI = (
     "max_completion_tokens", "max_tokens", "messages", "n", "parallel_tool_calls", "prompt_cache_key",
     "reasoning_effort", "response_format", "search_parameters", "seed", "service_tier", "stream", "stream_options",
     "temperature", "tool_choice", "tools", "top_p", "user", "web_search_options",
+)  # fmt: skip
+_CLOSED_PRO = (
+    "input", "instructions", "max_output_tokens", "reasoning", "stream", "temperature", "text", "tool_choice", "tools",
+    "top_p",
 )  # fmt: skip
 _CLOSED_MINIMAX = (
     "mask_sensitive_info", "max_completion_tokens", "max_tokens", "messages", "response_format", "stream",
@@ -67,8 +79,11 @@ def _user_error(
     return Rule(model, endpoints, USER_ERROR + message, evidence, condition)
 
 
-def _bad_input(model: str, message: str, evidence: str, condition: Condition) -> Rule:
-    return Rule(model, CHAT | RUN, f"AiError: Bad input: Error: {message}", evidence, condition, code=5006)
+def _bad_input(
+    model: str, message: str, evidence: str, condition: Condition | None = None, *, place: Place | None = None
+) -> Rule:
+    worded = f"AiError: Bad input: Error: {message}"
+    return Rule(model, CHAT | RUN, worded, evidence, condition, place=place, code=5006)
 
 
 # fmt: off
@@ -96,13 +111,27 @@ RULES: tuple[Rule, ...] = (
     _user_error(r"(google|deepseek|moonshotai|minimax)/.*|alibaba/qwen3-max", RESPONSES,
         "Invalid value at 'messages': expected array, received undefined",
         "facts §1.4; the catalogue offers other formats only"),
-    _user_error(r"xai/grok-4\.[67]", CHAT, "Unrecognized key(s) in object",
+    _user_error(_XAI, CHAT, "Unrecognized key(s) in object",
         "facts §14.3: the schema is closed; whether it is enforced is not known", on.unknown_to(*_CLOSED_XAI)),
-    _user_error(r"xai/grok-4\.[67]", CHAT, "Unrecognized key(s) in object at 'messages'", "facts §14.3: as above",
+    _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'messages'", "facts §14.3: as above",
         on.unknown_in_messages),
+    _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'", "facts §14.3: as above",
+        on.unknown_in_schema("name", "schema", "strict")),
+    _user_error(_XAI, CHAT, "Invalid value at 'messages.role': expected 'system' | 'user' | 'assistant' | 'tool'",
+        "facts §14.3: as above", on.role_is("developer")),
+    _user_error(r"openai/gpt-5\.[45]-pro", RESPONSES, "Unrecognized key(s) in object", "facts §14.3: as above",
+        on.unknown_to(*_CLOSED_PRO)),
+    _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format'", "facts §14.3: as above",
+        on.format_is("json_object")),
+    _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'",
+        "facts §14.3: as above", on.unknown_in_schema("name", "description", "schema")),
+    _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema.schema'",
+        "facts §14.3: as above", on.unknown_in_inner_schema("type", "properties")),
+    _user_error(_MINIMAX, CHAT, "Invalid value at 'tools.function': expected name, description and parameters only",
+        "facts §14.3: as above", on.tools_unlike("name", "description", "parameters")),
     _user_error(r"minimax/m3", CHAT, "Unrecognized key(s) in object", "facts §14.3: as above",
         on.unknown_to(*_CLOSED_MINIMAX)),
-    _user_error(r"minimax/m3|minimax/m2\.7", CHAT, "Invalid value at 'tool_choice': expected 'none' | 'auto'",
+    _user_error(_MINIMAX, CHAT, "Invalid value at 'tool_choice': expected 'none' | 'auto'",
         "facts §14.3: as above", on.forces_tool),
     _user_error(r"openai/gpt-6.*", CHAT,
         "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function "
@@ -138,14 +167,14 @@ RULES: tuple[Rule, ...] = (
     Rule(r"@cf/zai-org/glm-4\.7-flash", CHAT | RUN, "tool_choice 'required' is not supported by this model",
         "facts §9.2", on.choice_is("required"), code=8001),
     _bad_input(r"@(cf|hf)/.*",
-        "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/0/content', 'null' not in 'string'",
-        "facts §9.2: replay with null content is refused (O: FX:62066469703)", on.null_content),
-    _bad_input(r"@cf/moonshotai/.*", "required properties at '/messages/0' are 'role,content'",
-        "facts §9.2: Kimi refuses a turn without the key (C: AG)", on.missing_content),
+        "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/{index}/content', 'null' not in 'string'",
+        "facts §9.2: replay with null content is refused (O: FX:62066469703)", place=on.null_content),
+    _bad_input(r"@cf/moonshotai/.*", "required properties at '/messages/{index}' are 'role,content'",
+        "facts §9.2: Kimi refuses a turn without the key (C: AG)", place=on.missing_content),
     _bad_input(_OLDER_TEXT,
         "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', Type mismatch of "
-        "'/messages/0/content', 'array' not in 'string'",
-        "facts §5.6 and §9.2: 5006 (O, C)", on.content_parts),
+        "'/messages/{index}/content', 'array' not in 'string'",
+        "facts §5.6 and §9.2: 5006 (O, C)", place=on.content_parts),
     _bad_input(r"@(cf|hf)/.*", "image_url must be a data URL; remote URLs are not fetched", "facts §9.2",
         on.remote_image),
     _bad_input(r"@cf/mistralai/.*", "tool call id must be 9 characters of a-z, A-Z, 0-9", "facts §9.2",
@@ -184,5 +213,6 @@ def check(model: str, endpoint: str, body: Body, *, legacy: bool = False) -> Non
     for rule in RULES:
         if legacy and rule.endpoints == EMBEDDINGS and is_embedding(model):
             continue
-        if rule.rejects(model, endpoint, body):
-            raise ApiError(rule.status, rule.code, rule.message.format(model=model), shape=rule.shape)
+        message = rule.rejection(model, endpoint, body)
+        if message is not None:
+            raise ApiError(rule.status, rule.code, message, shape=rule.shape)

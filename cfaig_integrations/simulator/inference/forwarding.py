@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from cfaig_integrations.simulator.dialects import DIALECTS
-from cfaig_integrations.simulator.dialects.native import conversation
+from cfaig_integrations.simulator.dialects.native import conversation, enveloped
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply, SourceError
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
@@ -55,7 +55,7 @@ class ForwardingHandler:
             return await self._embed()
         if "contexts" in self.body:
             raise self._refusal("ranking")
-        return await self._forward("chat_completions", conversation(self.body))
+        return await self._forward("chat_completions", enveloped(conversation(self.body)))
 
     def effect_context(self) -> EffectContext:
         """No other form of the answer is known."""

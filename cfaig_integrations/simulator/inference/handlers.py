@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from cfaig_integrations.simulator.catalogue import is_embedding, is_workers_ai
-from cfaig_integrations.simulator.dialects import Dialect, embed
+from cfaig_integrations.simulator.dialects import Dialect, decide, embed, is_decision_model
 from cfaig_integrations.simulator.fake_model import generate_answer, measure
 from cfaig_integrations.simulator.gateway.rules import check
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
@@ -60,6 +60,9 @@ class ChatHandler:
         if scripted is not None and not scripted.tokens_out:
             measure(self.request, scripted)
         self.answer = answer = scripted if scripted is not None else generate_answer(self.request)
+        custom = {tool.name for tool in self.request.tools if tool.custom}
+        for call in answer.calls:
+            call.custom = call.name in custom
         cached = state.prompts.recall(self.request)
         answer.tokens_cached = answer.tokens_cached or min(answer.tokens_in, cached)
         self.context.tokens_in, self.context.tokens_out = answer.tokens_in, answer.tokens_out
@@ -122,9 +125,21 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
     try:
         if name == "embeddings" or is_embedding(model):
             return _embedding(context, body)
+        if is_decision_model(model):
+            return _decision(context, body)
         return ChatHandler(context, context.dialect, context.dialect.read(body))
     except InvalidBody as error:
         raise invalid_body(context, error) from error
+
+
+def _decision(context: RequestContext, body: dict[str, Any]) -> Handler:
+    if context.endpoint.name != "run":
+        raise ApiError(400, 5007, f"No such model {context.model} or task")
+    sent = context.target.input if context.target is not None else {}
+    short_name = {"model": sent["model"]} if "model" in sent else {}  # in addition to the path's or the wrapper's
+    own_fields = {key: value for key, value in body.items() if key != "model"}
+    output, context.tokens_in = decide(context.model, {**own_fields, **short_name})
+    return FixedHandler(Reply(chunks=[encode(_wrap(context, output))]), context.dialect.error_event)
 
 
 def _embedding(context: RequestContext, body: dict[str, Any]) -> Handler:

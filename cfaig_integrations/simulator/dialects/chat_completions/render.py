@@ -72,6 +72,12 @@ def total(shape: Shape, request: ModelRequest, answer: Answer) -> Record:
 
 def tool_call(shape: Shape, call: Call) -> Record:
     """One entry of `tool_calls`."""
+    if call.custom:
+        return {
+            "id": call.id or call_id(shape.model),
+            "type": "custom",
+            "custom": {"name": call.name, "input": call.text},
+        }
     entry: Record = {
         "id": call.id or call_id(shape.model),
         "type": "function",
@@ -125,7 +131,8 @@ def deltas(shape: Shape, answer: Answer) -> Iterator[Record]:
         yield from ({"refusal": piece} for piece in sse.text_fragments(answer.refusal))
     for index, call in enumerate(answer.calls):
         opened = tool_call(shape, call)
-        opened["function"]["arguments"] = ""
+        kind, key = ("custom", "input") if call.custom else ("function", "arguments")
+        opened[kind][key] = ""
         yield {"tool_calls": [{"index": index, **opened}]}
         for piece in sse.argument_fragments(call):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+            yield {"tool_calls": [{"index": index, kind: {key: piece}}]}

@@ -20,8 +20,22 @@ _NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
 def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, `[DONE]` included."""
     shape = render.Shape(request.model)
-    events = _hybrid(shape, request, answer) if shape.workers else _plain(shape, request, answer)
+    events = _counted_at_the_end(shape, request, answer) if shape.workers else _plain(shape, request, answer)
     yield from (sse.data(event) for event in events)
+    yield sse.DONE
+
+
+def run_stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
+    """All events of a stream on `/ai/run`, which has a tail for models of Workers AI.
+
+    The captured streams that have it are of this path (recorded/cloudflare.jsonl c7e6a6944dce, df3808f6a3e1).
+    """
+    shape = render.Shape(request.model)
+    if not shape.workers:
+        yield from stream(request, answer)
+        return
+    yield from (sse.data(event) for event in _workers(shape, request, answer))
+    yield sse.data({"response": "", "usage": render.total(shape, request, answer)})
     yield sse.DONE
 
 
@@ -45,20 +59,29 @@ def _choice(index: int, delta: Record, finish: str | None) -> Record:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
-def _hybrid(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
-    """OpenAI chunks, each with its own usage; an empty chunk; a last event in the native format with the total."""
+def _counted_at_the_end(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
+    """The chunks of Workers AI with the usage of all in the last, which has no choices; requested or not."""
+    *chunks, last = _workers(shape, request, answer)
+    for chunk in chunks:
+        del chunk["usage"]
+        yield chunk
+    yield {**last, "usage": render.total(shape, request, answer)}
+
+
+def _workers(shape: render.Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
+    """OpenAI chunks, each with its own usage, and an empty chunk; their usage adds up to the total."""
     head = shape.head("chat.completion.chunk")
-    tokens_in, out = answer.tokens_in, 0
+    tokens_in, cached, out, left = answer.tokens_in, answer.tokens_cached, 0, answer.tokens_out * request.choices
     for i in range(request.choices):
         for n, delta in enumerate(render.deltas(shape, answer)):
-            usage = render.usage(shape, tokens_in, out)
+            usage = render.usage(shape, tokens_in, out, cached)
             chunk = _choice(i, _numeric(shape.model, delta), None)
             yield {**head, "choices": [chunk], "p": padding(n), "usage": usage}
-            tokens_in, out = 0, 1
+            left -= out
+            tokens_in, cached, out = 0, 0, min(1, left)
         finish = _choice(i, {}, render.finish(answer))
         yield {**head, "choices": [finish], "p": padding(9), "usage": render.usage(shape, 0, 0)}
-    yield {**head, "choices": [], "p": padding(3), "usage": render.usage(shape, 0, 1)}
-    yield {"response": "", "usage": render.total(shape, request, answer)}
+    yield {**head, "choices": [], "p": padding(3), "usage": render.usage(shape, 0, left)}
 
 
 def _numeric(model: str, delta: Record) -> Record:

@@ -6,31 +6,31 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.validation import JsonPath, OpenAIValidator, Record, Validator
-from cfaig_integrations.simulator.types import InvalidBody, Tool
+from cfaig_integrations.simulator.types import InvalidBody, Tool, custom_tool
 
 _CHOICES = ("none", "auto", "required")
 _INVALID_INPUT = 8001
 
 
 def read_tools(validator: Validator, body: Record) -> list[Tool]:
-    """The function tools; custom tools are only checked."""
+    """The function tools and the custom tools."""
     if body.get("tools") is None:
         return []
     listed = validator.array(body["tools"], ("tools",))
     if not listed:
         validator.fail("Invalid 'tools': empty array. Expected an array with minimum length 1.", ("tools",))
-    found = [_tool(validator, validator.record(t, ("tools", i)), ("tools", i)) for i, t in enumerate(listed)]
-    return [t for t in found if t is not None]
+    return [_tool(validator, validator.record(t, ("tools", i)), ("tools", i)) for i, t in enumerate(listed)]
 
 
-def _tool(validator: Validator, tool: Record, path: JsonPath) -> Tool | None:
+def _tool(validator: Validator, tool: Record, path: JsonPath) -> Tool:
     kind = validator.one_of(validator.required(tool, "type", path), (*path, "type"), ("function", "custom"))
     validator.only_fields(tool, ("type", kind, "cache_control"), path)
     where = (*path, kind)
     inner = validator.record(validator.required(tool, kind, path), where)
     name = schemas.tool_name(validator, inner, where)
     if kind == "custom":
-        return None
+        validator.only_fields(inner, ("name", "description", "format"), where)
+        return custom_tool(name, schemas.description(validator, inner, where))
     validator.only_fields(inner, ("name", "description", "parameters", "strict"), where)
     description = _description(validator, inner, where)
     strict = validator.boolean(inner, "strict")
@@ -75,9 +75,9 @@ def _chosen(validator: Validator, value: Record, offered: list[Tool]) -> str:
             validator.required(inner, "mode", (*path, kind)), (*path, kind, "mode"), ("auto", "required")
         )
     name = validator.required_text(inner, "name", (*path, kind))
-    if kind == "function" and name not in {t.name for t in offered}:
+    if name not in {t.name for t in offered if t.custom is (kind == "custom")}:
         validator.fail(f"Tool choice '{name}' not found in 'tools' parameter.", (*path, kind, "name"))
-    return name if kind == "function" else "auto"
+    return name
 
 
 def read_schema(validator: Validator, body: Record) -> Record | None:

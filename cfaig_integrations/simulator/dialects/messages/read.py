@@ -33,6 +33,9 @@ def read(body: Record) -> ModelRequest:
     validator = AnthropicValidator()
     model = validator.required_text(body, "model")
     validator.no_tracing_fields(body)
+    if body.get("thread") is not None:
+        # the newest SDKs' server-held conversations: the gateway has no evidence of them
+        validator.fail("thread: Threads are not supported. Send the full conversation without `thread`.", ("thread",))
     validator.required(body, "max_tokens")
     limit = validator.integer(body, "max_tokens")
     reasons, extended = _thinking(validator, body, limit or 0)

@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import sse
-from cfaig_integrations.simulator.types import Answer, ModelRequest
+from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
 
 Record = dict[str, Any]
 
@@ -34,20 +34,16 @@ def output(request: ModelRequest, answer: Answer) -> list[Record]:
     items += [_search(query) for query in answer.searches]
     if answer.text or answer.refusal or not (answer.calls or items):
         items.append(_message(answer))
-    items += [
-        {
-            "id": identity("fc_"),
-            "type": "function_call",
-            "status": "completed",
-            "arguments": sse.arguments(call),
-            "call_id": call.id or sse.new_id("call_"),
-            "name": call.name,
-        }
-        for call in answer.calls
-    ]
+    items += [_call(call) for call in answer.calls]
     if sse.finish_reason(answer) == "length" and "status" in items[-1]:
         items[-1]["status"] = "incomplete"
     return items
+
+
+def _call(call: Call) -> Record:
+    prefix, kind, key = ("ctc_", "custom_tool_call", "input") if call.custom else ("fc_", "function_call", "arguments")
+    identified = {"call_id": call.id or sse.new_id("call_"), "name": call.name}
+    return {"id": identity(prefix), "type": kind, "status": "completed", key: sse.arguments(call), **identified}
 
 
 def _reasoning(request: ModelRequest, answer: Answer) -> Record:

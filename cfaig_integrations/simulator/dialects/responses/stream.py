@@ -39,6 +39,7 @@ def _empty_item(item: Record) -> Record:
     empty: dict[str, Record] = {
         "message": {"status": "in_progress", "content": []},
         "function_call": {"status": "in_progress", "arguments": ""},
+        "custom_tool_call": {"status": "in_progress", "input": ""},
         "reasoning": {"summary": [], **({"content": []} if "content" in item else {})},
         "web_search_call": {"status": "in_progress"},
     }
@@ -50,7 +51,9 @@ def _inside(item: Record) -> Iterator[Record]:
         case "message":
             yield from _part(item["content"][0])
         case "function_call":
-            yield from _arguments(item["arguments"])
+            yield from _arguments(item["arguments"], "function_call_arguments", "arguments")
+        case "custom_tool_call":
+            yield from _arguments(item["input"], "custom_tool_call_input", "input")
         case "reasoning":
             yield from _reasoning(item)
         case _:
@@ -74,11 +77,11 @@ def _part(part: Record) -> Iterator[Record]:
     yield {"type": "response.content_part.done", **at, "part": part}
 
 
-def _arguments(text: str) -> Iterator[Record]:
+def _arguments(text: str, name: str, key: str) -> Iterator[Record]:
     pieces = tokens.pieces(text)
     for i in range(0, len(pieces), _STEP):
-        yield {"type": "response.function_call_arguments.delta", "delta": "".join(pieces[i : i + _STEP])}
-    yield {"type": "response.function_call_arguments.done", "arguments": text}
+        yield {"type": f"response.{name}.delta", "delta": "".join(pieces[i : i + _STEP])}
+    yield {"type": f"response.{name}.done", key: text}
 
 
 def _reasoning(item: Record) -> Iterator[Record]:

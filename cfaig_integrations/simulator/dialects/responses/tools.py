@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from cfaig_integrations.simulator.dialects import schemas
 from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator
-from cfaig_integrations.simulator.types import Tool
+from cfaig_integrations.simulator.types import Tool, custom_tool
 
 _SEARCH = ("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "x_search")
 _BUILT_IN = (
     *_SEARCH, "apply_patch", "code_interpreter", "computer", "computer_use_preview", "custom", "file_search",
     "image_generation", "local_shell", "mcp", "namespace", "shell", "tool_search",
 )  # fmt: skip
-_NEEDS = {"mcp": "server_label", "file_search": "vector_store_ids", "code_interpreter": "container", "custom": "name"}
+_NEEDS = {"mcp": "server_label", "file_search": "vector_store_ids", "code_interpreter": "container"}
 _CHOICES = ("none", "auto", "required")
 _FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict", "defer_loading", "output_schema")
 
 
 def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
-    """The function tools, and whether there is a web search."""
+    """The function and custom tools, and whether there is a web search."""
     if body.get("tools") is None:
         return [], False
     found: list[Tool] = []
@@ -29,6 +29,9 @@ def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
         search = search or kind in _SEARCH
         if kind == "function":
             found.append(_function(validator, tool, path))
+        elif kind == "custom":
+            name = schemas.tool_name(validator, tool, path)
+            found.append(custom_tool(name, schemas.description(validator, tool, path)))
         elif kind in _NEEDS:
             validator.required(tool, _NEEDS[kind], path)
     return found, search
@@ -63,11 +66,11 @@ def read_tool_choice(validator: Validator, body: Record, offered: list[Tool]) ->
     if kind == "allowed_tools":
         validator.array(validator.required(record, "tools", path), (*path, "tools"))
         return validator.one_of(validator.required(record, "mode", path), (*path, "mode"), ("auto", "required"))
-    if kind != "function":
+    if kind not in ("function", "custom"):
         return "auto"
     name = validator.required_text(record, "name", path)
-    if name not in {t.name for t in offered}:
-        validator.fail(f"Tool choice 'function' with name '{name}' not found in 'tools' parameter.", path)
+    if name not in {t.name for t in offered if t.custom is (kind == "custom")}:
+        validator.fail(f"Tool choice '{kind}' with name '{name}' not found in 'tools' parameter.", path)
     return name
 
 
