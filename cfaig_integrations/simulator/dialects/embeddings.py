@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import math
+import struct
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -31,6 +34,8 @@ class Model:
     fields: tuple[str, ...] = ("text",)
     usage: bool = True
     neurons: bool = False
+    openai: bool = False
+    """A model of the legacy host, which honors `encoding_format` and `dimensions` (facts §6.3)."""
 
 
 _MODELS: dict[str, Model] = {
@@ -46,6 +51,9 @@ _MODELS: dict[str, Model] = {
     "@cf/google/embeddinggemma-300m": Model(768, most_tokens=2048, usage=False),
     "@cf/pfnet/plamo-embedding-1b": Model(2048, most_tokens=4096, usage=False),
     "@cf/qwen/qwen3-vl-embedding-2b": Model(1024, most_tokens=32768),
+    "openai/text-embedding-3-small": Model(1536, most_items=2048, most_tokens=8192, openai=True),
+    "openai/text-embedding-3-large": Model(3072, most_items=2048, most_tokens=8192, openai=True),
+    "google/gemini-embedding-001": Model(3072, most_items=2048, most_tokens=2048, openai=True),
 }
 _RERANKERS = ("@cf/baai/bge-reranker-base",)
 
@@ -94,14 +102,26 @@ def _vectors(texts: list[str], model: str, spec: Model, pooling: str, kind: Kind
 
 
 def _openai(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
-    """`encoding_format` is ignored: the response always has floats (facts §6.2)."""
+    """`encoding_format` is ignored by Workers AI: its response always has floats (facts §6.2)."""
     texts = _texts(validator, validator.required(body, "input"), "input", spec.most_items)
     kind: Kind | None = "document" if "documents" in spec.fields else None
-    embeddings = _vectors(texts, model, spec, spec.pooling, kind)
+    embeddings: list[list[float] | str] = [*_vectors(texts, model, spec, spec.pooling, kind)]
+    if spec.openai:
+        embeddings = [_encoded(validator, body, vector) for vector in embeddings if isinstance(vector, list)]
     token_count = sum(tokens.count(t) for t in texts)
     data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(embeddings)]
     usage = {"prompt_tokens": token_count, "total_tokens": token_count}
     return {"object": "list", "model": model, "data": data, "usage": usage}, token_count
+
+
+def _encoded(validator: Validator, body: Record, vector: list[float]) -> list[float] | str:
+    dimensions = validator.integer(body, "dimensions", most=len(vector))
+    if dimensions is not None:
+        length = math.hypot(*vector[:dimensions]) or 1.0
+        vector = [value / length for value in vector[:dimensions]]
+    if validator.one_of(body.get("encoding_format", "float"), ("encoding_format",), ("float", "base64")) == "float":
+        return vector
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def _native(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:

@@ -133,7 +133,7 @@ def _admit(context: RequestContext) -> tuple[dict[str, Any], list[Routed]]:
     state, legacy = context.state, context.endpoint.legacy
     _authenticate(context)
     check_account(context.account, state.account_id, context.path)
-    if context.escaped:  # facts §1.1: the slashes of a model id are sent as they are
+    if context.escaped:  # facts §1.1; cloudflare/cloudflare-python#2718 (O)
         raise ApiError(400, 7000, "No route for that URI", shape="v4", at_edge=True)
     context.options = headers.read(context.headers)
     body = parse(context.raw)
