@@ -341,6 +341,15 @@ def test_scripted_answers_and_faults_come_first(raw: Raw, up: Simulator, ask: Ca
     assert raw.received == []
 
 
+def test_odd_text_and_headers_are_forwarded(raw: Raw, ask: Caller) -> None:
+    raw.json("/v1/chat/completions", completion())
+    messages = [{"role": "user", "content": "half a pair: \ud800"}]
+    body = json.dumps({"model": "ollama/llama3.2", "messages": messages})
+    url = ask.account + "/ai/v1/chat/completions"
+    assert ask.http.post(url, content=body, headers={"user-agent": "Grüße".encode()}).status_code == 200
+    assert raw.received[0][1]["messages"] == messages
+
+
 @pytest.mark.parametrize("url", ["", "127.0.0.1:80", "ftp://a", "http://"])
 def test_an_upstream_that_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="upstream"):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.http.bodies import ApiError
+from cfaig_integrations.simulator.http.bodies import ApiError, encode
 from cfaig_integrations.simulator.json_types import is_list, is_record
 
 Format = str
@@ -84,7 +84,7 @@ class Upstream:
             ApiError: 502/2005, transient, if it could not be reached.
         """
         request = self._opened().build_request(
-            "POST", self.url + PATHS[form], json=body, headers=self._headers(form, headers)
+            "POST", self.url + PATHS[form], content=encode(body), headers=self._headers(form, headers)
         )
         try:
             response = await self._opened().send(request, stream=True)
@@ -138,11 +138,14 @@ class Upstream:
         self._listed = frozenset(str(row.get("id")) for row in rows if is_record(row))
         return self._listed
 
-    def _headers(self, form: Format, headers: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self, form: Format, headers: Mapping[str, str]) -> dict[str, bytes]:
+        return {name: value.encode("latin-1", "replace") for name, value in self._texts(form, headers).items()}
+
+    def _texts(self, form: Format, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {name: headers[name] for name in _FORWARDED if name in headers}
         if form == "messages":
             sent.setdefault("anthropic-version", _ANTHROPIC_VERSION)
-        sent["accept-encoding"] = "identity"
+        sent |= {"accept-encoding": "identity", "content-type": "application/json"}
         if self._key is None:
             return sent
         if form == "messages":
