@@ -17,6 +17,7 @@ from cfaig_integrations.simulator import Simulator
 from cfaig_integrations.simulator.server import API_TOKEN
 
 IN_MEMORY = ":memory:"
+_KEPT_REQUESTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ def serve(options: ServeOptions) -> None:
         upstream_model=options.upstream_model,
         upstream_key=options.upstream_key,
         prices=options.prices,
+        keep_requests=_KEPT_REQUESTS,
         pace=options.pace,
     )
     stopped = threading.Event()

@@ -15,7 +15,7 @@ import uvicorn
 from cfaig_integrations.simulator.app import build_app
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
-from cfaig_integrations.simulator.http.recorder import Captured
+from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
 from cfaig_integrations.simulator.prices import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
 from cfaig_integrations.simulator.scripting.script import make_fault
@@ -70,6 +70,7 @@ class Simulator:
         upstream_model: str | None = None,
         upstream_key: str | None = None,
         prices: str | Path | None = None,
+        keep_requests: int = MAX_REQUESTS,
         seed: int | None = None,
         dynamic_routes: Mapping[str, str | Sequence[str]] | None = None,
         pace: float = 0.0,
@@ -92,6 +93,7 @@ class Simulator:
             upstream_key: API key of the upstream server.
             prices: JSON file with dollars per million tokens: `{"openai/gpt-4.1": {"input": 2, "output": 8}}`. Models
                 of an upstream server that it does not list are free.
+            keep_requests: How many of the last requests `requests` holds.
             seed: Seed for the random parts of identifiers.
             dynamic_routes: Route name to model for `dynamic/<route>`, or to models that are tried in turn; None accepts
                 any name.
@@ -109,6 +111,7 @@ class Simulator:
             seed=seed,
             dynamic_routes=dynamic_routes,
             host_names=host_names,
+            keep_requests=keep_requests,
             prices=PriceTable(read_prices(prices) if prices is not None else (), others=FREE if upstream else None),
             upstream=Upstream(upstream, model=upstream_model, key=upstream_key) if upstream is not None else None,
             pace=pace,

@@ -80,6 +80,7 @@ def make_state(
     host_names: Collection[str] = (),
     prices: PriceTable | None = None,
     upstream: Upstream | None = None,
+    keep_requests: int,
 ) -> State:
     """The state of a new account."""
     clock = Clock()
@@ -102,7 +103,7 @@ def make_state(
         routes=routes,
         router=Router(ids, routes, prices, dynamic_routes),
         script=Script(),
-        recorder=Recorder(),
+        recorder=Recorder(keep_requests),
         connections=Connections(),
         prompts=PromptMemory(),
         pace=pace,

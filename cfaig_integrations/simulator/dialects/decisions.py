@@ -62,8 +62,8 @@ def _check_images(validator: Validator, images: Any) -> None:
         for image in listed
     ]
     if len(listed) > _MOST_IMAGES or not all(valid):
-        problems = {"formErrors": [], "fieldErrors": {"images": ["image payload is invalid"]}}
-        error = {"type": "invalid_request", "message": "Request body failed validation", "details": problems}
+        problems: Record = {"formErrors": [], "fieldErrors": {"images": ["image payload is invalid"]}}
+        error: Record = {"type": "invalid_request", "message": "Request body failed validation", "details": problems}
         text = json.dumps({"error": error}, separators=(",", ":"))
         raise InvalidBody(f"AiError: AiError: {text}", code=5012, status=422)
 

@@ -87,17 +87,17 @@ async def read_body(request: Request) -> bytes | None:
 class Recorder:
     """ASGI middleware that captures requests and counts unfinished responses, except those of `/_simulator/`."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, keep: int = MAX_REQUESTS) -> None:
+        """Start empty; the last `keep` requests are kept."""
         self._lock = threading.Lock()
-        self._captured: deque[Captured] = deque(maxlen=MAX_REQUESTS)
+        self._captured: deque[Captured] = deque(maxlen=keep)
         self._in_flight = 0
         self._with_body: deque[Captured] = deque()
         self._kept = 0
 
     @property
     def requests(self) -> list[Captured]:
-        """A copy of what was captured, oldest first; the last 10,000 are kept."""
+        """A copy of what was captured, oldest first."""
         with self._lock:
             return list(self._captured)
 
@@ -119,7 +119,9 @@ class Recorder:
             captured.raw = body
             self._with_body.append(captured)
             self._kept += len(body)
-            while (self._kept > MAX_KEPT and len(self._with_body) > 1) or len(self._with_body) > MAX_REQUESTS:
+            while (self._kept > MAX_KEPT and len(self._with_body) > 1) or len(self._with_body) > (
+                self._captured.maxlen or 0
+            ):
                 oldest = self._with_body.popleft()
                 self._kept -= len(oldest.raw)
                 oldest.raw = b""

@@ -138,8 +138,9 @@ class Upstream:
         self._listed = frozenset(str(row.get("id")) for row in rows if is_record(row))
         return self._listed
 
-    def _headers(self, form: Format, headers: Mapping[str, str]) -> dict[str, bytes]:
-        return {name: value.encode("latin-1", "replace") for name, value in self._texts(form, headers).items()}
+    def _headers(self, form: Format, headers: Mapping[str, str]) -> httpx.Headers:
+        texts = self._texts(form, headers).items()
+        return httpx.Headers([(name.encode(), value.encode("latin-1", "replace")) for name, value in texts])
 
     def _texts(self, form: Format, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {name: headers[name] for name in _FORWARDED if name in headers}
