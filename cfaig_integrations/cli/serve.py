@@ -13,7 +13,7 @@ from types import FrameType
 
 import typer
 
-from cfaig_integrations.simulator import Simulator
+from cfaig_integrations.simulator import Simulator, Upstream
 from cfaig_integrations.simulator.server import API_TOKEN
 
 IN_MEMORY = ":memory:"
@@ -44,15 +44,16 @@ def serve(options: ServeOptions) -> None:
         OSError: The port is in use, or a file cannot be read.
     """
     token = options.token or (API_TOKEN if _is_loopback(options.host) else secrets.token_urlsafe(24))
+    upstream = None
+    if options.upstream is not None:
+        upstream = Upstream(options.upstream, model=options.upstream_model, key=options.upstream_key)
     simulator = Simulator(
         options.port,
         host=options.host,
         host_names=options.host_names,
         api_token=token,
         database=options.database,
-        upstream=options.upstream,
-        upstream_model=options.upstream_model,
-        upstream_key=options.upstream_key,
+        upstream=upstream,
         prices=options.prices,
         keep_requests=_KEPT_REQUESTS,
         pace=options.pace,

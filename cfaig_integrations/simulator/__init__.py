@@ -4,10 +4,12 @@ It shares no code with the rest of the package, so that a mistake in one is not 
 only those listed above them:
 
     types, catalogue, tokens, json_types, clock    definitions that all share
+    prices         what a token costs
     fake_model/    generates answers without a neural network
     dialects/      request and response formats
     http/          connections, captured requests, responses, error bodies
     gateway/       the gateway's rules               scripting/     scripted answers and faults
+    upstream/      a real server behind the gateway
     state          everything that one simulator owns
     inference/     model calls                       management/    all other paths
     app, server    the routes, and the public class `Simulator`
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.scripting.faults import FAULTS, Fault
     from cfaig_integrations.simulator.server import Simulator
     from cfaig_integrations.simulator.types import Answer, Call
+    from cfaig_integrations.simulator.upstream import Upstream
 
-__all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator"]
+__all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator", "Upstream"]
 
 _HOMES = {
     "FAULTS": "scripting.faults",
@@ -32,6 +35,7 @@ _HOMES = {
     "Captured": "http.recorder",
     "Fault": "scripting.faults",
     "Simulator": "server",
+    "Upstream": "upstream",
 }
 _NEEDED = frozenset({"starlette", "uvicorn", "h11"})
 

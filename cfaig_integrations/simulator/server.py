@@ -66,9 +66,7 @@ class Simulator:
         api_token: str = API_TOKEN,
         database: str | Path = ":memory:",
         host_names: Sequence[str] = (),
-        upstream: str | None = None,
-        upstream_model: str | None = None,
-        upstream_key: str | None = None,
+        upstream: Upstream | str | None = None,
         prices: str | Path | None = None,
         keep_requests: int = MAX_REQUESTS,
         seed: int | None = None,
@@ -86,11 +84,8 @@ class Simulator:
             database: File for gateways and logs, or `:memory:`.
             host_names: Domain names by which clients reach the server, besides `localhost`. A request whose `Host`
                 header is another name is refused, so that no web page can reach the server through a name of its own.
-            upstream: Base URL of an OpenAI- or Anthropic-compatible server to which calls are forwarded, such as
+            upstream: An OpenAI- or Anthropic-compatible server to which calls are forwarded, or its base URL, such as
                 `http://127.0.0.1:11434/v1`; None lets the fake model answer.
-            upstream_model: The model that the upstream server is asked for, whatever was requested. None sends the
-                requested id where the server lists it, else the id without the author.
-            upstream_key: API key of the upstream server.
             prices: JSON file with dollars per million tokens: `{"openai/gpt-4.1": {"input": 2, "output": 8}}`. Models
                 of an upstream server that it does not list are free.
             keep_requests: How many of the last requests `requests` holds.
@@ -113,7 +108,7 @@ class Simulator:
             host_names=host_names,
             keep_requests=keep_requests,
             prices=PriceTable(read_prices(prices) if prices is not None else (), others=FREE if upstream else None),
-            upstream=Upstream(upstream, model=upstream_model, key=upstream_key) if upstream is not None else None,
+            upstream=Upstream(upstream) if isinstance(upstream, str) else upstream,
             pace=pace,
             log_delay=log_delay,
         )

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cfaig_integrations.simulator import Simulator
+from cfaig_integrations.simulator import Simulator, Upstream
 
 from .conftest import Caller, error_of
 
@@ -113,7 +113,7 @@ def raw() -> Iterator[Raw]:
 def up(raw: Raw, tmp_path: Path) -> Iterator[Simulator]:
     prices = tmp_path / "prices.json"
     prices.write_text('{"ollama/*": {"input": 1000000, "output": 2000000, "cached_input": 500000}}')
-    with Simulator(upstream=raw.url, upstream_key="sk-upstream", prices=prices) as simulator:
+    with Simulator(upstream=Upstream(raw.url, key="sk-upstream"), prices=prices) as simulator:
         yield simulator
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cfaig_integrations.simulator import Simulator
+from cfaig_integrations.simulator import Simulator, Upstream
 
 GPT = "openai/gpt-4.1"
 
@@ -20,7 +20,7 @@ def second() -> Iterator[Simulator]:
 @pytest.fixture
 def forwarding(second: Simulator) -> Iterator[Simulator]:
     url = f"{second.base_url}/accounts/{second.account_id}/ai/v1"
-    with Simulator(upstream=url, upstream_key=second.api_token, upstream_model=GPT) as gateway:
+    with Simulator(upstream=Upstream(url, key=second.api_token, model=GPT)) as gateway:
         yield gateway
 
 
@@ -59,8 +59,8 @@ def test_a_llama_index_query_engine(second: Simulator) -> None:
     url = f"{second.base_url}/accounts/{second.account_id}/ai/v1"
     model = "@cf/baai/bge-m3"
     with (
-        Simulator(upstream=url, upstream_key=second.api_token, upstream_model=model) as embedder,
-        Simulator(upstream=url, upstream_key=second.api_token, upstream_model=GPT) as gateway,
+        Simulator(upstream=Upstream(url, key=second.api_token, model=model)) as embedder,
+        Simulator(upstream=Upstream(url, key=second.api_token, model=GPT)) as gateway,
     ):
 
         def credentials(server: Simulator) -> dict[str, str]:

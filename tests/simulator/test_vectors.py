@@ -96,7 +96,7 @@ def test_rerank_sorts_and_cuts() -> None:
         (QWEN, {"documents": ["a"] * 33}, False, 5006),
         (RERANKER, {"query": "a", "contexts": ["a"]}, False, 5006),
         ("@cf/baai/none", {"text": "a"}, False, 5007),
-        ("openai/text-embedding-3-small", {"input": "a"}, True, 7003),
+        ("openai/text-embedding-9", {"input": "a"}, True, 7003),
     ],
 )
 def test_refusals(model: str, body: dict[str, Any], openai: bool, code: int) -> None:

@@ -49,6 +49,12 @@ class Upstream:
     def __init__(self, url: str, *, model: str | None = None, key: str | None = None) -> None:
         """Create the client; nothing is sent yet.
 
+        Args:
+            url: Base URL, such as `http://127.0.0.1:11434/v1`.
+            model: The model that the server is asked for, whatever was requested. None sends the requested id where
+                the server lists it, else the part of the id after the author.
+            key: API key of the server.
+
         Raises:
             ValueError: The URL is not an HTTP address.
         """
