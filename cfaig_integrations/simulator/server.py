@@ -27,6 +27,8 @@ ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "simulator-token-not-a-secret"
 GATEWAY_ID = "default"
 
+_REACHED_BY = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+"""The address by which a local client reaches a server that listens on every address."""
 _STARTING = 10.0
 _STOPPING = 5.0
 
@@ -119,8 +121,8 @@ class Simulator:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}.get(self._host, self._host)
-        return f"http://{host}:{self._port}"
+        host = _REACHED_BY.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     @property
     def base_url(self) -> str:
@@ -198,7 +200,8 @@ class Simulator:
 
     def _bind(self) -> socket.socket:
         # asyncio sets TCP_NODELAY only on sockets that name their protocol (`asyncio.base_events._set_nodelay`).
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))

@@ -171,3 +171,12 @@ def test_gateways(caller: Caller) -> None:
     assert [gateway["id"] for gateway in caller.http.get(url).json()["result"]] == ["mine"]
     assert caller.http.delete(f"{url}/mine").json()["result"]["id"] == "mine"
     assert caller.http.get(f"{url}/mine").status_code == 404
+
+
+@pytest.mark.parametrize(("strategy", "kept"), [("STOP_INSERTING", [1, 2]), ("DELETE_OLDEST", [1, 2, 3])])
+def test_a_log_that_is_full(sim: Simulator, caller: Caller, strategy: str, kept: list[int]) -> None:
+    """`DELETE_OLDEST` deletes in batches, so that three entries stay for now."""
+    sim.gateway(log_management=2, log_management_strategy=strategy)
+    for _ in range(3):
+        assert caller.chat().status_code == 200
+    assert len(sim.logs()) == len(kept)

@@ -8,6 +8,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -274,3 +276,22 @@ def test_batches_are_refused_in_plain_words(caller: Caller) -> None:
     answer = caller.post("/ai/run/@cf/baai/bge-m3?queueRequest=true", {"requests": [{"text": "a"}]})
     assert answer.status_code == 400
     assert "no batches" in answer.text
+
+
+@pytest.mark.parametrize(("host", "address"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("localhost", "localhost")])
+def test_addresses_to_listen_on(host: str, address: str) -> None:
+    try:
+        sim = Simulator(host=host).start()
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error}")
+    with stopping(sim):
+        assert sim.url.startswith(f"http://{address}:")
+        assert httpx.get(f"{sim.url}/_simulator/connections").status_code == 200
+
+
+@contextmanager
+def stopping(sim: Simulator) -> Generator[None]:
+    try:
+        yield
+    finally:
+        sim.stop()

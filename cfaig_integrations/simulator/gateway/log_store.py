@@ -147,8 +147,7 @@ class LogStore:
         self._store = store
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
-        newest = store.read("SELECT coalesce(max(revision), 0), count(*) FROM log_entries")[0]
-        self._revision: int = newest[0]
+        self._revision: int = store.read("SELECT coalesce(max(revision), 0) FROM log_entries")[0][0]
 
     @property
     def revision(self) -> int:

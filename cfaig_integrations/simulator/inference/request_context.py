@@ -14,7 +14,7 @@ from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.dialects import DIALECTS, Dialect
 from cfaig_integrations.simulator.gateway.access import Credentials
 from cfaig_integrations.simulator.gateway.headers import Options
-from cfaig_integrations.simulator.gateway.log_store import Scalar
+from cfaig_integrations.simulator.gateway.log_store import LogFilter, Scalar
 from cfaig_integrations.simulator.gateway.metadata import logged_metadata
 from cfaig_integrations.simulator.gateway.router import Routed
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
@@ -245,15 +245,19 @@ def _logged_path(context: RequestContext) -> str:
 
 
 def finish_call(context: RequestContext, reply: Reply, complete: bool) -> None:
-    """Count the cost of a call and write its log entry, unless logging is off."""
-    if context.gateway is None:
+    """Count the cost of a call and write its log entry, unless logging is off or the log is full."""
+    gateway, state = context.gateway, context.state
+    if gateway is None:
         return
     if reply.on_end is not None:
         reply.on_end()
-    context.state.spending.add(context.gateway, context.spender, context.cost)
-    if not context.logged:
+    state.spending.add(gateway, context.spender, context.cost)
+    keep: int | None = gateway["log_management"]
+    stops = keep is not None and gateway["log_management_strategy"] == "STOP_INSERTING"
+    if not context.logged or (
+        stops and state.logs.count(LogFilter(account=context.account, gateway=gateway["id"])) >= (keep or 0)
+    ):
         return
-    visible_at = context.state.clock.now() + (context.state.log_delay if reply.streamed else 0)
+    visible_at = state.clock.now() + (state.log_delay if reply.streamed else 0)
     entry = log_entry(context, reply, complete=complete)
-    keep = context.gateway["log_management"]
-    context.state.logs.add(context.account, context.gateway["id"], entry, visible_at=visible_at, keep=keep)
+    state.logs.add(context.account, gateway["id"], entry, visible_at=visible_at, keep=keep)

@@ -52,6 +52,7 @@ def read_steps(raw: bytes) -> list[_Step]:
 
 
 def _bad(reason: str) -> ApiError:
+    # no evidence of this code: the documentation does not say how a wrong list is refused
     return ApiError(400, 2004, f"Universal endpoint bad format: {reason}", shape="gateway", at_edge=True)
 
 
