@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.simulator.clock import timestamp
+from cfaig_integrations.simulator.gateway import log_store
 from cfaig_integrations.simulator.gateway.log_store import LogFilter, LogStore
 from cfaig_integrations.simulator.gateway.store import Store
 
@@ -115,6 +116,14 @@ def test_the_oldest_entries_make_room() -> None:
     for number in range(1, 129):
         logs.add("account", "default", entry(number), keep=10)
     assert [found["number"] for found in logs.find(order="asc")] == list(range(119, 129))
+
+
+def test_a_log_without_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_store, "MAX_IN_MEMORY", 10)
+    logs = LogStore(Store())
+    for number in range(1, 129):
+        logs.add("account", "default", entry(number))
+    assert logs.count() == 10
 
 
 def test_a_file_keeps_entries_and_counts_on(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ Condition = tuple[str, Sequence[Any]]
 METADATA_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 """SQL: a metadata value as text, for a row of `json_each`."""
 
+MAX_IN_MEMORY = 20_000
+"""Entries of a log without a file."""
 _PRUNE_EVERY = 64
 
 
@@ -176,7 +178,8 @@ class LogStore:
             gateway: Id of the gateway.
             entry: In the fields of `LogEntry`; credentials must have been removed.
             visible_at: When the logs API of Cloudflare would show it, in seconds since 1970.
-            keep: The gateway's oldest entries beyond this number are deleted.
+            keep: The gateway's oldest entries beyond this number are deleted. Without a file, at most `MAX_IN_MEMORY`
+                entries are kept.
 
         Returns:
             The number of the entry.
@@ -184,6 +187,8 @@ class LogStore:
         fields = {name: value for name, value in entry.items() if name not in {"request", "response"}}
         with self._lock:
             number = self._insert(account, gateway, visible_at, entry, json.dumps(fields, allow_nan=False))
+        if self._store.in_memory:
+            keep = min(keep or MAX_IN_MEMORY, MAX_IN_MEMORY)
         if keep is not None and number % _PRUNE_EVERY == 0:
             self._prune(account, gateway, keep)
         self._notify()

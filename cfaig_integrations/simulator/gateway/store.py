@@ -59,9 +59,9 @@ class Store:
         except BaseException:
             self._connection.close()
             raise
-        in_memory = str(database) == ":memory:"
-        self._reader = self._connection if in_memory else _connect(database)
-        self._reader_lock = self._lock if in_memory else threading.RLock()
+        self.in_memory = str(database) == ":memory:"
+        self._reader = self._connection if self.in_memory else _connect(database)
+        self._reader_lock = self._lock if self.in_memory else threading.RLock()
         for connection in {id(c): c for c in (self._connection, self._reader)}.values():
             weakref.finalize(self, connection.close)
 
