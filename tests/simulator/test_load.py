@@ -13,7 +13,7 @@ import pytest
 from cfaig_integrations.simulator import Simulator
 from tests.waiting import until_async
 
-CALLS, STREAMS = 300, 100
+CALLS, STREAMS = 120, 40
 
 
 def descriptors() -> int:
