@@ -85,7 +85,13 @@ def _is_loopback(host: str) -> bool:
 def _explanation(simulator: Simulator, options: ServeOptions) -> list[str]:
     kept = "in memory" if options.database == IN_MEMORY else f"in {options.database}"
     answering = f"forwarded to {options.upstream}" if options.upstream else "answered by the fake model"
-    lines = [f"Log: {simulator.url}/ (kept {kept}). Calls are {answering}.", f"Legacy host: {simulator.legacy_url}"]
+    paths = f"{simulator.base_url}/accounts/{simulator.account_id}/ai"
+    lines = [
+        f"Log: {simulator.url}/ (kept {kept}). Calls are {answering}.",
+        f"Legacy host: {simulator.legacy_url}",
+        f'OpenAI\'s clients: OPENAI_BASE_URL={paths}/v1 OPENAI_API_KEY="$CLOUDFLARE_API_TOKEN"',
+        f'Anthropic\'s clients: ANTHROPIC_BASE_URL={paths} ANTHROPIC_AUTH_TOKEN="$CLOUDFLARE_API_TOKEN"',
+    ]
     if not _is_loopback(options.host):
         lines.append("Other machines can reach this server: the page asks them for the API token as the password.")
     return [*lines, "Ctrl-C stops."]

@@ -90,6 +90,11 @@ def test_the_output_points_a_program_at_the_server(tmp_path: Path) -> None:
         assert server.environment["CLOUDFLARE_API_TOKEN"] == "my-own-token"
         assert server.environment["CLOUDFLARE_AI_GATEWAY_ID"] == "default"
         assert any(f"{server.url}/v1/" in line for line in server.output), "the legacy host"
+        bases = dict(part.split("=", 1) for line in server.output for part in line.split() if "BASE_URL=" in part)
+        assert (bases["OPENAI_BASE_URL"], bases["ANTHROPIC_BASE_URL"]) == (
+            f"{server.account}/ai/v1",
+            f"{server.account}/ai",
+        )
         answer = server.chat()
         logs = f"{server.account}/ai-gateway/gateways/default/logs"
         entry = httpx.get(f"{logs}/{answer.headers['cf-aig-log-id']}", headers=server.headers).json()["result"]
