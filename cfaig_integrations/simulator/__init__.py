@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator", "Upstream"]
 
-_HOMES = {
+_MODULES = {
     "FAULTS": "scripting.faults",
     "Answer": "types",
     "Call": "types",
@@ -42,19 +42,19 @@ _NEEDED = frozenset({"starlette", "uvicorn", "h11"})
 
 def __getattr__(name: str) -> Any:
     """Load a name on first use."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        home = import_module(f"{__name__}.{_HOMES[name]}")
+        module = import_module(f"{__name__}.{_MODULES[name]}")
     except ModuleNotFoundError as missing:
         if missing.name is not None and missing.name.partition(".")[0] in _NEEDED:
             raise ImportError(
                 "cfaig_integrations.simulator needs the 'simulator' extra: pip install 'cfaig-integrations[simulator]'"
             ) from missing
         raise
-    return getattr(home, name)
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

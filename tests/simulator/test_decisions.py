@@ -43,7 +43,7 @@ def test_the_wrapper_and_any_state(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code", "words"),
+    ("change", "status", "code", "reason"),
     [
         ({"model": None}, 400, 5006, "'/model'"),
         ({"model": "clef-flash"}, 400, 5006, "'/model'"),
@@ -58,10 +58,10 @@ def test_the_wrapper_and_any_state(caller: Caller) -> None:
         ({"stream": True}, 400, 5006, "'stream'"),
     ],
 )
-def test_what_is_refused(caller: Caller, change: dict[str, Any], status: int, code: int, words: str) -> None:
-    found = error_of(caller.post(f"/ai/run/{CLEF}", {**BODY, **change}))
-    assert found[:2] == (status, code)
-    assert words in found[2]
+def test_what_is_refused(caller: Caller, change: dict[str, Any], status: int, code: int, reason: str) -> None:
+    error = error_of(caller.post(f"/ai/run/{CLEF}", {**BODY, **change}))
+    assert error[:2] == (status, code)
+    assert reason in error[2]
 
 
 def test_it_is_no_chat_model(caller: Caller) -> None:

@@ -70,12 +70,12 @@ def logs() -> LogStore:
     ],
 )
 def test_filters(logs: LogStore, which: LogFilter, numbers: list[int]) -> None:
-    assert [found["number"] for found in logs.find(which)] == numbers
+    assert [item["number"] for item in logs.find(which)] == numbers
     assert logs.count(which) == len(numbers)
 
 
 def test_pages_and_one_entry(logs: LogStore) -> None:
-    assert [found["number"] for found in logs.find(limit=2, offset=1, order="asc")] == [2, 3]
+    assert [item["number"] for item in logs.find(limit=2, offset=1, order="asc")] == [2, 3]
     assert "request" not in logs.find()[0], "a list does not read the bodies"
     read = logs.get("log-4")
     assert read is not None
@@ -89,7 +89,7 @@ def test_changes_have_revisions_and_call_listeners(logs: LogStore) -> None:
     before = logs.revision
     logs.update("log-1", {"feedback": -1, "metadata": {"x": 1}})
     changed = logs.find(LogFilter(after_revision=before))
-    assert [(found["id"], found["feedback"], found["metadata"]) for found in changed] == [("log-1", -1, {"x": 1})]
+    assert [(item["id"], item["feedback"], item["metadata"]) for item in changed] == [("log-1", -1, {"x": 1})]
     logs.delete(LogFilter(success=False))
     assert logs.count() == 3
     unsubscribe()
@@ -115,7 +115,7 @@ def test_the_oldest_entries_make_room() -> None:
     logs = LogStore(Store())
     for number in range(1, 129):
         logs.add("account", "default", entry(number), keep=10)
-    assert [found["number"] for found in logs.find(order="asc")] == list(range(119, 129))
+    assert [item["number"] for item in logs.find(order="asc")] == list(range(119, 129))
 
 
 def test_a_log_without_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_file_keeps_entries_and_counts_on(tmp_path: Path) -> None:
     first.add("account", "default", entry(1))
     first.update("log-1", {"feedback": 1})
     again = LogStore(Store(file))
-    assert [found["feedback"] for found in again.find()] == [1]
+    assert [item["feedback"] for item in again.find()] == [1]
     assert again.add("account", "default", entry(2)) == 2
     assert again.revision == 3
     assert sqlite3.connect(file).execute("PRAGMA journal_mode").fetchone() == ("wal",)

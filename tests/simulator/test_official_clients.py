@@ -87,13 +87,13 @@ def test_openai_embeddings(sim: Simulator, gateway_header: dict[str, str], encod
     workers_ai = openai.OpenAI(api_key=sim.api_token, base_url=f"{legacy}/workers-ai/v1", max_retries=0)
     answer = workers_ai.embeddings.create(model="@cf/baai/bge-m3", input=["a", "b"])
     assert [len(row.embedding) for row in answer.data] == [1024, 1024]
-    own_key = openai.OpenAI(
+    client = openai.OpenAI(
         api_key="sk-provider", base_url=f"{legacy}/openai", default_headers=gateway_header, max_retries=0
     )
-    answer = own_key.embeddings.create(model="text-embedding-3-small", input="a", **extra)
+    answer = client.embeddings.create(model="text-embedding-3-small", input="a", **extra)
     assert isinstance(answer.data[0].embedding, str) is (encoding == "base64")
     assert encoding == "base64" or len(answer.data[0].embedding) == 1536
-    small = own_key.embeddings.create(model="text-embedding-3-small", input="a", dimensions=8)
+    small = client.embeddings.create(model="text-embedding-3-small", input="a", dimensions=8)
     assert len(small.data[0].embedding) == 8
 
 
@@ -192,7 +192,7 @@ def test_cloudflare_manages_gateways_and_logs(cloudflare_client: Any, sim: Simul
     ]
     route = api.dynamic_routing.create("mine", **account, name="support", elements=elements)
     listed = api.dynamic_routing.list("mine", **account)
-    assert [found.id for found in listed.data.routes] == [route.id]
+    assert [entry.id for entry in listed.data.routes] == [route.id]
     openai = client_of("openai")
     client = openai.OpenAI(
         api_key=sim.api_token,

@@ -77,9 +77,9 @@ def thinking_enabled(body: Body) -> bool:
     return bool(_kind(body.get("thinking")) == "enabled")
 
 
-def effort_not_in(*words: str) -> Condition:
+def effort_not_in(*efforts: str) -> Condition:
     """Whether the reasoning effort is none of these."""
-    return lambda body: body.get("reasoning_effort") not in {None, *words}
+    return lambda body: body.get("reasoning_effort") not in {None, *efforts}
 
 
 def unsigned_call(body: Body) -> bool:

@@ -33,7 +33,7 @@ _WORDS = {
 }
 CATEGORIES = tuple(_WORDS)
 ACTIONS = ("FLAG", "BLOCK")
-_PATTERNS = {name: re.compile(rf"\b(?:{words})\b|\bunsafe:{name}\b", re.IGNORECASE) for name, words in _WORDS.items()}
+_PATTERNS = {name: re.compile(rf"\b(?:{text})\b|\bunsafe:{name}\b", re.IGNORECASE) for name, text in _WORDS.items()}
 _READ_LENGTH = 200_000
 
 

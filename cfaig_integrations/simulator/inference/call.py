@@ -147,8 +147,8 @@ def _admit(context: RequestContext) -> tuple[dict[str, Any], list[Routed]]:
         check_id(model, context.endpoint.name, legacy=legacy)
     candidates = state.router.resolve(model, context.endpoint.name, context.options, context.gateway)
     context.routed = candidates[0]
-    own_key_only = context.options.no_wholesale or (context.gateway is not None and context.gateway["byok_only"])
-    if own_key_only and not context.credentials.provider_key and not is_workers_ai(context.model):
+    needs_provider_key = context.options.no_wholesale or (context.gateway is not None and context.gateway["byok_only"])
+    if needs_provider_key and not context.credentials.provider_key and not is_workers_ai(context.model):
         raise ApiError(400, None, "No provider credentials are configured and Unified Billing is off", shape="policy")
     return {key: value for key, value in target.input.items() if key != "model"}, candidates
 

@@ -137,8 +137,8 @@ def _decision(context: RequestContext, body: dict[str, Any]) -> Handler:
         raise ApiError(400, 5007, f"No such model {context.model} or task")
     sent = context.target.input if context.target is not None else {}
     short_name = {"model": sent["model"]} if "model" in sent else {}  # in addition to the path's or the wrapper's
-    own_fields = {key: value for key, value in body.items() if key != "model"}
-    output, context.tokens_in = decide(context.model, {**own_fields, **short_name})
+    fields = {key: value for key, value in body.items() if key != "model"}
+    output, context.tokens_in = decide(context.model, {**fields, **short_name})
     return FixedHandler(Reply(chunks=[encode(_wrap(context, output))]), context.dialect.error_event)
 
 

@@ -195,7 +195,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     tokens_in, tokens_out = (0, 0) if context.cached else (context.tokens_in, context.tokens_out)
     model = context.model.encode("utf-8", "replace").decode()
     secrets = {context.state.api_token, *secrets_of(context.headers)}
-    own_key = context.credentials.provider_key is not None
+    provider_key = context.credentials.provider_key is not None
     return {
         "id": context.request_id,
         "created_at": timestamp(context.state.clock.now()),
@@ -223,8 +223,8 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "guardrails": context.guardrails,
         "user_agent": context.headers.get("user-agent"),
         "authentication": True,
-        "wholesale": not own_key and not catalogue.is_workers_ai(context.model),
-        "byok": own_key,
+        "wholesale": not provider_key and not catalogue.is_workers_ai(context.model),
+        "byok": provider_key,
         "compatibility_mode": context.endpoint.legacy,
         "streamed": reply.streamed,
         "request_headers": redact_headers(context.headers),

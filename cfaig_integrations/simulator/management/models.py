@@ -45,7 +45,7 @@ async def search_models(request: Request, state: State) -> Response:
     """`GET .../ai/models/search`: Workers AI only."""
     query = request.query_params
     text, author, task = (query.get(name, "").lower() for name in ("search", "author", "task"))
-    found = [
+    models = [
         model
         for model in WORKERS_AI
         if text in model.name.lower()
@@ -53,8 +53,8 @@ async def search_models(request: Request, state: State) -> Response:
         and (not task or model.task.lower() == task)
     ]
     page, per_page = page_of(request, 20, 1000)
-    shown = [_shown(model, state) for model in found[(page - 1) * per_page : page * per_page]]
-    return page_response(shown, page, per_page, len(found))
+    shown = [_shown(model, state) for model in models[(page - 1) * per_page : page * per_page]]
+    return page_response(shown, page, per_page, len(models))
 
 
 @guarded

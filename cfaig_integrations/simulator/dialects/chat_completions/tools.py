@@ -97,7 +97,7 @@ def read_schema(validator: Validator, body: Record) -> Record | None:
 def enveloped(validator: Validator, inner: Record, path: JsonPath) -> Record:
     """The schema inside `{"name", "schema", "strict"}`; a bare schema fails (facts §9.1)."""
     name = schemas.tool_name(validator, inner, path)
-    found = validator.record(validator.required(inner, "schema", path), (*path, "schema"))
+    schema = validator.record(validator.required(inner, "schema", path), (*path, "schema"))
     strict = validator.boolean(inner, "strict")
-    schemas.sound(validator, found, f"response_format '{name}'", (*path, "schema"), strict=strict)
-    return found
+    schemas.sound(validator, schema, f"response_format '{name}'", (*path, "schema"), strict=strict)
+    return schema

@@ -95,7 +95,7 @@ def _thinking(validator: Validator, body: Record, limit: int) -> tuple[bool, boo
 
 
 def _tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
-    found: list[Tool] = []
+    tools: list[Tool] = []
     names: list[str] = []
     search = False
     for i, entry in enumerate(validator.array(body.get("tools") or [], ("tools",))):
@@ -103,14 +103,14 @@ def _tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
         tool = validator.record(entry, path)
         kind: Any = tool.get("type") or "custom"
         if kind == "custom":
-            found.append(_custom(validator, tool, (*path, "custom")))
+            tools.append(_custom(validator, tool, (*path, "custom")))
         elif not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
             validator.not_allowed(path, kind, ("custom", "web_search_20250305", "code_execution_20250522"))
         search = search or str(kind).startswith("web_search")
         names.append(str(tool.get("name", tool.get("mcp_server_name"))))
     if len(set(names)) != len(names):
         validator.fail("tools: Tool names must be unique.", ("tools",))
-    return found, search
+    return tools, search
 
 
 def _custom(validator: Validator, tool: Record, path: JsonPath) -> Tool:
@@ -152,18 +152,18 @@ def _schema(validator: Validator, body: Record) -> Record | None:
     path: JsonPath = ("output_config", "format")
     record = validator.record(format_, path)
     validator.one_of(validator.required(record, "type", path), (*path, "type"), ("json_schema",))
-    found = validator.record(validator.required(record, "schema", path), (*path, "schema"))
-    schemas.sound(validator, found, "output_config.format", (*path, "schema"), strict=False)
-    return found
+    schema = validator.record(validator.required(record, "schema", path), (*path, "schema"))
+    schemas.sound(validator, schema, "output_config.format", (*path, "schema"), strict=False)
+    return schema
 
 
 def _stops(validator: Validator, body: Record) -> list[str]:
     if isinstance(body.get("stop_sequences"), str):
         validator.wrong_type(("stop_sequences",), "array", body["stop_sequences"])
-    found = validator.text_list(body, "stop_sequences", 8191)
-    if any(not s.strip() for s in found):
+    stops = validator.text_list(body, "stop_sequences", 8191)
+    if any(not s.strip() for s in stops):
         validator.fail("stop_sequences: each stop sequence must contain non-whitespace", ("stop_sequences",))
-    return found
+    return stops
 
 
 def _sampling(validator: Validator, body: Record, *, thinking: bool) -> None:

@@ -20,7 +20,7 @@ def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
     """The function and custom tools, and whether there is a web search."""
     if body.get("tools") is None:
         return [], False
-    found: list[Tool] = []
+    tools: list[Tool] = []
     search = False
     for i, entry in enumerate(validator.array(body["tools"], ("tools",))):
         path = ("tools", i)
@@ -28,13 +28,13 @@ def read_tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
         kind = validator.one_of(validator.required(tool, "type", path), (*path, "type"), ("function", *_BUILT_IN))
         search = search or kind in _SEARCH
         if kind == "function":
-            found.append(_function(validator, tool, path))
+            tools.append(_function(validator, tool, path))
         elif kind == "custom":
             name = schemas.tool_name(validator, tool, path)
-            found.append(custom_tool(name, schemas.description(validator, tool, path)))
+            tools.append(custom_tool(name, schemas.description(validator, tool, path)))
         elif kind in _NEEDS:
             validator.required(tool, _NEEDS[kind], path)
-    return found, search
+    return tools, search
 
 
 def _function(validator: Validator, tool: Record, path: JsonPath) -> Tool:
@@ -87,7 +87,7 @@ def read_schema(validator: Validator, body: Record) -> Record | None:
         return {} if kind == "json_object" else None
     validator.only_fields(format_, ("type", "name", "schema", "strict", "description"), path)
     name = schemas.tool_name(validator, format_, path)
-    found = validator.record(validator.required(format_, "schema", path), (*path, "schema"))
+    schema = validator.record(validator.required(format_, "schema", path), (*path, "schema"))
     strict = validator.optional(format_, "strict", bool, path) or False
-    schemas.sound(validator, found, f"response_format '{name}'", (*path, "schema"), strict=strict)
-    return found
+    schemas.sound(validator, schema, f"response_format '{name}'", (*path, "schema"), strict=strict)
+    return schema
