@@ -136,6 +136,8 @@ class GatewayFields(BaseModel):
     http_async_client: Any = Field(default=None, repr=False, exclude=True)
 
     _clients: Clients = PrivateAttr()
+    _framework: ClassVar[str] = ""
+    """Name of the framework, which the user agent of every request carries."""
     _connection_fields: ClassVar[frozenset[str]] = frozenset()
     """Further fields, of a subclass, that `_connect` reads."""
 
@@ -204,6 +206,7 @@ class GatewayFields(BaseModel):
             timeout=self.timeout,
             stream_idle_timeout=self.stream_idle_timeout,
             max_retries=self.max_retries,
+            framework=self._framework,
         )
         # Frameworks rebuild models from every field, where None would mean no gateway, and on the legacy host no token.
         # Written past pydantic, which would count the field as set by the caller.

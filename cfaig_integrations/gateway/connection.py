@@ -129,6 +129,7 @@ class Connection:
         timeout: Seconds for reading (default 600), or (connect, read); connecting takes 10 at most by default.
         stream_idle_timeout: Most seconds between two pieces of a stream.
         max_retries: Most retries, 0 to 10; None: two, or none if the gateway itself retries.
+        framework: Name of the framework, for the user agent.
 
     Raises:
         ConfigError: A timeout, `max_retries` or a header is not valid.
@@ -142,6 +143,7 @@ class Connection:
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
+    framework: str = ""
 
     def __post_init__(self) -> None:
         if self.stream_idle_timeout != STREAM_IDLE_TIMEOUT:
@@ -217,7 +219,7 @@ class Connection:
     def _headers(self, call: CallOptions, *, stream: bool) -> dict[str, str]:
         settings, options = self.settings, self.options_of(call)
         headers = {
-            "user-agent": USER_AGENT,
+            "user-agent": f"{USER_AGENT} {self.framework}".rstrip(),
             "content-type": "application/json",
             "accept": "text/event-stream, application/json" if stream else "application/json",
             # A compressed stream waits in the compressor's buffer; a whole response is worth compressing.

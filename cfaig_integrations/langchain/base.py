@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from langchain_core.load import dumpd
 from langchain_core.load.serializable import Serializable
@@ -25,6 +25,8 @@ _SERIALIZED = "_serialized"
 
 class LangChainFields(GatewayFields):
     """Connection settings and metadata of a LangChain class."""
+
+    _framework: ClassVar[str] = "langchain"
 
     @staticmethod
     def _framework_error(error: GatewayError) -> GatewayError:

@@ -6,7 +6,7 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_serializer
 
@@ -33,6 +33,8 @@ class LlamaFields(GatewayFields):
 
     api_token: Token | None = Field(default=None, repr=False, exclude=True)
     bound_metadata: dict[str, Any] | None = None
+
+    _framework: ClassVar[str] = "llama-index"
 
     def with_gateway(
         self,

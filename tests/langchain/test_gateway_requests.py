@@ -334,3 +334,11 @@ async def test_the_caller_controls_logging(make: Make, simulator: Simulator, api
     assert not without["response"]
     assert "Hi" in with_bodies["request"]
     assert without["tokens_out"]
+
+
+def test_the_user_agent_names_the_framework(make: Make, simulator: Simulator) -> None:
+    make().invoke("Hi")
+    CloudflareAIGatewayEmbeddings(model=EMBEDDER, **where(simulator)).embed_query("Hi")
+    agents = [request.headers["user-agent"] for request in simulator.requests]
+    assert [agent.partition(" ")[2] for agent in agents] == ["langchain", "langchain"]
+    assert all(agent.startswith("cfaig-integrations/") for agent in agents)

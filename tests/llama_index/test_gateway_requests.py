@@ -379,3 +379,11 @@ async def test_options_of_a_call_are_accepted_under_both_names(
 ) -> None:
     await read(await begun(make(api=api), "stream_chat", **{argument: {"cache_key": "k"}}))
     assert simulator.requests[-1].headers["cf-aig-cache-key"] == "k"
+
+
+def test_the_user_agent_names_the_framework(make: Make, simulator: Simulator) -> None:
+    make().complete("Hi")
+    CloudflareAIGatewayEmbedding(model_name=EMBEDDER, **where(simulator)).get_query_embedding("Hi")
+    agents = [request.headers["user-agent"] for request in simulator.requests]
+    assert [agent.partition(" ")[2] for agent in agents] == ["llama-index", "llama-index"]
+    assert all(agent.startswith("cfaig-integrations/") for agent in agents)
