@@ -141,7 +141,12 @@ def test_an_adapter_imports_at_the_top_of_its_modules(path: Path) -> None:
     assert not [ast.unparse(node) for node in inner]
 
 
-EXTRA_OF = {"langchain": ["langchain"], "llama_index": ["llama-index"], "simulator": ["simulator"], "cli": ["all"]}
+EXTRA_OF = {
+    "langchain": ["langchain"],
+    "llama_index": ["llama-index"],
+    "simulator": ["simulator", "pytest"],
+    "cli": ["all"],
+}
 """Per folder, the extras whose dependencies its modules may import beside those of the package."""
 DISTRIBUTION_OF = {"llama_index": "llama-index-core"}
 """Import names that are not the name of their distribution with underscores."""

@@ -13,6 +13,7 @@ only those listed above them:
     state          everything that one simulator owns
     inference/     model calls                       management/    all other paths
     app, server    the routes, and the public class `Simulator`
+    testing, pytest_plugin    the fixture `ai_gateway`
 """
 
 from __future__ import annotations
@@ -23,17 +24,30 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.http.recorder import Captured
     from cfaig_integrations.simulator.scripting.faults import FAULTS, Fault
     from cfaig_integrations.simulator.server import Simulator
+    from cfaig_integrations.simulator.testing import ChatRequest, ScriptedGateway
     from cfaig_integrations.simulator.types import Answer, Call
     from cfaig_integrations.simulator.upstream import Upstream
 
-__all__ = ["FAULTS", "Answer", "Call", "Captured", "Fault", "Simulator", "Upstream"]
+__all__ = [
+    "FAULTS",
+    "Answer",
+    "Call",
+    "Captured",
+    "ChatRequest",
+    "Fault",
+    "ScriptedGateway",
+    "Simulator",
+    "Upstream",
+]
 
 _MODULES = {
     "FAULTS": "scripting.faults",
     "Answer": "types",
     "Call": "types",
     "Captured": "http.recorder",
+    "ChatRequest": "testing",
     "Fault": "scripting.faults",
+    "ScriptedGateway": "testing",
     "Simulator": "server",
     "Upstream": "upstream",
 }

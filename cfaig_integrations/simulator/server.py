@@ -18,7 +18,7 @@ from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
 from cfaig_integrations.simulator.prices import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
-from cfaig_integrations.simulator.scripting.script import make_fault
+from cfaig_integrations.simulator.scripting.script import Script, make_fault
 from cfaig_integrations.simulator.state import make_state
 from cfaig_integrations.simulator.types import Call
 from cfaig_integrations.simulator.upstream import Upstream
@@ -297,6 +297,11 @@ class Simulator:
     def reset(self) -> None:
         """Delete requests, logs, gateways, cache, rate limits, and everything queued."""
         self._state.reset()
+
+    @property
+    def script(self) -> Script:
+        """The queues of scripted answers and faults."""
+        return self._state.script
 
     @property
     def requests(self) -> list[Captured]:

@@ -115,6 +115,8 @@ class Answer:
     """The stop sequence that ended the text."""
     searches: list[str] = field(default_factory=list[str])
     """Queries of the provider's web search before the text."""
+    structured: Any = None
+    """A scripted value that becomes the text or a tool call, as the request asks for it."""
 
 
 class InvalidBody(Exception):

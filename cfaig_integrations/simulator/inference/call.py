@@ -14,7 +14,7 @@ from cfaig_integrations.simulator.gateway.rules import check_id
 from cfaig_integrations.simulator.gateway.target import aim, parse
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, Reply
-from cfaig_integrations.simulator.inference.handlers import Handler, prepare, scripted_handler
+from cfaig_integrations.simulator.inference.handlers import ChatHandler, Handler, prepare, scripted_handler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, error_reply, gateway_headers
 from cfaig_integrations.simulator.json_types import parse_json
 from cfaig_integrations.simulator.scripting.faults import Fault
@@ -187,7 +187,8 @@ def _retry_delay(context: RequestContext, number: int) -> float:
 
 async def _attempt(context: RequestContext, handler: Handler, *, last: bool) -> Reply:
     """One attempt, with the next queued fault that applies to it."""
-    queued = context.state.script.next_fault(stream=handler.stream)
+    step_fault = handler.next_step() if isinstance(handler, ChatHandler) else None
+    queued = step_fault or context.state.script.next_fault(stream=handler.stream)
     if queued is None:
         return await _reply(context, handler, last=last)
     context.fault_applied = True

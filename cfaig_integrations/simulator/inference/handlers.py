@@ -17,6 +17,8 @@ from cfaig_integrations.simulator.inference.forwarding import ForwardingHandler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
 from cfaig_integrations.simulator.scripting.answers import RawAnswer
 from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
+from cfaig_integrations.simulator.scripting.script import QueuedFault, Step
+from cfaig_integrations.simulator.scripting.steps import fit_answer
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
 
 EVENT_STREAM = "text/event-stream"
@@ -47,18 +49,28 @@ class ChatHandler:
     dialect: Dialect
     request: ModelRequest
     answer: Answer = field(default_factory=Answer)
+    step: Step | None = None
 
     @property
     def stream(self) -> bool:
         """Whether a stream was requested."""
         return self.request.stream
 
+    def next_step(self) -> QueuedFault | None:
+        """Take the next step of the script, whose answer `reply` gives; returns its fault."""
+        self.step = self.context.state.script.next_step()
+        return self.step.fault if self.step is not None else None
+
     async def reply(self) -> Reply:
         """The rendered answer."""
         state = self.context.state
-        scripted = state.script.next_answer()
-        if scripted is not None and not scripted.tokens_out:
-            measure(self.request, scripted)
+        scripted = self.step.answer if self.step is not None else state.script.next_answer()
+        if scripted is None and state.script.strict:
+            raise self._unscripted()
+        if scripted is not None:
+            fit_answer(scripted, self.request)
+            if not scripted.tokens_out:
+                measure(self.request, scripted)
         self.answer = answer = scripted if scripted is not None else generate_answer(self.request)
         custom = {tool.name for tool in self.request.tools if tool.custom}
         for call in answer.calls:
@@ -76,6 +88,12 @@ class ChatHandler:
     def effect_context(self) -> EffectContext:
         """The same answer without streaming, and the format's error event."""
         return EffectContext(self._whole, self.dialect.error_event)
+
+    def _unscripted(self) -> ApiError:
+        users = [message.text for message in self.request.messages if message.role == "user"]
+        call = f"{self.request.model}: {users[-1][:200]!r}" if users else self.request.model
+        self.context.state.script.unscripted.append(call)
+        return ApiError(422, None, f"No scripted reply is left for the call of {call}")
 
     def _whole(self) -> bytes:
         return encode(_wrap(self.context, self.dialect.whole(self.request, self.answer)))

@@ -13,6 +13,7 @@ from cfaig_integrations.simulator.scripting.faults import Fault, find_fault
 from cfaig_integrations.simulator.types import Answer
 
 Item = TypeVar("Item")
+ReplyT = TypeVar("ReplyT", "Answer", RawAnswer, "Step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ def make_fault(name: str, details: Mapping[str, Any]) -> QueuedFault:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one chat request receives: an answer, an error, or an answer that is slow or damaged."""
+
+    answer: Answer | None = None
+    fault: QueuedFault | None = None
+
+
 @dataclass(slots=True)
 class _Queued(Generic[Item]):
     item: Item
@@ -56,10 +65,14 @@ class Script:
     def __init__(self) -> None:
         """Start with empty queues."""
         self._lock = threading.Lock()
-        self._replies: list[_Queued[Answer | RawAnswer]] = []
+        self._replies: list[_Queued[Answer | RawAnswer | Step]] = []
         self._faults: list[_Queued[QueuedFault]] = []
+        self.strict = False
+        """Refuse chat requests for which no answer is queued."""
+        self.unscripted: list[str] = []
+        """Descriptions of the requests that were refused."""
 
-    def add_reply(self, reply: Answer | RawAnswer, times: int | None = 1) -> None:
+    def add_reply(self, reply: Answer | RawAnswer | Step, times: int | None = 1) -> None:
         """Queue an answer for `times` requests, None for all that follow."""
         with self._lock:
             self._replies.append(_Queued(reply, times))
@@ -71,19 +84,22 @@ class Script:
 
     def next_raw(self) -> RawAnswer | None:
         """The next answer, if it is in exact bytes."""
-        with self._lock:
-            if not self._replies or not isinstance(self._replies[0].item, RawAnswer):
-                return None
-            taken = _take(self._replies, lambda _: True)
-            return taken if isinstance(taken, RawAnswer) else None
+        return self._next(RawAnswer)
 
     def next_answer(self) -> Answer | None:
         """A copy of the next answer, if it is not in exact bytes."""
+        return deepcopy(self._next(Answer))
+
+    def next_step(self) -> Step | None:
+        """A copy of the next answer, if it is a step."""
+        return deepcopy(self._next(Step))
+
+    def _next(self, kind: type[ReplyT]) -> ReplyT | None:
         with self._lock:
-            if not self._replies or not isinstance(self._replies[0].item, Answer):
+            if not self._replies or not isinstance(self._replies[0].item, kind):
                 return None
             taken = _take(self._replies, lambda _: True)
-            return deepcopy(taken) if isinstance(taken, Answer) else None
+            return taken if isinstance(taken, kind) else None
 
     def next_fault(self, *, stream: bool) -> QueuedFault | None:
         """The first fault that applies to the request."""
@@ -97,10 +113,12 @@ class Script:
             return len(self._replies), len(self._faults)
 
     def clear(self) -> None:
-        """Empty both queues."""
+        """Empty both queues, and answer unscripted requests again."""
         with self._lock:
             self._replies.clear()
             self._faults.clear()
+            self.strict = False
+            self.unscripted.clear()
 
 
 def _take(queue: list[_Queued[Item]], applies: Callable[[Item], bool]) -> Item | None:
