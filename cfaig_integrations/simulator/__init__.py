@@ -12,6 +12,7 @@ only those listed above them:
     upstream/      a real server behind the gateway
     state          everything that one simulator owns
     inference/     model calls                       management/    all other paths
+    page/          the web page
     app, server    the routes, and the public class `Simulator`
     testing, pytest_plugin    the fixture `ai_gateway`
 """

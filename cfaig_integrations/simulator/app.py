@@ -10,6 +10,7 @@ from cfaig_integrations.simulator.http.guard import Guard
 from cfaig_integrations.simulator.inference.endpoint import endpoint, provider_path, universal
 from cfaig_integrations.simulator.management import control, gateways, logs, models, routes
 from cfaig_integrations.simulator.management.common import no_route, wrong_method
+from cfaig_integrations.simulator.page.routes import page_routes
 from cfaig_integrations.simulator.state import State
 
 ACCOUNT = "/client/v4/accounts/{account}"
@@ -74,7 +75,7 @@ def _control() -> list[BaseRoute]:
 def build_app(state: State) -> ASGIApp:
     """The ASGI application of one simulator."""
     app = Starlette(
-        routes=[*_inference(), *_management(), *_control()],
+        routes=[*_inference(), *_management(), *_control(), *page_routes()],
         exception_handlers={404: no_route, 405: wrong_method},
     )
     app.router.redirect_slashes = False

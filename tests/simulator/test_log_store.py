@@ -98,17 +98,12 @@ def test_changes_have_revisions_and_call_listeners(logs: LogStore) -> None:
     assert logs.revision == before + 3
 
 
-def test_totals_by_metadata(logs: LogStore) -> None:
-    for number in range(5, 24):
-        logs.add("account", "default", entry(number, metadata={"user": "bob"}, cost=0.0, duration=number))
-    by_user = {total.value: total for total in logs.summarize("user")}
-    ann, bob = by_user["ann"], by_user["bob"]
-    assert (ann.calls, ann.errors, ann.cached, ann.cost, ann.tokens_in) == (2, 0, 1, 0.5, 20)
-    assert (ann.median_duration, ann.p95_duration) == (200, 300)
-    assert (bob.calls, bob.errors, bob.median_duration, bob.p95_duration) == (20, 1, 14.5, 23)
-    assert [total.value for total in logs.summarize("paid", LogFilter(gateway="other"))] == ["true"]
-    assert logs.metadata_keys() == ["user", "n", "paid"]
-    assert logs.values_of("provider") == ["openai", "workers-ai"]
+def test_outlines_have_the_figures_of_the_newest_entries(logs: LogStore) -> None:
+    newest, other = logs.outlines(limit=2)
+    assert (newest.gateway, newest.request_type, newest.cost, newest.metadata) == ("default", "messages", 1.0, None)
+    assert other[:5] == ("other", "@cf/meta/llama", "chat_completions", True, True)
+    assert other[5:] == (10, 5, 0.25, 300, {"user": "ann", "paid": True, "n": 7})
+    assert [outline.duration for outline in logs.outlines(LogFilter(metadata={"user": "bob"}), limit=9)] == [200]
 
 
 def test_the_oldest_entries_make_room() -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.gateway.store import Store
@@ -121,20 +121,23 @@ class LogFilter:
 EVERYTHING = LogFilter()
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The totals of the entries that share one metadata value."""
+class Outline(NamedTuple):
+    """The figures of one entry, for totals over many."""
 
-    value: str
-    calls: int
-    errors: int
-    cached: int
+    gateway: str
+    model: str
+    request_type: str
+    success: bool
+    cached: bool
     tokens_in: int
     tokens_out: int
     cost: float
-    median_duration: float
+    duration: float
     """Milliseconds."""
-    p95_duration: float
+    metadata: Mapping[str, Scalar] | None
+
+
+_OUTLINE_PATHS = ", ".join(f"'$.{name}'" for name in Outline._fields[1:])
 
 
 class LogStore:
@@ -245,49 +248,12 @@ class LogStore:
         """Delete the entries that pass a filter."""
         self.delete_where(*which.condition())
 
-    def summarize(self, key: str, which: LogFilter = EVERYTHING, *, limit: int = 20) -> list[Summary]:
-        """Totals by the values of a metadata key, the most expensive value first."""
+    def outlines(self, which: LogFilter = EVERYTHING, *, limit: int) -> list[Outline]:
+        """The newest entries that pass a filter, with their figures only."""
         where, values = which.condition()
-        rows = self._store.read(
-            f"""
-            WITH chosen AS (
-                SELECT entry, success, cached,
-                    (SELECT {METADATA_TEXT} FROM json_each(entry, '$.metadata') WHERE key = ?) AS value,
-                    json_extract(entry, '$.duration') AS duration
-                FROM log_entries WHERE {where}
-            ), ranked AS (
-                SELECT *, row_number() OVER (PARTITION BY value ORDER BY duration) AS rank,
-                    count(*) OVER (PARTITION BY value) AS calls
-                FROM chosen WHERE value IS NOT NULL
-            )
-            SELECT value, count(*), sum(NOT success), sum(cached), sum(json_extract(entry, '$.tokens_in')),
-                sum(json_extract(entry, '$.tokens_out')), sum(json_extract(entry, '$.cost')) AS cost,
-                avg(CASE WHEN rank IN ((calls + 1) / 2, (calls + 2) / 2) THEN duration END),
-                max(CASE WHEN rank = CAST((calls * 95 + 99) / 100 AS INTEGER) THEN duration END)
-            FROM ranked GROUP BY value ORDER BY cost DESC, count(*) DESC, value LIMIT ?
-            """,
-            (key, *values, limit),
-        )
-        return [Summary(*row) for row in rows]
-
-    def metadata_keys(self, which: LogFilter = EVERYTHING) -> list[str]:
-        """The metadata keys in use, the most frequent first."""
-        where, values = which.condition()
-        query = (
-            "SELECT key FROM log_entries, json_each(entry, '$.metadata') "
-            f"WHERE key IS NOT NULL AND {where} GROUP BY key ORDER BY count(*) DESC, key LIMIT 100"
-        )
-        return [row[0] for row in self._store.read(query, values)]
-
-    def values_of(
-        self, column: Literal["gateway", "model", "provider", "request_type"], which: LogFilter = EVERYTHING
-    ) -> list[str]:
-        """The values of a column, in alphabetical order."""
-        where, values = which.condition()
-        rows = self._store.read(
-            f"SELECT DISTINCT {column} FROM log_entries WHERE {where} ORDER BY {column} LIMIT 500", values
-        )
-        return [row[0] for row in rows]
+        query = f"SELECT gateway, json_extract(entry, {_OUTLINE_PATHS}) FROM log_entries WHERE {where}"
+        rows = self._store.read(f"{query} ORDER BY number DESC LIMIT {int(limit)}", values)
+        return [Outline(row[0], *json.loads(row[1])) for row in rows]
 
     def costs(self, which: LogFilter = EVERYTHING) -> Iterator[tuple[float, float, str, str, dict[str, Scalar] | None]]:
         """Time, cost, model, provider and metadata of the entries that cost something, oldest first."""

@@ -85,7 +85,10 @@ async def read_body(request: Request) -> bytes | None:
 
 
 class Recorder:
-    """ASGI middleware that captures requests and counts unfinished responses, except those of `/_simulator/`."""
+    """ASGI middleware that captures requests and counts unfinished responses.
+
+    Those of the page and of `/_simulator/` are left out.
+    """
 
     def __init__(self, keep: int = MAX_REQUESTS) -> None:
         """Start empty; the last `keep` requests are kept."""
@@ -130,7 +133,7 @@ class Recorder:
         """Wrap an application."""
 
         async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or scope["path"].startswith(CONTROL_PATH):
+            if scope["type"] != "http" or scope["path"] == "/" or scope["path"].startswith(CONTROL_PATH):
                 await app(scope, receive, send)
                 return
             await self._record(app, scope, receive, send)
