@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from cfaig_integrations._version import __version__
+from cfaig_integrations.cli.chat import chat
+from cfaig_integrations.cli.doctor import doctor, exit_codes
 from cfaig_integrations.errors import GatewayError
 
 WIDTH_WITHOUT_TERMINAL = 150
@@ -104,3 +106,7 @@ def demo(
     except GatewayError as error:
         console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
         raise typer.Exit(1) from error
+
+
+app.command()(chat)
+app.command(epilog=exit_codes())(doctor)

@@ -1,0 +1,98 @@
+"""What all commands print with: consoles, JSON, errors, and the exit codes.
+
+Exit codes: 0 success; 1 the call failed; 2 usage, where an option, an argument, a file or a setting is not valid and
+nothing was sent; 10 and more are what `cfaig doctor` found, as its `--help` lists them; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+WIDTH = 100
+"""Columns of tables where the output is no terminal."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on a standard stream, which does not highlight numbers and names."""
+    stream: TextIO = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)
+
+
+def table(*headings: str, ids: tuple[str, ...] = ()) -> Table:
+    """A table without frame.
+
+    Args:
+        *headings: Its columns; a cell breaks rather than ends.
+        ids: Columns whose cells never break, so that they can be copied.
+    """
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        is_id = heading in ids
+        made.add_column(heading, overflow="fold", no_wrap=is_id)
+    return made
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as one line of JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def error_fields(error: GatewayError) -> dict[str, Any]:
+    """An error as JSON."""
+    fields: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, ApiError):
+        ids = {"status": error.status, "code": error.code, "hint": error.hint, "log_id": error.log_id}
+        fields |= {name: value for name, value in ids.items() if value not in (None, "")}
+    if isinstance(error, ConfigError):
+        fields |= {"field": error.field, "remedy": error.remedy}
+    return fields
+
+
+@contextmanager
+def reported(*, as_json: bool) -> Generator[None]:
+    """Prints what fails within the block to standard error, and ends the command with its exit code."""
+    try:
+        yield
+    except GatewayError as error:
+        if as_json:
+            typer.echo(json.dumps({"error": error_fields(error)}, ensure_ascii=False, default=str), err=True)
+        else:
+            where = console(stderr=True)
+            where.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
+    except OSError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(USAGE) from error
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def progress_bar() -> Progress:
+    """A progress bar on standard error, which shows a unit of throughput; hidden where that is no terminal."""
+    where = Console(file=sys.stderr)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=where,
+        disable=not where.is_terminal,
+        transient=True,
+    )

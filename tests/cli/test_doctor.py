@@ -1,0 +1,398 @@
+"""`cfaig doctor` against misconfigurations, on servers that share no code with this package."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cfaig_integrations.cli.diagnosis.findings import Problem
+from tests.cli.kit import ACCOUNT, TOKEN, Outcome, Request, Response, Route, environment, error, raw_server, result, run
+
+OTHER = "fedcba9876543210fedcba9876543210"
+WORKERS_AI = "@cf/openai/gpt-oss-120b"
+SOLD = "openai/gpt-5.4"
+DENIED = error(401, 10000, "Authentication error")
+REPLY = {
+    "id": "c1",
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "OK"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10},
+}
+ITEM = {"type": "message", "id": "m1", "role": "assistant", "status": "completed"}
+RESPONSE = {
+    "id": "r1",
+    "object": "response",
+    "status": "completed",
+    "model": "m",
+    "output": [{**ITEM, "content": [{"type": "output_text", "text": "OK", "annotations": []}]}],
+    "usage": {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10},
+}
+MODELS = [{"name": WORKERS_AI}, {"name": "@cf/openai/gpt-oss-20b"}, {"name": "@cf/baai/bge-m3"}]
+
+
+def listed(request: Request) -> Response:
+    """The catalogue's search: by a part of the name."""
+    text = request.path.partition("search=")[2].partition("&")[0]
+    return result([model for model in MODELS if text in model["name"]])
+
+
+HEALTHY: Mapping[str, Route] = {
+    "GET /user/tokens/verify": result({"id": "t", "status": "active"}),
+    "GET /accounts": result([{"id": ACCOUNT, "name": "Mine"}]),
+    "GET /ai/models/search": listed,
+    "GET /ai-gateway/gateways/default": result({"id": "default", "authentication": True}),
+    "GET /ai-gateway/gateways": result([{"id": "default"}, {"id": "staging"}]),
+    "GET /ai-gateway/gateways/": error(404, 7002, "Gateway not found"),
+    "GET /ai-gateway/billing/credit-balance": result({"balance": 910}),
+    "POST /ai/v1/chat/completions": Response(REPLY),
+    "POST /ai/v1/responses": Response(RESPONSE),
+}
+PAGE = Response("<!doctype html><html><title>Welcome</title></html>", content_type="text/html")
+NO_ACCOUNT = error(404, 7003, "Could not route to /accounts/x, perhaps your object identifier is invalid?")
+
+
+@dataclass
+class Case:
+    """A misconfiguration: what differs from a healthy account, and what doctor must say."""
+
+    problem: Problem
+    fix: str
+    detail: str
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    tls: bool = False
+
+
+CASES: dict[str, Case] = {
+    "no token": Case(
+        Problem.NO_TOKEN, "CLOUDFLARE_API_TOKEN", "api_token is missing", env={"CLOUDFLARE_API_TOKEN": None}
+    ),
+    "a token with its scheme": Case(
+        Problem.TOKEN_REJECTED, "without 'Bearer'", "contains a space", env={"CLOUDFLARE_API_TOKEN": "Bearer abc"}
+    ),
+    "wrong token": Case(
+        Problem.TOKEN_REJECTED,
+        "bare token",
+        "Invalid API Token",
+        {"GET /user/tokens/verify": error(401, 1000, "Invalid API Token"), "GET /tokens/verify": DENIED},
+    ),
+    "token without form": Case(
+        Problem.TOKEN_REJECTED,
+        "not the global API key",
+        "Invalid request headers",
+        {
+            "GET /user/tokens/verify": error(400, 6003, "Invalid request headers"),
+            "GET /tokens/verify": error(400, 6003, "Invalid request headers"),
+        },
+    ),
+    "expired token": Case(
+        Problem.TOKEN_INACTIVE,
+        "Renew",
+        "expired, since 2026-11-01",
+        {"GET /user/tokens/verify": result({"status": "expired", "expires_on": "2026-11-01T00:00:00Z"})},
+    ),
+    "token without Workers AI": Case(
+        Problem.NO_WORKERS_AI_PERMISSION,
+        "Account > Workers AI > Read",
+        "lacks Workers AI > Read",
+        {"GET /ai/models/search": DENIED},
+    ),
+    "token without any permission in its own account": Case(
+        Problem.NO_WORKERS_AI_PERMISSION,
+        "Account > Workers AI > Read",
+        "lacks Workers AI > Read",
+        {"GET /ai/models/search": DENIED, "GET /ai-gateway/": error(403, 10000, "Authentication error")},
+    ),
+    "token that may not list accounts": Case(
+        Problem.NO_WORKERS_AI_PERMISSION,
+        "Account > Workers AI > Read",
+        "or the account is another one",
+        {"GET /ai/models/search": DENIED, "GET /ai-gateway/": DENIED, "GET /accounts": result([])},
+    ),
+    "no account": Case(
+        Problem.NO_ACCOUNT, "CLOUDFLARE_ACCOUNT_ID", "account_id is missing", env={"CLOUDFLARE_ACCOUNT_ID": None}
+    ),
+    "account of somebody else": Case(
+        Problem.WRONG_ACCOUNT,
+        f"Set CLOUDFLARE_ACCOUNT_ID to {ACCOUNT}",
+        f"does not reach {OTHER}",
+        {f"GET /accounts/{OTHER}": DENIED},
+        {"CLOUDFLARE_ACCOUNT_ID": OTHER},
+    ),
+    "no such account": Case(
+        Problem.WRONG_ACCOUNT,
+        "dashboard",
+        "Could not route",
+        {f"GET /accounts/{OTHER}": NO_ACCOUNT, "GET /accounts?": result([])},
+        {"CLOUDFLARE_ACCOUNT_ID": OTHER},
+    ),
+    "account and gateway swapped": Case(
+        Problem.IDS_SWAPPED,
+        "Exchange",
+        "'default'",
+        env={"CLOUDFLARE_ACCOUNT_ID": "default", "CLOUDFLARE_AI_GATEWAY_ID": ACCOUNT},
+    ),
+    "gateway missing": Case(
+        Problem.NO_GATEWAY,
+        "CLOUDFLARE_AI_GATEWAY_ID",
+        "'prod' does not exist; there are: default, staging",
+        env={"CLOUDFLARE_AI_GATEWAY_ID": "prod"},
+    ),
+    "gateway missing, seen in a call": Case(
+        Problem.NO_GATEWAY,
+        "Create it",
+        "Please configure",
+        {
+            "GET /ai-gateway/": DENIED,
+            "POST /ai/v1/": error(400, 2001, "Please configure AI Gateway in the Cloudflare dashboard"),
+        },
+        {"CLOUDFLARE_AI_GATEWAY_ID": "prod"},
+        ("--yes",),
+    ),
+    "gateway without authentication": Case(
+        Problem.GATEWAY_NOT_AUTHENTICATED,
+        "Authenticated Gateway",
+        "authentication is off",
+        {"GET /ai-gateway/gateways/default": result({"id": "default", "authentication": False})},
+        arguments=("--model", SOLD),
+    ),
+    "gateway without authentication, seen in a call": Case(
+        Problem.GATEWAY_NOT_AUTHENTICATED,
+        "Authenticated Gateway",
+        "required to use unified billing",
+        {
+            "GET /ai-gateway/": DENIED,
+            "POST /ai/v1/": error(402, 2021, "Gateway authentication is required to use unified billing"),
+        },
+        arguments=("--model", SOLD, "--yes"),
+    ),
+    "no credits": Case(
+        Problem.NO_CREDITS,
+        "(BYOK)",
+        "$0.00",
+        {"GET /ai-gateway/billing/credit-balance": result({"balance": 0})},
+        arguments=("--model", SOLD),
+    ),
+    "no credits, seen in a call": Case(
+        Problem.NO_CREDITS,
+        "Add credits",
+        "Insufficient wholesale credits",
+        {
+            "GET /ai-gateway/billing/": DENIED,
+            "POST /ai/v1/": error(402, 2021, "Insufficient wholesale credits. Please add credits to your account."),
+        },
+        arguments=("--model", SOLD, "--yes"),
+    ),
+    "base URL of a website": Case(
+        Problem.WRONG_BASE_URL,
+        "https://api.cloudflare.com/client/v4",
+        "HTML page, titled 'Welcome'",
+        {"GET /": PAGE, "GET /user/tokens/verify": PAGE},
+    ),
+    "base URL of another API": Case(
+        Problem.WRONG_BASE_URL,
+        "https://api.cloudflare.com/client/v4",
+        "has no Cloudflare API",
+        {name: Response({"detail": "Not Found"}, 404) for name in HEALTHY},
+    ),
+    "base URL with the account in it": Case(
+        Problem.WRONG_BASE_URL,
+        "without /accounts",
+        "includes the path of an account",
+        env={"CLOUDFLARE_API_BASE_URL": f"https://api.cloudflare.com/client/v4/accounts/{ACCOUNT}"},
+    ),
+    "base URL that redirects": Case(
+        Problem.WRONG_BASE_URL,
+        "Unset CLOUDFLARE_API_BASE_URL",
+        "redirects to 'https://login.example.com/",
+        {"GET /user/tokens/verify": Response("", 302, headers={"location": "https://login.example.com/start"})},
+    ),
+    "certificate not trusted": Case(Problem.TLS, "SSL_CERT_FILE", "certificate verify failed", tls=True),
+    "model of Workers AI unknown": Case(
+        Problem.UNKNOWN_MODEL,
+        f"Use {WORKERS_AI}",
+        "similar: @cf/openai/gpt-oss-120b",
+        arguments=("--model", "@cf/openai/gpt-oss-120"),
+    ),
+    "model of others unknown": Case(
+        Problem.UNKNOWN_MODEL,
+        "versions dotted",
+        "Model not found: openai/gpt-0",
+        {"POST /ai/v1/": error(404, 7003, "Model not found: openai/gpt-0")},
+        arguments=("--model", "openai/gpt-0", "--yes"),
+    ),
+    "model of another kind": Case(
+        Problem.UNKNOWN_MODEL, "cfaig models", "is an embedding model", arguments=("--model", "@cf/baai/bge-m3")
+    ),
+    "format not served": Case(
+        Problem.WIRE_NOT_SERVED,
+        "one of chat_completions, responses",
+        "User Input Error",
+        {"POST /ai/v1/messages": error(400, 7003, "Model execution failed (User Input Error): Invalid value at 'a'")},
+        arguments=("--model", SOLD, "--api", "messages", "--yes"),
+    ),
+    "one of two formats not served": Case(
+        Problem.WIRE_NOT_SERVED,
+        "api='auto'",
+        "No such model",
+        {"POST /ai/v1/responses": error(400, 5007, f"No such model {WORKERS_AI} or task")},
+        arguments=("--yes",),
+    ),
+    "the provider fails": Case(
+        Problem.CALL_FAILED,
+        "log entry",
+        "Failed to get response from provider",
+        {"POST /ai/v1/": error(400, 2005, "Failed to get response from provider")},
+        arguments=("--yes",),
+    ),
+    "the API fails": Case(
+        Problem.CALL_FAILED, "See the error", "Oops", {"GET /user/tokens/verify": error(500, 1001, "Oops")}
+    ),
+    "gateway id that cannot be one": Case(
+        Problem.INVALID_SETTING, "1 to 64", "not a valid id", env={"CLOUDFLARE_AI_GATEWAY_ID": "my gateway"}
+    ),
+}
+
+
+def doctor(case: Case, *more: str) -> Outcome:
+    healthy = {name: route for name, route in HEALTHY.items() if not name.startswith(tuple(case.routes))}
+    with raw_server({**healthy, **case.routes}, tls=case.tls) as server:
+        return run("doctor", *case.arguments, *more, env=environment(server, **case.env))
+
+
+def failures(outcome: Outcome) -> list[dict[str, Any]]:
+    return [check for check in outcome.json["checks"] if check["status"] == "failed"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_misconfiguration_is_named_with_its_fix_and_exit_code(name: str) -> None:
+    case = CASES[name]
+    outcome = doctor(case, "--json")
+    first, report = failures(outcome)[0], outcome.json
+    assert (first["problem"], first["exit_code"]) == (case.problem.name.lower(), case.problem.code)
+    assert (outcome.code, report["exit_code"], report["ok"]) == (case.problem.code, case.problem.code, False)
+    assert case.detail in first["detail"]
+    assert case.fix in first["fix"]
+    assert TOKEN not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["no token", "wrong token", "gateway missing", "model of others unknown"])
+def test_the_report_for_people_says_the_same(name: str) -> None:
+    case = CASES[name]
+    outcome = doctor(case)
+    text = " ".join(outcome.stdout.split())
+    assert outcome.code == case.problem.code
+    assert case.problem.title in text
+    assert case.fix in text
+    assert f"(exit code {case.problem.code})" in text
+    assert max(map(len, outcome.stdout.splitlines())) <= 100
+
+
+def test_every_problem_has_its_own_exit_code_and_is_provoked() -> None:
+    codes = [problem.code for problem in Problem]
+    assert len(set(codes)) == len(codes)
+    assert min(codes) >= 10
+    provoked = {case.problem for case in CASES.values()}
+    elsewhere = {Problem.NO_NETWORK, Problem.PROXY, Problem.NO_GATEWAY_PERMISSION}
+    assert provoked | elsewhere == set(Problem)
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("env", "problem", "fix"),
+    [
+        ({}, Problem.NO_NETWORK, "DNS"),
+        ({"HTTP_PROXY": "http://127.0.0.1:{port}", "NO_PROXY": None}, Problem.PROXY, "HTTPS_PROXY"),
+        ({"HTTP_PROXY": "gopher://127.0.0.1:{port}", "NO_PROXY": None}, Problem.PROXY, "HTTPS_PROXY"),
+        ({"CLOUDFLARE_API_BASE_URL": "http://nowhere.invalid/client/v4"}, Problem.WRONG_BASE_URL, "Unset"),
+    ],
+    ids=["nothing listens", "proxy is down", "proxy of another kind", "no such host"],
+)
+def test_a_server_that_cannot_be_reached(env: dict[str, str | None], problem: Problem, fix: str) -> None:
+    port = closed_port()
+    base = {"CLOUDFLARE_API_BASE_URL": f"http://127.0.0.1:{port}/client/v4"}
+    changes = {name: value and value.format(port=port) for name, value in {**base, **env}.items()}
+    outcome = run("doctor", "--json", env=environment(None, **changes))
+    (failure,) = failures(outcome)
+    assert (outcome.code, failure["problem"]) == (problem.code, problem.name.lower())
+    assert fix in failure["fix"]
+
+
+def test_a_healthy_account_costs_nothing_without_consent() -> None:
+    with raw_server(HEALTHY) as server:
+        outcome = run("doctor", "--json", env=environment(server))
+        assert not server.sent_to("POST")
+    assert (outcome.code, outcome.json["ok"]) == (0, True)
+    assert {check["check"]: check["status"] for check in outcome.json["checks"]} == {
+        "settings": "ok",
+        "token": "ok",
+        "account": "ok",
+        "permission": "ok",
+        "gateway": "ok",
+        "credits": "ok",
+        "model": "ok",
+        "test calls": "skipped",
+    }
+
+
+def test_with_consent_each_format_is_called_once() -> None:
+    with raw_server(HEALTHY) as server:
+        outcome = run("doctor", "--json", "--yes", "--model", SOLD, env=environment(server))
+        assert sorted(request.path.rpartition("/ai/v1/")[2] for request in server.sent_to("POST")) == [
+            "chat/completions",
+            "responses",
+        ]
+    assert outcome.code == 0
+
+
+def test_a_token_that_the_account_owns_is_valid() -> None:
+    case = Case(
+        Problem.TOKEN_REJECTED,
+        "",
+        "",
+        {
+            "GET /user/tokens/verify": error(401, 1000, "Invalid API Token"),
+            "GET /tokens/verify": result({"status": "active"}),
+        },
+    )
+    outcome = doctor(case, "--json")
+    assert outcome.code == 0
+    assert {"check": "token", "status": "ok", "detail": "valid, owned by the account"} in outcome.json["checks"]
+
+
+def test_the_permission_for_logs_is_missed_without_failing() -> None:
+    outcome = doctor(Case(Problem.NO_GATEWAY_PERMISSION, "", "", {"GET /ai-gateway/": DENIED}), "--json")
+    (warning,) = [check for check in outcome.json["checks"] if check["status"] == "warning"]
+    assert (outcome.code, warning["problem"]) == (0, "no_gateway_permission")
+    assert "AI Gateway > Read" in warning["fix"]
+
+
+@pytest.mark.parametrize("name", ["no credits", "gateway without authentication"])
+def test_a_call_that_works_makes_a_missing_condition_a_warning(name: str) -> None:
+    outcome = doctor(CASES[name], "--json", "--yes")
+    (warning,) = [check for check in outcome.json["checks"] if check["status"] == "warning"]
+    assert (outcome.code, warning["problem"]) == (0, CASES[name].problem.name.lower())
+
+
+def test_models_of_workers_ai_need_neither_credits_nor_authentication() -> None:
+    routes = {
+        "GET /ai-gateway/gateways/default": result({"id": "default", "authentication": False}),
+        "GET /ai-gateway/billing/credit-balance": result({"balance": 0}),
+    }
+    outcome = doctor(Case(Problem.NO_CREDITS, "", "", routes), "--json")
+    assert outcome.code == 0
+    assert sorted(check["check"] for check in outcome.json["checks"] if check["status"] == "warning") == [
+        "credits",
+        "gateway",
+    ]
