@@ -62,7 +62,7 @@ def check_token(probe: Probe, settings: Settings) -> Finding:
 
 
 def _verified(probe: Probe) -> tuple[object, str]:
-    """What the server says about the token, and who owns it; a token of an account is verified at another path (facts §2.1).
+    """What the server says about the token, and who owns it: an account's is verified at another path (facts §2.1).
 
     Raises:
         GatewayError: Neither path accepts it.
