@@ -13,6 +13,7 @@ from cfaig_integrations._version import __version__
 from cfaig_integrations.cli.chat import chat
 from cfaig_integrations.cli.doctor import doctor, exit_codes
 from cfaig_integrations.cli.logs import logs
+from cfaig_integrations.cli.models import models
 from cfaig_integrations.errors import GatewayError
 
 WIDTH_WITHOUT_TERMINAL = 150
@@ -112,3 +113,4 @@ def demo(
 app.command()(chat)
 app.command(epilog=exit_codes())(doctor)
 app.command()(logs)
+app.command()(models)
