@@ -12,6 +12,7 @@ from rich.console import Console
 from cfaig_integrations._version import __version__
 from cfaig_integrations.cli.chat import chat
 from cfaig_integrations.cli.doctor import doctor, exit_codes
+from cfaig_integrations.cli.embed import embed
 from cfaig_integrations.cli.logs import logs
 from cfaig_integrations.cli.models import models
 from cfaig_integrations.errors import GatewayError
@@ -112,5 +113,6 @@ def demo(
 
 app.command()(chat)
 app.command(epilog=exit_codes())(doctor)
+app.command()(embed)
 app.command()(logs)
 app.command()(models)
