@@ -122,7 +122,7 @@ class _Conversation:
         if self._as_json:
             print_json(_fields(reply, info))
         elif self._notes.is_terminal:
-            self._notes.print(f"[dim]{_summary(reply, info)}[/dim]")
+            self._notes.print(_summary(reply, info), style="dim", markup=False, soft_wrap=True)
 
 
 class _Printer:
