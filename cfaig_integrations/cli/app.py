@@ -15,9 +15,8 @@ from cfaig_integrations.cli.doctor import doctor, exit_codes
 from cfaig_integrations.cli.embed import embed
 from cfaig_integrations.cli.logs import logs
 from cfaig_integrations.cli.models import models
-from cfaig_integrations.errors import GatewayError
-
-WIDTH_WITHOUT_TERMINAL = 150
+from cfaig_integrations.cli.options import Json
+from cfaig_integrations.cli.output import console, print_json, reported
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -97,18 +96,26 @@ def serve(
 @app.command()
 def demo(
     live: Annotated[
-        bool, typer.Option(help="Use the account in the environment instead of a simulated gateway.")
+        bool, typer.Option("--live", help="Use the account in the environment instead of a simulated gateway.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --live: do not ask.")] = False,
+    json: Json = False,
 ) -> None:
     """Run LangChain and LlamaIndex programs on this package's own README, through a gateway."""
-    from cfaig_integrations.cli.demo import run
-
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_WITHOUT_TERMINAL)
     try:
-        run(console, live=live)
-    except GatewayError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
+        from cfaig_integrations.cli.demo import estimate, run
+    except ImportError as error:
+        typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
+    where = Console(quiet=True) if json else console()
+    if live:
+        typer.echo(estimate(), err=True)
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Send them?", abort=True, err=True)
+    with reported(as_json=json):
+        summary = run(where, live=live)
+        if json:
+            print_json(summary)
 
 
 app.command()(chat)

@@ -10,16 +10,41 @@ from importlib.metadata import distribution
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cfaig_integrations.client.api import AIGateway, LogEntry
+from cfaig_integrations.cli import demo_gateway
+from cfaig_integrations.cli.log_rows import dollars, lines_of, totals, totals_table
+from cfaig_integrations.client.api import AIGateway, LogFilter
 from cfaig_integrations.simulator import Simulator
 
+APP = "cfaig-demo"
 CHAT_MODEL = "openai/gpt-5.4"
 QUESTION = "Which entries does Cloudflare keep of the metadata?"
 TOOL_QUESTION = "Use the tool to read the section 'Errors': what does a RateLimited error mean?"
+
+EXTRACT_QUESTION = "Extract the rule: Cloudflare keeps 5 entries of the metadata, of 200 characters each."
+_LOGGED = 50
+_NEXT = """
+Next steps:
+  cfaig doctor        check a token, an account and a gateway
+  cfaig demo --live   the same on your account; it states the estimated cost first
+  cfaig chat          talk to a model            cfaig models   see what there is
+  cfaig logs          the log of a gateway       cfaig embed    vectors for the lines of a file
+"""
+CALLS, TOKENS_IN, TOKENS_OUT = 17, 75_000, 6_000
+"""Of both frameworks together with an account, at most."""
+_DOLLARS_IN, _DOLLARS_OUT = 2.5, 15.0
+"""Per million tokens: an assumption, which is printed with the estimate."""
+
+
+class MetadataRule(BaseModel):
+    """What structured output returns in both frameworks."""
+
+    entries: int
+    characters: int
 
 
 class Framework(NamedTuple):
@@ -44,14 +69,26 @@ FRAMEWORKS = (
 )
 
 
-def run(console: Console, *, live: bool) -> None:
+def estimate() -> str:
+    """What the demo costs on an account, at most."""
+    cost = (TOKENS_IN * _DOLLARS_IN + TOKENS_OUT * _DOLLARS_OUT) / 1e6
+    return (
+        f"About {CALLS} calls with {TOKENS_IN:,} input and {TOKENS_OUT:,} output tokens at most: "
+        f"estimated cost ${cost:.2f}, at ${_DOLLARS_IN:.2f} and ${_DOLLARS_OUT:.2f} per million tokens."
+    )
+
+
+def run(console: Console, *, live: bool) -> dict[str, Any]:
     """Runs the demo.
 
     Args:
         console: Where to print.
         live: Use the account in the environment instead of a simulated gateway.
+
+    Returns:
+        The summary, as JSON.
     """
-    with _gateway(console, live=live) as connection:
+    with _gateway(console, live=live) as (connection, simulator):
         sections = _sections()
         for framework in FRAMEWORKS:
             if find_spec(framework.package) is None:
@@ -59,27 +96,29 @@ def run(console: Console, *, live: bool) -> None:
                 console.print(f"{framework.name} is not installed, so its part is left out: {install}\n")
                 continue
             import_module(f"cfaig_integrations.cli.{framework.module}").show(console, connection, sections)
-        _show_log(console, AIGateway(**connection))
+        demo_gateway.show(console, connection, simulator, CHAT_MODEL)
+        return _summarize(console, AIGateway(**connection), live=live)
 
 
 @contextmanager
-def _gateway(console: Console, *, live: bool) -> Generator[dict[str, Any]]:
-    """The constructor arguments that connect to the gateway."""
+def _gateway(console: Console, *, live: bool) -> Generator[tuple[dict[str, Any], Simulator | None]]:
+    """The constructor arguments that lead to the gateway, and the simulated one."""
     if live:
         console.print("Using the Cloudflare account in the environment.\n")
-        yield {}
+        yield {}, None
         return
     with Simulator() as simulator:
         console.print(
             f"No account needed: a simulated gateway is listening on {simulator.url}. "
-            "Its models are toys; requests, responses, streams and logs have the real format.\n"
+            "Its models are toys; requests, answers, streams and logs have the real form.\n"
         )
-        yield {
+        arguments = {
             "base_url": simulator.base_url,
             "account_id": simulator.account_id,
             "api_token": simulator.api_token,
             "gateway_id": "default",
         }
+        yield arguments, simulator
 
 
 def _sections() -> dict[str, str]:
@@ -105,17 +144,20 @@ def section(sections: Mapping[str, str], heading: str) -> str:
     return matches[0] if matches else f"No such section. There are: {', '.join(sections)}."
 
 
-def _show_log(console: Console, gateway: AIGateway) -> None:
+def _summarize(console: Console, gateway: AIGateway, *, live: bool) -> dict[str, Any]:
+    """Shows the log, its sums, and what to do next."""
     console.rule("The gateway's log")
-    rows = table("time", "wire", "model", "metadata", "tokens in/out", "cache", "log id")
-    for entry in gateway.logs():
-        rows.add_row(*_log_row(entry))
-    console.print(rows)
-
-
-def _log_row(entry: LogEntry) -> tuple[str, ...]:
-    metadata = " ".join(f"{key}={value}" for key, value in (entry.metadata or {}).items())
-    wire = (entry.path or "").removeprefix("v1/").partition("/@")[0]
-    tokens = f"{entry.tokens_in}/{entry.tokens_out}"
-    cache = "HIT" if entry.cached else "MISS"
-    return ((entry.created_at or "")[11:19], wire, entry.model or "", escape(metadata), tokens, cache, entry.id)
+    entries = gateway.logs(page=1, per_page=_LOGGED, filters=[LogFilter("metadata.value", "eq", [APP])])
+    for entry in entries:
+        for line in lines_of(entry):
+            console.print(line, soft_wrap=True)
+    groups = totals(entries, "model")
+    console.rule("Summary")
+    console.print(totals_table(groups, "model"))
+    cost = sum(total.cost for total in groups.values())
+    hits = sum(total.cached for total in groups.values())
+    prices = "" if live else " at made-up prices"
+    console.print(f"\n{len(entries)} log entries, {dollars(cost)}{prices}; {hits} answered by the cache.")
+    console.print(_NEXT, highlight=False)
+    fields = {name: total.fields() for name, total in groups.items()}
+    return {"live": live, "entries": len(entries), "cost": cost, "models": fields}

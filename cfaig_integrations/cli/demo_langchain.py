@@ -10,7 +10,16 @@ from langchain_core.tools import BaseTool, tool
 from rich.console import Console
 from rich.markup import escape
 
-from cfaig_integrations.cli.demo import CHAT_MODEL, QUESTION, TOOL_QUESTION, section, table
+from cfaig_integrations.cli.demo import (
+    APP,
+    CHAT_MODEL,
+    EXTRACT_QUESTION,
+    QUESTION,
+    TOOL_QUESTION,
+    MetadataRule,
+    section,
+    table,
+)
 from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 
@@ -33,12 +42,13 @@ def show(console: Console, connection: dict[str, Any], sections: Mapping[str, st
     """
     _stream(console, connection, sections)
     _use_tools(console, connection, sections)
+    _extract(console, connection)
     _ask_every_wire(console, connection, sections)
 
 
 def _model(connection: dict[str, Any], *, part: str, api: Api = "auto", model: str = CHAT_MODEL) -> Any:
     return ChatCloudflareAIGateway(
-        model=model, api=api, max_tokens=400, gateway_metadata={"app": "cfaig-demo", "part": part}, **connection
+        model=model, api=api, max_tokens=400, gateway_metadata={"app": APP, "part": part}, **connection
     )
 
 
@@ -80,6 +90,13 @@ def _tools(sections: Mapping[str, str]) -> list[BaseTool]:
         return section(sections, heading)
 
     return [read_section]
+
+
+def _extract(console: Console, connection: dict[str, Any]) -> None:
+    console.rule("LangChain: structured output")
+    console.print(f"[bold]{EXTRACT_QUESTION}[/bold]")
+    model = _model(connection, part="structured").with_structured_output(MetadataRule)
+    console.print(f"{model.invoke(EXTRACT_QUESTION)!r}\n", markup=False)
 
 
 def _ask_every_wire(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:

@@ -6,13 +6,21 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from llama_index.core import Document, VectorStoreIndex
+from llama_index.core import Document, PromptTemplate, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent, ToolCallResult
 from llama_index_instrumentation.dispatcher import instrument_tags
 from rich.console import Console
 from rich.markup import escape
 
-from cfaig_integrations.cli.demo import CHAT_MODEL, QUESTION, TOOL_QUESTION, section
+from cfaig_integrations.cli import demo
+from cfaig_integrations.cli.demo import (
+    CHAT_MODEL,
+    EXTRACT_QUESTION,
+    QUESTION,
+    TOOL_QUESTION,
+    MetadataRule,
+    section,
+)
 from cfaig_integrations.llama_index import (
     CloudflareAIGateway,
     CloudflareAIGatewayEmbedding,
@@ -20,7 +28,7 @@ from cfaig_integrations.llama_index import (
 )
 
 EMBED_MODEL = "@cf/qwen/qwen3-embedding-0.6b"
-APP = {"app": "cfaig-demo"}
+APP = {"app": demo.APP}
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
@@ -33,6 +41,8 @@ def show(console: Console, connection: dict[str, Any], sections: Mapping[str, st
     """
     with instrument_tags({"part": "query"}):
         _query(console, connection, sections)
+    with instrument_tags({"part": "structured"}):
+        _extract(console, connection)
     with instrument_tags({"part": "agent"}):
         asyncio.run(_agent(console, connection, sections))
 
@@ -60,6 +70,13 @@ def _query(console: Console, connection: dict[str, Any], sections: Mapping[str, 
     (best,) = response.source_nodes
     source = f"from the section {best.metadata['section']}, score {best.score:.2f}"
     console.print(f"\n[dim]{source}[/dim]\n", highlight=False)
+
+
+def _extract(console: Console, connection: dict[str, Any]) -> None:
+    console.rule("LlamaIndex: structured output")
+    console.print(f"[bold]{EXTRACT_QUESTION}[/bold]")
+    rule = _llm(connection).structured_predict(MetadataRule, PromptTemplate("{text}"), text=EXTRACT_QUESTION)
+    console.print(f"{rule!r}\n", markup=False)
 
 
 async def _agent(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:

@@ -35,7 +35,7 @@ def lines_of(entry: LogEntry) -> Iterator[str]:
     tokens = f"{entry.tokens_in or 0}/{entry.tokens_out or 0}"
     numbers = f"{cache:3}  {tokens:>11}  {dollars(entry.cost):>9}"
     yield f"{escape(entry.id)}  {time}  [{color}]{status:3}[/{color}]  {numbers}"
-    about = " · ".join(part for part in (entry.model or "", entry.path or "", metadata_text(entry.metadata)) if part)
+    about = " · ".join(part for part in (entry.model or "", metadata_text(entry.metadata), entry.path or "") if part)
     room = WIDTH - 4
     yield f"    [dim]{escape(about if len(about) <= room else f'{about[: room - 1]}…')}[/dim]"
 
