@@ -45,8 +45,8 @@ def output() -> str:
 
 
 def test_demo_shows_both_frameworks_and_the_log(output: str) -> None:
-    assert output.count("keeps the first five entries") == 2
-    assert output.count("Cloudflare keeps the first") == 6
+    assert output.count("Cloudflare keeps the first five entries") >= 2, "the others are broken into cells of a table"
+    assert output.count("Cloudflare keeps the") == 6
     assert output.count("calls read_section({'heading': 'Errors'})") == 2
     assert output.count("MetadataRule(entries=5, characters=200)") == 2
     assert output.count("slow down") == 2

@@ -66,23 +66,24 @@ def models(
             for each in listed
             if search.lower() in each.id.lower()
             and author in (None, each.author)
-            and (kind is None or kind.lower() in each.kind)
+            and (kind or "").lower() in each.kind
             and (wire is None or wire in (*each.wires, *each.wires_with_tools))
             and {*(can or ())} <= {*each.capabilities}
         ]
         if not found and "/" in search and " " not in search:
             found = exact = [model_of(search)]
-    found.sort(key=lambda each: each.id)
-    if json:
-        for each in found:
-            print_json(each.fields())
-    elif exact:
-        console().print(_details(exact[0]))
-    elif found:
-        console().print(_table(found))
+    _print(sorted(found, key=lambda each: each.id), in_detail=bool(exact), as_json=json)
+
+
+def _print(found: list[Model], *, in_detail: bool, as_json: bool) -> None:
     if not found:
         typer.echo("No model found.", err=True)
         raise typer.Exit(1)
+    if as_json:
+        for each in found:
+            print_json(each.fields())
+    else:
+        console().print(_details(found[0]) if in_detail else _table(found))
 
 
 def _of_account(search: str, account: str | None, gateway: str | None, base_url: str | None) -> list[Model]:

@@ -169,8 +169,8 @@ def check_gateway(
     if not gateway:
         if name == DEFAULT_GATEWAY:
             return [Finding("gateway", "ok", "'default' does not exist yet; the first call creates it")]
-        others = _outcome(probe, "/ai-gateway/gateways?per_page=20")
-        names = [str(each.get("id")) for each in cast("list[Any]", others)] if isinstance(others, list) else []
+        others: Any = _outcome(probe, "/ai-gateway/gateways?per_page=20")
+        names = [str(each["id"]) for each in others if "id" in each] if isinstance(others, list) else []
         detail = f"{name!r} does not exist" + (f"; there are: {', '.join(names)}" if names else "")
         return [failed("gateway", Problem.NO_GATEWAY, detail)]
     if gateway.get("authentication") is False:
