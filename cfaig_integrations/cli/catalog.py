@@ -108,8 +108,8 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
         return Model(
             id=model,
             kind="chat",
-            wires=(*row.plain, *(() if model.startswith("dynamic/") or model == "cloudflare/auto" else ("run",))),
-            wires_with_tools=row.tools,
+            wires=(*row.wires.plain, *(() if model.startswith("dynamic/") or model == "cloudflare/auto" else ("run",))),
+            wires_with_tools=row.wires.tools,
             context_window=window or profile.context_window,
             max_input=min(profile.max_input, window) if window else profile.max_input,
             max_output=profile.max_output,
@@ -131,12 +131,12 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
             description=description,
         )
     known = embeddings.model_of(model)
-    limits = {"texts_per_request": known.most_items, "dimensions": known.dimensions}
+    limits = {"texts_per_request": known.max_items, "dimensions": known.dimensions}
     return Model(
         id=model,
         kind="embedding",
         wires=("run", "embeddings") if model.startswith("@") else ("embeddings",),
-        max_input=known.most_tokens or _integer(properties.get("max_input_tokens")),
+        max_input=known.max_tokens or _integer(properties.get("max_input_tokens")),
         limits={name: value for name, value in limits.items() if value is not None},
         properties=properties,
         description=description,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ WIRES: Mapping[Api, str] = {
     "run": "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
 }
 MAX_TOOL_ROUNDS = 5
+_TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
@@ -53,7 +55,7 @@ def _model(connection: dict[str, Any], *, part: str, api: Api = "auto", model: s
 
 
 def _conversation(sections: Mapping[str, str], question: str) -> list[BaseMessage]:
-    document = "\n\n".join(f"## {heading}\n{text}" for heading, text in sections.items())
+    document = "\n\n".join(f"## {heading}\n{_TABLE_ROW.sub('', text)}" for heading, text in sections.items())
     return [SystemMessage(f"Answer in one or two sentences, from this document:\n\n{document}"), HumanMessage(question)]
 
 

@@ -75,7 +75,7 @@ def embed(
             truncate=truncate,
         )
         embed_route(request, legacy=connection.settings.legacy)
-        size = size_of_batches(model, batch_size, word="--batch-size")
+        size = size_of_batches(model, batch_size, argument="--batch-size")
         texts = _texts(file, skip_empty=skip_empty)
         partial = _partial_file(output, request, texts, restart=restart)
         job = _Job(Client(connection), request, texts, partial, size, concurrency)

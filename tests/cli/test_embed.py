@@ -240,7 +240,7 @@ def test_standard_input_and_empty_lines(tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (("-o", "out.csv"), "neither in .jsonl nor in .npy"),
-        (("-o", "out.jsonl", "--batch-size", "1000"), "Use 100 at most"),
+        (("-o", "out.jsonl", "--batch-size", "1000"), "at most 100"),
         (("-o", "out.jsonl", "--model", "openai/gpt-5.4/x//"), "not a valid model id"),
         (("-o", "out.jsonl", "--dimensions", "7"), "dimensions"),
         (("-o", "out.jsonl", "--model", "@cf/baai/bge-reranker-base"), "reranking model"),

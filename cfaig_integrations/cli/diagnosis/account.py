@@ -115,7 +115,8 @@ def _outcome(probe: Probe, path: str) -> object:
 
 def _account_problem(probe: Probe, settings: Settings, error: GatewayError, *, is_unroutable: bool) -> Finding | None:
     """The finding if the account is not one of the token's; None if it is one, and the token lacks permissions."""
-    accounts = _outcome_of_accounts(probe)
+    reached = _listed_at(probe, "/accounts?per_page=50", of_account=False)
+    accounts = {str(each.get("id")): str(each.get("name") or "") for each in reached}
     if settings.account_id in accounts:
         return None
     if accounts:
@@ -128,14 +129,13 @@ def _account_problem(probe: Probe, settings: Settings, error: GatewayError, *, i
     return failed("permission", Problem.NO_WORKERS_AI_PERMISSION, detail)
 
 
-def _outcome_of_accounts(probe: Probe) -> dict[str, str]:
-    """The accounts that the token reaches, as far as it may list them: id -> name."""
+def _listed_at(probe: Probe, path: str, *, of_account: bool = True) -> list[Mapping[str, Any]]:
+    """The list at a path; empty if the token may not read it."""
     try:
-        listed = probe.get("/accounts?per_page=50", of_account=False)
+        listed = probe.get(path, of_account=of_account)
     except GatewayError:
-        return {}
-    accounts = cast("list[Mapping[str, Any]]", listed if isinstance(listed, list) else [])
-    return {str(each["id"]): str(each.get("name") or "") for each in accounts if each.get("id")}
+        return []
+    return cast("list[Mapping[str, Any]]", listed if isinstance(listed, list) else [])
 
 
 def _permission(outcome: object, name: str, problem: Problem, status: Any) -> Finding:
@@ -169,8 +169,7 @@ def check_gateway(
     if not gateway:
         if name == DEFAULT_GATEWAY:
             return [Finding("gateway", "ok", "'default' does not exist yet; the first call creates it")]
-        others: Any = _outcome(probe, "/ai-gateway/gateways?per_page=20")
-        names = [str(each["id"]) for each in others if "id" in each] if isinstance(others, list) else []
+        names = [str(each.get("id")) for each in _listed_at(probe, "/ai-gateway/gateways?per_page=20")]
         detail = f"{name!r} does not exist" + (f"; there are: {', '.join(names)}" if names else "")
         return [failed("gateway", Problem.NO_GATEWAY, detail)]
     if gateway.get("authentication") is False:

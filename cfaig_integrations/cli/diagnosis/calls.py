@@ -34,7 +34,7 @@ def wires_of(model: str, api: Api, *, legacy: bool) -> tuple[Wire, ...]:
     row = row_of(model)
     if api != "auto":
         return (api,)
-    return ("chat_completions",) if legacy else tuple(dict.fromkeys((*row.plain, *row.tools)))
+    return ("chat_completions",) if legacy else tuple(dict.fromkeys((*row.wires.plain, *row.wires.tools)))
 
 
 def check_model(probe: Probe, model: str) -> Finding:
