@@ -12,7 +12,7 @@ from cfaig_integrations._version import __version__
 
 if TYPE_CHECKING:
     from cfaig_integrations.adapters.run_metadata import RunInfo
-    from cfaig_integrations.client.api import AIGateway, AsyncAIGateway, LogEntry, LogFilter
+    from cfaig_integrations.client.api import AIGateway, AsyncAIGateway, LogEntry, LogFilter, RunFile, RunResult
     from cfaig_integrations.errors import (
         ApiError,
         AuthError,
@@ -60,7 +60,9 @@ __all__ = [
     "ProtocolError",
     "QuotaExceeded",
     "RateLimited",
+    "RunFile",
     "RunInfo",
+    "RunResult",
     "ServerFault",
     "StreamBroken",
     "TimeoutFault",
@@ -78,7 +80,9 @@ _HOMES = {
     "GatewayOptions": "gateway.options",
     "LogEntry": "client.api",
     "LogFilter": "client.api",
+    "RunFile": "client.api",
     "RunInfo": "adapters.run_metadata",
+    "RunResult": "client.api",
     "gateway_context": "gateway.context",
 }
 """Module of each name that is not an error."""

@@ -1,47 +1,29 @@
-"""The gateway's own API: the logs of calls, and feedback on them."""
+"""The gateway's own API: runs of any model, the logs of calls, and feedback on them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import SecretStr
-
-from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
+from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.client.sync import Client
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.client.uploads import File, read_files
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import logs
-from cfaig_integrations.gateway.connection import Connection, Timeout
+from cfaig_integrations.gateway.connection import Timeout
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
-from cfaig_integrations.gateway.settings import UNSET, Unset, hidden, resolve
+from cfaig_integrations.gateway.run_result import RunFile, RunResult
+from cfaig_integrations.gateway.runs import Progress
+from cfaig_integrations.gateway.settings import UNSET, hidden
 
-__all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter"]
-
-_Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
-_Gateway: TypeAlias = str | Literal[Unset.UNSET] | None
-
-
-def _connection(
-    account_id: str | None,
-    api_token: _Token,
-    api_key: _Token,
-    gateway_id: _Gateway,
-    base_url: str | None,
-    *,
-    timeout: Timeout | None,
-    max_retries: int | None,
-) -> Connection:
-    if api_token is not None and api_key is not None:
-        raise ConfigError(
-            "api_token and api_key are both set.", field="api_key", remedy="They are two names of one value: set one."
-        )
-    token = api_key if api_token is None else api_token
-    settings = resolve(account_id=account_id, api_token=token, gateway_id=gateway_id, base_url=base_url)
-    return Connection(settings=settings, timeout=timeout, max_retries=max_retries)
+__all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter", "RunFile", "RunResult"]
 
 
-class AIGateway:
-    """The logs API of Cloudflare AI Gateway. Arguments that are left out come from the environment.
+class AIGateway(GatewayApi):
+    """Cloudflare AI Gateway's own API: runs of any model, logs and feedback.
+
+    Arguments that are left out come from the environment.
 
     Args:
         account_id: Cloudflare account.
@@ -49,6 +31,8 @@ class AIGateway:
         api_key: Another name for it.
         gateway_id: Gateway.
         base_url: Base URL of the REST API.
+        gateway: `GatewayOptions` of every run, or a dict of its fields.
+        gateway_metadata: Metadata of every run.
         timeout: Seconds for reading, or (connect, read).
         max_retries: Most retries, 0 to 10.
         http_client: An `httpx.Client` or one of httpx2 in place of the shared pools.
@@ -67,19 +51,120 @@ class AIGateway:
         self,
         *,
         account_id: str | None = None,
-        api_token: _Token = None,
-        api_key: _Token = None,
-        gateway_id: _Gateway = UNSET,
+        api_token: Token = None,
+        api_key: Token = None,
+        gateway_id: GatewayId = UNSET,
         base_url: str | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         http_client: object = None,
     ) -> None:
         api_token, api_key = hidden(api_token), hidden(api_key)
-        self._connection = _connection(
+        connection = connect(
             account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
         )
-        self._client = Client(self._connection, http_client)
+        super().__init__(connection, gateway, gateway_metadata)
+        self._client = Client(connection, http_client)
+
+    def run(
+        self,
+        model: str,
+        input: Mapping[str, Any] | bytes,
+        *,
+        media_type: str | None = None,
+        files: Mapping[str, File] | None = None,
+        options: Mapping[str, Any] | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+        download: bool = True,
+        progress: Progress | None = None,
+        poll_interval: float = 2.0,
+        wait: float = 600.0,
+    ) -> RunResult:
+        """Runs a model of any modality: images, speech, transcription, film, music, classification, decisions, text.
+
+        Files of the output are downloaded at once, because their URLs expire. If a download fails, the result is still
+        returned: the file has its URL and the error.
+
+        Args:
+            model: Model id.
+            input: The input, as the model's schema in Cloudflare's catalog says; nothing is added to it. `bytes` are
+                the raw body, for `@cf/` models that take one.
+            media_type: Media type of a raw body; by default told by its first bytes.
+            files: Sends a form instead of JSON, to `@cf/` models that take one: field -> bytes, a `Path`, or (filename,
+                bytes, media type). `input` has the other fields; `{}` is a form without files.
+            options: Options beside the input: `background`, `webhookUrl`, `webhookFormat`.
+            gateway: `GatewayOptions` of this run, or a dict of its fields.
+            gateway_metadata: Metadata of this run.
+            timeout: Seconds for reading one response, or (connect, read).
+            download: Whether files are downloaded.
+            progress: Called with the status of a run that has not ended, and the number of polls so far.
+            poll_interval: Seconds between two requests for a result that comes later.
+            wait: Most seconds to wait for it. With `options["webhookUrl"]` it is not waited for.
+
+        Raises:
+            ConfigError: An argument is not valid; nothing was sent.
+            TimeoutFault: The result did not come in time; the message has the run's request id.
+            GatewayError: The API returns an error or a state other than `Completed`, or cannot be reached.
+
+        Example:
+            >>> result = gateway.run("openai/gpt-image-2", {"prompt": "a lighthouse"})  # doctest: +SKIP
+            >>> result.save("lighthouse.png")  # doctest: +SKIP
+        """
+        call = self._call(gateway, gateway_metadata, timeout)
+        poll = polling(poll_interval, wait, progress)
+        actions = self._run(
+            model,
+            input,
+            media_type=media_type,
+            files=read_files(files),
+            options=options,
+            call=call,
+            polling=poll,
+            download=download,
+        )
+        return self._client.run(actions)
+
+    def run_batch(
+        self,
+        model: str,
+        inputs: Sequence[Mapping[str, Any]],
+        *,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+        download: bool = True,
+        progress: Progress | None = None,
+        poll_interval: float = 2.0,
+        wait: float = 600.0,
+    ) -> list[RunResult | GatewayError]:
+        """Runs many inputs of a Workers AI model that takes batches (in the catalog, its property `async_queue`).
+
+        Args:
+            model: Model id, `@cf/...`.
+            inputs: The inputs, as those of `run`; in all less than 10 MB.
+            gateway: `GatewayOptions` of this batch, or a dict of its fields.
+            gateway_metadata: Metadata of this batch.
+            timeout: Seconds for reading one response, or (connect, read).
+            download: Whether files are downloaded.
+            progress: Called with the status of a batch that has not ended, and the number of polls so far.
+            poll_interval: Seconds between two requests for the results.
+            wait: Most seconds to wait for them.
+
+        Returns:
+            In the order of the inputs: a result, or the error of an input that failed.
+
+        Raises:
+            ConfigError: An argument is not valid; nothing was sent.
+            TimeoutFault: The results did not come in time; the message has the batch's request id.
+            GatewayError: The API refuses the batch, or cannot be reached.
+        """
+        call = self._call(gateway, gateway_metadata, timeout)
+        poll = polling(poll_interval, wait, progress)
+        return self._client.run(self._run_batch(model, inputs, call=call, polling=poll, download=download))
 
     def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
         """The log entry of a call: its cost, its tokens, its metadata.
@@ -149,77 +234,3 @@ class AIGateway:
         """
         query = LogQuery(page, per_page, order_by, descending, search, filters)
         return self._client.run(logs.entries(self._connection, query, gateway_id))
-
-
-class AsyncAIGateway:
-    """The logs API of Cloudflare AI Gateway, asynchronous; otherwise as `AIGateway`.
-
-    Args:
-        account_id: Cloudflare account.
-        api_token: Token with the permission AI Gateway > Read: a str, a SecretStr, or a function, async or not.
-        api_key: Another name for it.
-        gateway_id: Gateway.
-        base_url: Base URL of the REST API.
-        timeout: Seconds for reading, or (connect, read).
-        max_retries: Most retries, 0 to 10.
-        http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
-
-    Raises:
-        ConfigError: A value is missing or not valid.
-
-    Example:
-        >>> gateway = AsyncAIGateway(account_id="0123", api_token="secret")
-        >>> entry = await gateway.log(info.log_id)  # doctest: +SKIP
-        >>> entry.cost  # doctest: +SKIP
-        0.00123
-    """
-
-    def __init__(
-        self,
-        *,
-        account_id: str | None = None,
-        api_token: _Token = None,
-        api_key: _Token = None,
-        gateway_id: _Gateway = UNSET,
-        base_url: str | None = None,
-        timeout: Timeout | None = None,
-        max_retries: int | None = None,
-        http_async_client: object = None,
-    ) -> None:
-        api_token, api_key = hidden(api_token), hidden(api_key)
-        self._connection = _connection(
-            account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
-        )
-        self._client = AsyncClient(self._connection, http_async_client)
-
-    async def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
-        """The log entry of a call; see `AIGateway.log`."""
-        return await self._client.run(logs.entry(self._connection, log_id, gateway_id))
-
-    async def feedback(
-        self,
-        log_id: str,
-        value: Literal[1, -1] | None = None,
-        *,
-        score: float | None = None,
-        metadata: Mapping[str, str | int | float | bool] | None = None,
-        gateway_id: str | None = None,
-    ) -> None:
-        """Adds feedback to the log entry of a call; see `AIGateway.feedback`."""
-        feedback = Feedback(value, score, metadata)
-        await self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
-
-    async def logs(
-        self,
-        *,
-        page: int = 1,
-        per_page: int = 20,
-        order_by: OrderBy = "created_at",
-        descending: bool = True,
-        search: str = "",
-        filters: Sequence[LogFilter] = (),
-        gateway_id: str | None = None,
-    ) -> list[LogEntry]:
-        """Log entries, the newest first; see `AIGateway.logs`."""
-        query = LogQuery(page, per_page, order_by, descending, search, filters)
-        return await self._client.run(logs.entries(self._connection, query, gateway_id))

@@ -23,7 +23,7 @@ class ClientLike(Protocol):
         """A request with the client's own headers and cookies below ours."""
         ...
 
-    def send(self, request: Any, *, stream: bool, follow_redirects: bool) -> Any:
+    def send(self, request: Any, *, stream: bool, follow_redirects: bool, **auth: None) -> Any:
         """Sends the request, and returns an open response."""
         ...
 
@@ -39,7 +39,7 @@ class UserClient:
         """An open response."""
         built = _build(self._client, request)
         try:
-            response: httpx.Response = self._client.send(built, stream=True, follow_redirects=False)
+            response: httpx.Response = self._client.send(built, stream=True, follow_redirects=False, **_auth(request))
         except self.errors as error:
             response = response_of(error)
         return response
@@ -56,7 +56,9 @@ class AsyncUserClient:
         """An open response."""
         built = _build(self._client, request)
         try:
-            response: httpx.Response = await self._client.send(built, stream=True, follow_redirects=False)
+            response: httpx.Response = await self._client.send(
+                built, stream=True, follow_redirects=False, **_auth(request)
+            )
         except self.errors as error:
             response = response_of(error)
         return response
@@ -72,10 +74,19 @@ def _require_client(client: object, parameter: str, *, is_async: bool) -> Client
     )
 
 
+def _auth(request: HttpRequest) -> dict[str, None]:
+    """The argument that disables the client's own authentication, for a request to another host."""
+    return {"auth": None} if request.anonymous else {}
+
+
 def _build(client: ClientLike, request: HttpRequest) -> object:
     parsed_url(request.url)
     limits = request.timeouts
     timeout = (limits.connect, limits.read, limits.read, limits.read)
-    return client.build_request(
+    built = client.build_request(
         request.method, request.url, headers=request.headers, content=request.body, timeout=timeout
     )
+    if request.anonymous:
+        for name in [name for name in built.headers if name.lower() != "host"]:
+            del built.headers[name]
+    return built

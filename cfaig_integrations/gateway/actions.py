@@ -29,6 +29,8 @@ class HttpRequest:
     stream: bool = False
     """Whether a 2xx response stays open. Its first byte says what it is: a server may answer `stream: true` with a JSON
     document, and content types are wrong in both directions (facts §5.3, §14.2)."""
+    anonymous: bool = False
+    """Whether it goes to another host, so that headers and credentials of a user's client are left out, too."""
 
 
 @dataclass(frozen=True, slots=True)

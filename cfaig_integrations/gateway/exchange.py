@@ -127,8 +127,11 @@ class Attempts(ABC, Generic[_T]):
         if not isinstance(response, HttpResponse):
             raise TypeError(f"the outcome of Send is a {type(response).__name__}")
         if 200 <= response.status < 300:
-            return _without_html(response)
+            return self._check(response)
         raise failures.from_response(response.status, response.headers, response.body or b"")
+
+    def _check(self, response: HttpResponse) -> HttpResponse:
+        return _without_html(response)
 
 
 class _Chat(Attempts[_T]):

@@ -1,0 +1,142 @@
+"""What `AIGateway` and `AsyncAIGateway` share: their settings, and the actions of their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from pydantic import SecretStr
+
+from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.gateway import run_input, runs
+from cfaig_integrations.gateway.actions import Actions
+from cfaig_integrations.gateway.connection import CallOptions, Connection, Timeout
+from cfaig_integrations.gateway.context import current
+from cfaig_integrations.gateway.metadata import encode_metadata
+from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.run_input import Upload
+from cfaig_integrations.gateway.run_result import RunResult
+from cfaig_integrations.gateway.runs import Polling, Progress
+from cfaig_integrations.gateway.settings import Unset, resolve
+
+Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+GatewayId: TypeAlias = str | Literal[Unset.UNSET] | None
+Options: TypeAlias = GatewayOptions | Mapping[str, Any] | None
+Metadata: TypeAlias = Mapping[str, Any] | None
+
+
+def connect(
+    account_id: str | None,
+    api_token: Token,
+    api_key: Token,
+    gateway_id: GatewayId,
+    base_url: str | None,
+    *,
+    timeout: Timeout | None,
+    max_retries: int | None,
+) -> Connection:
+    """The connection that a constructor's arguments describe.
+
+    Raises:
+        ConfigError: A value is missing or not valid.
+    """
+    if api_token is not None and api_key is not None:
+        raise ConfigError(
+            "api_token and api_key are both set.", field="api_key", remedy="They are two names of one value: set one."
+        )
+    token = api_key if api_token is None else api_token
+    settings = resolve(account_id=account_id, api_token=token, gateway_id=gateway_id, base_url=base_url)
+    return Connection(settings=settings, timeout=timeout, max_retries=max_retries)
+
+
+class GatewayApi:
+    """The connection, and what every run tells the gateway.
+
+    Args:
+        connection: Account, host and defaults, without gateway options: those are for runs, not for the logs API.
+        gateway: Gateway options of every run.
+        metadata: Metadata of every run.
+
+    Raises:
+        ConfigError: An option or an entry is not valid.
+    """
+
+    def __init__(self, connection: Connection, gateway: Options, metadata: Metadata) -> None:
+        self._connection = connection
+        self._options = None if gateway is None else GatewayOptions.of(gateway)
+        self._metadata = _checked(metadata)
+
+    def _call(self, gateway: Options, metadata: Metadata, timeout: Timeout | None) -> CallOptions:
+        """What a run tells the gateway: by itself, by the blocks around it, and by the constructor."""
+        around = current()
+        options = around.options if gateway is None else GatewayOptions.of(gateway).over(around.options)
+        if self._options is not None:
+            options = self._options if options is None else options.over(self._options)
+        layers = (_checked(metadata), *around.metadata, self._metadata)
+        return CallOptions(options=options, metadata=tuple(layer for layer in layers if layer), timeout=timeout)
+
+    def _run(
+        self,
+        model: str,
+        input: Mapping[str, Any] | bytes,
+        *,
+        media_type: str | None,
+        files: Mapping[str, Upload] | None,
+        options: Mapping[str, Any] | None,
+        call: CallOptions,
+        polling: Polling,
+        download: bool,
+    ) -> Actions[RunResult]:
+        self._require_rest()
+        request = run_input.run_request(
+            model,
+            input,
+            media_type=media_type,
+            files=files,
+            options=options,
+            gateway_fields=None if call.options is None else call.options.body_options(),
+        )
+        return runs.run(self._connection, request, call, polling, download=download)
+
+    def _run_batch(
+        self,
+        model: str,
+        inputs: Sequence[Mapping[str, Any]],
+        *,
+        call: CallOptions,
+        polling: Polling,
+        download: bool,
+    ) -> Actions[list[RunResult | GatewayError]]:
+        self._require_rest()
+        request = run_input.batch_request(model, inputs)
+        return runs.run_batch(self._connection, request, call, polling, count=len(inputs), download=download)
+
+    def _require_rest(self) -> None:
+        if self._connection.settings.legacy:
+            raise ConfigError(
+                "The legacy host and custom domains have no run endpoint.",
+                field="base_url",
+                value=self._connection.settings.base_url,
+                remedy="Leave base_url out to use Cloudflare's REST API.",
+            )
+
+
+def _checked(metadata: Metadata) -> Mapping[str, Any]:
+    if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        raise ConfigError(
+            f"gateway_metadata is a {type(metadata).__name__}.", field="gateway_metadata", remedy="Use a dict."
+        )
+    if metadata:
+        encode_metadata(metadata)
+    return metadata or {}
+
+
+def polling(poll_interval: float, wait: float, progress: Progress | None) -> Polling:
+    """How the result of a run is waited for, from the arguments of the call."""
+    if progress is not None and not callable(progress):
+        raise ConfigError(
+            f"progress is a {type(progress).__name__}.",
+            field="progress",
+            remedy="Use a function of the status and the number of polls.",
+        )
+    return Polling(poll_interval, wait, progress)

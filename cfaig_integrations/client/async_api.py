@@ -1,0 +1,147 @@
+"""The gateway's own API, asynchronous; `api` is the same without `await`, and has the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import anyio.to_thread
+
+from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
+from cfaig_integrations.client.uploads import File, read_files
+from cfaig_integrations.errors import GatewayError
+from cfaig_integrations.gateway import logs
+from cfaig_integrations.gateway.connection import Timeout
+from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
+from cfaig_integrations.gateway.run_result import RunResult
+from cfaig_integrations.gateway.runs import Progress
+from cfaig_integrations.gateway.settings import UNSET, hidden
+
+
+class AsyncAIGateway(GatewayApi):
+    """Cloudflare AI Gateway's own API, asynchronous; otherwise as `AIGateway`.
+
+    Args:
+        account_id: Cloudflare account.
+        api_token: Token with the permission AI Gateway > Read: a str, a SecretStr, or a function, async or not.
+        api_key: Another name for it.
+        gateway_id: Gateway.
+        base_url: Base URL of the REST API.
+        gateway: `GatewayOptions` of every run, or a dict of its fields.
+        gateway_metadata: Metadata of every run.
+        timeout: Seconds for reading, or (connect, read).
+        max_retries: Most retries, 0 to 10.
+        http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
+
+    Raises:
+        ConfigError: A value is missing or not valid.
+
+    Example:
+        >>> gateway = AsyncAIGateway(account_id="0123", api_token="secret")
+        >>> entry = await gateway.log(info.log_id)  # doctest: +SKIP
+        >>> entry.cost  # doctest: +SKIP
+        0.00123
+    """
+
+    def __init__(
+        self,
+        *,
+        account_id: str | None = None,
+        api_token: Token = None,
+        api_key: Token = None,
+        gateway_id: GatewayId = UNSET,
+        base_url: str | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        http_async_client: object = None,
+    ) -> None:
+        api_token, api_key = hidden(api_token), hidden(api_key)
+        connection = connect(
+            account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
+        )
+        super().__init__(connection, gateway, gateway_metadata)
+        self._client = AsyncClient(connection, http_async_client)
+
+    async def run(
+        self,
+        model: str,
+        input: Mapping[str, Any] | bytes,
+        *,
+        media_type: str | None = None,
+        files: Mapping[str, File] | None = None,
+        options: Mapping[str, Any] | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+        download: bool = True,
+        progress: Progress | None = None,
+        poll_interval: float = 2.0,
+        wait: float = 600.0,
+    ) -> RunResult:
+        """Runs a model of any modality; see `AIGateway.run`. `progress` is not awaited."""
+        call = self._call(gateway, gateway_metadata, timeout)
+        poll = polling(poll_interval, wait, progress)
+        actions = self._run(
+            model,
+            input,
+            media_type=media_type,
+            files=None if files is None else await anyio.to_thread.run_sync(read_files, files),
+            options=options,
+            call=call,
+            polling=poll,
+            download=download,
+        )
+        return await self._client.run(actions)
+
+    async def run_batch(
+        self,
+        model: str,
+        inputs: Sequence[Mapping[str, Any]],
+        *,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+        download: bool = True,
+        progress: Progress | None = None,
+        poll_interval: float = 2.0,
+        wait: float = 600.0,
+    ) -> list[RunResult | GatewayError]:
+        """Runs many inputs of a Workers AI model that takes batches; see `AIGateway.run_batch`."""
+        call = self._call(gateway, gateway_metadata, timeout)
+        poll = polling(poll_interval, wait, progress)
+        return await self._client.run(self._run_batch(model, inputs, call=call, polling=poll, download=download))
+
+    async def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
+        """The log entry of a call; see `AIGateway.log`."""
+        return await self._client.run(logs.entry(self._connection, log_id, gateway_id))
+
+    async def feedback(
+        self,
+        log_id: str,
+        value: Literal[1, -1] | None = None,
+        *,
+        score: float | None = None,
+        metadata: Mapping[str, str | int | float | bool] | None = None,
+        gateway_id: str | None = None,
+    ) -> None:
+        """Adds feedback to the log entry of a call; see `AIGateway.feedback`."""
+        feedback = Feedback(value, score, metadata)
+        await self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
+
+    async def logs(
+        self,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        order_by: OrderBy = "created_at",
+        descending: bool = True,
+        search: str = "",
+        filters: Sequence[LogFilter] = (),
+        gateway_id: str | None = None,
+    ) -> list[LogEntry]:
+        """Log entries, the newest first; see `AIGateway.logs`."""
+        query = LogQuery(page, per_page, order_by, descending, search, filters)
+        return await self._client.run(logs.entries(self._connection, query, gateway_id))

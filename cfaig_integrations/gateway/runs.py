@@ -1,0 +1,241 @@
+"""Runs of models of any modality: the request, the wait for a result that comes later, and the files in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import monotonic
+from typing import Any, TypeAlias, cast
+from urllib.parse import urljoin
+
+from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, TimeoutFault, shown
+from cfaig_integrations.gateway import failures
+from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
+from cfaig_integrations.gateway.connection import CallOptions, Connection
+from cfaig_integrations.gateway.exchange import Attempts
+from cfaig_integrations.gateway.info import read_info
+from cfaig_integrations.gateway.run_input import RunRequest
+from cfaig_integrations.gateway.run_result import (
+    Answer,
+    Pending,
+    RunFile,
+    RunResult,
+    file_of,
+    is_media,
+    read_answer,
+    read_value,
+)
+from cfaig_integrations.wire import jsonio
+from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.jsonio import excerpt
+
+Progress: TypeAlias = Callable[[str, int], object]
+"""Called with the status of a run that has not ended, and the number of times that it was asked for."""
+
+_MAX_REDIRECTS = 5
+
+
+class Polling:
+    """How the result of a run is waited for.
+
+    Args:
+        interval: Seconds between two requests for it.
+        wait: Most seconds in all.
+        progress: Called each time that it is not there yet.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    def __init__(self, interval: float, wait: float, progress: Progress | None = None) -> None:
+        for name, value, least in (("poll_interval", interval, "above"), ("wait", wait, "of at least")):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+            if not is_number or not (value > 0 if least == "above" else value >= 0):
+                raise ConfigError(
+                    f"{name}={shown(value)} is not a duration.",
+                    field=name,
+                    value=value,
+                    remedy=f"Use a number of seconds {least} zero.",
+                )
+        self._interval, self._wait, self._progress = interval, wait, progress
+        self._began, self._slept = monotonic(), 0.0
+        self._polls = 0
+
+    def pause(self, pending: Pending) -> Sleep:
+        """The pause before the next request.
+
+        Raises:
+            TimeoutFault: It would end too late.
+        """
+        if self._progress is not None:
+            self._progress(pending.status, self._polls)
+        if max(monotonic() - self._began, self._slept) + self._interval > self._wait:
+            raise TimeoutFault(
+                f"The run {pending.request_id} is still {pending.status!r} after wait={self._wait:g} seconds. "
+                "Use a larger wait, or ask for its result later with this request id."
+            )
+        self._slept += self._interval
+        self._polls += 1
+        return Sleep(self._interval)
+
+
+def run(
+    connection: Connection, request: RunRequest, call: CallOptions, polling: Polling, *, download: bool = True
+) -> Actions[RunResult]:
+    """Runs a model, and downloads the files of its output.
+
+    Raises:
+        GatewayError: With `requests_sent`; `TimeoutFault` if the result does not come in time.
+    """
+    answer, headers, sent = yield from _answer(connection, request, call, polling)
+    files = answer.files
+    if download:
+        files = yield from _downloaded(connection, call, files)
+    info = read_info(headers, wire="run", model=request.model, key_source=answer.key_source, attempts=sent)
+    return RunResult(answer.output, files, info)
+
+
+def run_batch(
+    connection: Connection, request: RunRequest, call: CallOptions, polling: Polling, *, count: int, download: bool
+) -> Actions[list[RunResult | GatewayError]]:
+    """Runs a batch: for each input, in their order, its result or its error (facts §9.6).
+
+    Raises:
+        GatewayError: With `requests_sent`; `TimeoutFault` if the results do not come in time.
+    """
+    if count == 0:
+        return []
+    answer, headers, sent = yield from _answer(connection, request, call, polling)
+    output: object = answer.output
+    responses = cast("dict[str, object]", output).get("responses") if isinstance(output, dict) else None
+    if not isinstance(responses, list):
+        raise ProtocolError("The answer to a batch has no list of responses.", body=excerpt(repr(answer.output)))
+    results: list[RunResult | GatewayError] = [
+        ProtocolError(f"The answer to the batch has no response to input {index}.") for index in range(count)
+    ]
+    response = HttpResponse(200, headers, None)
+    for item in cast("list[object]", responses):
+        index = _index(item, count)
+        if index is None:
+            continue
+        try:
+            answer = read_value(_item_value(cast("dict[str, Any]", item)), response)
+        except EmbeddedError as error:
+            results[index] = failures.from_embedded(error.body, headers)
+        except GatewayError as error:
+            results[index] = error
+        else:
+            files = (yield from _downloaded(connection, call, answer.files)) if download else answer.files
+            info = read_info(headers, wire="run", model=request.model, key_source=answer.key_source, attempts=sent)
+            results[index] = RunResult(answer.output, files, info)
+    return results
+
+
+def _index(item: object, count: int) -> int | None:
+    """The index of the input that a response of a batch belongs to: its reference, else its id."""
+    if not isinstance(item, dict):
+        return None
+    fields = cast("dict[str, object]", item)
+    for value in (fields.get("external_reference"), fields.get("id")):
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < count:
+            return int(text)
+    return None
+
+
+def _item_value(item: dict[str, Any]) -> Any:
+    """The result of a batch's response, or the whole of it if it is an error."""
+    return item["result"] if item.get("success") is not False and "result" in item and not item.get("error") else item
+
+
+def _answer(
+    connection: Connection, request: RunRequest, call: CallOptions, polling: Polling
+) -> Actions[tuple[Answer, Mapping[str, str], int]]:
+    """The answer to a run once it has ended, the response's headers, and the number of requests sent.
+
+    The headers of the first response count: they name the log entry of the run, and those of the others of the polls.
+    """
+    attempts = _RunAttempts(connection, request, call)
+    answer, first = yield from attempts.run()
+    headers: Mapping[str, str] = first
+    sent = attempts.sent
+    while answer.pending is not None and request.awaited:
+        try:
+            yield polling.pause(answer.pending)
+        except GatewayError as error:
+            error.requests_sent = sent
+            raise
+        body = jsonio.dump({"request_id": answer.pending.request_id})
+        attempts = _RunAttempts(connection, replace(request, body=body, content_type="application/json"), call)
+        attempts.sent = sent
+        answer, last = yield from attempts.run()
+        sent, headers = attempts.sent, {**last, **first}
+    return answer, headers, sent
+
+
+class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
+    """The requests of one run, or of one question for its result."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, connection: Connection, request: RunRequest, call: CallOptions) -> None:
+        headers = {"accept": "*/*", "content-type": request.content_type, **call.extra_headers}
+        super().__init__(connection, replace(call, extra_headers=headers))
+        self._request = request
+
+    def _attempt(self) -> Actions[tuple[Answer, Mapping[str, str]]]:
+        url = self._connection.url(self._request.path)
+        headers = self._connection.headers_of(self._call, {}, stream=False)
+        timeouts = self._connection.timeouts_of(self._call, stream=False)
+        response = yield from self._send(HttpRequest("POST", url, headers, self._request.body, timeouts))
+        try:
+            return read_answer(response), response.headers
+        except EmbeddedError as error:
+            raise failures.from_embedded(error.body, response.headers, response.status) from None
+
+    def _check(self, response: HttpResponse) -> HttpResponse:
+        return response if is_media(response) else super()._check(response)
+
+
+def _downloaded(connection: Connection, call: CallOptions, files: tuple[RunFile, ...]) -> Actions[tuple[RunFile, ...]]:
+    """The files with their contents; one that cannot be downloaded keeps its URL and the error."""
+    complete: list[RunFile] = []
+    for file in files:
+        if file.url is not None and file.data is None:
+            try:
+                file = yield from _Download(connection, call, file.url).run()  # noqa: PLW2901
+            except GatewayError as error:
+                file = replace(file, error=error)  # noqa: PLW2901
+        complete.append(file)
+    return tuple(complete)
+
+
+class _Download(Attempts[RunFile]):
+    """Downloads a file from the host of a provider, which must receive neither the token nor a header of ours."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, connection: Connection, call: CallOptions, url: str) -> None:
+        super().__init__(connection, call)
+        self._url = url
+
+    def _attempt(self) -> Actions[RunFile]:
+        url, timeouts = self._url, self._connection.timeouts_of(self._call, stream=False)
+        redirects = 0
+        while True:
+            self.sent += 1
+            response = yield Send(HttpRequest("GET", url, [], b"", timeouts, anonymous=True))
+            if not isinstance(response, HttpResponse):
+                raise TypeError(f"the outcome of Send is a {type(response).__name__}")
+            if 200 <= response.status < 300:
+                return self._file(response)
+            url = urljoin(url, response.headers.get("location", ""))
+            follows = 300 <= response.status < 400 and url.startswith(("http://", "https://"))
+            if not follows or redirects == _MAX_REDIRECTS:
+                raise failures.from_response(response.status, response.headers, response.body or b"")
+            redirects += 1
+
+    def _file(self, response: HttpResponse) -> RunFile:
+        if not response.body:
+            raise ProtocolError("The file of the result is empty.")
+        return file_of(self._check(response) if not is_media(response) else response, self._url)
