@@ -12,7 +12,20 @@ from cfaig_integrations._version import __version__
 
 if TYPE_CHECKING:
     from cfaig_integrations.adapters.run_metadata import RunInfo
-    from cfaig_integrations.client.api import AIGateway, AsyncAIGateway, LogEntry, LogFilter, RunFile, RunResult
+    from cfaig_integrations.client.api import (
+        AIGateway,
+        AsyncAIGateway,
+        Credits,
+        GatewayEntry,
+        LogEntry,
+        LogFilter,
+        ModelEntry,
+        RunCost,
+        RunFile,
+        RunResult,
+        WebPage,
+        WebSearch,
+    )
     from cfaig_integrations.errors import (
         ApiError,
         AuthError,
@@ -46,7 +59,9 @@ __all__ = [
     "ConfigError",
     "ConnectFault",
     "ContextOverflow",
+    "Credits",
     "CustomCost",
+    "GatewayEntry",
     "GatewayError",
     "GatewayInfo",
     "GatewayOptions",
@@ -54,12 +69,14 @@ __all__ = [
     "InvalidRequest",
     "LogEntry",
     "LogFilter",
+    "ModelEntry",
     "NotFound",
     "PaymentRequired",
     "PermissionDenied",
     "ProtocolError",
     "QuotaExceeded",
     "RateLimited",
+    "RunCost",
     "RunFile",
     "RunInfo",
     "RunResult",
@@ -68,6 +85,8 @@ __all__ = [
     "TimeoutFault",
     "TransportFault",
     "UnsupportedContent",
+    "WebPage",
+    "WebSearch",
     "__version__",
     "gateway_context",
 ]
@@ -75,14 +94,20 @@ __all__ = [
 _HOMES = {
     "AIGateway": "client.api",
     "AsyncAIGateway": "client.api",
+    "Credits": "client.api",
     "CustomCost": "gateway.options",
+    "GatewayEntry": "client.api",
     "GatewayInfo": "gateway.info",
     "GatewayOptions": "gateway.options",
     "LogEntry": "client.api",
     "LogFilter": "client.api",
+    "ModelEntry": "client.api",
+    "RunCost": "client.api",
     "RunFile": "client.api",
     "RunInfo": "adapters.run_metadata",
     "RunResult": "client.api",
+    "WebPage": "client.api",
+    "WebSearch": "client.api",
     "gateway_context": "gateway.context",
 }
 """Module of each name that is not an error."""

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, overload
 
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
 from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.gateway import logs
+from cfaig_integrations.gateway import catalog, costs, logs
+from cfaig_integrations.gateway.catalog import Credits, GatewayEntry, ModelEntry, SearchProvider, WebPage, WebSearch
 from cfaig_integrations.gateway.connection import Timeout
+from cfaig_integrations.gateway.costs import RunCost
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
+from cfaig_integrations.gateway.pages import Pages
 from cfaig_integrations.gateway.run_result import RunFile, RunResult
 from cfaig_integrations.gateway.runs import Progress
 from cfaig_integrations.gateway.settings import UNSET, hidden
 
-__all__ = ["AIGateway", "AsyncAIGateway", "LogEntry", "LogFilter", "RunFile", "RunResult"]
+__all__ = [
+    "AIGateway",
+    "AsyncAIGateway",
+    "Credits",
+    "GatewayEntry",
+    "LogEntry",
+    "LogFilter",
+    "ModelEntry",
+    "RunCost",
+    "RunFile",
+    "RunResult",
+    "WebPage",
+    "WebSearch",
+]
 
 
 class AIGateway(GatewayApi):
-    """Cloudflare AI Gateway's own API: runs of any model, logs and feedback.
+    """Cloudflare AI Gateway's own API: runs of any model, logs, feedback, costs and the catalog.
 
     Arguments that are left out come from the environment.
 
@@ -207,21 +223,47 @@ class AIGateway(GatewayApi):
         feedback = Feedback(value, score, metadata)
         self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
 
+    @overload
     def logs(
         self,
         *,
-        page: int = 1,
+        page: None = None,
         per_page: int = 20,
         order_by: OrderBy = "created_at",
         descending: bool = True,
         search: str = "",
         filters: Sequence[LogFilter] = (),
         gateway_id: str | None = None,
-    ) -> list[LogEntry]:
-        """Log entries, the newest first.
+    ) -> Iterator[LogEntry]: ...
+
+    @overload
+    def logs(
+        self,
+        *,
+        page: int,
+        per_page: int = 20,
+        order_by: OrderBy = "created_at",
+        descending: bool = True,
+        search: str = "",
+        filters: Sequence[LogFilter] = (),
+        gateway_id: str | None = None,
+    ) -> list[LogEntry]: ...
+
+    def logs(
+        self,
+        *,
+        page: int | None = None,
+        per_page: int = 20,
+        order_by: OrderBy = "created_at",
+        descending: bool = True,
+        search: str = "",
+        filters: Sequence[LogFilter] = (),
+        gateway_id: str | None = None,
+    ) -> Iterator[LogEntry] | list[LogEntry]:
+        """Log entries, the newest first: all of them, each page requested when it is reached; or one page as a list.
 
         Args:
-            page: Number of the page, from 1.
+            page: Number of the page, from 1; None: an iterator over all pages.
             per_page: Entries per page.
             order_by: Field to sort by.
             descending: Whether the highest value comes first.
@@ -232,5 +274,124 @@ class AIGateway(GatewayApi):
         Raises:
             GatewayError: The API returns an error, or cannot be reached.
         """
-        query = LogQuery(page, per_page, order_by, descending, search, filters)
-        return self._client.run(logs.entries(self._connection, query, gateway_id))
+        query = LogQuery(page or 1, per_page, order_by, descending, search, filters)
+        if page is not None:
+            return self._client.run(logs.entries(self._connection, query, gateway_id))
+        return self._each(logs.pages(self._connection, query, gateway_id))
+
+    def _each(self, pages: Pages[LogEntry]) -> Iterator[LogEntry]:
+        while not pages.done:
+            yield from self._client.run(pages.next())
+
+    def request_body(self, log_id: str, *, gateway_id: str | None = None) -> Any:
+        """The body of the request of a logged call: JSON, else text, else bytes.
+
+        Args:
+            log_id: `GatewayInfo.log_id` of the call.
+            gateway_id: Gateway of the call, if it is another one.
+
+        Raises:
+            NotFound: There is no such entry.
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(logs.body(self._connection, log_id, "request", gateway_id))
+
+    def response_body(self, log_id: str, *, gateway_id: str | None = None) -> Any:
+        """The body of the response of a logged call; otherwise as `request_body`."""
+        return self._client.run(logs.body(self._connection, log_id, "response", gateway_id))
+
+    def models(
+        self, *, search: str | None = None, task: str | None = None, author: str | None = None
+    ) -> list[ModelEntry]:
+        """The models of Workers AI that a search of the catalog finds; needs Workers AI > Read.
+
+        Args:
+            search: Text to search for.
+            task: Name of a task, such as `Text Generation`.
+            author: Author of the models, such as `meta`.
+
+        Raises:
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(catalog.models(self._connection, search=search, task=task, author=author))
+
+    def gateways(self) -> list[GatewayEntry]:
+        """The gateways of the account.
+
+        Raises:
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(catalog.gateways(self._connection))
+
+    def credits(self) -> Credits:
+        """The account's prepaid credits.
+
+        Raises:
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(catalog.credits(self._connection))
+
+    def web_search(
+        self,
+        query: str,
+        *,
+        provider: SearchProvider | None = None,
+        limit: int | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+    ) -> WebSearch:
+        """Searches the web through the gateway; needs Workers AI > Read and AI Gateway > Read.
+
+        Args:
+            query: What to search for.
+            provider: `ceramic` (the server's default), `exa` or `linkup`.
+            limit: Most results.
+            gateway: `GatewayOptions` of this search, or a dict of its fields.
+            gateway_metadata: Metadata of this search.
+            timeout: Seconds for reading the response, or (connect, read).
+
+        Raises:
+            ConfigError: An argument is not valid; nothing was sent.
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        call = self._call(gateway, gateway_metadata, timeout)
+        return self._client.run(catalog.web_search(self._connection, query, call, provider=provider, limit=limit))
+
+    def cost(self, source: object, *, gateway_id: str | None = None) -> float | None:
+        """What a call cost in US dollars, from its log entry; 0 if the gateway's cache answered.
+
+        Args:
+            source: A LangChain message or result, a LlamaIndex response, a `RunResult`, or a log id; or a list of them,
+                whose costs are added up.
+            gateway_id: Gateway of the call, if it is another one.
+
+        Returns:
+            None if the entry has no cost, as of a model without a price.
+
+        Raises:
+            ConfigError: There is no log id in `source`.
+            NotFound: There is no such entry.
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(costs.cost(self._connection, source, gateway_id))
+
+    def run_cost(
+        self, source: object, *, by: str = "model", wait: float = 5.0, gateway_id: str | None = None
+    ) -> RunCost:
+        """What a run of several calls cost, by model and by metadata.
+
+        Args:
+            source: A `LogCollector` of the framework, or log ids, messages, responses.
+            by: A metadata key, by whose values the costs are added up, too.
+            wait: Most seconds to wait for entries that are not written yet.
+            gateway_id: Gateway of the calls, if it is another one.
+
+        Returns:
+            The costs, and the log ids without an entry.
+
+        Raises:
+            ConfigError: An argument is not valid; nothing was sent.
+            GatewayError: The API returns an error, or cannot be reached.
+        """
+        return self._client.run(costs.run_cost(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))

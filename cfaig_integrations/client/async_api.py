@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, Literal
 
 import anyio.to_thread
@@ -11,8 +11,10 @@ from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.gateway import logs
-from cfaig_integrations.gateway.connection import Timeout
+from cfaig_integrations.gateway import catalog, costs, logs
+from cfaig_integrations.gateway.catalog import Credits, GatewayEntry, ModelEntry, SearchProvider, WebSearch
+from cfaig_integrations.gateway.connection import Connection, Timeout
+from cfaig_integrations.gateway.costs import RunCost
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
 from cfaig_integrations.gateway.run_result import RunResult
 from cfaig_integrations.gateway.runs import Progress
@@ -131,17 +133,91 @@ class AsyncAIGateway(GatewayApi):
         feedback = Feedback(value, score, metadata)
         await self._client.run(logs.feedback(self._connection, log_id, feedback, gateway_id))
 
-    async def logs(
+    def logs(
         self,
         *,
-        page: int = 1,
+        page: int | None = None,
         per_page: int = 20,
         order_by: OrderBy = "created_at",
         descending: bool = True,
         search: str = "",
         filters: Sequence[LogFilter] = (),
         gateway_id: str | None = None,
-    ) -> list[LogEntry]:
-        """Log entries, the newest first; see `AIGateway.logs`."""
-        query = LogQuery(page, per_page, order_by, descending, search, filters)
-        return await self._client.run(logs.entries(self._connection, query, gateway_id))
+    ) -> AsyncLogs:
+        """Log entries, the newest first; see `AIGateway.logs`.
+
+        `async for` iterates over all pages, or over the one with the number `page`; `await` returns the list of one
+        page, the first by default.
+        """
+        query = LogQuery(page or 1, per_page, order_by, descending, search, filters)
+        return AsyncLogs(self._client, self._connection, query, gateway_id, all_pages=page is None)
+
+    async def request_body(self, log_id: str, *, gateway_id: str | None = None) -> Any:
+        """The body of the request of a logged call; see `AIGateway.request_body`."""
+        return await self._client.run(logs.body(self._connection, log_id, "request", gateway_id))
+
+    async def response_body(self, log_id: str, *, gateway_id: str | None = None) -> Any:
+        """The body of the response of a logged call; see `AIGateway.response_body`."""
+        return await self._client.run(logs.body(self._connection, log_id, "response", gateway_id))
+
+    async def models(
+        self, *, search: str | None = None, task: str | None = None, author: str | None = None
+    ) -> list[ModelEntry]:
+        """The models of Workers AI that a search of the catalog finds; see `AIGateway.models`."""
+        return await self._client.run(catalog.models(self._connection, search=search, task=task, author=author))
+
+    async def gateways(self) -> list[GatewayEntry]:
+        """The gateways of the account; see `AIGateway.gateways`."""
+        return await self._client.run(catalog.gateways(self._connection))
+
+    async def credits(self) -> Credits:
+        """The account's prepaid credits; see `AIGateway.credits`."""
+        return await self._client.run(catalog.credits(self._connection))
+
+    async def web_search(
+        self,
+        query: str,
+        *,
+        provider: SearchProvider | None = None,
+        limit: int | None = None,
+        gateway: Options = None,
+        gateway_metadata: Metadata = None,
+        timeout: Timeout | None = None,
+    ) -> WebSearch:
+        """Searches the web through the gateway; see `AIGateway.web_search`."""
+        call = self._call(gateway, gateway_metadata, timeout)
+        return await self._client.run(catalog.web_search(self._connection, query, call, provider=provider, limit=limit))
+
+    async def cost(self, source: object, *, gateway_id: str | None = None) -> float | None:
+        """What a call cost in US dollars; see `AIGateway.cost`."""
+        return await self._client.run(costs.cost(self._connection, source, gateway_id))
+
+    async def run_cost(
+        self, source: object, *, by: str = "model", wait: float = 5.0, gateway_id: str | None = None
+    ) -> RunCost:
+        """What a run of several calls cost; see `AIGateway.run_cost`."""
+        return await self._client.run(costs.run_cost(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))
+
+
+class AsyncLogs:
+    """Log entries: an asynchronous iterator over all pages, and awaitable for one page as a list."""
+
+    def __init__(
+        self, client: AsyncClient, connection: Connection, query: LogQuery, gateway_id: str | None, *, all_pages: bool
+    ) -> None:
+        self._client, self._connection = client, connection
+        self._query, self._gateway_id = query, gateway_id
+        self._all_pages = all_pages
+
+    def __await__(self) -> Generator[Any, None, list[LogEntry]]:
+        return self._client.run(logs.entries(self._connection, self._query, self._gateway_id)).__await__()
+
+    async def __aiter__(self) -> AsyncGenerator[LogEntry]:
+        if not self._all_pages:
+            for entry in await self:
+                yield entry
+            return
+        pages = logs.pages(self._connection, self._query, self._gateway_id)
+        while not pages.done:
+            for entry in await self._client.run(pages.next()):
+                yield entry

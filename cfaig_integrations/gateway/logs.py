@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
-from cfaig_integrations.gateway.actions import Actions
+from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.gateway.failures.redaction import redacted
+from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, quoted_id
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
+from cfaig_integrations.wire import jsonio
 
 _T = TypeVar("_T")
 OrderBy: TypeAlias = Literal["created_at", "provider", "model", "model_type", "success", "cached"]
@@ -109,10 +111,33 @@ class _LogRequest(JsonRequest[_T]):
         return super()._pause(error)
 
 
-def entry(connection: Connection, log_id: str, gateway_id: str | None = None) -> Actions[LogEntry]:
-    """Reads one entry."""
+def entry(
+    connection: Connection, log_id: str, gateway_id: str | None = None, *, wait: bool = True
+) -> Actions[LogEntry]:
+    """Reads one entry; with `wait`, one that is not written yet is requested a second time."""
     path = _entry_path(connection, log_id, gateway_id)
-    return _LogRequest(connection, path, lambda response, _: read_entry(result_of(response)), method="GET").run()
+    request = _LogRequest[LogEntry] if wait else JsonRequest[LogEntry]
+    return request(connection, path, lambda response, _: read_entry(result_of(response)), method="GET").run()
+
+
+def body(
+    connection: Connection, log_id: str, side: Literal["request", "response"], gateway_id: str | None = None
+) -> Actions[Any]:
+    """Reads the body of the request or of the response of one entry."""
+    path = f"{_entry_path(connection, log_id, gateway_id)}/{side}"
+    return _LogRequest(connection, path, _read_body, method="GET").run()
+
+
+def _read_body(response: HttpResponse, _: int) -> Any:
+    """The body as it was logged, without an envelope: JSON, else text, else bytes."""
+    data = response.body or b""
+    try:
+        return jsonio.load(data, repair=False)
+    except ProtocolError:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data
 
 
 def feedback(connection: Connection, log_id: str, feedback: Feedback, gateway_id: str | None = None) -> Actions[object]:
@@ -223,35 +248,30 @@ class LogQuery:
 
 
 def entries(connection: Connection, query: LogQuery, gateway_id: str | None = None) -> Actions[list[LogEntry]]:
-    """Lists entries."""
-    path = f"{_logs_path(connection, gateway_id)}?{query.encoded()}"
-    return JsonRequest(connection, path, lambda response, _: _read_entries(result_of(response)), method="GET").run()
+    """The entries of one page."""
+    page = yield from _page(connection, query, gateway_id)
+    return page.entries
 
 
-def _read_entries(raw: object) -> list[LogEntry]:
-    if not isinstance(raw, list):
-        raise ProtocolError("The list of logs is not a list.", body=raw)
-    return [read_entry(each) for each in cast("list[object]", raw)]
+def pages(connection: Connection, query: LogQuery, gateway_id: str | None = None) -> Pages[LogEntry]:
+    """The entries of all pages, from the first.
+
+    Raises:
+        ConfigError: The query cannot be encoded.
+    """
+    query.encoded()
+    _logs_path(connection, gateway_id)
+    return Pages(lambda page: _page(connection, replace(query, page=page), gateway_id), lambda entry: entry.id)
+
+
+def _page(connection: Connection, query: LogQuery, gateway_id: str | None) -> Actions[Page[LogEntry]]:
+    return get_page(connection, f"{_logs_path(connection, gateway_id)}?{query.encoded()}", read_entry)
 
 
 def _logs_path(connection: Connection, gateway_id: str | None) -> str:
-    settings = connection.settings
-    if settings.legacy:
-        raise ConfigError(
-            "The legacy host has no logs API.",
-            field="base_url",
-            value=settings.base_url,
-            remedy="Leave base_url out to read the logs over Cloudflare's REST API.",
-        )
-    gateway = gateway_id or settings.gateway_id or DEFAULT_GATEWAY
-    return f"/ai-gateway/gateways/{_quoted('gateway_id', gateway)}/logs"
+    gateway = gateway_id or connection.settings.gateway_id or DEFAULT_GATEWAY
+    return management_path(connection, f"/ai-gateway/gateways/{quoted_id('gateway_id', gateway)}/logs")
 
 
 def _entry_path(connection: Connection, log_id: str, gateway_id: str | None) -> str:
-    return f"{_logs_path(connection, gateway_id)}/{_quoted('log_id', log_id)}"
-
-
-def _quoted(name: str, value: object) -> str:
-    if isinstance(value, str) and value.isascii() and value:
-        return quote(value, safe="")
-    raise ConfigError(f"{name}={shown(value)} is not a valid id.", field=name, value=value, remedy="Use an ASCII str.")
+    return f"{_logs_path(connection, gateway_id)}/{quoted_id('log_id', log_id)}"

@@ -213,9 +213,17 @@ def test_the_log_of_a_call_has_its_cost_and_metadata(simulator: Simulator, drive
     assert found.tokens_out == (reply.usage.output if reply.usage else None)
     assert found.cost is not None
     assert [entry.id for entry in gateway.logs(filters=[LogFilter("metadata.value", "eq", ["a"])])] == [found.id]
-    assert gateway.logs(filters=[LogFilter("metadata.value", "eq", ["b"])]) == []
+    assert list(gateway.logs(filters=[LogFilter("metadata.value", "eq", ["b"])])) == []
     assert asyncio.run(AsyncAIGateway(**account(simulator)).log(info.log_id or "")) == found
-    assert [entry.id for entry in asyncio.run(AsyncAIGateway(**account(simulator)).logs())] == [found.id]
+
+    async def listed() -> list[str]:
+        return [entry.id for entry in await AsyncAIGateway(**account(simulator)).logs()]
+
+    assert asyncio.run(listed()) == [found.id]
+    assert gateway.request_body(found.id)["messages"] == [{"role": "user", "content": "Hello"}]
+    assert gateway.response_body(found.id)["choices"][0]["message"]["content"] == reply.turn.text
+    assert [entry.id for entry in gateway.gateways()] == ["default"]
+    assert gateway.cost(found.id) == found.cost
 
 
 def test_the_log_of_a_stream_may_be_delayed() -> None:
