@@ -183,6 +183,9 @@ class GatewayFields(BaseModel):
                     raise self._framework_error(error) from None
                 raise _without_inputs(error) if isinstance(error, ValidationError) else error from None
 
+    def _report(self, info: GatewayInfo) -> None:
+        """Tells the framework's collectors of log ids of a call whose result has no place for its log id."""
+
     @staticmethod
     def _framework_error(error: GatewayError) -> GatewayError:
         """The error as the framework's own class, where it has one."""
@@ -325,4 +328,5 @@ class EmbedFields(GatewayFields):
         """The vectors of a reply, after its token counts were reported."""
         if self.on_usage is not None:
             self.on_usage(reply.usage, info)
+        self._report(info)
         return reply.vectors

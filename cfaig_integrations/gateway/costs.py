@@ -15,7 +15,7 @@ from cfaig_integrations.gateway.actions import Actions, Sleep
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.logs import LogEntry
 
-__all__ = ["RunCost", "cost", "log_ids_of", "run_cost"]
+__all__ = ["RunCost", "cost", "iter_log_ids", "log_ids_of", "run_cost"]
 
 _DELAY = 0.5
 """Seconds between two requests for a log entry that is not written yet (facts §8.5)."""
@@ -55,7 +55,7 @@ def log_ids_of(source: object, *, field_name: str = "source") -> list[str]:
     Raises:
         ConfigError: There is none.
     """
-    found = list(dict.fromkeys(_ids(source, 0)))
+    found = list(dict.fromkeys(iter_log_ids(source)))
     if found or source in ([], ()) or hasattr(source, "log_ids"):
         return found
     raise ConfigError(
@@ -63,6 +63,11 @@ def log_ids_of(source: object, *, field_name: str = "source") -> list[str]:
         field=field_name,
         remedy="Use a message or response of this package's classes, a log id, or a LogCollector.",
     )
+
+
+def iter_log_ids(source: object) -> Iterator[str]:
+    """The log ids in an object; perhaps one twice."""
+    return _ids(source, 0)
 
 
 def _ids(source: Any, depth: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from cfaig_integrations.adapters.lazy import lazy_names
 
 if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
+    from cfaig_integrations.langchain.costs import LogCollector
     from cfaig_integrations.langchain.embeddings import CloudflareAIGatewayEmbeddings
     from cfaig_integrations.langchain.llm import CloudflareAIGatewayLLM
     from cfaig_integrations.langchain.outbound import gateway_info
@@ -26,6 +27,7 @@ __all__ = [
     "CloudflareAIGatewayEmbeddings",
     "CloudflareAIGatewayLLM",
     "CloudflareAIGatewayReranker",
+    "LogCollector",
     "gateway_info",
     "register",
     "unregister",
@@ -38,6 +40,7 @@ __getattr__ = lazy_names(
         "CloudflareAIGatewayEmbeddings": "embeddings",
         "CloudflareAIGatewayLLM": "llm",
         "CloudflareAIGatewayReranker": "reranker",
+        "LogCollector": "costs",
         "gateway_info": "outbound",
         "register": "registration",
         "unregister": "registration",

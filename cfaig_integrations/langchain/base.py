@@ -14,7 +14,9 @@ from langchain_core.load.serializable import Serializable
 from cfaig_integrations.adapters.fields import ChatFields, GatewayFields
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.connection import timeouts
+from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.arguments import for_traces
+from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ class LangChainFields(GatewayFields):
     @staticmethod
     def _framework_error(error: GatewayError) -> GatewayError:
         return to_langchain(error)
+
+    def _report(self, info: GatewayInfo) -> None:
+        report(info)
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state for pickle: without the token, and without `extra_headers`, which may hold a provider's key."""

@@ -71,13 +71,17 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         """
         with langchain_errors():
             request = self._request(documents, query, top_n)
-            return ranking_of(request, self._clients.sync.rank(request, self._call_options())[0])
+            reply, info = self._clients.sync.rank(request, self._call_options())
+            self._report(info)
+            return ranking_of(request, reply)
 
     async def arerank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Ranking:
         """The asynchronous form of `rerank`."""
         with langchain_errors():
             request = self._request(documents, query, top_n)
-            return ranking_of(request, (await self._clients.aio.rank(request, self._call_options()))[0])
+            reply, info = await self._clients.aio.rank(request, self._call_options())
+            self._report(info)
+            return ranking_of(request, reply)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

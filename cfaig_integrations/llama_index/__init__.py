@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from cfaig_integrations.adapters.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from cfaig_integrations.llama_index.costs import LogCollector
     from cfaig_integrations.llama_index.embedding import CloudflareAIGatewayEmbedding
     from cfaig_integrations.llama_index.llm import CloudflareAIGateway
     from cfaig_integrations.llama_index.rerank import CloudflareAIGatewayRerank
 
-__all__ = ["CloudflareAIGateway", "CloudflareAIGatewayEmbedding", "CloudflareAIGatewayRerank"]
+__all__ = ["CloudflareAIGateway", "CloudflareAIGatewayEmbedding", "CloudflareAIGatewayRerank", "LogCollector"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -23,6 +24,7 @@ __getattr__ = lazy_names(
         "CloudflareAIGateway": "llm",
         "CloudflareAIGatewayEmbedding": "embedding",
         "CloudflareAIGatewayRerank": "rerank",
+        "LogCollector": "costs",
     },
     framework="llama_index",
     extra="llama-index",

@@ -13,8 +13,10 @@ from pydantic import Field, field_serializer
 from cfaig_integrations.adapters.fields import GatewayFields, Token
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Timeout, TimeoutLike, timeouts
+from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.llama_index.costs import report
 
 _NEVER_PICKLED = frozenset({"api_token", "http_client", "http_async_client"})
 """The secret, and what cannot leave its process."""
@@ -57,6 +59,9 @@ class LlamaFields(GatewayFields):
         encode_metadata(bound)
         gateway = self.gateway if options is None else GatewayOptions.of(options).over(self.gateway)
         return self.model_copy(update={"bound_metadata": bound or None, "gateway": gateway})
+
+    def _report(self, info: GatewayInfo) -> None:
+        report(info)
 
     @field_serializer("timeout")
     def _serialize_timeout(self, timeout: Timeout | None) -> Timeout | None:

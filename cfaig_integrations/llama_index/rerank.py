@@ -65,7 +65,8 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query_bundle, request) as best:
-            reply, _ = self._clients.sync.rank(request, run_options(run_entries(self, "rerank")))
+            reply, info = self._clients.sync.rank(request, run_options(run_entries(self, "rerank")))
+            self._report(info)
             best.extend(_scored(nodes, request, reply))
         return best
 
@@ -77,7 +78,8 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         if not nodes:
             return []
         with self._observed(nodes, query_bundle, request) as best:
-            reply, _ = await self._clients.aio.rank(request, run_options(run_entries(self, "rerank")))
+            reply, info = await self._clients.aio.rank(request, run_options(run_entries(self, "rerank")))
+            self._report(info)
             best.extend(_scored(nodes, request, reply))
         return best
 

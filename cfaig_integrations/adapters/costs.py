@@ -1,0 +1,30 @@
+"""The log ids of a run, which a framework's handler collects and `AIGateway.run_cost` reads."""
+
+from __future__ import annotations
+
+import threading
+
+
+class LogIds:
+    """Log ids in the order of the calls, each once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: dict[str, None] = {}
+
+    @property
+    def log_ids(self) -> tuple[str, ...]:
+        """The log ids so far."""
+        with self._lock:
+            return tuple(self._ids)
+
+    def add(self, log_id: str | None) -> None:
+        """Adds the log id of a call; None, of a call that was not logged, is ignored."""
+        if log_id:
+            with self._lock:
+                self._ids[log_id] = None
+
+    def clear(self) -> None:
+        """Forgets all log ids, before another run."""
+        with self._lock:
+            self._ids.clear()

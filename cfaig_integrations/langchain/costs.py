@@ -1,0 +1,79 @@
+"""Collects the log ids of the calls of a run, for its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langchain_core.runnables import ensure_config
+
+from cfaig_integrations.adapters.costs import LogIds
+from cfaig_integrations.gateway.costs import iter_log_ids
+from cfaig_integrations.gateway.info import GatewayInfo
+
+
+class LogCollector(LogIds, BaseCallbackHandler):
+    """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
+
+    Of chat models and LLMs, whole and streamed, in chains, tools and agents, and of this package's embeddings and
+    rerankers inside them.
+
+    A message that LangChain's own cache answered is not a call. A failed call counts if the gateway logged it.
+
+    Example:
+        >>> collector = LogCollector()
+        >>> agent.invoke(question, config={"callbacks": [collector]})  # doctest: +SKIP
+        >>> AIGateway().run_cost(collector).total  # doctest: +SKIP
+        0.00345
+    """
+
+    run_inline = True
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Only calls of models are of interest."""
+        return True
+
+    @property
+    def ignore_agent(self) -> bool:
+        """Only calls of models are of interest."""
+        return True
+
+    @property
+    def ignore_retriever(self) -> bool:
+        """Only calls of models are of interest."""
+        return True
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        """Adds the log id of a call."""
+        for generations in response.generations:
+            for generation in generations:
+                if not _from_cache(generation):
+                    self._add_all(iter_log_ids(generation))
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Adds the log id of a call that failed, if it has one."""
+        self._add_all(iter_log_ids(error))
+
+    def _add_all(self, log_ids: Iterable[str]) -> None:
+        for log_id in log_ids:
+            self.add(log_id)
+
+
+def _from_cache(generation: Generation) -> bool:
+    """Whether LangChain's cache answered: it sets the cost in the usage to zero."""
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    usage: Any = message.usage_metadata if isinstance(message, AIMessage) else None
+    return bool(usage) and usage.get("total_cost") == 0
+
+
+def report(info: GatewayInfo) -> None:
+    """Tells the collectors of the run around it of a call that LangChain has no callback for."""
+    callbacks = ensure_config().get("callbacks")
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
+    for handler in handlers:
+        if isinstance(handler, LogCollector):
+            handler.add(info.log_id)

@@ -1,0 +1,100 @@
+"""Collects the log ids of the calls of a run, for its cost."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any
+
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
+from llama_index_instrumentation import get_dispatcher
+from pydantic import PrivateAttr
+
+from cfaig_integrations.adapters.costs import LogIds
+from cfaig_integrations.gateway.costs import iter_log_ids
+from cfaig_integrations.gateway.info import GatewayInfo
+
+
+class LogCollector(BaseEventHandler):
+    """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
+
+    Of LLMs, whole and streamed, in engines, tools, agents and workflows, and of this package's embeddings and
+    rerankers. Calls that fail are not counted, because LlamaIndex does not report their errors.
+
+    As a `with` block it collects the calls inside: of its task and of the tasks and threads that LlamaIndex starts in
+    it; read a stream inside, too. Added to the dispatcher of `get_dispatcher()`, it collects all calls of the process.
+
+    Example:
+        >>> with LogCollector() as collector:  # doctest: +SKIP
+        ...     engine.query(question)
+        >>> AIGateway().run_cost(collector).total  # doctest: +SKIP
+        0.00345
+    """
+
+    _ids: LogIds = PrivateAttr(default_factory=LogIds)
+    _tokens: list[Token[tuple[LogCollector, ...]]] = PrivateAttr(default_factory=list[Any])
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex writes this class down."""
+        return "LogCollector"
+
+    @property
+    def log_ids(self) -> tuple[str, ...]:
+        """The log ids so far."""
+        return self._ids.log_ids
+
+    def clear(self) -> None:
+        """Forgets all log ids, before another run."""
+        self._ids.clear()
+
+    def add(self, log_id: str | None) -> None:
+        """Adds the log id of a call; None, of a call that was not logged, is ignored."""
+        self._ids.add(log_id)
+
+    def handle(self, event: BaseEvent, **kwargs: Any) -> None:
+        """Adds the log id of a call that has ended."""
+        if isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent):
+            for log_id in iter_log_ids(event.response):
+                self.add(log_id)
+
+    def __enter__(self) -> LogCollector:
+        _listen()
+        self._tokens.append(_ACTIVE.set((*_ACTIVE.get(), self)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _ACTIVE.reset(self._tokens.pop())
+
+
+_ACTIVE: ContextVar[tuple[LogCollector, ...]] = ContextVar("cfaig_log_collectors", default=())
+"""The collectors of the blocks around a call."""
+
+
+class _Listener(BaseEventHandler):
+    """Passes events on to the collectors of the blocks around a call."""
+
+    def handle(self, event: BaseEvent, **kwargs: Any) -> None:
+        for collector in _ACTIVE.get():
+            collector.handle(event)
+
+
+_LISTENER = _Listener()
+
+
+def _listen() -> None:
+    root = get_dispatcher()
+    if not any(handler is _LISTENER for handler in root.event_handlers):
+        root.add_event_handler(_LISTENER)
+
+
+def report(info: GatewayInfo) -> None:
+    """Tells the collectors of a call whose log id no event of LlamaIndex has."""
+    if info.log_id:
+        for collector in (*_ACTIVE.get(), *get_dispatcher().event_handlers):
+            if isinstance(collector, LogCollector):
+                collector.add(info.log_id)
