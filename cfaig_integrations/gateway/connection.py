@@ -16,6 +16,7 @@ from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret, Settings
+from cfaig_integrations.gateway.tracing import active_span
 
 Api: TypeAlias = Wire | Literal["auto"]
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
@@ -210,11 +211,20 @@ class Connection:
                 headers = self._cached_headers[stream] = _encoded(self._headers(call, stream=stream))
         else:
             headers = _encoded(self._headers(call, stream=stream))
-        headers = headers + self._metadata_header(call, headers)
+        headers = headers + self._metadata_header(call, headers) + self._trace_headers(call)
         if wire_headers:
             names = {name for name, _ in headers}
             headers += [header for header in _encoded(wire_headers) if header[0] not in names]
         return headers
+
+    def _trace_headers(self, call: CallOptions) -> Pairs:
+        """The ids of the active span, which differs between calls."""
+        options = self.options_of(call)
+        if options is None or not options.otel_active_span or options.otel_trace_id or options.otel_parent_span_id:
+            return []
+        span = active_span()
+        names = (b"cf-aig-otel-trace-id", b"cf-aig-otel-parent-span-id")
+        return [] if span is None else [(name, value.encode()) for name, value in zip(names, span, strict=True)]
 
     def _headers(self, call: CallOptions, *, stream: bool) -> dict[str, str]:
         settings, options = self.settings, self.options_of(call)

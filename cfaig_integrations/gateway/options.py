@@ -78,6 +78,7 @@ _ONLY_HOST: Mapping[str, Literal["rest", "legacy"]] = {"gateway_id": "rest", "by
 """Options that exist on one host only; other hosts than the legacy one look at the alias `default` (facts §2.3)."""
 _BODY_FIELDS: Mapping[str, str] = {"reject_if_busy": "rejectIfBusy"}
 """Options that are sent in the body's `options`."""
+_WITHOUT_HEADER = frozenset({*_BODY_FIELDS, "otel_active_span"})
 
 
 def header_name(option: str) -> str:
@@ -165,6 +166,7 @@ class GatewayOptions(_Options):
         event_id: Id that several calls share. `cf-aig-event-id`.
         otel_trace_id: 32 hex digits. `cf-aig-otel-trace-id`.
         otel_parent_span_id: 16 hex digits. `cf-aig-otel-parent-span-id`.
+        otel_active_span: Set these two from OpenTelemetry's active span, if there is one and both are unset.
         session_affinity: Stable id of a conversation, which keeps its Workers AI calls on the instance that cached its
             prefix. `x-session-affinity`.
         session_id: Id of a conversation, for the Auto Router. `cf-aig-session-id`.
@@ -214,6 +216,7 @@ class GatewayOptions(_Options):
     otel_parent_span_id: Annotated[
         StrictStr | None, _LOWER, Field(pattern="^[0-9a-f]{16}$", description="16 hex digits")
     ] = None
+    otel_active_span: _Flag = None
     session_affinity: _Line = None
     session_id: _Line = None
     turn_id: _Line = None
@@ -269,7 +272,7 @@ class GatewayOptions(_Options):
         """
         headers: dict[str, str] = {}
         for option, value in self:
-            if value is None or option in _BODY_FIELDS:
+            if value is None or option in _WITHOUT_HEADER:
                 continue
             if _ONLY_HOST.get(option, host := "legacy" if legacy else "rest") != host:
                 raise _wrong_host(option, value, legacy=legacy)

@@ -114,7 +114,7 @@ def test_header_of_each_option(field: str, value: Any, header: str, sent: str) -
 
 
 def test_every_field_is_tested_here() -> None:
-    assert {field for field, *_ in SENT} | {"reject_if_busy"} == set(GatewayOptions.model_fields)
+    assert {field for field, *_ in SENT} | {"reject_if_busy", "otel_active_span"} == set(GatewayOptions.model_fields)
 
 
 @pytest.mark.parametrize(("field", "value"), REFUSED)
