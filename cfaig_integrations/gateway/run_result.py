@@ -91,7 +91,7 @@ class RunResult:
         info: How the gateway handled the run: its log id, whose key was used ...
     """
 
-    json: Any
+    json: Any = field(repr=False)  # megabytes of base64
     files: tuple[RunFile, ...]
     info: GatewayInfo
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import monotonic
 from typing import Any, TypeAlias, cast
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, TimeoutFault, shown
 from cfaig_integrations.gateway import failures
@@ -25,6 +25,7 @@ from cfaig_integrations.gateway.run_result import (
     read_answer,
     read_value,
 )
+from cfaig_integrations.gateway.settings import is_private
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import excerpt
@@ -223,6 +224,7 @@ class _Download(Attempts[RunFile]):
         url, timeouts = self._url, self._connection.timeouts_of(self._call, stream=False)
         redirects = 0
         while True:
+            self._require_public(url)
             self.sent += 1
             response = yield Send(HttpRequest("GET", url, [], b"", timeouts, anonymous=True))
             if not isinstance(response, HttpResponse):
@@ -234,6 +236,12 @@ class _Download(Attempts[RunFile]):
             if not follows or redirects == _MAX_REDIRECTS:
                 raise failures.from_response(response.status, response.headers, response.body or b"")
             redirects += 1
+
+    def _require_public(self, url: str) -> None:
+        """Refuses addresses of this machine and its network, unless the gateway itself is there, as in tests."""
+        host, gateway = (urlsplit(each).hostname or "" for each in (url, self._connection.settings.base_url))
+        if is_private(host) and not is_private(gateway):
+            raise ProtocolError(f"The file of the result is at the private address {host}, and is not downloaded.")
 
     def _file(self, response: HttpResponse) -> RunFile:
         if not response.body:

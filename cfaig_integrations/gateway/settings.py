@@ -27,6 +27,7 @@ __all__ = [
     "TokenSource",
     "Unset",
     "hidden",
+    "is_private",
     "resolve",
 ]
 
@@ -254,7 +255,7 @@ def _parsed_url(source: str, value: str) -> SplitResult:
     if not is_valid or not is_http:
         kind = "http(s) URL without query and fragment" if is_valid else "valid URL"
         raise ConfigError(f"{source}={shown!r} is not a {kind}.", field=source, value=shown, remedy=remedy)
-    if parts.scheme == "http" and not _is_private(cast("str", parts.hostname)):
+    if parts.scheme == "http" and not is_private(cast("str", parts.hostname)):
         _log.warning("%s=%r is not encrypted, so that the token can be read in transit. Use https.", source, shown)
     if "/accounts" in parts.path:
         raise ConfigError(
@@ -266,7 +267,7 @@ def _parsed_url(source: str, value: str) -> SplitResult:
     return parts
 
 
-def _is_private(host: str) -> bool:
+def is_private(host: str) -> bool:
     """Whether a host is this machine, or one that only a private network knows."""
     try:
         return ipaddress.ip_address(host).is_private

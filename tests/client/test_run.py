@@ -74,6 +74,7 @@ def test_a_url_is_downloaded_without_the_token_and_our_headers(server: Loopback,
     assert (result.info.wire, result.info.requested_model, result.info.attempts) == ("run", IMAGE, 1)
     assert result.files[0].url == url
     assert result.json == {"image": url}
+    assert PNG[:4] not in repr(result).encode()
     assert result.save(tmp_path / "cat.png").read_bytes() == PNG
 
 
@@ -351,6 +352,27 @@ def test_a_redirect_that_is_not_followed(server: Loopback, api: Api, location: s
 def test_other_schemes_are_not_downloaded(server: Loopback, api: Api) -> None:
     server.usual = json_reply(completed({"image": "file:///etc/passwd"}))
     assert api.run(IMAGE, {}).files == ()
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "localhost", "metadata.internal"])
+@pytest.mark.parametrize("redirected", [False, True], ids=["in the result", "redirected to"])
+def test_private_addresses_are_not_downloaded(host: str, redirected: bool) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        if request.method == "POST":
+            return httpx.Response(200, json=completed({"image": url}))
+        return httpx.Response(302, headers={"location": f"http://{host}/latest"})
+
+    url = "https://files.example.com/a.png" if redirected else f"http://{host}/latest"
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        gateway = AIGateway(account_id="acc", api_token="tok", http_client=client)
+        error = gateway.run(IMAGE, {}).files[0].error
+    assert isinstance(error, ProtocolError)
+    assert "private" in str(error)
+    assert seen == ["api.cloudflare.com", "files.example.com"][: len(seen)]
+    assert len(seen) == (2 if redirected else 1)
 
 
 def test_without_download(server: Loopback, api: Api) -> None:
