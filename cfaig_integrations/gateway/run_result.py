@@ -246,7 +246,7 @@ def _pending(body: Mapping[str, Any]) -> Pending | None:
 
 def _state_error(state: str, body: Mapping[str, Any], response: HttpResponse) -> ApiError:
     """The error of a run that ended in another state, with what the body says about the reason."""
-    details = failures.from_embedded({**body, "retryable": False}, response.headers, response.status)
+    details = failures.from_embedded(body, response.headers, response.status)
     reason = "" if details.message.startswith("The server answered") else f": {details.message}"
     request_id = body.get("request_id") or body.get("id") or details.request_id
     where = f" (request id {request_id})" if request_id else ""

@@ -424,7 +424,7 @@ def test_a_run_in_the_background(server: Loopback, api: Api, pauses: list[float]
     assert sent(server, 1) == {"request_id": "req1"}
 
 
-def test_a_webhook_receives_the_result(server: Loopback, api: Api) -> None:
+def test_a_webhook_receives_the_result(server: Loopback, api: Api, pauses: list[float]) -> None:
     server.usual = json_reply(success({"request_id": "req1"}))
     options = {"background": True, "webhookUrl": "https://me.example/hook", "webhookFormat": "raw"}
     assert api.run(IMAGE, {}, options=options).json == {"request_id": "req1"}
