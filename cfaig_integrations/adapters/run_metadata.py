@@ -13,13 +13,24 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
-__all__ = ["DEFAULT_KEYS", "Framework", "Mapper", "Operation", "RunEntries", "RunInfo", "automatic", "conversation_of"]
+__all__ = [
+    "CONVERSATION_KEYS",
+    "DEFAULT_KEYS",
+    "Framework",
+    "Mapper",
+    "Operation",
+    "RunEntries",
+    "RunInfo",
+    "automatic",
+    "conversation_of",
+]
 
 Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
 """Keys that are sent by default, the most useful first; as many of them as there is room for."""
-_THREAD_KEYS = ("thread_id", "session_id", "conversation_id")
+CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
+"""Keys of a run's metadata that identify its conversation; the first that has a value counts."""
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
@@ -135,7 +146,7 @@ def automatic(
 
 def conversation_of(metadata: Mapping[str, Any]) -> object:
     """The id of the thread, session or conversation in a run's metadata, or None."""
-    return next((metadata[key] for key in _THREAD_KEYS if metadata.get(key) not in (None, "")), None)
+    return next((metadata[key] for key in CONVERSATION_KEYS if metadata.get(key) not in (None, "")), None)
 
 
 def _mapped(run: RunInfo, mapper: Mapper) -> Mapping[str, object]:

@@ -15,6 +15,8 @@ FinishReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "unknown"
 ]
 """Why the model stopped. `pause`: a long server-side turn that has to be continued."""
+NormalizedFinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error", "unknown"]
+"""The same in the vocabulary of OpenAI's Chat Completions, which most readers of traces expect."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -183,6 +185,17 @@ class Choice:
     finish: FinishReason
     finish_word: str = ""
     extras: Extras = NO_EXTRAS
+
+    @property
+    def normalized_finish(self) -> NormalizedFinishReason:
+        """Why it ended, in OpenAI's vocabulary: a refusal is filtered content, and a paused turn has stopped."""
+        match self.finish:
+            case "refusal":
+                return "content_filter"
+            case "pause":
+                return "stop"
+            case finish:
+                return finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,11 @@ INFO_KEY = "cf_aig"
 def to_response(reply: ChatReply, info: GatewayInfo, *, delta: str | None = None) -> ChatResponse:
     """A whole reply; `delta` is what the last response of a stream adds."""
     choice = reply.choices[0]
-    kwargs = {"finish_reason": choice.finish_word or choice.finish, INFO_KEY: info.as_dict()}
+    kwargs = {
+        "finish_reason": choice.finish_word or choice.finish,
+        "normalized_finish_reason": choice.normalized_finish,
+        INFO_KEY: info.as_dict(),
+    }
     return ChatResponse(
         message=to_message(choice.turn),
         raw=to_raw(reply, info),
@@ -184,21 +188,30 @@ def media_block(media: Media) -> ContentBlock:
 
 
 def to_raw(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
-    """The reply's data as plain JSON; `usage` where LlamaIndex's token counter looks for it."""
+    """The reply's data as plain JSON; finish reason and usage as in OpenAI's Chat Completions, which tracers read."""
     choice = reply.choices[0]
     raw: dict[str, Any] = dict(reply.facts)
     for values in choice.extras.values():
         raw |= values
-    names = {"id": reply.id, "model": reply.model, "finish_reason": choice.finish_word or choice.finish}
+    names = {"id": reply.id, "model": reply.model, "finish_reason": choice.normalized_finish}
     raw |= {key: value for key, value in names.items() if value}
     if reply.usage is not None:
-        raw["usage"] = {**reply.usage.raw, **_token_counts(reply.usage)}
+        raw["usage"] = _token_details(reply.usage) | reply.usage.raw | _token_counts(reply.usage)
     raw[INFO_KEY] = info.as_dict()
     return raw
 
 
 def _token_counts(usage: Usage) -> dict[str, Any]:
     return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
+
+
+def _token_details(usage: Usage) -> dict[str, Any]:
+    """Which tokens came from a cache, and which were reasoning, in OpenAI's form."""
+    details = {
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+    return {key: counts for key, counts in details.items() if None not in counts.values()}
 
 
 def to_logprobs(reply: ChatReply) -> list[list[LogProb]] | None:

@@ -15,6 +15,7 @@ from llama_index.core.callbacks.base import global_stack_trace_ids
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from cfaig_integrations.adapters.run_metadata import (
+    CONVERSATION_KEYS,
     Framework,
     Operation,
     RunEntries,
@@ -30,6 +31,7 @@ _WORKFLOW_PREFIX = "llamaindex."
 """Prefix of the tags that workflows set; two of them hold the user's messages."""
 _RUN_ID_TAGS = (_WORKFLOW_PREFIX + "run_id", "run_id")
 """Tags that hold a workflow's run id, in newer and in older workflows."""
+_IDENTIFYING_TAGS = frozenset({"user_id", *CONVERSATION_KEYS})
 
 
 def _find_step_variable() -> ContextVar[Any] | None:
@@ -58,13 +60,15 @@ def run_info(operation: Operation) -> RunInfo:
     # Inside the tools of an agent there is no step.
     step_event = getattr(None if _STEP is None else _STEP.get(None), "event", None)
     agent: object = getattr(step_event, "current_agent_name", None)
+    user_tags = {key: value for key, value in tags.items() if _is_user_tag(key) and can_be_kept(key, value)}
     return RunInfo(
         framework=_LLAMA_INDEX.name,
         operation=operation,
         run_id=next((str(value) for value in run_ids if isinstance(value, str | int | UUID) and value != ""), None),
         agent=agent if isinstance(agent, str) else None,
         purpose=traces[0] if traces else None,
-        metadata={key: value for key, value in tags.items() if _is_user_tag(key) and can_be_kept(key, value)},
+        # The tags that identify a user or a conversation come first, because only the first few are sent.
+        metadata=dict(sorted(user_tags.items(), key=lambda tag: tag[0] not in _IDENTIFYING_TAGS)),
     )
 
 

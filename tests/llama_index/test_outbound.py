@@ -41,6 +41,18 @@ def of_responses(logprobs: Any) -> Choice:
     return Choice(Turn("assistant", (text,)), "stop", "stop")
 
 
+@pytest.mark.parametrize(
+    ("finish", "normalized"),
+    [("refusal", "content_filter"), ("pause", "stop"), ("error", "error"), ("unknown", "unknown")],
+)
+def test_a_finish_reason_that_openai_lacks_is_translated(finish: Any, normalized: str) -> None:
+    choice = Choice(Turn("assistant", (Text("Hi!"),)), finish, "the provider's word")
+    response = to_response(ChatReply("messages", "", "", (choice,), None), info("messages"))
+    assert response.additional_kwargs["finish_reason"] == "the provider's word"
+    assert response.additional_kwargs["normalized_finish_reason"] == normalized
+    assert response.raw["finish_reason"] == normalized
+
+
 @pytest.mark.parametrize("choice", [of_chat({"content": TOKENS}), of_responses(TOKENS)], ids=["chat", "responses"])
 def test_log_probabilities_are_read_from_every_wire(choice: Choice) -> None:
     assert visible(choice) == [[("Hi", -0.1), ("Yo", -3)], [("!", -0.2)]]

@@ -57,6 +57,33 @@ async def test_usage_is_reported_by_default(
     assert not [each for each in before if "usage" in each.raw]
 
 
+FINISH_REASONS = ("stop", "length", "tool_calls")
+
+
+@every_wire
+@every_method
+@pytest.mark.parametrize("finish", FINISH_REASONS)
+async def test_finish_reasons_have_one_vocabulary(
+    make: Make, simulator: Simulator, api: str, method: str, finish: str
+) -> None:
+    simulator.reply("One two three.", finish=finish, calls=[CALL] if finish == "tool_calls" else [])
+    last = await answer(make(api=api), method, tools=[WEATHER])
+    assert last.additional_kwargs["normalized_finish_reason"] == finish
+    assert last.raw["finish_reason"] == finish
+    if api == "messages":
+        native = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+        assert last.additional_kwargs["finish_reason"] == native[finish]
+
+
+@every_wire
+@every_method
+async def test_parts_of_token_counts_have_openai_names(make: Make, simulator: Simulator, api: str, method: str) -> None:
+    simulator.reply("One two three.", tokens_in=11, tokens_out=7, tokens_cached=5)
+    last = await answer(make(api=api), method)
+    assert counts(last) == (TOKENS, TOKENS)
+    assert last.raw["usage"]["prompt_tokens_details"]["cached_tokens"] == 5
+
+
 def usage(value: int, created: int) -> dict[str, int]:
     return {"prompt_tokens": value, "completion_tokens": created, "total_tokens": value + created}
 

@@ -293,3 +293,14 @@ async def test_an_error_leaves_no_context(make: Make, simulator: Simulator, meth
     assert context_is_clean()
     await ask(llm, method)
     assert logged(simulator)[-1] == {"op": purpose(method)}
+
+
+@every_method
+@pytest.mark.parametrize("key", ["user_id", "thread_id", "session_id", "conversation_id"])
+async def test_the_tag_of_a_user_or_a_conversation_comes_first(
+    make: Make, simulator: Simulator, method: str, key: str
+) -> None:
+    with instrument_tags({**ANN, "one": 1, "two": 2, key: "c1"}):
+        await ask(make(), method)
+    (entry,) = logged(simulator)
+    assert entry == {key: "c1", **ANN, "one": 1}
