@@ -17,6 +17,18 @@ FinishReason: TypeAlias = Literal[
 """Why the model stopped. `pause`: a long server-side turn that has to be continued."""
 NormalizedFinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error", "unknown"]
 """The same in the vocabulary of OpenAI's Chat Completions, which most readers of traces expect."""
+FinishState: TypeAlias = Literal["complete", "incomplete", "refused", "failed", "unknown"]
+"""What became of the answer."""
+_FINISH_STATES: Mapping[FinishReason, FinishState] = {
+    "stop": "complete",
+    "tool_calls": "complete",
+    "length": "incomplete",
+    "pause": "incomplete",
+    "content_filter": "refused",
+    "refusal": "refused",
+    "error": "failed",
+    "unknown": "unknown",
+}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -196,6 +208,11 @@ class Choice:
                 return "stop"
             case finish:
                 return finish
+
+    @property
+    def finish_state(self) -> FinishState:
+        """What became of the answer, whatever the provider calls it."""
+        return _FINISH_STATES[self.finish]
 
 
 @dataclass(frozen=True, slots=True)

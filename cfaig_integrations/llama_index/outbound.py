@@ -55,6 +55,7 @@ def to_response(reply: ChatReply, info: GatewayInfo, *, delta: str | None = None
     kwargs = {
         "finish_reason": choice.finish_word or choice.finish,
         "normalized_finish_reason": choice.normalized_finish,
+        "finish_state": choice.finish_state,
         INFO_KEY: info.as_dict(),
     }
     return ChatResponse(

@@ -42,14 +42,20 @@ def of_responses(logprobs: Any) -> Choice:
 
 
 @pytest.mark.parametrize(
-    ("finish", "normalized"),
-    [("refusal", "content_filter"), ("pause", "stop"), ("error", "error"), ("unknown", "unknown")],
+    ("finish", "normalized", "state"),
+    [
+        ("refusal", "content_filter", "refused"),
+        ("pause", "stop", "incomplete"),
+        ("error", "error", "failed"),
+        ("unknown", "unknown", "unknown"),
+    ],
 )
-def test_a_finish_reason_that_openai_lacks_is_translated(finish: Any, normalized: str) -> None:
+def test_a_finish_reason_that_openai_lacks_is_translated(finish: Any, normalized: str, state: str) -> None:
     choice = Choice(Turn("assistant", (Text("Hi!"),)), finish, "the provider's word")
     response = to_response(ChatReply("messages", "", "", (choice,), None), info("messages"))
     assert response.additional_kwargs["finish_reason"] == "the provider's word"
     assert response.additional_kwargs["normalized_finish_reason"] == normalized
+    assert response.additional_kwargs["finish_state"] == state
     assert response.raw["finish_reason"] == normalized
 
 
