@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
     from cfaig_integrations.langchain.costs import LogCollector
     from cfaig_integrations.langchain.embeddings import CloudflareAIGatewayEmbeddings
+    from cfaig_integrations.langchain.gateway_tools import (
+        image_generation_tool,
+        speech_to_text_tool,
+        text_to_speech_tool,
+        web_search_tool,
+    )
     from cfaig_integrations.langchain.llm import CloudflareAIGatewayLLM
     from cfaig_integrations.langchain.outbound import gateway_info
     from cfaig_integrations.langchain.registration import register, unregister
@@ -29,8 +35,12 @@ __all__ = [
     "CloudflareAIGatewayReranker",
     "LogCollector",
     "gateway_info",
+    "image_generation_tool",
     "register",
+    "speech_to_text_tool",
+    "text_to_speech_tool",
     "unregister",
+    "web_search_tool",
 ]
 
 __getattr__ = lazy_names(
@@ -42,8 +52,12 @@ __getattr__ = lazy_names(
         "CloudflareAIGatewayReranker": "reranker",
         "LogCollector": "costs",
         "gateway_info": "outbound",
+        "image_generation_tool": "gateway_tools",
         "register": "registration",
+        "speech_to_text_tool": "gateway_tools",
+        "text_to_speech_tool": "gateway_tools",
         "unregister": "registration",
+        "web_search_tool": "gateway_tools",
     },
     framework="langchain_core",
     extra="langchain",

@@ -13,10 +13,25 @@ from cfaig_integrations.adapters.lazy import lazy_names
 if TYPE_CHECKING:
     from cfaig_integrations.llama_index.costs import LogCollector
     from cfaig_integrations.llama_index.embedding import CloudflareAIGatewayEmbedding
+    from cfaig_integrations.llama_index.gateway_tools import (
+        image_generation_tool,
+        speech_to_text_tool,
+        text_to_speech_tool,
+        web_search_tool,
+    )
     from cfaig_integrations.llama_index.llm import CloudflareAIGateway
     from cfaig_integrations.llama_index.rerank import CloudflareAIGatewayRerank
 
-__all__ = ["CloudflareAIGateway", "CloudflareAIGatewayEmbedding", "CloudflareAIGatewayRerank", "LogCollector"]
+__all__ = [
+    "CloudflareAIGateway",
+    "CloudflareAIGatewayEmbedding",
+    "CloudflareAIGatewayRerank",
+    "LogCollector",
+    "image_generation_tool",
+    "speech_to_text_tool",
+    "text_to_speech_tool",
+    "web_search_tool",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -25,6 +40,10 @@ __getattr__ = lazy_names(
         "CloudflareAIGatewayEmbedding": "embedding",
         "CloudflareAIGatewayRerank": "rerank",
         "LogCollector": "costs",
+        "image_generation_tool": "gateway_tools",
+        "speech_to_text_tool": "gateway_tools",
+        "text_to_speech_tool": "gateway_tools",
+        "web_search_tool": "gateway_tools",
     },
     framework="llama_index",
     extra="llama-index",

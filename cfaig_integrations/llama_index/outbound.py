@@ -197,7 +197,7 @@ def to_raw(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
     names = {"id": reply.id, "model": reply.model, "finish_reason": choice.normalized_finish}
     raw |= {key: value for key, value in names.items() if value}
     if reply.usage is not None:
-        raw["usage"] = _token_details(reply.usage) | reply.usage.raw | _token_counts(reply.usage)
+        raw["usage"] = {**_token_details(reply.usage), **reply.usage.raw, **_token_counts(reply.usage)}
     raw[INFO_KEY] = info.as_dict()
     return raw
 

@@ -1,0 +1,313 @@
+"""Tools that an agent calls through the gateway: web search, image generation, text to speech, speech to text.
+
+A framework makes its own tool object of a `GatewayTool`: from `name`, `description` and `arguments`, and from `call` or
+`acall`, whose `ToolResult` has a text for the model and the data for the program.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack, cast
+from uuid import uuid4
+
+from pydantic import BaseModel, Field
+
+from cfaig_integrations.client.api import AIGateway
+from cfaig_integrations.client.api_base import GatewayId, Metadata, Options, Token
+from cfaig_integrations.client.async_api import AsyncAIGateway
+from cfaig_integrations.errors import ConfigError, ProtocolError, shown
+from cfaig_integrations.gateway.catalog import SearchProvider, WebSearch
+from cfaig_integrations.gateway.connection import Timeout
+from cfaig_integrations.gateway.media_types import media_type_of
+from cfaig_integrations.gateway.models.media import MediaTask, input_of
+from cfaig_integrations.gateway.run_result import RunResult
+
+__all__ = [
+    "ConnectionArguments",
+    "GatewayTool",
+    "ImageGeneration",
+    "MediaTool",
+    "SpeechToText",
+    "TextToSpeech",
+    "ToolResult",
+    "WebSearchTool",
+]
+
+
+class ConnectionArguments(TypedDict, total=False):
+    """The arguments of `AIGateway`; those that are left out come from the environment."""
+
+    account_id: str | None
+    api_token: Token
+    gateway_id: GatewayId
+    base_url: str | None
+    gateway: Options
+    gateway_metadata: Metadata
+    timeout: Timeout | None
+    max_retries: int | None
+
+
+class ToolResult(NamedTuple):
+    """What a call of a tool returns.
+
+    Attributes:
+        text: For the model.
+        data: For the program, as JSON.
+    """
+
+    text: str
+    data: dict[str, Any]
+
+
+class SearchArguments(BaseModel):
+    """What to search for."""
+
+    query: str = Field(description="What to search the web for.")
+
+
+class ImageArguments(BaseModel):
+    """What to draw."""
+
+    prompt: str = Field(description="Detailed description of the image.")
+
+
+class SpeechArguments(BaseModel):
+    """What to say."""
+
+    text: str = Field(description="The text to speak.")
+
+
+class TranscriptionArguments(BaseModel):
+    """What to transcribe."""
+
+    audio: str = Field(description="The recording: its https URL, data URL, or the name of a file of another tool.")
+
+
+class GatewayTool(ABC):
+    """A tool that calls the gateway.
+
+    Args:
+        name: Name of the tool, for the model.
+        description: What it does, for the model; None for the default.
+        **connection: Arguments of `AIGateway`.
+
+    Attributes:
+        arguments: The model's arguments.
+
+    Raises:
+        ConfigError: A value is missing or not valid.
+    """
+
+    arguments: ClassVar[type[BaseModel]]
+    purpose: ClassVar[str]
+
+    def __init__(self, name: str, description: str | None = None, **connection: Unpack[ConnectionArguments]) -> None:
+        self.name = name
+        self.description = description or self.purpose
+        self._sync = AIGateway(**connection)
+        self._async = AsyncAIGateway(**connection)
+
+    @abstractmethod
+    def call(self, argument: str) -> ToolResult:
+        """Calls the gateway with the one argument of the tool.
+
+        Raises:
+            ConfigError: The argument is not valid; nothing was sent.
+            GatewayError: The gateway or the model refuses, or cannot be reached.
+        """
+
+    @abstractmethod
+    async def acall(self, argument: str) -> ToolResult:
+        """Calls the gateway; as `call`."""
+
+
+class WebSearchTool(GatewayTool):
+    """Searches the web.
+
+    Args:
+        name: Name of the tool.
+        description: What it does; None for the default.
+        provider: Search provider; None for the server's default.
+        limit: Most results.
+        **connection: Arguments of `AIGateway`.
+    """
+
+    arguments = SearchArguments
+    purpose = "Searches the web. Returns titles, addresses and summaries of pages."
+
+    def __init__(
+        self,
+        name: str,
+        description: str | None = None,
+        *,
+        provider: SearchProvider | None = None,
+        limit: int | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> None:
+        super().__init__(name, description, **connection)
+        self._provider: SearchProvider | None = provider
+        self._limit = limit
+
+    def call(self, argument: str) -> ToolResult:
+        """Searches."""
+        return _pages(self._sync.web_search(argument, provider=self._provider, limit=self._limit))
+
+    async def acall(self, argument: str) -> ToolResult:
+        """Searches."""
+        return _pages(await self._async.web_search(argument, provider=self._provider, limit=self._limit))
+
+
+def _pages(search: WebSearch) -> ToolResult:
+    entries = [f"{number}. {page.title}\n{page.url}\n{page.description}" for number, page in enumerate(search.pages, 1)]
+    pages = [{"url": page.url, "title": page.title, "description": page.description} for page in search.pages]
+    return ToolResult("\n\n".join(entries) or "No results.", {"pages": pages, "log_id": search.log_id})
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The input of a run; with `files`, a form."""
+
+    input: Mapping[str, Any]
+    files: Mapping[str, bytes] | None
+
+
+class MediaTool(GatewayTool):
+    """A tool that runs a model of images or speech.
+
+    Args:
+        name: Name of the tool.
+        description: What it does; None for the default.
+        model: Model id.
+        input: Further input fields of the model, such as `{"voice": "alloy"}`.
+        field: Input field of the tool's argument, for a model that this package does not know.
+        folder: Where files are written, and the only place from which they are read; by default a file stays in memory.
+        **connection: Arguments of `AIGateway`.
+
+    Raises:
+        ConfigError: `input` contains the field of the tool's argument, or a value is missing or not valid.
+    """
+
+    task: ClassVar[MediaTask]
+
+    def __init__(
+        self,
+        name: str,
+        description: str | None = None,
+        *,
+        model: str,
+        input: Mapping[str, Any] | None = None,
+        field: str | None = None,
+        folder: str | Path | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> None:
+        super().__init__(name, description, **connection)
+        self._model = model
+        self._row = input_of(model, self.task)
+        self._field = field or self._row.field
+        self._input = dict(input or {})
+        self._folder = None if folder is None else Path(folder)
+        if self._folder is not None and not self._folder.is_dir():
+            raise ConfigError(
+                f"folder={str(folder)!r} is not a folder.", field="folder", value=str(folder), remedy="Create it first."
+            )
+        if self._field in self._input:
+            raise ConfigError(
+                f"input has the field {self._field!r}, which the model that calls the tool fills.",
+                field="input",
+                value=self._input,
+                remedy="Remove it from input, or name another one with field=.",
+            )
+
+    def call(self, argument: str) -> ToolResult:
+        """Runs the model."""
+        run = self._run(argument)
+        return self._result(self._sync.run(self._model, run.input, files=run.files))
+
+    async def acall(self, argument: str) -> ToolResult:
+        """Runs the model."""
+        run = self._run(argument)
+        return self._result(await self._async.run(self._model, run.input, files=run.files))
+
+    def _run(self, argument: str) -> _Run:
+        return _Run({**self._input, self._field: self._value(argument)}, {} if self._row.form else None)
+
+    def _value(self, argument: str) -> str:
+        return argument
+
+    def _result(self, result: RunResult) -> ToolResult:
+        data: dict[str, Any] = {"model": self._model, "media_type": result.media_type, "log_id": result.info.log_id}
+        contents = result.bytes
+        kind = result.media_type or "unknown type"
+        if self._folder is None:
+            data["data"] = b64encode(contents).decode()
+            return ToolResult(f"Created {self.task} ({kind}, {len(contents)} bytes), which the program received.", data)
+        extension = kind.partition("/")[2].partition("+")[0] or "bin"
+        path = result.save(self._folder / f"{self.task}-{uuid4().hex[:12]}.{extension}")
+        return ToolResult(f"Created the file {path.name} ({kind}, {len(contents)} bytes).", data | {"path": str(path)})
+
+
+class ImageGeneration(MediaTool):
+    """Generates an image from a description."""
+
+    arguments = ImageArguments
+    purpose = "Generates an image from a description."
+    task = "image"
+
+
+class TextToSpeech(MediaTool):
+    """Speaks a text."""
+
+    arguments = SpeechArguments
+    purpose = "Speaks a text aloud, and returns a recording."
+    task = "speech"
+
+
+class SpeechToText(MediaTool):
+    """Transcribes a recording."""
+
+    arguments = TranscriptionArguments
+    purpose = "Transcribes a recording of speech."
+    task = "transcription"
+
+    def _value(self, argument: str) -> str:
+        """The recording as the model takes it.
+
+        Raises:
+            ConfigError: It is neither a URL nor a file of the tool's folder, or the model takes no URLs.
+        """
+        scheme = argument.partition(":")[0].lower()
+        if scheme in ("https", "data"):
+            head, _, encoded = argument.partition(",")
+            if not self._row.base64:
+                return argument
+            if scheme == "data" and head.endswith(";base64"):
+                return encoded
+            raise self._refusal(argument, "Give a data URL in base64, or the name of a file.")
+        contents = self._read(argument)
+        encoded = b64encode(contents).decode()
+        media_type = media_type_of(contents, argument) or "application/octet-stream"
+        return encoded if self._row.base64 else f"data:{media_type};base64,{encoded}"
+
+    def _read(self, name: str) -> bytes:
+        """The contents of a file in the tool's folder; the model that calls the tool can name no other."""
+        if self._folder is not None:
+            path = (self._folder / name).resolve()
+            if path.is_relative_to(self._folder.resolve()) and path.is_file():
+                return path.read_bytes()
+        raise self._refusal(name, "Give an https URL, a data URL, or the name of a file in the tool's folder.")
+
+    def _refusal(self, audio: str, remedy: str) -> ConfigError:
+        return ConfigError(
+            f"audio={shown(audio)} cannot be read for {self._model!r}.", field="audio", value=audio, remedy=remedy
+        )
+
+    def _result(self, result: RunResult) -> ToolResult:
+        output: object = result.json
+        text = cast("Mapping[str, Any]", output).get("text") if isinstance(output, Mapping) else output
+        if not isinstance(text, str):
+            raise ProtocolError(f"The output of {self._model!r} has no text.", body=shown(cast("object", result.json)))
+        return ToolResult(text, {"model": self._model, "output": output, "log_id": result.info.log_id})

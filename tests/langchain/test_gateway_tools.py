@@ -1,0 +1,93 @@
+"""The gateway's tools as tools of LangChain, and in an agent."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+
+from cfaig_integrations.langchain import (
+    ChatCloudflareAIGateway,
+    image_generation_tool,
+    speech_to_text_tool,
+    text_to_speech_tool,
+    web_search_tool,
+)
+from cfaig_integrations.simulator import Simulator
+from tests.client.gateway_api import ACCOUNT, file_reply, json_reply, png, seconds_of, size_of, wav
+from tests.client.loopback import Loopback, Reply, loopback
+from tests.conftest import where
+
+PAGES = json_reply({"items": [{"url": "https://a", "title": "A", "description": "About a"}]})
+TOOLS: dict[str, tuple[Callable[..., BaseTool], dict[str, Any], str, Reply]] = {
+    "web_search": (web_search_tool, {}, "query", PAGES),
+    "generate_image": (
+        image_generation_tool,
+        {"model": "cloudflare/image"},
+        "prompt",
+        file_reply(png(), "image/png"),
+    ),
+    "text_to_speech": (text_to_speech_tool, {"model": "elevenlabs/eleven-v3"}, "text", file_reply(wav(), "audio/wav")),
+    "speech_to_text": (speech_to_text_tool, {"model": "cloudflare/stt"}, "audio", json_reply({"text": "Hello"})),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback() as running:
+        yield running
+
+
+def make(name: str, server: Loopback, /, **more: Any) -> BaseTool:
+    factory, arguments, _, reply = TOOLS[name]
+    server.usual = reply
+    return factory(**arguments, base_url=server.base_url, **ACCOUNT, **more)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_call_has_a_text_and_an_artifact(server: Loopback, name: str, asynchronous: bool) -> None:
+    tool, argument = make(name, server), TOOLS[name][2]
+    assert tool.name == name
+    assert list(tool.args) == [argument]
+    call: Any = {"type": "tool_call", "id": "call_1", "name": name, "args": {argument: "https://a/x"}}
+    message = asyncio.run(tool.ainvoke(call)) if asynchronous else tool.invoke(call)
+    assert isinstance(message, ToolMessage)
+    match name:
+        case "web_search":
+            assert "https://a" in message.text
+            assert message.artifact["pages"][0]["title"] == "A"
+        case "generate_image":
+            assert size_of(b64decode(message.artifact["data"])) == (3, 2)
+        case "text_to_speech":
+            assert seconds_of(b64decode(message.artifact["data"])) == 0.5
+        case _:
+            assert message.text == "Hello"
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_name_and_description_can_be_chosen(server: Loopback, name: str) -> None:
+    tool = make(name, server, name="other", description="Does it.")
+    assert (tool.name, tool.description) == ("other", "Does it.")
+    assert ACCOUNT["api_token"] not in repr(tool)
+
+
+def test_an_agent_uses_a_tool(server: Loopback, simulator: Simulator, tmp_path: Path) -> None:
+    speak = make("text_to_speech", server, folder=tmp_path)
+    model = ChatCloudflareAIGateway(**where(simulator), model="openai/gpt-5.4")
+    simulator.reply(calls=[{"name": "text_to_speech", "arguments": {"text": "Hello"}}])
+    simulator.reply("Here it is.")
+    state = create_agent(model, [speak]).invoke({"messages": [("user", "Say hello.")]})
+    (path,) = tmp_path.iterdir()
+    assert path.name in state["messages"][2].text
+    assert state["messages"][2].artifact["path"] == str(path)
+    assert pickle.loads(pickle.dumps(state["messages"])) == state["messages"]

@@ -1,0 +1,86 @@
+"""The gateway's tools as tools of LlamaIndex, and in an agent."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.tools import FunctionTool
+
+from cfaig_integrations.llama_index import (
+    CloudflareAIGateway,
+    image_generation_tool,
+    speech_to_text_tool,
+    text_to_speech_tool,
+    web_search_tool,
+)
+from cfaig_integrations.simulator import Simulator
+from tests.client.gateway_api import ACCOUNT, file_reply, json_reply, png, seconds_of, size_of, wav
+from tests.client.loopback import Loopback, Reply, loopback
+from tests.conftest import where
+
+PAGES = json_reply({"items": [{"url": "https://a", "title": "A", "description": "About a"}]})
+TOOLS: dict[str, tuple[Callable[..., FunctionTool], dict[str, Any], str, Reply]] = {
+    "web_search": (web_search_tool, {}, "query", PAGES),
+    "generate_image": (
+        image_generation_tool,
+        {"model": "cloudflare/image"},
+        "prompt",
+        file_reply(png(), "image/png"),
+    ),
+    "text_to_speech": (text_to_speech_tool, {"model": "elevenlabs/eleven-v3"}, "text", file_reply(wav(), "audio/wav")),
+    "speech_to_text": (speech_to_text_tool, {"model": "cloudflare/stt"}, "audio", json_reply({"text": "Hello"})),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback() as running:
+        yield running
+
+
+def make(name: str, server: Loopback, /, **more: Any) -> FunctionTool:
+    factory, arguments, _, reply = TOOLS[name]
+    server.usual = reply
+    return factory(**arguments, base_url=server.base_url, **ACCOUNT, **more)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_call_has_a_text_and_data(server: Loopback, name: str, asynchronous: bool) -> None:
+    tool, argument = make(name, server), TOOLS[name][2]
+    assert tool.metadata.name == name
+    assert list(tool.metadata.get_parameters_dict()["properties"]) == [argument]
+    arguments = {argument: "https://a/x"}
+    output = asyncio.run(tool.acall(**arguments)) if asynchronous else tool.call(**arguments)
+    assert (output.tool_name, output.raw_input) == (name, {"args": (), "kwargs": arguments})
+    match name:
+        case "web_search":
+            assert "https://a" in output.content
+            assert output.raw_output["pages"][0]["title"] == "A"
+        case "generate_image":
+            assert size_of(b64decode(output.raw_output["data"])) == (3, 2)
+        case "text_to_speech":
+            assert seconds_of(b64decode(output.raw_output["data"])) == 0.5
+        case _:
+            assert output.content == "Hello"
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_name_and_description_can_be_chosen(server: Loopback, name: str) -> None:
+    tool = make(name, server, name="other", description="Does it.")
+    assert (tool.metadata.name, tool.metadata.description) == ("other", "Does it.")
+
+
+async def test_an_agent_uses_a_tool(server: Loopback, simulator: Simulator) -> None:
+    llm = CloudflareAIGateway(**where(simulator), model="openai/gpt-5.4")
+    simulator.reply(calls=[{"name": "web_search", "arguments": {"query": "a"}}])
+    simulator.reply("It is A.")
+    response = await FunctionAgent(llm=llm, tools=[make("web_search", server)]).run(user_msg="What is a?")
+    assert str(response) == "It is A."
+    assert "About a" in str(simulator.requests[-1].body)
