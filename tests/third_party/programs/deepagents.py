@@ -1,0 +1,32 @@
+"""A deep agent that writes a file and delegates to a subagent."""
+
+from __future__ import annotations
+
+from deepagents import create_deep_agent
+
+from cfaig_integrations.simulator import Simulator
+from tests.third_party.kit import calls, chat_model
+
+ANTHROPIC = "anthropic/claude-haiku-4.5"
+
+
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"It rains in {city}."
+
+
+def run(simulator: Simulator) -> str:
+    """The same program on a model of OpenAI and one of Anthropic."""
+    for model in (chat_model(simulator), chat_model(simulator, model=ANTHROPIC)):
+        helper = {"name": "helper", "description": "Helps.", "system_prompt": "You help.", "tools": [weather]}
+        agent = create_deep_agent(model=model, tools=[weather], system_prompt="Be brief.", subagents=[helper])
+        calls(simulator, "write_file", file_path="/notes.md", content="Rain.")
+        calls(simulator, "task", description="The weather of Oslo?", subagent_type="helper")
+        calls(simulator, "weather", city="Oslo")
+        simulator.reply("The helper says: rain.")
+        simulator.reply("It rains in Oslo.")
+        state = agent.invoke({"messages": [("user", "What is the weather in Oslo?")]})
+        assert state["messages"][-1].text == "It rains in Oslo.", state
+        assert "/notes.md" in state["files"], state
+    assert len(simulator.requests) == 10
+    return "files, subagent; OpenAI and Anthropic models"
