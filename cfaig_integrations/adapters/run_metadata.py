@@ -25,7 +25,7 @@ __all__ = [
     "conversation_of",
 ]
 
-Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
+Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank", "decision"]
 
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
 """Keys that are sent by default, the most useful first; as many of them as there is room for."""

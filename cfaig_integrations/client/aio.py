@@ -25,6 +25,7 @@ from cfaig_integrations.client.pool import AsyncPooled
 from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
 from cfaig_integrations.client.user_clients import AsyncUserClient
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
@@ -95,6 +96,12 @@ class AsyncClient:
     ) -> tuple[RerankReply, GatewayInfo]:
         """As `Client.rank`."""
         return await self.run(vectors.rank(self._connection, request, call))
+
+    async def decide(
+        self, request: DecisionRequest, call: CallOptions = NO_CALL_OPTIONS
+    ) -> tuple[DecisionReply, GatewayInfo]:
+        """As `Client.decide`."""
+        return await self.run(vectors.decide(self._connection, request, call))
 
     async def run(self, actions: Actions[_T]) -> _T:
         """As `Client.run`."""

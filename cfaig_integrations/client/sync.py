@@ -26,6 +26,7 @@ from cfaig_integrations.client.pool import Pooled
 from cfaig_integrations.client.transport_errors import token_function_errors, transport_error
 from cfaig_integrations.client.user_clients import UserClient
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
+from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.events import Event, Started
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import GatewayError
@@ -107,6 +108,16 @@ class Client:
             GatewayError: With `requests_sent`.
         """
         return self.run(vectors.rank(self._connection, request, call))
+
+    def decide(
+        self, request: DecisionRequest, call: CallOptions = NO_CALL_OPTIONS
+    ) -> tuple[DecisionReply, GatewayInfo]:
+        """The answers to questions about a state, and how the gateway handled the call.
+
+        Raises:
+            GatewayError: With `requests_sent`.
+        """
+        return self.run(vectors.decide(self._connection, request, call))
 
     def run(self, actions: Actions[_T]) -> _T:
         """The result of a call that opens no stream.

@@ -1,18 +1,19 @@
-"""Calls that embed texts and rank passages: one request each, retried as a chat request is."""
+"""Calls that embed texts, rank passages or decide: one request each, retried as a chat request is."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.exchange import JsonRequest
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
-from cfaig_integrations.gateway.models.embeddings import EmbedApi, embed_route, rerank_route
-from cfaig_integrations.wire import embeddings, rerank
+from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
+from cfaig_integrations.wire import decisions, embeddings, rerank
 
 
 def embed(
@@ -66,6 +67,24 @@ def rank(
         return replace(reply, ranking=ranking), info
 
     return (yield from JsonRequest(connection, route.path, read, body=body, call=call).run())
+
+
+def decide(
+    connection: Connection, request: DecisionRequest, call: CallOptions = NO_CALL_OPTIONS
+) -> Actions[tuple[DecisionReply, GatewayInfo]]:
+    """Answers the questions of one request.
+
+    Raises:
+        GatewayError: With `requests_sent`.
+    """
+    path = decision_route(request.model, legacy=connection.settings.legacy)
+    body = decisions.encode(request) | _body_options(connection, call, takes=True)
+
+    def read(response: HttpResponse, sent: int) -> tuple[DecisionReply, GatewayInfo]:
+        reply = decisions.decode(response.body or b"", request.questions)
+        return reply, read_info(response.headers, wire="run", model=request.model, attempts=sent)
+
+    return JsonRequest(connection, path, read, body=body, call=call).run()
 
 
 def _body_options(connection: Connection, call: CallOptions, *, takes: bool) -> dict[str, Any]:

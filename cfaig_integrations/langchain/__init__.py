@@ -1,7 +1,8 @@
 """LangChain classes that call models through Cloudflare AI Gateway.
 
 `ChatCloudflareAIGateway` is a chat model, `CloudflareAIGatewayLLM` a text model, `CloudflareAIGatewayEmbeddings` embeds
-texts, and `CloudflareAIGatewayReranker` sorts documents. Needs the extra `langchain`.
+texts, `CloudflareAIGatewayReranker` sorts documents, and `CloudflareAIGatewayDecisionModel` answers questions about a
+state. Needs the extra `langchain`.
 
 A chat call: `chat_model` builds the request from `inbound` (messages), `tools`, `arguments` and `run_tracking`, and
 converts the reply with `outbound` or, in a stream, `chunks`.
@@ -16,6 +17,7 @@ from cfaig_integrations.adapters.lazy import lazy_names
 if TYPE_CHECKING:
     from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
     from cfaig_integrations.langchain.costs import LogCollector
+    from cfaig_integrations.langchain.decisions import CloudflareAIGatewayDecisionModel
     from cfaig_integrations.langchain.embeddings import CloudflareAIGatewayEmbeddings
     from cfaig_integrations.langchain.gateway_tools import (
         image_generation_tool,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatCloudflareAIGateway",
+    "CloudflareAIGatewayDecisionModel",
     "CloudflareAIGatewayEmbeddings",
     "CloudflareAIGatewayLLM",
     "CloudflareAIGatewayReranker",
@@ -47,6 +50,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ChatCloudflareAIGateway": "chat_model",
+        "CloudflareAIGatewayDecisionModel": "decisions",
         "CloudflareAIGatewayEmbeddings": "embeddings",
         "CloudflareAIGatewayLLM": "llm",
         "CloudflareAIGatewayReranker": "reranker",

@@ -80,12 +80,12 @@ PROMPT_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_lan
 """The runs of an LLM's prompts, in their order."""
 
 
-def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation: Operation) -> RunEntries:
+def run_entries(fields: GatewayFields, manager: BaseRunManager | StreamRun | None, operation: Operation) -> RunEntries:
     """What a call's run contributes to the gateway's log.
 
     Args:
         fields: The constructor arguments that decide it.
-        manager: The run manager that LangChain passed, if any.
+        manager: The run manager that LangChain passed, if any, or a run that is known otherwise.
         operation: What the call does.
 
     Raises:
@@ -106,7 +106,7 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | None, operation
     return RunEntries(cast("Mapping[str, Any]", requested), entries, conversation_of(run.metadata))
 
 
-def _run_info(manager: BaseRunManager | None, operation: Operation) -> RunInfo:
+def _run_info(manager: BaseRunManager | StreamRun | None, operation: Operation) -> RunInfo:
     """The run that LangChain passed, else the one that was caught, else that of the runnable around the call."""
     caught = CURRENT_RUN.get()
     run = manager or caught or StreamRun(ensure_config())

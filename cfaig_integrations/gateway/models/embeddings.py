@@ -1,4 +1,4 @@
-"""Embedding and rerank models: endpoint, fields, texts per request, length of the vectors."""
+"""Embedding, rerank and decision models: endpoint, fields, texts per request, length of the vectors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cfaig_integrations.gateway.models.tables import matching
 from cfaig_integrations.wire.embeddings import Inputs
 
 __all__ = [
+    "DEFAULT_DECISION_MODEL",
     "DEFAULT_RERANKER",
     "RERANKERS",
     "TABLE",
@@ -22,6 +23,7 @@ __all__ = [
     "RerankModel",
     "RerankRoute",
     "batch_size",
+    "decision_route",
     "embed_route",
     "model_of",
     "rerank_route",
@@ -103,6 +105,7 @@ class RerankModel:
     evidence: str
 
 
+DEFAULT_DECISION_MODEL = "@cf/cloudflare/clef"
 DEFAULT_RERANKER = "@cf/baai/bge-reranker-base"
 RERANKERS: tuple[RerankModel, ...] = (
     RerankModel(DEFAULT_RERANKER, True, "§6.4"),
@@ -223,20 +226,36 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
     row = next(matching(RERANKERS, sent))
     if row.models == "*":
         require_kind(sent, "reranking")
+    _require_run(sent, model, "rerank", DEFAULT_RERANKER, legacy=legacy)
+    return RerankRoute(f"{_RUN}/{sent}", row.top_k)
+
+
+def decision_route(model: str, *, legacy: bool = False) -> str:
+    """The path of a decision model, after `{base}/accounts/{account_id}` (facts §14.7).
+
+    Raises:
+        ConfigError: The model id cannot be right, is no decision model's, or the host has no such endpoint.
+    """
+    sent = _checked_id(model)
+    require_kind(sent, "decision")
+    _require_run(sent, model, "decide", DEFAULT_DECISION_MODEL, legacy=legacy)
+    return f"{_RUN}/{sent}"
+
+
+def _require_run(sent: str, model: str, action: str, default: str, *, legacy: bool) -> None:
     if legacy:
         raise ConfigError(
-            "The legacy host's compat endpoint does not rerank.",
+            f"The legacy host's compat endpoint does not {action}.",
             field="base_url",
             remedy="Leave base_url out to use the REST API.",
         )
     if not sent.startswith(_IN_PATH):
         raise ConfigError(
-            f"{model} cannot rerank through the gateway.",
+            f"{model} cannot {action} through the gateway.",
             field="model",
             value=model,
-            remedy=f"Use a Workers AI model, such as {DEFAULT_RERANKER}.",
+            remedy=f"Use a Workers AI model, such as {default}.",
         )
-    return RerankRoute(f"{_RUN}/{sent}", row.top_k)
 
 
 def _checked_id(model: str) -> str:

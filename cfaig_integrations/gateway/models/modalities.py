@@ -81,12 +81,17 @@ TABLE: tuple[Row, ...] = (
     Row("@[ch]f/*/smart-turn*", "a voice activity detection model", "catalogue"),
 )
 
-_NAMES = {"chat": "a chat model", "embedding": "an embedding model", "reranking": "a reranking model"}
+_NAMES = {
+    "chat": "a chat model",
+    "embedding": "an embedding model",
+    "reranking": "a reranking model",
+    "decision": "a decision model",
+}
 _CLASSES = {
     "chat": "Use ChatCloudflareAIGateway (LangChain) or CloudflareAIGateway (LlamaIndex).",
     "embedding": "Use CloudflareAIGatewayEmbeddings (LangChain) or CloudflareAIGatewayEmbedding (LlamaIndex).",
     "reranking": "Use CloudflareAIGatewayReranker (LangChain) or CloudflareAIGatewayRerank (LlamaIndex).",
-    "decision": "It takes a state and questions on POST /ai/run, which this class does not send.",
+    "decision": "Use CloudflareAIGatewayDecisionModel (LangChain).",
     "other": "It is called with POST /ai/run, which this class does not send.",
 }
 
