@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Opaque, Text, Wire, extras_of
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Opaque, Refusal, Text, Wire, extras_of
 
 __all__ = [
     "DEVELOPER_ROLE",
@@ -25,6 +25,7 @@ __all__ = [
     "reasoning_identity",
     "reasoning_signature",
     "redacted_thinking",
+    "refusal_category",
     "text_logprobs",
     "tool_hints",
 ]
@@ -132,6 +133,12 @@ def native_block(provider: Provider, raw: Json) -> Opaque:
 def provider_of(block: Opaque) -> Provider | None:
     """The provider in whose form a block is; None if no single provider defines its format."""
     return _PROVIDERS.get(block.wire)
+
+
+def refusal_category(refusal: Refusal) -> object:
+    """Anthropic's category of a refusal, if there is one."""
+    details: object = refusal.extras.get("messages", {}).get("stop_details")
+    return cast("Json", details).get("category") if isinstance(details, Mapping) else None
 
 
 def text_logprobs(text: Text) -> object:

@@ -28,6 +28,7 @@ from cfaig_integrations.core.events import (
     TextDelta,
 )
 from cfaig_integrations.core.fold import Fold
+from cfaig_integrations.core.hints import refusal_category
 from cfaig_integrations.core.replay import canonical, part_state, replay_state
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -152,6 +153,8 @@ class ChunkMaker:
             case CitationAdded(part, citation) if self._as_blocks:
                 block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": part}
                 return quick_chunk([block])
+            case PartNoted(part, extras) if self._as_blocks and (category := refusal_category(Refusal("", extras))):
+                return quick_chunk([refusal_block("", category) | {"index": part}]) if HAS_REFUSAL_BLOCK else None
             case PartNoted(part, extras) if self._as_blocks and (shown := reasoning_extras(extras)):
                 return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **shown}])
             case PartAdded(part, value):
@@ -170,6 +173,8 @@ class ChunkMaker:
                 return quick_chunk(self._empty_content(), [_call_chunk(event.part, id_=id_, name=name, args=opening)])
             case "reasoning" if self._as_blocks:
                 return quick_chunk([{"type": "reasoning", "reasoning": "", "index": event.part}])
+            case "refusal" if self._as_blocks and HAS_REFUSAL_BLOCK:
+                return quick_chunk([refusal_block("") | {"index": event.part}])  # it may have no text
             case "text" | "reasoning" | "refusal":
                 return None
 
@@ -189,7 +194,7 @@ class ChunkMaker:
         state = replay_state(choice.turn, sent=self._sent_states)
         content: Content = self._empty_content()
         if self._as_blocks and not HAS_REFUSAL_BLOCK:
-            content = [refusal_block(part.text) for part in choice.turn.parts if isinstance(part, Refusal)]
+            content = [block for part in choice.turn.parts if isinstance(part, Refusal) for block in part_blocks(part)]
         metadata = response_metadata_of(reply, choice, self._info, self._model)
         message = AIMessageChunk(
             content=content,

@@ -21,7 +21,7 @@ from cfaig_integrations.core.content import (
     ToolResult,
     Turn,
 )
-from cfaig_integrations.core.hints import provider_of, reasoning_identity
+from cfaig_integrations.core.hints import provider_of, reasoning_identity, refusal_category
 from cfaig_integrations.core.replay import matches, restore, whole_parts
 from cfaig_integrations.langchain.inbound import assistant_turn, shown_turn
 from cfaig_integrations.langchain.outbound import PROVIDER, REPLAY_KEY, parsed_arguments
@@ -48,7 +48,7 @@ def part_blocks(part: Part) -> list[Block]:
                 return [{"type": "tool_call", "id": id_, "name": name, "args": args}]
             return [{"type": "invalid_tool_call", "id": id_, "name": name, "args": arguments, "error": error}]
         case Refusal(text):
-            return [refusal_block(text)]
+            return [refusal_block(text, refusal_category(part))]
         case Media():
             return [_media_block(part)]
         case Opaque():
@@ -79,9 +79,11 @@ def reasoning_extras(extras: Extras) -> Block:
     return {"extras": kept} if kept else {}
 
 
-def refusal_block(text: str) -> Block:
-    """A refusal."""
-    block = {"type": "refusal", "refusal": text}
+def refusal_block(text: str, category: object = None) -> Block:
+    """A refusal, with Anthropic's category if there is one."""
+    block: Block = {"type": "refusal", "refusal": text}
+    if category:
+        block["extras"] = {"category": category}
     return block if HAS_REFUSAL_BLOCK else {"type": "non_standard", "value": block}
 
 
@@ -130,7 +132,9 @@ def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     state = chunk.additional_kwargs.get(REPLAY_KEY)
     has_content = chunk.content or chunk.tool_calls or chunk.additional_kwargs.keys() & {"reasoning_content", "refusal"}
     turn = shown_turn(chunk)
-    if is_last and has_content and (not state or matches(turn, state)):
+    # A refusal without a text is in the replay state alone; as a block it was in a chunk of its own.
+    has_parts = has_content or (state and chunk.content == "")
+    if is_last and has_parts and (not state or matches(turn, state)):
         return _turn_blocks(restore(turn, state))
     left_out = ToolCall if is_last or HAS_REFUSAL_BLOCK else ToolCall | Refusal
     parts = [part for part in turn.parts if not isinstance(part, left_out)] if has_content else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +15,11 @@ from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 
 from cfaig_integrations import GatewayOptions, errors
+from cfaig_integrations.langchain.outbound_blocks import HAS_REFUSAL_BLOCK
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, Make
 from tests.waiting import until, until_async
+from tests.wire.messages_forms import stream_from_whole
 
 every_wire = pytest.mark.parametrize("api", MODELS)
 
@@ -286,6 +289,47 @@ def test_refusals_are_not_content(make: Make, simulator: Simulator, api: str, ou
         model.invoke([HumanMessage("Hi"), message, HumanMessage("Why?")])
         result = last_request(simulator).body.get("messages") or last_request(simulator).body["input"]
         assert "I cannot help with that." in str(result[1])
+
+
+@pytest.mark.parametrize("explanation", ["Not that.", None])
+@pytest.mark.parametrize("text", ["", "Sure, "])
+@pytest.mark.parametrize("output_version", ["v0", "v1"])
+def test_a_stop_reason_of_refusal_is_a_refusal_block(
+    make: Make, simulator: Simulator, output_version: str, text: str, explanation: str | None
+) -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": explanation}
+    body = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "stop_sequence": None,
+        "content": [{"type": "text", "text": text}] if text else [],
+        "usage": {},
+        "stop_reason": "refusal",
+        "stop_details": details,
+    }
+    simulator.reply_raw(body=json.dumps(body))
+    simulator.reply_raw(body=stream_from_whole(body), content_type="text/event-stream", times=2)
+    model = make(api="messages", output_version=output_version)
+    whole, streamed = model.invoke("Hi"), summed(list(model.stream("Hi")))
+    third = model.stream_events("Hi", version="v3").output
+    block: dict[str, Any] = {"type": "refusal", "refusal": explanation or ""}
+    if HAS_REFUSAL_BLOCK:
+        block["extras"] = {"category": "cyber"}
+    assert third.response_metadata["finish_reason"] == "refusal"
+    # In version v3, core puts no refusal beside other blocks (langchain-core 1.8).
+    for message in (whole, streamed) if text else (whole, streamed, third):
+        assert [drop_index(each) for each in message.content_blocks if each["type"] != "text"] == [
+            block if HAS_REFUSAL_BLOCK else {"type": "non_standard", "value": block | {"extras": {"category": "cyber"}}}
+        ]
+        assert message.text == text
+        assert message.additional_kwargs.get("refusal") == explanation
+        assert message.response_metadata["finish_reason"] == "refusal"
+        simulator.reply("Fine.")
+        model.invoke([HumanMessage("Hi"), message, HumanMessage("Then?")])
+        sent = [each["content"] for each in last_request(simulator).body["messages"] if each["role"] == "assistant"]
+        assert sent == ([text] if text else []) or sent == [[{"type": "text", "text": text}]]
 
 
 def drop_index(block: Any) -> dict[str, Any]:

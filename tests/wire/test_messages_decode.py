@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from cfaig_integrations.core.chat import Usage
-from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Text, ToolCall, extras_of
+from cfaig_integrations.core.chat import ChatRequest, Usage
+from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Refusal, Text, ToolCall, Turn, extras_of
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.messages import CODEC
+from tests.wire.harness import folded
+from tests.wire.messages_forms import comparable, stream_from_whole
 from tests.wire.messages_samples import CITATIONS, ERRORS, MESSAGE, UNMODELLED, USAGE, message, text
 
 
@@ -100,9 +102,28 @@ def test_unsigned_thinking_has_an_empty_signature() -> None:
     assert part == Reasoning("so", extras_of("messages", signature=""))
 
 
-def test_an_answer_without_blocks() -> None:
-    reply = decode(message(stop_reason="refusal"))
-    assert (reply.turn.parts, reply.finish) == ((), "refusal")
+DETAILS = {"type": "refusal", "category": "cyber", "explanation": "Not that."}
+
+
+@pytest.mark.parametrize(
+    ("details", "refusal"),
+    [
+        ({}, Refusal("", {"messages": {"stop_details": {}}})),
+        ({"stop_details": None}, Refusal("", {"messages": {"stop_details": {}}})),
+        ({"stop_details": DETAILS}, Refusal("Not that.", {"messages": {"stop_details": DETAILS}})),
+    ],
+)
+@pytest.mark.parametrize("blocks", [[], [{"type": "text", "text": "Sure,"}]])
+def test_a_refusal_is_the_last_part_and_not_sent_back(
+    details: dict[str, Any], refusal: Refusal, blocks: list[Any]
+) -> None:
+    body = message(*blocks, stop_reason="refusal", **details)
+    reply = decode(body)
+    assert (reply.turn.parts[len(blocks) :], reply.finish) == ((refusal,), "refusal")
+    assert comparable(folded(CODEC, stream_from_whole(body).encode())) == comparable(reply)
+    turns = (Turn("user", (Text("Hi"),)), reply.turn, Turn("user", (Text("And?"),)))
+    sent = CODEC.encode(ChatRequest("m", turns), stream=False)["messages"]
+    assert [entry["content"] for entry in sent if entry["role"] == "assistant"] == [blocks] * bool(blocks)
 
 
 def test_the_envelope_is_removed() -> None:

@@ -15,6 +15,7 @@ from cfaig_integrations.core.content import (
     Opaque,
     Part,
     Reasoning,
+    Refusal,
     Text,
     ToolCall,
     Turn,
@@ -51,6 +52,8 @@ BLOCK_KEYS: Mapping[str, frozenset[str]] = {
     "tool_use": frozenset({"type", "id", "name", "input"}),
 }
 """Modelled keys of the modelled blocks; all others are extras."""
+REFUSED = "refusal"
+"""The stop reason of a refusal, which has no block of its own."""
 _REPLY_KEYS = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 
 
@@ -72,6 +75,8 @@ def _reply(message: JsonObject) -> ChatReply:
     id_ = as_str(message.get("id"))
     parts = tuple(_part(block, id_, position) for position, block in enumerate(blocks_of(message)))
     stop_reason = as_str(message.get("stop_reason"))
+    if stop_reason == REFUSED:
+        parts = (*parts, refusal_of(message))
     usage = object_or_empty(message.get("usage"))
     return ChatReply(
         wire="messages",
@@ -185,6 +190,15 @@ def citation_of(raw: JsonObject) -> Citation:
 def finish_reason(stop_reason: str) -> FinishReason:
     """The neutral finish reason."""
     return _FINISH_REASONS.get(stop_reason, "unknown")
+
+
+def refusal_of(message: JsonObject) -> Refusal:
+    """The refusal of a message with that stop reason; the explanation may be missing (SDK: `RefusalStopDetails`).
+
+    Its extras say that it is not one of the message's blocks: the encoder leaves it out.
+    """
+    details = object_or_empty(message.get("stop_details"))
+    return Refusal(as_str(details.get("explanation")), extras_of("messages", stop_details=details))
 
 
 def choice_extras(message: JsonObject) -> Extras:

@@ -105,6 +105,8 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
 def _has_content(part: Part) -> bool:
     """Whether a part becomes more than an empty block."""
     match part:
+        case Refusal(extras=extras) if "messages" in extras:
+            return False
         case Text() | Refusal():
             return bool(part.text.strip() or SEARCH_RESULT in own_extras(part))
         case Reasoning():

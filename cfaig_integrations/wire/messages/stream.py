@@ -16,6 +16,7 @@ from cfaig_integrations.core.events import (
     PartNoted,
     PartStarted,
     ReasoningDelta,
+    RefusalDelta,
     ReplyNoted,
     Started,
     TextDelta,
@@ -30,6 +31,7 @@ from cfaig_integrations.wire.fields import as_str, count_of, object_of, object_o
 from cfaig_integrations.wire.jsonio import is_object_text
 from cfaig_integrations.wire.messages.decode import (
     BLOCK_KEYS,
+    REFUSED,
     block_extras,
     block_type,
     blocks_of,
@@ -40,6 +42,7 @@ from cfaig_integrations.wire.messages.decode import (
     finish_reason,
     input_text,
     missing,
+    refusal_of,
     reply_extras,
     required_str,
     usage_of,
@@ -172,6 +175,7 @@ class MessagesDecoder(EventDecoder):
     _usage: JsonObject = field(default_factory=JsonObject)
     _texts: list[str] = field(default_factory=list[str])
     _has_content: bool = False
+    _refused: bool = False
     _stopped: bool = False  # whether it has a stop reason, and no content after that
 
     def _reopens(self, data: bytes) -> bool:
@@ -244,7 +248,7 @@ class MessagesDecoder(EventDecoder):
     def _message(self, message: JsonObject) -> list[Event]:
         if self._has_content and not self._stopped:
             raise self._truncated("A new message begins before the message_stop of the previous one.")
-        self.ended = self._has_content = False
+        self.ended = self._has_content = self._refused = False
         self._usage = dict(object_or_empty(message.get("usage")))
         self._id = as_str(message.get("id"))
         events: list[Event] = [Started(self._id, as_str(message.get("model")))]
@@ -256,7 +260,7 @@ class MessagesDecoder(EventDecoder):
         if extras := reply_extras(message):
             events.append(ReplyNoted(extras))
         self._stopped = self._has_content and bool(as_str(message.get("stop_reason")))
-        return [*events, *_finish_events(message)]
+        return [*events, *self._finish_message(message)]
 
     def _message_delta(self, event: JsonObject) -> list[Event]:
         delta = _required_object(event, "delta")
@@ -264,7 +268,7 @@ class MessagesDecoder(EventDecoder):
         if as_str(delta.get("stop_reason")):
             events += self._finish_all()
             self._stopped = True
-        events += _finish_events(delta)
+        events += self._finish_message(delta)
         if usage := object_or_empty(event.get("usage")):
             # Counts are totals so far, and omitted ones keep message_start's value.
             self._usage = {**self._usage, **{key: value for key, value in usage.items() if value is not None}}
@@ -308,6 +312,21 @@ class MessagesDecoder(EventDecoder):
             events.append(PartNoted(part, extras))
         return events
 
+    def _finish_message(self, message: JsonObject) -> list[Event]:
+        """The events of a stop reason, in `message_start` or in a `message_delta`."""
+        events: list[Event] = []
+        if stop_reason := as_str(message.get("stop_reason")):
+            events.append(Finished(finish_reason(stop_reason), stop_reason))
+            if stop_reason == REFUSED and not self._refused:
+                self._refused = True
+                part, refusal = self._next_part, refusal_of(message)
+                self._next_part += 1
+                events += [PartStarted(part, "refusal"), RefusalDelta(part, refusal.text)]
+                events.append(PartNoted(part, refusal.extras))
+        if extras := choice_extras(message):
+            events.append(ReplyNoted(extras, choice=0))
+        return events
+
     def _finish_all(self) -> list[Event]:
         return [event for index in list(self._open) for event in self._finish(index)]
 
@@ -321,12 +340,3 @@ def _required_object(event: JsonObject, key: str) -> JsonObject:
     if value is None:
         raise missing(f"{key} in an event {event.get('type')!r}")
     return value
-
-
-def _finish_events(message: JsonObject) -> list[Event]:
-    events: list[Event] = []
-    if stop_reason := as_str(message.get("stop_reason")):
-        events.append(Finished(finish_reason(stop_reason), stop_reason))
-    if extras := choice_extras(message):
-        events.append(ReplyNoted(extras, choice=0))
-    return events

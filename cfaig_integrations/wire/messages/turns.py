@@ -114,6 +114,8 @@ def _block(part: Part) -> JsonDict | None:
     that only they understand: both are left out.
     """
     match part:
+        case Refusal(extras=extras) if "messages" in extras:
+            return None  # it was made of a stop reason
         case Text() | Refusal():
             return _text_block(part)
         case Reasoning(text, extras):
