@@ -34,7 +34,7 @@ from cfaig_integrations.langchain.base import GatewayModel
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.inbound import continuation_of, to_turns
-from cfaig_integrations.langchain.outbound import PROVIDER, to_result
+from cfaig_integrations.langchain.outbound import PROVIDER, combined_llm_output, to_result
 from cfaig_integrations.langchain.outbound_blocks import register_translations
 from cfaig_integrations.langchain.profile import model_profile
 from cfaig_integrations.langchain.run_tracking import (
@@ -104,6 +104,9 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         return for_traces(super()._get_invocation_params(stop, **kwargs))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return combined_llm_output(llm_outputs)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         profile = model_profile(self.model)

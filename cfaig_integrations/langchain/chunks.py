@@ -36,9 +36,9 @@ from cfaig_integrations.langchain.outbound import (
     CUSTOM_INPUT,
     PROVIDER,
     REPLAY_KEY,
+    generation_info_of,
     response_metadata_of,
     to_usage,
-    tracer_info,
 )
 from cfaig_integrations.langchain.outbound_blocks import (
     HAS_REFUSAL_BLOCK,
@@ -206,7 +206,9 @@ class ChunkMaker:
         )
         # Set afterwards: the constructor would try to parse them.
         message.tool_call_chunks = self._closing_calls(choice.turn)
-        return ChatGenerationChunk(message=message, generation_info=tracer_info(reply, self._model, self._info))
+        return ChatGenerationChunk(
+            message=message, generation_info=generation_info_of(reply, 0, self._info, self._model)
+        )
 
     def _closing_calls(self, turn: Turn) -> list[ToolCallChunk]:
         chunks: list[ToolCallChunk] = []

@@ -19,13 +19,12 @@ from cfaig_integrations.langchain.outbound import (
     REPLAY_KEY,
     additional_kwargs_of,
     response_metadata_of,
+    to_llm_output,
     to_usage,
     tracer_info,
 )
 
 _USAGE = "usage_metadata"
-_COUNTS = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
-"""Token counts in `llm_output`, by the names that LangChain's cost handlers read -> their names in a usage."""
 
 
 def to_generations(reply: ChatReply, info: GatewayInfo, model: str) -> list[Generation]:
@@ -42,8 +41,7 @@ def to_generations(reply: ChatReply, info: GatewayInfo, model: str) -> list[Gene
 def to_llm_result(answers: list[list[Generation]], model: str) -> LLMResult:
     """The answers to several prompts, with the sum of their token counts."""
     usages = [usage for each in answers for one in each if (usage := (one.generation_info or {}).get(_USAGE))]
-    counts = {name: sum(usage[ours] for usage in usages) for name, ours in _COUNTS.items()} if usages else {}
-    return LLMResult(generations=[*answers], llm_output={"token_usage": counts, "model_name": model})
+    return LLMResult(generations=[*answers], llm_output=to_llm_output(usages, model))
 
 
 def joined(chunks: Sequence[GenerationChunk]) -> Generation:

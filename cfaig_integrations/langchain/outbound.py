@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall
@@ -15,6 +17,7 @@ from cfaig_integrations.core.replay import replay_state
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.gateway.continuation import reply_digest
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.models.routes import is_route
 
 PROVIDER = "cloudflare_ai_gateway"
 """`model_provider` of this package's messages, and `ls_provider` of its runs."""
@@ -60,8 +63,11 @@ def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
             usage_metadata=to_usage(reply.usage) if reply.usage is not None and number == 0 else None,
             response_metadata={"model_provider": PROVIDER, **response_metadata_of(reply, choice, info, model)},
         )
-        generations.append(ChatGeneration(message=message, generation_info=tracer_info(reply, model, info)))
-    return ChatResult(generations=generations, llm_output={"model_name": model})
+        generations.append(
+            ChatGeneration(message=message, generation_info=generation_info_of(reply, number, info, model))
+        )
+    usages = [] if reply.usage is None else [to_usage(reply.usage)]
+    return ChatResult(generations=generations, llm_output=to_llm_output(usages, model))
 
 
 def parsed_arguments(call: ToolCall) -> tuple[dict[str, Any], str | None]:
@@ -101,13 +107,19 @@ def additional_kwargs_of(turn: Turn) -> dict[str, Any]:
 
 
 def response_metadata_of(reply: ChatReply, choice: Choice, info: GatewayInfo, model: str) -> dict[str, Any]:
-    """A message's `response_metadata`. `model_name` is the model id of the request, `model` the provider's name."""
+    """A message's `response_metadata`.
+
+    `model_name` is the model id of the request, `model` the provider's name; `finish_reason` is the provider's word,
+    `normalized_finish_reason` OpenAI's for it, and `finish_state` says what became of the answer.
+    """
     gateway = info.as_dict()
     if info.history is not None:
         gateway["history"] = reply_digest(info.history, choice.turn)
     metadata: dict[str, Any] = {
         "model_name": model,
         "finish_reason": choice.finish_word or choice.finish,
+        "normalized_finish_reason": choice.normalized_finish,
+        "finish_state": choice.finish_state,
         "gateway": gateway,
     }
     if reply.id:
@@ -121,15 +133,46 @@ def response_metadata_of(reply: ChatReply, choice: Choice, info: GatewayInfo, mo
 
 def tracer_info(reply: ChatReply, model: str, info: GatewayInfo) -> dict[str, Any]:
     """A `generation_info` that lets tracers attribute the run to the model and the provider that answered."""
-    routed = info.routed_model or model
+    # A provider's own name for the model would give one model several names in traces.
+    routed = info.routed_model or (is_route(model) and reply.model) or model
     # The author in the model's id; for Cloudflare's own models the name that `cf-aig-provider` has for them.
     author = "workers-ai" if routed.startswith("@") else routed.partition("/")[0]
-    facts = {
-        "model": info.routed_model or reply.model or model,
-        "provider": info.provider or author,
-        "log_id": info.log_id,
-    }
+    facts = {"model": routed, "provider": info.provider or author, "log_id": info.log_id}
     return {TRACER_KEY: {key: value for key, value in facts.items() if value}}
+
+
+def generation_info_of(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
+    """The `generation_info` of a chat's answer, with the keys and the finish reason that readers know from OpenAI.
+
+    Core adds those that `response_metadata` lacks to the message; its `finish_reason` remains the provider's word.
+    """
+    found: dict[str, Any] = {"finish_reason": reply.choices[number].normalized_finish, "model_name": model}
+    if reply.usage is not None and number == 0:  # the usage is that of all answers
+        found["token_usage"] = token_usage([to_usage(reply.usage)])
+    return found | tracer_info(reply, model, info)
+
+
+def token_usage(usages: Iterable[UsageMetadata]) -> dict[str, int]:
+    """The sum of token counts, by OpenAI's names, which LangChain's cost handlers read; empty if there are none."""
+    counted = list(usages)
+    names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+    return {
+        name: sum(cast("dict[str, int]", usage)[ours] for usage in counted) for name, ours in names.items() if counted
+    }
+
+
+def to_llm_output(usages: Iterable[UsageMetadata], model: str) -> dict[str, Any]:
+    """The `llm_output` of a result."""
+    return {"token_usage": token_usage(usages), "model_name": model}
+
+
+def combined_llm_output(outputs: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """The `llm_output` of several results: the sum of their token counts."""
+    found = [output for output in outputs if output]
+    total: Counter[str] = Counter()
+    for output in found:
+        total.update(output["token_usage"])
+    return {"token_usage": dict(total), "model_name": found[0]["model_name"]} if found else {}
 
 
 def to_usage(usage: Usage) -> UsageMetadata:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import cast
 
 from langchain_core.language_models import ModelProfile
 
 from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.gateway.models.routes import carries_pdf_results
+from cfaig_integrations.gateway.models.routes import carries_pdf_results, efforts_of, takes
 
 
 @lru_cache(maxsize=1024)
@@ -27,6 +28,11 @@ def model_profile(model: str) -> ModelProfile | None:
         image_tool_message=known.tools and "image" in known.inputs,
         pdf_tool_message=known.tools and "pdf" in known.inputs and carries_pdf_results(model),
         text_outputs=True,
+        image_outputs=False,
+        audio_outputs=False,
+        video_outputs=False,
+        attachment=not known.inputs.isdisjoint({"image", "pdf"}),
+        temperature=takes(model, "temperature"),
         reasoning_output=known.reasoning,
         tool_calling=known.tools,
         tool_choice=known.tool_choice,
@@ -36,4 +42,7 @@ def model_profile(model: str) -> ModelProfile | None:
     )
     if known.max_output is not None:
         profile["max_output_tokens"] = known.max_output
-    return profile
+    if known.reasoning and (efforts := efforts_of(model)):
+        profile["reasoning_effort_levels"] = list(efforts)
+    # Older versions of core declare fewer keys, and warn of all others.
+    return cast("ModelProfile", {key: value for key, value in profile.items() if key in ModelProfile.__annotations__})

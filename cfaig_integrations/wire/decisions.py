@@ -87,7 +87,7 @@ def _answer(path: str, question: JsonObject, answer: JsonObject) -> JsonObject:
     if kind == "noul":
         return {"type": kind, "noul": _probability(f"{path}.noul", answer.get("noul"))}
     criteria = question["criteria"]
-    levels = [str(level) for level in range(len(criteria))] if isinstance(criteria, Sequence) else []  # type: ignore[arg-type]
+    levels = [str(level) for level in range(len(criteria))] if isinstance(criteria, Sequence) else []
     names = levels or list(cast("JsonObject", criteria))
     chances = object_of(answer, "probabilities") or {}
     if set(chances) != set(names):

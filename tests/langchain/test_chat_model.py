@@ -108,7 +108,7 @@ def test_an_answer_reports_its_gateway_info(make: Make, simulator: Simulator) ->
 @pytest.mark.parametrize(
     ("prompt", "model", "provider"),
     [
-        ("openai/gpt-4.1", "gpt-4.1", "openai"),
+        ("openai/gpt-4.1", "openai/gpt-4.1", "openai"),
         ("@cf/zai-org/glm-5.2", "@cf/zai-org/glm-5.2", "workers-ai"),
         ("cloudflare/auto", "anthropic/claude-sonnet-5", "anthropic"),
     ],
@@ -433,3 +433,49 @@ def test_several_answers_are_whole_or_refused(
     else:
         answers = [result.message for result in model.generate([[HumanMessage("Hi")]]).generations[0]]  # type: ignore[union-attr]
         assert len({answer.id for answer in answers}) == 2
+
+
+FINISHES = {
+    "chat_completions": {"stop": "stop", "length": "length", "tool_calls": "tool_calls"},
+    "responses": {"stop": "completed", "length": "max_output_tokens", "tool_calls": "completed"},
+    "messages": {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"},
+    "run": {"stop": "stop", "length": "length", "tool_calls": "tool_calls"},
+}
+STATES = {"stop": "complete", "tool_calls": "complete", "length": "incomplete"}
+
+
+@pytest.mark.parametrize(
+    ("api", "finish", "word"), [(api, *each) for api, all_ in FINISHES.items() for each in all_.items()]
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_finish_reasons_in_one_vocabulary(
+    make: Make, simulator: Simulator, api: str, finish: str, word: str, streamed: bool
+) -> None:
+    calls: Any = [{"name": "weather", "arguments": {"city": "Oslo"}}] if finish == "tool_calls" else []
+    simulator.reply("It is", calls=calls, finish=finish)
+    model = make(api=api, streaming=streamed).bind_tools([weather])
+    with collect_runs() as runs:
+        meta = model.invoke("Hi").response_metadata
+    assert (meta["finish_reason"], meta["normalized_finish_reason"]) == (word, finish)
+    assert meta["finish_state"] == STATES[finish]
+    [[generation]] = runs.traced_runs[0].outputs["generations"]  # type: ignore[index]
+    assert generation["generation_info"]["finish_reason"] == finish
+
+
+@every_wire
+@pytest.mark.parametrize("streamed", [False, True])
+def test_token_counts_and_model_name_where_tracers_read_them(
+    make: Make, simulator: Simulator, api: str, streamed: bool
+) -> None:
+    simulator.reply("Yes.", times=4, tokens_in=5, tokens_out=2)
+    model = make(api=api, streaming=streamed)
+    results = [model.generate([[HumanMessage("a")], [HumanMessage("b")]])]
+    results.append(asyncio.run(make(api=api, streaming=streamed).agenerate([[HumanMessage("a")], [HumanMessage("b")]])))
+    for result in results:
+        for [generation] in result.generations:
+            info: Any = generation.generation_info
+            assert info["token_usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+            assert (info["model_name"], info["finish_reason"]) == (MODELS[api], "stop")
+        if not streamed:  # in a stream core has no place for it
+            counts = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+            assert result.llm_output == {"token_usage": counts, "model_name": MODELS[api]}

@@ -45,6 +45,23 @@ def test_every_known_model_has_a_profile_of_declared_keys(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "temperature", "efforts"),
+    [
+        ("anthropic/claude-opus-5.5", False, ["low", "medium", "high", "xhigh", "max"]),
+        ("anthropic/claude-haiku-4.5", True, None),
+        ("openai/gpt-4o", True, None),
+        ("@cf/openai/gpt-oss-120b", True, ["low", "medium", "high"]),
+    ],
+)
+def test_parameters_in_a_profile(name: str, temperature: bool, efforts: list[str] | None) -> None:
+    profile: Any = model(name).profile
+    for key, expected in {"temperature": temperature, "reasoning_effort_levels": efforts}.items():
+        if key in ModelProfile.__annotations__:
+            assert profile.get(key) == expected
+    assert profile.get("image_outputs", False) is False
+
+
+@pytest.mark.parametrize(
     ("name", "can", "cannot"),
     [
         ("openai/gpt-4o", {"image_inputs", "image_url_inputs", "pdf_inputs", "pdf_tool_message"}, {"audio_inputs"}),

@@ -27,13 +27,16 @@ __all__ = [
     "Row",
     "affinity_of",
     "carries_pdf_results",
+    "efforts_of",
     "forget",
+    "is_route",
     "is_shape_refusal",
     "learn",
     "legacy_id",
     "rest_id",
     "route",
     "row_of",
+    "takes",
 ]
 
 Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "run"]
@@ -154,6 +157,22 @@ def carries_pdf_results(model: str) -> bool:
         return not {"responses", "messages"}.isdisjoint(row_of(model).wires.tools)
     except ConfigError:
         return False
+
+
+def takes(model: str, field: str) -> bool:
+    """Whether a model takes a field of a request, such as `temperature`; True if that is not known."""
+    try:
+        return field not in row_of(model).quirks.refused
+    except ConfigError:
+        return True
+
+
+def efforts_of(model: str) -> tuple[str, ...]:
+    """The reasoning efforts that a model takes; empty if they are not known."""
+    try:
+        return row_of(model).quirks.efforts
+    except ConfigError:
+        return ()
 
 
 def legacy_id(model: str) -> str:
@@ -291,8 +310,13 @@ def _legacy_route(model: str, row: Row, api: Api) -> Route:
     return Route("chat_completions", legacy_id(model), _LEGACY_PATH, False, True, quirks)
 
 
+def is_route(model: str) -> bool:
+    """Whether the gateway chooses the model: for a dynamic route, and under the Auto Router."""
+    return model.startswith("dynamic/") or model == AUTO
+
+
 def _run_route(model: str, row: Row) -> Route:
-    if model.startswith("dynamic/") or model == AUTO:
+    if is_route(model):
         raise ConfigError(
             f"{model} cannot be run: /ai/run has no route for it.",
             field="api",
