@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from langchain_core.load import dumpd
 from langchain_core.load.serializable import Serializable
+from langchain_core.runnables import RunnableConfig
 
 from cfaig_integrations.adapters.fields import ChatFields, GatewayFields
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.context import holding
 from cfaig_integrations.langchain.arguments import for_traces
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain
+from cfaig_integrations.langchain.run_tracking import CURRENT_CONFIG
 
 _log = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 4
@@ -80,6 +83,18 @@ class GatewayModel(LangChainFields, ChatFields, Serializable):
             limits = timeouts(self.timeout)
             attributes["timeout"] = [limits.connect, limits.read]
         return attributes
+
+    if not TYPE_CHECKING:  # a type checker sees those of LangChain's base classes
+
+        def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+            """The answer to a prompt; `configurable` of the config may identify the conversation."""
+            with holding(CURRENT_CONFIG, config):
+                return super().invoke(input, config, **kwargs)
+
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+            """The asynchronous form of `invoke`."""
+            with holding(CURRENT_CONFIG, config):
+                return await super().ainvoke(input, config, **kwargs)
 
     @cached_property
     def _serialized(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 
 from cfaig_integrations.adapters.fields import GatewayFields
 from cfaig_integrations.adapters.run_metadata import (
+    CONVERSATION_KEYS,
     Framework,
     Operation,
     RunEntries,
@@ -45,6 +46,7 @@ class StreamRun(BaseCallbackHandler):
     def __init__(self, config: RunnableConfig) -> None:
         callbacks = config.get("callbacks")
         self.context = current()
+        self.configurable = config.get("configurable")
         self.name = config.get("run_name")
         self.run_id: UUID | None = None
         self.parent_run_id = callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
@@ -76,6 +78,8 @@ class StreamRun(BaseCallbackHandler):
 _Run: TypeAlias = BaseRunManager | StreamRun
 CURRENT_RUN: ContextVar[_Run | None] = ContextVar("cfaig_langchain_run", default=None)
 """The run that was caught on the way to `_generate` or `_stream`."""
+CURRENT_CONFIG: ContextVar[RunnableConfig | None] = ContextVar("cfaig_langchain_config", default=None)
+"""The config of `invoke`, whose `configurable` no run manager holds."""
 PROMPT_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_langchain_prompts", default=None)
 """The runs of an LLM's prompts, in their order."""
 
@@ -111,17 +115,38 @@ def _run_info(manager: BaseRunManager | StreamRun | None, operation: Operation) 
     caught = CURRENT_RUN.get()
     run = manager or caught or StreamRun(ensure_config())
     # A caller's metadata has precedence over the model's; LangChain merges them the other way round.
-    metadata = {**run.metadata, **run.inheritable_metadata}
+    metadata = {**_conversation_ids(run), **run.metadata, **run.inheritable_metadata}
     return RunInfo(
         framework=_LANGCHAIN.name,
         operation=operation,
         run_id=None if run.run_id is None else str(run.run_id),
         parent_run_id=None if run.parent_run_id is None else str(run.parent_run_id),
         name=next((each.name for each in (caught, run) if isinstance(each, StreamRun)), None),
-        agent=":".join(str(part) for key in ("lc_agent_name", "langgraph_node") if (part := metadata.get(key))) or None,
+        agent=_agent_of(metadata),
         tags=tuple(run.tags),
         metadata=metadata,
     )
+
+
+def _conversation_ids(run: _Run) -> dict[str, Any]:
+    """The ids of a conversation that a config has under `configurable`, as `RunnableWithMessageHistory` wants them."""
+    configurable = (run.configurable if isinstance(run, StreamRun) else None) or ensure_config(
+        CURRENT_CONFIG.get()
+    ).get("configurable")
+    return {key: configurable[key] for key in CONVERSATION_KEYS if configurable.get(key)} if configurable else {}
+
+
+def _agent_of(metadata: Mapping[str, Any]) -> str | None:
+    """`agent:node`. Without a name, an agent is the node of the graph around it, as in supervisor and swarm graphs.
+
+    LangGraph's namespace is `node:task` for each graph, the outermost first, with a `|` between them; a number stands
+    there if a node calls several graphs.
+    """
+    agent, node = metadata.get("lc_agent_name"), metadata.get("langgraph_node")
+    if not agent:
+        levels = [part.partition(":")[0] for part in str(metadata.get("langgraph_checkpoint_ns") or "").split("|")]
+        agent = next((level for level in reversed(levels[:-1]) if not level.isdigit()), None)
+    return ":".join(str(part) for part in (agent, node) if part) or None
 
 
 def prompt_runs(prompts: Sequence[str], first: BaseRunManager | None) -> Sequence[BaseRunManager | None]:
