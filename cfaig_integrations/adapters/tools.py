@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, ToolChoice, ToolSpec
-from cfaig_integrations.core.content import NO_EXTRAS, Extras
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.errors import ConfigError, shown
@@ -30,7 +30,14 @@ MARKERS = ("cache_control", "defer_loading", "eager_input_streaming", "input_exa
 """Keys of Anthropic's tool object that are not part of the function."""
 _OPENAI_MARKERS = ("defer_loading", "allowed_callers")
 """Those of them that OpenAI's flat form has, too (official type `FunctionToolParam`)."""
+_SHARED_MARKERS = ("defer_loading",)
+"""Those of which both providers take the same values."""
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
+def marker_hints(markers: Json) -> Extras:
+    """A tool's markers in the forms of the providers that have them."""
+    return tool_hints(anthropic=markers, openai={key: markers[key] for key in _SHARED_MARKERS if key in markers})
 
 
 class BoundTool(dict[str, Any]):
@@ -58,7 +65,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> B
     """
     kind = tool.get("type")
     markers = {key: tool[key] for key in MARKERS if key in tool}
-    flat: dict[str, Any] = {}
+    flat = {key: markers[key] for key in _SHARED_MARKERS if key in markers}
     match tool:
         case {"input_schema": parameters} if kind in (None, "custom"):
             function = {"name": tool.get("name"), "parameters": parameters}

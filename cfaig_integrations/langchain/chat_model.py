@@ -108,6 +108,10 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return combined_llm_output(llm_outputs)
 
+    def _model_params(self, config: object = None) -> dict[str, str]:
+        """The model's provider, where langchain's `ProviderToolSearchMiddleware` looks for it."""
+        return {"model_provider": self.model.partition("/")[0]}
+
     def _resolve_model_profile(self) -> ModelProfile | None:
         profile = model_profile(self.model)
         return None if profile is None else profile.copy()

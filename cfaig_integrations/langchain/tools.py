@@ -14,12 +14,12 @@ from cfaig_integrations.adapters.tools import (
     MARKERS,
     BoundTool,
     choice_among,
+    marker_hints,
     tool_of_function,
     tool_of_mapping,
     tools_at_once,
 )
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
-from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
@@ -80,7 +80,7 @@ def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:
     if "function" not in form:  # a free-text tool, or one that core treats as built in
         return BoundTool(form, NativeTool(form))
     markers = {key: extras[key] for key in MARKERS if key in extras}
-    spec = tool_of_function(form["function"], tool_hints(anthropic=markers)).spec
+    spec = tool_of_function(form["function"], marker_hints(markers)).spec
     return BoundTool({**form, **markers}, spec)
 
 

@@ -81,7 +81,8 @@ def test_anthropic_tool_keys_are_kept() -> None:
     result = bound({"name": "w", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}})
     assert result.spec.extras == {"messages": {"cache_control": {"type": "ephemeral"}}}  # type: ignore[union-attr]
     marked = weather.model_copy(update={"extras": {"defer_loading": True}})
-    assert bound(marked).spec.extras == {"messages": {"defer_loading": True}}  # type: ignore[union-attr]
+    deferred = {"defer_loading": True}
+    assert bound(marked).spec.extras == {"messages": deferred, "responses": deferred}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
