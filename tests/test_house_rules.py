@@ -142,7 +142,7 @@ def test_an_adapter_imports_at_the_top_of_its_modules(path: Path) -> None:
 
 
 EXTRA_OF = {
-    "langchain": ["langchain"],
+    "langchain": ["langchain-agents"],
     "llama_index": ["llama-index"],
     "simulator": ["simulator", "pytest"],
     "cli": ["all"],

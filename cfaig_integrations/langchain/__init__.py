@@ -2,7 +2,7 @@
 
 `ChatCloudflareAIGateway` is a chat model, `CloudflareAIGatewayLLM` a text model, `CloudflareAIGatewayEmbeddings` embeds
 texts, `CloudflareAIGatewayReranker` sorts documents, and `CloudflareAIGatewayDecisionModel` answers questions about a
-state. Needs the extra `langchain`.
+state. `CloudflarePromptCachingMiddleware` is for agents. Needs the extra `langchain`.
 
 A chat call: `chat_model` builds the request from `inbound` (messages), `tools`, `arguments` and `run_tracking`, and
 converts the reply with `outbound` or, in a stream, `chunks`.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from cfaig_integrations.langchain.llm import CloudflareAIGatewayLLM
     from cfaig_integrations.langchain.outbound import gateway_info
+    from cfaig_integrations.langchain.prompt_caching import CloudflarePromptCachingMiddleware
     from cfaig_integrations.langchain.registration import register, unregister
     from cfaig_integrations.langchain.reranker import CloudflareAIGatewayReranker
 
@@ -36,6 +37,7 @@ __all__ = [
     "CloudflareAIGatewayEmbeddings",
     "CloudflareAIGatewayLLM",
     "CloudflareAIGatewayReranker",
+    "CloudflarePromptCachingMiddleware",
     "LogCollector",
     "gateway_info",
     "image_generation_tool",
@@ -55,6 +57,7 @@ __getattr__ = lazy_names(
         "CloudflareAIGatewayLLM": "llm",
         "CloudflareAIGatewayReranker": "reranker",
         "LogCollector": "costs",
+        "CloudflarePromptCachingMiddleware": "prompt_caching",
         "gateway_info": "outbound",
         "image_generation_tool": "gateway_tools",
         "register": "registration",

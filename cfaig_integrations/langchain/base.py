@@ -15,8 +15,8 @@ from langchain_core.runnables import RunnableConfig
 from cfaig_integrations.adapters.fields import ChatFields, GatewayFields
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.connection import timeouts
-from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.context import holding
+from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.arguments import for_traces
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain

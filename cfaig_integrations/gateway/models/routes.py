@@ -37,6 +37,7 @@ __all__ = [
     "route",
     "row_of",
     "takes",
+    "takes_cache_markers",
 ]
 
 Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "run"]
@@ -155,6 +156,16 @@ def carries_pdf_results(model: str) -> bool:
     """Whether a wire of the model can carry a PDF in a tool's result; chat completions cannot."""
     try:
         return not {"responses", "messages"}.isdisjoint(row_of(model).wires.tools)
+    except ConfigError:
+        return False
+
+
+def takes_cache_markers(model: str, api: Api) -> bool:
+    """Whether a request with Anthropic's cache markers goes out in its format."""
+    if api != "auto":
+        return api == "messages"
+    try:
+        return "messages" in row_of(model).wires.tools
     except ConfigError:
         return False
 

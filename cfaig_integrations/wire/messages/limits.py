@@ -26,7 +26,7 @@ from cfaig_integrations.wire.limits import (
     model_limits,
     part_limits,
 )
-from cfaig_integrations.wire.messages.media import IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
+from cfaig_integrations.wire.messages.media import CACHE_MARKER, IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
 
 _ON_CHAT = 'Remove it, or use api="chat_completions" with a model that takes it.'
 _ON_RESPONSES = 'Remove it and send the whole conversation, or use api="responses".'
@@ -79,13 +79,12 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
     for index in [index for index, turn in enumerate(turns) if turn.role == "system"]:
         turn = turns[index]
         for part in turn.parts:
-            if isinstance(part, Text) and (marks := own_extras(part).keys() - {SEARCH_RESULT}):
+            if isinstance(part, Text) and (marks := own_extras(part).keys() - {CACHE_MARKER, SEARCH_RESULT}):
                 yield UnsupportedContent(
                     "The gateway takes system instructions as one string, which cannot carry marks.",
                     field=min(marks),
                     value=dict(own_extras(part)),
-                    remedy="Put the mark on the first block of the first user turn: "
-                    "a cache breakpoint there covers tools and system too.",
+                    remedy="Put it on the first block of the first user turn.",
                 )
         if (
             index

@@ -13,6 +13,8 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """Official SDK: `Base64ImageSourceParam`."""
 SEARCH_RESULT = "search_result"
 """Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
+CACHE_MARKER = "cache_control"
+"""Key of Anthropic's cache marker."""
 _NO_VALUES: Json = {}
 
 

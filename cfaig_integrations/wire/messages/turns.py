@@ -27,7 +27,7 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.encoding import arguments_object, call_id
-from cfaig_integrations.wire.messages.media import SEARCH_RESULT, media_block, own_extras
+from cfaig_integrations.wire.messages.media import CACHE_MARKER, SEARCH_RESULT, media_block, own_extras
 
 _Content: TypeAlias = str | list[JsonDict]
 
@@ -39,9 +39,12 @@ def conversation(turns: Iterable[Turn]) -> tuple[str, list[JsonDict]]:
         ConfigError: Nothing is left to send.
     """
     system: list[str] = []
+    marker: object = None
     messages: list[JsonDict] = []
     for turn in turns:
         if turn.role == "system":
+            texts = [part for part in turn.parts if isinstance(part, Text)]
+            marker = next((own[CACHE_MARKER] for part in texts if CACHE_MARKER in (own := own_extras(part))), marker)
             system += [part.text for part in turn.parts if type(part) is Text and part.text.strip()]
             continue
         content = _content(turn)
@@ -58,7 +61,21 @@ def conversation(turns: Iterable[Turn]) -> tuple[str, list[JsonDict]]:
         raise ConfigError(
             "There is no message to answer.", field="turns", remedy="Pass at least one user turn that is not empty."
         )
+    if marker is not None:
+        _mark_first_user_block(messages, marker)
     return "\n\n".join(system), messages
+
+
+def _mark_first_user_block(messages: list[JsonDict], marker: object) -> None:
+    """Moves the cache marker of the system text, which has no place for it, to the first block behind it.
+
+    A breakpoint there covers the tools and the system text too (facts §14.4).
+    """
+    for message in messages:
+        if message["role"] == "user":
+            blocks = message["content"] = _as_blocks(message["content"])
+            blocks[0].setdefault(CACHE_MARKER, marker)
+            return
 
 
 def _content(turn: Turn) -> _Content:
