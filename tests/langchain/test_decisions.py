@@ -290,3 +290,10 @@ def test_auto_mode_blocks_risky_calls(
     assert result.startswith("It is 21 degrees") is executed
     assert ("blocked" in result) is not executed
     assert simulator.requests[1].body["state"]["tool_call"]["args"] == {"city": "Oslo"}
+
+
+@both
+def test_the_local_gateway_decides(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    response = ask(make(), asynchronous, [HumanMessage([{"type": "text", "text": STATE}, IMAGE])])
+    assert response.answers.keys() == QUESTIONS.keys()
+    assert sum(response.choices["tone"].probabilities.values()) == pytest.approx(1, abs=0.01)
