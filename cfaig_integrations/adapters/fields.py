@@ -224,10 +224,14 @@ class GatewayFields(BaseModel):
             private["_clients"] = clients  # pydantic's own way takes 1 us of the constructor's 20
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy that shares the caller's HTTP clients, which cannot be copied."""
+        """A deep copy that shares the caller's HTTP clients, and whatever else of the caller's cannot be copied."""
         copied = {} if memo is None else memo
-        copied.update({id(client): client for client in (self.http_client, self.http_async_client)})
+        copied.update({id(value): value for value in self._shared_values()})
         return super().__deepcopy__(copied)
+
+    def _shared_values(self) -> list[object]:
+        """The values that a deep copy shares with its original."""
+        return [self.http_client, self.http_async_client]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with a connection of its own.

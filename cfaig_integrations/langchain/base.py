@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import ceil
@@ -13,7 +14,7 @@ from langchain_core.load.serializable import Serializable
 from langchain_core.runnables import RunnableConfig
 
 from cfaig_integrations.adapters.fields import ChatFields, GatewayFields
-from cfaig_integrations.errors import GatewayError
+from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.gateway.context import holding
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -25,6 +26,8 @@ from cfaig_integrations.langchain.run_tracking import CURRENT_CONFIG
 _log = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 4
 """As in langchain-core's estimate for messages."""
+_UNPICKLABLE = ("http_client", "http_async_client", "rate_limiter")
+"""Fields of a user's objects that mostly hold locks or sockets."""
 _SERIALIZED = "_serialized"
 
 
@@ -41,11 +44,39 @@ class LangChainFields(GatewayFields):
         report(info)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """The state for pickle: without the token, and without `extra_headers`, which may hold a provider's key."""
+        """The state for pickle: without the token, and without `extra_headers`, which may hold a provider's key.
+
+        Raises:
+            ConfigError: An HTTP client or the rate limiter cannot be pickled.
+        """
+        for field in _UNPICKLABLE:
+            self._require_picklable(field)
         if not self.extra_headers:
             return super().__getstate__()
         _log.warning("extra_headers of %s may hold a secret and are not pickled.", type(self).__name__)
         return super(LangChainFields, self.model_copy(update={"extra_headers": None})).__getstate__()
+
+    def _require_picklable(self, field: str) -> None:
+        value = getattr(self, field, None)
+        if value is None:
+            return
+        try:
+            pickle.dumps(value)
+        except TypeError as error:  # a lock or a socket
+            raise to_langchain(
+                ConfigError(
+                    f"{field} of {type(self).__name__} cannot be pickled: {error}.",
+                    field=field,
+                    value=value,
+                    remedy=f"Pickle model.model_copy(update={{'{field}': None}}), and set {field} after loading.",
+                )
+            ) from error
+
+    def _shared_values(self) -> list[object]:
+        """What a deep copy shares: the rate limiter, whose limit is for all copies, and callback handlers too."""
+        callbacks = getattr(self, "callbacks", None)
+        handlers = cast("list[object]", callbacks) if isinstance(callbacks, list) else [callbacks]
+        return [*super()._shared_values(), getattr(self, "rate_limiter", None), *handlers]
 
 
 class GatewayModel(LangChainFields, ChatFields, Serializable):
