@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from cfaig_integrations.adapters.fields import ALIASES, CONNECTION_PARAMETERS, ChatFields, EmbedFields
+from cfaig_integrations.adapters.fields import CONNECTION_PARAMETERS, ChatFields, EmbedFields
 from cfaig_integrations.adapters.run_metadata import RunEntries
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema, ToolChoice, ToolSpec
@@ -18,6 +18,7 @@ from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api, CallOptions
 from cfaig_integrations.gateway.context import current
+from cfaig_integrations.gateway.migration import ALIASES, BODY_FIELDS, remedy_of_call
 from cfaig_integrations.gateway.options import GatewayOptions
 
 __all__ = [
@@ -57,9 +58,11 @@ CALL_PARAMETERS = frozenset(
         "session_affinity",
     }
 )
-"""Arguments that a call may have; any other goes into the request body."""
+"""Arguments that a call may have; any other may be a body field."""
 _CONSTRUCTOR_PARAMETERS = CONNECTION_PARAMETERS - CALL_PARAMETERS
 """Arguments that a call cannot change; one of them is the token, which must never appear in a body."""
+_NAMES = (*sorted(CALL_PARAMETERS | _CONSTRUCTOR_PARAMETERS), *ALIASES, *sorted(BODY_FIELDS))
+"""What a misspelt argument of a call may stand for."""
 _APIS: tuple[str, ...] = ("auto", *get_args(Wire))
 
 
@@ -84,7 +87,7 @@ def split_arguments(kwargs: Mapping[str, Any], *, remedy: str = "Give it to the 
         remedy: The fix for an argument of the constructor; `{name}` stands for its name.
 
     Raises:
-        ConfigError: One of them belongs to the constructor.
+        ConfigError: One of them belongs to the constructor, is that of another package, or is misspelt.
     """
     recognized: dict[str, Any] = {}
     body: dict[str, Any] = {}
@@ -93,9 +96,13 @@ def split_arguments(kwargs: Mapping[str, Any], *, remedy: str = "Give it to the 
         if name in CALL_PARAMETERS:
             recognized[name] = value
         elif name in _CONSTRUCTOR_PARAMETERS:
+            if name == "gateway_id":
+                remedy = "Write gateway_options={'gateway_id': ...}."
             raise ConfigError(
                 f"{argument!r} cannot be changed for one call.", field=argument, remedy=remedy.replace("{name}", name)
             )
+        elif argument not in BODY_FIELDS and (advice := remedy_of_call(argument, _NAMES)) is not None:
+            raise ConfigError(f"{argument!r} is not an argument of a call.", field=argument, remedy=advice)
         else:
             body[argument] = value
     return CallArguments(recognized, body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
@@ -17,6 +16,7 @@ from cfaig_integrations.core.vectors import EmbedReply, Pooling
 from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Connection, Timeout, carries_provider_key
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.migration import ALIASES, canonical, remedy
 from cfaig_integrations.gateway.models.embeddings import EmbedApi
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import UNSET, hidden, refuse_wrong_type, resolve
@@ -29,17 +29,6 @@ Count: TypeAlias = Annotated[int | None, Field(ge=1)]
 ExtraBody: TypeAlias = Annotated[dict[str, Any] | None, Field(repr=False)]
 """Further body fields; the configuration of an MCP server among them may hold a key."""
 
-ALIASES: Mapping[str, str] = {
-    "api_key": "api_token",
-    "cloudflare_api_token": "api_token",
-    "gateway_options": "gateway",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "model_name": "model",
-    "request_timeout": "timeout",
-    "stop_sequences": "stop",
-}
-"""Other names of an argument -> its name here."""
 _TOKEN_NAMES = frozenset({"api_token", *(alias for alias, name in ALIASES.items() if name == "api_token")})
 
 
@@ -54,25 +43,44 @@ def _canonical(model_class: type[BaseModel], arguments: dict[str, Any]) -> dict[
     """Constructor arguments under the names of their fields.
 
     Raises:
-        ConfigError: An argument is unknown, which names the nearest, or is given twice.
+        ConfigError: An argument is unknown, which says what to write instead, or is given twice.
     """
     fields = model_class.model_fields
+    if isinstance(arguments.get("gateway"), str):
+        raise ConfigError(
+            "gateway= takes GatewayOptions.", field="gateway", remedy="Write gateway_id='...' for a name."
+        )
     if arguments.keys() <= fields.keys():
         return arguments
-    aliases = {**ALIASES, **{field.alias: name for name, field in fields.items() if field.alias}}
-    canonical: dict[str, Any] = {}
+    by_alias = {field.alias: name for name, field in fields.items() if field.alias}
+    names: dict[str, Any] = {}
     for argument, value in arguments.items():
-        name = argument if argument in fields else aliases.get(argument, argument)
+        name = by_alias.get(argument) or canonical(argument, fields)
         if name not in fields:
-            near = get_close_matches(argument, (*fields, *aliases), n=1)
-            remedy = f"Did you mean {near[0]!r}?" if near else "Further body fields go in extra_body=."
             raise ConfigError(
-                f"{model_class.__name__} has no constructor argument {argument!r}.", field=argument, remedy=remedy
+                f"{model_class.__name__} has no constructor argument {argument!r}.",
+                field=argument,
+                remedy=remedy(argument, (*fields, *(alias for alias in ALIASES if ALIASES[alias] in fields))),
             )
-        if name in canonical:
+        if name in names:
             raise ConfigError(f"{name!r} is given twice, once as {argument!r}.", field=argument, remedy="Give it once.")
-        canonical[name] = value
-    return canonical
+        names[name] = value
+    return names
+
+
+def _with_model(
+    model_class: type[GatewayFields], positional: tuple[Any, ...], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments with the model, which may be the only positional one."""
+    if len(positional) > 1:
+        error = ConfigError(
+            f"{model_class.__name__} takes one positional argument, the model.", remedy="Name the other arguments."
+        )
+    elif not {"model", "model_name"}.isdisjoint(arguments):
+        error = ConfigError("'model' is given twice, once by position.", field="model", remedy="Give it once.")
+    else:
+        return {"model": positional[0], **arguments}
+    raise model_class._framework_error(error)
 
 
 def _without_inputs(error: ValidationError) -> ValidationError:
@@ -143,7 +151,9 @@ class GatewayFields(BaseModel):
 
     if not TYPE_CHECKING:  # a type checker sees the constructor that pydantic makes of the fields
 
-        def __init__(self, **arguments: Any) -> None:
+        def __init__(self, *positional: Any, **arguments: Any) -> None:
+            if positional:
+                arguments = _with_model(type(self), positional, arguments)
             tokens = _TOKEN_NAMES & arguments.keys()
             for name in tokens:  # before there is a frame that shows it
                 arguments[name] = hidden(arguments[name])

@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, TimeoutFault, shown
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
+from cfaig_integrations.gateway.addresses import is_private
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.exchange import Attempts
 from cfaig_integrations.gateway.info import read_info
@@ -25,7 +26,6 @@ from cfaig_integrations.gateway.run_result import (
     read_answer,
     read_value,
 )
-from cfaig_integrations.gateway.settings import is_private
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.jsonio import excerpt

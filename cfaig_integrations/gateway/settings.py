@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,12 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlunsplit
 
 from pydantic import SecretStr
 
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.failures.redaction import is_credential, redacted
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST, VISIBLE_ASCII, Address, address
+from cfaig_integrations.gateway.failures.redaction import is_credential
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -27,15 +26,12 @@ __all__ = [
     "TokenSource",
     "Unset",
     "hidden",
-    "is_private",
     "resolve",
 ]
 
-DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_GATEWAY = "default"
 """Created by Cloudflare on the first authenticated request (facts §2.2)."""
 
-_LEGACY_HOST = "gateway.ai.cloudflare.com"
 _Parameter: TypeAlias = Literal["api_token", "account_id", "gateway_id", "base_url"]
 _VARIABLES: Mapping[_Parameter, tuple[str, ...]] = {
     "api_token": ("CLOUDFLARE_API_TOKEN", "CF_AIG_TOKEN", "CF_AI_API_TOKEN", "CF_API_TOKEN"),
@@ -45,15 +41,8 @@ _VARIABLES: Mapping[_Parameter, tuple[str, ...]] = {
 }
 """Environment variables of each parameter; the first that is set counts."""
 
-_log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _QUOTES = "\"'`"
-_VISIBLE_ASCII = re.compile(r"[!-~]+")
-_PRIVATE_HOST = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
-"""Names that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
-# {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5).
-_COMPLETED_PATH = re.compile(r"/v1(?:/|$)")
-_LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 
 
 class Unset(Enum):
@@ -175,49 +164,16 @@ def resolve(
     """
     api_token = hidden(api_token)
     source, url = _from_argument_or_environment("base_url", base_url, DEFAULT_BASE_URL)
-    address = _address(source, url)
-    if address.custom:
+    parsed = address(source, url)
+    if parsed.custom:
         account = "" if account_id is None else _resolve_id("account_id", account_id, "")
         gateway = None if gateway_id is UNSET else _resolve_gateway(gateway_id, "")
     else:
-        account = _resolve_id("account_id", account_id, address.account)
-        gateway = _resolve_gateway(gateway_id, address.gateway)
-    url = address.url if address.prefix is None else _completed(address.base, address.prefix, account, gateway)
-    token = _resolve_token(api_token, address, account, provider_key=provider_key)
-    return Settings(account, token, gateway, url, address.legacy, address.custom)
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    """A parsed base URL.
-
-    Attributes:
-        prefix: Path before `/v1` in a legacy URL that is to be completed; None: the URL is complete.
-        account: Account in a legacy URL, or empty.
-        gateway: Gateway in a legacy URL, or empty.
-        custom: Whether the host is a custom domain.
-    """
-
-    base: SplitResult
-    url: str
-    legacy: bool
-    prefix: str | None
-    account: str = ""
-    gateway: str = ""
-    custom: bool = False
-
-
-@lru_cache(maxsize=64)  # a program has few URLs and makes many models; and each is warned of once
-def _address(source: str, value: str) -> _Address:
-    base = _parsed_url(source, value)
-    legacy = base.hostname == _LEGACY_HOST or base.path.endswith("/compat")
-    path = base.path.removesuffix("/compat")
-    if legacy and base.hostname != _LEGACY_HOST and not _COMPLETED_PATH.search(path):
-        return _Address(base, urlunsplit(base), legacy, None, custom=True)
-    match = _LEGACY_PATH.fullmatch(path) if legacy else None
-    if match is None:
-        return _Address(base, urlunsplit(base), legacy, None)
-    return _Address(base, "", legacy, match["prefix"], match["account"] or "", match["gateway"] or "")
+        account = _resolve_id("account_id", account_id, parsed.account)
+        gateway = _resolve_gateway(gateway_id, parsed.gateway)
+    url = parsed.url if parsed.prefix is None else _completed(parsed.base, parsed.prefix, account, gateway)
+    token = _resolve_token(api_token, parsed, account, provider_key=provider_key)
+    return Settings(account, token, gateway, url, parsed.legacy, parsed.custom)
 
 
 def _from_environment(parameter: _Parameter) -> tuple[str, str]:
@@ -237,42 +193,6 @@ def _from_argument_or_environment(parameter: _Parameter, value: str | None, defa
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
         raise ConfigError(f"{parameter} is a {type(value).__name__}.", field=parameter, remedy="Use a str.")
     return parameter, value
-
-
-def _parsed_url(source: str, value: str) -> SplitResult:
-    remedy = f"Use a URL such as {DEFAULT_BASE_URL!r}, or leave it out."
-    shown = str(redacted(value))[:100]
-    try:
-        parts = urlsplit(value.rstrip("/"))
-        is_valid = _VISIBLE_ASCII.fullmatch(value) and (parts.port is None or parts.port)
-    except ValueError as error:  # unbalanced brackets, a port that is not a number
-        raise ConfigError(f"{source}={shown!r} is not a valid URL: {error}.", field=source, remedy=remedy) from None
-    if "@" in parts.netloc:
-        raise ConfigError(
-            f"{source} contains credentials.", field=source, remedy="Remove them, and pass the token as api_token."
-        )
-    is_http = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment
-    if not is_valid or not is_http:
-        kind = "http(s) URL without query and fragment" if is_valid else "valid URL"
-        raise ConfigError(f"{source}={shown!r} is not a {kind}.", field=source, value=shown, remedy=remedy)
-    if parts.scheme == "http" and not is_private(cast("str", parts.hostname)):
-        _log.warning("%s=%r is not encrypted, so that the token can be read in transit. Use https.", source, shown)
-    if "/accounts" in parts.path:
-        raise ConfigError(
-            f"{source}={value!r} includes the path of an account.",
-            field=source,
-            value=value,
-            remedy="Remove /accounts and what follows: account and endpoint are added to it.",
-        )
-    return parts
-
-
-def is_private(host: str) -> bool:
-    """Whether a host is this machine, or one that only a private network knows."""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return bool(_PRIVATE_HOST.fullmatch(host))
 
 
 def _resolve_id(parameter: Literal["account_id", "gateway_id"], value: str | None, in_url: str) -> str:
@@ -326,17 +246,17 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
             field="gateway_id",
             remedy="Set gateway_id, or leave base_url out to use the REST API.",
         )
-    if prefix and base.hostname == _LEGACY_HOST:
+    if prefix and base.hostname == LEGACY_HOST:
         raise ConfigError(
             f"base_url has the path {base.path!r}, which is not supported.",
             field="base_url",
             value=urlunsplit(base),
-            remedy=f"Use https://{_LEGACY_HOST}/v1/{{account}}/{{gateway}}/compat, or leave base_url out.",
+            remedy=f"Use https://{LEGACY_HOST}/v1/{{account}}/{{gateway}}/compat, or leave base_url out.",
         )
     return urlunsplit(base._replace(path=f"{prefix}/v1/{account}/{gateway}/compat"))
 
 
-def _resolve_token(token: _Token, address: _Address, account: str, *, provider_key: bool) -> TokenSource | None:
+def _resolve_token(token: _Token, address: Address, account: str, *, provider_key: bool) -> TokenSource | None:
     source, remedy = "api_token", ""
     if address.custom:
         remedy = " On a custom domain it is a Cloudflare Access token."
@@ -376,7 +296,7 @@ def _token_error(
             field=source,
             remedy="Use a str, a SecretStr, or a function that returns the token (an async one for async calls only).",
         )
-    if not _VISIBLE_ASCII.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:
+    if not VISIBLE_ASCII.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:
         return ConfigError(
             f"{source} contains a space, a line break, a quote or a non-ASCII character.",
             field=source,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, model_validator
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
 from cfaig_integrations.adapters.tools import can_force_tool, choice_among
 from cfaig_integrations.core.chat import ChatRequest
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current, holding
 from cfaig_integrations.langchain.arguments import (
@@ -57,7 +58,7 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
 
     Further constructor arguments are those of `ChatFields` (model, API format, sampling parameters) and of
     `GatewayFields` (account, token, gateway, metadata, timeouts). Unset arguments are omitted from the request. Those
-    of `ChatFields` can also be given per call, where an argument that does not exist goes into the request body.
+    of `ChatFields` can also be given per call, where what may be a new body field of a model goes into the body.
 
     Attributes:
         streaming: Stream in `invoke` too, so that handlers receive each token.
@@ -76,6 +77,17 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
 
     streaming: bool = False
     use_previous_response_id: bool = False
+    _connection_fields = frozenset({"output_version"})
+
+    def _connect(self) -> None:
+        if self.output_version not in (None, "v0", "v1"):
+            raise ConfigError(
+                f"output_version={self.output_version!r} is a format of another package.",
+                field="output_version",
+                value=self.output_version,
+                remedy='Write output_version="v1" for standard content blocks, or leave it out for text.',
+            )
+        super()._connect()
 
     @property
     def _llm_type(self) -> str:

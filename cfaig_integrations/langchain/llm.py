@@ -67,7 +67,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
 
     Each prompt is one request, with its own run and metadata. Further constructor arguments are those of `ChatFields`
     and `GatewayFields`. Unset arguments are omitted from the request. Those of `ChatFields` can also be given per call,
-    where an argument that does not exist goes into the request body.
+    where an argument that may be a new body field of a model goes into the request body.
 
     A generation's `generation_info` holds `finish_reason`, `usage_metadata`, `gateway` (log id, cache status ...) and
     `reasoning_content`. A refusal is the answer's text, and in `refusal`.

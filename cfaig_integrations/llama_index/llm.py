@@ -62,7 +62,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     """Any chat model behind Cloudflare AI Gateway, with tools.
 
     Unset arguments are omitted from the request. Every field that shapes an answer may also be passed per call, and an
-    argument that this class does not know goes into the request body. A response's `additional_kwargs["cf_aig"]` holds
+    argument that may be a new body field of a model goes into the request body. A response's `additional_kwargs["cf_aig"]` holds
     what the gateway reports: log id, cache status, the model that answered.
 
     Attributes:

@@ -14,11 +14,12 @@ from cfaig_integrations.adapters.arguments import CallArguments, call_options, c
 from cfaig_integrations.adapters.fields import ChatFields
 from cfaig_integrations.adapters.run_metadata import RunEntries
 from cfaig_integrations.core.content import Text, Turn
+from cfaig_integrations.gateway.addresses import address
 from cfaig_integrations.gateway.connection import Connection, Timeouts, timeouts
 from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.gateway.logs import Feedback, LogFilter, LogQuery, entry
 from cfaig_integrations.gateway.metadata import encode_metadata
-from cfaig_integrations.gateway.settings import _address, resolve
+from cfaig_integrations.gateway.settings import resolve
 
 HUGE = 10**5000
 
@@ -168,7 +169,7 @@ def test_an_invalid_url_is_rejected(value: str) -> None:
     ],
 )
 def test_one_warning_for_an_unencrypted_public_url(base: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
-    _address.cache_clear()
+    address.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             resolve(account_id="acc", api_token="canary", base_url=base)

@@ -117,7 +117,10 @@ def test_a_missing_value_names_argument_and_variable(missing: str, parameter: st
         ("base_url", "https://a\nb"),
         ("base_url", "https://a?x=1"),
         ("base_url", "https://user:pw@a"),
-        ("base_url", f"{DEFAULT_BASE_URL}/accounts/acc0/ai/v1"),
+        ("base_url", f"{DEFAULT_BASE_URL}/accounts/acc0/ai/v2"),
+        ("base_url", f"{DEFAULT_BASE_URL}/accounts"),
+        ("base_url", "https://api.openai.com/v1"),
+        ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/compat/chat/completions"),
         ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/openai"),
     ],
 )
@@ -128,6 +131,28 @@ def test_invalid_values_are_rejected(parameter: str, value: str) -> None:
     assert caught.value.remedy
     if parameter == "api_token" and value:
         assert value.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/accounts/theirs", "/accounts/theirs/ai", "/accounts/theirs/ai/v1/"])
+def test_a_rest_url_may_end_where_openais_client_needs_it(path: str) -> None:
+    resolved = settings(base_url=DEFAULT_BASE_URL + path, account_id=None)
+    assert (resolved.base_url, resolved.account_id, resolved.legacy) == (DEFAULT_BASE_URL, "theirs", False)
+    with pytest.raises(ConfigError, match="account_id differs"):
+        settings(base_url=DEFAULT_BASE_URL + path, account_id="acc0")
+
+
+def test_a_url_of_the_formats_without_an_account_is_taken() -> None:
+    assert settings(base_url="https://example.org/client/v4/ai/v1").base_url == "https://example.org/client/v4"
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("openai", "openai/..."), ("workers-ai/v1", "@cf/..."), ("grok", "xai/..."), ("compat/v1", "author/...")],
+)
+def test_a_providers_path_says_what_to_write_instead(path: str, model: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(base_url=f"https://gateway.ai.cloudflare.com/v1/acc0/gw/{path}")
+    assert f"account_id='acc0', gateway_id='gw', model='{model}'" in str(caught.value)
 
 
 def test_the_error_names_the_environment_variable() -> None:

@@ -1,0 +1,351 @@
+"""Arguments of other packages: each runs here, or raises a message that contains what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+
+pytest.importorskip("langchain_core")
+pytest.importorskip("llama_index.core")
+
+import httpx
+from llama_index.core.llms import ChatMessage
+
+from cfaig_integrations import GatewayOptions, errors
+from cfaig_integrations.adapters.arguments import split_arguments
+from cfaig_integrations.langchain import (
+    ChatCloudflareAIGateway,
+    CloudflareAIGatewayEmbeddings,
+    CloudflareAIGatewayLLM,
+    CloudflareAIGatewayReranker,
+)
+from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank
+from cfaig_integrations.simulator import Simulator
+from tests.conftest import where
+
+SECRET = "hush-hush-1"
+CHAT = (ChatCloudflareAIGateway, CloudflareAIGateway)
+EMBED = (CloudflareAIGatewayEmbeddings, CloudflareAIGatewayEmbedding)
+EVERY: tuple[type[Any], ...] = (
+    *CHAT,
+    *EMBED,
+    CloudflareAIGatewayLLM,
+    CloudflareAIGatewayReranker,
+    CloudflareAIGatewayRerank,
+)
+Kind: TypeAlias = type[ChatCloudflareAIGateway] | type[CloudflareAIGateway]
+every_chat_class = pytest.mark.parametrize("kind", CHAT)
+
+
+def made(kind: type[Any], **arguments: Any) -> Any:
+    model = "@cf/baai/bge-m3" if kind not in CHAT and kind is not CloudflareAIGatewayLLM else "openai/gpt-4.1"
+    connection = {"account_id": "acc", "api_token": "tok"}
+    return kind(**{"model": model, **connection, **arguments})
+
+
+RENAMED: dict[str, tuple[Any, str, Any]] = {
+    "additional_kwargs": ({"user": "u"}, "extra_body", {"user": "u"}),
+    "ai_gateway": ("mine", "gateway_id", "mine"),
+    "aig_metadata": ({"team": "docs"}, "gateway_metadata", {"team": "docs"}),
+    "default_headers": ({"x-a": "1"}, "extra_headers", {"x-a": "1"}),
+    "default_request_timeout": (5, "timeout", 5),
+    "effort": ("low", "reasoning_effort", "low"),
+    "gateway_options": (GatewayOptions(cache_ttl=60), "gateway", GatewayOptions(cache_ttl=60)),
+    "max_completion_tokens": (9, "max_tokens", 9),
+    "max_tokens_to_sample": (9, "max_tokens", 9),
+    "model_kwargs": ({"user": "u"}, "extra_body", {"user": "u"}),
+    "reasoning_options": ({"effort": "low"}, "reasoning", {"effort": "low"}),
+    "request_timeout": (5, "timeout", 5),
+    "stop_sequences": (["x"], "stop", ["x"]),
+    "stop": ("x", "stop", ["x"]),
+    "stream_chunk_timeout": (7, "stream_idle_timeout", 7),
+    "thinking_dict": ({"type": "adaptive"}, "thinking", {"type": "adaptive"}),
+}
+
+
+@every_chat_class
+@pytest.mark.parametrize("name", RENAMED)
+def test_an_argument_with_another_name_is_taken(kind: Kind, name: str) -> None:
+    value, field, expected = RENAMED[name]
+    assert getattr(made(kind, **{name: value}), field) == expected
+
+
+@every_chat_class
+@pytest.mark.parametrize("name", ["api_base", "openai_api_base", "anthropic_api_url", "cloudflare_api_base"])
+def test_an_address_with_another_name_is_taken(kind: Kind, simulator: Simulator, name: str) -> None:
+    arguments = where(simulator)
+    url = f"{arguments.pop('base_url')}/accounts/{arguments.pop('account_id')}/ai/v1"
+    model = kind(**{"model": "openai/gpt-4.1", name: url, **arguments})
+    assert (model.invoke("Hi") if isinstance(model, ChatCloudflareAIGateway) else model.complete("Hi")).text
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_accounts_tokens_and_clients_with_other_names_are_taken(kind: type[Any]) -> None:
+    client = httpx.AsyncClient()
+    model = kind(
+        model="@cf/baai/bge-m3" if kind not in (*CHAT, CloudflareAIGatewayLLM) else "openai/gpt-4.1",
+        cloudflare_account_id="acc",
+        cloudflare_api_token=SECRET,
+        async_http_client=client,
+    )
+    assert (model.account_id, model.http_async_client) == ("acc", client)
+    assert model.api_token.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_model_may_be_positional(kind: type[Any]) -> None:
+    name = made(kind).model
+    assert kind(name, account_id="acc", api_token="tok").model == name
+    with pytest.raises(errors.ConfigError, match=rf"{kind.__name__} takes one positional argument"):
+        kind(name, 0.5, account_id="acc", api_token="tok")
+    with pytest.raises(errors.ConfigError, match="twice"):
+        kind(name, model=name, account_id="acc", api_token="tok")
+
+
+ADVICE: dict[str, str] = {
+    "aig_allowed_models": "gateway=GatewayOptions(allowed_models=...)",
+    "aig_backoff": "gateway=GatewayOptions(backoff=...)",
+    "aig_cache_ttl": "gateway=GatewayOptions(cache_ttl=...)",
+    "aig_max_attempts": "gateway=GatewayOptions(max_attempts=...)",
+    "aig_no_session_affinity": "gateway=GatewayOptions(no_session_affinity=True)",
+    "aig_request_timeout": "gateway=GatewayOptions(request_timeout=...)",
+    "aig_retry_delay": "gateway=GatewayOptions(retry_delay=...)",
+    "aig_session_id": "gateway=GatewayOptions(session_id=...)",
+    "aig_skip_cache": "gateway=GatewayOptions(skip_cache=...)",
+    "aig_turn_id": "gateway=GatewayOptions(turn_id=...)",
+    "anthropic_api_key": "bills or holds the provider's key",
+    "audio_config": "extra_body={'audio': ...}",
+    "binding": "Python Workers",
+    "built_in_tools": "llm.chat(..., tools=[...])",
+    "cache_idx": "CachePoint",
+    "cache_ttl": "gateway=GatewayOptions(cache_ttl=...)",
+    "call_metadata": "gateway_metadata=",
+    "client": "http_client=httpx.Client(...)",
+    "default_query": "no meaning here",
+    "disabled_params": "omitted",
+    "endpoint_format": 'api="chat_completions"',
+    "function_call": "tool_choice=",
+    "functions": "bind_tools",
+    "http_socket_options": "http_client=",
+    "include_response_headers": "gateway_info(message)",
+    "instructions": "extra_body={'instructions': ...}",
+    "is_chat_model": "Leave it out",
+    "llms": 'model="dynamic/<route>"',
+    "modalities": "extra_body={'modalities': ...}",
+    "openai_api_key": "bills or holds the provider's key",
+    "openai_client": "http_client=",
+    "openai_organization": "no meaning here",
+    "openai_proxy": "http_client=httpx.Client(proxy=...)",
+    "options": "gateway=GatewayOptions(...)",
+    "organization": "no meaning here",
+    "region": "no meaning here",
+    "reject_if_busy": "gateway=GatewayOptions(reject_if_busy=...)",
+    "repetition_penalty": "extra_body={'repetition_penalty': ...}",
+    "request_timeout_ms": "gateway=GatewayOptions(request_timeout=...)",
+    "reuse_client": "leave it out",
+    "session_id": "session_affinity=",
+    "skip_cache": "gateway=GatewayOptions(skip_cache=...)",
+    "tiktoken_model_name": "custom_get_token_ids=",
+    "track_previous_responses": "previous_response_id=",
+    "use_responses_api": 'api="responses"',
+    "user": "extra_body={'user': ...}",
+    # misspelt
+    "acount_id": "'account_id'",
+    "maxTokens": "'max_tokens'",
+    "max_token": "'max_tokens'",
+    "temprature": "'temperature'",
+    "topP": "'top_p'",
+    # not in any table
+    "some_proxy_setting": "http_client=",
+    "azure_openai_key": "api_token=",
+    "vendor_base_uri": "base_url=",
+    "vendor_headers": "extra_headers=",
+}
+
+
+@every_chat_class
+@pytest.mark.parametrize("name", ADVICE)
+def test_an_argument_that_is_not_taken_says_what_to_write(kind: Kind, name: str) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        made(kind, **{name: SECRET})
+    assert caught.value.field == name
+    assert ADVICE[name] in str(caught.value)
+    assert SECRET not in f"{caught.value!r} {caught.value.__dict__}"
+    assert len(str(caught.value)) < 330
+
+
+SENSITIVE = ["my_api_key", "azure_ad_token", "client_secret", "proxy_url", "service_base", "x_header", "bearer_token"]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("name", SENSITIVE)
+def test_nothing_that_may_hold_a_secret_is_sent_to_the_body(kind: type[Any], name: str) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        made(kind, **{name: SECRET})
+    assert "extra_body" not in str(caught.value)
+    assert SECRET not in f"{caught.value!r} {caught.value.__dict__}"
+
+
+@every_chat_class
+def test_a_gateway_that_is_a_name_says_what_to_write(kind: Kind) -> None:
+    with pytest.raises(errors.ConfigError, match=r"gateway_id='\.\.\.'"):
+        made(kind, gateway="mine")
+
+
+@pytest.mark.parametrize("version", ["responses/v1", "v3"])
+def test_the_output_version_of_another_package_is_refused(version: str) -> None:
+    with pytest.raises(errors.ConfigError, match='output_version="v1"'):
+        made(ChatCloudflareAIGateway, output_version=version)
+    model = made(ChatCloudflareAIGateway, output_version="v1")
+    with pytest.raises(errors.ConfigError, match='output_version="v1"'):
+        model.output_version = version
+    assert model.output_version == "v1"
+
+
+# Every constructor argument of the classes that are replaced, as of November 2026.
+CONSTRUCTORS: dict[str, str] = {
+    "ChatOpenAI": "context_management default_headers default_query disabled_params extra_body frequency_penalty "
+    "http_async_client http_client http_socket_options include include_response_headers logit_bias logprobs "
+    "max_retries max_tokens max_completion_tokens model_kwargs model_name model n openai_api_base base_url "
+    "openai_api_key api_key openai_organization organization openai_proxy presence_penalty prompt_cache_options "
+    "reasoning reasoning_effort request_timeout timeout root_async_client root_client async_client client seed "
+    "service_tier stop stop_sequences store stream_chunk_timeout stream_usage streaming temperature "
+    "tiktoken_model_name top_logprobs top_p truncation use_previous_response_id use_responses_api verbosity",
+    "ChatAnthropic": "anthropic_api_key api_key anthropic_api_url base_url anthropic_proxy container "
+    "context_management default_headers default_request_timeout timeout inference_geo max_retries max_tokens "
+    "max_tokens_to_sample mcp_servers model_kwargs model model_name output_config reasoning_effort effort "
+    "reuse_last_container stop_sequences stop stream_usage streaming temperature thinking top_k top_p user_profile_id",
+    "ChatCloudflareWorkersAI": "account_id cloudflare_account_id ai_gateway cloudflare_ai_gateway aig_allowed_models "
+    "aig_backoff aig_max_attempts aig_no_session_affinity aig_request_timeout aig_retry_delay aig_session_id "
+    "aig_turn_id api_token cloudflare_api_token async_client base_url cloudflare_api_base binding client default_query "
+    "endpoint_format frequency_penalty http_async_client http_client max_retries max_tokens model_kwargs model "
+    "model_name n presence_penalty reject_if_busy repetition_penalty request_timeout timeout session_id stop "
+    "stop_sequences temperature top_k top_p",
+    "OpenAI, OpenAIResponses, OpenAILike": "model temperature max_tokens additional_kwargs max_retries timeout "
+    "reuse_client api_key api_base api_version callback_manager default_headers http_client async_http_client "
+    "openai_client async_openai_client system_prompt messages_to_prompt completion_to_prompt pydantic_program_mode "
+    "output_parser strict reasoning_effort modalities audio_config logprobs top_logprobs max_output_tokens "
+    "reasoning_options include instructions track_previous_responses store built_in_tools truncation user "
+    "call_metadata context_window top_p is_chat_model is_function_calling_model "
+    "should_use_structured_outputs tokenizer",
+    "Anthropic": "region project_id aws_region aws_access_key_id aws_secret_access_key cache_idx thinking_dict tools "
+    "mcp_servers",
+    "LlamaIndex's CloudflareAIGateway": "llms account_id gateway api_key binding options max_retries timeout "
+    "callback_manager default_headers http_client async_http_client",
+}
+FRAMEWORKS = {"ChatOpenAI": CHAT[0], "ChatAnthropic": CHAT[0], "ChatCloudflareWorkersAI": CHAT[0]}
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [(source, name) for source, names in CONSTRUCTORS.items() for name in names.split()]
+)
+def test_every_argument_of_a_replaced_class_exists_or_has_advice(source: str, name: str) -> None:
+    """A value of the wrong type is fine here: what counts is that the name is known."""
+    remedy = ""
+    try:
+        made(FRAMEWORKS.get(source, CHAT[1]), **{name: None})
+    except errors.ConfigError as error:
+        remedy = error.remedy
+    except ValueError:
+        pass
+    assert "Further body fields" not in remedy
+    assert "Did you mean" not in remedy
+
+
+# Calls
+
+
+def ask(model: Any, **arguments: Any) -> Any:
+    if isinstance(model, ChatCloudflareAIGateway):
+        return model.invoke("Hi", **arguments)
+    return model.chat([ChatMessage(content="Hi")], **arguments)
+
+
+async def aask(model: Any, **arguments: Any) -> Any:
+    if isinstance(model, ChatCloudflareAIGateway):
+        return await model.ainvoke("Hi", **arguments)
+    return await model.achat([ChatMessage(content="Hi")], **arguments)
+
+
+def stream(model: Any, **arguments: Any) -> Any:
+    if isinstance(model, ChatCloudflareAIGateway):
+        return list(model.stream("Hi", **arguments))
+    return list(model.stream_chat([ChatMessage(content="Hi")], **arguments))
+
+
+def at(simulator: Simulator, kind: Kind) -> Any:
+    return kind(model="openai/gpt-4.1", **where(simulator))
+
+
+CALLS: dict[str, str] = {
+    "temprature": "'temperature'",
+    "temperatur": "'temperature'",
+    "maxTokens": "'max_tokens'",
+    "max_token": "'max_tokens'",
+    "top_pp": "'top_p'",
+    "reasoning_efort": "'reasoning_effort'",
+    "tool_choise": "'tool_choice'",
+    "gateway_metdata": "'gateway_metadata'",
+    "verbosty": "'verbosity'",
+    "skip_cache": "gateway=GatewayOptions(skip_cache=...)",
+    "aig_cache_ttl": "gateway=GatewayOptions(cache_ttl=...)",
+    "openai_api_key": "holds the provider's key",
+    "my_token": "holds the provider's key",
+    "gateway_id": "gateway_options={'gateway_id': ...}",
+    "ai_gateway": "gateway_options={'gateway_id': ...}",
+    "max_retries": "model_copy(update={'max_retries': ...})",
+    "base_url": "model_copy(update={'base_url': ...})",
+    "functions": "bind_tools",
+    "extra_query": "no meaning here",
+}
+
+
+@every_chat_class
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("send", [ask, stream])
+def test_an_argument_of_a_call_that_is_not_taken_says_what_to_write(
+    simulator: Simulator, kind: Kind, name: str, send: Callable[..., Any]
+) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        send(at(simulator, kind), **{name: SECRET})
+    assert CALLS[name] in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert not simulator.requests
+
+
+@every_chat_class
+async def test_a_misspelt_argument_of_an_async_call_is_not_sent(simulator: Simulator, kind: Kind) -> None:
+    with pytest.raises(errors.ConfigError, match="'temperature'"):
+        await aask(at(simulator, kind), temprature=0)
+    assert not simulator.requests
+
+
+@every_chat_class
+def test_a_field_of_the_official_types_is_sent(simulator: Simulator, kind: Kind) -> None:
+    ask(at(simulator, kind), user="u")
+    assert simulator.requests[-1].body["user"] == "u"
+
+
+@pytest.mark.parametrize("name", ["min_tokens", "max_thinking_tokens", "repetition_penalty", "unheard_of"])
+def test_what_may_be_a_models_new_field_goes_to_the_body(name: str) -> None:
+    assert split_arguments({name: 1}).extra_body == {name: 1}
+
+
+@every_chat_class
+@pytest.mark.parametrize(
+    ("name", "field"), [("max_completion_tokens", "max_completion_tokens"), ("effort", "reasoning_effort")]
+)
+def test_an_argument_of_a_call_with_another_name_is_taken(
+    simulator: Simulator, kind: Kind, name: str, field: str
+) -> None:
+    value: Any = 9 if "tokens" in name else "low"
+    ask(at(simulator, kind), **{name: value})
+    assert simulator.requests[-1].body[field] == value
+
+
+@every_chat_class
+def test_headers_of_a_call_with_another_name_are_taken(simulator: Simulator, kind: Kind) -> None:
+    ask(at(simulator, kind), default_headers={"x-a": "1"})
+    assert simulator.requests[-1].headers["x-a"] == "1"
