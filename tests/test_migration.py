@@ -213,7 +213,7 @@ CONSTRUCTORS: dict[str, str] = {
     "reasoning reasoning_effort request_timeout timeout root_async_client root_client async_client client seed "
     "service_tier stop stop_sequences store stream_chunk_timeout stream_usage streaming temperature "
     "tiktoken_model_name top_logprobs top_p truncation use_previous_response_id use_responses_api verbosity",
-    "ChatAnthropic": "anthropic_api_key api_key anthropic_api_url base_url anthropic_proxy container "
+    "ChatAnthropic": "anthropic_api_key api_key anthropic_api_url base_url anthropic_proxy betas container "
     "context_management default_headers default_request_timeout timeout inference_geo max_retries max_tokens "
     "max_tokens_to_sample mcp_servers model_kwargs model model_name output_config reasoning_effort effort "
     "reuse_last_container stop_sequences stop stream_usage streaming temperature thinking top_k top_p user_profile_id",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -154,9 +154,18 @@ def chat_request(
         stop=_stop_texts(stop, recognized.get("stop"), fields.stop),
         previous_response_id=recognized.get("previous_response_id"),
         continues=None if recognized.get("previous_response_id") else continues,
-        extra_body={**(fields.extra_body or {}), **arguments.extra_body, **_mapping(recognized, "extra_body")},
+        extra_body=_extra_body(fields, arguments),
         **parameters,
     )
+
+
+def _extra_body(fields: ChatFields, arguments: CallArguments) -> dict[str, Any]:
+    """The further body fields of a call: those of the constructor that it does not replace, and its own."""
+    recognized = arguments.recognized
+    body = fields.extra_body or {}
+    if not recognized.keys().isdisjoint(body):  # encoders merge lists and objects
+        body = {name: value for name, value in body.items() if name not in recognized or isinstance(value, dict | list)}
+    return {**body, **arguments.extra_body, **_mapping(recognized, "extra_body")}
 
 
 def call_options(arguments: CallArguments, api: Api, run: RunEntries, *, affinity: bool | str = False) -> CallOptions:
@@ -274,7 +283,10 @@ def _wrong_type(name: str, value: object, remedy: str) -> ConfigError:
 
 @cache
 def _type_of(name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("Any", ChatFields.model_fields[name].annotation))
+    field = ChatFields.model_fields[name]
+    return TypeAdapter(
+        cast("Any", Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation)
+    )
 
 
 def _validated(name: str, value: object) -> Any:
@@ -287,6 +299,8 @@ def _validated(name: str, value: object) -> Any:
         return _type_of(name).validate_python(value, strict=isinstance(value, str))
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False)[0]["msg"]
+        if name == "mcp_servers":  # which may contain a key
+            value = type(value).__name__
         raise ConfigError(
             f"{name}={shown(value)} has the wrong type: {reason}.",
             field=name,

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from cfaig_integrations.adapters.run_metadata import Mapper
@@ -28,6 +37,14 @@ Count: TypeAlias = Annotated[int | None, Field(ge=1)]
 """A number of things; None is the default of whoever handles it."""
 ExtraBody: TypeAlias = Annotated[dict[str, Any] | None, Field(repr=False)]
 """Further body fields; the configuration of an MCP server among them may hold a key."""
+McpServers: TypeAlias = Annotated[list[dict[str, Any]] | None, Field(repr=False)]
+LogitBias: TypeAlias = Annotated[
+    dict[str, Annotated[float, Field(ge=-100, le=100)]] | None,
+    BeforeValidator(
+        lambda value: {str(key): bias for key, bias in value.items()} if isinstance(value, dict) else value  # pyright: ignore
+    ),
+]
+"""Token id -> bias; the ids may be numbers."""
 
 _TOKEN_NAMES = frozenset({"api_token", *(alias for alias, name in ALIASES.items() if name == "api_token")})
 
@@ -68,19 +85,19 @@ def _canonical(model_class: type[BaseModel], arguments: dict[str, Any]) -> dict[
     return names
 
 
-def _with_model(
-    model_class: type[GatewayFields], positional: tuple[Any, ...], arguments: dict[str, Any]
-) -> dict[str, Any]:
-    """The arguments with the model, which may be the only positional one."""
+def _with_model(model_class: type[BaseModel], positional: tuple[object, ...], arguments: dict[str, Any]) -> None:
+    """Adds the model, the only argument that may be positional, to the others.
+
+    Raises:
+        ConfigError: There are further ones, or the model is given twice.
+    """
     if len(positional) > 1:
-        error = ConfigError(
+        raise ConfigError(
             f"{model_class.__name__} takes one positional argument, the model.", remedy="Name the other arguments."
         )
-    elif not {"model", "model_name"}.isdisjoint(arguments):
-        error = ConfigError("'model' is given twice, once by position.", field="model", remedy="Give it once.")
-    else:
-        return {"model": positional[0], **arguments}
-    raise model_class._framework_error(error)
+    if not {"model", "model_name"}.isdisjoint(arguments):
+        raise ConfigError("'model' is given twice, once by position.", field="model", remedy="Give it once.")
+    arguments["model"] = positional[0]
 
 
 def _without_inputs(error: ValidationError) -> ValidationError:
@@ -152,12 +169,12 @@ class GatewayFields(BaseModel):
     if not TYPE_CHECKING:  # a type checker sees the constructor that pydantic makes of the fields
 
         def __init__(self, *positional: Any, **arguments: Any) -> None:
-            if positional:
-                arguments = _with_model(type(self), positional, arguments)
             tokens = _TOKEN_NAMES & arguments.keys()
             for name in tokens:  # before there is a frame that shows it
                 arguments[name] = hidden(arguments[name])
             try:
+                if positional:
+                    _with_model(type(self), positional, arguments)
                 for name in tokens:
                     refuse_wrong_type(arguments[name])
                 super().__init__(**_canonical(type(self), arguments))
@@ -280,6 +297,19 @@ class ChatFields(GatewayFields):
         thinking: Anthropic's `thinking` object.
         service_tier: As the provider names it.
         store: Whether the provider keeps the response for `previous_response_id`.
+        verbosity: How long the answer is to be: `low`, `medium`, `high`. OpenAI's formats.
+        logit_bias: Token id -> -100 to 100. Chat Completions.
+        prompt_cache_key: Requests with the same key share a cached prefix. OpenAI's formats.
+        prompt_cache_retention: How long OpenAI keeps the prefix: `in_memory`, `24h`.
+        prompt_cache_options: OpenAI's object of cache options, such as `{"mode": "explicit"}`.
+        include: Further data for the response, such as `web_search_call.action.sources`. Responses.
+        truncation: `auto` lets the server drop the beginning of a conversation that is too long. Responses.
+        context_management: What the server does with a long context: a list on Responses, an object on Messages.
+        output_config: Anthropic's object, such as `{"effort": "low", "task_budget": {...}}`.
+        mcp_servers: Anthropic's MCP servers. Serialized unchanged, keys included.
+        container: Anthropic's container for code execution: its id, or an object with skills.
+        inference_geo: Where Anthropic runs the model: `us`, `global`.
+        betas: Anthropic's beta features, beside those that the tools and arguments of a request need.
         extra_body: Further body fields, unchanged.
         stream_usage: Whether streams report token counts.
         session_affinity: Conversation that a call belongs to, with which a Workers AI model finds its prompt cached
@@ -305,6 +335,19 @@ class ChatFields(GatewayFields):
     thinking: dict[str, Any] | None = None
     service_tier: str | None = None
     store: bool | None = None
+    verbosity: str | None = None
+    logit_bias: LogitBias = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    include: list[str] | None = None
+    truncation: str | None = None
+    context_management: list[dict[str, Any]] | dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    mcp_servers: McpServers = None
+    container: str | dict[str, Any] | None = None
+    inference_geo: str | None = None
+    betas: list[str] | None = None
     extra_body: ExtraBody = None
     stream_usage: bool = True
     session_affinity: bool | Annotated[str, Field(min_length=1)] = True

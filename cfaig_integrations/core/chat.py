@@ -5,7 +5,7 @@ No field has a default that would be sent: unset fields are None, and are omitte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -120,6 +120,19 @@ class ChatRequest:
         reasoning_effort: A value that the provider defines, such as `low`, `medium`, `high`.
         thinking: Anthropic's `thinking` object, such as `{"type": "enabled", "budget_tokens": 2048}`.
         reasoning: The Responses wire's `reasoning` object, such as `{"effort": "low", "summary": "auto"}`.
+        verbosity: How long the answer is to be, such as `low`; OpenAI's formats.
+        logit_bias: Token id -> -100 to 100; Chat Completions.
+        prompt_cache_key: Requests with the same key share a cached prefix; OpenAI's formats.
+        prompt_cache_retention: How long OpenAI keeps the prefix, such as `24h`.
+        prompt_cache_options: OpenAI's object of cache options.
+        include: Further data that a response is to contain; Responses.
+        truncation: Whether the server may drop the beginning of the conversation; Responses.
+        context_management: What the server does with a long context: a list on Responses, an object on Messages.
+        output_config: Anthropic's object of output options, such as `{"effort": "low"}`.
+        mcp_servers: Anthropic's MCP servers, which may hold keys.
+        container: Anthropic's container for code execution, its id or an object.
+        inference_geo: Where Anthropic runs the model.
+        betas: Names of Anthropic's beta features, for the header `anthropic-beta`.
         previous_response_id: The response that `turns` continue; they contain only what came after it.
         continues: Which of `turns` the server may keep already. All are here, in case it does not.
         items_by_id: Whether items of earlier replies may be sent with the ids under which the provider keeps them.
@@ -149,6 +162,19 @@ class ChatRequest:
     reasoning: Json | None = None
     service_tier: str | None = None
     store: bool | None = None
+    verbosity: str | None = None
+    logit_bias: Mapping[str, float] | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: Json | None = None
+    include: Sequence[str] | None = None
+    truncation: str | None = None
+    context_management: Sequence[Json] | Json | None = None
+    output_config: Json | None = None
+    mcp_servers: Sequence[Json] | None = field(default=None, repr=False)
+    container: str | Json | None = None
+    inference_geo: str | None = None
+    betas: Sequence[str] | None = None
     previous_response_id: str | None = None
     continues: Continuation | None = None
     items_by_id: bool = True

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.failures.redaction import redacted
 
-__all__ = ["DEFAULT_BASE_URL", "LEGACY_HOST", "VISIBLE_ASCII", "Address", "address"]
+__all__ = ["DEFAULT_BASE_URL", "LEGACY_HOST", "VISIBLE_ASCII", "Address", "address", "is_private"]
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 LEGACY_HOST = "gateway.ai.cloudflare.com"

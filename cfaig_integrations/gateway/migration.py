@@ -145,12 +145,10 @@ BODY_FIELDS = frozenset(
     {
         # OpenAI's Chat Completions and Responses
         *("audio", "background", "conversation", "instructions", "max_tool_calls", "metadata", "modalities"),
-        *("moderation", "prediction", "prompt", "prompt_cache_options", "safety_identifier", "text", "user"),
-        *("include", "truncation", "context_management", "verbosity", "logit_bias", "web_search_options"),
-        *("prompt_cache_key", "prompt_cache_retention"),
+        *("moderation", "prediction", "prompt", "safety_identifier", "text", "user", "web_search_options"),
         # Anthropic's Messages
-        *("billing_policy", "cache_control", "compaction", "container", "diagnostics", "fallback_credit_token"),
-        *("fallbacks", "inference_geo", "mcp_servers", "output_config", "speed", "system", "thread"),
+        *("billing_policy", "cache_control", "compaction", "diagnostics", "fallback_credit_token", "fallbacks"),
+        *("speed", "system", "thread"),
         # Workers AI and other providers
         *("chat_template_kwargs", "enable_search", "enable_thinking", "guided_json", "lora", "min_p", "min_tokens"),
         *("options", "raw", "repetition_penalty", "search_parameters", "thinking_budget"),

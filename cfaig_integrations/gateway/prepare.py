@@ -82,7 +82,7 @@ def prepare(
         request = replace(request, stop=())
     request, names = legal(request)
     affinity = {} if call.conversation is None else affinity_headers(route.model, call.conversation, options)
-    headers = connection.headers_of(call, {**wire.headers, **affinity}, stream=stream)
+    headers = connection.headers_of(call, {**wire.headers(request, route.quirks), **affinity}, stream=stream)
     body = _body(wire.encode(request, stream=stream, quirks=route.quirks), route)
     fields = {} if options is None else options.body_options()
     if fields:

@@ -62,8 +62,8 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     """Any chat model behind Cloudflare AI Gateway, with tools.
 
     Unset arguments are omitted from the request. Every field that shapes an answer may also be passed per call, and an
-    argument that may be a new body field of a model goes into the request body. A response's `additional_kwargs["cf_aig"]` holds
-    what the gateway reports: log id, cache status, the model that answered.
+    argument that may be a new body field of a model goes into the request body. A response's
+    `additional_kwargs["cf_aig"]` holds what the gateway reports: log id, cache status, the model that answered.
 
     Attributes:
         context_window: Maximum number of tokens that the model reads. Default: from the table of models.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
@@ -174,4 +174,4 @@ class ChatCodec:
     decoder: Callable[[], StreamDecoder]
     limits: Callable[[ChatRequest, Quirks], Iterator[ConfigError]]
     features: Callable[[Quirks], Features]
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Callable[[ChatRequest, Quirks], Mapping[str, str]] = lambda request, quirks: {}

@@ -32,6 +32,10 @@ _NO_EFFECT: Mapping[str, object] = {"n": 1, "logprobs": False, "stop": ()}
 """Values that ask for what every server does anyway."""
 
 
+ANTHROPIC_FIELDS = ("output_config", "mcp_servers", "container", "inference_geo", "betas")
+"""Fields that only Anthropic's format has (official request types)."""
+
+
 class MissingFields:
     """The fields of a request that a format does not have.
 
@@ -53,7 +57,8 @@ class MissingFields:
         for field, remedy in self._remedies.items():
             value = getattr(request, field)
             if value is not None and value != _NO_EFFECT.get(field):
-                yield ConfigError(f"The {self._wire} format has no {field}.", field=field, value=value, remedy=remedy)
+                visible = None if field == "mcp_servers" else value  # which may contain a key
+                yield ConfigError(f"The {self._wire} format has no {field}.", field=field, value=visible, remedy=remedy)
 
 
 def model_limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
@@ -64,7 +69,7 @@ def model_limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             what = f"{request.model} has no {field}."
             yield ConfigError(what, field=field, value=value, remedy="Remove it, or use another model.")
     if quirks.efforts:
-        effort = request.reasoning_effort or (request.reasoning or {}).get("effort")
+        effort = request.reasoning_effort or (request.reasoning or request.output_config or {}).get("effort")
         if effort is not None and effort not in quirks.efforts:
             yield ConfigError(
                 f"{request.model} does not take the reasoning effort {effort!r}.",

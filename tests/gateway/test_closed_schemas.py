@@ -103,6 +103,10 @@ def test_only_fields_of_the_closed_schema_are_sent(model: str) -> None:
 # Fields of a request that the body has no field for.
 REFUSED: dict[str, dict[str, Any]] = {
     "xai/grok-4.7": {
+        "verbosity": "low",
+        "logit_bias": {"5": 1},
+        "prompt_cache_retention": "24h",
+        "prompt_cache_options": {"mode": "explicit"},
         "frequency_penalty": 0.1,
         "presence_penalty": 0.1,
         "logprobs": True,
@@ -112,6 +116,9 @@ REFUSED: dict[str, dict[str, Any]] = {
         "stop": ("END",),
     },
     "minimax/m3": {
+        "verbosity": "low",
+        "logit_bias": {"5": 1},
+        "prompt_cache_key": "k",
         "seed": 1,
         "n": 2,
         "logprobs": True,
@@ -122,6 +129,10 @@ REFUSED: dict[str, dict[str, Any]] = {
         "tool_choice": "required",
     },
     "openai/gpt-5.4-pro": {
+        "include": ["message.input_image.image_url"],
+        "truncation": "auto",
+        "context_management": [{"type": "compaction"}],
+        "prompt_cache_key": "k",
         "store": True,
         "service_tier": "auto",
         "top_logprobs": 2,

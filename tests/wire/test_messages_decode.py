@@ -10,7 +10,7 @@ import pytest
 from cfaig_integrations.core.chat import ChatRequest, Usage
 from cfaig_integrations.core.content import Citation, Opaque, Reasoning, Refusal, Text, ToolCall, Turn, extras_of
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.codec import PLAIN, EmbeddedError
 from cfaig_integrations.wire.messages import CODEC
 from tests.wire.harness import folded
 from tests.wire.messages_forms import comparable, stream_from_whole
@@ -172,4 +172,4 @@ def test_half_a_surrogate_pair_is_repaired() -> None:
 
 def test_the_format_names_its_version_in_a_header() -> None:
     assert CODEC.wire == "messages"
-    assert dict(CODEC.headers) == {"anthropic-version": "2023-06-01"}
+    assert CODEC.headers(ChatRequest("m", ()), PLAIN) == {"anthropic-version": "2023-06-01"}

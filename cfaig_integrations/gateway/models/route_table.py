@@ -53,6 +53,7 @@ _MESSAGES = Wires(("messages",), ("messages",))
 _BOTH = Wires(("chat_completions", "responses"), ("responses", "chat_completions"))
 
 _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"})
+_PROMPT_CACHE = frozenset({"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"})
 _TO_HIGH = ("none", "low", "medium", "high")
 _TO_MAX = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -60,12 +61,18 @@ _OPENAI = Quirks(max_tokens_field="max_completion_tokens", openai_history=True, 
 _OPENAI_PRO = replace(
     _OPENAI,
     run_body="responses",
-    refused=frozenset({"logprobs", "top_logprobs", "service_tier", "store", "previous_response_id"}),
+    refused=_PROMPT_CACHE
+    | {"logprobs", "top_logprobs", "service_tier", "store", "previous_response_id"}
+    | {"include", "truncation", "context_management"},
     parallel_choice=False,
     efforts=_TO_HIGH,
 )
 _XAI = Quirks(openai_history=True, closed_history=True, schema_description=False)
-_CLOSED_XAI = replace(_XAI, refused=_SAMPLING | {"stop", "top_k", "store"}, efforts=("low", "medium", "high", "xhigh"))
+_CLOSED_XAI = replace(
+    _XAI,
+    refused=_SAMPLING | (_PROMPT_CACHE - {"prompt_cache_key"}) | {"stop", "top_k", "store", "verbosity", "logit_bias"},
+    efforts=("low", "medium", "high", "xhigh"),
+)
 _MINIMAX = Quirks(
     no_forced_tool=True,
     bare_tools=True,
@@ -78,7 +85,10 @@ _MINIMAX = Quirks(
 )
 _MINIMAX_M3 = replace(
     _MINIMAX,
-    refused=_SAMPLING | {"stop", "seed", "n", "top_k", "reasoning_effort", "reasoning", "service_tier", "store"},
+    refused=_SAMPLING
+    | _PROMPT_CACHE
+    | {"stop", "seed", "n", "top_k", "reasoning_effort", "reasoning", "service_tier", "store"}
+    | {"verbosity", "logit_bias"},
 )
 _CLAUDE = Quirks(run_body="messages")
 _ADAPTIVE = replace(_CLAUDE, adaptive_thinking=True, refused=frozenset({"temperature", "top_p", "top_k"}))

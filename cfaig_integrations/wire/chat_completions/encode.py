@@ -9,10 +9,12 @@ Where each field goes:
 | `output` | `response_format`, or `guided_json` (`Quirks.schema_form`) |
 | `max_tokens` | `max_tokens` or `max_completion_tokens` (`Quirks.max_tokens_field`) |
 | `temperature`, `top_p`, `top_k`, `stop`, `seed`, `frequency_penalty`, `presence_penalty`, `n`, `logprobs`, \
-`top_logprobs`, `service_tier`, `store` | the same; `top_k` is Workers AI's (facts §9.4) |
+`top_logprobs`, `service_tier`, `store`, `verbosity`, \
+`logit_bias`, `prompt_cache_...` | the same; `top_k` is Workers AI's (facts §9.4) |
 | `reasoning_effort`, `reasoning["effort"]` | `reasoning_effort` |
 | `thinking` | `chat_template_kwargs` (`Quirks.thinking_switch`) |
-| `previous_response_id`, any other key of `reasoning` | `limits` |
+| `previous_response_id`, `include`, `truncation`, `context_management`, any other key of `reasoning`, Anthropic's \
+arguments | refused by `limits` |
 | `stream_usage` | `stream_options`, in a stream |
 | `extra_body` | added last (`wire.encoding.add_extra_body`) |
 """
@@ -51,6 +53,11 @@ _SAME_NAME = (
     "top_logprobs",
     "service_tier",
     "store",
+    "verbosity",
+    "logit_bias",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
 )
 
 

@@ -10,6 +10,7 @@ from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.chat_completions.media import WIRE, sendable_extras
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.limits import (
+    ANTHROPIC_FIELDS,
     MissingFields,
     block_limits,
     media_limits,
@@ -18,7 +19,18 @@ from cfaig_integrations.wire.limits import (
     part_limits,
 )
 
-_MISSING = MissingFields(WIRE, {"previous_response_id": 'Use api="responses", or send the whole conversation.'})
+_ON_RESPONSES = 'Remove it, or use api="responses" with a model that takes it.'
+_ON_MESSAGES = 'Remove it, or use api="messages" with a model that takes it.'
+_MISSING = MissingFields(
+    WIRE,
+    {
+        "previous_response_id": 'Use api="responses", or send the whole conversation.',
+        "include": _ON_RESPONSES,
+        "truncation": _ON_RESPONSES,
+        "context_management": 'Remove it, or use api="responses" or "messages" with a model that takes it.',
+        **dict.fromkeys(ANTHROPIC_FIELDS, _ON_MESSAGES),
+    },
+)
 
 _USER = (Text, Media, ToolResult, Opaque)
 _ROLES: Mapping[Role, tuple[type[Part], ...]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cfaig_integrations.wire.codec import ChatCodec, Features, Quirks
+from cfaig_integrations.wire.messages.betas import headers
 from cfaig_integrations.wire.messages.decode import decode
 from cfaig_integrations.wire.messages.encode import encode
 from cfaig_integrations.wire.messages.limits import limits
@@ -22,6 +23,5 @@ CODEC = ChatCodec(
     decoder=MessagesDecoder,
     limits=limits,
     features=_features,
-    # Required by Anthropic, forwarded by Cloudflare, harmless on /ai/v1/messages (facts §2.3).
-    headers={"anthropic-version": "2023-06-01"},
+    headers=lambda request, _: headers(request),
 )

@@ -10,12 +10,14 @@ Where each field of a `ChatRequest` goes:
 | tool_choice, parallel_tool_calls | `tool_choice`, with `disable_parallel_tool_use` |
 | max_tokens | `max_tokens`, required: else the model's default, plus the thinking budget |
 | stop | `stop_sequences` |
-| reasoning_effort | `output_config.effort` |
+| container, inference_geo, context_management, mcp_servers | the same |
+| betas | header `anthropic-beta` (`betas.py`) |
+| reasoning_effort, output_config | `output_config.effort`, `output_config` |
 | output | `output_config.format`; the server always enforces it; its name is a label and is not sent |
 | stream_usage | nothing: a stream always reports usage |
 | extra_body | added last (`wire.encoding.add_extra_body`) |
-| seed, frequency_penalty, presence_penalty, n > 1, logprobs, top_logprobs, reasoning, store, previous_response_id | \
-refused by `limits` |
+| seed, frequency_penalty, presence_penalty, n > 1, logprobs, top_logprobs, reasoning, store, previous_response_id, \
+verbosity, logit_bias, include, truncation, prompt_cache_... | refused by `limits` |
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import cast
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Json, JsonDict
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.encoding import (
     add_extra_body,
@@ -38,7 +41,16 @@ from cfaig_integrations.wire.limits import has_tools
 from cfaig_integrations.wire.messages.limits import limits
 from cfaig_integrations.wire.messages.turns import conversation
 
-_SAME_NAME = ("temperature", "top_p", "top_k", "service_tier")
+_SAME_NAME = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "service_tier",
+    "container",
+    "context_management",
+    "inference_geo",
+    "mcp_servers",
+)
 
 
 def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> JsonDict:
@@ -84,7 +96,17 @@ def _output_config(request: ChatRequest) -> JsonDict:
         config["effort"] = request.reasoning_effort
     if request.output is not None:
         config["format"] = {"type": "json_schema", "schema": _schema(request.output)}
-    return config
+    if request.output_config is None:
+        return config
+    for key in config.keys() & request.output_config.keys():
+        if config[key] != request.output_config[key]:
+            raise ConfigError(
+                f"{key!r} of output_config contradicts another argument.",
+                field="output_config",
+                value=request.output_config[key],
+                remedy="Pass one of them.",
+            )
+    return {**request.output_config, **config}
 
 
 def _schema(output: OutputSchema) -> JsonDict:

@@ -30,6 +30,8 @@ from cfaig_integrations.wire.messages.media import CACHE_MARKER, IMAGE_TYPES, PD
 
 _ON_CHAT = 'Remove it, or use api="chat_completions" with a model that takes it.'
 _ON_RESPONSES = 'Remove it and send the whole conversation, or use api="responses".'
+_ON_OPENAI = 'Remove it, or use api="responses" with a model that takes it.'
+_CACHE = "Remove it, and put cache_control on a content block."
 _MISSING = MissingFields(
     "messages",
     {
@@ -41,6 +43,13 @@ _MISSING = MissingFields(
         "top_logprobs": _ON_CHAT,
         "reasoning": "Use `thinking` or `reasoning_effort`.",
         "store": _ON_RESPONSES,
+        "verbosity": _ON_OPENAI,
+        "logit_bias": _ON_CHAT,
+        "prompt_cache_key": _CACHE,
+        "prompt_cache_retention": _CACHE,
+        "prompt_cache_options": _CACHE,
+        "include": _ON_OPENAI,
+        "truncation": _ON_OPENAI,
         "previous_response_id": _ON_RESPONSES,
     },
 )
@@ -70,6 +79,13 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             field="thinking",
             value=request.thinking,
             remedy="Use thinking={'type': 'adaptive'}, and reasoning_effort for how much.",
+        )
+    if request.context_management is not None and not isinstance(request.context_management, Mapping):
+        yield ConfigError(
+            "context_management of the messages format is an object.",
+            field="context_management",
+            value=list(request.context_management),
+            remedy="Write {'edits': [...]}, or use api='responses' for a list.",
         )
     yield from _system_limits(request.turns)
     yield from part_limits(request, quirks, _ROLES, _content_limits)

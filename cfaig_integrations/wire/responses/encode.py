@@ -7,16 +7,18 @@ Unset fields are omitted, except `strict` of tools.
 | `model` | `model` |
 | `turns` | `input` (see `turns.py`); system turns stay in place, `instructions` is left to `extra_body` |
 | `tools`, `tool_choice`, `parallel_tool_calls` | the same |
-| `output` | `text.format` |
+| `output`, `verbosity` | `text.format`, `text.verbosity` |
 | `max_tokens` | `max_output_tokens`, at least 16 (facts §5.3) |
-| `temperature`, `top_p`, `top_logprobs`, `service_tier`, `store`, `previous_response_id` | the same |
+| `temperature`, `top_p`, `top_logprobs`, `service_tier`, `store`, `previous_response_id`, `truncation`, \
+`context_management`, `prompt_cache_...` | the same |
+| `include` | `include`, with what the next two rows add |
 | `reasoning`, `reasoning_effort` | `reasoning`, `reasoning.effort` |
 | `logprobs` | `include: ["message.output_text.logprobs"]` |
 | replies are not stored, and reasoning in play | `include: ["reasoning.encrypted_content"]`, or it could not go back |
 | `stream_usage` | nothing: this format always reports usage |
 | `extra_body` | added last (`wire.encoding.add_extra_body`) |
-| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `thinking` | \
-refused by `limits` |
+| `stop`, `seed`, `n` > 1, `top_k`, `frequency_penalty`, `presence_penalty`, `logit_bias`, `thinking`, \
+Anthropic's arguments | refused by `limits` |
 """
 
 from __future__ import annotations
@@ -43,6 +45,10 @@ _SAME_NAME = (
     "service_tier",
     "store",
     "previous_response_id",
+    "truncation",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
 )
 
 
@@ -59,8 +65,10 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
     body: JsonDict = {"model": request.model, "input": input_items(request.turns, stored=stored)}
     if request.tools or "tools" in request.extra_body:
         _add_tools(body, request, quirks)
-    if request.output is not None:
-        body["text"] = {"format": _output_format(request.output)}
+    if text := _text(request):
+        body["text"] = text
+    if request.context_management is not None:
+        body["context_management"] = list(request.context_management)
     if request.max_tokens is not None:
         body["max_output_tokens"] = request.max_tokens
     for field in _SAME_NAME:
@@ -75,6 +83,13 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
         body["stream"] = True
     add_extra_body(body, request.extra_body)
     return body
+
+
+def _text(request: ChatRequest) -> JsonDict:
+    text: JsonDict = {} if request.output is None else {"format": _output_format(request.output)}
+    if request.verbosity is not None:
+        text["verbosity"] = request.verbosity
+    return text
 
 
 def _reasoning(request: ChatRequest) -> Json:
@@ -92,12 +107,12 @@ def _reasoning(request: ChatRequest) -> Json:
 
 
 def _include(request: ChatRequest, *, stored: bool) -> Json:
-    include: list[str] = []
+    include = list(request.include or ())
     if request.logprobs:
         include.append("message.output_text.logprobs")
     if not stored and _reasons(request):
         include.append("reasoning.encrypted_content")
-    return {"include": include} if include else {}
+    return {"include": [*dict.fromkeys(include)]} if include else {}
 
 
 def _reasons(request: ChatRequest) -> bool:

@@ -9,6 +9,7 @@ from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refu
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.limits import (
+    ANTHROPIC_FIELDS,
     MissingFields,
     block_limits,
     media_limits,
@@ -29,6 +30,8 @@ _MISSING = MissingFields(
         "top_k": _ON_CHAT,
         "frequency_penalty": _ON_CHAT,
         "presence_penalty": _ON_CHAT,
+        "logit_bias": _ON_CHAT,
+        **dict.fromkeys(ANTHROPIC_FIELDS, "Remove it, or use api='messages' with a model that takes it."),
         "thinking": "Use reasoning_effort, or reasoning={'effort': ...}, or use api='messages'.",
     },
 )
@@ -53,6 +56,13 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
             field="max_tokens",
             value=request.max_tokens,
             remedy="Ask for more, or use api='chat_completions'.",
+        )
+    if isinstance(request.context_management, Mapping):
+        yield ConfigError(
+            "context_management of the responses format is a list.",
+            field="context_management",
+            value=dict(request.context_management),
+            remedy="Write [{'type': 'compaction', ...}], or use api='messages' for an object.",
         )
     yield from part_limits(request, quirks, _ROLES, _content_limits)
 

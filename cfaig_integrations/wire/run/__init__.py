@@ -6,7 +6,7 @@ of the same format gives them back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -34,6 +34,9 @@ def run_codec(inner: Callable[[Wire], ChatCodec]) -> ChatCodec:
     def features(quirks: Quirks) -> Features:
         return replace(inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
 
+    def headers(request: ChatRequest, quirks: Quirks) -> Mapping[str, str]:
+        return inner(body_wire(quirks)).headers(request, quirks)
+
     return ChatCodec(
         wire="run",
         encode=partial(encode, inner=inner),
@@ -41,4 +44,5 @@ def run_codec(inner: Callable[[Wire], ChatCodec]) -> ChatCodec:
         decoder=partial(RunDecoder, inner),
         limits=limits,
         features=features,
+        headers=headers,
     )
