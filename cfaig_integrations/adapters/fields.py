@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import (
@@ -85,7 +85,7 @@ def _canonical(model_class: type[BaseModel], arguments: dict[str, Any]) -> dict[
     return names
 
 
-def _with_model(model_class: type[BaseModel], positional: tuple[object, ...], arguments: dict[str, Any]) -> None:
+def _with_model(model_class: type[BaseModel], positional: Sequence[object], arguments: dict[str, Any]) -> None:
     """Adds the model, the only argument that may be positional, to the others.
 
     Raises:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
 from cfaig_integrations.adapters.tools import can_force_tool, choice_among
@@ -45,15 +44,18 @@ from cfaig_integrations.langchain.run_tracking import (
     track_stream,
     within_run,
 )
+from cfaig_integrations.langchain.signatures import ChatModelArguments, ChatModelMethods
 from cfaig_integrations.langchain.structured import Method, structured
 from cfaig_integrations.langchain.tools import ToolArguments, bound, tool_arguments
 
 register_translations()
 
+_Answer = TypeVar("_Answer")
+
 _TOOL_PARAMETERS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
 
-class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
+class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
     """Chat model for every model behind Cloudflare AI Gateway.
 
     Further constructor arguments are those of `ChatFields` (model, API format, sampling parameters) and of
@@ -75,18 +77,22 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
         >>> model.invoke("What is Cloudflare?").content  # doctest: +SKIP
     """
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self, model: str, **arguments: Unpack[ChatModelArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[ChatModelArguments]) -> None: ...
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
     streaming: bool = False
     use_previous_response_id: bool = False
     _connection_fields = frozenset({"output_version"})
 
     def _connect(self) -> None:
         if self.output_version not in (None, "v0", "v1"):
-            raise ConfigError(
-                f"output_version={self.output_version!r} is a format of another package.",
-                field="output_version",
-                value=self.output_version,
-                remedy='Write output_version="v1" for standard content blocks, or leave it out for text.',
-            )
+            what, remedy = f"output_version={self.output_version!r} is unknown.", 'Write output_version="v1".'
+            raise ConfigError(what, field="output_version", value=self.output_version, remedy=remedy)
         super()._connect()
 
     @property
@@ -271,7 +277,7 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
         input: LanguageModelInput,
         config: RunnableConfig | None = None,
         *,
-        stop: list[str] | None = None,
+        stop: str | list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Streams an answer in chunks that add up to one message.
@@ -290,7 +296,7 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
         input: LanguageModelInput,
         config: RunnableConfig | None = None,
         *,
-        stop: list[str] | None = None,
+        stop: str | list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """The asynchronous form of `stream`."""
@@ -331,6 +337,14 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         return self.bind(tools=bound_tools, **kwargs)
 
+    @overload
+    def with_structured_output(  # pyright: ignore[reportOverlappingOverload]  # the first that fits counts
+        self, schema: type[_Answer], *, method: Method = ..., include_raw: Literal[False] = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, _Answer]: ...
+    @overload
+    def with_structured_output(
+        self, schema: dict[str, Any] | type | None = None, *, method: Method = ..., **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
     def with_structured_output(
         self,
         schema: dict[str, Any] | type | None = None,
@@ -339,7 +353,7 @@ class ChatCloudflareAIGateway(GatewayModel, BaseChatModel):
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+    ) -> Runnable[LanguageModelInput, Any]:
         """The model with answers that follow a schema.
 
         A stream yields one object of a pydantic class at its end, and growing dicts for any other schema. A truncated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -17,6 +18,7 @@ from cfaig_integrations.langchain.base import LangChainFields
 from cfaig_integrations.langchain.concurrency import arun_all, run_all
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.run_tracking import run_entries
+from cfaig_integrations.langchain.signatures import EmbeddingsArguments
 
 
 class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
@@ -40,6 +42,14 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         >>> len(embeddings.embed_query("What is Cloudflare?"))  # doctest: +SKIP
         1024
     """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self, model: str, **arguments: Unpack[EmbeddingsArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[EmbeddingsArguments]) -> None: ...
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     model: str
     batch_size: int | None = Field(default=None, ge=1)

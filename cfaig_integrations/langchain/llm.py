@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, cast, overload
 from uuid import UUID
 
 from langchain_core.callbacks import (
@@ -48,6 +48,7 @@ from cfaig_integrations.langchain.run_tracking import (
     track_stream,
     within_run,
 )
+from cfaig_integrations.langchain.signatures import LLMArguments
 
 _CHAT_PARAMETERS = ("tools", "tool_choice", "parallel_tool_calls", USE_PREVIOUS)
 _CALL_ARGUMENTS: ContextVar[Mapping[str, Any] | None] = ContextVar("cfaig_langchain_call_arguments", default=None)
@@ -85,6 +86,14 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         >>> llm = CloudflareAIGatewayLLM(model="openai/gpt-5.4")  # doctest: +SKIP
         >>> llm.invoke("What is Cloudflare?")  # doctest: +SKIP
     """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self, model: str, **arguments: Unpack[LLMArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[LLMArguments]) -> None: ...
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     streaming: bool = False
     max_concurrency: int = Field(default=4, ge=1)

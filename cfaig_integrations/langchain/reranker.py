@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -17,6 +17,7 @@ from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, reran
 from cfaig_integrations.langchain.base import LangChainFields
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.run_tracking import run_entries
+from cfaig_integrations.langchain.signatures import RerankerArguments
 
 SCORE = "relevance_score"
 """Key of a document's metadata under which LangChain's compressors put the score."""
@@ -45,6 +46,10 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         >>> best[0].metadata["relevance_score"]  # doctest: +SKIP
         0.98
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(self, model: str = ..., **arguments: Unpack[RerankerArguments]) -> None: ...
 
     model: str = DEFAULT_RERANKER
     top_n: int | None = Field(default=None, ge=1)

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode, MetadataMode
@@ -20,6 +20,7 @@ from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.models.embeddings import batch_size
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.run_metadata import run_entries
+from cfaig_integrations.llama_index.signatures import EmbeddingArguments
 
 
 class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
@@ -46,6 +47,14 @@ class CloudflareAIGatewayEmbedding(LlamaFields, EmbedFields, BaseEmbedding):
         >>> len(embed_model.get_query_embedding("What is Cloudflare?"))  # doctest: +SKIP
         1024
     """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self, model: str, **arguments: Unpack[EmbeddingArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[EmbeddingArguments]) -> None: ...
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     model_name: str = Field(alias="model")
     num_workers: Count = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -41,6 +41,7 @@ from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
 from cfaig_integrations.llama_index.responses import ResponseMaker
 from cfaig_integrations.llama_index.run_metadata import run_entries
+from cfaig_integrations.llama_index.signatures import LLMArguments
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
 from cfaig_integrations.llama_index.tool_calls import first_call_only, tool_selections
 from cfaig_integrations.llama_index.tools import chat_arguments, to_specs
@@ -80,6 +81,14 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         >>> llm = CloudflareAIGateway(model="openai/gpt-5.4")  # doctest: +SKIP
         >>> llm.complete("What is Cloudflare?").text  # doctest: +SKIP
     """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self, model: str, **arguments: Unpack[LLMArguments]) -> None: ...
+        @overload
+        def __init__(self, *, model_name: str, **arguments: Unpack[LLMArguments]) -> None: ...
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     context_window: Count = None
     num_output: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
@@ -19,6 +19,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.run_metadata import run_entries
+from cfaig_integrations.llama_index.signatures import RerankArguments
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -42,6 +43,10 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
         >>> rerank = CloudflareAIGatewayRerank(top_n=3)  # doctest: +SKIP
         >>> engine = index.as_query_engine(similarity_top_k=20, node_postprocessors=[rerank])  # doctest: +SKIP
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(self, model: str = ..., **arguments: Unpack[RerankArguments]) -> None: ...
 
     model: str = DEFAULT_RERANKER
     top_n: Count = None

@@ -1,0 +1,1 @@
+"""Programs of users that pyright checks in strict mode."""
