@@ -61,6 +61,11 @@ FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_tokens": (9, {"max_tokens": 9}),
     "top_p": (0.5, {"top_p": 0.5}),
     "top_k": (5, {"top_k": 5}),
+    "verbosity": ("low", {"verbosity": "low"}),
+    "logit_bias": ({"5": 1.0}, {"logit_bias": {"5": 1.0}}),
+    "prompt_cache_key": ("k", {"prompt_cache_key": "k"}),
+    "prompt_cache_retention": ("24h", {"prompt_cache_retention": "24h"}),
+    "prompt_cache_options": ({"mode": "explicit"}, {"prompt_cache_options": {"mode": "explicit"}}),
     "stop": (("a", "b"), {"stop": ["a", "b"]}),
     "seed": (0, {"seed": 0}),
     "frequency_penalty": (0.0, {"frequency_penalty": 0.0}),
@@ -82,7 +87,18 @@ FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"model": "n", "options": {"rejectIfBusy": True}},
     ),
 }
-NOT_HERE: dict[str, Any] = {"thinking": {"type": "disabled"}, "previous_response_id": "resp_1"}
+NOT_HERE: dict[str, Any] = {
+    "thinking": {"type": "disabled"},
+    "previous_response_id": "resp_1",
+    "include": ["a"],
+    "truncation": "auto",
+    "context_management": [{"type": "compaction"}],
+    "output_config": {"effort": "low"},
+    "mcp_servers": [{"type": "url", "name": "a", "url": "https://a"}],
+    "container": "c1",
+    "inference_geo": "us",
+    "betas": ["b"],
+}
 
 
 @pytest.mark.parametrize("field", FIELDS)

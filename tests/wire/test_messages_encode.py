@@ -93,6 +93,11 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 3000},
     ),
     ({"reasoning_effort": "low"}, {"output_config": {"effort": "low"}}),
+    ({"output_config": {"effort": "low"}}, {"output_config": {"effort": "low"}}),
+    ({"mcp_servers": [{"type": "url", "name": "a", "url": "https://a"}]},) * 2,
+    ({"container": "c1"},) * 2,
+    ({"inference_geo": "us"},) * 2,
+    ({"context_management": {"edits": []}},) * 2,
     (
         {"output": OutputSchema({"type": "object"}), "reasoning_effort": "max"},
         {
@@ -147,8 +152,12 @@ def test_every_request_field_is_covered() -> None:
         "tool_choice",
         "parallel_tool_calls",
     }
-    raising = {"seed", "frequency_penalty", "presence_penalty", "top_logprobs", "reasoning", "store"}
-    assert changed | raising | {"previous_response_id", "continues", "items_by_id"} == set(
+    raising = {"seed", "frequency_penalty", "presence_penalty", "top_logprobs", "reasoning", "store"} | {
+        *("verbosity", "logit_bias", "include", "truncation"),
+        *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+    }
+    headers = {"betas"}
+    assert changed | raising | headers | {"previous_response_id", "continues", "items_by_id"} == set(
         ChatRequest.__dataclass_fields__
     )
 

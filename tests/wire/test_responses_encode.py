@@ -43,6 +43,13 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"top_p": 0.5}, {"top_p": 0.5}),
     ({"max_tokens": 16}, {"max_output_tokens": 16}),
     ({"service_tier": "flex"}, {"service_tier": "flex"}),
+    ({"verbosity": "low"}, {"text": {"verbosity": "low"}}),
+    ({"include": ["a"]}, {"include": ["a"]}),
+    ({"truncation": "auto"}, {"truncation": "auto"}),
+    ({"context_management": [{"type": "compaction"}]}, {"context_management": [{"type": "compaction"}]}),
+    ({"prompt_cache_key": "k"}, {"prompt_cache_key": "k"}),
+    ({"prompt_cache_retention": "24h"}, {"prompt_cache_retention": "24h"}),
+    ({"prompt_cache_options": {"mode": "explicit"}}, {"prompt_cache_options": {"mode": "explicit"}}),
     ({"store": True}, {"store": True}),
     ({"store": False}, {"store": False}),
     ({"previous_response_id": "resp_1"}, {"previous_response_id": "resp_1"}),
@@ -103,7 +110,8 @@ def test_every_request_field_is_covered() -> None:
         "items_by_id",
         *(key for fields, _ in FIELDS for key in fields),
     }
-    absent = {"stop", "seed", "top_k", "frequency_penalty", "presence_penalty", "thinking"}
+    absent = {"stop", "seed", "top_k", "frequency_penalty", "presence_penalty", "thinking", "logit_bias"}
+    absent |= {"output_config", "mcp_servers", "container", "inference_geo", "betas"}
     absent |= {"continues"}  # what of it there is to say stands in `turns` and `previous_response_id`
     assert known | absent == set(ChatRequest.__dataclass_fields__)
 
