@@ -282,7 +282,8 @@ class ChatFields(GatewayFields):
         model: Model id: `author/model` such as `openai/gpt-5.4`, or a Workers AI model such as `@cf/zai-org/glm-5.2`.
         api: Wire format. `auto` takes Responses for tools and each model's own format otherwise.
         temperature: Randomness, 0 to 2 for most models.
-        max_tokens: Maximum number of tokens to generate, reasoning included.
+        max_tokens: Maximum number of tokens to generate, reasoning included. Default: the server's, which is 256 for
+            many Workers AI models; for Anthropic's, which require one, the model's output limit, or 8192 if unknown.
         top_p: Nucleus sampling, 0 to 1.
         top_k: Sample from the k likeliest tokens.
         stop: Texts at which to stop.

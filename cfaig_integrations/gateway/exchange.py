@@ -31,6 +31,7 @@ from cfaig_integrations.gateway.models.routes import Route
 from cfaig_integrations.gateway.prepare import PreparedChat, prepare
 from cfaig_integrations.gateway.session import StreamSession, first_bytes, read_document, read_until_visible
 from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.truncation import sets_no_limit, warn_of_default_limit
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.envelope import is_error
@@ -218,6 +219,7 @@ class _Chat(Attempts[_T]):
             request_headers=self._headers,
             names=prepared.names,
             forced=prepared.forced,
+            unlimited=self._request.model if sets_no_limit(self._request) else None,
         )
 
     def _reply(self, prepared: PreparedChat, response: HttpResponse) -> ChatReply:
@@ -236,6 +238,8 @@ class _Chat(Attempts[_T]):
                 reply = prepared.codec.decode(body)
             except EmbeddedError as error:
                 raise failures.from_embedded(error.body, response.headers, response.status) from None
+            if sets_no_limit(self._request):
+                warn_of_default_limit(self._request.model, reply.finish)
         reply = renamed(with_forced_call(reply, prepared.forced), prepared.names)
         return cut(reply, prepared.stops) if prepared.stops else reply
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
     Event,
+    Finished,
     PartNoted,
     PartStarted,
     ReasoningDelta,
@@ -26,6 +27,7 @@ from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, Outcome, ReadOn
 from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.truncation import warn_of_default_limit
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError, StreamDecoder
 from cfaig_integrations.wire.sniff import sniff
@@ -53,6 +55,7 @@ class StreamSession:
         request_headers: Request headers, whose credentials no error may show.
         names: The user's names of tools that have another name in the stream.
         forced: Tools of which one must be called, if a call may arrive as text.
+        unlimited: The model, if the request sets no limit of tokens.
 
     Attributes:
         info: Contents of the response headers.
@@ -74,6 +77,7 @@ class StreamSession:
         "_pieces",
         "_request_headers",
         "_stopper",
+        "_unlimited",
         "ended",
         "error",
         "idle",
@@ -93,6 +97,7 @@ class StreamSession:
         request_headers: Iterable[tuple[bytes, bytes]] = (),
         names: Names = NO_NAMES,
         forced: frozenset[str] = frozenset(),
+        unlimited: str | None = None,
     ) -> None:
         self.info = info
         self.requests_sent = requests_sent
@@ -108,6 +113,7 @@ class StreamSession:
         self._pieces: list[str] = []
         self._joiners: dict[tuple[int, type[_Delta]], SurrogateJoiner] = {}
         self._names = names
+        self._unlimited = unlimited
         self._forced_calls = ForcedCallReader(forced) if forced else None
         self._stopper = Stopper(stops) if stops else None
 
@@ -192,6 +198,8 @@ class StreamSession:
         for event in events:
             if type(event) is TextDelta:
                 self._pieces.append(event.text)
+            elif type(event) is Finished and self._unlimited is not None:
+                warn_of_default_limit(self._unlimited, event.finish)
         return events
 
     def _joined(self, events: list[Event]) -> list[Event]:

@@ -32,7 +32,7 @@ from cfaig_integrations.adapters.run_metadata import Operation
 from cfaig_integrations.adapters.tools import choice_among, tools_at_once
 from cfaig_integrations.client.aio import AsyncChatStream
 from cfaig_integrations.client.sync import ChatStream
-from cfaig_integrations.core.chat import ChatRequest, FinishReason
+from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.profiles import profile_of
@@ -202,7 +202,6 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
         reply, info = self._clients.sync.chat(request, options)
-        _warn_if_truncated(request, reply.finish)
         return to_response(reply, info)
 
     async def _achat(
@@ -210,14 +209,13 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     ) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
         reply, info = await self._clients.aio.chat(request, options)
-        _warn_if_truncated(request, reply.finish)
         return to_response(reply, info)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
         request, options = self._request(messages, operation, kwargs)
-        responses = _responses(self._clients.sync.stream(request, options), request)
+        responses = _responses(self._clients.sync.stream(request, options))
         next(responses)
         return responses
 
@@ -225,7 +223,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
         request, options = self._request(messages, operation, kwargs)
-        responses = _aresponses(await self._clients.aio.stream(request, options), request)
+        responses = _aresponses(await self._clients.aio.stream(request, options))
         await anext(responses)
         return responses
 
@@ -316,20 +314,7 @@ def _context_window(model: str) -> int:
     return profile.max_input
 
 
-def _warn_if_truncated(request: ChatRequest, finish: FinishReason) -> None:
-    """Logs that an answer ended at a limit that the caller did not set: engines show the text alone.
-
-    Many Workers AI models stop at 256 tokens by default (facts §9.2).
-    """
-    if finish == "length" and request.max_tokens is None:
-        _log.warning(
-            "The answer of %r was truncated at the server's default token limit (finish_reason 'length'). "
-            "Set max_tokens=.",
-            request.model,
-        )
-
-
-def _responses(stream: ChatStream, request: ChatRequest) -> Generator[ChatResponse]:
+def _responses(stream: ChatStream) -> Generator[ChatResponse]:
     """The responses of a stream, the first one twice: the caller takes one, so that an error before it raises there."""
     with stream:
         maker, started = ResponseMaker(stream.info), False
@@ -341,13 +326,12 @@ def _responses(stream: ChatStream, request: ChatRequest) -> Generator[ChatRespon
                     yield response
                 yield response
         last = maker.last()
-        _warn_if_truncated(request, maker.finish)
         if not started:
             yield last
         yield last
 
 
-async def _aresponses(stream: AsyncChatStream, request: ChatRequest) -> AsyncGenerator[ChatResponse]:
+async def _aresponses(stream: AsyncChatStream) -> AsyncGenerator[ChatResponse]:
     """The responses of a stream, the first one twice; as `_responses`."""
     async with stream:
         maker, started = ResponseMaker(stream.info), False
@@ -359,7 +343,6 @@ async def _aresponses(stream: AsyncChatStream, request: ChatRequest) -> AsyncGen
                     yield response
                 yield response
         last = maker.last()
-        _warn_if_truncated(request, maker.finish)
         if not started:
             yield last
         yield last

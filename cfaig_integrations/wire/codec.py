@@ -32,7 +32,9 @@ class Quirks:
 
     Attributes:
         max_tokens_field: Name of the body field `max_tokens` on chat completions.
-        default_max_tokens: Sent on messages, where it is required, if the request has none.
+        max_output: Most tokens of an answer, if it is known: `max_tokens` on messages, where it is required, if the
+            request has none.
+        default_max_tokens: The same where it is not known; a budget for thinking is added.
         data_urls_only: Remote image URLs are not fetched (facts §9.2).
         refused: Fields of a `ChatRequest` that the model's closed schema does not have; a value for one raises. Stop
             texts among them are applied by this package instead.
@@ -65,6 +67,7 @@ class Quirks:
     """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_output: int | None = None
     default_max_tokens: int = 8192
     data_urls_only: bool = False
     refused: frozenset[str] = frozenset()

@@ -470,7 +470,7 @@ def test_errors_that_are_a_reason_to_try_another_wire(
 QUIRKS: list[tuple[str, dict[str, Any]]] = [
     ("openai/gpt-4.1", {"max_tokens_field": "max_completion_tokens", "data_urls_only": False, "strict_schema": True}),
     ("openai/gpt-5.6-sol", {"max_tokens_field": "max_completion_tokens", "run_body": "responses"}),
-    ("anthropic/claude-opus-5", {"run_body": "messages", "default_max_tokens": 8192, "max_tokens_field": "max_tokens"}),
+    ("anthropic/claude-opus-5", {"run_body": "messages", "max_output": 128_000, "max_tokens_field": "max_tokens"}),
     ("google/gemini-3-flash", {"run_body": "chat_completions", "reasoning_field": None}),
     (
         "@cf/qwen/qwen3-30b-a3b-fp8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -14,6 +14,7 @@ from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolCall, Wire
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.modalities import require_kind
+from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
 from cfaig_integrations.gateway.models.tables import matching
 from cfaig_integrations.wire.codec import Quirks
@@ -306,7 +307,13 @@ def _wire_of_part(part: Part) -> Wire | None:
 
 @lru_cache(maxsize=1024)
 def _rest_route(model: str, wire: Wire, alternative: Wire | None = None) -> Route:
-    return Route(wire, model, _PATHS[wire], False, True, _id_and_row(model)[1].quirks_on(wire), alternative)
+    quirks = _with_max_output(model, _id_and_row(model)[1].quirks_on(wire))
+    return Route(wire, model, _PATHS[wire], False, True, quirks, alternative)
+
+
+def _with_max_output(model: str, quirks: Quirks) -> Quirks:
+    """The quirks with the output limit of a model whose own format requires one."""
+    return replace(quirks, max_output=profile_of(model).max_output) if quirks.run_body == "messages" else quirks
 
 
 def _legacy_route(model: str, row: Row, api: Api) -> Route:
@@ -326,6 +333,7 @@ def is_route(model: str) -> bool:
     return model.startswith("dynamic/") or model == AUTO
 
 
+@lru_cache(maxsize=1024)
 def _run_route(model: str, row: Row) -> Route:
     if is_route(model):
         raise ConfigError(
@@ -336,7 +344,7 @@ def _run_route(model: str, row: Row) -> Route:
         )
     in_path = model.startswith(_IN_PATH)
     path = f"{_PATHS['run']}/{model}" if in_path else _PATHS["run"]
-    return Route("run", model, path, not in_path, not in_path, row.quirks)
+    return Route("run", model, path, not in_path, not in_path, _with_max_output(model, row.quirks))
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ Where each field of a `ChatRequest` goes:
 | turns | `system` (one string), `messages` |
 | tools | `tools` |
 | tool_choice, parallel_tool_calls | `tool_choice`, with `disable_parallel_tool_use` |
-| max_tokens | `max_tokens`, required: else the model's default, plus the thinking budget |
+| max_tokens | `max_tokens`, required: else the most that the model can write, if it is known |
 | stop | `stop_sequences` |
 | container, inference_geo, context_management, mcp_servers | the same |
 | betas | header `anthropic-beta` (`betas.py`) |
@@ -86,6 +86,8 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
 def _max_tokens(request: ChatRequest, quirks: Quirks) -> int:
     if request.max_tokens is not None:
         return request.max_tokens
+    if quirks.max_output is not None:
+        return quirks.max_output
     budget = (request.thinking or {}).get("budget_tokens")  # must be less than max_tokens (official SDK)
     return quirks.default_max_tokens + (budget if isinstance(budget, int) else 0)
 
