@@ -58,14 +58,27 @@ class GatewayError(Exception):
     Attributes:
         message: What went wrong, in one or two sentences.
         requests_sent: HTTP requests that the call sent.
+        retryable: Whether the same request may succeed later, and sending it again cannot be billed twice, or
+            `retry_after_send` allows it.
+        maybe_billed: Whether the request was sent completely, and nothing says that the model did not run.
+        log_id: `cf-aig-log-id` of the response, if one began: for the logs API, which has the cost.
+        log_ids: Those of all requests of the call, the last one included.
     """
 
     retryable: bool = False
+    maybe_billed: bool = False
+    log_id: str | None = None
+    log_ids: tuple[str, ...] = ()
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
         self.requests_sent = 0
+
+    def __str__(self) -> str:
+        """The message, with the log id."""
+        text = super().__str__()
+        return text if self.log_id is None else f"{text} (log id {self.log_id})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only constructors do not survive the default pickling of exceptions.
@@ -112,9 +125,15 @@ class UnsupportedContent(ConfigError):
 
 
 class TransportFault(GatewayError):
-    """The network returned no usable response."""
+    """The network returned no usable response.
 
-    retryable = True
+    Retryable unless the request was sent completely, so that the model may run.
+    """
+
+    def __init__(self, message: str, *, maybe_billed: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_billed = maybe_billed
+        self.retryable = not maybe_billed
 
 
 class ConnectFault(TransportFault):
@@ -131,7 +150,8 @@ class ApiError(GatewayError):
     Attributes:
         status: HTTP status; a failure inside a 2xx body keeps its 2xx.
         code: Cloudflare's or the provider's own code, if any.
-        retryable: Whether the same request may succeed later.
+        retryable: Whether the same request may succeed later, and the model did not run.
+        maybe_billed: Whether the status leaves open if the model ran: 409, 504 and 524.
         retry_after: Seconds to wait, if the server sent them.
         hint: How to fix it, if this package knows.
         log_id: `cf-aig-log-id`, for the logs API.
@@ -149,6 +169,7 @@ class ApiError(GatewayError):
         status: int,
         code: int | str | None = None,
         retryable: bool = False,
+        maybe_billed: bool = False,
         retry_after: float | None = None,
         hint: str = "",
         headers: Mapping[str, str] | None = None,
@@ -158,6 +179,7 @@ class ApiError(GatewayError):
         self.status = status
         self.code = code
         self.retryable = retryable
+        self.maybe_billed = maybe_billed
         self.retry_after = retry_after
         self.hint = hint
         self.headers: dict[str, str] = dict(headers or {})
@@ -240,6 +262,8 @@ class StreamBroken(ProtocolError):
     Attributes:
         partial: The text received so far.
     """
+
+    maybe_billed = True
 
     def __init__(self, message: str, *, body: object = None, partial: str = "") -> None:
         super().__init__(message, body=body)

@@ -132,6 +132,8 @@ class GatewayFields(BaseModel):
             Default 10 and 600.
         stream_idle_timeout: Maximum seconds between two pieces of a streamed answer, pings not counted. Default 300.
         max_retries: Retries per call, 0 to 10. Default 2, or 0 if the gateway itself is to retry.
+        retry_after_send: Whether a request that the model may have answered, and that may be billed, is sent again:
+            after a timeout, a broken connection, a truncated answer, 409, 504 or 524. Default False.
         http_client: An `httpx.Client` to use; it is never closed here.
         http_async_client: An `httpx.AsyncClient` to use; it is never closed here.
     """
@@ -157,6 +159,7 @@ class GatewayFields(BaseModel):
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
+    retry_after_send: bool = False
     http_client: Any = Field(default=None, repr=False, exclude=True)
     http_async_client: Any = Field(default=None, repr=False, exclude=True)
 
@@ -237,6 +240,7 @@ class GatewayFields(BaseModel):
             stream_idle_timeout=self.stream_idle_timeout,
             max_retries=self.max_retries,
             framework=self._framework,
+            retry_after_send=self.retry_after_send,
         )
         # Frameworks rebuild models from every field, where None would mean no gateway, and on the legacy host no token.
         # Written past pydantic, which would count the field as set by the caller.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, TypeVar, assert_never, cast
@@ -221,6 +221,7 @@ class _OpenResponse:
     async def _send(self, request: HttpRequest) -> HttpResponse:
         await self.aclose()
         self._timer = IdleTimer(request)
+        headers: Mapping[str, str] = {}
         try:
             response = self._response = await self._sender.open(request)
             status, headers = response.status_code, lower_case(response)
@@ -229,8 +230,9 @@ class _OpenResponse:
             if request.stream and not is_error:
                 return HttpResponse(status, headers, None)
             body = await self._whole_body(WholeBody(request, is_error=is_error), is_error=is_error)
-        except GatewayError:
+        except GatewayError as error:
             await self.aclose()
+            error.log_id = headers.get("cf-aig-log-id")
             raise
         except self._sender.errors as error:
             await self.aclose()

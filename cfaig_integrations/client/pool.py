@@ -14,7 +14,7 @@ import os
 import ssl
 import threading
 import warnings
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
+from cfaig_integrations.client.transport_errors import transport_error
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.actions import HttpRequest
 
@@ -273,8 +274,12 @@ class Pooled:
     def open(self, request: HttpRequest) -> httpx.Response:
         """An open response."""
         over = shared(secure=request.url.startswith("https"))
-        built = _build(request)
-        return over.send(built, stream=True) if isinstance(over, httpx.Client) else over.handle_request(built)
+        body = _RequestBody(request.body)
+        built = _build(request, body)
+        try:
+            return over.send(built, stream=True) if isinstance(over, httpx.Client) else over.handle_request(built)
+        except Exception as error:
+            raise transport_error(error, request, sent=body.sent) from error
 
 
 class AsyncPooled:
@@ -285,13 +290,37 @@ class AsyncPooled:
     async def open(self, request: HttpRequest) -> httpx.Response:
         """An open response."""
         over = await loop_pool(secure=request.url.startswith("https"))
-        built = _build(request)
-        if isinstance(over, httpx.AsyncClient):
-            return await over.send(built, stream=True)
-        return await over.handle_async_request(built)
+        body = _RequestBody(request.body)
+        built = _build(request, body)
+        try:
+            if isinstance(over, httpx.AsyncClient):
+                return await over.send(built, stream=True)
+            return await over.handle_async_request(built)
+        except Exception as error:
+            raise transport_error(error, request, sent=body.sent) from error
 
 
-def _build(request: HttpRequest) -> httpx.Request:
+class _RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a request in one piece.
+
+    Attributes:
+        sent: Whether it was written completely: the transport asks for a next piece once it has written the last one.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.sent = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._data
+        self.sent = True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
+        self.sent = True
+
+
+def _build(request: HttpRequest, body: _RequestBody) -> httpx.Request:
     """The request with all its headers: httpx adds none to a request with a stream, and does not build them again."""
     url, host = parsed_url(request.url)
     limits = request.timeouts
@@ -305,7 +334,7 @@ def _build(request: HttpRequest) -> httpx.Request:
             *request.headers,
             *([(b"Content-Length", b"%d" % len(request.body))] if request.body else ()),
         ],
-        stream=httpx.ByteStream(request.body),
+        stream=body,
         extensions={"timeout": timeout},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -231,6 +231,7 @@ class _OpenResponse:
     def _send(self, request: HttpRequest) -> HttpResponse:
         self.close()
         self._timer = IdleTimer(request)
+        headers: Mapping[str, str] = {}
         try:
             response = self._response = self._sender.open(request)
             status, headers = response.status_code, lower_case(response)
@@ -239,8 +240,9 @@ class _OpenResponse:
             if request.stream and not is_error:
                 return HttpResponse(status, headers, None)
             body = self._whole_body(WholeBody(request, is_error=is_error), is_error=is_error)
-        except GatewayError:
+        except GatewayError as error:
             self.close()
+            error.log_id = headers.get("cf-aig-log-id")
             raise
         except self._sender.errors as error:
             self.close()

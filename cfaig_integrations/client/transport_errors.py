@@ -48,6 +48,9 @@ _TIMEOUTS: Mapping[str, str] = {
     "PoolTimeout": "No connection to {host} became free in time",
 }
 
+_UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+"""Exceptions that are raised before anything is written, over HTTP/1.1 and HTTP/2."""
+
 HTTPX_ERRORS: tuple[type[Exception], ...] = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -81,13 +84,14 @@ def response_of(error: Exception) -> httpx.Response:
 
 
 def transport_error(
-    error: Exception, request: HttpRequest, *, streaming: bool = False, idle: bool = False
+    error: Exception, request: HttpRequest, *, sent: bool = True, streaming: bool = False, idle: bool = False
 ) -> GatewayError:
     """The error of this package for an HTTP library's exception.
 
     Args:
         error: An instance of one of `errors_of`.
         request: The request.
+        sent: Whether it was, or may have been, sent completely.
         streaming: Whether part of the reply has reached the caller, so that the reply is truncated.
         idle: Whether the last bytes were no part of the reply.
     """
@@ -96,18 +100,25 @@ def transport_error(
         # The message and the cause quote the header, which may be the token.
         error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
     details = f"{names[0]}: {error}" if str(error) else names[0]
-    host = _host(request)
+    host, sent = _host(request), sent and _UNSENT.isdisjoint(names)
+    note = (
+        " The model may have run: only retry_after_send=True sends it again."
+        if sent and request.method == "POST"
+        else ""
+    )
     match _category(names):
         case "timeout" if idle:
             return idle_timeout(request)
         case "timeout":
             fault = next((_TIMEOUTS[name] for name in names if name in _TIMEOUTS), "{host} took too long")
             fault = "The stream was idle for too long" if streaming else fault.format(host=host)
-            return TimeoutFault(f"{fault}: {_limit(request, connecting='ConnectTimeout' in names)} ({details}).")
+            limit = _limit(request, connecting="ConnectTimeout" in names)
+            return TimeoutFault(f"{fault}: {limit} ({details}).{'' if streaming else note}", maybe_billed=sent)
         case "network" if streaming:
             return StreamBroken(f"The connection to {host} broke before the end of the stream ({details}).")
         case "network":
-            return ConnectFault(f"The connection to {host} failed before a response came ({details}).")
+            when = "before the request was sent" if not sent else "before the whole response came"
+            return ConnectFault(f"The connection to {host} failed {when} ({details}).{note}", maybe_billed=sent)
         case "address":
             remedy = "Check base_url and the proxy settings."
             return ConfigError(f"The URL cannot be used ({details}).", field="base_url", remedy=remedy)
@@ -136,13 +147,15 @@ def token_function_errors() -> Generator[None]:
 
 def idle_timeout(request: HttpRequest) -> TimeoutFault:
     """The error for a reply that made no progress in time."""
-    return TimeoutFault(f"{_host(request)} sent only keep-alives, and nothing of the reply: {_limit(request)}.")
+    text = f"{_host(request)} sent only keep-alives, and nothing of the reply: {_limit(request)}."
+    return TimeoutFault(text, maybe_billed=True)
 
 
 def slow_body_timeout(request: HttpRequest, times: float) -> TimeoutFault:
     """The error for a body that did not end in time."""
     limit = _limit(request)
-    return TimeoutFault(f"The body from {_host(request)} did not end within {times:g} times the timeout: {limit}.")
+    text = f"The body from {_host(request)} did not end within {times:g} times the timeout: {limit}."
+    return TimeoutFault(text, maybe_billed=True)
 
 
 def _host(request: HttpRequest) -> str:

@@ -72,11 +72,13 @@ class HttpResponse:
     Attributes:
         headers: Names in lower case.
         body: The whole body; None if the response is open, to be read by `ReadOn`.
+        earlier_log_ids: Log ids of the requests of the call before this one; added by the generator.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | None
+    earlier_log_ids: tuple[str, ...] = ()
 
 
 Action: TypeAlias = Send | Sleep | AskToken | ReadOn

@@ -130,10 +130,11 @@ class Connection:
         timeout: Seconds for reading (default 600), or (connect, read); connecting takes 10 at most by default.
         stream_idle_timeout: Most seconds between two pieces of a stream.
         max_retries: Most retries, 0 to 10; None: two, or none if the gateway itself retries.
+        retry_after_send: Whether a request that may have been billed is sent again (facts §5.8).
         framework: Name of the framework, for the user agent.
 
     Raises:
-        ConfigError: A timeout, `max_retries` or a header is not valid.
+        ConfigError: A timeout, `max_retries`, `retry_after_send` or a header is not valid.
     """
 
     settings: Settings
@@ -144,6 +145,7 @@ class Connection:
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
+    retry_after_send: bool = False
     framework: str = ""
 
     def __post_init__(self) -> None:
@@ -153,6 +155,13 @@ class Connection:
             timeouts(self.timeout)
         if self.max_retries is not None:
             RetryPolicy(self.max_retries)
+        if not isinstance(self.retry_after_send, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+            raise ConfigError(
+                f"retry_after_send={shown(self.retry_after_send)} is not a bool.",
+                field="retry_after_send",
+                value=self.retry_after_send,
+                remedy="Use True or False.",
+            )
         if self.extra_headers:
             checked_headers(self.extra_headers, legacy=self._takes_provider_key)
 
@@ -183,7 +192,8 @@ class Connection:
     def policy_of(self, call: CallOptions) -> RetryPolicy:
         """When a call is retried."""
         options = self.options_of(call)
-        return RetryPolicy(self.max_retries, options is not None and (options.max_attempts or 1) > 1)
+        gateway_retries = options is not None and (options.max_attempts or 1) > 1
+        return RetryPolicy(self.max_retries, gateway_retries, self.retry_after_send)
 
     def timeouts_of(self, call: CallOptions, *, stream: bool) -> Timeouts:
         """The timeouts of a call; for a stream, `read` is the shorter of the two that apply."""

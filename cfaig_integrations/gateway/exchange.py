@@ -6,11 +6,13 @@ errors are thrown into it. So sync and async share everything but the I/O.
 
 from __future__ import annotations
 
+import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
+from uuid import uuid4
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
@@ -29,6 +31,7 @@ from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.routes import Route
 from cfaig_integrations.gateway.prepare import PreparedChat, prepare
+from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.session import StreamSession, first_bytes, read_document, read_until_visible
 from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.gateway.truncation import sets_no_limit, warn_of_default_limit
@@ -38,6 +41,7 @@ from cfaig_integrations.wire.envelope import is_error
 from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def chat(
@@ -67,16 +71,20 @@ class Attempts(ABC, Generic[_T]):
 
     Attributes:
         sent: Number of requests sent.
+        event_id: `cf-aig-event-id` that they share, unless the user sets one (facts §3.1).
     """
 
-    __slots__ = ("_call", "_connection", "_headers", "_retries", "sent")
+    __slots__ = ("_call", "_connection", "_headers", "_log_id", "_log_ids", "_retries", "event_id", "sent")
 
     def __init__(self, connection: Connection, call: CallOptions) -> None:
         self._connection = connection
         self._call = call
         self._headers: Pairs = []
         self._retries = 0
+        self._log_id: str | None = None
+        self._log_ids: tuple[str, ...] = ()
         self.sent = 0
+        self.event_id = str(uuid4())
 
     def run(self) -> Actions[_T]:
         """Attempts, until one succeeds or its failure is final."""
@@ -84,12 +92,14 @@ class Attempts(ABC, Generic[_T]):
             try:
                 return (yield from self._attempt())
             except GatewayError as error:
+                self._keep_log_id(error)
                 pause = self._pause(error)
                 if pause is None and not self._change_request(error):
                     final = self._final_error(error)
-                    final.requests_sent = self.sent
+                    final.requests_sent, final.log_ids = self.sent, self._log_ids
                     conceal(final, self._headers)
                     raise final  # noqa: B904  # its cause is set
+                self._log_retry(error, pause)
             if pause is not None:
                 yield Sleep(pause)
 
@@ -97,12 +107,31 @@ class Attempts(ABC, Generic[_T]):
     def _attempt(self) -> Actions[_T]:
         """Sends a request and reads its response."""
 
+    def _keep_log_id(self, error: GatewayError) -> None:
+        """Gives an error the log id of the response in which it occurred, and keeps it for the end of the call."""
+        error.log_id, self._log_id = error.log_id or self._log_id, None
+        if error.log_id is not None:
+            self._log_ids += (error.log_id,)
+
+    def _policy(self) -> RetryPolicy:
+        return self._connection.policy_of(self._call)
+
     def _pause(self, error: GatewayError) -> float | None:
         """Seconds to wait before the same request is sent again; None: it is not."""
-        pause = self._connection.policy_of(self._call).delay(error, self._retries + 1, random.random)
+        policy = self._policy()
+        error.retryable = error.retryable or (policy.after_send and error.maybe_billed)
+        pause = policy.delay(error, self._retries + 1, random.random)
         if pause is not None:
             self._retries += 1
         return pause
+
+    def _log_retry(self, error: GatewayError, pause: float | None) -> None:
+        conceal(error, self._headers)
+        how = "changed, at once" if pause is None else f"in {pause:.1f} s"
+        level = logging.WARNING if error.maybe_billed else logging.INFO
+        reason, event_id = f"{type(error).__name__}: {error.message}", dict(self._headers).get(b"cf-aig-event-id", b"")
+        message = "Request %d failed (%s); sent again %s; log id %s, event id %s"
+        _log.log(level, message, self.sent, reason, how, error.log_id, event_id.decode())
 
     def _change_request(self, _error: GatewayError) -> bool:
         """Whether the request was changed into one that may succeed."""
@@ -128,6 +157,9 @@ class Attempts(ABC, Generic[_T]):
         if not isinstance(response, HttpResponse):
             raise TypeError(f"the outcome of Send is a {type(response).__name__}")
         if 200 <= response.status < 300:
+            self._log_id = response.headers.get("cf-aig-log-id")
+            if self._log_ids:
+                response = replace(response, earlier_log_ids=self._log_ids)
             return self._check(response)
         raise failures.from_response(response.status, response.headers, response.body or b"")
 
@@ -172,6 +204,7 @@ class _Chat(Attempts[_T]):
                 self._route,
                 stream=self._stream,
                 whole_history=self._whole_history,
+                event_id=self.event_id,
             )
         return self._prepared
 
@@ -252,6 +285,7 @@ class _Chat(Attempts[_T]):
             switched_from=None if self._first_refusal is None else self._first_refusal[0],
             attempts=self.sent,
             history=self._history if prepared.features.stored_replies else None,
+            earlier_log_ids=response.earlier_log_ids,
         )
 
 
@@ -296,9 +330,11 @@ class JsonRequest(Attempts[_T]):
         body: JSON object to send, if any.
         method: HTTP method.
         call: What this call changes.
+        repeatable: Whether sending it twice costs nothing more, so that it is sent again after any transient failure.
+            None: all but `POST` are.
     """
 
-    __slots__ = ("_body", "_method", "_path", "_read")
+    __slots__ = ("_body", "_method", "_path", "_read", "_repeatable")
 
     def __init__(
         self,
@@ -309,14 +345,21 @@ class JsonRequest(Attempts[_T]):
         body: dict[str, Any] | None = None,
         method: Literal["GET", "PATCH", "POST"] = "POST",
         call: CallOptions = NO_CALL_OPTIONS,
+        repeatable: bool | None = None,
     ) -> None:
         super().__init__(connection, call)
         self._method, self._path, self._read = method, path, read
+        self._repeatable = method != "POST" if repeatable is None else repeatable
         self._body = b"" if body is None else jsonio.dump(body)
+
+    def _policy(self) -> RetryPolicy:
+        policy = super()._policy()
+        return replace(policy, after_send=True) if self._repeatable else policy
 
     def _attempt(self) -> Actions[_T]:
         url = self._connection.url(self._path)
-        headers = self._connection.headers_of(self._call, {}, stream=False)
+        event = {"cf-aig-event-id": self.event_id} if self._method == "POST" else {}
+        headers = self._connection.headers_of(self._call, event, stream=False)
         timeouts = self._connection.timeouts_of(self._call, stream=False)
         response = yield from self._send(HttpRequest(self._method, url, headers, self._body, timeouts))
         try:

@@ -24,7 +24,8 @@ class GatewayInfo:
         wire: Wire format of the call; `embeddings` is OpenAI's format of embeddings.
         requested_model: Model id as the user wrote it.
         log_id: Id for the logs API, which has the cost, and for feedback.
-        event_id: Id that several calls share.
+        log_ids: Those of all requests of the call, the last one included: each may have a cost.
+        event_id: Id that all requests of the call share, and with `GatewayOptions.event_id` several calls.
         request_id: The gateway's request id.
         ray_id: `cf-ray`, for Cloudflare's support.
         step: Entry of a fallback chain that answered, from 0.
@@ -57,13 +58,17 @@ class GatewayInfo:
     switched_from: Wire | None = None
     attempts: int = 1
     history: str | None = None
+    log_ids: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields that are not None, as JSON without floats."""
-        return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
+        """The fields that are not None, as JSON without floats; `log_ids` where there are several requests."""
+        fields = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
+        if self.attempts > 1 and self.log_ids:
+            fields["log_ids"] = list(self.log_ids)
+        return fields
 
 
-_FIELDS: tuple[str, ...] = tuple(GatewayInfo.__dataclass_fields__)
+_FIELDS: tuple[str, ...] = tuple(name for name in GatewayInfo.__dataclass_fields__ if name != "log_ids")
 
 
 def read_info(
@@ -75,6 +80,7 @@ def read_info(
     switched_from: Wire | None = None,
     attempts: int = 1,
     history: str | None = None,
+    earlier_log_ids: tuple[str, ...] = (),
 ) -> GatewayInfo:
     """The information in response headers.
 
@@ -86,13 +92,14 @@ def read_info(
         switched_from: Wire format that was tried before.
         attempts: HTTP requests sent.
         history: Digest of the conversation, if it can be continued from the reply.
+        earlier_log_ids: Log ids of the requests of the call before this one.
     """
     get = headers.get
-    step, dlp = get("cf-aig-step"), get("cf-aig-dlp")
+    step, dlp, log_id = get("cf-aig-step"), get("cf-aig-dlp"), get("cf-aig-log-id")
     return GatewayInfo(
         wire=wire,
         requested_model=model,
-        log_id=get("cf-aig-log-id"),
+        log_id=log_id,
         event_id=get("cf-aig-event-id"),
         request_id=get("cf-aig-request-id") or get("cf-ai-req-id"),
         ray_id=get("cf-ray"),
@@ -107,6 +114,7 @@ def read_info(
         switched_from=switched_from,
         attempts=attempts,
         history=history,
+        log_ids=earlier_log_ids if log_id is None else (*earlier_log_ids, log_id),
     )
 
 

@@ -58,6 +58,7 @@ def prepare(
     *,
     stream: bool,
     whole_history: bool = False,
+    event_id: str | None = None,
 ) -> PreparedChat:
     """The HTTP request of a chat request over a route.
 
@@ -68,6 +69,7 @@ def prepare(
         route: Where it goes, and in which format.
         stream: Whether the reply is streamed.
         whole_history: Send all turns, even those that the server may remember.
+        event_id: `cf-aig-event-id` of the request, unless the user sets one.
 
     Raises:
         ConfigError: A value, a header or an option does not exist on the route.
@@ -82,7 +84,9 @@ def prepare(
         request = replace(request, stop=())
     request, names = legal(request)
     affinity = {} if call.conversation is None else affinity_headers(route.model, call.conversation, options)
-    headers = connection.headers_of(call, {**wire.headers(request, route.quirks), **affinity}, stream=stream)
+    event = {} if event_id is None else {"cf-aig-event-id": event_id}
+    wire_headers = wire.headers(request, route.quirks)
+    headers = connection.headers_of(call, {**wire_headers, **affinity, **event}, stream=stream)
     body = _body(wire.encode(request, stream=stream, quirks=route.quirks), route)
     fields = {} if options is None else options.body_options()
     if fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, StreamBroken, TransportFault, shown
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, shown
 
 MAX_RETRIES = 10
 MAX_WAIT = 60.0
@@ -50,6 +50,7 @@ class RetryPolicy:
     Attributes:
         max_retries: Most retries, 0 to 10; None: two, or none if the gateway itself retries.
         gateway_retries: Whether the gateway itself retries: its attempts and ours would multiply (facts §5.8).
+        after_send: Whether a request that may have been billed is sent again.
 
     Raises:
         ConfigError: `max_retries` is out of range.
@@ -57,6 +58,7 @@ class RetryPolicy:
 
     max_retries: int | None = None
     gateway_retries: bool = False
+    after_send: bool = False
 
     def __post_init__(self) -> None:
         value = self.max_retries
@@ -83,17 +85,15 @@ class RetryPolicy:
             attempts: Attempts made, at least 1.
             random: Returns a number from 0 to 1; `random.random`.
         """
-        if attempts > self.limit:
+        if attempts > self.limit or not (error.retryable or (self.after_send and error.maybe_billed)):
             return None
         match error:
-            case ApiError(retryable=True, retry_after=None):
-                return _backoff(error).wait(attempts, random())
-            case ApiError(retryable=True, retry_after=float() | int() as seconds):
+            case ApiError(retry_after=float() | int() as seconds):
                 return seconds if seconds <= MAX_WAIT else None
-            case TransportFault() | StreamBroken():
-                return _DEFAULT.wait(attempts, random())
+            case ApiError():
+                return _backoff(error).wait(attempts, random())
             case _:
-                return None
+                return _DEFAULT.wait(attempts, random())
 
 
 def _backoff(error: ApiError) -> _Backoff:

@@ -178,6 +178,7 @@ class StreamSession:
 
     def _annotated(self, error: GatewayError) -> GatewayError:
         error.requests_sent = self.requests_sent
+        error.log_id, error.log_ids = error.log_id or self.info.log_id, self.info.log_ids
         conceal(error, self._request_headers)
         if isinstance(error, StreamBroken):
             error.partial = error.partial or self.partial

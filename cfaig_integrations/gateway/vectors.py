@@ -37,7 +37,10 @@ def embed(
 
     def read(response: HttpResponse, sent: int) -> tuple[EmbedReply, GatewayInfo]:
         reply = embeddings.decode(response.body or b"", count=len(request.texts), dimensions=length)
-        return reply, read_info(response.headers, wire=route.endpoint, model=request.model, attempts=sent)
+        earlier = response.earlier_log_ids
+        return reply, read_info(
+            response.headers, wire=route.endpoint, model=request.model, attempts=sent, earlier_log_ids=earlier
+        )
 
     return JsonRequest(connection, route.path, read, body=body, call=call).run()
 
@@ -63,7 +66,8 @@ def rank(
     def read(response: HttpResponse, sent: int) -> tuple[RerankReply, GatewayInfo]:
         reply = rerank.decode(response.body or b"", count=len(indexes), top=request.top)
         ranking = tuple([replace(ranked, index=indexes[ranked.index]) for ranked in reply.ranking])
-        info = read_info(response.headers, wire="run", model=request.model, attempts=sent)
+        earlier = response.earlier_log_ids
+        info = read_info(response.headers, wire="run", model=request.model, attempts=sent, earlier_log_ids=earlier)
         return replace(reply, ranking=ranking), info
 
     return (yield from JsonRequest(connection, route.path, read, body=body, call=call).run())

@@ -79,7 +79,8 @@ def to_langchain(error: ours.GatewayError) -> ours.GatewayError:
     copy = combined.__new__(combined)
     copy.args = error.args
     copy.__dict__.update(error.__dict__)
-    copy.__dict__["is_retryable"] = error.retryable
+    # Core asks whether a repetition may succeed; whether it may be billed twice is for those who add retries to decide.
+    copy.__dict__["is_retryable"] = error.retryable or error.maybe_billed
     if isinstance(error, ours.ApiError):
         copy.__dict__["response"] = Response(error)
     return copy

@@ -92,11 +92,16 @@ class Seen:
 
 
 class Loopback:
-    """The server; sends the responses of `script` in order, and then `usual`."""
+    """The server; sends the responses of `script` in order, and then `usual`.
+
+    Attributes:
+        greeting: Bytes to send at once to every client, before its connection is closed without reading; None: none.
+    """
 
     def __init__(self) -> None:
         self.script: deque[Reply] = deque()
         self.usual = Reply()
+        self.greeting: bytes | None = None
         self.seen: list[Seen] = []
         self.accepted = 0
         self.open = 0
@@ -148,6 +153,10 @@ class Loopback:
         number = self.accepted
         self._note()
         try:
+            if self.greeting is not None:
+                writer.write(self.greeting)
+                await writer.drain()
+                return
             while await self._serve(reader, writer, number):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

@@ -94,11 +94,12 @@ def test_transient_errors_are_retried(
     server: Loopback, driver: Driver, pauses: list[float], broken: Reply, kind: str
 ) -> None:
     server.script.extend([broken, broken])
+    to = connect(server, retry_after_send=broken is not BUSY)
     if kind == "whole":
-        assert driver.chat(connect(server))[1].attempts == 3
+        assert driver.chat(to)[1].attempts == 3
     else:
         server.usual = streamed()
-        assert fold("chat_completions", driver.events(connect(server))).turn.text == TEXT
+        assert fold("chat_completions", driver.events(to)).turn.text == TEXT
     assert pauses == [0.5, 1.0]
     assert len(server.seen) == 3
 
@@ -170,8 +171,8 @@ def test_a_stream_that_fails_before_its_first_text_is_retried(
 ) -> None:
     server.script.append(streamed(b": thinking\n\n", end=end))
     server.usual = streamed()
-    events = driver.events(connect(server, stream_idle_timeout=2 if end == "stall" else 600))
-    assert fold("chat_completions", events).turn.text == TEXT
+    to = connect(server, stream_idle_timeout=2 if end == "stall" else 600, retry_after_send=True)
+    assert fold("chat_completions", driver.events(to)).turn.text == TEXT
     assert len(server.seen) == 2
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -245,6 +247,74 @@ def test_invalid_input_sends_nothing() -> None:
     assert (ended.raised.requests_sent, ended.actions) == (0, [])
 
 
+# What may be billed
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectFault("reset", maybe_billed=True),
+        TimeoutFault("slow", maybe_billed=True),
+        error(409, 1, "Conflict"),
+        error(504, 1, "Gateway timeout"),
+        error(524, 1, "A timeout occurred"),
+    ],
+    ids=["reset", "timeout", "409", "504", "524"],
+)
+def test_what_may_be_billed_is_sent_again_only_if_the_user_says_so(failure: Any) -> None:
+    ended = run(exchange.chat(connect(), REQUEST), failure)
+    assert isinstance(ended.raised, GatewayError)
+    assert (ended.raised.requests_sent, ended.raised.maybe_billed, ended.raised.retryable) == (1, True, False)
+    allowed = connect(retry_after_send=True)
+    assert run(exchange.chat(allowed, REQUEST), failure, HttpResponse(200, JSON, WHOLE)).result[1].attempts == 2
+    last = run(exchange.chat(connect(retry_after_send=True, max_retries=1), REQUEST), failure, failure)
+    assert isinstance(last.raised, GatewayError)
+    assert (last.raised.requests_sent, last.raised.retryable) == (2, True)
+
+
+def test_reads_of_the_management_api_are_free() -> None:
+    lost = ConnectFault("reset", maybe_billed=True)
+    page = HttpResponse(200, {}, b'{"success": true, "result": []}')
+    assert run(logs.entries(connect(), logs.LogQuery()), lost, page).result == []
+
+
+def test_all_requests_of_a_call_share_an_event_id_and_keep_their_log_ids() -> None:
+    second = replace(WRONG_SHAPE, headers={**JSON, "cf-aig-log-id": "log2"})
+    last = HttpResponse(200, {**JSON, "cf-aig-log-id": "log3"}, RESPONSES)
+    ended = run(exchange.chat(connect(), REQUEST), BUSY, second, last)
+    ids = {dict(call.headers)[b"cf-aig-event-id"] for call in ended.calls}
+    assert (len(ended.calls), len(ids)) == (3, 1)
+    assert UUID(ids.pop().decode())
+    assert ended.result[1].log_ids == ("log1", "log2", "log3")
+    other = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, RESPONSES))
+    assert dict(other.calls[0].headers)[b"cf-aig-event-id"] != dict(ended.calls[0].headers)[b"cf-aig-event-id"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"options": GatewayOptions(event_id="mine")}, {"extra_headers": {"CF-AIG-Event-Id": "mine"}}], ids=str
+)
+def test_an_event_id_of_the_user_is_sent(arguments: dict[str, Any]) -> None:
+    (call,) = run(exchange.chat(connect(**arguments), REQUEST), HttpResponse(200, JSON, WHOLE)).calls
+    assert [value for name, value in call.headers if name == b"cf-aig-event-id"] == [b"mine"]
+
+
+def test_every_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "cfaig_integrations")
+    lost = ConnectFault("reset by Bearer tok-0123456789", maybe_billed=True)
+    lost.log_id = "log9"
+    connection = connect(retry_after_send=True, api_token="tok-0123456789")
+    ended = run(exchange.chat(connection, REQUEST), BUSY, lost, HttpResponse(200, JSON, WHOLE))
+    event = dict(ended.calls[0].headers)[b"cf-aig-event-id"].decode()
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+    for number, (record, reason, log_id) in enumerate(
+        zip(caplog.records, ["RateLimited: out of capacity", "ConnectFault: reset"], ["log1", "log9"], strict=True), 1
+    ):
+        for expected in (f"Request {number}", reason, log_id, event, f"in {ended.pauses[number - 1]:.1f} s"):
+            assert expected in record.getMessage()
+    assert "0123456789" not in caplog.text
+    assert ended.result[1].log_ids == ("log1", "log9", "log1")
+
+
 # The other format
 
 
@@ -414,19 +484,26 @@ def test_a_stream_is_read_until_something_is_visible() -> None:
     assert any(isinstance(event, TextDelta) for event in ended.result.waiting)
 
 
+SENT_AND_RESET = ConnectFault("reset", maybe_billed=True)
 ERROR_EVENT = b'data: {"error":{"message":"Overloaded","code":529,"type":"overloaded_error"}}\n\n'
 
 
 @pytest.mark.parametrize(
     "outcomes",
-    [[ConnectFault("reset")], [None], [TimeoutFault("idle")], [PIECES[0][:20], None]],
+    [[SENT_AND_RESET], [None], [TimeoutFault("idle", maybe_billed=True)], [PIECES[0][:20], None]],
     ids=["reset", "empty", "idle", "half an event"],
 )
-def test_a_stream_that_fails_before_its_first_text_is_retried(outcomes: list[Any]) -> None:
+def test_a_stream_that_fails_before_its_first_text_may_be_billed(outcomes: list[Any]) -> None:
     opened = HttpResponse(200, SSE, None)
-    ended = run(exchange.stream(connect(), REQUEST), opened, *outcomes, opened, PIECES[0])
-    assert ended.result.requests_sent == 2
-    assert len(ended.pauses) == 1
+    ended = run(exchange.stream(connect(), REQUEST), opened, *outcomes)
+    assert isinstance(ended.raised, GatewayError)
+    assert (ended.raised.requests_sent, ended.raised.retryable, ended.raised.maybe_billed) == (1, False, True)
+    assert (ended.raised.log_id, ended.raised.log_ids) == ("log1", ("log1",))
+    again = replace(opened, headers={**SSE, "cf-aig-log-id": "log2"})
+    allowed = run(exchange.stream(connect(retry_after_send=True), REQUEST), opened, *outcomes, again, PIECES[0])
+    assert allowed.result.requests_sent == 2
+    assert allowed.result.info.log_ids == ("log1", "log2")
+    assert len(allowed.pauses) == 1
 
 
 def test_an_error_event_before_the_first_text_is_handled_like_an_error_response() -> None:
@@ -483,7 +560,8 @@ STARTS = {
 @pytest.mark.parametrize("api", STARTS)
 def test_a_stream_that_fails_after_the_start_of_a_part_is_retried(api: Any, failure: Any) -> None:
     opened = HttpResponse(200, SSE, None)
-    ended = run(exchange.stream(connect(api=api), REQUEST), opened, STARTS[api], failure, opened, STARTS[api], BROKEN)
+    connection = connect(api=api, retry_after_send=True)
+    ended = run(exchange.stream(connection, REQUEST), opened, STARTS[api], failure, opened, STARTS[api], BROKEN)
     assert isinstance(ended.raised, ProtocolError)
     assert len(ended.calls) == 2
 

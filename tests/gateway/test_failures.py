@@ -139,12 +139,12 @@ BY_STATUS: list[tuple[int, type[ApiError], bool]] = [
     (404, NotFound, False),
     (405, InvalidRequest, False),
     (408, InvalidRequest, True),
-    (409, InvalidRequest, True),
+    (409, InvalidRequest, False),
     (413, InvalidRequest, False),
     (418, InvalidRequest, False),
     (424, InvalidRequest, False),
     (429, RateLimited, True),
-    *((status, ServerFault, True) for status in (500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530)),
+    *((status, ServerFault, status not in (504, 524)) for status in (*range(500, 505), *range(520, 525), 529, 530)),
 ]
 
 
@@ -154,6 +154,7 @@ def test_exception_of_a_status_without_a_code(status: int, kind: type[ApiError],
     """facts §5.8."""
     error = from_response(status, {}, body)
     assert (type(error), error.retryable, error.code) == (kind, retryable, None)
+    assert error.maybe_billed is (status in (409, 504, 524))
     assert error.message
 
 
@@ -365,7 +366,7 @@ WORDED: list[tuple[object, type[ApiError], bool]] = [
     ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, ServerFault, True),
     ({"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down"}}, RateLimited, True),
     ({"type": "error", "error": {"type": "api_error", "message": "Oops"}}, ServerFault, True),
-    ({"type": "error", "error": {"type": "timeout_error", "message": "Late"}}, ServerFault, True),
+    ({"type": "error", "error": {"type": "timeout_error", "message": "Late"}}, ServerFault, False),
     ({"type": "error", "error": {"type": "invalid_request_error", "message": "Bad"}}, InvalidRequest, False),
     ({"type": "error", "error": {"type": "authentication_error", "message": "Who?"}}, AuthError, False),
     ({"type": "error", "error": {"type": "permission_error", "message": "No"}}, PermissionDenied, False),

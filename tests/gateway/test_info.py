@@ -28,7 +28,13 @@ FULL = {
 
 def test_field_of_every_header() -> None:
     info = read_info(
-        FULL, wire="responses", model="cloudflare/x", key_source="BYOK", switched_from="chat_completions", attempts=3
+        FULL,
+        wire="responses",
+        model="cloudflare/x",
+        key_source="BYOK",
+        switched_from="chat_completions",
+        attempts=3,
+        earlier_log_ids=("first", "second"),
     )
     assert info.as_dict() == {
         "wire": "responses",
@@ -47,7 +53,14 @@ def test_field_of_every_header() -> None:
         "key_source": "BYOK",
         "switched_from": "chat_completions",
         "attempts": 3,
+        "log_ids": ["first", "second", "01999999-log"],
     }
+
+
+def test_log_ids_of_one_request() -> None:
+    info = read_info(FULL, wire="run", model="m")
+    assert (info.log_ids, "log_ids" in info.as_dict()) == (("01999999-log",), False)
+    assert read_info({}, wire="run", model="m", earlier_log_ids=("first",)).log_ids == ("first",)
 
 
 def test_any_header_may_be_absent() -> None:

@@ -34,7 +34,6 @@ def busy(code: int | None = None, message: str = "busy", retry_after: float | No
     [
         ConnectFault("refused"),
         TimeoutFault("slow"),
-        StreamBroken("cut before it said anything"),
         busy(),
         ServerFault("oops", status=502, retryable=True),
         InvalidRequest("Failed to get response from provider", status=400, code=2005, retryable=True),
@@ -45,6 +44,20 @@ def test_transient_errors_are_retried(error: GatewayError) -> None:
     assert RetryPolicy().delay(error, 1, lambda: 1.0) is not None
 
 
+MAYBE_BILLED = [
+    ConnectFault("reset", maybe_billed=True),
+    TimeoutFault("slow", maybe_billed=True),
+    StreamBroken("cut before it said anything"),
+    ServerFault("timeout", status=504, maybe_billed=True),
+]
+
+
+@pytest.mark.parametrize("error", MAYBE_BILLED, ids=lambda error: type(error).__name__)
+def test_what_may_be_billed_is_repeated_only_if_the_user_says_so(error: GatewayError) -> None:
+    assert RetryPolicy(after_send=True).delay(error, 1, lambda: 1.0) == 0.5
+    assert RetryPolicy(after_send=True).delay(error, 3, lambda: 1.0) is None
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -52,6 +65,7 @@ def test_transient_errors_are_retried(error: GatewayError) -> None:
         QuotaExceeded("Spend limit exceeded", status=429, code=2045),
         ProtocolError("not JSON"),
         ConfigError("wrong"),
+        *MAYBE_BILLED,
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -72,7 +72,7 @@ ARGUMENTS: dict[str, tuple[str, Any]] = {
 BEHAVIOUR = frozenset(
     {
         *("stream_usage", "timeout", "stream_idle_timeout", "max_retries", "http_client", "http_async_client"),
-        "use_previous_response_id",
+        *("use_previous_response_id", "retry_after_send"),
     }
 )
 """Words that change something else, each with a test of its own below."""
@@ -92,7 +92,9 @@ def sent_by(simulator: Simulator, arguments: dict[str, Any]) -> tuple[Any, ...]:
     with suppress(errors.AuthError, errors.NotFound):  # another token, another account
         model.invoke("Hi", {"run_id": RUN})
     request = simulator.requests[-1]
-    headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+    headers = {
+        name: value for name, value in request.headers.items() if name not in {"content-length", "cf-aig-event-id"}
+    }
     return request.path, headers, request.body
 
 
@@ -118,8 +120,17 @@ def test_retries_are_counted(make: Make, simulator: Simulator) -> None:
         simulator.reset()
         simulator.fault("close_before_response", times=None)
         with pytest.raises(errors.ConnectFault):
-            make(max_retries=most).invoke("Hi")
+            make(max_retries=most, retry_after_send=True).invoke("Hi")
         assert len(simulator.requests) == 1 + most
+
+
+def test_a_request_that_may_be_billed_is_sent_once(make: Make, simulator: Simulator) -> None:
+    simulator.fault("close_before_response", times=None)
+    with pytest.raises(errors.ConnectFault, match="retry_after_send") as caught:
+        make().invoke("Hi")
+    assert len(simulator.requests) == 1
+    assert (caught.value.maybe_billed, caught.value.is_retryable) == (True, True)
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("timeout", [0.05, (5, 0.05), httpx.Timeout(5, read=0.05)], ids=str)

@@ -265,7 +265,7 @@ async def test_the_number_of_tasks_is_limited(make: Make, width: int) -> None:
 @each_api
 def test_transient_failures_are_retried(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     simulator.fault("close_before_response", times=2)
-    vectors = embed(make(api=api, batch_size=1), ["a", "b", "c"], asynchronous)
+    vectors = embed(make(api=api, batch_size=1, retry_after_send=True), ["a", "b", "c"], asynchronous)
     assert vectors == make(api=api).embed_documents(["a", "b", "c"])
     assert len(simulator.requests) == 3 + 2 + 1
 

@@ -111,7 +111,7 @@ def test_errors_are_gateway_and_langchain_errors(make: Make, simulator: Simulato
 @both
 def test_transient_failures_are_retried(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     simulator.fault("close_before_response")
-    assert compress(make(), DOCUMENTS, QUESTION, asynchronous)[0].id == "1"
+    assert compress(make(retry_after_send=True), DOCUMENTS, QUESTION, asynchronous)[0].id == "1"
     assert len(simulator.requests) == 2
 
 

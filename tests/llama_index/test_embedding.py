@@ -266,7 +266,7 @@ def test_by_default_four_requests_are_concurrent(make: Make) -> None:
 @each_api
 def test_a_transient_error_is_retried(make: Make, simulator: Simulator, api: str, asynchronous: bool) -> None:
     simulator.fault("close_before_response", times=2)
-    vectors = embed(make(api=api, embed_batch_size=1), ["a", "b", "c"], asynchronous)
+    vectors = embed(make(api=api, embed_batch_size=1, retry_after_send=True), ["a", "b", "c"], asynchronous)
     assert vectors == make(api=api).get_text_embedding_batch(["a", "b", "c"])
     assert len(simulator.requests) == 3 + 2 + 1
 

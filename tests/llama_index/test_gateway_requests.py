@@ -308,8 +308,16 @@ async def test_there_is_one_layer_of_retries(make: Make, simulator: Simulator, m
     """Another package sent 12 requests instead of 3."""
     simulator.fault("close_before_response", times=None)
     with pytest.raises(ConnectFault) as caught:
-        await answer(make(max_retries=1), method)
+        await answer(make(max_retries=1, retry_after_send=True), method)
     assert caught.value.requests_sent == len(simulator.requests) == 2
+
+
+@every_method
+async def test_a_request_that_may_be_billed_is_sent_once(make: Make, simulator: Simulator, method: str) -> None:
+    simulator.fault("close_before_response", times=None)
+    with pytest.raises(ConnectFault, match="retry_after_send") as caught:
+        await answer(make(), method)
+    assert (caught.value.maybe_billed, len(simulator.requests)) == (True, 1)
 
 
 @pytest.mark.parametrize(
@@ -319,8 +327,9 @@ def test_client_retries_are_off_where_the_gateway_retries(
     make: Make, simulator: Simulator, retries: int | None, attempts: int | None, requests: int
 ) -> None:
     simulator.fault("close_before_response", times=None)
+    llm = make(max_retries=retries, retry_after_send=True, gateway=GatewayOptions(max_attempts=attempts))
     with pytest.raises(ConnectFault):
-        make(max_retries=retries, gateway=GatewayOptions(max_attempts=attempts)).complete("Hi")
+        llm.complete("Hi")
     assert len(simulator.requests) == requests
 
 

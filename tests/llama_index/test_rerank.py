@@ -162,7 +162,7 @@ def test_a_transient_error_is_retried(
     make: Make, simulator: Simulator, nodes: list[NodeWithScore], asynchronous: bool
 ) -> None:
     simulator.fault("close_before_response")
-    assert rerank(make(), nodes, asynchronous)[0].node_id == "1"
+    assert rerank(make(retry_after_send=True), nodes, asynchronous)[0].node_id == "1"
     assert len(simulator.requests) == 2
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "MESSAGE_PATTERNS",
     "PAYMENT_HINT",
     "PROVIDER_CODES",
+    "UNCERTAIN",
     "Code",
     "MessagePattern",
     "ProviderCode",
@@ -370,6 +371,11 @@ def kind_of_status(status: int) -> ErrorKind:
     return InvalidRequest if status >= 400 else ApiError
 
 
+UNCERTAIN = frozenset({409, 504, 524})
+"""Statuses that leave open whether the model ran: the first request may still be running, or a host between gave up
+waiting for it (§5.8)."""
+
+
 def retryable_status(status: int) -> bool:
-    """Whether Cloudflare's own clients retry (facts §5.8)."""
-    return status in (408, 409, 429) or status >= 500
+    """Whether Cloudflare's own clients retry, and the model did not run (§5.8)."""
+    return status not in UNCERTAIN and (status in (408, 429) or status >= 500)

@@ -15,6 +15,7 @@ from cfaig_integrations.gateway.failures.codes import (
     MESSAGE_PATTERNS,
     PAYMENT_HINT,
     PROVIDER_CODES,
+    UNCERTAIN,
     Code,
     MessagePattern,
     ProviderCode,
@@ -102,12 +103,13 @@ def _from_redirect(status: int, headers: Mapping[str, str]) -> ApiError:
 
 
 def _error(details: ErrorDetails, status: int, headers: Mapping[str, str]) -> ApiError:
-    kind, retryable, hint = _classify(details, status)
+    kind, retryable, maybe_billed, hint = _classify(details, status)
     error = kind(
         details.message or f"The server answered {status} without an explanation",
         status=status,
         code=details.code,
         retryable=retryable,
+        maybe_billed=maybe_billed,
         retry_after=_retry_after(headers),
         hint=hint or (PAYMENT_HINT if "payment-required" in headers else ""),
         headers={name: value for name, value in redacted(headers).items() if not names_a_credential(name)},
@@ -117,8 +119,8 @@ def _error(details: ErrorDetails, status: int, headers: Mapping[str, str]) -> Ap
     return error
 
 
-def _classify(details: ErrorDetails, http_status: int) -> tuple[type[ApiError], bool, str]:
-    """Class, whether it is retryable, and hint.
+def _classify(details: ErrorDetails, http_status: int) -> tuple[type[ApiError], bool, bool, str]:
+    """Class, whether it is retryable, whether the model may have run all the same, and hint.
 
     The message takes precedence over Cloudflare's code, that over the provider's code, and that over the status.
     """
@@ -135,6 +137,7 @@ def _classify(details: ErrorDetails, http_status: int) -> tuple[type[ApiError], 
     return (
         kind or (kind_of_status(status) if status else ServerFault),
         retryable_status(status or 0) if retryable is None else retryable,
+        retryable is None and status in UNCERTAIN,
         (pattern.hint if pattern else "") or (code.hint if code else ""),
     )
 

@@ -1,0 +1,362 @@
+"""The table of faults: what the server writes for each way to call, and what the call must make of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+from tests.client.loopback import Reply
+from tests.reliability.bodies import OVERLOADED, STREAMS, WHOLE, Wire, event, until_visible
+from tests.reliability.calls import Way
+
+LOG = "log-7"
+SHORT = 0.2
+"""Timeout in seconds of cells whose server never goes on."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a call leads to.
+
+    Attributes:
+        error: Name of the exception; empty: the complete answer.
+        requests: Number of requests that the server receives.
+        billed: `maybe_billed` of the error.
+        status: `status` of the error.
+        logged: Whether the error has the log id of each response.
+        kept: Whether the connection can be used again; None: it does not matter.
+        partial: Whether the text before the fault was delivered.
+    """
+
+    error: str = ""
+    requests: int = 1
+    billed: bool = False
+    status: int | None = None
+    logged: bool = False
+    kept: bool | None = None
+    partial: bool = False
+
+
+COMPLETE = Expected(kept=True)
+CLOSED = Expected(kept=False)
+LOST = Expected("ConnectFault", billed=True, kept=False)
+"""The connection broke after the request was sent."""
+LOST_LATER = Expected("ConnectFault", billed=True, logged=True, kept=False)
+"""The same, after the head of the response."""
+BROKEN = Expected("StreamBroken", billed=True, logged=True, kept=False)
+BROKEN_LATER = Expected("StreamBroken", billed=True, logged=True, kept=False, partial=True)
+LATE = Expected("TimeoutFault", billed=True, kept=False)
+UNREADABLE = Expected("ProtocolError", logged=True)
+TRUNCATED = Expected("ProtocolError", logged=True, kept=False)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        reply: The server's response.
+        whole: What a whole call leads to; None: it does not apply.
+        stream: The same for a streamed call.
+        arguments: Arguments of the constructor.
+    """
+
+    name: str
+    reply: Callable[[Way], Reply]
+    whole: Expected | None
+    stream: Expected | None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def expected(self, way: Way) -> Expected | None:
+        """What a call leads to."""
+        return self.stream if way.stream else self.whole
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def head(*lines: str, status: str = "200 OK", version: str = "1.1", log: bool = True) -> bytes:
+    """The head of a response."""
+    more = (f"cf-aig-log-id: {LOG}",) if log else ()
+    return "\r\n".join([f"HTTP/{version} {status}", *more, *lines, "", ""]).encode()
+
+
+def body(way: Way) -> bytes:
+    """The body of the answer."""
+    return b"".join(STREAMS[_wire(way)]) if way.stream else WHOLE[way.format]
+
+
+def before(way: Way) -> bytes:
+    """The start of the body, in which nothing is visible."""
+    if not way.stream:
+        return WHOLE[way.format][:20]
+    return b"".join(STREAMS[_wire(way)][: until_visible(_wire(way)) - 1]) or b": wait\n\n"
+
+
+def half(way: Way) -> bytes:
+    """The start of the body; of a stream up to the first part of the text."""
+    return b"".join(STREAMS[_wire(way)][: until_visible(_wire(way))]) if way.stream else WHOLE[way.format][:40]
+
+
+def _wire(way: Way) -> Wire:
+    return cast("Wire", way.format)
+
+
+def _type(way: Way) -> str:
+    return "content-type: " + ("text/event-stream" if way.stream else "application/json")
+
+
+def sized(data: bytes, *lines: str, **more: Any) -> Reply:
+    """A response with a content length."""
+    return Reply(raw=head(*lines, f"content-length: {len(data)}", **more) + data)
+
+
+def chunked(way: Way, data: bytes, *lines: str, end: Literal["keep", "cut", "reset", "stall"] = "keep") -> Reply:
+    """A chunked response; complete if its connection is kept."""
+    raw = head(_type(way), *lines, "transfer-encoding: chunked") + b"%x\r\n%s\r\n" % (len(data), data)
+    return Reply(raw=raw + (b"0\r\n\r\n" if end == "keep" else b""), end=end)
+
+
+def _raw(data: bytes, end: Literal["keep", "cut", "reset", "stall"] = "cut") -> Callable[[Way], Reply]:
+    return lambda _: Reply(raw=data, end=end)
+
+
+def _status(status: str, data: object = None, *lines: str) -> Callable[[Way], Reply]:
+    text = data if isinstance(data, bytes) else json.dumps(data or {"error": {"message": "no"}}).encode()
+    return lambda _: sized(text, *lines, status=status)
+
+
+def _failed(error: str, status: int, requests: int = 1, *, billed: bool = False) -> Expected:
+    return Expected(error, requests, billed=billed, status=status, logged=True, kept=True)
+
+
+def _http(name: str, status: str, error: str, requests: int = 1, **more: Any) -> Fault:
+    expected = _failed(error, int(status.split()[0]), requests, **more)
+    return Fault(name, _status(status), expected, expected)
+
+
+def _answered(name: str, reply: Callable[[Way], Reply], expected: Expected = COMPLETE) -> Fault:
+    return Fault(name, reply, expected, expected)
+
+
+def _zipped(way: Way) -> bytes:
+    return gzip.compress(body(way))
+
+
+def envelope(code: int, message: str = "no") -> dict[str, Any]:
+    """Cloudflare's body of an error."""
+    return {"success": False, "errors": [{"code": code, "message": message}], "result": None, "messages": []}
+
+
+HTML = b"<!doctype html><html><head><title>Sign in</title></head></html>"
+_OK = head("content-type: application/json", "content-length: 100")
+_STREAM_LIMIT = {"timeout": SHORT, "stream_idle_timeout": SHORT}
+
+BEFORE_THE_HEAD = (
+    Fault("reset before the head", lambda _: Reply(silent=True, end="reset"), LOST, LOST),
+    Fault("closed before the head", lambda _: Reply(silent=True, end="cut"), LOST, LOST),
+    Fault("closed in the status line", _raw(b"HTTP/1.1 2", "cut"), LOST, LOST),
+    Fault("reset in the head", _raw(head(log=False)[:-2], "reset"), LOST, LOST),
+    Fault("no first byte", lambda _: Reply(silent=True, end="stall"), LATE, LATE, _STREAM_LIMIT),
+    _answered("a slow first byte", lambda way: replace(sized(body(way)), wait=0.05)),
+    Fault("not HTTP", _raw(b"hello\r\n\r\n", "cut"), LOST, LOST),
+    Fault("a head of 300 kB", _raw(head(f"x-long: {'x' * 300_000}"), "cut"), LOST, LOST),
+    Fault("two content lengths", _raw(head("content-length: 5", "content-length: 6") + b"hello"), LOST, LOST),
+    Fault("a negative content length", _raw(head("content-length: -5") + b"hello"), LOST, LOST),
+)
+IN_THE_BODY = (
+    Fault("reset after the head", _raw(_OK, "reset"), LOST_LATER, LOST_LATER),
+    Fault("closed after the head", _raw(_OK, "cut"), LOST_LATER, LOST_LATER),
+    Fault(
+        "stall after the head",
+        _raw(_OK, "stall"),
+        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        _STREAM_LIMIT,
+    ),
+    Fault("reset before the text", lambda way: chunked(way, before(way), end="reset"), LOST_LATER, LOST_LATER),
+    Fault("closed before the text", lambda way: chunked(way, before(way), end="cut"), LOST_LATER, LOST_LATER),
+    Fault(
+        "a stream that ends before the text",
+        lambda way: chunked(way, before(way)),
+        None,
+        Expected("StreamBroken", billed=True, logged=True),
+    ),
+    Fault("reset after some text", lambda way: chunked(way, half(way), end="reset"), LOST_LATER, BROKEN_LATER),
+    Fault("closed after some text", lambda way: chunked(way, half(way), end="cut"), LOST_LATER, BROKEN_LATER),
+    Fault(
+        "ends after some text",
+        lambda way: chunked(way, half(way)),
+        UNREADABLE,
+        Expected("StreamBroken", billed=True, logged=True, partial=True),
+    ),
+    Fault(
+        "stalls after some text",
+        lambda way: chunked(way, half(way), end="stall"),
+        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        _STREAM_LIMIT,
+    ),
+    Fault(
+        "only pings",
+        lambda way: Reply(pieces=[], headers={"cf-aig-log-id": LOG}, again=b": ping\n\n" if way.stream else b"  \n"),
+        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        _STREAM_LIMIT,
+    ),
+    Fault(
+        "an invalid chunk size",
+        lambda way: Reply(raw=head("transfer-encoding: chunked") + b"zz\r\n" + body(way), end="cut"),
+        LOST_LATER,
+        LOST_LATER,
+    ),
+    Fault(
+        "a body that is too short",
+        lambda way: Reply(raw=head(f"content-length: {len(body(way)) + 9}") + body(way), end="cut"),
+        LOST_LATER,
+        CLOSED,
+    ),
+    Fault(
+        "a content length that is too short",
+        lambda way: Reply(raw=head(f"content-length: {len(half(way))}") + body(way)),
+        TRUNCATED,
+        BROKEN_LATER,
+    ),
+    Fault("HTTP/1.0, complete", lambda way: Reply(raw=head(version="1.0") + body(way), end="cut"), CLOSED, CLOSED),
+    Fault(
+        "HTTP/1.0, closed in the body",
+        lambda way: Reply(raw=head(version="1.0") + half(way), end="cut"),
+        TRUNCATED,
+        BROKEN_LATER,
+    ),
+    Fault("silence after the end", lambda way: chunked(way, body(way), end="stall"), None, CLOSED),
+    Fault("reset after the end", lambda way: chunked(way, body(way), end="reset"), None, CLOSED),
+)
+COMPRESSION = (
+    _answered("gzip", lambda way: sized(_zipped(way), "content-encoding: gzip")),
+    Fault(
+        "truncated gzip",
+        lambda way: sized(_zipped(way)[: len(_zipped(way)) // 2], "content-encoding: gzip"),
+        Expected("ProtocolError", logged=True),
+        Expected("*", logged=True),
+    ),
+    Fault(
+        "gzip that is none",
+        lambda way: sized(body(way), "content-encoding: gzip"),
+        *[Expected("ProtocolError", logged=True)] * 2,
+    ),
+    Fault(
+        "an unknown encoding",
+        lambda way: sized(b"\x8b\x03\x80" * 30, "content-encoding: x-own"),
+        *[Expected("*", logged=True)] * 2,
+    ),
+)
+TYPES = (
+    _answered("no content type", lambda way: sized(body(way))),
+    _answered(
+        "the other content type",
+        lambda way: sized(body(way), "content-type: " + ("application/json" if way.stream else "text/event-stream")),
+    ),
+    _answered("text/plain", lambda way: sized(body(way), "content-type: text/plain")),
+    Fault(
+        "a document in place of a stream",
+        lambda way: sized(WHOLE[way.format], "content-type: application/json"),
+        None,
+        COMPLETE,
+    ),
+    Fault("a login page", _status("200 OK", HTML), *[Expected("ProtocolError", logged=True)] * 2),
+    Fault(
+        "an empty body",
+        _status("200 OK", b""),
+        Expected("ProtocolError", logged=True),
+        Expected("StreamBroken", billed=True, logged=True),
+    ),
+    Fault(
+        "204",
+        _raw(head(status="204 No Content"), "keep"),
+        Expected("ProtocolError", logged=True),
+        Expected("StreamBroken", billed=True, logged=True),
+    ),
+    _answered(
+        "early hints", lambda way: Reply(raw=b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n" + sized(body(way)).raw)
+    ),
+    _answered("continue", lambda way: Reply(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + sized(body(way)).raw)),
+    Fault(
+        "switching protocols",
+        _raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+        *[LOST] * 2,
+    ),
+)
+JSON = (
+    Fault(
+        "invalid JSON",
+        lambda way: sized(event("{]") if way.stream else b"{]"),
+        UNREADABLE,
+        Expected("StreamBroken", billed=True, logged=True),
+    ),
+    Fault(
+        "null",
+        lambda way: sized(event("null") if way.stream else b"null"),
+        Expected("ProtocolError", logged=True),
+        Expected("*", logged=True),
+    ),
+    Fault("a number", lambda way: sized(event("1") if way.stream else b"1"), *[Expected("*", logged=True)] * 2),
+    Fault(
+        "an empty object", lambda way: sized(event("{}") if way.stream else b"{}"), *[Expected("*", logged=True)] * 2
+    ),
+    Fault(
+        "100,000 brackets",
+        lambda way: sized(event("[" * 100_000) if way.stream else b"[" * 100_000),
+        *[Expected("*", logged=True)] * 2,
+    ),
+    Fault(
+        "invalid JSON within the text",
+        lambda way: sized(half(way) + event("{]") + body(way)[len(half(way)) :]),
+        None,
+        Expected("ProtocolError", logged=True, partial=True),
+    ),
+    _answered("a byte order mark", lambda way: sized(b"\xef\xbb\xbf" + body(way))),
+    _answered("blanks before the body", lambda way: sized(b" \r\n\n" * 50 + body(way))),
+    Fault("lines that end with CR LF", lambda way: sized(body(way).replace(b"\n", b"\r\n")), None, COMPLETE),
+    Fault("comments between events", lambda way: sized(body(way).replace(b"\n\n", b"\n\n: ping\n\n")), None, COMPLETE),
+)
+ERRORS = (
+    *[_http(f"redirect {status}", status, "ApiError") for status in ("301 Moved", "302 Found", "307 T", "308 P")],
+    _http("a redirect without target", "303 See Other", "ApiError"),
+    _http("400", "400 Bad", "InvalidRequest"),
+    _http("401", "401 No", "AuthError"),
+    _http("402", "402 Pay", "PaymentRequired"),
+    _http("403", "403 No", "PermissionDenied"),
+    _http("404", "404 No", "NotFound"),
+    _http("408", "408 Late", "InvalidRequest", 3),
+    _http("409", "409 Conflict", "InvalidRequest", billed=True),
+    _http("429", "429 Slow", "RateLimited", 3),
+    *[_http(str(status), f"{status} Oops", "ServerFault", 3) for status in (500, 502, 503, 520, 522, 529)],
+    *[_http(str(status), f"{status} Late", "ServerFault", billed=True) for status in (504, 524)],
+    Fault("a page with 502", _status("502 Bad", HTML), *[_failed("ServerFault", 502, 3)] * 2),
+    Fault("a page with 524", _status("524 Late", HTML), *[_failed("ServerFault", 524, billed=True)] * 2),
+    Fault("Retry-After of an hour", _status("429 Slow", None, "retry-after: 3600"), *[_failed("RateLimited", 429)] * 2),
+    Fault(
+        "Retry-After of a second", _status("503 Busy", None, "retry-after: 1"), *[_failed("ServerFault", 503, 3)] * 2
+    ),
+    Fault("no such model, with 200", _status("200 OK", envelope(5007)), *[_failed("NotFound", 200)] * 2),
+    Fault("out of capacity, with 200", _status("200 OK", envelope(3040)), *[_failed("RateLimited", 200, 3)] * 2),
+    Fault(
+        "the body of an error is cut",
+        _raw(head("content-length: 99", status="503 Busy") + b'{"err'),
+        *[Expected("ServerFault", 3, False, 503, True, False)] * 2,
+    ),
+    Fault(
+        "an error event before the text",
+        lambda way: sized(before(way) + OVERLOADED[_wire(way)]),
+        None,
+        Expected("*", 3, status=200, logged=True),
+    ),
+    Fault(
+        "an error event after some text",
+        lambda way: sized(half(way) + OVERLOADED[_wire(way)]),
+        None,
+        Expected("*", status=200, logged=True, partial=True),
+    ),
+)
+FAULTS = (*BEFORE_THE_HEAD, *IN_THE_BODY, *COMPRESSION, *TYPES, *JSON, *ERRORS)
