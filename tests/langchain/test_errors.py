@@ -33,7 +33,7 @@ def test_every_error_is_also_langchains_and_survives_pickling(kind: type[errors.
     twin = to_langchain(error)
     assert isinstance(twin, kind)
     assert isinstance(twin, lc.ModelError)
-    assert twin.is_retryable is error.retryable
+    assert twin.is_retryable is (error.retryable or error.maybe_billed)
     assert str(twin) == str(error)
     again = pickle.loads(pickle.dumps(twin))
     assert type(again) is type(twin)
