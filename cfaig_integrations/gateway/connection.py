@@ -209,8 +209,10 @@ class Connection:
         own_limit = cast("int", options.request_timeout) / 1000 * (options.max_attempts or 1)
         return Timeouts(limits.connect, max(READ_TIMEOUT, own_limit + _MARGIN))
 
-    def headers_of(self, call: CallOptions, wire_headers: Mapping[str, str], *, stream: bool) -> Pairs:
-        """The headers of a call, without a token that a function supplies.
+    def headers_of(
+        self, call: CallOptions, wire_headers: Mapping[str, str], *, stream: bool, event_id: str | None = None
+    ) -> Pairs:
+        """The headers of a call, without a token that a function supplies; the user's override those of the arguments.
 
         Raises:
             ConfigError: A header or the metadata is not valid, or an option does not exist on this host.
@@ -222,6 +224,8 @@ class Connection:
         else:
             headers = _encoded(self._headers(call, stream=stream))
         headers = headers + self._metadata_header(call, headers) + self._trace_headers(call)
+        if event_id is not None and b"cf-aig-event-id" not in dict(headers):
+            headers.append((b"cf-aig-event-id", event_id.encode("ascii")))
         if wire_headers:
             names = {name for name, _ in headers}
             headers += [header for header in _encoded(wire_headers) if header[0] not in names]

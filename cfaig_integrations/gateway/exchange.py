@@ -7,12 +7,12 @@ errors are thrown into it. So sync and async share everything but the I/O.
 from __future__ import annotations
 
 import logging
+import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
-from uuid import uuid4
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
@@ -84,7 +84,7 @@ class Attempts(ABC, Generic[_T]):
         self._log_id: str | None = None
         self._log_ids: tuple[str, ...] = ()
         self.sent = 0
-        self.event_id = str(uuid4())
+        self.event_id = os.urandom(16).hex()
 
     def run(self) -> Actions[_T]:
         """Attempts, until one succeeds or its failure is final."""
@@ -358,8 +358,8 @@ class JsonRequest(Attempts[_T]):
 
     def _attempt(self) -> Actions[_T]:
         url = self._connection.url(self._path)
-        event = {"cf-aig-event-id": self.event_id} if self._method == "POST" else {}
-        headers = self._connection.headers_of(self._call, event, stream=False)
+        event_id = self.event_id if self._method == "POST" else None
+        headers = self._connection.headers_of(self._call, {}, stream=False, event_id=event_id)
         timeouts = self._connection.timeouts_of(self._call, stream=False)
         response = yield from self._send(HttpRequest(self._method, url, headers, self._body, timeouts))
         try:

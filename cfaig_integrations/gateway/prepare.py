@@ -84,9 +84,8 @@ def prepare(
         request = replace(request, stop=())
     request, names = legal(request)
     affinity = {} if call.conversation is None else affinity_headers(route.model, call.conversation, options)
-    event = {} if event_id is None else {"cf-aig-event-id": event_id}
-    wire_headers = wire.headers(request, route.quirks)
-    headers = connection.headers_of(call, {**wire_headers, **affinity, **event}, stream=stream)
+    wire_headers = {**wire.headers(request, route.quirks), **affinity}
+    headers = connection.headers_of(call, wire_headers, stream=stream, event_id=event_id)
     body = _body(wire.encode(request, stream=stream, quirks=route.quirks), route)
     fields = {} if options is None else options.body_options()
     if fields:
