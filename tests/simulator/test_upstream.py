@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from cfaig_integrations.simulator import Simulator, Upstream
+from tests.waiting import until
 
 from .conftest import Caller, error_of
 
@@ -54,7 +55,9 @@ class Raw:
         self.received: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.replies: dict[str, Callable[[dict[str, Any]], tuple[int, str, Iterable[bytes]]]] = {}
         self.models = ["llama3.2:latest", "nomic-embed-text"]
+        self.before_models: Callable[[], object] = lambda: None
         self.cut = False
+        self.location: str | None = None
         raw = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +67,7 @@ class Raw:
                 return
 
             def do_GET(self) -> None:
+                raw.before_models()
                 self.send(200, "application/json", [json.dumps({"data": [{"id": m} for m in raw.models]}).encode()])
 
             def do_POST(self) -> None:
@@ -76,6 +80,8 @@ class Raw:
                 self.send_response(status)
                 self.send_header("content-type", content_type)
                 self.send_header("transfer-encoding", "chunked")
+                if raw.location:
+                    self.send_header("location", raw.location)
                 self.end_headers()
                 for piece in pieces:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
@@ -350,7 +356,72 @@ def test_odd_text_and_headers_are_forwarded(raw: Raw, ask: Caller) -> None:
     assert raw.received[0][1]["messages"] == messages
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:80", "ftp://a", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "127.0.0.1:80", "ftp://a", "http://", "http://127.0.0.1:99999/v1", "http://a\x00/v1", "http://[::1/v1",
+        "http://a/v1?x=1", "http://a/v1#x",
+    ],
+)  # fmt: skip
 def test_an_upstream_that_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="upstream"):
         Simulator(upstream=url)
+
+
+def test_credentials_in_the_url_are_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="without user name and password") as caught:
+        Upstream("http://me:hunter2@127.0.0.1/v1")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_calls_at_the_same_time_all_know_the_models(raw: Raw, up: Simulator) -> None:
+    raw.models = ["openai/gpt-oss-20b"]
+    raw.json("/v1/chat/completions", completion())
+    others_came = threading.Event()
+    raw.before_models = lambda: others_came.wait(30)
+
+    def call() -> None:
+        with Caller(up) as caller:
+            caller.chat("openai/gpt-oss-20b")
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert until(lambda: up.in_flight == 3)
+    others_came.set()
+    for thread in threads:
+        thread.join()
+    assert [body["model"] for _, body, _ in raw.received] == ["openai/gpt-oss-20b"] * 3
+
+
+def test_the_key_is_shown_nowhere(raw: Raw, up: Simulator, ask: Caller) -> None:
+    raw.json("/v1/chat/completions", {"error": {"message": "Incorrect API key: sk-upstream"}}, 401)
+    assert ask.chat("ollama/llama3.2").json()["error"]["message"] == "Incorrect API key: ***"
+    raw.json("/v1/chat/completions", completion(content="Your key is sk-upstream"))
+    ask.chat("ollama/llama3.2")
+    assert "sk-upstream" not in json.dumps(up.logs())
+
+
+def test_a_redirect_is_an_error_that_names_its_target(raw: Raw, ask: Caller) -> None:
+    raw.location = "http://127.0.0.1:1/other"
+    raw.replies["/v1/chat/completions"] = lambda _: (307, "text/html", [b"moved"])
+    status, code, message = error_of(ask.chat("ollama/llama3.2", headers={"cf-aig-max-attempts": "3"}))
+    assert (status, code) == (502, 2005)
+    assert "redirects to http://127.0.0.1:1/other" in message
+    assert len(raw.received) == 1
+
+
+@pytest.mark.parametrize("answer", [b"null", b"[1]", b"<html>", b"[" * 100_000, b""])
+def test_an_answer_that_is_no_object_is_an_error(raw: Raw, ask: Caller, answer: bytes) -> None:
+    raw.replies["/v1/chat/completions"] = lambda _: (200, "application/json", [answer] if answer else [])
+    status, code, message = error_of(ask.chat("ollama/llama3.2"))
+    assert (status, code) == (502, 2005)
+    assert "not a JSON object" in message
+
+
+@pytest.mark.parametrize("rows", [[], [1], [{"index": "a"}, {"index": 1}], [{"embedding": "text"}], [{"index": []}], 5])
+def test_embeddings_that_are_none_are_an_error(raw: Raw, ask: Caller, rows: Any) -> None:
+    raw.json("/v1/embeddings", {"data": rows})
+    status, code, message = error_of(ask.post("/ai/run/@cf/baai/bge-m3", {"text": ["a"]}))
+    assert (status, code) == (502, 2005)
+    assert "no embeddings" in message

@@ -13,7 +13,7 @@ from cfaig_integrations.simulator.dialects.native import conversation, enveloped
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply, SourceError
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
 from cfaig_integrations.simulator.types import InvalidBody, ModelRequest
 from cfaig_integrations.simulator.upstream import Upstream
@@ -102,12 +102,13 @@ class ForwardingHandler:
         reply.headers["cache-control"] = "no-cache"
         return reply
 
-    def _count(self, raw: bytes) -> Any:
+    def _count(self, raw: bytes) -> Record:
         try:
             body = parse_json(raw)
         except ValueError:
-            failure = self.upstream.failure(ValueError("its response is not JSON"))
-            raise failure from None
+            body = None
+        if not is_record(body):
+            raise self.upstream.failure(ValueError("its response is not a JSON object"))
         usage = Usage()
         usage.update(body)
         self._take(usage)
@@ -142,7 +143,7 @@ class ForwardingHandler:
             response = await self._send(other, {**translation.write(request), "model": model})
             if response is not None:
                 body = self._count(await self._read(response))
-                return translation.read(body if is_record(body) else {})
+                return translation.read(body)
         raise self._refusal(form)
 
     async def _embed(self) -> Reply:
@@ -153,16 +154,21 @@ class ForwardingHandler:
         if response is None:
             raise self._refusal("embeddings")
         body = self._count(await self._read(response))
-        rows = body.get("data") if is_record(body) else None
-        if not is_list(rows) or not rows:
+        rows = {_index(row, number): row.get("embedding") for number, row in enumerate(records(body.get("data")))}
+        vectors = [rows[index] for index in range(len(rows)) if is_list(rows.get(index))]
+        if not vectors or len(vectors) < len(rows):
             raise self.upstream.failure(ValueError("its response has no embeddings"))
-        vectors = [row["embedding"] for row in sorted(rows, key=lambda row: row.get("index", 0))]
         result = {"shape": [len(vectors), len(vectors[0])], "data": vectors, "usage": body.get("usage")}
         return Reply(chunks=[encode(success(result))])
 
     def _refusal(self, what: str) -> ApiError:
         message = f"The upstream server {self.upstream.url} does not serve {what}, and it cannot be translated"
         return ApiError(400, 7003, message)
+
+
+def _index(row: Record, number: int) -> int:
+    index = row.get("index")
+    return index if isinstance(index, int) else number
 
 
 async def _chunks(response: httpx.Response, meter: StreamMeter) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,8 @@ import httpx
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.http.bodies import ApiError, encode
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.http.redaction import MASK
+from cfaig_integrations.simulator.json_types import as_record, parse_json, records
 
 Format = str
 
@@ -27,6 +29,7 @@ _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 600.0
 _MOST_CONNECTIONS = 1000
 _MODELS_SECONDS = 30.0
+_LISTING_SECONDS = 10.0
 _NOT_SERVED = frozenset({404, 405, 501})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
@@ -56,11 +59,9 @@ class Upstream:
             key: API key of the server.
 
         Raises:
-            ValueError: The URL is not an HTTP address.
+            ValueError: The URL is not an HTTP address, or holds credentials.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"upstream={url!r} must be a URL such as http://127.0.0.1:11434/v1")
+        _check_url(url)
         self.url = url.rstrip("/")
         self._model = model
         self._key = key
@@ -68,6 +69,12 @@ class Upstream:
         self._lacks: set[Format] = set()
         self._listed: frozenset[str] = frozenset()
         self._listed_until = 0.0
+        self._listing = asyncio.Lock()
+
+    @property
+    def key(self) -> str | None:
+        """API key of the server."""
+        return self._key
 
     def lacks(self, form: Format) -> bool:
         """Whether the server is known not to have a format."""
@@ -78,6 +85,7 @@ class Upstream:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+            self._listing = asyncio.Lock()
 
     async def send(self, form: Format, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
         """Send a request and wait for the headers of its response.
@@ -87,7 +95,7 @@ class Upstream:
 
         Raises:
             UpstreamError: The server answered with an error.
-            ApiError: 502/2005, transient, if it could not be reached.
+            ApiError: 502/2005; transient if it could not be reached, not if it redirects.
         """
         request = self._opened().build_request(
             "POST", self.url + PATHS[form], content=encode(body), headers=self._headers(form, headers)
@@ -99,10 +107,14 @@ class Upstream:
             content = await response.aread()
         except httpx.HTTPError as error:
             raise self.failure(error) from error
+        if response.status_code < 400:
+            raise self._redirected(response)
         if response.status_code in _NOT_SERVED and b"model" not in content.lower():
             self._lacks.add(form)
             return None
         content_type = response.headers.get("content-type", "application/json")
+        if self._key:
+            content = content.replace(self._key.encode(), MASK.encode())
         raise UpstreamError(response.status_code, content, content_type, response.headers)
 
     def failure(self, error: Exception) -> ApiError:
@@ -113,6 +125,13 @@ class Upstream:
         )
         failure.transient = True
         return failure
+
+    def _redirected(self, response: httpx.Response) -> ApiError:
+        """The error for a redirect, which is not followed: it would send prompts and the key to another address."""
+        target = response.headers.get("location", "another address")
+        error = self.failure(ValueError(f"it redirects to {target}; use the URL that it redirects to"))
+        error.transient = False
+        return error
 
     async def model_name(self, requested: str) -> str:
         """What the server calls the model of a request.
@@ -131,18 +150,21 @@ class Upstream:
         return short
 
     async def _models(self) -> frozenset[str]:
-        if time.monotonic() < self._listed_until:
+        async with self._listing:  # calls at the same time wait for one list, and none goes without
+            if time.monotonic() >= self._listed_until:
+                try:
+                    self._listed = await self._list()
+                except httpx.ConnectError:  # it may be about to start
+                    return self._listed
+                except (httpx.HTTPError, ValueError):
+                    pass
+                self._listed_until = time.monotonic() + _MODELS_SECONDS
             return self._listed
-        self._listed_until = time.monotonic() + _MODELS_SECONDS
-        try:
-            response = await self._opened().get(self.url + "/models", headers=self._headers("", {}))
-            body = response.json()
-        except (httpx.HTTPError, ValueError):
-            return self._listed
-        entries = body.get("data") if is_record(body) else None
-        rows: list[Any] = entries if is_list(entries) else []
-        self._listed = frozenset(str(row.get("id")) for row in rows if is_record(row))
-        return self._listed
+
+    async def _list(self) -> frozenset[str]:
+        headers = self._headers("", {})
+        response = await self._opened().get(self.url + "/models", headers=headers, timeout=_LISTING_SECONDS)
+        return frozenset(str(row.get("id")) for row in records(as_record(parse_json(response.content)).get("data")))
 
     def _headers(self, form: Format, headers: Mapping[str, str]) -> httpx.Headers:
         texts = self._texts(form, headers).items()
@@ -167,3 +189,15 @@ class Upstream:
             limits = httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=100)
             self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
         return self._client
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts, parsed = urlsplit(url), httpx.URL(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        valid, parsed = False, httpx.URL()
+    if parsed.userinfo:
+        raise ValueError("upstream must be a URL without user name and password: pass the API key by itself")
+    if not valid or parsed.query or parsed.fragment:
+        raise ValueError(f"upstream={url!r} must be a URL such as http://127.0.0.1:11434/v1")
