@@ -26,6 +26,15 @@ def records(value: object) -> list[dict[str, Any]]:
     return [item for item in value if is_record(item)] if is_list(value) else []
 
 
+def is_json(value: object) -> bool:
+    """Whether a value can be written as JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def parse_json(raw: bytes | str) -> Any:
     """Parse JSON that a client sent."""
     try:

@@ -246,6 +246,19 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ({"delay": -1}, ValueError, "delay=-1"),
     ({"pace": "1"}, ValueError, "pace='1'"),
     ({"times": 0}, ValueError, "times=0"),
+    ({"tool_calls": 5}, TypeError, "list of mappings"),
+    ({"tool_calls": [{"name": "a", "arguments": {"x": {1}}}]}, ValueError, "cannot be written as JSON"),
+    ({"structured": {"x": float("nan")}}, ValueError, "cannot be written as JSON"),
+    ({"searches": "Paris"}, ValueError, "list of queries"),
+    ({"tokens_in": -1}, ValueError, "tokens_in=-1"),
+    ({"tokens_out": True}, ValueError, "tokens_out=True"),
+    ({"error": {"name": "no_credits", "status": "402"}}, ValueError, "status='402'"),
+    ({"error": {"name": "no_credits", "status": 99_999}}, ValueError, "from 200 to 599"),
+    ({"error": {"name": "no_credits", "message": 5}}, ValueError, "message=5"),
+    ({"error": {"name": "no_credits", "shape": "round"}}, ValueError, "shape='round'"),
+    ({"error": {"name": "no_credits", "headers": {"x-a": "b\n"}}}, ValueError, "headers="),
+    ({"error": {"name": "no_credits", "extra": 5}}, ValueError, "extra=5"),
+    ({"error": {"name": "gateway_rate_limit", "retry_after": "soon"}}, ValueError, "retry_after='soon'"),
 ]
 
 

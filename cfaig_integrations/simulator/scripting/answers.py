@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from cfaig_integrations.simulator.json_types import is_json
 from cfaig_integrations.simulator.types import Answer, Call
 
 _TEXTS = ("text", "reasoning", "refusal")
@@ -36,11 +37,16 @@ def make_answer(fields: Mapping[str, Any]) -> Answer:
     for name in (*_TEXTS, *_COUNTS):
         value = fields.get(name, getattr(answer, name))
         kind = str if name in _TEXTS else int
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or isinstance(value, bool):
             raise ValueError(f"{name}={value!r} has the wrong type: expected {kind.__name__}")
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{name}={value!r} is not a number of tokens")
         setattr(answer, name, value)
     answer.calls = [_call(call) for call in fields.get("calls", ())]
-    answer.searches = [str(query) for query in fields.get("searches", ())]
+    searches = fields.get("searches", ())
+    if isinstance(searches, str) or not isinstance(searches, Sequence):
+        raise ValueError(f"searches={searches!r} must be a list of queries")
+    answer.searches = [str(query) for query in cast("Sequence[object]", searches)]
     finish = fields.get("finish", "tool_calls" if answer.calls else "refusal" if answer.refusal else "stop")
     if finish not in _FINISHES:
         raise ValueError(f"finish={finish!r} is not valid: use one of {', '.join(_FINISHES)}")
@@ -57,6 +63,8 @@ def _call(call: Call | Mapping[str, Any]) -> Call:
     arguments = call.get("arguments", {})
     if not isinstance(arguments, dict):
         raise ValueError("the arguments of a call must be an object")
+    if not is_json(arguments):
+        raise ValueError(f"the arguments of the call {call['name']!r} cannot be written as JSON: {arguments!r:.100}")
     call_id = str(call.get("id") or f"call{next(_numbers):05}")
     return Call(call_id, call["name"], cast("dict[str, Any]", arguments), str(call.get("raw", "")))
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, TypedDict, TypeGuard
 
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import is_json, is_list, is_record
 from cfaig_integrations.simulator.scripting.answers import make_answer
 from cfaig_integrations.simulator.scripting.faults import find_fault
 from cfaig_integrations.simulator.scripting.script import QueuedFault, Step, make_fault
@@ -49,6 +49,7 @@ class ScriptEntry(ReplyFields, total=False):
 KEYS = tuple(sorted(ScriptEntry.__optional_keys__))
 """The keys of a script's entry."""
 _ANSWER = ("text", "reasoning", "refusal", "searches", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+_CALLS = "tool_calls must be a list of mappings, such as {'name': 'weather', 'arguments': {...}}"
 _TRUNCATED = ("length", "connection")
 
 
@@ -97,9 +98,14 @@ def _answer(entry: Mapping[str, Any]) -> Answer:
             raise ValueError(f"structured excludes {', '.join(others)}: it is the whole answer")
         if not _is_mapping(entry["structured"]) and not is_list(entry["structured"]):
             raise ValueError("structured must be an object or a list: the value that the program expects")
+        if not is_json(entry["structured"]):
+            raise ValueError(f"structured cannot be written as JSON: {entry['structured']!r:.100}")
     answer = make_answer({key: entry[key] for key in _ANSWER if key in entry})
     answer.structured = entry.get("structured")
-    answer.calls = make_answer({"calls": [_call_fields(call) for call in entry.get("tool_calls", ())]}).calls
+    calls = entry.get("tool_calls", ())
+    if isinstance(calls, str) or not isinstance(calls, Sequence):
+        raise TypeError(_CALLS)
+    answer.calls = make_answer({"calls": [_call_fields(call) for call in calls]}).calls
     if answer.calls and not answer.refusal:
         answer.finish = "tool_calls"
     if _truncated(entry) == "length":
@@ -113,7 +119,7 @@ def _answer(entry: Mapping[str, Any]) -> Answer:
 
 def _call_fields(call: Any) -> dict[str, Any]:
     if not _is_mapping(call):
-        raise TypeError("tool_calls must be a list of mappings, such as {'name': 'weather', 'arguments': {...}}")
+        raise TypeError(_CALLS)
     fields = dict(call)
     _check_keys("a tool call", fields, ("name", "arguments", "id"))
     arguments = fields.get("arguments")

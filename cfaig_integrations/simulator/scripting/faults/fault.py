@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cfaig_integrations.simulator.http.bodies import Shape
+from cfaig_integrations.simulator.http.bodies import SHAPES, Shape
+from cfaig_integrations.simulator.json_types import is_json
 
 Kind = Literal["error", "delay", "effect"]
 Layer = Literal["edge", "gateway", "provider"]
 Fits = Literal["any", "stream", "whole"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_SECONDS
+
+
+def _is_json_object(value: Any) -> bool:
+    return isinstance(value, dict) and is_json(value)
+
+
+def _is_text_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(item, str) and item.isascii() and item.isprintable()
+        for pair in value.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        for item in pair  # pyright: ignore[reportUnknownVariableType]
+    )
+
+
+_MOST_SECONDS = 1e9
+_DETAILS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "status": ("an HTTP status from 200 to 599", lambda value: type(value) is int and 200 <= value <= 599),
+    "code": ("an integer, a text or None", lambda value: value is None or type(value) in {int, str}),
+    "message": ("a text", lambda value: isinstance(value, str)),
+    "shape": (f"None, provider or one of {', '.join(SHAPES)}", lambda value: value in (None, "provider", *SHAPES)),
+    "retry_after": ("a number of seconds or None", lambda value: value is None or _is_number(value)),
+    "http_date": ("True or False", lambda value: isinstance(value, bool)),
+    "headers": ("a mapping of ASCII texts", _is_text_mapping),
+    "extra": ("a mapping of JSON values", _is_json_object),
+    "seconds": ("a number of seconds", _is_number),
+}
+"""What a detail must be, and the test of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +73,11 @@ class Fault:
         if unknown:
             available = ", ".join(sorted(self.details)) or "none"
             raise TypeError(f"fault {self.name!r} has no detail {sorted(unknown)}; use one of: {available}")
+        for name, value in changes.items():
+            if name in _DETAILS and not _DETAILS[name][1](value):
+                raise ValueError(
+                    f"{name}={value!r:.80} is not valid for the fault {self.name!r}: use {_DETAILS[name][0]}"
+                )
         return {**self.details, **changes}
 
 
