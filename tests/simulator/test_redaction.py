@@ -15,8 +15,11 @@ CANARY = "canary-4711-secret-value"
 
 @pytest.mark.parametrize(
     "name",
-    ["x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization", "xi-api-key", "x-auth-token"],
-)
+    [
+        "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization", "xi-api-key", "x-auth-token",
+        "x-auth-key", "ocp-apim-subscription-key", "x-amz-signature",
+    ],
+)  # fmt: skip
 def test_no_credential_is_kept(name: str, tmp_path: Path) -> None:
     with Simulator(database=tmp_path / "log.sqlite") as sim:
         chat = f"{sim.legacy_url}/chat/completions"
@@ -31,3 +34,11 @@ def test_no_credential_is_kept(name: str, tmp_path: Path) -> None:
         assert sim.api_token not in json.dumps(entry)
     for file in tmp_path.iterdir():
         assert CANARY.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["key", "api_key", "access_token"])
+def test_a_credential_in_the_address_is_not_shown(name: str, sim: Simulator) -> None:
+    address = f"{sim.legacy_url}/chat/completions?{name}={CANARY}&alt=sse"
+    httpx.post(address, json={}, headers={"cf-aig-authorization": f"Bearer {sim.api_token}"})
+    (captured,) = httpx.get(f"{sim.url}/_simulator/requests").json()
+    assert captured["query"] == {name: "***", "alt": "sse"}

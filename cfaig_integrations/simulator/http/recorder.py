@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cfaig_integrations.simulator.http.bodies import encode
 from cfaig_integrations.simulator.http.connections import connection_of
-from cfaig_integrations.simulator.http.redaction import redact_headers, redact_text, secrets_of
+from cfaig_integrations.simulator.http.redaction import redact_headers, redact_query, redact_text, secrets_of
 from cfaig_integrations.simulator.json_types import parse_json
 
 CONTROL_PATH = "/_simulator/"
@@ -49,7 +49,7 @@ class Captured:
         return {
             "method": self.method,
             "path": self.path,
-            "query": self.query,
+            "query": redact_query(self.query),
             "headers": redact_headers(self.headers),
             "connection": self.connection,
             "port": self.port,

@@ -7,17 +7,20 @@ from collections.abc import Iterable, Mapping
 
 MASK = "***"
 
-_SECRET_NAME = re.compile(r"authorization|cookie|api[-_]?key|token$|secret|password|credential", re.IGNORECASE)
-_SECRET_FIELD = re.compile(
-    r'("[^"\\]{0,64}(?:authorization|cookie|api[-_]?key|secret|password)[^"\\]{0,64}"\s*:\s*)"(?:[^"\\]|\\.)*"',
-    re.IGNORECASE,
-)
+_ANYWHERE = "authorization|cookie|(?:api|auth|access|subscription)[-_]?key|secret|password"
+_SECRET_NAME = re.compile(rf"{_ANYWHERE}|token$|credential|signature", re.IGNORECASE)
+_SECRET_FIELD = re.compile(rf'("[^"\\]{{0,64}}(?:{_ANYWHERE})[^"\\]{{0,64}}"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _SHORTEST = 8
 
 
 def is_secret(name: str) -> bool:
     """Whether a header carries a credential, judging by its name."""
     return _SECRET_NAME.search(name) is not None
+
+
+def redact_query(query: Mapping[str, str]) -> dict[str, str]:
+    """A query string with `***` for every credential, such as the `key` of Google's API."""
+    return {name: MASK if name.lower() == "key" or is_secret(name) else value for name, value in query.items()}
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
