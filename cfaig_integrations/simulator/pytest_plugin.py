@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.testing import ScriptedGateway
 
 _GATEWAY = pytest.StashKey["ScriptedGateway"]()
+_REPORTED = pytest.StashKey[int]()
+"""Number of unscripted calls when the test itself ended; later ones come from threads and the teardown of fixtures."""
 _STRICT = "ai_gateway_strict"
 _LONGEST_WAIT = 5.0
 
@@ -51,7 +53,10 @@ def ai_gateway(
     request.node.stash[_GATEWAY] = gateway
     yield gateway
     _wait_for_requests(_ai_gateway_server)
+    late = gateway.unscripted[request.node.stash.get(_REPORTED, 0) :]
     _ai_gateway_server.reset()
+    if late:
+        _fail_unscripted(late)
 
 
 def _wait_for_requests(simulator: Simulator) -> None:
@@ -65,16 +70,24 @@ def _wait_for_requests(simulator: Simulator) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test with unscripted calls in strict mode, and list the calls of a test that fails."""
     try:
-        result = yield
-    except Exception:
+        try:
+            result = yield
+        finally:
+            if _GATEWAY in item.stash:
+                item.stash[_REPORTED] = len(item.stash[_GATEWAY].unscripted)
+    except (Exception, pytest.fail.Exception):  # the latter, also of a `raises` that sees no error, is a BaseException
         _add_section(item)
         raise
     gateway = item.stash.get(_GATEWAY, None)
     if gateway is not None and gateway.unscripted:
         _add_section(item)
-        calls = "\n".join(f"  {call}" for call in gateway.unscripted)
-        pytest.fail(f"ai_gateway (strict) received calls without a scripted reply:\n{calls}", pytrace=False)
+        _fail_unscripted(gateway.unscripted)
     return result
+
+
+def _fail_unscripted(calls: Sequence[str]) -> None:
+    lines = "\n".join(f"  {call}" for call in calls)
+    pytest.fail(f"ai_gateway (strict) received calls without a scripted reply:\n{lines}", pytrace=False)
 
 
 def _add_section(item: pytest.Item) -> None:

@@ -191,3 +191,42 @@ def test_the_plugin_itself_imports_nothing_but_pytest() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )
     assert {name.partition(".")[0] for name in done.stdout.split()} <= {"cfaig_integrations"}
+
+
+def test_failures_of_pytest_itself_list_the_requests(session: Session) -> None:
+    output = session("""
+        import pytest
+        from program import call
+
+        def test_raises(ai_gateway):
+            call()
+            with pytest.raises(ValueError):
+                pass
+
+        def test_fail(ai_gateway):
+            call()
+            pytest.fail("wrong")
+    """)
+    assert outcome(output) == "2 failed"
+    assert output.count("1. openai/gpt-4.1 (chat_completions): 'Hello?'") == 2
+
+
+def test_strict_sees_the_calls_after_the_test(session: Session) -> None:
+    output = session("""
+        import pytest
+        from program import call
+
+        @pytest.fixture
+        def program(ai_gateway):
+            ai_gateway.strict = True
+            yield
+            assert call() == 400
+
+        def test_teardown(program):
+            pass
+
+        def test_next(ai_gateway):
+            assert ai_gateway.requests == []
+    """)
+    assert outcome(output) == "2 passed, 1 error"
+    assert "received calls without a scripted reply" in output
