@@ -155,7 +155,7 @@ class ForwardingHandler:
             raise self._refusal("embeddings")
         body = self._count(await self._read(response))
         rows = {_index(row, number): row.get("embedding") for number, row in enumerate(records(body.get("data")))}
-        vectors = [rows[index] for index in range(len(rows)) if is_list(rows.get(index))]
+        vectors = [vector for index in range(len(rows)) if is_list(vector := rows.get(index))]
         if not vectors or len(vectors) < len(rows):
             raise self.upstream.failure(ValueError("its response has no embeddings"))
         result = {"shape": [len(vectors), len(vectors[0])], "data": vectors, "usage": body.get("usage")}
