@@ -10,6 +10,7 @@ import pytest
 
 from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.gateway import log_store
+from cfaig_integrations.simulator.gateway import store as store_module
 from cfaig_integrations.simulator.gateway.log_store import LogFilter, LogStore
 from cfaig_integrations.simulator.gateway.store import Store
 
@@ -142,3 +143,19 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=file.name):
             Store(file)
         assert file.read_bytes() == content, "the file is left as it is"
+
+
+def test_the_version_changes_when_another_server_writes_to_the_file(tmp_path: Path) -> None:
+    first, second = (LogStore(Store(tmp_path / "log.sqlite")) for _ in range(2))
+    before = second.version
+    assert second.version == before
+    first.add("account", "default", entry(1))
+    assert second.version != before
+
+
+def test_a_file_whose_creation_was_interrupted_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_SCHEMA", store_module._SCHEMA.replace("CREATE TABLE IF NOT EXISTS log", "oops"))
+        with pytest.raises(ValueError, match="cannot be used"):
+            Store(tmp_path / "log.sqlite")
+    assert LogStore(Store(tmp_path / "log.sqlite")).add("account", "default", entry(1)) == 1

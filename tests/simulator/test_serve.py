@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from cfaig_integrations.cli import app
 from cfaig_integrations.simulator.gateway.log_store import LogStore
-from cfaig_integrations.simulator.gateway.store import Store
+from cfaig_integrations.simulator.gateway.store import SCHEMA_VERSION, Store
 
 ROOT = Path(__file__).parents[2]
 BODY = {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "Say hello"}]}
@@ -118,13 +118,19 @@ def test_a_public_address_gets_a_random_token() -> None:
         (["--prices", "negative.json"], "dollars per million tokens"),
         (["--prices", "words.json"], "not JSON"),
         (["--upstream", "localhost:11434"], "must be a URL"),
+        (["--upstream", "http://localhost:114340/v1"], "must be a URL"),
         (["--database", "words.json"], "cannot be used as a database"),
+        (["--database", "absent/log.sqlite"], "cannot be opened as a database"),
+        (["--database", "."], "cannot be opened as a database"),
+        (["--database", "other.sqlite"], "not a log of this version"),
     ],
 )
 def test_options_that_are_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("other.sqlite")) as other:
+        other.executescript(f"CREATE TABLE routes (x); PRAGMA user_version = {SCHEMA_VERSION}")
     Path("list.json").write_text("[]")
     Path("typo.json").write_text('{"a/b": {"imput": 1}}')
     Path("negative.json").write_text('{"a/b": {"input": -1}}')

@@ -159,6 +159,11 @@ class LogStore:
         """Counts up with every change: an entry added, changed or deleted."""
         return self._revision
 
+    @property
+    def version(self) -> str:
+        """Changes with every change, also by another server on the same file."""
+        return f"{self._revision}-{self._store.version}"
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after every change, in the thread that made it; returns a function that ends this."""
         with self._lock:

@@ -12,6 +12,7 @@ from typing import Any
 SCHEMA_VERSION = 2
 
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS gateways (
     account TEXT NOT NULL, id TEXT NOT NULL, settings TEXT NOT NULL,
     created_at REAL NOT NULL, modified_at REAL NOT NULL,
@@ -35,7 +36,10 @@ CREATE TABLE IF NOT EXISTS log_entries (
 CREATE INDEX IF NOT EXISTS log_entries_of_gateway ON log_entries (account, gateway, number);
 CREATE INDEX IF NOT EXISTS log_entries_by_revision ON log_entries (revision);
 PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
 """
+"""One transaction, so that a process that ends in the middle leaves no file that the next one refuses."""
+_TABLES = frozenset({"gateways", "routes", "log_entries"})
 _BUSY_SECONDS = 10.0
 
 
@@ -50,10 +54,13 @@ class Store:
         """Open or create the database; `:memory:` lives as long as the simulator.
 
         Raises:
-            ValueError: The file was written by another version, or is not a database.
+            ValueError: The file was written by another version or program, is not a database, or cannot be opened.
         """
         self._lock = threading.RLock()
-        self._connection = _connect(database)
+        try:
+            self._connection = _connect(database)
+        except sqlite3.OperationalError as error:
+            raise ValueError(f"{database} cannot be opened as a database: {error}") from error
         try:
             _prepare(self._connection, database)
         except BaseException:
@@ -74,6 +81,12 @@ class Store:
         """Run and commit one statement."""
         with self._lock:
             return self._connection.execute(statement, values)
+
+    @property
+    def version(self) -> int:
+        """Changes when another connection, such as that of another server on the same file, has changed the file."""
+        version: int = self.read("PRAGMA data_version")[0][0]
+        return version
 
     def clear(self) -> None:
         """Delete every gateway, route and log entry."""
@@ -96,8 +109,8 @@ def _to_text(raw: bytes) -> str:
 def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
     try:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if version != SCHEMA_VERSION and tables:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and (version != SCHEMA_VERSION or not tables >= _TABLES):
             raise ValueError(f"{database} is not a log of this version of the simulator: choose another file")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -46,7 +46,7 @@ def page_routes() -> list[BaseRoute]:
 def get_log(request: Request) -> Response:
     """`GET /`: the log; 304 if it has not changed since the page of the tag in `If-None-Match`."""
     logs = state_of(request).logs
-    tag = f'"{_STARTED}-{logs.revision}"'
+    tag = f'"{_STARTED}-{logs.version}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={**_HEADERS, "etag": tag})
     query, data = read_data(logs, PageQuery.read(request.query_params))
