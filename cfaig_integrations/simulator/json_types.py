@@ -26,7 +26,7 @@ def records(value: object) -> list[dict[str, Any]]:
     return [item for item in value if is_record(item)] if is_list(value) else []
 
 
-def is_json(value: object) -> bool:
+def is_json(value: Any) -> bool:
     """Whether a value can be written as JSON."""
     try:
         json.dumps(value, allow_nan=False)

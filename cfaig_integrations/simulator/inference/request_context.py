@@ -194,8 +194,9 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     custom, payload = context.options.custom_cost, context.options.collect_log_payload
     tokens_in, tokens_out = (0, 0) if context.cached else (context.tokens_in, context.tokens_out)
     model = context.model.encode("utf-8", "replace").decode()
-    upstream_key = context.state.upstream.key if context.state.upstream is not None else None
-    secrets = {context.state.api_token, *secrets_of(context.headers)} | ({upstream_key} if upstream_key else set())
+    secrets = {context.state.api_token, *secrets_of(context.headers)}
+    if context.state.upstream is not None and context.state.upstream.key:
+        secrets.add(context.state.upstream.key)
     provider_key = context.credentials.provider_key is not None
     return {
         "id": context.request_id,

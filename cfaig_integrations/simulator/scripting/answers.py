@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cfaig_integrations.simulator.json_types import is_json
+from cfaig_integrations.simulator.json_types import is_json, is_record
 from cfaig_integrations.simulator.types import Answer, Call
 
 _TEXTS = ("text", "reasoning", "refusal")
@@ -61,12 +61,12 @@ def _call(call: Call | Mapping[str, Any]) -> Call:
     if unknown or not isinstance(call.get("name"), str):
         raise ValueError("a call needs a name; arguments, raw and id are optional")
     arguments = call.get("arguments", {})
-    if not isinstance(arguments, dict):
+    if not is_record(arguments):
         raise ValueError("the arguments of a call must be an object")
     if not is_json(arguments):
         raise ValueError(f"the arguments of the call {call['name']!r} cannot be written as JSON: {arguments!r:.100}")
     call_id = str(call.get("id") or f"call{next(_numbers):05}")
-    return Call(call_id, call["name"], cast("dict[str, Any]", arguments), str(call.get("raw", "")))
+    return Call(call_id, call["name"], arguments, str(call.get("raw", "")))
 
 
 def make_raw_answer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, TypedDict, TypeGuard
+from typing import Any, Literal, TypedDict, TypeGuard, cast
 
 from cfaig_integrations.simulator.json_types import is_json, is_list, is_record
 from cfaig_integrations.simulator.scripting.answers import make_answer
@@ -102,10 +102,10 @@ def _answer(entry: Mapping[str, Any]) -> Answer:
             raise ValueError(f"structured cannot be written as JSON: {entry['structured']!r:.100}")
     answer = make_answer({key: entry[key] for key in _ANSWER if key in entry})
     answer.structured = entry.get("structured")
-    calls = entry.get("tool_calls", ())
-    if isinstance(calls, str) or not isinstance(calls, Sequence):
+    calls: Any = entry.get("tool_calls", ())
+    if not isinstance(calls, list | tuple):
         raise TypeError(_CALLS)
-    answer.calls = make_answer({"calls": [_call_fields(call) for call in calls]}).calls
+    answer.calls = make_answer({"calls": [_call_fields(call) for call in cast("Sequence[object]", calls)]}).calls
     if answer.calls and not answer.refusal:
         answer.finish = "tool_calls"
     if _truncated(entry) == "length":

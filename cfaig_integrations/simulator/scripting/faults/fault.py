@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cfaig_integrations.simulator.http.bodies import SHAPES, Shape
-from cfaig_integrations.simulator.json_types import is_json
+from cfaig_integrations.simulator.json_types import is_json, is_record
 
 Kind = Literal["error", "delay", "effect"]
 Layer = Literal["edge", "gateway", "provider"]
@@ -19,15 +19,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_json_object(value: Any) -> bool:
-    return isinstance(value, dict) and is_json(value)
+    return is_record(value) and is_json(value)
 
 
 def _is_text_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        isinstance(item, str) and item.isascii() and item.isprintable()
-        for pair in value.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        for item in pair  # pyright: ignore[reportUnknownVariableType]
-    )
+    texts: list[Any] = [*value.keys(), *value.values()] if is_record(value) else [None]
+    return all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
 
 
 _MOST_SECONDS = 1e9
