@@ -31,11 +31,9 @@ def connect(
     api_key: Token,
     gateway_id: GatewayId,
     base_url: str | None,
-    *,
-    timeout: Timeout | None,
-    max_retries: int | None,
+    limits: tuple[Timeout | None, int | None, bool],
 ) -> Connection:
-    """The connection that a constructor's arguments describe.
+    """The connection that a constructor's arguments describe; the limits are timeout, retries, and `retry_after_send`.
 
     Raises:
         ConfigError: A value is missing or not valid.
@@ -46,7 +44,8 @@ def connect(
         )
     token = api_key if api_token is None else api_token
     settings = resolve(account_id=account_id, api_token=token, gateway_id=gateway_id, base_url=base_url)
-    return Connection(settings=settings, timeout=timeout, max_retries=max_retries)
+    timeout, max_retries, after_send = limits
+    return Connection(settings=settings, timeout=timeout, max_retries=max_retries, retry_after_send=after_send)
 
 
 class GatewayApi:

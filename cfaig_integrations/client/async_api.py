@@ -34,6 +34,7 @@ class AsyncAIGateway(GatewayApi):
         gateway_metadata: Metadata of every run.
         timeout: Seconds for reading, or (connect, read).
         max_retries: Most retries, 0 to 10.
+        retry_after_send: Whether a run that may have been billed is sent again, for example after a timeout.
         http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
 
     Raises:
@@ -58,11 +59,12 @@ class AsyncAIGateway(GatewayApi):
         gateway_metadata: Metadata = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
+        retry_after_send: bool = False,
         http_async_client: object = None,
     ) -> None:
         api_token, api_key = hidden(api_token), hidden(api_key)
         connection = connect(
-            account_id, api_token, api_key, gateway_id, base_url, timeout=timeout, max_retries=max_retries
+            account_id, api_token, api_key, gateway_id, base_url, (timeout, max_retries, retry_after_send)
         )
         super().__init__(connection, gateway, gateway_metadata)
         self._client = AsyncClient(connection, http_async_client)

@@ -72,9 +72,13 @@ class Attempts(ABC, Generic[_T]):
     Attributes:
         sent: Number of requests sent.
         event_id: `cf-aig-event-id` that they share, unless the user sets one (facts §3.1).
+        repeatable: Whether sending them twice costs nothing more, so that any transient failure is retried.
     """
 
-    __slots__ = ("_call", "_connection", "_headers", "_log_id", "_log_ids", "_retries", "event_id", "sent")
+    __slots__ = (
+        *("_call", "_connection", "_headers", "_log_id", "_log_ids", "_retries"),
+        *("event_id", "repeatable", "sent"),
+    )
 
     def __init__(self, connection: Connection, call: CallOptions) -> None:
         self._connection = connection
@@ -84,6 +88,7 @@ class Attempts(ABC, Generic[_T]):
         self._log_id: str | None = None
         self._log_ids: tuple[str, ...] = ()
         self.sent = 0
+        self.repeatable = False
         self.event_id = os.urandom(16).hex()
 
     def run(self) -> Actions[_T]:
@@ -114,7 +119,8 @@ class Attempts(ABC, Generic[_T]):
             self._log_ids += (error.log_id,)
 
     def _policy(self) -> RetryPolicy:
-        return self._connection.policy_of(self._call)
+        policy = self._connection.policy_of(self._call)
+        return replace(policy, after_send=True) if self.repeatable else policy
 
     def _pause(self, error: GatewayError) -> float | None:
         """Seconds to wait before the same request is sent again; None: it is not."""
@@ -330,11 +336,10 @@ class JsonRequest(Attempts[_T]):
         body: JSON object to send, if any.
         method: HTTP method.
         call: What this call changes.
-        repeatable: Whether sending it twice costs nothing more, so that it is sent again after any transient failure.
-            None: all but `POST` are.
+        repeatable: Whether sending it twice costs nothing more; None: unless it is a `POST`.
     """
 
-    __slots__ = ("_body", "_method", "_path", "_read", "_repeatable")
+    __slots__ = ("_body", "_method", "_path", "_read")
 
     def __init__(
         self,
@@ -349,12 +354,8 @@ class JsonRequest(Attempts[_T]):
     ) -> None:
         super().__init__(connection, call)
         self._method, self._path, self._read = method, path, read
-        self._repeatable = method != "POST" if repeatable is None else repeatable
+        self.repeatable = method != "POST" if repeatable is None else repeatable
         self._body = b"" if body is None else jsonio.dump(body)
-
-    def _policy(self) -> RetryPolicy:
-        policy = super()._policy()
-        return replace(policy, after_send=True) if self._repeatable else policy
 
     def _attempt(self) -> Actions[_T]:
         url = self._connection.url(self._path)

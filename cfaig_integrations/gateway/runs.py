@@ -159,7 +159,7 @@ def _answer(
     attempts = _RunAttempts(connection, request, call)
     answer, first = yield from attempts.run()
     headers: Mapping[str, str] = first
-    sent = attempts.sent
+    sent, event_id = attempts.sent, attempts.event_id
     while answer.pending is not None and request.awaited:
         try:
             yield polling.pause(answer.pending)
@@ -168,7 +168,7 @@ def _answer(
             raise
         body = jsonio.dump({"request_id": answer.pending.request_id})
         attempts = _RunAttempts(connection, replace(request, body=body, content_type="application/json"), call)
-        attempts.sent = sent
+        attempts.sent, attempts.event_id, attempts.repeatable = sent, event_id, True
         answer, last = yield from attempts.run()
         sent, headers = attempts.sent, {**last, **first}
     return answer, headers, sent
@@ -186,7 +186,7 @@ class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
 
     def _attempt(self) -> Actions[tuple[Answer, Mapping[str, str]]]:
         url = self._connection.url(self._request.path)
-        headers = self._connection.headers_of(self._call, {}, stream=False)
+        headers = self._connection.headers_of(self._call, {}, stream=False, event_id=self.event_id)
         timeouts = self._connection.timeouts_of(self._call, stream=False)
         response = yield from self._send(HttpRequest("POST", url, headers, self._request.body, timeouts))
         try:
@@ -219,6 +219,7 @@ class _Download(Attempts[RunFile]):
     def __init__(self, connection: Connection, call: CallOptions, url: str) -> None:
         super().__init__(connection, call)
         self._url = url
+        self.repeatable = True
 
     def _attempt(self) -> Actions[RunFile]:
         url, timeouts = self._url, self._connection.timeouts_of(self._call, stream=False)
