@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.errors import ProtocolError
+from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.gateway.models import embeddings
 from cfaig_integrations.gateway.models.modalities import kind_of
 from cfaig_integrations.gateway.models.profiles import Profile, profile_of

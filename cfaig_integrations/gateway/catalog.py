@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 from cfaig_integrations.errors import ConfigError, ProtocolError, shown
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
+from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import CallOptions, Connection
-from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, query
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
+from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, quoted_id
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY

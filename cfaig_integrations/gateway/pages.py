@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 from cfaig_integrations.errors import ConfigError, ProtocolError, shown
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
+from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.exchange import JsonRequest, result_of
 from cfaig_integrations.wire import jsonio
 
 _T = TypeVar("_T")

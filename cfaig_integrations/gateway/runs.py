@@ -12,8 +12,8 @@ from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, 
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.addresses import is_private
+from cfaig_integrations.gateway.attempts import Attempts
 from cfaig_integrations.gateway.connection import CallOptions, Connection
-from cfaig_integrations.gateway.exchange import Attempts
 from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.gateway.run_input import RunRequest
 from cfaig_integrations.gateway.run_result import (

@@ -9,8 +9,8 @@ from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
+from cfaig_integrations.gateway.attempts import JsonRequest
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.exchange import JsonRequest
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
 from cfaig_integrations.wire import decisions, embeddings, rerank

@@ -24,8 +24,8 @@ from cfaig_integrations.errors import (
 )
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send
+from cfaig_integrations.gateway.attempts import result_of
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, Connection
-from cfaig_integrations.gateway.exchange import result_of
 from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.settings import DEFAULT_BASE_URL
 from cfaig_integrations.wire.codec import EmbeddedError
