@@ -88,6 +88,7 @@ def test_routes_can_be_listed_read_and_deleted(routed: Caller) -> None:
         ("x", [], "start"),
         ("x", [start("nobody"), END], "leads nowhere"),
         ("x", [start(GPT), model(GPT, GPT), END], "circle"),
+        ("x", [start("dynamic/x"), model("dynamic/x", "end"), END], "names the route"),
         ("x", [start("p"), {"id": "p", "type": "percentage", "outputs": {}}, END], "percentage"),
         ("x", [start(GPT), {**model(GPT, "end"), "properties": {}}, END], "provider and model"),
         ("x", "text", "start"),

@@ -86,6 +86,8 @@ def _candidate(element: Element) -> Candidate:
     whole = model if model.startswith("@") or provider in ("", "workers-ai") else f"{provider}/{model}"
     if provider.startswith("@"):
         whole = f"{provider}/{model}"
+    if whole.startswith("dynamic/"):
+        raise ValueError(f"the element {element.get('id')!r} names the route {whole!r}: use a model")
     retries, timeout = fields.get("retries"), fields.get("timeout")
     return Candidate(
         whole,
