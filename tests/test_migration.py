@@ -349,3 +349,12 @@ def test_an_argument_of_a_call_with_another_name_is_taken(
 def test_headers_of_a_call_with_another_name_are_taken(simulator: Simulator, kind: Kind) -> None:
     ask(at(simulator, kind), default_headers={"x-a": "1"})
     assert simulator.requests[-1].headers["x-a"] == "1"
+
+
+def test_a_third_party_embedding_model_is_not_on_the_rest_api(simulator: Simulator) -> None:
+    model = CloudflareAIGatewayEmbeddings(model="openai/text-embedding-3-small", **where(simulator))
+    with pytest.raises(errors.NotFound, match=r"@cf/baai/bge-m3.*legacy host.*/compat"):
+        model.embed_query("Hello")
+    llama_index = CloudflareAIGatewayEmbedding("openai/text-embedding-3-small", **where(simulator))
+    with pytest.raises(errors.NotFound, match="@cf/baai/bge-m3"):
+        llama_index.get_query_embedding("Hello")

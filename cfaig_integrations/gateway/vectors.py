@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, NotFound
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
 from cfaig_integrations.wire import decisions, embeddings, rerank
+
+_T = TypeVar("_T")
+
+
+class _EmbedRequest(JsonRequest[_T]):
+    """Embeds; the error of a model that is not found says where such models are (facts §6.3)."""
+
+    __slots__ = ()
+
+    def _final_error(self, error: GatewayError) -> GatewayError:
+        not_found = isinstance(error, ApiError) and (isinstance(error, NotFound) or error.code == 7003)
+        if not_found and self._path == "/ai/v1/embeddings" and not self._connection.settings.legacy:
+            error.hint = (
+                "The REST API is documented to embed with Workers AI's models only: use one such as '@cf/baai/bge-m3', "
+                "or the provider's model on the legacy host with a base_url that ends in /compat"
+            )
+        return error
 
 
 def embed(
@@ -42,7 +59,7 @@ def embed(
             response.headers, wire=route.endpoint, model=request.model, attempts=sent, earlier_log_ids=earlier
         )
 
-    return JsonRequest(connection, route.path, read, body=body, call=call).run()
+    return _EmbedRequest(connection, route.path, read, body=body, call=call).run()
 
 
 def rank(
