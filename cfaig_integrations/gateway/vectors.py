@@ -24,8 +24,8 @@ class _EmbedRequest(JsonRequest[_T]):
     __slots__ = ()
 
     def _final_error(self, error: GatewayError) -> GatewayError:
-        not_found = isinstance(error, ApiError) and (isinstance(error, NotFound) or error.code == 7003)
-        if not_found and self._path == "/ai/v1/embeddings" and not self._connection.settings.legacy:
+        on_rest = self._path == "/ai/v1/embeddings" and not self._connection.settings.legacy
+        if on_rest and isinstance(error, ApiError) and (isinstance(error, NotFound) or error.code == 7003):
             error.hint = (
                 "The REST API is documented to embed with Workers AI's models only: use one such as '@cf/baai/bge-m3', "
                 "or the provider's model on the legacy host with a base_url that ends in /compat"
