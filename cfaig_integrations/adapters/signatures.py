@@ -58,6 +58,7 @@ class GatewayArguments(TypedDict, total=False):
     stream_idle_timeout: float
     stream_chunk_timeout: float
     max_retries: int | None
+    retry_after_send: bool
     http_client: Any
     http_async_client: Any
     async_http_client: Any

@@ -203,8 +203,8 @@ CASES: dict[str, Case] = {
     "base URL with the account in it": Case(
         Problem.WRONG_BASE_URL,
         "without /accounts",
-        "includes the path of an account",
-        env={"CLOUDFLARE_API_BASE_URL": f"https://api.cloudflare.com/client/v4/accounts/{ACCOUNT}"},
+        "continues after the account with an unknown path",
+        env={"CLOUDFLARE_API_BASE_URL": f"https://api.cloudflare.com/client/v4/accounts/{ACCOUNT}/workers"},
     ),
     "base URL that redirects": Case(
         Problem.WRONG_BASE_URL,

@@ -183,7 +183,7 @@ async def test_a_refusal_is_an_answer(
     simulator.reply(refusal="I cannot help with that.")
     run = await run_agent(FunctionAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     if api == "messages":
-        assert run.end.raw["finish_reason"] == "refusal"
+        assert run.end.raw["finish_reason"] == "content_filter"
         assert run.end.raw["stop_details"]["explanation"] == "I cannot help with that."
     else:
         assert run.answer == "I cannot help with that."
