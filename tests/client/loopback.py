@@ -10,7 +10,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -159,10 +159,14 @@ class Loopback:
                 return
             while await self._serve(reader, writer, number):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except asyncio.CancelledError:
+            writer.transport.abort()  # what is not written yet may have no reader
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()  # the socket is closed after the transport, and counts until then
             self.open -= 1
             self._note()
 
