@@ -215,8 +215,7 @@ def _interrupts(stopping: threading.Event) -> Generator[None]:
     """Within the block the first Ctrl-C only sets the event; the second one ends the process at once."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
-        if stopping.is_set():
-            os._exit(INTERRUPTED)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that the second ends it at once
         stopping.set()
         os.write(2, b"\nWaiting for the requests that were sent; Ctrl-C again does not wait.\n")
 
