@@ -111,7 +111,7 @@ class AIGateway(GatewayApi):
             model: Model id.
             input: The input, as the model's schema in Cloudflare's catalog says; nothing is added to it. `bytes` are
                 the raw body, for `@cf/` models that take one.
-            media_type: Media type of a raw body; by default told by its first bytes.
+            media_type: Media type of a raw body; by default that of its first bytes.
             files: Sends a form instead of JSON, to `@cf/` models that take one: field -> bytes, a `Path`, or (filename,
                 bytes, media type). `input` has the other fields; `{}` is a form without files.
             options: Options beside the input: `background`, `webhookUrl`, `webhookFormat`.

@@ -46,7 +46,7 @@ def anthropic_hints(*, cache_control: object = None, citations: object = None, c
     Args:
         cache_control: Cache marker, such as `{"type": "ephemeral"}`.
         citations: Whether a document may be cited, `{"enabled": True}`.
-        context: What the model is told about a document beside its text.
+        context: What the model gets about a document besides its text.
     """
     return extras_of("messages", cache_control=cache_control, citations=citations, context=context)
 

@@ -146,7 +146,7 @@ def find_json(text: str) -> JsonValue:
     """The JSON value of an answer that may have reasoning, prose or a Markdown fence around it.
 
     The whole text is tried first, then what follows `</think>`, then the last fence with JSON in it, then the last
-    object (or else list) that stands in the prose.
+    object (or else list) that is in the prose.
 
     Raises:
         ValueError: There is none, or it was truncated.

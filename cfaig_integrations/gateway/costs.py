@@ -21,7 +21,7 @@ _DELAY = 0.5
 """Seconds between two requests for a log entry that is not written yet (facts §8.5)."""
 _MAX_DEPTH = 8
 _NESTED = ("info", "message", "raw", "response", "generations", "generation_info")
-"""Attributes and keys under which frameworks keep what the gateway said of a call."""
+"""Attributes and keys under which frameworks keep what the gateway reports of a call."""
 _PLACES = (("response_metadata", "gateway"), ("additional_kwargs", "cf_aig"))
 """Where messages and responses of LangChain and LlamaIndex have the `GatewayInfo` as a dict."""
 

@@ -1,4 +1,4 @@
-"""The media type of a file, told by its first bytes."""
+"""The media type of a file, recognized by its first bytes."""
 
 from __future__ import annotations
 

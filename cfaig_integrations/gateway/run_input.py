@@ -66,7 +66,7 @@ def run_request(
     Args:
         model: Model id.
         input: The model's input: a mapping, or the bytes of a raw body.
-        media_type: Media type of the raw body; by default told by its first bytes.
+        media_type: Media type of the raw body; by default that of its first bytes.
         files: Files of a form, whose other fields are `input`. An empty mapping is a form without files.
         options: Fields of the body's `options`.
         gateway_fields: Further fields of it, from the gateway options.

@@ -385,8 +385,7 @@ async def test_cancelled_calls_and_streams_are_closed(make: Make, simulator: Sim
     model = make(api="chat_completions")
     simulator.fault("slow_first_byte", seconds=30)
     call = asyncio.create_task(model.ainvoke("Hi"))
-    while not simulator.requests and not call.done():
-        await asyncio.sleep(0.01)
+    assert await until_async(lambda: bool(simulator.requests) or call.done())
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

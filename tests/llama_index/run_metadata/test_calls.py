@@ -42,6 +42,7 @@ from tests.llama_index.run_metadata.kit import (
     purpose,
     read,
 )
+from tests.waiting import until_async
 
 STREAMS = [method for method in METHODS if "stream" in method]
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -273,8 +274,7 @@ async def test_a_cancelled_call_leaves_no_context(llm: CloudflareAIGateway, simu
             await llm.astream_chat(QUESTIONS)
 
     task = asyncio.create_task(work())
-    while not simulator.requests:
-        await asyncio.sleep(0.01)
+    assert await until_async(lambda: bool(simulator.requests))
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
