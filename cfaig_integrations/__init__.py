@@ -1,5 +1,77 @@
 """LangChain and LlamaIndex on Cloudflare AI Gateway.
 
+The classes for the frameworks are in `cfaig_integrations.langchain` and `cfaig_integrations.llama_index`, whose
+docstrings are their reference; a local gateway is in `cfaig_integrations.simulator`, and what is repeated after an
+error in `cfaig_integrations.errors`. This page has what they share.
+
+Environment
+-----------
+`CLOUDFLARE_API_TOKEN` and `CLOUDFLARE_ACCOUNT_ID` are required, unless you pass `api_token` and `account_id`.
+`CLOUDFLARE_AI_GATEWAY_ID` and `CLOUDFLARE_API_BASE_URL` are optional.
+
+Hosts
+-----
+- REST API: the default. A Cloudflare API token is `api_token`.
+- Custom domain: `base_url="https://HOST/compat"`, a Cloudflare Access token is `api_token`. It serves one gateway: no
+  account and no `gateway_id`; at most four entries in `gateway_metadata`; Chat Completions only.
+- Older host: `base_url="https://gateway.ai.cloudflare.com/v1/ACCOUNT/GATEWAY/compat"`, the provider's key is
+  `extra_headers={"Authorization": "Bearer ..."}`, the gateway's token is `api_token`; Chat Completions only. For a
+  gateway without authentication pass only the provider's key: no token, or `api_token=None` if the environment has
+  one.
+
+`base_url` may end in `/accounts/ACCOUNT/ai/v1`, as OpenAI's client needs it. Plain `http` to another machine logs a
+warning once, because the token can be read on the way.
+
+Metadata
+--------
+At most five entries (four behind a custom domain) of strings, numbers or booleans. UUIDs, enums and dates become
+strings, long strings are cut at 200 characters, and a key that begins with `cf.` is refused. What is not valid raises
+before anything is sent.
+
+Entries that you do not use are filled from the run: `user_id`, `thread_id` (or `session_id`, `conversation_id`) from
+the run's metadata or LangChain's `configurable`, `agent` (in a graph of agents `name:node`), `run_id`,
+`parent_run_id`, `op`; in streams, batches, chains, agents and LangGraph in every `stream_mode`. Nothing else is
+forwarded. `metadata_keys=["tenant", "run_id"]` selects other entries, `metadata_mapper=lambda run: {...}` replaces the
+rules and receives a `RunInfo`, `run_metadata=False` disables them.
+
+The precedence is: `gateway_metadata=` of a call, inner `gateway_context`, outer `gateway_context`, LangChain's
+`config["metadata"]["cf_aig_metadata"]` or LlamaIndex's `with_gateway`, the constructor, the run. Tags of LlamaIndex's
+`instrument_tags` come before the constructor.
+
+The log
+-------
+The cost of a call is only in the gateway's log; every answer has the id of its entry. The entry of a stream can be
+half a second late: `AIGateway.log` retries once, and `run_cost` waits for late entries and lists those that never
+came. Reading requires a token with AI Gateway > Read, feedback one with AI Gateway > Edit, models and runs one with
+Workers AI > Read.
+
+Streams, timeouts, limits
+-------------------------
+A stream ends with the end marker of its format. Anything after it is ignored; a stream that ends without a marker or a
+complete answer raises `StreamBroken`, whose `partial` is the text so far. `timeout` and `stream_idle_timeout` measure
+progress of the answer: pings, comments and whitespace, which servers send to keep a connection alive, do not extend
+them. This also applies to answers that are not streamed, and to your own HTTP clients. Such an answer may take three
+times the read timeout in total once its body has begun. For streams the shorter of `stream_idle_timeout` and an
+explicit `timeout` applies.
+
+An answer that is not streamed may have 200 MB, decompressed, and the body of an error 1 MB. A larger answer raises
+`ProtocolError`; a longer error body is truncated.
+
+Names of other packages
+-----------------------
+These arguments are accepted too: `api_key` and `cloudflare_api_token` (`api_token`), `cloudflare_account_id`
+(`account_id`), `ai_gateway` (`gateway_id`), `api_base` and `openai_api_base` (`base_url`), `gateway_options`
+(`gateway`), `aig_metadata` (`gateway_metadata`), `default_headers` (`extra_headers`), `model_kwargs` and
+`additional_kwargs` (`extra_body`), `model_name` (`model`), `request_timeout` (`timeout`), `stream_chunk_timeout`
+(`stream_idle_timeout`), `max_completion_tokens`, `max_output_tokens` and `max_tokens_to_sample` (`max_tokens`),
+`stop_sequences` (`stop`), `effort` (`reasoning_effort`), `reasoning_options` (`reasoning`), `thinking_dict`
+(`thinking`), `async_http_client` (`http_async_client`). The model may be the only positional argument. Any other
+argument of langchain-openai, langchain-anthropic, langchain-cloudflare and LlamaIndex's packages for the same
+providers raises an error with what to write instead, such as `use_responses_api` (`api="responses"`), `skip_cache`
+(`gateway=GatewayOptions(skip_cache=...)`) or `openai_api_key` (nothing: the gateway bills or holds the key).
+
+Importing
+---------
 Names are loaded when they are first used: importing the package imports neither httpx nor pydantic nor a framework.
 """
 

@@ -19,6 +19,38 @@ GatewayError
     │   └── ServerFault                    5xx
     └── ProtocolError                      the response does not follow the wire format
         └── StreamBroken                   a stream ended before its end marker
+
+A `ConfigError` is a `ValueError` in LangChain. In LlamaIndex it is not, because LlamaIndex's engines and extractors
+swallow those. An `ApiError` carries `status`, `code`, `message`, `log_id`, `ray_id`, `request_id`, `retryable`,
+`retry_after`, `hint` and `body`. Redirects are not followed, because that would send the token to another address: the
+error names the target. Credentials (the token in use, bearer values, and keys in the usual forms) are removed from
+errors, their causes and their bodies, even where a server echoes the request.
+
+What is sent again
+------------------
+A model that has received a request runs, and is billed, even if its answer does not arrive. So a request is sent
+again, after a pause with exponential backoff and full jitter, only if the model did not run:
+
+- No connection (refused, DNS, TLS, proxy, none free in time), or the request was not written to its end: again.
+  asyncio does not report the latter: there the request counts as sent.
+- 408, 429, 5xx, and temporary failures that are reported as 400 or 402 (code 2005, timeouts and lack of capacity of
+  Workers AI, "wholesale rate limit"), also as an event at the start of a stream: again.
+- 409, 504, 524, a provider's timeout: an error; again with `retry_after_send=True`.
+- After the request was sent: read timeout, reset, closed or truncated before the end of an answer, or before the first
+  visible part of a stream: an error; again with `retry_after_send=True`.
+- After the first visible part of a stream; other 4xx; a complete answer that cannot be read: an error.
+
+`Retry-After` is respected up to a minute. Reading logs and giving feedback cost nothing, and are always sent again.
+With your own HTTP client, whether the request was sent is known from the exception alone: what is not certain counts
+as sent.
+
+On every error, `maybe_billed` says whether the model may have run, and `retryable` whether sending the request again
+is useful and cannot be billed twice (or is allowed by `retry_after_send`). LangChain's `is_retryable` only says that a
+repetition may succeed, so that a `ModelRetryMiddleware` which you add repeats such calls. All requests of a call carry
+the same `cf-aig-event-id`, generated unless you set `GatewayOptions.event_id`. Each request that is sent again is one
+line of the logger `cfaig_integrations` with reason, pause, log id and event id, at level WARNING if it may be billed
+twice and INFO otherwise. `log_ids`, on every error and on `GatewayInfo`, has the log ids of all requests of the call,
+also of one whose connection was reset after its headers.
 """
 
 from __future__ import annotations
