@@ -24,9 +24,17 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def listed_arguments(tree: ast.AST) -> int:
+    """Lines of class docstrings that list arguments, most of which `tests/test_docstrings.py` writes."""
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    sections = (re.search(r"^(?:Args|Attributes):\n((?:    .*\n)+)", text, flags=re.MULTILINE) for text in docstrings)
+    return sum(section[1].count("\n") for section in sections if section)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_a_module_is_one_idea(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) - listed_arguments(ast.parse(source)) <= 400
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -113,27 +113,27 @@ class GatewayFields(BaseModel):
     """Where the gateway is, how to call it, and the options and metadata of every call.
 
     Attributes:
-        account_id: Cloudflare account, 32 hex digits. Default: `CLOUDFLARE_ACCOUNT_ID`.
+        account_id: Cloudflare account, 32 hex digits. None reads `CLOUDFLARE_ACCOUNT_ID`.
         api_token: Token with the permission Account > Workers AI > Read: a string, or a function, async or not, that
-            returns one. Default: `CLOUDFLARE_API_TOKEN`. On a custom domain, a Cloudflare Access token. None on the
-            legacy host, together with a provider's key in `extra_headers`, is for a gateway without authentication.
-            Alias `api_key`.
-        gateway_id: Gateway, at most 64 characters. Default: `CLOUDFLARE_AI_GATEWAY_ID`, else `default`. With an
-            explicit None, Workers AI models bypass the gateway and its log, cache and limits.
+            returns one. By default `CLOUDFLARE_API_TOKEN` of the environment. On a custom domain, a Cloudflare Access
+            token. None on the legacy host, together with a provider's key in `extra_headers`, is for a gateway without
+            authentication. Alias `api_key`.
+        gateway_id: Gateway, at most 64 characters. By default `CLOUDFLARE_AI_GATEWAY_ID` of the environment, else
+            `default`. With an explicit None, Workers AI models bypass the gateway and its log, cache and limits.
         base_url: Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy `.../compat` address, or
             a custom domain's `https://host/compat`, which contains neither account nor gateway.
         gateway: Options of the gateway, one per header. Alias `gateway_options`.
         gateway_metadata: At most five entries for the gateway's log, `cf-aig-metadata`.
         run_metadata: Whether data of the run fill the remaining entries: user, thread, agent, run ids.
         metadata_keys: Which data of the run instead of the default ones; any key of the run's metadata is allowed.
-        metadata_mapper: Takes a `RunInfo` and returns the entries, instead of both.
+        metadata_mapper: Takes a `RunInfo` and returns the entries, in place of the two before.
         extra_headers: Further request headers.
-        timeout: Seconds to wait for an answer, or (seconds to connect, seconds to wait), or an `httpx.Timeout`.
-            Default 10 and 600.
-        stream_idle_timeout: Maximum seconds between two pieces of a streamed answer, pings not counted. Default 300.
-        max_retries: Retries per call, 0 to 10. Default 2, or 0 if the gateway itself is to retry.
+        timeout: Seconds without progress of an answer, or (seconds to connect, seconds without
+            progress), or an `httpx.Timeout`. None is (10, 600).
+        stream_idle_timeout: Maximum seconds between two pieces of a streamed answer, pings not counted.
+        max_retries: Retries per call, 0 to 10. None is 2, or 0 if the gateway itself is to retry (`max_attempts`).
         retry_after_send: Whether a request that the model may have answered, and that may be billed, is sent again:
-            after a timeout, a broken connection, a truncated answer, 409, 504 or 524. Default False.
+            after a timeout, a broken connection, a truncated answer, 409, 504 or 524.
         http_client: An `httpx.Client` to use; it is never closed here.
         http_async_client: An `httpx.AsyncClient` to use; it is never closed here.
     """

@@ -57,17 +57,18 @@ class RunInfo:
     """What a framework knows of the run that calls the gateway.
 
     Attributes:
-        framework: `langchain` or `llama_index`.
-        operation: Kind of the call.
-        run_id: Id of this call in LangChain's traces, or of the workflow's run in LlamaIndex; None where the
-            framework does not expose it.
-        parent_run_id: Id of the run that it is directly part of.
-        name: Name of the run; frameworks provide it on some paths only.
-        purpose: What the run is part of, such as `query` or `index_construction`, if the framework provides it.
-        agent: `agent:node`, or the one of the two that exists.
-        tags: The run's tags.
-        metadata: In LangChain all of the run's metadata, a call's own entries over those of the model object, which may
-            hold anything. In LlamaIndex the user's instrument tags that the log can hold.
+        framework (str): `langchain` or `llama_index`.
+        operation (chat | completion | embedding | rerank | decision): Kind of the call.
+        run_id (str, default None): Id of this call in LangChain's traces, or of the workflow's run in LlamaIndex; None
+            where the framework does not expose it.
+        parent_run_id (str, default None): Id of the run that it is directly part of.
+        name (str, default None): Name of the run; frameworks provide it on some paths only.
+        purpose (str, default None): What the run is part of, such as `query` or `index_construction`, if the framework
+            provides it.
+        agent (str, default None): `agent:node`, or the one of the two that exists.
+        tags (tuple of str, default empty): The run's tags.
+        metadata (mapping, default empty): In LangChain all of the run's metadata, a call's own entries over those of
+            the model object, which may hold anything. In LlamaIndex the user's instrument tags that the log can hold.
     """
 
     framework: str

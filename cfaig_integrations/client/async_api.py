@@ -25,17 +25,22 @@ class AsyncAIGateway(GatewayApi):
     """Cloudflare AI Gateway's own API, asynchronous; otherwise as `AIGateway`.
 
     Args:
-        account_id: Cloudflare account.
-        api_token: Token with the permission AI Gateway > Read: a str, a SecretStr, or a function, async or not.
-        api_key: Another name for it.
-        gateway_id: Gateway.
-        base_url: Base URL of the REST API.
-        gateway: `GatewayOptions` of every run, or a dict of its fields.
-        gateway_metadata: Metadata of every run.
-        timeout: Seconds for reading, or (connect, read).
-        max_retries: Most retries, 0 to 10.
-        retry_after_send: Whether a run that may have been billed is sent again, for example after a timeout.
-        http_async_client: An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
+        account_id (str, default None): Cloudflare account, 32 hex digits. None reads `CLOUDFLARE_ACCOUNT_ID`.
+        api_token (str | function, default None): Token with the permission AI Gateway > Read, for runs Workers AI >
+            Read: a str, a SecretStr, or a function, async or not. None reads `CLOUDFLARE_API_TOKEN`.
+        api_key (str | function, default None): Another name for it.
+        gateway_id (str, default None): Gateway. By default `CLOUDFLARE_AI_GATEWAY_ID` of the environment, else
+            `default`.
+        base_url (str, default None): Base URL of the REST API. None reads `CLOUDFLARE_API_BASE_URL`, else it is
+            Cloudflare's.
+        gateway (GatewayOptions | mapping, default None): Gateway options of every run.
+        gateway_metadata (mapping, default None): Metadata of every run.
+        timeout (float | tuple of float | httpx.Timeout, default None): Seconds for reading, or (connect, read). None is
+            10 and 600.
+        max_retries (int, default None): Most retries, 0 to 10. None is 2.
+        retry_after_send (bool, default False): Whether a run that may have been billed is sent again, for example after
+            a timeout.
+        http_async_client (object, default None): An `httpx.AsyncClient` or one of httpx2 in place of the shared pools.
 
     Raises:
         ConfigError: A value is missing or not valid.

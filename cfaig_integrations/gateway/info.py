@@ -21,24 +21,30 @@ class GatewayInfo:
     """How the gateway handled a call. A field that the response does not have is None.
 
     Attributes:
-        wire: Wire format of the call; `embeddings` is OpenAI's format of embeddings.
-        requested_model: Model id as the user wrote it.
-        log_id: Id for the logs API, which has the cost, and for feedback.
-        log_ids: Those of all requests of the call, the last one included: each may have a cost.
-        event_id: Id that all requests of the call share, and with `GatewayOptions.event_id` several calls.
-        request_id: The gateway's request id.
-        ray_id: `cf-ray`, for Cloudflare's support.
-        step: Entry of a fallback chain that answered, from 0.
-        cache_status: `HIT`, `MISS` or another status of the gateway. On a HIT the tokens in `usage` cost nothing.
-        routed_model: Model that answered for a dynamic route or the Auto Router.
-        provider: Provider that answered.
-        routing_reason: Why the Auto Router chose the model.
-        routing_decision_id: Id of that decision.
-        dlp: Verdict of data-loss prevention, parsed; its text if it is not JSON.
-        key_source: Whose provider key was used: `Unified` or `BYOK`.
-        switched_from: Wire format that `api="auto"` tried before, if the model refused it.
-        attempts: HTTP requests sent for this call.
-        history: Digest of the conversation that the provider stores under the reply's id, if it was asked to.
+        wire (chat_completions | responses | messages | run | embeddings): Wire format of the call; `embeddings` is
+            OpenAI's format of embeddings.
+        requested_model (str): Model id as the user wrote it.
+        log_id (str, default None): Id for the logs API, which has the cost, and for feedback.
+        event_id (str, default None): Id that all requests of the call share, and with `GatewayOptions.event_id` several
+            calls.
+        request_id (str, default None): The gateway's request id.
+        ray_id (str, default None): `cf-ray`, for Cloudflare's support.
+        step (int, default None): Entry of a fallback chain that answered, from 0.
+        cache_status (str, default None): `HIT`, `MISS` or another status of the gateway. On a HIT the tokens in `usage`
+            cost nothing.
+        routed_model (str, default None): Model that answered for a dynamic route or the Auto Router.
+        provider (str, default None): Provider that answered.
+        routing_reason (str, default None): Why the Auto Router chose the model.
+        routing_decision_id (str, default None): Id of that decision.
+        dlp (object, default None): Verdict of data-loss prevention, parsed; its text if it is not JSON.
+        key_source (str, default None): Whose provider key was used: `Unified` or `BYOK`.
+        switched_from (chat_completions | responses | messages | run, default None): Wire format that `api="auto"` tried
+            before, if the model refused it.
+        attempts (int, default 1): HTTP requests sent for this call.
+        history (str, default None): Digest of the conversation that the provider stores under the reply's id, if it was
+            asked to.
+        log_ids (tuple of str, default empty): The log ids of all requests of the call, the last one included: each may
+            have a cost.
     """
 
     wire: Format

@@ -117,12 +117,13 @@ class CustomCost(_Options):
     """Prices for the log in place of Cloudflare's, in US dollars: per token, or in total.
 
     Attributes:
-        per_token_in: Per input token.
-        per_token_out: Per output token.
-        per_cache_read_token: Per input token read from the provider's cache. If only one of the two cache prices is
-            set, the other is `per_token_in`; with neither, cached tokens are not counted separately.
-        per_cache_write_token: Per input token written to it.
-        total_cost: For the whole call, in place of the other four.
+        per_token_in (float, default None): Per input token.
+        per_token_out (float, default None): Per output token.
+        per_cache_read_token (float, default None): Per input token read from the provider's cache. If only one of the
+            two cache prices is set, the other is `per_token_in`; with neither, cached tokens are not counted
+            separately.
+        per_cache_write_token (float, default None): Per input token written to it.
+        total_cost (float, default None): For the whole call, in place of the other four.
     """
 
     per_token_in: _Dollars = None
@@ -149,32 +150,40 @@ class GatewayOptions(_Options):
     them. Durations may be a `timedelta`.
 
     Attributes:
-        gateway_id: Gateway to use, up to 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST API only.
-        skip_cache: Neither read nor write the gateway's cache. `cf-aig-skip-cache`.
-        cache_ttl: Seconds that the response stays cached, 60 to 2,592,000 (30 days). `cf-aig-cache-ttl`.
-        cache_key: Cache key in place of the computed one, shared by all requests that send it. `cf-aig-cache-key`.
-        collect_log: Whether to keep a log entry. `cf-aig-collect-log`.
-        collect_log_payload: Whether the entry keeps the bodies. `cf-aig-collect-log-payload`.
-        request_timeout: Milliseconds until the first part of the response. `cf-aig-request-timeout`.
-        max_attempts: Attempts that the gateway itself makes, 1 to 5. `cf-aig-max-attempts`.
-        retry_delay: Milliseconds between those attempts, 0 to 60,000. `cf-aig-retry-delay`.
-        backoff: How that delay grows. `cf-aig-backoff`.
-        zdr: Zero data retention; Unified Billing with OpenAI and Anthropic only. `cf-aig-zdr`.
-        no_wholesale: Refuse, rather than fall back to Unified Billing. `cf-aig-no-wholesale`.
-        byok_alias: Stored provider key to use, legacy host only. `cf-aig-byok-alias`.
-        custom_cost: Prices for the log in place of Cloudflare's. `cf-aig-custom-cost`.
-        event_id: Id that several calls share. `cf-aig-event-id`.
-        otel_trace_id: 32 hex digits. `cf-aig-otel-trace-id`.
-        otel_parent_span_id: 16 hex digits. `cf-aig-otel-parent-span-id`.
-        otel_active_span: Set these two from OpenTelemetry's active span, if there is one and both are unset.
-        session_affinity: Stable id of a conversation, which keeps its Workers AI calls on the instance that cached its
-            prefix. `x-session-affinity`.
-        session_id: Id of a conversation, for the Auto Router. `cf-aig-session-id`.
-        turn_id: Id of a turn in it. `cf-aig-turn-id`.
-        no_session_affinity: The Auto Router may change the model within a conversation. `cf-aig-no-session-affinity`.
-        allowed_models: Candidates of the Auto Router; `*` does not cross `/`. `cf-aig-allowed-models`.
-        allowed_providers: Authors of the candidates. `cf-aig-allowed-providers`.
-        reject_if_busy: Fail at once with 429 instead of waiting for capacity; body field `options.rejectIfBusy`.
+        skip_cache (bool, default None): Neither read nor write the gateway's cache. `cf-aig-skip-cache`.
+        cache_ttl (int | timedelta, default None): Seconds that the response stays cached, 60 to 2,592,000 (30 days).
+            `cf-aig-cache-ttl`.
+        cache_key (str, default None): Cache key in place of the computed one, shared by all requests that send it.
+            `cf-aig-cache-key`.
+        collect_log (bool, default None): Whether to keep a log entry. `cf-aig-collect-log`.
+        collect_log_payload (bool, default None): Whether the entry keeps the bodies. `cf-aig-collect-log-payload`.
+        request_timeout (int | timedelta, default None): Milliseconds until the first part of the response.
+            `cf-aig-request-timeout`.
+        max_attempts (int, default None): Attempts that the gateway itself makes, 1 to 5. `cf-aig-max-attempts`.
+        retry_delay (int | timedelta, default None): Milliseconds between those attempts, 0 to 60,000.
+            `cf-aig-retry-delay`.
+        backoff (constant | linear | exponential, default None): How that delay grows. `cf-aig-backoff`.
+        zdr (bool, default None): Zero data retention; Unified Billing with OpenAI and Anthropic only. `cf-aig-zdr`.
+        no_wholesale (bool, default None): Refuse, rather than fall back to Unified Billing. `cf-aig-no-wholesale`.
+        byok_alias (str, default None): Stored provider key to use, legacy host only. `cf-aig-byok-alias`.
+        custom_cost (CustomCost, default None): Prices for the log in place of Cloudflare's. `cf-aig-custom-cost`.
+        event_id (str, default None): Id that several calls share. `cf-aig-event-id`.
+        otel_trace_id (str, default None): 32 hex digits. `cf-aig-otel-trace-id`.
+        otel_parent_span_id (str, default None): 16 hex digits. `cf-aig-otel-parent-span-id`.
+        otel_active_span (bool, default None): Set these two from OpenTelemetry's active span, if there is one and both
+            are unset.
+        session_affinity (str, default None): Stable id of a conversation, which keeps its Workers AI calls on the
+            instance that cached its prefix. `x-session-affinity`.
+        session_id (str, default None): Id of a conversation, for the Auto Router. `cf-aig-session-id`.
+        turn_id (str, default None): Id of a turn in it. `cf-aig-turn-id`.
+        no_session_affinity (bool, default None): The Auto Router may change the model within a conversation.
+            `cf-aig-no-session-affinity`.
+        allowed_models (tuple of str, default None): Candidates of the Auto Router; `*` does not cross `/`.
+            `cf-aig-allowed-models`.
+        allowed_providers (tuple of str, default None): Authors of the candidates. `cf-aig-allowed-providers`.
+        reject_if_busy (bool, default None): Fail at once with 429 instead of waiting for capacity; body field
+            `options.rejectIfBusy`.
+        gateway_id (str, default None): Gateway to use, up to 64 of `[A-Za-z0-9_-]`. `cf-aig-gateway-id`, REST API only.
 
     Raises:
         ValidationError: A field is unknown, or its value is out of range.

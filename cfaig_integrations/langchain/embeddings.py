@@ -25,13 +25,55 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
     """Embeddings from every embedding model behind Cloudflare AI Gateway.
 
     Long lists are sent in batches, several at a time. Vectors are returned in the order of the texts; a response with
-    too few or too short ones raises. Unset arguments are omitted from the request. Further constructor arguments are
-    those of `EmbedFields` (endpoint, dimensions, pooling ...) and of `GatewayFields` (account, token, gateway ...).
+    too few or too short ones raises. Arguments that are None are omitted from the request, or have the default that
+    their description states.
 
-    Attributes:
-        model: Model id, such as `@cf/baai/bge-m3` or `@cf/qwen/qwen3-embedding-0.6b`.
-        batch_size: Texts in one request, at least 1. Default: the model's maximum, or 32 if it is not known.
-        max_concurrency: Most requests at a time of one `embed_documents`, in threads or tasks; at least 1.
+    Args:
+        model (str): Model id, such as `@cf/baai/bge-m3` or `@cf/qwen/qwen3-embedding-0.6b`.
+        api (auto | run | embeddings, default "auto"): Endpoint. `run` has every field of a Workers AI model, and
+            distinguishes queries from documents where the model does; `embeddings` is OpenAI's form; `auto` takes `run`
+            for Workers AI models, else `embeddings`.
+        dimensions (int, default None): Length of the vectors, for models that support several.
+        pooling (mean | cls, default None): `mean` or `cls`, for the English bge models; vectors of the two cannot be
+            compared. `cls` is more accurate on long texts; the server's default is `mean`.
+        instruction (str, default None): The task, which is sent with queries to models that take one.
+        truncate_inputs (bool, default None): Truncate a text that is too long instead of failing; bge-m3.
+        on_usage (function, default None): Called after each request with its token counts and `GatewayInfo`, in the
+            caller's thread or loop.
+        extra_body (dict, default None): Further body fields, unchanged.
+        batch_size (int, default None): Texts in one request, at least 1. Default: the model's maximum, or 32 if it is
+            not known.
+        max_concurrency (int, default 4): Most requests at a time of one `embed_documents`, in threads or tasks; at
+            least 1.
+        account_id (str, default None): Cloudflare account, 32 hex digits. None reads `CLOUDFLARE_ACCOUNT_ID`.
+        api_token (str | function, default None): Token with the permission Account > Workers AI > Read: a string, or a
+            function, async or not, that returns one. By default `CLOUDFLARE_API_TOKEN` of the environment. On a custom
+            domain, a Cloudflare Access token. None on the legacy host, together with a provider's key in
+            `extra_headers`, is for a gateway without authentication. Alias `api_key`.
+        gateway_id (str, default None): Gateway, at most 64 characters. By default `CLOUDFLARE_AI_GATEWAY_ID` of the
+            environment, else `default`. With an explicit None, Workers AI models bypass the gateway and its log, cache
+            and limits.
+        base_url (str, default None): Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy
+            `.../compat` address, or a custom domain's `https://host/compat`, which contains neither account nor
+            gateway.
+        gateway (GatewayOptions, default None): Options of the gateway, one per header. Alias `gateway_options`.
+        gateway_metadata (dict, default None): At most five entries for the gateway's log, `cf-aig-metadata`.
+        run_metadata (bool, default True): Whether data of the run fill the remaining entries: user, thread, agent, run
+            ids.
+        metadata_keys (list of str, default None): Which data of the run instead of the default ones; any key of the
+            run's metadata is allowed.
+        metadata_mapper (function, default None): Takes a `RunInfo` and returns the entries, in place of the two before.
+        extra_headers (dict, default None): Further request headers.
+        timeout (float | tuple of float | httpx.Timeout, default None): Seconds without progress of an answer, or
+            (seconds to connect, seconds without progress), or an `httpx.Timeout`. None is (10, 600).
+        stream_idle_timeout (float, default 300.0): Maximum seconds between two pieces of a streamed answer, pings not
+            counted.
+        max_retries (int, default None): Retries per call, 0 to 10. None is 2, or 0 if the gateway itself is to retry
+            (`max_attempts`).
+        retry_after_send (bool, default False): Whether a request that the model may have answered, and that may be
+            billed, is sent again: after a timeout, a broken connection, a truncated answer, 409, 504 or 524.
+        http_client (object, default None): An `httpx.Client` to use; it is never closed here.
+        http_async_client (object, default None): An `httpx.AsyncClient` to use; it is never closed here.
 
     Raises:
         ConfigError: A constructor argument does not exist, or `batch_size` exceeds the model's maximum.

@@ -29,12 +29,39 @@ Ranking: TypeAlias = list[tuple[int, float | None]]
 class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
     """Sorts documents by how well they answer a query.
 
-    Further constructor arguments are those of `GatewayFields` (account, token, gateway, metadata, timeouts).
-
-    Attributes:
-        model: Rerank model of Workers AI.
-        top_n: How many documents to keep, at least 1; None: all.
-        extra_body: Further body fields, sent unchanged.
+    Args:
+        model (str, default "@cf/baai/bge-reranker-base"): Rerank model of Workers AI.
+        top_n (int, default None): How many documents to keep, at least 1; None: all.
+        extra_body (dict, default None): Further body fields, sent unchanged.
+        account_id (str, default None): Cloudflare account, 32 hex digits. None reads `CLOUDFLARE_ACCOUNT_ID`.
+        api_token (str | function, default None): Token with the permission Account > Workers AI > Read: a string, or a
+            function, async or not, that returns one. By default `CLOUDFLARE_API_TOKEN` of the environment. On a custom
+            domain, a Cloudflare Access token. None on the legacy host, together with a provider's key in
+            `extra_headers`, is for a gateway without authentication. Alias `api_key`.
+        gateway_id (str, default None): Gateway, at most 64 characters. By default `CLOUDFLARE_AI_GATEWAY_ID` of the
+            environment, else `default`. With an explicit None, Workers AI models bypass the gateway and its log, cache
+            and limits.
+        base_url (str, default None): Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy
+            `.../compat` address, or a custom domain's `https://host/compat`, which contains neither account nor
+            gateway.
+        gateway (GatewayOptions, default None): Options of the gateway, one per header. Alias `gateway_options`.
+        gateway_metadata (dict, default None): At most five entries for the gateway's log, `cf-aig-metadata`.
+        run_metadata (bool, default True): Whether data of the run fill the remaining entries: user, thread, agent, run
+            ids.
+        metadata_keys (list of str, default None): Which data of the run instead of the default ones; any key of the
+            run's metadata is allowed.
+        metadata_mapper (function, default None): Takes a `RunInfo` and returns the entries, in place of the two before.
+        extra_headers (dict, default None): Further request headers.
+        timeout (float | tuple of float | httpx.Timeout, default None): Seconds without progress of an answer, or
+            (seconds to connect, seconds without progress), or an `httpx.Timeout`. None is (10, 600).
+        stream_idle_timeout (float, default 300.0): Maximum seconds between two pieces of a streamed answer, pings not
+            counted.
+        max_retries (int, default None): Retries per call, 0 to 10. None is 2, or 0 if the gateway itself is to retry
+            (`max_attempts`).
+        retry_after_send (bool, default False): Whether a request that the model may have answered, and that may be
+            billed, is sent again: after a timeout, a broken connection, a truncated answer, 409, 504 or 524.
+        http_client (object, default None): An `httpx.Client` to use; it is never closed here.
+        http_async_client (object, default None): An `httpx.AsyncClient` to use; it is never closed here.
 
     Raises:
         ConfigError: A constructor argument does not exist, or the model cannot rerank.

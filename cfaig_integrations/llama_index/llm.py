@@ -62,16 +62,103 @@ def _observed_completion(method: _Method) -> _Method:
 class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
     """Any chat model behind Cloudflare AI Gateway, with tools.
 
-    Unset arguments are omitted from the request. Every field that shapes an answer may also be passed per call, and an
-    argument that may be a new body field of a model goes into the request body. A response's
-    `additional_kwargs["cf_aig"]` holds what the gateway reports: log id, cache status, the model that answered.
+    Arguments that are None are omitted from the request, or have the default that their description states. Each of
+    them but the connection settings may also be passed per call, where what may be a new body field of a model goes
+    into the body. A response's `additional_kwargs["cf_aig"]` holds what the gateway reports: log id, cache status, the
+    model that answered. LlamaIndex's own arguments are `callback_manager`, `rate_limiter`, `system_prompt`,
+    `messages_to_prompt`, `completion_to_prompt`, `output_parser`, `pydantic_program_mode` and `query_wrapper_prompt`.
 
-    Attributes:
-        context_window: Maximum number of tokens that the model reads. Default: from the table of models.
-        num_output: Tokens to leave for the answer when a prompt is packed. Default: `max_tokens` if it is less than
-            half of the window, else -1, unknown.
-        is_function_calling_model: Whether the model supports tools. Default: from the table of models; True for a model
-            that is not in it. Without tools, LlamaIndex's agents refuse the model and its programs ask for text.
+    Args:
+        model (str): Model id: `author/model` such as `openai/gpt-5.4`, or a Workers AI model such as
+            `@cf/zai-org/glm-5.2`.
+        api (chat_completions | responses | messages | run | auto, default "auto"): Wire format. `auto` takes Responses
+            for tools and each model's own format otherwise.
+        thinking (dict, default None): Anthropic's `thinking` object.
+        structured_output (auto | json_schema | function_calling | prompt, default "auto"): Method. `json_schema`: the
+            server enforces the schema. `function_calling`: the answer is a function call, which is forced unless the
+            model refuses that. `prompt`: the schema is in the prompt, for models that support neither. `auto`: the
+            first of them that the model is known to support, a function only if it can be forced, unless
+            `pydantic_program_mode` names one.
+        strict (bool, default None): Whether the server must enforce the schema. True also closes the schema's objects
+            and requires all their fields, as OpenAI demands. None: the server's default.
+        temperature (float, default None): Randomness, 0 to 2 for most models.
+        max_tokens (int, default None): Maximum number of tokens to generate, reasoning included. Default: the server's,
+            which is 256 for many Workers AI models; for Anthropic's, which require one, the model's output limit, or
+            8192 if unknown.
+        top_p (float, default None): Nucleus sampling, 0 to 1.
+        top_k (int, default None): Sample from the k likeliest tokens.
+        stop (list of str, default None): Texts at which to stop.
+        seed (int, default None): Seed for sampling.
+        frequency_penalty (float, default None): -2 to 2.
+        presence_penalty (float, default None): -2 to 2.
+        n (int, default None): Number of answers; not in streams.
+        logprobs (bool, default None): Whether to return log probabilities.
+        top_logprobs (int, default None): Alternatives per token, 0 to 20.
+        reasoning_effort (str, default None): As the provider names it: `minimal`, `low`, `medium`, `high` ...
+        reasoning (dict, default None): The Responses format's `reasoning` object.
+        service_tier (str, default None): As the provider names it.
+        store (bool, default None): Whether the provider keeps the response for `previous_response_id`.
+        verbosity (str, default None): How long the answer is to be: `low`, `medium`, `high`. OpenAI's formats.
+        logit_bias (dict, default None): Token id -> -100 to 100. Chat Completions.
+        prompt_cache_key (str, default None): Requests with the same key share a cached prefix. OpenAI's formats.
+        prompt_cache_retention (str, default None): How long OpenAI keeps the prefix: `in_memory`, `24h`.
+        prompt_cache_options (dict, default None): OpenAI's object of cache options, such as `{"mode": "explicit"}`.
+        include (list of str, default None): Further data for the response, such as `web_search_call.action.sources`.
+            Responses.
+        truncation (str, default None): `auto` lets the server drop the beginning of a conversation that is too long.
+            Responses.
+        context_management (list of dict | dict, default None): What the server does with a long context: a list on
+            Responses, an object on Messages.
+        output_config (dict, default None): Anthropic's object, such as `{"effort": "low", "task_budget": {...}}`.
+        mcp_servers (list of dict, default None): Anthropic's MCP servers. Serialized unchanged, keys included.
+        container (str | dict, default None): Anthropic's container for code execution: its id, or an object with
+            skills.
+        inference_geo (str, default None): Where Anthropic runs the model: `us`, `global`.
+        betas (list of str, default None): Anthropic's beta features, beside those that the tools and arguments of a
+            request need.
+        extra_body (dict, default None): Further body fields, unchanged.
+        stream_usage (bool, default True): Whether streams report token counts.
+        session_affinity (bool | str, default True): Conversation that a call belongs to, with which a Workers AI model
+            finds its prompt cached (`x-session-affinity`) and the Auto Router keeps its model (`cf-aig-session-id`).
+            True: the run's thread, session or conversation id; a string: that id; False: none.
+        bound_metadata (dict, default None): Metadata of `with_gateway`; over `gateway_metadata` and LlamaIndex's
+            instrument tags.
+        context_window (int, default None): Maximum number of tokens that the model reads. Default: from the table of
+            models.
+        num_output (int, default None): Tokens to leave for the answer when a prompt is packed. Default: `max_tokens` if
+            it is less than half of the window, else -1, unknown.
+        is_function_calling_model (bool, default None): Whether the model supports tools. Default: from the table of
+            models; True for a model that is not in it. Without tools, LlamaIndex's agents refuse the model and its
+            programs ask for text.
+        account_id (str, default None): Cloudflare account, 32 hex digits. None reads `CLOUDFLARE_ACCOUNT_ID`.
+        api_token (str | function, default None): Token with the permission Account > Workers AI > Read: a string, or a
+            function, async or not, that returns one. By default `CLOUDFLARE_API_TOKEN` of the environment. On a custom
+            domain, a Cloudflare Access token. None on the legacy host, together with a provider's key in
+            `extra_headers`, is for a gateway without authentication. Alias `api_key`.
+        gateway_id (str, default None): Gateway, at most 64 characters. By default `CLOUDFLARE_AI_GATEWAY_ID` of the
+            environment, else `default`. With an explicit None, Workers AI models bypass the gateway and its log, cache
+            and limits.
+        base_url (str, default None): Another root than `https://api.cloudflare.com/client/v4`, a gateway's legacy
+            `.../compat` address, or a custom domain's `https://host/compat`, which contains neither account nor
+            gateway.
+        gateway (GatewayOptions, default None): Options of the gateway, one per header. Alias `gateway_options`.
+        gateway_metadata (dict, default None): At most five entries for the gateway's log, `cf-aig-metadata`.
+        run_metadata (bool, default True): Whether data of the run fill the remaining entries: user, thread, agent, run
+            ids.
+        metadata_keys (list of str, default None): Which data of the run instead of the default ones; any key of the
+            run's metadata is allowed.
+        metadata_mapper (function, default None): Takes a `RunInfo` and returns the entries, in place of the two before.
+        extra_headers (dict, default None): Further request headers.
+        timeout (float | tuple of float | httpx.Timeout, default None): Seconds without progress of an answer, or
+            (seconds to connect, seconds without progress), or an `httpx.Timeout`. None is (10, 600).
+        stream_idle_timeout (float, default 300.0): Maximum seconds between two pieces of a streamed answer, pings not
+            counted.
+        max_retries (int, default None): Retries per call, 0 to 10. None is 2, or 0 if the gateway itself is to retry
+            (`max_attempts`).
+        retry_after_send (bool, default False): Whether a request that the model may have answered, and that may be
+            billed, is sent again: after a timeout, a broken connection, a truncated answer, 409, 504 or 524.
+        http_client (object, default None): An `httpx.Client` to use; it is never closed here.
+        http_async_client (object, default None): An `httpx.AsyncClient` to use; it is never closed here.
 
     Raises:
         ConfigError: A constructor argument is unknown, or an address, id, token, header or limit is invalid.

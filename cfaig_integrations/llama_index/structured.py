@@ -59,7 +59,7 @@ class StructuredPredict(FunctionCallingLLM):
     """An LLM that can be asked for objects of a pydantic class.
 
     Attributes:
-        structured_output: How. `json_schema`: the server enforces the schema. `function_calling`: the answer is a
+        structured_output: Method. `json_schema`: the server enforces the schema. `function_calling`: the answer is a
             function call, which is forced unless the model refuses that. `prompt`: the schema is in the prompt, for
             models that support neither. `auto`: the first of them that the model is known to support, a function only
             if it can be forced, unless `pydantic_program_mode` names one.

@@ -79,23 +79,24 @@ class Simulator:
         """Create the simulator; `start` makes it listen.
 
         Args:
-            port: TCP port; 0 takes any free one.
-            host: Address to listen on.
-            account_id: Id of the simulated account.
-            api_token: The API token that is accepted.
-            database: File for gateways and logs, or `:memory:`.
-            host_names: Domain names by which clients reach the server, besides `localhost`. A request whose `Host`
-                header is another name is refused, so that no web page can reach the server through a name of its own.
-            upstream: An OpenAI- or Anthropic-compatible server to which calls are forwarded, or its base URL, such as
-                `http://127.0.0.1:11434/v1`; None lets the fake model answer.
-            prices: JSON file with dollars per million tokens: `{"openai/gpt-4.1": {"input": 2, "output": 8}}`. Models
-                of an upstream server that it does not list are free.
-            keep_requests: How many of the last requests `requests` holds.
-            seed: Seed for the random parts of identifiers.
-            dynamic_routes: Route name to model for `dynamic/<route>`, or to models that are tried in turn; None accepts
-                any name.
-            pace: Seconds between the events of a stream, for demonstrations.
-            log_delay: Seconds until a stream's log entry can be read; Cloudflare takes about 0.5.
+            port (int, default 0): TCP port; 0 takes any free one.
+            host (str, default "127.0.0.1"): Address to listen on.
+            account_id (str, default "0123456789abcdef0123456789abcdef"): Id of the simulated account.
+            api_token (str, default "simulator-token-not-a-secret"): The API token that is accepted.
+            database (str | Path, default ":memory:"): File for gateways and logs, or `:memory:`.
+            host_names (sequence of str, default empty): Domain names by which clients reach the server, besides
+                `localhost`. A request whose `Host` header is another name is refused, so that no web page can reach the
+                server through a name of its own.
+            upstream (Upstream | str, default None): An OpenAI- or Anthropic-compatible server to which calls are
+                forwarded, or its base URL, such as `http://127.0.0.1:11434/v1`; None lets the fake model answer.
+            prices (str | Path, default None): JSON file with dollars per million tokens: `{"openai/gpt-4.1": {"input":
+                2, "output": 8}}`. Models of an upstream server that it does not list are free.
+            keep_requests (int, default 10000): How many of the last requests `requests` holds.
+            seed (int, default None): Seed for the random parts of identifiers.
+            dynamic_routes (mapping, default None): Route name to model for `dynamic/<route>`, or to models that are
+                tried in turn; None accepts any name.
+            pace (float, default 0.0): Seconds between the events of a stream, for demonstrations.
+            log_delay (float, default 0.0): Seconds until a stream's log entry can be read; Cloudflare takes about 0.5.
         """
         self.account_id = account_id
         self.api_token = api_token
