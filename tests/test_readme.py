@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cfaig_integrations import __version__
 from cfaig_integrations.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,3 +72,8 @@ def test_the_files_that_are_named_exist() -> None:
 
 def test_the_page_is_short() -> None:
     assert len(README.splitlines()) <= 300
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    _, changes = README.split("\n## Changelog and versions\n")
+    assert re.findall(r"^\*\*(\S+)\*\*", changes, flags=re.MULTILINE)[0] == __version__
