@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from cfaig_integrations.simulator.http.guard import Guard
 from cfaig_integrations.simulator.inference.endpoint import endpoint, provider_path, universal
-from cfaig_integrations.simulator.management import control, gateways, logs, models, routes
+from cfaig_integrations.simulator.management import account, control, gateways, logs, models, routes
 from cfaig_integrations.simulator.management.common import no_route, wrong_method
 from cfaig_integrations.simulator.page.routes import page_routes
 from cfaig_integrations.simulator.state import State
@@ -29,6 +29,8 @@ def _inference() -> list[BaseRoute]:
         Route(ACCOUNT + "/ai/v1/responses", endpoint("responses"), methods=["POST"]),
         Route(ACCOUNT + "/ai/v1/messages", endpoint("messages"), methods=["POST"]),
         Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/websearch", endpoint("websearch"), methods=["POST"]),
+        Route(ACCOUNT + "/ai/websearch/", endpoint("websearch"), methods=["POST"]),
         Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
         Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
         Route(LEGACY, universal, methods=["POST"]),
@@ -39,6 +41,11 @@ def _inference() -> list[BaseRoute]:
 
 def _management() -> list[BaseRoute]:
     return [
+        Route("/client/v4/user/tokens/verify", account.verify_token, methods=["GET"]),
+        Route("/client/v4/accounts", account.list_accounts, methods=["GET"]),
+        Route(ACCOUNT + "/tokens/verify", account.verify_token, methods=["GET"]),
+        Route(ACCOUNT + "/ai-gateway/billing/credit-balance", account.get_credits, methods=["GET"]),
+        Route("/files/{name}", account.get_file, methods=["GET"]),
         Route(GATEWAYS, gateways.create_gateway, methods=["POST"]),
         Route(GATEWAYS, gateways.list_gateways, methods=["GET"]),
         Route(GATEWAYS + "/{gateway}", gateways.get_gateway, methods=["GET"]),

@@ -70,7 +70,10 @@ WORKERS_AI: tuple[Listed, ...] = (
     Listed(
         "@cf/meta/llama-3.3-70b-instruct-fp8-fast", properties={"context_window": "24000", "function_calling": "true"}
     ),
-    Listed("@cf/openai/gpt-oss-120b", properties={"context_window": "128000", "function_calling": "true"}),
+    Listed(
+        "@cf/openai/gpt-oss-120b",
+        properties={"context_window": "128000", "function_calling": "true", "async_queue": "true"},
+    ),
     Listed("@cf/moonshotai/kimi-k2.6", properties={"context_window": "262144", "function_calling": "true"}),
     Listed("@cf/google/gemma-4-26b-a4b-it", properties={"context_window": "256000", "function_calling": "true"}),
     Listed("@cf/qwen/qwen3-30b-a3b-fp8", properties={"context_window": "32768", "function_calling": "true"}),
@@ -82,6 +85,20 @@ WORKERS_AI: tuple[Listed, ...] = (
     Listed("@cf/baai/bge-reranker-base", task="Text Classification"),
     Listed("@cf/cloudflare/clef", properties={"context_window": "65536"}, task="Decision"),
     Listed("@cf/cloudflare/clef-flash", properties={"context_window": "65536"}, task="Decision"),
+    Listed("@cf/black-forest-labs/flux-2-dev", task="Text-to-Image"),
+    Listed("@cf/lykon/dreamshaper-8-lcm", task="Text-to-Image"),
+    Listed("@cf/deepgram/aura-2-en", properties={"async_queue": "true"}, task="Text-to-Speech"),
+    Listed("@cf/myshell-ai/melotts", task="Text-to-Speech"),
+    Listed("@cf/openai/whisper-large-v3-turbo", task="Automatic Speech Recognition"),
+    Listed("@cf/deepgram/nova-3", task="Automatic Speech Recognition"),
+    Listed("@cf/meta/m2m100-1.2b", task="Translation"),
+    Listed("@cf/ai4bharat/indictrans2-en-indic-1B", task="Translation"),
+    Listed("@cf/facebook/bart-large-cnn", task="Summarization"),
+    Listed("@cf/huggingface/distilbert-sst-2-int8", task="Text Classification"),
+    Listed("@cf/microsoft/resnet-50", task="Image Classification"),
+    Listed("@cf/facebook/detr-resnet-50", task="Object Detection"),
+    Listed("@cf/llava-hf/llava-1.5-7b-hf", task="Image-to-Text"),
+    Listed("@cf/pipecat-ai/smart-turn-v2", task="Voice Activity Detection"),
 )
 
 _EMBEDDING = re.compile(r"/(bge-|.*embedding|embeddinggemma|plamo-embedding|text-embedding|gemini-embedding)")

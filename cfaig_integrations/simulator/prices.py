@@ -42,6 +42,7 @@ _DEFAULTS: tuple[tuple[str, Price], ...] = (
     (r"@.*plamo-embedding.*", Price(0.0186)),
     (r"@cf/cloudflare/clef.*", Price(0.09)),
     (r"@(cf|hf)/.*", Price(0.3, 1.0)),
+    (r"(ceramic|exa|linkup)/web-search", Price(500.0)),
     (r".*embedding.*", Price(0.1)),
     (r".*(nano|mini|luna|flash|haiku).*", Price(0.4, 1.6)),
     (r".*(sol|opus|astra|fable).*", Price(5.0, 25.0)),

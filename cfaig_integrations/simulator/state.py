@@ -13,6 +13,7 @@ from cfaig_integrations.simulator.fake_model import PromptMemory
 from cfaig_integrations.simulator.gateway.cache import Cache
 from cfaig_integrations.simulator.gateway.limits import RateLimits
 from cfaig_integrations.simulator.gateway.log_store import LogStore
+from cfaig_integrations.simulator.gateway.results import Results
 from cfaig_integrations.simulator.gateway.router import Router
 from cfaig_integrations.simulator.gateway.routes import Routes
 from cfaig_integrations.simulator.gateway.settings import Gateways
@@ -46,6 +47,10 @@ class State:
     recorder: Recorder
     connections: Connections
     prompts: PromptMemory
+    files: Results
+    """Files of answers, by the name in their URL."""
+    jobs: Results
+    """Results of runs in the background and of batches."""
     upstream: Upstream | None = None
     """The server that answers instead of the fake model."""
     pace: float = 0.0
@@ -65,6 +70,8 @@ class State:
         self.script.clear()
         self.recorder.clear()
         self.prompts.clear()
+        self.files.clear()
+        self.jobs.clear()
         self.clock.reset()
 
 
@@ -106,6 +113,8 @@ def make_state(
         recorder=Recorder(keep_requests),
         connections=Connections(),
         prompts=PromptMemory(),
+        files=Results(clock, ids),
+        jobs=Results(clock, ids),
         pace=pace,
         log_delay=log_delay,
         host_names=frozenset(host_names),

@@ -272,12 +272,6 @@ def test_many_at_once(sim: Simulator) -> None:
     assert sim.in_flight == 0
 
 
-def test_batches_are_refused_in_plain_words(caller: Caller) -> None:
-    answer = caller.post("/ai/run/@cf/baai/bge-m3?queueRequest=true", {"requests": [{"text": "a"}]})
-    assert answer.status_code == 400
-    assert "no batches" in answer.text
-
-
 @pytest.mark.parametrize(("host", "address"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("localhost", "localhost")])
 def test_addresses_to_listen_on(host: str, address: str) -> None:
     try:

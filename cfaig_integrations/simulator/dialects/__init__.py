@@ -6,11 +6,13 @@ from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETI
 from cfaig_integrations.simulator.dialects.decisions import decide, is_decision_model
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.embeddings import embed
+from cfaig_integrations.simulator.dialects.media import find_media, run_media
 from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.responses import RESPONSES
 from cfaig_integrations.simulator.dialects.run import RUN
+from cfaig_integrations.simulator.dialects.web_search import search
 
-__all__ = ["DIALECTS", "Dialect", "decide", "embed", "is_decision_model"]
+__all__ = ["DIALECTS", "Dialect", "decide", "embed", "find_media", "is_decision_model", "run_media", "search"]
 
 DIALECTS: dict[str, Dialect] = {
     "chat_completions": CHAT_COMPLETIONS,

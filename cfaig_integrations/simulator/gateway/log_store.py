@@ -1,11 +1,11 @@
-"""The log: one entry for each model call, with filters, paging, totals by metadata, and notices of changes."""
+"""The log: one entry for each model call, with filters, paging and totals by metadata."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
@@ -151,30 +151,12 @@ class LogStore:
         """Keep the entries in this database."""
         self._store = store
         self._lock = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
         self._revision: int = store.read("SELECT coalesce(max(revision), 0) FROM log_entries")[0][0]
-
-    @property
-    def revision(self) -> int:
-        """Counts up with every change: an entry added, changed or deleted."""
-        return self._revision
 
     @property
     def version(self) -> str:
         """Changes with every change, also by another server on the same file."""
         return f"{self._revision}-{self._store.version}"
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` after every change, in the thread that made it; returns a function that ends this."""
-        with self._lock:
-            self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            with self._lock:
-                if listener in self._listeners:
-                    self._listeners.remove(listener)
-
-        return unsubscribe
 
     def add(
         self, account: str, gateway: str, entry: Mapping[str, Any], *, visible_at: float = 0.0, keep: int | None = None
@@ -199,7 +181,6 @@ class LogStore:
             keep = min(keep or MAX_IN_MEMORY, MAX_IN_MEMORY)
         if keep is not None and number % _PRUNE_EVERY == 0:
             self._prune(account, gateway, keep)
-        self._notify()
         return number
 
     def _insert(self, account: str, gateway: str, visible_at: float, entry: Mapping[str, Any], fields: str) -> int:
@@ -247,7 +228,6 @@ class LogStore:
                 f"UPDATE log_entries SET revision = ?, entry = json_set(entry{settings}) WHERE id = ?",
                 (self._revision, *pairs, log_id),
             )
-        self._notify()
 
     def delete(self, which: LogFilter = EVERYTHING) -> None:
         """Delete the entries that pass a filter."""
@@ -287,13 +267,6 @@ class LogStore:
         with self._lock:
             self._revision += 1
             self._store.write(f"DELETE FROM log_entries WHERE {where}", values)
-        self._notify()
-
-    def _notify(self) -> None:
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener()
 
 
 def _to_entry(row: sqlite3.Row) -> LogEntry:

@@ -31,18 +31,6 @@ class Candidate:
     """Milliseconds until the first byte."""
 
 
-def make_elements(models: Sequence[str]) -> list[Element]:
-    """The elements of a route that tries these models in turn."""
-    elements: list[Element] = [{"id": "start", "type": "start", "outputs": {"next": {"elementId": "model0"}}}]
-    for i, model in enumerate(models):
-        following = f"model{i + 1}" if i + 1 < len(models) else "end"
-        provider, _, name = model.partition("/")
-        properties = {"provider": provider, "model": name, "retries": 0, "timeout": 0}
-        outputs = {"success": {"elementId": "end"}, "fallback": {"elementId": following}}
-        elements.append({"id": f"model{i}", "type": "model", "properties": properties, "outputs": outputs})
-    return [*elements, {"id": "end", "type": "end", "outputs": {}}]
-
-
 def chain(elements: Sequence[Any]) -> list[Candidate]:
     """The models of a route, in the order in which they are tried.
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from cfaig_integrations.simulator.catalogue import AUTHORS, AUTO, DYNAMIC, is_embedding, is_workers_ai
+from cfaig_integrations.simulator.dialects.media import find_media
 from cfaig_integrations.simulator.gateway import conditions as on
 from cfaig_integrations.simulator.gateway.conditions import Body, Condition, Place
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape
@@ -204,7 +205,7 @@ def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
             raise ApiError(404, 7003, _NOT_FOUND.format(model=model))
         return
     author, _, name = model.partition("/")
-    if author not in AUTHORS | {"perplexity"} or not name:
+    if endpoint != "websearch" and not find_media(model) and (author not in AUTHORS | {"perplexity"} or not name):
         raise ApiError(404, 7003, _NOT_FOUND.format(model=model))
 
 

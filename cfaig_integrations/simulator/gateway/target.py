@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, current_model_id, is_workers_ai
+from cfaig_integrations.simulator.dialects.web_search import PROVIDERS
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.http.bodies import ApiError
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, parse_json
 
 Body = dict[str, Any]
 
@@ -30,6 +31,16 @@ class Target:
     def reject_if_busy(self) -> bool:
         """Whether to fail instead of waiting for capacity."""
         return self.options.get("rejectIfBusy") is True
+
+    @property
+    def gateway_id(self) -> str | None:
+        """The gateway that a web search names (facts §8.9)."""
+        return as_record(self.options.get("gateway")).get("id")
+
+    @property
+    def background(self) -> bool:
+        """Whether the result is to be asked for later."""
+        return self.options.get("background") is True
 
 
 def parse(raw: bytes) -> Body:
@@ -55,6 +66,9 @@ def aim(endpoint: str, body: Body, path_model: str | None) -> Target:
         return _in_path(body, path_model)
     if endpoint == "run":
         return _wrapped(body)
+    if endpoint == "websearch":
+        provider: Any = body.get("provider", PROVIDERS[0])
+        return Target(f"{provider if provider in PROVIDERS else PROVIDERS[0]}/web-search", body, _options(body))
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'model': expected string, received undefined")
@@ -100,8 +114,8 @@ def _options(body: Body) -> Body:
         raise _illegal("webhookUrl", "requires background: true")
     if options.get("webhookFormat") is not None and not options.get("webhookUrl"):
         raise _illegal("webhookFormat", "requires webhookUrl")
-    if options.get("background"):
-        raise _illegal("background", "the simulator runs nothing in the background")
+    if options.get("webhookUrl") is not None:
+        raise _illegal("webhookUrl", "the simulator calls no webhooks")
     _check_tags(options.get("tags", []))
     return options
 

@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOCAL_NAMES = frozenset({"localhost", "testserver"})
-PUBLIC_PATHS = ("/client/v4/", "/v1/", "/compat/")
-"""Prefixes of Cloudflare's own paths, whose handlers check the token themselves."""
+PUBLIC_PATHS = ("/client/v4/", "/v1/", "/compat/", "/files/")
+"""Prefixes of Cloudflare's own paths, whose handlers check the token themselves, and of files at secret addresses."""
 
 _HARDENING = (
     (b"cross-origin-resource-policy", b"same-origin"),

@@ -7,6 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import current_model_id, is_workers_ai
+from cfaig_integrations.simulator.dialects.media import find_media, read_upload
 from cfaig_integrations.simulator.gateway import cache, guardrails, headers
 from cfaig_integrations.simulator.gateway.access import admit, admit_legacy, admit_workers_ai, check_account
 from cfaig_integrations.simulator.gateway.router import Routed
@@ -14,6 +15,7 @@ from cfaig_integrations.simulator.gateway.rules import check_id
 from cfaig_integrations.simulator.gateway.target import aim, parse
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, Reply
+from cfaig_integrations.simulator.inference.deferred import defer, is_poll, poll, run_batch
 from cfaig_integrations.simulator.inference.handlers import ChatHandler, Handler, prepare, scripted_handler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, error_reply, gateway_headers
 from cfaig_integrations.simulator.json_types import parse_json
@@ -42,13 +44,15 @@ async def answer_call(context: RequestContext) -> Reply:
 
 
 async def _answer(context: RequestContext) -> Reply:
-    body, candidates = _admit(context)
-    if context.queued:
-        raise ApiError(400, 7003, "queueRequest: the simulator runs no batches")
+    sent = _read(context)
+    if context.endpoint.name == "run" and is_poll(sent):
+        return poll(context, sent["request_id"])
+    body, candidates = _admit(context, sent)
+    comes_later = context.queued or (context.target is not None and context.target.background)
     plan = None
     if context.gateway is not None:
         context.state.limits.enter(context.gateway)
-        if body.get("stream") is not True:
+        if body.get("stream") is not True and not comes_later:
             identity = (context.endpoint.name, context.model, context.credentials.provider_key or "")
             plan = cache.plan(context.options, context.gateway, identity, context.raw)
             cached = context.state.cache.get(plan) if plan is not None else None
@@ -57,11 +61,13 @@ async def _answer(context: RequestContext) -> Reply:
                 return Reply(content_type=cached.content_type, chunks=[cached.body])
         context.state.spending.check(context.gateway, context.spender)
         _guard(context, "prompt", body)
+    if context.queued:
+        return await run_batch(context, body)
     handler, reply = await _first_success(context, body, candidates)
     _guard_response(context, handler, reply)
     if plan is not None and reply.status == 200 and not context.fault_applied:
         context.state.cache.put(plan, reply.body, reply.content_type)
-    return reply
+    return defer(context, reply) if comes_later and reply.status == 200 else reply
 
 
 async def _first_success(
@@ -124,23 +130,31 @@ def _authenticate(context: RequestContext) -> None:
         context.credentials = admit_legacy(context.headers, state.api_token, unlocked=open_gateway)
 
 
-def _admit(context: RequestContext) -> tuple[dict[str, Any], list[Routed]]:
+def _read(context: RequestContext) -> dict[str, Any]:
+    """Check the token and the account; return the body, which may be a form or a file for some models."""
+    state = context.state
+    _authenticate(context)
+    check_account(context.account, state.account_id, context.path)
+    if context.escaped:  # facts §1.1; cloudflare/cloudflare-python#2718 (O)
+        raise ApiError(400, 7000, "No route for that URI", shape="v4", at_edge=True)
+    context.options = headers.read(context.headers)
+    row = find_media(context.path_model or "") if context.endpoint.name == "run" else None
+    upload = read_upload(row, context.headers.get("content-type", ""), context.raw) if row is not None else None
+    context.is_upload = upload is not None
+    return parse(context.raw) if upload is None else upload
+
+
+def _admit(context: RequestContext, body: dict[str, Any]) -> tuple[dict[str, Any], list[Routed]]:
     """Check everything that is checked before the model's own rules.
 
     Returns:
         The model's input, and the models that may answer.
     """
     state, legacy = context.state, context.endpoint.legacy
-    _authenticate(context)
-    check_account(context.account, state.account_id, context.path)
-    if context.escaped:  # facts §1.1; cloudflare/cloudflare-python#2718 (O)
-        raise ApiError(400, 7000, "No route for that URI", shape="v4", at_edge=True)
-    context.options = headers.read(context.headers)
-    body = parse(context.raw)
     context.target = target = aim(context.endpoint.name, body, context.path_model)
     model = context.endpoint.prefix + target.model
     model = current_model_id(model) if legacy else model
-    gateway_id = context.path_gateway or context.options.gateway_id
+    gateway_id = context.path_gateway or context.options.gateway_id or target.gateway_id
     if gateway_id is not None or not is_workers_ai(model):
         context.gateway = state.gateways.enter(context.account, gateway_id or "default")
     if state.upstream is None:

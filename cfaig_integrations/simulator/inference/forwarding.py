@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from cfaig_integrations.simulator.dialects import DIALECTS
+from cfaig_integrations.simulator.dialects import DIALECTS, find_media
 from cfaig_integrations.simulator.dialects.native import conversation, enveloped
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply, SourceError
@@ -49,6 +49,8 @@ class ForwardingHandler:
 
     async def _answer(self) -> Reply:
         name = self.context.endpoint.name
+        if name == "websearch" or find_media(self.context.model) is not None:
+            raise self._refusal("web search" if name == "websearch" else "images and sound")
         if name != "run":
             return await self._forward(name, self.body)
         if any(field in self.body for field in _EMBEDDED):

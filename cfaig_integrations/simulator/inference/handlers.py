@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from cfaig_integrations.simulator.catalogue import is_embedding, is_workers_ai
-from cfaig_integrations.simulator.dialects import Dialect, decide, embed, is_decision_model
+from cfaig_integrations.simulator.dialects import (
+    Dialect,
+    decide,
+    embed,
+    find_media,
+    is_decision_model,
+    run_media,
+    search,
+)
+from cfaig_integrations.simulator.dialects.media import Files, MediaModel, Shape
 from cfaig_integrations.simulator.fake_model import generate_answer, measure
 from cfaig_integrations.simulator.gateway.rules import check
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
@@ -141,6 +150,11 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
         return ForwardingHandler(context, context.state.upstream, body)
     check(model, name, body, legacy=context.endpoint.legacy)
     try:
+        if name == "websearch":
+            return _web_search(context, body)
+        media = find_media(model)
+        if media is not None:
+            return _media(context, media, body)
         if name == "embeddings" or is_embedding(model):
             return _embedding(context, body)
         if is_decision_model(model):
@@ -158,6 +172,49 @@ def _decision(context: RequestContext, body: dict[str, Any]) -> Handler:
     fields = {key: value for key, value in body.items() if key != "model"}
     output, context.tokens_in = decide(context.model, {**fields, **short_name})
     return FixedHandler(Reply(chunks=[encode(_wrap(context, output))]), context.dialect.error_event)
+
+
+def _web_search(context: RequestContext, body: dict[str, Any]) -> Handler:
+    try:
+        output, context.tokens_in = search({key: value for key, value in body.items() if key != "model"})
+    except InvalidBody:
+        raise ApiError(400, "invalid_web_search_input", "", shape="websearch") from None
+    return FixedHandler(Reply(chunks=[encode(output)]), context.dialect.error_event)
+
+
+def _media(context: RequestContext, media: MediaModel, body: dict[str, Any]) -> Handler:
+    if context.endpoint.name != "run":
+        raise ApiError(400, 5007, f"No such model {context.model} or task")
+    state, base = context.state, f"http://{context.headers.get('host', 'localhost')}/files/"
+
+    def fetch(url: str) -> bytes | None:
+        result = state.files.get(url.removeprefix(base)) if url.startswith(base) else None
+        return None if result is None else result.data
+
+    files = Files(lambda data, content_type: base + state.files.add(data, content_type), fetch)
+    fields = {key: value for key, value in body.items() if key != "model"}
+    output = run_media(media, context.model, fields, files, is_form=context.is_upload)
+    context.tokens_in, context.tokens_out = output.tokens_in, output.tokens_out
+    value = _media_body(media.shape, output.value, {"keySource": context.credentials.key_source})
+    reply = Reply(content_type=output.content_type, chunks=[output.data or encode(value)])
+    return FixedHandler(reply, context.dialect.error_event)
+
+
+def _media_body(shape: Shape, value: Any, metadata: dict[str, str]) -> Any:
+    """The output of a model of media in the envelope of its shape (facts §5.1, §9.8, §14.5)."""
+    match shape:
+        case "completed":
+            return {"state": "Completed", "result": value, "gatewayMetadata": metadata}
+        case "no_key":
+            return {"state": "Completed", "result": value}
+        case "alias":
+            return {"result": value}
+        case "bare":
+            return {**value, "gatewayMetadata": metadata}
+        case "object":
+            return value
+        case _:
+            return success(value)
 
 
 def _embedding(context: RequestContext, body: dict[str, Any]) -> Handler:

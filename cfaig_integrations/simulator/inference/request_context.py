@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from cfaig_integrations.simulator import catalogue
 from cfaig_integrations.simulator.clock import timestamp
-from cfaig_integrations.simulator.dialects import DIALECTS, Dialect
+from cfaig_integrations.simulator.dialects import DIALECTS, Dialect, find_media
 from cfaig_integrations.simulator.gateway.access import Credentials
 from cfaig_integrations.simulator.gateway.headers import Options
 from cfaig_integrations.simulator.gateway.log_store import LogFilter, Scalar
@@ -30,6 +30,7 @@ from cfaig_integrations.simulator.upstream import UpstreamError
 
 MAX_LOGGED = 10_000_000
 """Bytes of a body that are logged (facts §8.5)."""
+_FILE_HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Endpoint:
     """A path that takes model calls."""
 
     name: str
-    """`chat_completions`, `responses`, `messages`, `run` or `embeddings`."""
+    """`chat_completions`, `responses`, `messages`, `run`, `embeddings` or `websearch`."""
     legacy: bool = False
     """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
     custom: bool = False
@@ -75,6 +76,8 @@ class RequestContext:
     routed: Routed | None = None
     cached: bool = False
     cache_status: str = "MISS"
+    is_upload: bool = False
+    """The body is a form or a file."""
     fault_applied: bool = False
     """A fault was applied, so the answer must not be cached."""
     tokens_in: int = 0
@@ -204,7 +207,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "event_id": context.options.event_id or context.request_id,
         "provider": catalogue.provider(model),
         "model": model,
-        "model_type": "Text Embeddings" if catalogue.is_embedding(context.model) else "Text Generation",
+        "model_type": _model_type(context),
         "path": _logged_path(context),
         "duration": round((time.monotonic() - context.started) * 1000),
         "request_type": context.endpoint.name,
@@ -236,7 +239,18 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     }
 
 
+def _model_type(context: RequestContext) -> str:
+    media = find_media(context.model)
+    if media is not None:
+        return media.task
+    if context.endpoint.name == "websearch":
+        return "Web Search"
+    return "Text Embeddings" if catalogue.is_embedding(context.model) else "Text Generation"
+
+
 def _logged_body(body: bytes, secrets: set[str]) -> str:
+    if b"\0" in body[:_FILE_HEAD]:  # of a file, of which the log has the length
+        return f"[{len(body)} bytes]"
     return redact_text(body[:MAX_LOGGED].decode("utf-8", "replace"), secrets)
 
 
