@@ -90,7 +90,8 @@ def _ids(source: Any, depth: int) -> Iterator[str]:
     items: object = getattr(source, "log_ids", source)
     if isinstance(items, list | tuple | set | frozenset):
         for item in cast("Iterable[Any]", items):
-            yield from _ids(item, depth + 1)
+            is_id = items is not source and isinstance(item, str)  # of a collector or a `GatewayInfo`
+            yield from _ids(item, 1 if is_id else depth + 1)
         return
     yield from _ids_of_object(source, depth)
 

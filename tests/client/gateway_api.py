@@ -13,6 +13,7 @@ from typing import Any
 
 from cfaig_integrations.client.api import AIGateway
 from cfaig_integrations.client.async_api import AsyncAIGateway
+from cfaig_integrations.simulator import Simulator
 from tests.client.loopback import JSON, Loopback, Reply
 
 ACCOUNT = {"account_id": "acc", "api_token": "secret-token", "gateway_id": "gw"}
@@ -21,7 +22,7 @@ ACCOUNT = {"account_id": "acc", "api_token": "secret-token", "gateway_id": "gw"}
 class Api:
     """Calls a method of one of the two classes."""
 
-    def __init__(self, server: Loopback, *, asynchronous: bool, **arguments: Any) -> None:
+    def __init__(self, server: Loopback | Simulator, *, asynchronous: bool, **arguments: Any) -> None:
         self._arguments = {"base_url": server.base_url, **ACCOUNT, **arguments}
         self.asynchronous = asynchronous
 
