@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
-from urllib.parse import urlencode
+from typing import Any
 
 from cfaig_integrations.client.sync import Client
-from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway import catalog
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.models import embeddings
 from cfaig_integrations.gateway.models.modalities import kind_of
@@ -46,7 +44,6 @@ _THIRD_PARTY: Mapping[str, str] = {
 }
 """Vendors and names in Cloudflare's catalog and documentation (facts §1.4, §1.6): no API lists them; others exist."""
 
-_PER_PAGE = 100
 _ARTICLES = ("a ", "an ")
 
 
@@ -170,28 +167,11 @@ def third_party() -> list[Model]:
     return [model_of(f"{author}/{name}") for author, names in _THIRD_PARTY.items() for name in names.split()]
 
 
-def workers_ai(connection: Connection, search: str) -> Iterator[Model]:
+def workers_ai(connection: Connection, search: str) -> list[Model]:
     """The models of Workers AI that a search finds.
 
     Raises:
         GatewayError: The API returns an error, or cannot be reached.
     """
-    client, page = Client(connection), 1
-    while True:
-        query = {"page": page, "per_page": _PER_PAGE, **({"search": search} if search else {})}
-        path = f"/ai/models/search?{urlencode(query)}"
-        listed = client.run(JsonRequest(connection, path, lambda response, _: result_of(response), method="GET").run())
-        if not isinstance(listed, list):
-            raise ProtocolError("The list of models is not a list.", body=listed)
-        entries = cast("list[Mapping[str, Any]]", listed)
-        for entry in entries:
-            yield _entry(entry)
-        if len(entries) < _PER_PAGE:
-            return
-        page += 1
-
-
-def _entry(entry: Mapping[str, Any]) -> Model:
-    listed: Sequence[Mapping[str, Any]] = entry.get("properties") or ()
-    properties = {str(each.get("property_id")): each.get("value") for each in listed}
-    return model_of(str(entry.get("name")), properties, str(entry.get("description") or ""))
+    entries = Client(connection).run(catalog.models(connection, search=search))
+    return [model_of(entry.name, entry.properties, entry.description) for entry in entries]

@@ -100,7 +100,7 @@ def _of_account(search: str, account: str | None, gateway: str | None, base_url:
     notes = console(stderr=True)
     # The catalog's search knows no authors: the name alone finds an id.
     with notes.status("Reading the catalog"):
-        return list(workers_ai(connection, search.rpartition("/")[2]))
+        return workers_ai(connection, search.rpartition("/")[2])
 
 
 def _table(found: list[Model]) -> Table:

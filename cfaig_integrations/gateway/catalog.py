@@ -85,7 +85,7 @@ class Credits:
     """The prepaid credits of an account.
 
     Attributes:
-        balance: As the server writes it. Its unit is not documented; one public client reads it as US cents.
+        balance: As the server writes it. Its unit is not documented; public programs read it as US cents.
         has_default_payment_method: Whether credits can be bought automatically.
         raw: The result as it came.
     """

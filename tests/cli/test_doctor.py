@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.cli.diagnosis.findings import Problem
+from cfaig_integrations.simulator import Simulator
 from tests.cli.kit import ACCOUNT, TOKEN, Outcome, Request, Response, Route, environment, error, raw_server, result, run
 
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -354,6 +355,16 @@ def test_with_consent_each_format_is_called_once() -> None:
             "responses",
         ]
     assert outcome.code == 0
+
+
+@pytest.mark.parametrize("model", [SOLD, WORKERS_AI])
+def test_on_the_simulated_gateway_everything_is_checked_and_in_order(model: str) -> None:
+    with Simulator() as simulator:
+        outcome = run("doctor", "--json", "--yes", "--model", model, env=environment(None, **simulator.environment))
+    assert {check["status"] for check in outcome.json["checks"]} == {"ok"}, outcome.stdout
+    assert {"token", "account", "permission", "gateway", "credits", "model"} <= {
+        check["check"] for check in outcome.json["checks"]
+    }
 
 
 def test_a_token_that_the_account_owns_is_valid() -> None:

@@ -91,3 +91,27 @@ def test_an_agent_uses_a_tool(server: Loopback, simulator: Simulator, tmp_path: 
     assert path.name in state["messages"][2].text
     assert state["messages"][2].artifact["path"] == str(path)
     assert pickle.loads(pickle.dumps(state["messages"])) == state["messages"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_the_tools_on_the_simulated_gateway(simulator: Simulator, tmp_path: Path, asynchronous: bool) -> None:
+    place = {**where(simulator), "folder": tmp_path}
+
+    def call(tool: BaseTool, argument: str) -> Any:
+        request: Any = {
+            "type": "tool_call",
+            "id": "call_1",
+            "name": tool.name,
+            "args": {next(iter(tool.args)): argument},
+        }
+        return (asyncio.run(tool.ainvoke(request)) if asynchronous else tool.invoke(request)).artifact
+
+    found = call(web_search_tool(**where(simulator)), "Cloudflare Tunnel")
+    assert found["pages"][0]["url"] == "https://example.com/cloudflare-tunnel"
+    drawn = call(image_generation_tool("openai/gpt-image-2", **place), "a red cat")
+    assert size_of(Path(drawn["path"]).read_bytes()) == (512, 512)
+    spoken = call(text_to_speech_tool("@cf/deepgram/aura-2-en", **place), "Hello from Paris.")
+    for model in ("cloudflare/stt", "openai/gpt-4o-transcribe", "@cf/openai/whisper-large-v3-turbo"):
+        heard = call(speech_to_text_tool(model, **place), Path(spoken["path"]).name)
+        assert heard["output"]["text"] == "Hello from Paris."
+    assert found["log_id"] == simulator.logs(model="ceramic/web-search")[0]["id"]

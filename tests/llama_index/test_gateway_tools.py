@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +85,22 @@ async def test_an_agent_uses_a_tool(server: Loopback, simulator: Simulator) -> N
     response = await FunctionAgent(llm=llm, tools=[make("web_search", server)]).run(user_msg="What is a?")
     assert str(response) == "It is A."
     assert "About a" in str(simulator.requests[-1].body)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_the_tools_on_the_simulated_gateway(simulator: Simulator, tmp_path: Path, asynchronous: bool) -> None:
+    place = {**where(simulator), "folder": tmp_path}
+
+    def call(tool: FunctionTool, argument: str) -> Any:
+        arguments = {next(iter(tool.metadata.get_parameters_dict()["properties"])): argument}
+        return (asyncio.run(tool.acall(**arguments)) if asynchronous else tool.call(**arguments)).raw_output
+
+    found = call(web_search_tool(**where(simulator)), "Cloudflare Tunnel")
+    assert found["pages"][0]["url"] == "https://example.com/cloudflare-tunnel"
+    drawn = call(image_generation_tool("openai/gpt-image-2", **place), "a red cat")
+    assert size_of(Path(drawn["path"]).read_bytes()) == (512, 512)
+    spoken = call(text_to_speech_tool("@cf/deepgram/aura-2-en", **place), "Hello from Paris.")
+    for model in ("cloudflare/stt", "openai/gpt-4o-transcribe", "@cf/openai/whisper-large-v3-turbo"):
+        heard = call(speech_to_text_tool(model, **place), Path(spoken["path"]).name)
+        assert heard["output"]["text"] == "Hello from Paris."
+    assert found["log_id"] == simulator.logs(model="ceramic/web-search")[0]["id"]

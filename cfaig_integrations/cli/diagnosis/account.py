@@ -14,7 +14,7 @@ from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY, Settings
 
 _ACCOUNT = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _CENTS = 100
-"""Units of the credit balance in a dollar (facts §2.3)."""
+"""Units of the credit balance in a dollar, as public programs read it (facts §8.7)."""
 
 
 def settings_problem(error: ConfigError) -> Finding:
