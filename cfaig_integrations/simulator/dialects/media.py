@@ -232,7 +232,8 @@ class _Job:
 
 def _image(job: _Job) -> Output:
     width, height = _size(job)
-    return job.file(media.png(job.text, width, height), "image/png", job.text, width * height / _PIXELS_PER_TOKEN)
+    data = media.png(job.text, width, height, job.model)
+    return job.file(data, "image/png", job.text, width * height / _PIXELS_PER_TOKEN)
 
 
 def _size(job: _Job) -> tuple[int, int]:

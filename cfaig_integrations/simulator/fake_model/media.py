@@ -87,9 +87,9 @@ def _synchsafe(number: int) -> bytes:
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def png(text: str, width: int, height: int) -> bytes:
-    """A PNG file: a landscape of two colors and a disc, chosen by the text."""
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+def png(text: str, width: int, height: int, model: str = "") -> bytes:
+    """A PNG file: a landscape of two colors and a disc, chosen by the text and the model."""
+    digest = hashlib.sha256(f"{model}|{text}".encode("utf-8", "replace")).digest()
     top, bottom, light = (tuple(digest[at : at + 3]) for at in (0, 3, 6))
     radius = min(width, height) / (4 + digest[9] % 4)
     left, middle = width * (0.25 + digest[10] / 510), height * (0.25 + digest[11] / 1020)
