@@ -9,12 +9,13 @@ from typing import Any, Unpack
 from urllib.parse import unquote
 
 from cfaig_integrations.simulator.catalogue import is_embedding
-from cfaig_integrations.simulator.dialects import DIALECTS, is_decision_model
+from cfaig_integrations.simulator.dialects import DIALECTS, find_media, is_decision_model
 from cfaig_integrations.simulator.gateway.chat_body import read_chat_body
 from cfaig_integrations.simulator.gateway.log_store import Scalar
 from cfaig_integrations.simulator.gateway.metadata import logged_metadata
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import Captured
+from cfaig_integrations.simulator.inference.deferred import is_poll
 from cfaig_integrations.simulator.inference.provider_paths import ProviderPath, read_provider_path
 from cfaig_integrations.simulator.json_types import is_record
 from cfaig_integrations.simulator.scripting.steps import ReplyFields, ScriptEntry, make_step
@@ -110,7 +111,8 @@ class ScriptedGateway:
     def strict(self) -> bool:
         """Whether a chat request without a scripted reply is refused, and fails the test.
 
-        Otherwise the fake model answers it. Requests for embeddings, rankings and decisions are always answered.
+        Otherwise the fake model answers it. Requests for embeddings, rankings, decisions, images and sound are always
+        answered.
         """
         return self._script.strict
 
@@ -132,7 +134,7 @@ class ScriptedGateway:
     def requests(self) -> list[ChatRequest]:
         """The chat requests so far, oldest first, repeated attempts included.
 
-        Those for embeddings, rankings and decisions, and all others, are in `simulator.requests`.
+        Those for embeddings, rankings, decisions, images and sound, and all others, are in `simulator.requests`.
         """
         read = (_read(captured) for captured in self.simulator.requests if captured.method == "POST")
         return [request for request in read if request is not None]
@@ -152,9 +154,11 @@ def _read(captured: Captured) -> ChatRequest | None:
     endpoint, body = _locate(unquote(captured.path)), captured.body
     if endpoint is None or endpoint.endpoint not in DIALECTS or not is_record(body):
         return None
+    if is_poll(body) or "queueRequest" in captured.query:
+        return None
     named = {**body, "model": f"{endpoint.prefix}{body['model']}"} if "model" in body else body
     parsed = read_chat_body(endpoint.endpoint, named, endpoint.model)
-    if is_embedding(parsed.model) or is_decision_model(parsed.model):
+    if is_embedding(parsed.model) or is_decision_model(parsed.model) or find_media(parsed.model) is not None:
         return None
     return ChatRequest(
         model=parsed.model,

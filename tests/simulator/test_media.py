@@ -127,6 +127,8 @@ def test_what_was_spoken_is_transcribed(caller: Caller, model: str) -> None:
 def test_a_recording_from_elsewhere(caller: Caller) -> None:
     result = raw(caller, "@cf/openai/whisper", wav(0.5), "application/octet-stream").json()["result"]
     assert (result["text"], result["transcription_info"]["duration"]) == ("A recording of 0.5 seconds.", 0.5)
+    flac = {"audio": data_url(b"fLaC" + bytes(40), "audio/flac")}
+    assert run(caller, "cloudflare/stt", flac)["result"]["text"] == "A recording."
     text = run(caller, "cloudflare/stt", {"audio": "https://example.com/a.wav"})["result"]["text"]
     assert text == "The recording at https://example.com/a.wav."
     spoken = run(caller, "openai/tts-1", TTS)["result"]["audio"]

@@ -274,3 +274,17 @@ def test_a_summary_names_every_call(gateway: ScriptedGateway, caller: Caller) ->
     assert gateway.summary() == "no chat request was received"
     send(caller, "responses", "Where is Paris?", stream=True)
     assert gateway.summary() == "1. openai/gpt-5.4 (responses, stream) tools=weather: 'Where is Paris?'"
+
+
+def test_images_sound_and_results_that_come_later_are_no_chat_requests(
+    gateway: ScriptedGateway, caller: Caller
+) -> None:
+    gateway.strict = True
+    image = {"model": "cloudflare/image", "input": {"prompt": "a cat"}, "options": {"background": True}}
+    receipt = caller.post("/ai/run", image).json()["result"]
+    caller.post("/ai/run", {"request_id": receipt["request_id"]})
+    caller.post("/ai/run/@cf/baai/bge-m3?queueRequest=true", {"requests": [{"text": "a"}]})
+    assert caller.post("/ai/websearch/", {"query": "a"}).status_code == 200
+    assert len(gateway.simulator.requests) == 4
+    assert not gateway.requests
+    assert not gateway.unscripted

@@ -227,7 +227,10 @@ class _Job:
         heard = media.Recording(1.0, f"The recording at {data}.") if isinstance(data, str) else media.listen(data)
         if heard is None:
             self.validator.fail(f"{self.row.input} is not a recording in a known format", (self.row.input,))
-        return heard if heard.text else media.Recording(heard.seconds, f"A recording of {heard.seconds:g} seconds.")
+        if heard.text:
+            return heard
+        length = f" of {heard.seconds:g} seconds" if heard.seconds else ""
+        return media.Recording(heard.seconds, f"A recording{length}.")
 
 
 def _image(job: _Job) -> Output:

@@ -2,7 +2,7 @@
 
 `conversation` finds the open question, `select_tools` chooses tool calls, `fill_schema` makes JSON out of what
 `extract` finds, `replies` writes prose with the help of `text`, and `reasoning` combines them. `usage` counts
-tokens, and `vectors` makes embeddings.
+tokens, `vectors` makes embeddings, and `media` makes images and sounds.
 """
 
 from cfaig_integrations.simulator.fake_model.reasoning import generate_answer

@@ -150,41 +150,46 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
         return ForwardingHandler(context, context.state.upstream, body)
     check(model, name, body, legacy=context.endpoint.legacy)
     try:
-        if name == "websearch":
-            return _web_search(context, body)
-        media = find_media(model)
-        if media is not None:
-            return _media(context, media, body)
-        if name == "embeddings" or is_embedding(model):
-            return _embedding(context, body)
-        if is_decision_model(model):
-            return _decision(context, body)
+        fixed = _fixed(context, body)
+        if fixed is not None:
+            return FixedHandler(fixed, context.dialect.error_event)
         return ChatHandler(context, context.dialect, context.dialect.read(body))
     except InvalidBody as error:
         raise invalid_body(context, error) from error
 
 
-def _decision(context: RequestContext, body: dict[str, Any]) -> Handler:
-    if context.endpoint.name != "run":
-        raise ApiError(400, 5007, f"No such model {context.model} or task")
-    sent = context.target.input if context.target is not None else {}
-    short_name = {"model": sent["model"]} if "model" in sent else {}  # in addition to the path's or the wrapper's
+def _fixed(context: RequestContext, body: dict[str, Any]) -> Reply | None:
+    """The reply of a model that does not chat; None for one that does."""
+    name, model, media = context.endpoint.name, context.model, find_media(context.model)
     fields = {key: value for key, value in body.items() if key != "model"}
-    output, context.tokens_in = decide(context.model, {**fields, **short_name})
-    return FixedHandler(Reply(chunks=[encode(_wrap(context, output))]), context.dialect.error_event)
+    if name == "websearch":
+        return _web_search(context, fields)
+    if name == "embeddings":
+        output, context.tokens_in = embed(model, body, openai=True)
+    elif media is None and not is_embedding(model) and not is_decision_model(model):
+        return None
+    elif name != "run":
+        raise ApiError(400, 5007, f"No such model {model} or task")
+    elif media is not None:
+        return _media(context, media, fields)
+    elif is_embedding(model):
+        output, context.tokens_in = embed(model, fields, openai=False)
+    else:
+        sent = context.target.input if context.target is not None else {}
+        short_name = {"model": sent["model"]} if "model" in sent else {}  # in addition to the path's or the wrapper's
+        output, context.tokens_in = decide(model, {**fields, **short_name})
+    return Reply(chunks=[encode(_wrap(context, output))])
 
 
-def _web_search(context: RequestContext, body: dict[str, Any]) -> Handler:
+def _web_search(context: RequestContext, fields: dict[str, Any]) -> Reply:
     try:
-        output, context.tokens_in = search({key: value for key, value in body.items() if key != "model"})
+        output, context.tokens_in = search(fields)
     except InvalidBody:
         raise ApiError(400, "invalid_web_search_input", "", shape="websearch") from None
-    return FixedHandler(Reply(chunks=[encode(output)]), context.dialect.error_event)
+    return Reply(chunks=[encode(output)])
 
 
-def _media(context: RequestContext, media: MediaModel, body: dict[str, Any]) -> Handler:
-    if context.endpoint.name != "run":
-        raise ApiError(400, 5007, f"No such model {context.model} or task")
+def _media(context: RequestContext, media: MediaModel, fields: dict[str, Any]) -> Reply:
     state, base = context.state, f"http://{context.headers.get('host', 'localhost')}/files/"
 
     def fetch(url: str) -> bytes | None:
@@ -192,12 +197,10 @@ def _media(context: RequestContext, media: MediaModel, body: dict[str, Any]) -> 
         return None if result is None else result.data
 
     files = Files(lambda data, content_type: base + state.files.add(data, content_type), fetch)
-    fields = {key: value for key, value in body.items() if key != "model"}
     output = run_media(media, context.model, fields, files, is_form=context.is_upload)
     context.tokens_in, context.tokens_out = output.tokens_in, output.tokens_out
     value = _media_body(media.shape, output.value, {"keySource": context.credentials.key_source})
-    reply = Reply(content_type=output.content_type, chunks=[output.data or encode(value)])
-    return FixedHandler(reply, context.dialect.error_event)
+    return Reply(content_type=output.content_type, chunks=[output.data or encode(value)])
 
 
 def _media_body(shape: Shape, value: Any, metadata: dict[str, str]) -> Any:
@@ -215,12 +218,3 @@ def _media_body(shape: Shape, value: Any, metadata: dict[str, str]) -> Any:
             return value
         case _:
             return success(value)
-
-
-def _embedding(context: RequestContext, body: dict[str, Any]) -> Handler:
-    openai = context.endpoint.name == "embeddings"
-    if not openai and context.endpoint.name != "run":
-        raise ApiError(400, 5007, f"No such model {context.model} or task")
-    inner = body if openai else {key: value for key, value in body.items() if key != "model"}
-    output, context.tokens_in = embed(context.model, inner, openai=openai)
-    return FixedHandler(Reply(chunks=[encode(_wrap(context, output))]), context.dialect.error_event)

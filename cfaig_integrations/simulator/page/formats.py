@@ -12,6 +12,7 @@ WIRES = {
     "run": "Run",
     "embeddings": "Embeddings",
     "universal": "Universal",
+    "websearch": "Web search",
 }
 """Names of the wire formats by `request_type`."""
 
