@@ -216,6 +216,12 @@ def test_streams_and_failures_are_not_cached(sim: Simulator, caller: Caller) -> 
     assert [caller.chat().status_code, caller.chat().headers["cf-aig-cache-status"]] == [500, "MISS"]
 
 
+def test_a_slow_answer_is_cached(sim: Simulator, caller: Caller) -> None:
+    sim.gateway(cache_ttl=60)
+    sim.fault("slow_first_byte", seconds=0)
+    assert [caller.chat().headers["cf-aig-cache-status"] for _ in range(2)] == ["MISS", "HIT"]
+
+
 def test_rate_limit_fixed(sim: Simulator, caller: Caller) -> None:
     sim.gateway(rate_limiting_limit=2, rate_limiting_interval=1000)
     assert [caller.chat().status_code for _ in range(3)] == [200, 200, 429]

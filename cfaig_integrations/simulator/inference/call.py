@@ -205,7 +205,7 @@ async def _attempt(context: RequestContext, handler: Handler, *, last: bool) -> 
     queued = step_fault or context.state.script.next_fault(stream=handler.stream)
     if queued is None:
         return await _reply(context, handler, last=last)
-    context.fault_applied = True
+    context.fault_applied = any(fault.kind != "delay" for fault, _ in queued.parts)
     for fault, details in queued.parts:
         if fault.kind == "error":
             raise _error(context, fault, details)
