@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 DEEP = b"[" * 100_000
 """Nested deeper than any reader can follow."""
 
-_VALUES: list[Any] = [
+VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 7, 1.5, -0.5, 1e308, 2**53 + 1, 10**400),
     *(float("inf"), float("-inf"), float("nan")),
     *("", "x", "0", "NaN", "\ud83d", "\udc4d", "a\x00b", "https://a", "data:image/png;base64,!"),
     *([], [1], [None], ["x"], [[]], [{}], [{"type": "text"}], [{"index": {}}]),
     *({}, {"a": 1}, {"type": "text"}, {"type": {}}, {"text": {}}, {"index": [], "type": []}, {"wire": "x"}),
 ]
-JUNK = st.sampled_from(_VALUES)
+JUNK = st.sampled_from(VALUES)
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
