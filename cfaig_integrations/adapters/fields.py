@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cfaig_integrations.adapters.run_metadata import Mapper
+from cfaig_integrations.adapters.secrets import Headers
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.chat import Usage
@@ -155,7 +156,7 @@ class GatewayFields(BaseModel):
     run_metadata: bool = True
     metadata_keys: list[str] | None = None
     metadata_mapper: Mapper | None = Field(default=None, repr=False, exclude=True)
-    extra_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
+    extra_headers: Headers | None = Field(default=None, repr=False, exclude=True)
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
+from pydantic import SecretStr
+
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.failures.redaction import Hidden, names_a_credential
+from cfaig_integrations.gateway.failures.redaction import Hidden, HiddenText, names_a_credential
 from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.retry import RetryPolicy
@@ -109,7 +111,7 @@ class CallOptions:
     options: GatewayOptions | None = None
     metadata: tuple[Mapping[str, Any], ...] = ()
     automatic: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    extra_headers: Mapping[str, str | SecretStr] = field(default_factory=dict[str, str], repr=False)
     timeout: Timeout | None = None
     conversation: object = None
 
@@ -141,7 +143,7 @@ class Connection:
     options: GatewayOptions | None = None
     api: Api = "auto"
     metadata: Mapping[str, Any] | None = None
-    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    extra_headers: Mapping[str, str | SecretStr] = field(default_factory=dict[str, str], repr=False)
     timeout: Timeout | None = None
     stream_idle_timeout: float = STREAM_IDLE_TIMEOUT
     max_retries: int | None = None
@@ -294,16 +296,16 @@ def _encoded(headers: Mapping[str, str]) -> Pairs:
     return pairs
 
 
-def carries_provider_key(headers: Mapping[str, str]) -> bool:
+def carries_provider_key(headers: Mapping[str, object]) -> bool:
     """Whether a user's own headers hold a provider's key, which only the legacy host forwards (facts §2.3)."""
     return not {"authorization", "x-api-key"}.isdisjoint(str(name).lower() for name in headers)
 
 
-def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, str]:
+def checked_headers(headers: Mapping[str, str | SecretStr], *, legacy: bool) -> dict[str, str]:
     """A user's own headers with lower-case names.
 
     Args:
-        headers: The headers.
+        headers: The headers; a value may be a secret.
         legacy: Whether `Authorization` may hold a provider's key (facts §2.3).
 
     Raises:
@@ -320,9 +322,10 @@ def checked_headers(headers: Mapping[str, str], *, legacy: bool) -> dict[str, st
             raise _invalid_header(repr(name), "carries the token", "Pass the token as api_token.")
         if lower in _FRAMING:
             raise _invalid_header(repr(name), "is derived from URL and body", "Leave it out.")
-        if not isinstance(value, str) or not _VALUE.fullmatch(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+        text = HiddenText(value.get_secret_value()) if isinstance(value, SecretStr) else value
+        if not isinstance(text, str) or not _VALUE.fullmatch(text):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise _invalid_header(repr(name), "has an invalid value", "Use one line of ASCII without spaces around it.")
-        checked[lower] = value
+        checked[lower] = text
     return checked
 
 

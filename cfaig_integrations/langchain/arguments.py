@@ -11,6 +11,7 @@ from pydantic import Secret
 
 from cfaig_integrations.adapters.arguments import MODEL_PARAMETERS, CallArguments, output_schema, split_arguments
 from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.adapters.secrets import MASK, masked, revealed, without_secrets
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.langchain.errors import SCHEMA_REMEDY, conversion_errors
@@ -20,9 +21,6 @@ STRICT = "strict"
 _NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_PREVIOUS})
 """Arguments for langchain-core or for this package."""
 _HEADERS = "extra_headers"
-_HIDDEN = "**********"
-_SECRET_KEYS = frozenset({"authorization", "authorization_token", "headers"})
-"""Keys of OpenAI's and Anthropic's objects for MCP servers that hold secrets."""
 _WITH_SCHEMAS = frozenset({"tools", "response_format"})
 """Arguments in whose schemas a property may have such a name; of tools only the outermost keys are hidden."""
 
@@ -49,37 +47,20 @@ def hide_secrets(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call without the secrets in headers and in objects for MCP servers."""
     headers, tools = params.get(_HEADERS), params.get("tools")
-    traced = {name: value if name in _WITH_SCHEMAS else _without_secrets(value) for name, value in params.items()}
+    traced = {name: value if name in _WITH_SCHEMAS else without_secrets(value) for name, value in params.items()}
     if headers:
         traced[_HEADERS] = (
-            dict.fromkeys(cast("Mapping[str, Any]", headers), _HIDDEN) if isinstance(headers, Mapping) else _HIDDEN
+            dict.fromkeys(cast("Mapping[str, Any]", headers), MASK) if isinstance(headers, Mapping) else MASK
         )
     if isinstance(tools, Sequence):
-        traced["tools"] = [_masked(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]  # pyright: ignore[reportUnknownVariableType]
+        traced["tools"] = [masked(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]  # pyright: ignore[reportUnknownVariableType]
     return traced
-
-
-def _masked(values: dict[str, Any]) -> dict[str, Any]:
-    if values.keys().isdisjoint(_SECRET_KEYS):
-        return values
-    return {key: _HIDDEN if key in _SECRET_KEYS else value for key, value in values.items()}
-
-
-def _without_secrets(value: Any) -> Any:
-    match value:
-        case dict():
-            values = cast("dict[str, Any]", value)
-            return _masked({key: _without_secrets(inner) for key, inner in values.items()})
-        case list():
-            return [_without_secrets(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]  # a user's list
-        case _:
-            return value
 
 
 def identity(fields: ChatFields) -> dict[str, Any]:
     """All fields of a model that shape its answers, so that no two models share an entry of LangChain's cache.
 
-    None is a secret; headers are only part of a `digest`.
+    Headers are only part of a `digest`; further body fields may hold secrets.
     """
     names = (*MODEL_PARAMETERS, "api", "account_id", "gateway_id", "base_url")
     values = {name: getattr(fields, name) for name in names}
@@ -89,9 +70,16 @@ def identity(fields: ChatFields) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def public_identity(fields: ChatFields) -> dict[str, Any]:
+    """The same without the secrets in further body fields, as the model's text and its traces show it."""
+    values = identity(fields)
+    public = for_traces(values)
+    return public if public == values else {**public, "secrets": digest(sorted(values.items()))}
+
+
 def digest(value: object) -> str:
     """A hash that tells two values apart and reveals neither."""
-    return sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(repr(revealed(value)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def to_output(response_format: Any, strict: bool | None = None) -> OutputSchema | None:

@@ -18,7 +18,7 @@ from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.gateway.context import holding
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.arguments import for_traces
+from cfaig_integrations.langchain.arguments import for_traces, hide_secrets
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain
 from cfaig_integrations.langchain.run_tracking import CURRENT_CONFIG
@@ -116,6 +116,13 @@ class GatewayModel(LangChainFields, ChatFields, Serializable):
         return attributes
 
     if not TYPE_CHECKING:  # a type checker sees those of LangChain's base classes
+
+        def bind(self, **kwargs: Any) -> Any:
+            """The model with arguments for every call, whose headers and credentials no repr shows.
+
+            Tools are bound as they are, because other code reads them.
+            """
+            return super().bind(**hide_secrets(kwargs) | {name: kwargs[name] for name in {"tools"} & kwargs.keys()})
 
         def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
             """The answer to a prompt; `configurable` of the config may identify the conversation."""

@@ -28,6 +28,7 @@ from cfaig_integrations.langchain.arguments import (
     for_traces,
     identity,
     langchain_arguments,
+    public_identity,
     to_output,
 )
 from cfaig_integrations.langchain.base import GatewayModel
@@ -170,8 +171,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        version = {} if self.output_version is None else {"output_version": self.output_version}
-        return {**identity(self), **version}
+        return public_identity(self) | ({} if self.output_version is None else {"output_version": self.output_version})
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The model's key in LangChain's cache: a hash, because headers and tools may hold secrets.
@@ -181,7 +181,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         metadata is not, because its ids would make every key unique.
         """
         headers = sorted((self.extra_headers or {}).items())
-        params = {**self._identifying_params, **kwargs}
+        params = {**self._identifying_params, **identity(self), **kwargs}
         return f"{self._llm_type} {digest((sorted(params.items()), headers, stop, current()))}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

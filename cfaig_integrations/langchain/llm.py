@@ -31,8 +31,8 @@ from cfaig_integrations.langchain.arguments import (
     digest,
     for_traces,
     hide_secrets,
-    identity,
     langchain_arguments,
+    public_identity,
     to_output,
 )
 from cfaig_integrations.langchain.base import GatewayModel
@@ -179,7 +179,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        params = identity(self)
+        params = public_identity(self)
         if "stop" in params:  # under its own key, core writes the call's, also None
             params["stop_sequences"] = params.pop("stop")
         if self.extra_headers:
@@ -199,10 +199,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         context = current()
         if context != NO_CONTEXT:
             shown["gateway_context"] = digest(context)
-        public = own | for_traces({name: value for name, value in own.items() if name != "extra_headers"})
-        if public != own:
-            public["secrets"] = digest(sorted(own.items()))
-        return public | shown
+        return own | shown
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)

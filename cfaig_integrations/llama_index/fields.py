@@ -6,11 +6,12 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import Field, field_serializer
 
 from cfaig_integrations.adapters.fields import GatewayFields, Token
+from cfaig_integrations.adapters.secrets import without_secrets
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Timeout, TimeoutLike, timeouts
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -71,13 +72,21 @@ class LlamaFields(GatewayFields):
         limits = timeouts(timeout)
         return limits.connect, limits.read
 
-    def to_json(self, **kwargs: Any) -> str:
-        """The constructor arguments as JSON, without secrets; `from_json` reads it.
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """The constructor arguments, as every event of a call holds them: without secrets; `from_dict` reads it.
 
         Args:
             **kwargs: As of pydantic's `model_dump`.
         """
-        return json.dumps(self.model_dump(mode="json", **kwargs))
+        return cast("dict[str, Any]", without_secrets(self.model_dump(**kwargs)))
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The same as JSON; `from_json` reads it.
+
+        Args:
+            **kwargs: As of pydantic's `model_dump`.
+        """
+        return json.dumps(without_secrets(self.model_dump(mode="json", **kwargs)))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy that shares HTTP clients, callbacks, cache and rate limiter."""

@@ -6,7 +6,9 @@ Reading uses `pydantic_core.from_json`, two to four times as fast as the standar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
+from pydantic import Secret, SecretStr
 from pydantic_core import from_json, to_json
 
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
@@ -14,6 +16,8 @@ from cfaig_integrations.core.text import read_json, repair_value
 from cfaig_integrations.errors import ConfigError, ProtocolError
 
 _EXCERPT_LENGTH = 500
+_MASK = b'"**********"'
+"""As what a secret is written."""
 
 
 def excerpt(data: bytes | str) -> str:
@@ -61,7 +65,7 @@ def load_object(data: bytes | str) -> JsonObject:
 
 
 def dump(body: Mapping[str, JsonValue]) -> bytes:
-    """A request body as JSON bytes, its surrogates repaired.
+    """A request body as JSON bytes, its surrogates repaired and its secrets (`pydantic.SecretStr`) revealed.
 
     Raises:
         ConfigError: A value in it cannot be written as JSON.
@@ -79,9 +83,26 @@ def dump(body: Mapping[str, JsonValue]) -> bytes:
 
 def _dump_strict(value: object) -> bytes:
     data = _dump(value)
+    if _MASK in data:
+        data = _dump(revealed(value))
     if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
         from_json(data, allow_inf_nan=False)
     return data
+
+
+def revealed(value: object) -> object:
+    """A JSON value with the contents of its secrets."""
+    match value:
+        case Secret() | SecretStr():
+            return revealed(cast("object", value.get_secret_value()))
+        case Mapping():
+            return {name: revealed(each) for name, each in cast("Mapping[object, object]", value).items()}
+        case list() | tuple():
+            return [revealed(each) for each in cast("list[object]", value)]
+        case str():
+            return str(value)  # of a class whose repr hides it
+        case _:
+            return value
 
 
 def _invalid_field(body: Mapping[str, JsonValue]) -> str:

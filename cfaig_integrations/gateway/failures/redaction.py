@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError
+from cfaig_integrations.wire.jsonio import revealed
 
-__all__ = ["Hidden", "conceal", "is_credential", "names_a_credential", "redacted"]
+__all__ = ["Hidden", "HiddenText", "conceal", "is_credential", "names_a_credential", "redacted", "revealed"]
 
 _MAX_DEPTH = 60
 """Levels of a JSON value that an error keeps: deeper values cannot be printed or pickled safely."""
@@ -50,6 +51,15 @@ class Hidden(bytes):
         # Some error reporters cut a long value before they take its repr.
         item = cast("Any", super().__getitem__(key))
         return Hidden(item) if isinstance(item, bytes) else item
+
+
+class HiddenText(str):
+    """A header value of a user, equal to the text and shown by no repr, as those of the objects that hold it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
