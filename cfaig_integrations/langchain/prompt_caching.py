@@ -36,7 +36,8 @@ class CloudflarePromptCachingMiddleware(AgentMiddleware[Any, Any, Any]):
     For agents whose model is a `ChatCloudflareAIGateway` in Anthropic's format; langchain-anthropic's own middleware
     accepts only its own class. The gateway takes the system prompt as plain text, so its marker is sent on the first
     block of the first user message, where it covers the tools and the system prompt. Markers of your own stay, and no
-    request gets more than the four that Anthropic allows. In deepagents, give it in `middleware=`.
+    request gets more than the four that Anthropic allows. In deepagents it is there without being asked for; give it in
+    `middleware=` to change its arguments.
 
     Other models need no markers: OpenAI's and Workers AI's cache the beginning of a prompt by themselves.
 

@@ -1,6 +1,9 @@
-"""A deep agent that writes a file and delegates to a subagent."""
+"""A deep agent that writes a file and delegates to a subagent; its model is an object or a string."""
 
 from __future__ import annotations
+
+import json
+import os
 
 from deepagents import create_deep_agent
 
@@ -16,8 +19,10 @@ def weather(city: str) -> str:
 
 
 def run(simulator: Simulator) -> str:
-    """The same program on a model of OpenAI and one of Anthropic."""
-    for model in (chat_model(simulator), chat_model(simulator, model=ANTHROPIC)):
+    """The same program on a model of OpenAI, and on one of Anthropic as an object and as a string."""
+    os.environ.update(simulator.environment)
+    string = f"cloudflare_ai_gateway:{ANTHROPIC}"
+    for model in (chat_model(simulator), chat_model(simulator, model=ANTHROPIC), string):
         helper = {"name": "helper", "description": "Helps.", "system_prompt": "You help.", "tools": [weather]}
         agent = create_deep_agent(model=model, tools=[weather], system_prompt="Be brief.", subagents=[helper])
         calls(simulator, "write_file", file_path="/notes.md", content="Rain.")
@@ -28,5 +33,6 @@ def run(simulator: Simulator) -> str:
         state = agent.invoke({"messages": [("user", "What is the weather in Oslo?")]})
         assert state["messages"][-1].text == "It rains in Oslo.", state
         assert "/notes.md" in state["files"], state
-    assert len(simulator.requests) == 10
-    return "files, subagent; OpenAI and Anthropic models"
+    marked = ["cache_control" in json.dumps(request.body) for request in simulator.requests]
+    assert marked == [False] * 5 + [True] * 10, marked
+    return "files, subagent; OpenAI and Anthropic models, one from a string; prompt caching"
