@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
 from cfaig_integrations.client.async_api import AsyncAIGateway
+from cfaig_integrations.client.run_logs import collect
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
@@ -399,4 +400,5 @@ class AIGateway(GatewayApi):
             ConfigError: An argument is not valid; nothing was sent.
             GatewayError: The API returns an error, or cannot be reached.
         """
-        return self._client.run(costs.run_cost(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))
+        run = costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id)
+        return collect(self._client, run)

@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
+from cfaig_integrations.client.run_logs import acollect
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import catalog, costs, logs
@@ -203,7 +204,8 @@ class AsyncAIGateway(GatewayApi):
         self, source: object, *, by: str = "model", wait: float = 5.0, gateway_id: str | None = None
     ) -> RunCost:
         """What a run of several calls cost; see `AIGateway.run_cost`."""
-        return await self._client.run(costs.run_cost(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))
+        run = costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id)
+        return await acollect(self._client, run)
 
 
 class AsyncLogs:

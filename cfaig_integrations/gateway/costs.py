@@ -9,14 +9,16 @@ from math import fsum
 from time import monotonic
 from typing import Any, cast
 
-from cfaig_integrations.errors import ConfigError, NotFound, shown
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, shown
 from cfaig_integrations.gateway import logs
 from cfaig_integrations.gateway.actions import Actions, Sleep
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.logs import LogEntry
 
-__all__ = ["RunCost", "cost", "iter_log_ids", "log_ids_of", "run_cost"]
+__all__ = ["CONCURRENCY", "RunCost", "RunLogs", "cost", "iter_log_ids", "log_ids_of"]
 
+CONCURRENCY = 8
+"""Most requests for log entries at a time."""
 _DELAY = 0.5
 """Seconds between two requests for a log entry that is not written yet (facts §8.5)."""
 _MAX_DEPTH = 8
@@ -80,25 +82,29 @@ def _ids(source: Any, depth: int) -> Iterator[str]:
         return
     if isinstance(source, Mapping):
         fields = cast("Mapping[str, Any]", source)
-        if isinstance(log_id := fields.get("log_id"), str):
-            yield log_id
+        if reported := _reported(fields.get("log_ids"), fields.get("log_id")):
+            yield from reported
         else:
             for value in fields.values():
                 if not isinstance(value, str):
                     yield from _ids(value, max(depth + 1, 2))
         return
-    items: object = getattr(source, "log_ids", source)
-    if isinstance(items, list | tuple | set | frozenset):
-        for item in cast("Iterable[Any]", items):
-            is_id = items is not source and isinstance(item, str)  # of a collector or a `GatewayInfo`
-            yield from _ids(item, 1 if is_id else depth + 1)
+    if isinstance(source, list | tuple | set | frozenset):
+        for item in cast("Iterable[Any]", source):
+            yield from _ids(item, depth + 1)
         return
     yield from _ids_of_object(source, depth)
 
 
+def _reported(log_ids: object, log_id: object) -> list[str]:
+    """The log ids of all requests of a call, else that of the last one."""
+    found = [*cast("Iterable[object]", log_ids)] if isinstance(log_ids, list | tuple) else []
+    return [each for each in found or [log_id] if isinstance(each, str)]
+
+
 def _ids_of_object(source: Any, depth: int) -> Iterator[str]:
-    if isinstance(log_id := getattr(source, "log_id", None), str):
-        yield log_id
+    if reported := _reported(getattr(source, "log_ids", None), getattr(source, "log_id", None)):
+        yield from reported
         return
     for name, key in _PLACES:
         place = getattr(source, name, None)
@@ -127,42 +133,72 @@ def cost(connection: Connection, source: object, gateway_id: str | None = None) 
     return fsum(costs) if costs else None
 
 
-def run_cost(
-    connection: Connection, source: object, *, by: str = "model", wait: float = 5.0, gateway_id: str | None = None
-) -> Actions[RunCost]:
-    """What a run cost; late log entries are waited for.
+class RunLogs:
+    """The log entries of a run, which are written late: requested in rounds until all are there or the time is over.
+
+    Args:
+        connection: Account, host and gateway.
+        source: What has the log ids.
+        by: `model`, or the metadata key by whose values the costs are added up, too.
+        wait: Most seconds to wait.
+        gateway_id: Gateway of the calls, if it is another one.
 
     Raises:
         ConfigError: An argument is not valid.
     """
-    if not isinstance(by, str) or not by:  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-        raise ConfigError(
-            f"by={shown(by)} is not a key.", field="by", value=by, remedy="Use 'model' or a metadata key."
-        )
-    if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(
-            f"wait={shown(wait)} is not a duration.", field="wait", value=wait, remedy="Use seconds, 0 or more."
-        )
-    return _collect(connection, log_ids_of(source), by, wait, gateway_id)
 
+    def __init__(self, connection: Connection, source: object, *, by: str, wait: float, gateway_id: str | None) -> None:
+        if not isinstance(by, str) or not by:  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+            raise ConfigError(
+                f"by={shown(by)} is not a key.", field="by", value=by, remedy="Use 'model' or a metadata key."
+            )
+        if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"wait={shown(wait)} is not a duration.", field="wait", value=wait, remedy="Use seconds, 0 or more."
+            )
+        self._connection, self._gateway_id = connection, gateway_id
+        self._log_ids = log_ids_of(source)
+        self._by, self._wait = by, wait
+        self._entries: dict[str, LogEntry] = {}
+        self._error: GatewayError | None = None
+        self._began, self._slept = monotonic(), 0.0
 
-def _collect(
-    connection: Connection, waiting: list[str], by: str, wait: float, gateway_id: str | None
-) -> Actions[RunCost]:
-    entries: dict[str, LogEntry] = {}
-    began, slept = monotonic(), 0.0
-    while True:
-        late: list[str] = []
-        for log_id in waiting:
-            try:
-                entries[log_id] = yield from logs.entry(connection, log_id, gateway_id, wait=False)
-            except NotFound:
-                late.append(log_id)
-        if not late or max(monotonic() - began, slept) + _DELAY > wait:
-            return _sum(entries, late, by)
+    @property
+    def _missing(self) -> list[str]:
+        return [log_id for log_id in self._log_ids if log_id not in self._entries]
+
+    def requests(self) -> list[Actions[None]]:
+        """A request for each missing entry; they may be sent at the same time, and raise nothing."""
+        return [self._read(log_id) for log_id in self._missing]
+
+    def _read(self, log_id: str) -> Actions[None]:
+        if self._error is not None:
+            return
+        try:
+            self._entries[log_id] = yield from logs.entry(self._connection, log_id, self._gateway_id, wait=False)
+        except NotFound:
+            pass
+        except GatewayError as error:
+            self._error = error
+
+    def pause(self) -> Actions[bool]:
+        """Waits before the next round; False if there is none.
+
+        Raises:
+            GatewayError: The API returned another error than a missing entry, or could not be reached.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._missing or max(monotonic() - self._began, self._slept) + _DELAY > self._wait:
+            return False
         yield Sleep(_DELAY)
-        slept += _DELAY
-        waiting = late
+        self._slept += _DELAY
+        return True
+
+    def cost(self) -> RunCost:
+        """The sum of the entries that were found."""
+        entries = {log_id: self._entries[log_id] for log_id in self._log_ids if log_id in self._entries}
+        return _sum(entries, self._missing, self._by)
 
 
 def _sum(entries: Mapping[str, LogEntry], missing: list[str], by: str) -> RunCost:

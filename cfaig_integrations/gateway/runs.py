@@ -14,7 +14,7 @@ from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpRespons
 from cfaig_integrations.gateway.addresses import is_private
 from cfaig_integrations.gateway.attempts import Attempts
 from cfaig_integrations.gateway.connection import CallOptions, Connection
-from cfaig_integrations.gateway.info import read_info
+from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.run_input import RunRequest
 from cfaig_integrations.gateway.run_result import (
     Answer,
@@ -88,11 +88,10 @@ def run(
     Raises:
         GatewayError: With `requests_sent`; `TimeoutFault` if the result does not come in time.
     """
-    answer, headers, sent = yield from _answer(connection, request, call, polling)
+    answer, _, info = yield from _answer(connection, request, call, polling)
     files = answer.files
     if download:
         files = yield from _downloaded(connection, call, files)
-    info = read_info(headers, wire="run", model=request.model, key_source=answer.key_source, attempts=sent)
     return RunResult(answer.output, files, info)
 
 
@@ -106,7 +105,7 @@ def run_batch(
     """
     if count == 0:
         return []
-    answer, headers, sent = yield from _answer(connection, request, call, polling)
+    answer, headers, info = yield from _answer(connection, request, call, polling)
     output: object = answer.output
     responses = cast("dict[str, object]", output).get("responses") if isinstance(output, dict) else None
     if not isinstance(responses, list):
@@ -127,8 +126,7 @@ def run_batch(
             results[index] = error
         else:
             files = (yield from _downloaded(connection, call, answer.files)) if download else answer.files
-            info = read_info(headers, wire="run", model=request.model, key_source=answer.key_source, attempts=sent)
-            results[index] = RunResult(answer.output, files, info)
+            results[index] = RunResult(answer.output, files, replace(info, key_source=answer.key_source))
     return results
 
 
@@ -151,27 +149,25 @@ def _item_value(item: dict[str, Any]) -> Any:
 
 def _answer(
     connection: Connection, request: RunRequest, call: CallOptions, polling: Polling
-) -> Actions[tuple[Answer, Mapping[str, str], int]]:
-    """The answer to a run once it has ended, the response's headers, and the number of requests sent.
+) -> Actions[tuple[Answer, Mapping[str, str], GatewayInfo]]:
+    """The answer to a run once it has ended, the response's headers, and how the gateway handled the run.
 
     The headers of the first response count: they name the log entry of the run, and those of the others of the polls.
     """
     attempts = _RunAttempts(connection, request, call)
     answer, first = yield from attempts.run()
     headers: Mapping[str, str] = first
-    sent, event_id = attempts.sent, attempts.event_id
     while answer.pending is not None and request.awaited:
         try:
             yield polling.pause(answer.pending)
         except GatewayError as error:
-            error.requests_sent = sent
+            error.requests_sent, error.log_ids = attempts.sent, attempts.log_ids
             raise
-        body = jsonio.dump({"request_id": answer.pending.request_id})
-        attempts = _RunAttempts(connection, replace(request, body=body, content_type="application/json"), call)
-        attempts.sent, attempts.event_id, attempts.repeatable = sent, event_id, True
+        attempts = attempts.poll(answer.pending.request_id)
         answer, last = yield from attempts.run()
-        sent, headers = attempts.sent, {**last, **first}
-    return answer, headers, sent
+        headers = {**last, **first}
+    info = read_info(headers, wire="run", model=request.model, key_source=answer.key_source, attempts=attempts.sent)
+    return answer, headers, replace(info, log_ids=attempts.log_ids)
 
 
 class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
@@ -180,9 +176,22 @@ class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
     __slots__ = ("_request",)
 
     def __init__(self, connection: Connection, request: RunRequest, call: CallOptions) -> None:
-        headers = {"accept": "*/*", "content-type": request.content_type, **call.extra_headers}
+        headers = {**call.extra_headers, "accept": "*/*", "content-type": request.content_type}
         super().__init__(connection, replace(call, extra_headers=headers))
         self._request = request
+
+    @property
+    def log_ids(self) -> tuple[str, ...]:
+        """Those of all requests of the run so far."""
+        return self._log_ids if self._log_id is None else (*self._log_ids, self._log_id)
+
+    def poll(self, request_id: str) -> _RunAttempts:
+        """The next question for the result, which continues the counts of the run."""
+        request = replace(self._request, body=jsonio.dump({"request_id": request_id}), content_type="application/json")
+        attempts = _RunAttempts(self._connection, request, self._call)
+        attempts.sent, attempts.event_id, attempts.repeatable = self.sent, self.event_id, True
+        attempts._log_ids = self.log_ids
+        return attempts
 
     def _attempt(self) -> Actions[tuple[Answer, Mapping[str, str]]]:
         url = self._connection.url(self._request.path)

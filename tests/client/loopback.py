@@ -95,12 +95,16 @@ class Loopback:
     """The server; sends the responses of `script` in order, and then `usual`.
 
     Attributes:
+        answer: Chooses the response to a request, in place of both.
+        hold: Number of requests that must have come before any is answered.
         greeting: Bytes to send at once to every client, before its connection is closed without reading; None: none.
     """
 
     def __init__(self) -> None:
         self.script: deque[Reply] = deque()
         self.usual = Reply()
+        self.answer: Callable[[Seen], Reply] | None = None
+        self.hold = 0
         self.greeting: bytes | None = None
         self.seen: list[Seen] = []
         self.accepted = 0
@@ -175,8 +179,14 @@ class Loopback:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:]) if name}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.seen.append(Seen(head[0], headers, body, number))
-        reply = self.script.popleft() if self.script else self.usual
+        if self.answer is not None:
+            reply = self.answer(self.seen[-1])
+        else:
+            reply = self.script.popleft() if self.script else self.usual
         self._note()
+        end = self._loop.time() + PATIENCE
+        while len(self.seen) < self.hold and self._loop.time() < end:
+            await asyncio.sleep(0.005)
         await asyncio.sleep(reply.wait)
         if not reply.silent:
             await self._send(writer, reply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,8 +15,11 @@ from cfaig_integrations import gateway_context
 from cfaig_integrations.client.api import AIGateway, RunCost
 from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.errors import ApiError, ConfigError, NotFound, ProtocolError
+from cfaig_integrations.gateway.costs import CONCURRENCY
+from cfaig_integrations.gateway.info import read_info
+from cfaig_integrations.gateway.run_result import RunResult
 from tests.client.gateway_api import ACCOUNT, Api, json_reply
-from tests.client.loopback import Loopback, Reply
+from tests.client.loopback import Loopback, Reply, Seen
 
 MISSING = Reply([b'{"success":false,"errors":[{"code":7002,"message":"Log not found"}],"result":null}'], status=404)
 
@@ -296,16 +300,34 @@ def test_the_cost_of_a_missing_log(server: Loopback, api: Api, pauses: list[floa
         api.cost("log1")
 
 
+def test_the_cost_of_all_requests_of_a_call(server: Loopback, api: Api) -> None:
+    info = read_info({"cf-aig-log-id": "b"}, wire="run", model="m", attempts=2, earlier_log_ids=("a",))
+    error = ApiError("Refused.", status=500, headers={"cf-aig-log-id": "c"})
+    error.log_ids = ("a", "c")
+    server.usual = found(log("x", 0.25))
+    for source in (RunResult({}, (), info), [SimpleNamespace(response_metadata={"gateway": info.as_dict()})], [error]):
+        server.seen.clear()
+        assert api.cost(source) == 0.5
+        assert len({target(server, index)[0] for index in range(2)}) == 2
+
+
+RUN_LOGS = {
+    "a": log("a", 0.1, metadata={"team": "x"}),
+    "b": log("b", 0.2, model="other", metadata={"team": "x"}),
+    "d": log("d", 0.0, cached=True, metadata='{"team": "y"}'),
+    "e": log("e", None, model="other"),
+}
+
+
 def test_the_cost_of_a_run(server: Loopback, api: Api, pauses: list[float]) -> None:
-    server.script += [
-        found(log("a", 0.1, metadata={"team": "x"})),
-        MISSING,
-        MISSING,
-        found(log("d", 0.0, cached=True, metadata='{"team": "y"}')),
-        found(log("e", None, model="other")),
-        found(log("b", 0.2, model="other", metadata={"team": "x"})),
-        *[MISSING] * 4,
-    ]
+    asked: Counter[str] = Counter()
+
+    def answer(request: Seen) -> Reply:
+        name = request.line.split()[1].rpartition("/")[2]
+        asked[name] += 1
+        return MISSING if name == "c" or (name == "b" and asked[name] == 1) else found(RUN_LOGS[name])
+
+    server.answer = answer
     cost = api.run_cost(["a", "b", "c", "d", "e"], by="team", wait=2.0)
     assert cost == RunCost(
         total=pytest.approx(0.3),  # type: ignore[arg-type]
@@ -317,7 +339,21 @@ def test_the_cost_of_a_run(server: Loopback, api: Api, pauses: list[float]) -> N
         unpriced=("e",),
     )
     assert pauses == [0.5] * 4
-    assert len(server.seen) == 5 + 2 + 3
+    assert asked == {"a": 1, "b": 2, "c": 5, "d": 1, "e": 1}
+
+
+def test_the_entries_of_a_run_are_requested_several_at_a_time(server: Loopback, api: Api) -> None:
+    server.usual, server.hold = MISSING, CONCURRENCY
+    names = [f"log{number}" for number in range(2 * CONCURRENCY)]
+    assert api.run_cost(names, wait=0).missing == tuple(names)
+    assert server.most_open == CONCURRENCY
+
+
+def test_another_error_of_a_log_is_raised(server: Loopback, api: Api) -> None:
+    server.usual = Reply([b'{"success":false,"errors":[{"code":10000,"message":"no"}]}'], status=403)
+    with pytest.raises(ApiError, match="no"):
+        api.run_cost([f"{n}" for n in range(40)])
+    assert len(server.seen) <= CONCURRENCY
 
 
 def test_the_cost_of_no_calls(server: Loopback, api: Api) -> None:

@@ -444,6 +444,42 @@ def test_a_poll_is_retried(server: Loopback, api: Api, pauses: list[float]) -> N
     assert (result.json, result.info.attempts) == ({"text": "done"}, 3)
 
 
+LOGGED_RUN = [
+    Reply(status=503, headers=JSON | {"cf-aig-log-id": "refused"}),
+    json_reply(QUEUED, **{"cf-aig-log-id": "run"}),
+    json_reply(RUNNING, **{"cf-aig-log-id": "poll1"}),
+]
+
+
+def test_log_ids_of_all_requests_of_a_run(server: Loopback, api: Api, pauses: list[float]) -> None:
+    server.script += [*LOGGED_RUN, json_reply(success({"text": "done"}), **{"cf-aig-log-id": "poll2"})]
+    info = api.run("@cf/a/b", {}).info
+    assert (info.log_id, info.log_ids, info.attempts) == ("run", ("refused", "run", "poll1", "poll2"), 4)
+    server.script += [
+        Reply(status=503, headers=JSON | {"cf-aig-log-id": "first"}),
+        json_reply(success({"responses": [{"id": 0, "result": {"response": "one"}}]}), **{"cf-aig-log-id": "second"}),
+    ]
+    (result,) = api.run_batch("@cf/a/b", [{"prompt": "a"}])
+    assert result.info.log_ids == ("first", "second")
+
+
+@pytest.mark.parametrize(
+    ("last", "ids"),
+    [
+        (json_reply(RUNNING), ()),
+        (Reply([b"{}"], status=400, headers=JSON | {"cf-aig-log-id": "poll2"}), ("poll2",)),
+    ],
+    ids=["too late", "an error"],
+)
+def test_log_ids_of_a_run_that_fails(
+    server: Loopback, api: Api, pauses: list[float], last: Reply, ids: tuple[str, ...]
+) -> None:
+    server.script += [*LOGGED_RUN, last]
+    with pytest.raises(GatewayError) as caught:
+        api.run("@cf/a/b", {}, poll_interval=4, wait=8)
+    assert caught.value.log_ids == ("refused", "run", "poll1", *ids)
+
+
 # Errors
 
 
