@@ -9,19 +9,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
+from cfaig_integrations.adapters.run_metadata import Operation, RunEntries
 from cfaig_integrations.client.api import AIGateway
 from cfaig_integrations.client.api_base import GatewayId, Metadata, Options, Token
 from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.errors import ConfigError, ProtocolError, shown
 from cfaig_integrations.gateway.catalog import SearchProvider, WebSearch
 from cfaig_integrations.gateway.connection import Timeout
+from cfaig_integrations.gateway.context import current, within
 from cfaig_integrations.gateway.media_types import media_type_of
 from cfaig_integrations.gateway.models.media import MediaTask, input_of
 from cfaig_integrations.gateway.run_result import RunResult
@@ -35,6 +38,7 @@ __all__ = [
     "TextToSpeech",
     "ToolResult",
     "WebSearchTool",
+    "within_run",
 ]
 
 
@@ -61,6 +65,12 @@ class ToolResult(NamedTuple):
 
     text: str
     data: dict[str, Any]
+
+
+def within_run(run: RunEntries) -> AbstractContextManager[None]:
+    """Inside the block, calls of tools add what their run contributes to the gateway's log."""
+    context = current()
+    return within(replace(context, metadata=(*context.metadata, run.explicit), automatic=run.automatic))
 
 
 class SearchArguments(BaseModel):
@@ -97,6 +107,7 @@ class GatewayTool(ABC):
 
     Attributes:
         arguments: The model's arguments.
+        operation: Kind of the call, for the gateway's log.
 
     Raises:
         ConfigError: A value is missing or not valid.
@@ -104,6 +115,7 @@ class GatewayTool(ABC):
 
     arguments: ClassVar[type[BaseModel]]
     purpose: ClassVar[str]
+    operation: ClassVar[Operation]
 
     def __init__(self, name: str, description: str | None = None, **connection: Unpack[ConnectionArguments]) -> None:
         self.name = name
@@ -138,6 +150,7 @@ class WebSearchTool(GatewayTool):
 
     arguments = SearchArguments
     purpose = "Searches the web. Returns titles, addresses and summaries of pages."
+    operation = "web_search"
 
     def __init__(
         self,
@@ -255,7 +268,7 @@ class ImageGeneration(MediaTool):
 
     arguments = ImageArguments
     purpose = "Generates an image from a description."
-    task = "image"
+    task = operation = "image"
 
 
 class TextToSpeech(MediaTool):
@@ -263,7 +276,7 @@ class TextToSpeech(MediaTool):
 
     arguments = SpeechArguments
     purpose = "Speaks a text aloud, and returns a recording."
-    task = "speech"
+    task = operation = "speech"
 
 
 class SpeechToText(MediaTool):
@@ -271,7 +284,7 @@ class SpeechToText(MediaTool):
 
     arguments = TranscriptionArguments
     purpose = "Transcribes a recording of speech."
-    task = "transcription"
+    task = operation = "transcription"
 
     def _value(self, argument: str) -> str:
         """The recording as the model takes it.

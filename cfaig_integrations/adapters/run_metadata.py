@@ -25,7 +25,9 @@ __all__ = [
     "conversation_of",
 ]
 
-Operation: TypeAlias = Literal["chat", "completion", "embedding", "rerank", "decision"]
+Operation: TypeAlias = Literal[
+    "chat", "completion", "embedding", "rerank", "decision", "web_search", "image", "speech", "transcription"
+]
 
 DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op")
 """Keys that are sent by default, the most useful first; as many of them as there is room for."""

@@ -72,7 +72,12 @@ class GatewayApi:
         if self._options is not None:
             options = self._options if options is None else options.over(self._options)
         layers = (_checked(metadata), *around.metadata, self._metadata)
-        return CallOptions(options=options, metadata=tuple(layer for layer in layers if layer), timeout=timeout)
+        return CallOptions(
+            options=options,
+            metadata=tuple(layer for layer in layers if layer),
+            automatic=around.automatic,
+            timeout=timeout,
+        )
 
     def _run(
         self,

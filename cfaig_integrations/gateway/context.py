@@ -25,12 +25,14 @@ class Context:
     Attributes:
         metadata: Layers of metadata, the innermost block's first.
         options: Gateway options; those of an inner block override those of an outer one.
+        automatic: Entries of a run, for the calls of an `AIGateway`; as many of them as there is room for.
         outer: Context outside of the innermost block.
         block: The innermost block.
     """
 
     metadata: tuple[Mapping[str, Any], ...] = ()
     options: GatewayOptions | None = None
+    automatic: Mapping[str, object] = field(default_factory=dict[str, object])
     outer: Context | None = field(default=None, repr=False, compare=False)
     block: object = field(default=None, repr=False, compare=False)
 
@@ -102,7 +104,7 @@ class gateway_context:  # named as the function that it is used as
         outer = _CURRENT.get()
         metadata = (self._metadata, *outer.metadata) if self._metadata else outer.metadata
         options = outer.options if self._options is None else self._options.over(outer.options)
-        context = Context(metadata, options, outer, self)
+        context = Context(metadata, options, outer.automatic, outer, self)
         _CURRENT.set(context)
         return context
 

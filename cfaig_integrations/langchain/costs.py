@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langchain_core.runnables import ensure_config
 
 from cfaig_integrations.adapters.costs import LogIds
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.costs import iter_log_ids
 from cfaig_integrations.gateway.info import GatewayInfo
 
@@ -18,8 +19,8 @@ from cfaig_integrations.gateway.info import GatewayInfo
 class LogCollector(LogIds, BaseCallbackHandler):
     """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
 
-    Of chat models and LLMs, whole and streamed, in chains, tools and agents, and of this package's embeddings and
-    rerankers inside them.
+    Of chat models and LLMs, whole and streamed, in chains, tools and agents, and of this package's embeddings,
+    rerankers, decision models and tools inside them.
 
     A message that LangChain's own cache answered is not a call. A failed call counts if the gateway logged it.
 
@@ -70,10 +71,16 @@ def _from_cache(generation: Generation) -> bool:
     return bool(usage) and usage.get("total_cost") == 0
 
 
-def report(info: GatewayInfo) -> None:
-    """Tells the collectors of the run around it of a call that LangChain has no callback for."""
-    callbacks = ensure_config().get("callbacks")
+def report(call: GatewayInfo | GatewayError | Mapping[str, Any], callbacks: Callbacks = None) -> None:
+    """Tells the collectors of the run around it of a call that LangChain has no callback for.
+
+    Args:
+        call: What has the log ids: how the gateway handled it, its error, or the data of a tool.
+        callbacks: Those of the run, if they are known.
+    """
+    callbacks = callbacks or ensure_config().get("callbacks")
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     for handler in handlers:
         if isinstance(handler, LogCollector):
-            handler.add(info.log_id)
+            for log_id in iter_log_ids(call):
+                handler.add(log_id)

@@ -105,12 +105,12 @@ class CloudflareAIGatewayDecisionModel(LangChainFields, BaseDecisionModel):
     def _classify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         with langchain_errors():
             request = self._request(state, questions)
-            return _response(self.model, *self._clients.sync.decide(request, self._call_options()))
+            return self._response(*self._clients.sync.decide(request, self._call_options()))
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         with langchain_errors():
             request = self._request(state, questions)
-            return _response(self.model, *await self._clients.aio.decide(request, self._call_options()))
+            return self._response(*await self._clients.aio.decide(request, self._call_options()))
 
     def _request(self, state: State, questions: Mapping[str, Question]) -> DecisionRequest:
         images: list[str] = []
@@ -124,11 +124,11 @@ class CloudflareAIGatewayDecisionModel(LangChainFields, BaseDecisionModel):
         run.run_id, run.parent_run_id = run.parent_run_id, None
         return run_options(run_entries(self, run, "decision"))
 
-
-def _response(model: str, reply: DecisionReply, info: GatewayInfo) -> ClassifierResponse:
-    usage = None if reply.usage is None else to_usage(reply.usage)
-    answers = cast("dict[str, Any]", reply.answers)
-    return ClassifierResponse(model=model, answers=answers, usage=usage, request_id=info.log_id or info.request_id)
+    def _response(self, reply: DecisionReply, info: GatewayInfo) -> ClassifierResponse:
+        self._report(info)
+        usage = None if reply.usage is None else to_usage(reply.usage)
+        answers, request_id = cast("dict[str, Any]", reply.answers), info.log_id or info.request_id
+        return ClassifierResponse(model=self.model, answers=answers, usage=usage, request_id=request_id)
 
 
 def _question(key: str, question: object) -> JsonObject:

@@ -10,8 +10,10 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from langchain_core import exceptions as lc
+from langchain_core.callbacks import Callbacks
 
 from cfaig_integrations import errors as ours
+from cfaig_integrations.langchain.costs import report
 
 
 class Response:
@@ -87,11 +89,16 @@ def to_langchain(error: ours.GatewayError) -> ours.GatewayError:
 
 
 @contextmanager
-def langchain_errors() -> Generator[None]:
-    """Raises this package's errors as instances of LangChain's classes too."""
+def langchain_errors(callbacks: Callbacks = None) -> Generator[None]:
+    """Raises this package's errors as instances of LangChain's classes too, and reports their log ids to collectors.
+
+    Args:
+        callbacks: Those of the run, if they are known.
+    """
     try:
         yield
     except ours.GatewayError as error:
+        report(error, callbacks)
         raise to_langchain(error).with_traceback(error.__traceback__) from error.__cause__
 
 

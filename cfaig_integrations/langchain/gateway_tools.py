@@ -18,9 +18,14 @@ from cfaig_integrations.adapters.gateway_tools import (
     ImageGeneration,
     SpeechToText,
     TextToSpeech,
+    ToolResult,
     WebSearchTool,
+    within_run,
 )
 from cfaig_integrations.gateway.catalog import SearchProvider
+from cfaig_integrations.langchain.costs import report
+from cfaig_integrations.langchain.errors import langchain_errors
+from cfaig_integrations.langchain.run_tracking import run_entries
 
 __all__ = ["image_generation_tool", "speech_to_text_tool", "text_to_speech_tool", "web_search_tool"]
 
@@ -130,11 +135,17 @@ def speech_to_text_tool(
 
 
 def _tool(tool: GatewayTool) -> BaseTool:
-    def call(**arguments: str) -> tuple[str, dict[str, Any]]:
-        return tool.call(*arguments.values())
+    def call(**arguments: str) -> ToolResult:
+        with within_run(run_entries(None, None, tool.operation)), langchain_errors():
+            result = tool.call(*arguments.values())
+        report(result.data)
+        return result
 
-    async def acall(**arguments: str) -> tuple[str, dict[str, Any]]:
-        return await tool.acall(*arguments.values())
+    async def acall(**arguments: str) -> ToolResult:
+        with within_run(run_entries(None, None, tool.operation)), langchain_errors():
+            result = await tool.acall(*arguments.values())
+        report(result.data)
+        return result
 
     return StructuredTool(
         name=tool.name,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
-from langchain_core.callbacks import Callbacks
+from langchain_core.callbacks import BaseCallbackManager, Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.runnables import ensure_config
 from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import run_options
@@ -15,8 +16,9 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.langchain.base import LangChainFields
+from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import langchain_errors
-from cfaig_integrations.langchain.run_tracking import run_entries
+from cfaig_integrations.langchain.run_tracking import StreamRun, run_entries
 from cfaig_integrations.langchain.signatures import RerankerArguments
 
 SCORE = "relevance_score"
@@ -101,19 +103,11 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
             ConfigError: The query is empty, or `top_n` is less than 1.
             GatewayError: The request failed.
         """
-        with langchain_errors():
-            request = self._request(documents, query, top_n)
-            reply, info = self._clients.sync.rank(request, self._call_options())
-            self._report(info)
-            return ranking_of(request, reply)
+        return self._rank(documents, query, top_n, None)
 
     async def arerank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Ranking:
         """The asynchronous form of `rerank`."""
-        with langchain_errors():
-            request = self._request(documents, query, top_n)
-            reply, info = await self._clients.aio.rank(request, self._call_options())
-            self._report(info)
-            return ranking_of(request, reply)
+        return await self._arank(documents, query, top_n, None)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -123,7 +117,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         Args:
             documents: What was retrieved.
             query: The query.
-            callbacks: Not used: a compressor has no run of its own.
+            callbacks: Those of the run that it is part of, with its metadata.
 
         Returns:
             Copies, best first, with the score in `metadata["relevance_score"]`. Empty documents are last, without one.
@@ -132,13 +126,31 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
             ConfigError: The query is empty.
             GatewayError: The request failed.
         """
-        return _with_scores(documents, self.rerank(documents, query))
+        return _with_scores(documents, self._rank(documents, query, None, callbacks))
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
         """The asynchronous form of `compress_documents`."""
-        return _with_scores(documents, await self.arerank(documents, query))
+        return _with_scores(documents, await self._arank(documents, query, None, callbacks))
+
+    def _rank(
+        self, documents: Sequence[str | Document], query: str, top_n: int | None, callbacks: Callbacks
+    ) -> Ranking:
+        with langchain_errors(callbacks):
+            request = self._request(documents, query, top_n)
+            reply, info = self._clients.sync.rank(request, self._call_options(callbacks))
+            report(info, callbacks)
+            return ranking_of(request, reply)
+
+    async def _arank(
+        self, documents: Sequence[str | Document], query: str, top_n: int | None, callbacks: Callbacks
+    ) -> Ranking:
+        with langchain_errors(callbacks):
+            request = self._request(documents, query, top_n)
+            reply, info = await self._clients.aio.rank(request, self._call_options(callbacks))
+            report(info, callbacks)
+            return ranking_of(request, reply)
 
     def _request(self, documents: Sequence[str | Document], query: str, top_n: int | None) -> RerankRequest:
         if not query:
@@ -148,8 +160,13 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         passages = tuple([each if isinstance(each, str) else each.page_content for each in documents])
         return RerankRequest(self.model, query, passages, top_n or self.top_n, self.extra_body or {})
 
-    def _call_options(self) -> CallOptions:
-        return run_options(run_entries(self, None, "rerank"))
+    def _call_options(self, callbacks: Callbacks) -> CallOptions:
+        run = None
+        if isinstance(callbacks, BaseCallbackManager):
+            config = ensure_config()
+            metadata = {**(config.get("metadata") or {}), **callbacks.metadata}
+            run = StreamRun({**config, "callbacks": callbacks, "metadata": metadata, "tags": callbacks.tags})
+        return run_options(run_entries(self, run, "rerank"))
 
 
 def _with_scores(documents: Sequence[Document], ranking: Ranking) -> list[Document]:

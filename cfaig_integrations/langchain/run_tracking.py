@@ -84,11 +84,13 @@ PROMPT_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_lan
 """The runs of an LLM's prompts, in their order."""
 
 
-def run_entries(fields: GatewayFields, manager: BaseRunManager | StreamRun | None, operation: Operation) -> RunEntries:
+def run_entries(
+    fields: GatewayFields | None, manager: BaseRunManager | StreamRun | None, operation: Operation
+) -> RunEntries:
     """What a call's run contributes to the gateway's log.
 
     Args:
-        fields: The constructor arguments that decide it.
+        fields: The constructor arguments that decide it; None: the defaults.
         manager: The run manager that LangChain passed, if any, or a run that is known otherwise.
         operation: What the call does.
 
@@ -104,9 +106,12 @@ def run_entries(fields: GatewayFields, manager: BaseRunManager | StreamRun | Non
             value=requested,
             remedy="Give a dict.",
         )
-    entries = (
-        automatic(run, _LANGCHAIN, fields.metadata_keys, fields.metadata_mapper) if fields.run_metadata else _NOTHING
-    )
+    if fields is None:
+        entries = automatic(run, _LANGCHAIN)
+    elif fields.run_metadata:
+        entries = automatic(run, _LANGCHAIN, fields.metadata_keys, fields.metadata_mapper)
+    else:
+        entries = _NOTHING
     return RunEntries(cast("Mapping[str, Any]", requested), entries, conversation_of(run.metadata))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import PrivateAttr
 
 from cfaig_integrations.adapters.costs import LogIds
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.costs import iter_log_ids
 from cfaig_integrations.gateway.info import GatewayInfo
 
@@ -20,8 +22,8 @@ from cfaig_integrations.gateway.info import GatewayInfo
 class LogCollector(BaseEventHandler):
     """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
 
-    Of LLMs, whole and streamed, in engines, tools, agents and workflows, and of this package's embeddings and
-    rerankers. Calls that fail are not counted, because LlamaIndex does not report their errors.
+    Of LLMs, whole and streamed, in engines, tools, agents and workflows, and of this package's embeddings, rerankers
+    and tools. A failed call counts if the gateway logged it.
 
     As a `with` block it collects the calls inside: of its task and of the tasks and threads that LlamaIndex starts in
     it; read a stream inside, too. Added to the dispatcher of `get_dispatcher()`, it collects all calls of the process.
@@ -92,9 +94,13 @@ def _listen() -> None:
         root.add_event_handler(_LISTENER)
 
 
-def report(info: GatewayInfo) -> None:
-    """Tells the collectors of a call whose log id no event of LlamaIndex has."""
-    if info.log_id:
+def report(call: GatewayInfo | GatewayError | Mapping[str, Any]) -> None:
+    """Tells the collectors of a call whose log ids no event of LlamaIndex has.
+
+    Args:
+        call: What has the log ids: how the gateway handled it, its error, or the data of a tool.
+    """
+    for log_id in iter_log_ids(call):
         for collector in (*_ACTIVE.get(), *get_dispatcher().event_handlers):
             if isinstance(collector, LogCollector):
-                collector.add(info.log_id)
+                collector.add(log_id)

@@ -18,6 +18,7 @@ from cfaig_integrations.adapters.fields import Count, EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.models.embeddings import batch_size
+from cfaig_integrations.llama_index.costs import report
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.signatures import EmbeddingArguments
@@ -269,5 +270,7 @@ def _one_batch(request: EmbedRequest) -> Generator[None]:
         yield
     except BaseException as error:
         progress.failure = error
+        if isinstance(error, GatewayError):
+            report(error)
         raise
     progress.embedded += len(request.texts)

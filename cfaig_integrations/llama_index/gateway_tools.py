@@ -6,7 +6,8 @@ search; media type and contents (`data`, in base64) or `path` of a file; the mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -20,8 +21,12 @@ from cfaig_integrations.adapters.gateway_tools import (
     TextToSpeech,
     ToolResult,
     WebSearchTool,
+    within_run,
 )
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.catalog import SearchProvider
+from cfaig_integrations.llama_index.costs import report
+from cfaig_integrations.llama_index.run_metadata import tool_entries
 
 __all__ = ["image_generation_tool", "speech_to_text_tool", "text_to_speech_tool", "web_search_tool"]
 
@@ -132,10 +137,12 @@ def speech_to_text_tool(
 
 def _tool(tool: GatewayTool) -> FunctionTool:
     def call(**arguments: str) -> dict[str, Any]:
-        return _output(tool.call(*arguments.values()))
+        with _run_of(tool):
+            return _output(tool.call(*arguments.values()))
 
     async def acall(**arguments: str) -> dict[str, Any]:
-        return _output(await tool.acall(*arguments.values()))
+        with _run_of(tool):
+            return _output(await tool.acall(*arguments.values()))
 
     def text(output: dict[str, Any]) -> str:
         return str(output["text"])
@@ -152,5 +159,17 @@ def _tool(tool: GatewayTool) -> FunctionTool:
     )
 
 
+@contextmanager
+def _run_of(tool: GatewayTool) -> Generator[None]:
+    """What the tool's run contributes to the gateway's log; collectors hear of a call that fails."""
+    try:
+        with within_run(tool_entries(tool.operation)):
+            yield
+    except GatewayError as error:
+        report(error)
+        raise
+
+
 def _output(result: ToolResult) -> dict[str, Any]:
+    report(result.data)
     return {"text": result.text, **result.data}

@@ -30,12 +30,13 @@ from cfaig_integrations.adapters.arguments import call_options, chat_request, re
 from cfaig_integrations.adapters.fields import ChatFields, Count
 from cfaig_integrations.adapters.run_metadata import Operation
 from cfaig_integrations.adapters.tools import choice_among, tools_at_once
-from cfaig_integrations.client.aio import AsyncChatStream
-from cfaig_integrations.client.sync import ChatStream
+from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.llama_index.costs import report
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
@@ -288,21 +289,29 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
 
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
-        reply, info = self._clients.sync.chat(request, options)
+        try:
+            reply, info = self._clients.sync.chat(request, options)
+        except GatewayError as error:
+            report(error)
+            raise
         return to_response(reply, info)
 
     async def _achat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
-        reply, info = await self._clients.aio.chat(request, options)
+        try:
+            reply, info = await self._clients.aio.chat(request, options)
+        except GatewayError as error:
+            report(error)
+            raise
         return to_response(reply, info)
 
     def _stream_chat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse]:
         request, options = self._request(messages, operation, kwargs)
-        responses = _responses(self._clients.sync.stream(request, options))
+        responses = _responses(self._clients.sync, request, options)
         next(responses)
         return responses
 
@@ -310,7 +319,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse]:
         request, options = self._request(messages, operation, kwargs)
-        responses = _aresponses(await self._clients.aio.stream(request, options))
+        responses = _aresponses(self._clients.aio, request, options)
         await anext(responses)
         return responses
 
@@ -401,35 +410,43 @@ def _context_window(model: str) -> int:
     return profile.max_input
 
 
-def _responses(stream: ChatStream) -> Generator[ChatResponse]:
+def _responses(client: Client, request: ChatRequest, options: CallOptions) -> Generator[ChatResponse]:
     """The responses of a stream, the first one twice: the caller takes one, so that an error before it raises there."""
-    with stream:
-        maker, started = ResponseMaker(stream.info), False
-        for event in stream:
-            response = maker.make(event)
-            if response is not None:
-                if not started:
-                    started = True
+    try:
+        with client.stream(request, options) as stream:
+            maker, started = ResponseMaker(stream.info), False
+            for event in stream:
+                response = maker.make(event)
+                if response is not None:
+                    if not started:
+                        started = True
+                        yield response
                     yield response
-                yield response
-        last = maker.last()
-        if not started:
+            last = maker.last()
+            if not started:
+                yield last
             yield last
-        yield last
+    except GatewayError as error:
+        report(error)
+        raise
 
 
-async def _aresponses(stream: AsyncChatStream) -> AsyncGenerator[ChatResponse]:
+async def _aresponses(client: AsyncClient, request: ChatRequest, options: CallOptions) -> AsyncGenerator[ChatResponse]:
     """The responses of a stream, the first one twice; as `_responses`."""
-    async with stream:
-        maker, started = ResponseMaker(stream.info), False
-        async for event in stream:
-            response = maker.make(event)
-            if response is not None:
-                if not started:
-                    started = True
+    try:
+        async with await client.stream(request, options) as stream:
+            maker, started = ResponseMaker(stream.info), False
+            async for event in stream:
+                response = maker.make(event)
+                if response is not None:
+                    if not started:
+                        started = True
+                        yield response
                     yield response
-                yield response
-        last = maker.last()
-        if not started:
+            last = maker.last()
+            if not started:
+                yield last
             yield last
-        yield last
+    except GatewayError as error:
+        report(error)
+        raise

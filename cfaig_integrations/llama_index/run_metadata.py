@@ -76,6 +76,11 @@ def _is_user_tag(key: object) -> TypeGuard[str]:
     return isinstance(key, str) and key != "run_id" and not key.startswith(_WORKFLOW_PREFIX)
 
 
+def tool_entries(operation: Operation) -> RunEntries:
+    """What the run of a tool adds to its call."""
+    return RunEntries(automatic=automatic(run_info(operation), _LLAMA_INDEX))
+
+
 def run_entries(fields: LlamaFields, operation: Operation) -> RunEntries:
     """What a call's run adds to the call.
 

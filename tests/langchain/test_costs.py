@@ -146,6 +146,24 @@ def test_a_failed_call_counts_if_it_was_logged(make: Make, simulator: Simulator)
     assert collector.log_ids == (caught.value.log_id,) == tuple(logged(simulator))
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_failed_embeddings_and_rankings_count(simulator: Simulator, asynchronous: bool) -> None:
+    embeddings = CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **where(simulator))
+    reranker = CloudflareAIGatewayReranker(**where(simulator))
+    simulator.fault("user_input_error", times=None)
+    collector = LogCollector()
+    config: Any = {"callbacks": [collector]}
+    steps: list[Any] = [
+        RunnableLambda(embeddings.embed_query, embeddings.aembed_query),
+        RunnableLambda(lambda text: reranker.rerank([text], text), lambda text: reranker.arerank([text], text)),
+    ]
+    for step in steps:
+        with pytest.raises(ApiError):
+            await step.ainvoke("Hello", config) if asynchronous else step.invoke("Hello", config)
+    assert sorted(collector.log_ids) == sorted(logged(simulator))
+    assert len(collector.log_ids) == 2
+
+
 def test_many_threads(make: Make, simulator: Simulator) -> None:
     model, shared = make(api="chat_completions"), LogCollector()
     collectors = [LogCollector() for _ in range(8)]

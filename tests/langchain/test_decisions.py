@@ -19,7 +19,7 @@ from langchain_core.decisions import Box, Choice, ClassifierResponse, Noul, Noul
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from cfaig_integrations import errors
-from cfaig_integrations.langchain import ChatCloudflareAIGateway, CloudflareAIGatewayDecisionModel
+from cfaig_integrations.langchain import ChatCloudflareAIGateway, CloudflareAIGatewayDecisionModel, LogCollector
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, where
 from tests.langchain.conftest import Make as MakeChat
@@ -297,3 +297,11 @@ def test_the_local_gateway_decides(make: Make, simulator: Simulator, asynchronou
     response = ask(make(), asynchronous, [HumanMessage([{"type": "text", "text": STATE}, IMAGE])])
     assert response.answers.keys() == QUESTIONS.keys()
     assert sum(response.choices["tone"].probabilities.values()) == pytest.approx(1, abs=0.01)
+
+
+@both
+def test_collectors_hear_of_a_decision(make: Make, simulator: Simulator, asynchronous: bool) -> None:
+    collector = LogCollector()
+    ask(make(), asynchronous, config={"callbacks": [collector]})
+    assert collector.log_ids == tuple(entry["id"] for entry in simulator.logs())
+    assert len(collector.log_ids) == 1

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
+from cfaig_integrations import ApiError, gateway_context
 from cfaig_integrations.langchain import (
     ChatCloudflareAIGateway,
+    LogCollector,
     image_generation_tool,
     speech_to_text_tool,
     text_to_speech_tool,
@@ -72,6 +77,51 @@ def test_a_call_has_a_text_and_an_artifact(server: Loopback, name: str, asynchro
         case _:
             assert message.text == "Hello"
     assert len(server.seen) == 1
+
+
+OPERATIONS = {
+    "web_search": "web_search",
+    "generate_image": "image",
+    "text_to_speech": "speech",
+    "speech_to_text": "transcription",
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_call_carries_the_metadata_of_its_run(server: Loopback, name: str, asynchronous: bool) -> None:
+    tool, argument, run_id = make(name, server, gateway_metadata={"team": "docs"}), TOOLS[name][2], uuid4()
+    config: Any = {
+        "run_id": run_id,
+        "configurable": {"thread_id": "t1"},
+        "metadata": {"user_id": "ann", "cf_aig_metadata": {"tier": "gold"}},
+    }
+    with gateway_context(metadata={"tier": "block"}):
+        call = {argument: "https://a/x"}
+        asyncio.run(tool.ainvoke(call, config)) if asynchronous else tool.invoke(call, config)
+    assert json.loads(server.seen[0].headers["cf-aig-metadata"]) == {
+        "tier": "block",
+        "team": "docs",
+        "user_id": "ann",
+        "thread_id": "t1",
+        "parent_run_id": str(run_id),
+    }
+    tool.invoke({argument: "https://a/x"})
+    assert json.loads(server.seen[1].headers["cf-aig-metadata"])["op"] == OPERATIONS[name]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_collectors_hear_of_calls_and_failures(server: Loopback, asynchronous: bool) -> None:
+    tool, collector = make("web_search", server), LogCollector()
+    server.script += [
+        json_reply({"items": []}, **{"cf-aig-log-id": "log1"}),
+        Reply([b"{}"], status=400, headers={"cf-aig-log-id": "log2"}),
+    ]
+    config: Any = {"callbacks": [collector]}
+    for failure in (nullcontext(), pytest.raises(ApiError)):
+        with failure:
+            asyncio.run(tool.ainvoke({"query": "a"}, config)) if asynchronous else tool.invoke({"query": "a"}, config)
+    assert collector.log_ids == ("log1", "log2")
 
 
 @pytest.mark.parametrize("name", TOOLS)

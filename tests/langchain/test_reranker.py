@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core import exceptions as lc
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from cfaig_integrations import errors
-from cfaig_integrations.langchain import CloudflareAIGatewayEmbeddings, CloudflareAIGatewayReranker
+from cfaig_integrations.errors import ApiError
+from cfaig_integrations.langchain import CloudflareAIGatewayEmbeddings, CloudflareAIGatewayReranker, LogCollector
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import where
 
@@ -159,3 +164,46 @@ def test_only_empty_documents_send_no_request(make: Make, simulator: Simulator, 
     ranking = asyncio.run(reranker.arerank(["", ""], QUESTION)) if asynchronous else reranker.rerank(["", ""], QUESTION)
     assert ranking == [(0, None), (1, None)]
     assert not simulator.requests
+
+
+class Compressing(BaseRetriever):
+    """Calls the reranker as LangChain's `ContextualCompressionRetriever` does."""
+
+    reranker: Any
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return list(self.reranker.compress_documents([Document("a")], query, callbacks=run_manager.get_child()))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        callbacks = run_manager.get_child()
+        return list(await self.reranker.acompress_documents([Document("a")], query, callbacks=callbacks))
+
+
+@both
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+def test_the_run_of_a_retriever_is_that_of_its_ranking(
+    make: Make, simulator: Simulator, asynchronous: bool, fails: bool
+) -> None:
+    retriever, collector, run_id = Compressing(reranker=make()), LogCollector(), uuid4()
+    config: Any = {
+        "callbacks": [collector],
+        "metadata": {"user_id": "ann", "thread_id": "t1", "cf_aig_metadata": {"tier": "gold"}},
+    }
+    if fails:
+        simulator.fault("user_input_error", times=None)
+    with pytest.raises(ApiError) if fails else nullcontext():
+        if asynchronous:
+            asyncio.run(retriever.ainvoke("Why?", config, run_id=run_id))
+        else:
+            retriever.invoke("Why?", config, run_id=run_id)
+    (entry,) = simulator.logs()
+    assert entry["metadata"] == {
+        "tier": "gold",
+        "user_id": "ann",
+        "thread_id": "t1",
+        "parent_run_id": str(run_id),
+        "op": "rerank",
+    }
+    assert collector.log_ids == (entry["id"],)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.schema import NodeWithScore
 from llama_index_instrumentation import get_dispatcher
 
+from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.llama_index import (
     CloudflareAIGatewayEmbedding,
     CloudflareAIGatewayRerank,
@@ -112,6 +114,54 @@ def test_a_collector_of_the_whole_process(make: Make, simulator: Simulator) -> N
     assert sorted(collector.log_ids) == sorted(logged(simulator))
     collector.clear()
     assert collector.log_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "fault"),
+    [
+        *((method, "user_input_error") for method in ("complete", "acomplete", "stream_complete", "astream_complete")),
+        *((method, "error_event") for method in ("stream_complete", "astream_complete")),
+    ],
+)
+def test_a_failed_call_counts_if_it_was_logged(make: Make, simulator: Simulator, method: str, fault: str) -> None:
+    simulator.fault(fault, times=None)
+
+    async def ask() -> None:
+        answer: Any = getattr(make(), method)("Hello")
+        if method.startswith("a"):
+            answer = await answer
+        if method == "stream_complete":
+            list(answer)
+        elif method == "astream_complete":
+            assert [each async for each in answer]
+
+    with LogCollector() as collector, pytest.raises(GatewayError) as caught:
+        asyncio.run(ask())
+    assert collector.log_ids == caught.value.log_ids == tuple(logged(simulator))
+    assert collector.log_ids
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_failed_embeddings_and_rankings_count(simulator: Simulator, asynchronous: bool) -> None:
+    embedding = CloudflareAIGatewayEmbedding(**where(simulator), model=M3)
+    rerank: Any = CloudflareAIGatewayRerank(**where(simulator))
+    found = [NodeWithScore(node=node) for node in nodes()]
+    simulator.fault("user_input_error", times=None)
+
+    async def embed() -> None:
+        await embedding.aget_query_embedding("Hello") if asynchronous else embedding.get_query_embedding("Hello")
+
+    async def rank() -> None:
+        await rerank.apostprocess_nodes(found, None, QUESTION) if asynchronous else rerank.postprocess_nodes(
+            found, None, QUESTION
+        )
+
+    with LogCollector() as collector:
+        for call in (embed, rank):
+            with pytest.raises(GatewayError):
+                asyncio.run(call())
+    assert sorted(collector.log_ids) == sorted(logged(simulator))
+    assert len(collector.log_ids) == 2
 
 
 def test_the_cost_of_responses(make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

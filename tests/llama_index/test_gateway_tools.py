@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.instrumentation.dispatcher import instrument_tags
 from llama_index.core.tools import FunctionTool
 
+from cfaig_integrations import ApiError
 from cfaig_integrations.llama_index import (
     CloudflareAIGateway,
+    LogCollector,
     image_generation_tool,
     speech_to_text_tool,
     text_to_speech_tool,
@@ -70,6 +75,38 @@ def test_a_call_has_a_text_and_data(server: Loopback, name: str, asynchronous: b
         case _:
             assert output.content == "Hello"
     assert len(server.seen) == 1
+
+
+OPERATIONS = {
+    "web_search": "web_search",
+    "generate_image": "image",
+    "text_to_speech": "speech",
+    "speech_to_text": "transcription",
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_call_carries_the_metadata_of_its_run(server: Loopback, name: str, asynchronous: bool) -> None:
+    tool, arguments = make(name, server, gateway_metadata={"team": "docs"}), {TOOLS[name][2]: "https://a/x"}
+    with instrument_tags({"user_id": "ann", "run_id": "r1"}):
+        asyncio.run(tool.acall(**arguments)) if asynchronous else tool.call(**arguments)
+    metadata = {"team": "docs", "user_id": "ann", "run_id": "r1", "op": OPERATIONS[name]}
+    assert json.loads(server.seen[0].headers["cf-aig-metadata"]) == metadata
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_collectors_hear_of_calls_and_failures(server: Loopback, asynchronous: bool) -> None:
+    tool = make("web_search", server)
+    server.script += [
+        json_reply({"items": []}, **{"cf-aig-log-id": "log1"}),
+        Reply([b"{}"], status=400, headers={"cf-aig-log-id": "log2"}),
+    ]
+    with LogCollector() as collector:
+        for failure in (nullcontext(), pytest.raises(ApiError)):
+            with failure:
+                asyncio.run(tool.acall(query="a")) if asynchronous else tool.call(query="a")
+    assert collector.log_ids == ("log1", "log2")
 
 
 @pytest.mark.parametrize("name", TOOLS)
