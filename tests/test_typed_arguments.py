@@ -115,6 +115,11 @@ BETAS: list[tuple[dict[str, Any], str]] = [
         "web-fetch-2025-09-10,mcp-client-2025-11-20",
     ),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, ""),
+    ({"extra_body": {"betas": ["a-1"]}}, "a-1"),
+    ({"model_kwargs": {"betas": ["a-1"]}, "betas": ["b-2"]}, "b-2,a-1"),
+    ({"extra_headers": {"Anthropic-Beta": "a-1, b-2"}}, "a-1, b-2"),
+    ({"extra_headers": {"Anthropic-Beta": "a-1, b-2"}, "betas": ["b-2", "c-3"]}, "a-1,b-2,c-3"),
+    ({"extra_headers": {"anthropic-beta": "a-1"}, "mcp_servers": SERVERS}, "a-1,mcp-client-2025-11-20"),
     ({}, ""),
 ]
 
@@ -130,6 +135,7 @@ async def test_beta_features_are_named_in_a_header(
     with pytest.raises(errors.RateLimited):
         await send(model, "whole", **arguments)
     assert simulator.requests[-1].headers.get("anthropic-beta", "") == header
+    assert "betas" not in simulator.requests[-1].body
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -144,6 +144,10 @@ def chat_request(
         name: _validated(name, recognized[name]) if name in recognized else getattr(fields, name)
         for name in _REQUEST_PARAMETERS
     }
+    extra_body = _extra_body(fields, arguments)
+    if "betas" in extra_body:  # which are sent in a header
+        betas = _validated("betas", extra_body.pop("betas"))
+        parameters["betas"] = [*(parameters["betas"] or ()), *(betas or ())]
     return ChatRequest(
         model=recognized.get("model") or fields.model,
         turns=turns,
@@ -154,7 +158,7 @@ def chat_request(
         stop=_stop_texts(stop, recognized.get("stop"), fields.stop),
         previous_response_id=recognized.get("previous_response_id"),
         continues=None if recognized.get("previous_response_id") else continues,
-        extra_body=_extra_body(fields, arguments),
+        extra_body=extra_body,
         **parameters,
     )
 

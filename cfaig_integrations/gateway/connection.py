@@ -38,6 +38,8 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 _PUBLIC = frozenset({"accept", "accept-encoding", "content-type", "user-agent", "x-session-affinity"})
 """Headers that may be shown, as may those of the gateway; any other is the user's own, and may be a key."""
+_FEATURES = b"anthropic-beta"
+"""A list of names: those that the request needs are added to the user's own."""
 # The HTTP library derives these from URL and body; others in their place break the connection.
 _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 
@@ -229,8 +231,12 @@ class Connection:
         if event_id is not None and b"cf-aig-event-id" not in dict(headers):
             headers.append((b"cf-aig-event-id", event_id.encode("ascii")))
         if wire_headers:
-            names = {name for name, _ in headers}
-            headers += [header for header in _encoded(wire_headers) if header[0] not in names]
+            present = dict(headers)
+            if _FEATURES in present and (required := wire_headers.get(_FEATURES.decode())):
+                names = dict.fromkeys(each.strip() for each in f"{present[_FEATURES].decode()},{required}".split(","))
+                headers = [pair for pair in headers if pair[0] != _FEATURES]
+                headers += _encoded({_FEATURES.decode(): ",".join(names)})
+            headers += [header for header in _encoded(wire_headers) if header[0] not in present]
         return headers
 
     def _trace_headers(self, call: CallOptions) -> Pairs:

@@ -98,7 +98,8 @@ _ADVICE: Mapping[str, str] = {
     "track_previous_responses": "Write store=True, and previous_response_id=... in the next call.",
     "use_previous_response_id": "Write previous_response_id=... in the call.",
     "use_responses_api": 'Write api="responses", or api="chat_completions" for False.',
-    "user_profile_id": "Write extra_headers={'anthropic-user-profile-id': ...}.",
+    # The header and the beta feature of anthropic 2.14 and langchain-anthropic 1.7.
+    "user_profile_id": "Write extra_headers={'anthropic-user-profile-id': ...} and betas=['user-profiles-2026-03-24'].",
     **dict.fromkeys(("anthropic_api_key", "openai_api_key", "provider_api_key"), _NO_PROVIDER_KEY),
     **dict.fromkeys(("anthropic_proxy", "openai_proxy", "proxies", "proxy"), _PROXY),
     **dict.fromkeys(("openai_organization", "organization", "project", "workspace_id"), _ONE_PROVIDER),
