@@ -204,56 +204,6 @@ def test_the_output_version_of_another_package_is_refused(version: str) -> None:
     assert model.output_version == "v1"
 
 
-# Every constructor argument of the classes that are replaced, as of November 2026.
-CONSTRUCTORS: dict[str, str] = {
-    "ChatOpenAI": "context_management default_headers default_query disabled_params extra_body frequency_penalty "
-    "http_async_client http_client http_socket_options include include_response_headers logit_bias logprobs "
-    "max_retries max_tokens max_completion_tokens model_kwargs model_name model n openai_api_base base_url "
-    "openai_api_key api_key openai_organization organization openai_proxy presence_penalty prompt_cache_options "
-    "reasoning reasoning_effort request_timeout timeout root_async_client root_client async_client client seed "
-    "service_tier stop stop_sequences store stream_chunk_timeout stream_usage streaming temperature "
-    "tiktoken_model_name top_logprobs top_p truncation use_previous_response_id use_responses_api verbosity",
-    "ChatAnthropic": "anthropic_api_key api_key anthropic_api_url base_url anthropic_proxy betas container "
-    "context_management default_headers default_request_timeout timeout inference_geo max_retries max_tokens "
-    "max_tokens_to_sample mcp_servers model_kwargs model model_name output_config reasoning_effort effort "
-    "reuse_last_container stop_sequences stop stream_usage streaming temperature thinking top_k top_p user_profile_id",
-    "ChatCloudflareWorkersAI": "account_id cloudflare_account_id ai_gateway cloudflare_ai_gateway aig_allowed_models "
-    "aig_backoff aig_max_attempts aig_no_session_affinity aig_request_timeout aig_retry_delay aig_session_id "
-    "aig_turn_id api_token cloudflare_api_token async_client base_url cloudflare_api_base binding client default_query "
-    "endpoint_format frequency_penalty http_async_client http_client max_retries max_tokens model_kwargs model "
-    "model_name n presence_penalty reject_if_busy repetition_penalty request_timeout timeout session_id stop "
-    "stop_sequences temperature top_k top_p",
-    "OpenAI, OpenAIResponses, OpenAILike": "model temperature max_tokens additional_kwargs max_retries timeout "
-    "reuse_client api_key api_base api_version callback_manager default_headers http_client async_http_client "
-    "openai_client async_openai_client system_prompt messages_to_prompt completion_to_prompt pydantic_program_mode "
-    "output_parser strict reasoning_effort modalities audio_config logprobs top_logprobs max_output_tokens "
-    "reasoning_options include instructions track_previous_responses store built_in_tools truncation user "
-    "call_metadata context_window top_p is_chat_model is_function_calling_model "
-    "should_use_structured_outputs tokenizer",
-    "Anthropic": "region project_id aws_region aws_access_key_id aws_secret_access_key cache_idx thinking_dict tools "
-    "mcp_servers",
-    "LlamaIndex's CloudflareAIGateway": "llms account_id gateway api_key binding options max_retries timeout "
-    "callback_manager default_headers http_client async_http_client",
-}
-FRAMEWORKS = {"ChatOpenAI": CHAT[0], "ChatAnthropic": CHAT[0], "ChatCloudflareWorkersAI": CHAT[0]}
-
-
-@pytest.mark.parametrize(
-    ("source", "name"), [(source, name) for source, names in CONSTRUCTORS.items() for name in names.split()]
-)
-def test_every_argument_of_a_replaced_class_exists_or_has_advice(source: str, name: str) -> None:
-    """A value of the wrong type is fine here: what counts is that the name is known."""
-    remedy = ""
-    try:
-        made(FRAMEWORKS.get(source, CHAT[1]), **{name: None})
-    except errors.ConfigError as error:
-        remedy = error.remedy
-    except ValueError:
-        pass
-    assert "Further body fields" not in remedy
-    assert "Did you mean" not in remedy
-
-
 # Calls
 
 

@@ -86,6 +86,7 @@ _ADVICE: Mapping[str, str] = {
     "In LangChain there is model.with_fallbacks([...]), too.",
     "options": "Write gateway=GatewayOptions(...), and gateway_metadata=... for its metadata.",
     "output_format": "Write response_format=..., or use with_structured_output or structured_predict.",
+    "previous_response_id": "Write previous_response_id=... in the call.",
     "reuse_last_container": "Write container=response_metadata['container']['id'] in the next call.",
     "session_id": "Write session_affinity='...', or gateway=GatewayOptions(session_id=...) for the Auto Router.",
     "should_use_structured_outputs": "Write structured_output='json_schema'.",
