@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
+from threading import Thread
 from typing import TypeVar
-
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -16,27 +17,45 @@ _B = TypeVar("_B")
 def run_all(send: Callable[[_A], _B], requests: Sequence[_A], limit: int) -> Iterator[_B]:
     """The results in the order of the requests, sent in threads that see the caller's context.
 
-    After a failure none is started. `limit` is the most requests at a time.
+    After a failure none is started, and those that run are waited for; after Ctrl-C they are not. `limit` is the most
+    requests at a time.
     """
     if len(requests) < 2 or limit == 1:
         yield from map(send, requests)
         return
-    with ContextThreadPoolExecutor(max_workers=min(limit, len(requests))) as pool:
-        futures = [pool.submit(send, request) for request in requests]
+    futures: list[Future[_B]] = [Future() for _ in requests]
+    waiting = deque(zip(futures, requests, strict=True))
+    # Python waits at exit for the threads of an executor, and so for the requests that run, but not for daemons.
+    threads = [
+        Thread(target=copy_context().run, args=(_work, send, waiting), name="cfaig_request", daemon=True)
+        for _ in range(min(limit, len(requests)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for future in futures:
+            yield future.result()
+    except Exception:
+        waiting.clear()
+        for thread in filter(Thread.is_alive, threads):
+            thread.join()
+        raise
+    finally:
+        waiting.clear()
 
-        def cancel_rest(future: Future[_B]) -> None:
-            if not future.cancelled() and future.exception() is not None:
-                for other in futures:
-                    other.cancel()
 
+def _work(send: Callable[[_A], _B], waiting: deque[tuple[Future[_B], _A]]) -> None:
+    """Sends the requests that wait, in their order, so that all before one that failed were started."""
+    while waiting:
         try:
-            for future in futures:
-                future.add_done_callback(cancel_rest)
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+            future, request = waiting.popleft()
+        except IndexError:  # another thread was faster
+            return
+        try:
+            future.set_result(send(request))
+        except BaseException as error:
+            waiting.clear()
+            future.set_exception(error)
 
 
 async def arun_all(send: Callable[[_A], Awaitable[_B]], requests: Sequence[_A], limit: int) -> list[_B]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from contextvars import ContextVar
 
 import pytest
 
 from cfaig_integrations.langchain.concurrency import arun_all, run_all
+from tests.waiting import PATIENCE, until
 
 NAME: ContextVar[str] = ContextVar("name", default="nobody")
 
@@ -80,3 +82,25 @@ async def test_tasks_are_cancelled_after_a_failure() -> None:
     assert len(begun) < 6
     assert {*ended} == {*begun} - {1}
     assert len(asyncio.all_tasks()) == 1
+
+
+def test_an_interrupt_does_not_wait_for_requests_that_run() -> None:
+    begun: list[int] = []
+    answer = threading.Event()
+
+    def ask(n: int) -> None:
+        begun.append(n)
+        assert answer.wait(PATIENCE)
+
+    def interrupt() -> None:
+        assert until(lambda: len(begun) == 2)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_all(ask, range(9), 2))
+    running = [thread for thread in threading.enumerate() if thread.name == "cfaig_request"]
+    answer.set()
+    for thread in running:
+        thread.join()
+    assert (begun, len(running)) == ([0, 1], 2)

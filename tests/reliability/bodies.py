@@ -12,6 +12,7 @@ WIRES: tuple[Wire, ...] = ("chat_completions", "responses", "messages", "run")
 
 TEXT = "Hello there"
 VECTOR = [0.5] * 1024
+SCORE = 0.75
 _PARTS = ("Hello", " there")
 
 
@@ -62,7 +63,7 @@ _WHOLE: Mapping[Format, Any] = {
     "messages": _MESSAGE,
     "run": {"result": {"response": TEXT, "usage": _USAGE}, "success": True, "errors": [], "messages": []},
     "embeddings": {"result": {"shape": [1, 1024], "data": [VECTOR]}, "success": True, "errors": [], "messages": []},
-    "rerank": {"result": {"response": [{"id": 0, "score": 0.75}]}, "success": True, "errors": [], "messages": []},
+    "rerank": {"result": {"response": [{"id": 0, "score": SCORE}]}, "success": True, "errors": [], "messages": []},
 }
 WHOLE: Mapping[Format, bytes] = {name: json.dumps(body).encode() for name, body in _WHOLE.items()}
 """Whole bodies."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.documents import Document
 from llama_index.core.llms import ChatMessage
@@ -16,7 +16,7 @@ from cfaig_integrations import errors
 from cfaig_integrations import langchain as lc
 from cfaig_integrations import llama_index as li
 from tests.client.loopback import Loopback
-from tests.reliability.bodies import TEXT, VECTOR, WIRES, Format
+from tests.reliability.bodies import SCORE, TEXT, VECTOR, WIRES, Format
 from tests.waiting import until_async
 
 MODELS: dict[Format, str] = {
@@ -64,6 +64,7 @@ class Outcome:
         complete: Whether it returned the whole answer.
         error: What it raised.
         text: Text received, of a stream also before the error.
+        numbers: The vector, or the scores of the passages.
         requests: Number of requests that the server received.
         returned: Whether a second call used the connection of the first.
         closed: Whether every connection was closed, if the call raised.
@@ -72,9 +73,14 @@ class Outcome:
     complete: bool = False
     error: errors.GatewayError | None = None
     text: str = ""
+    numbers: list[float] = field(default_factory=list[float])
     requests: int = 0
     returned: bool = False
     closed: bool = False
+
+
+Perform: TypeAlias = Callable[[Outcome, str], Coroutine[Any, Any, None]]
+"""Calls with a prompt; what arrives is in the outcome."""
 
 
 def call(way: Way, server: Loopback, kept: bool | None, **arguments: Any) -> Outcome:
@@ -87,12 +93,12 @@ def call(way: Way, server: Loopback, kept: bool | None, **arguments: Any) -> Out
         arguments: Arguments of the constructor.
     """
     outcome = Outcome()
-    settings = {"account_id": "acc", "api_token": "tok", "base_url": server.base_url} | arguments
-    perform = _langchain(way, settings) if way.framework == "langchain" else _llama_index(way, settings)
+    perform = performer(way, **({"base_url": server.base_url} | arguments))
 
     async def main() -> None:
         try:
-            await perform(outcome)
+            await perform(outcome, "Hi")
+            outcome.complete = (outcome.text, outcome.numbers) in ((TEXT, []), ("", VECTOR), ("", [SCORE]))
         except errors.GatewayError as error:
             outcome.error = error
         outcome.requests = len(server.seen)
@@ -100,74 +106,102 @@ def call(way: Way, server: Loopback, kept: bool | None, **arguments: Any) -> Out
             outcome.closed = await until_async(lambda: server.open == 0)
         elif kept:
             with suppress(errors.GatewayError):
-                await perform(Outcome())
+                await perform(Outcome(), "Hi")
             outcome.returned = server.accepted == 1
 
     asyncio.run(main())
     return outcome
 
 
-def _langchain(way: Way, settings: dict[str, Any]) -> Callable[[Outcome], Any]:
-    async def perform(outcome: Outcome) -> None:
-        name = MODELS[way.format]
-        if way.format == "embeddings":
-            embedder = lc.CloudflareAIGatewayEmbeddings(model=name, **settings)
-            vector = await embedder.aembed_query("Hi") if way.asynchronous else embedder.embed_query("Hi")
-            outcome.complete = vector == VECTOR
-        elif way.format == "rerank":
-            ranker, documents = lc.CloudflareAIGatewayReranker(model=name, **settings), [Document("Hi")]
-            ranked = (
-                await ranker.acompress_documents(documents, "Hi")
-                if way.asynchronous
-                else ranker.compress_documents(documents, "Hi")
-            )
-            outcome.complete = [each.page_content for each in ranked] == ["Hi"]
-        else:
-            model = lc.ChatCloudflareAIGateway(model=name, api=way.format, max_tokens=50, **settings)
-            if way.stream and way.asynchronous:
-                async for chunk in model.astream("Hi"):
-                    outcome.text += chunk.text
-            elif way.stream:
-                for chunk in model.stream("Hi"):
-                    outcome.text += chunk.text
-            else:
-                outcome.text = (await model.ainvoke("Hi") if way.asynchronous else model.invoke("Hi")).text
-            outcome.complete = outcome.text == TEXT
+def performer(way: Way, **arguments: Any) -> Perform:
+    """Calls of one model object.
+
+    Args:
+        way: How; what is not asynchronous awaits nothing.
+        arguments: Arguments of the constructor.
+    """
+    settings = {"account_id": "acc", "api_token": "tok", "model": MODELS[way.format]} | arguments
+    by = _LANGCHAIN if way.framework == "langchain" else _LLAMA_INDEX
+    if way.format in ("embeddings", "rerank"):
+        return by[way.format](way, settings)
+    return by["chat"](way, {"api": way.format, "max_tokens": 50} | settings)
+
+
+def _langchain_embeddings(way: Way, settings: dict[str, Any]) -> Perform:
+    embedder = lc.CloudflareAIGatewayEmbeddings(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        outcome.numbers = await embedder.aembed_query(prompt) if way.asynchronous else embedder.embed_query(prompt)
 
     return perform
 
 
-def _llama_index(way: Way, settings: dict[str, Any]) -> Callable[[Outcome], Any]:
-    async def perform(outcome: Outcome) -> None:
-        name = MODELS[way.format]
-        if way.format == "embeddings":
-            embedder = li.CloudflareAIGatewayEmbedding(model=name, **settings)
-            vector = await embedder.aget_text_embedding("Hi") if way.asynchronous else embedder.get_text_embedding("Hi")
-            outcome.complete = vector == VECTOR
-        elif way.format == "rerank":
-            ranker, nodes = (
-                li.CloudflareAIGatewayRerank(model=name, **settings),
-                [NodeWithScore(node=TextNode(text="Hi"))],
-            )
-            query = QueryBundle("Hi")
-            ranked = (
-                await ranker.apostprocess_nodes(nodes, query)
-                if way.asynchronous
-                else ranker.postprocess_nodes(nodes, query)
-            )
-            outcome.complete = [each.node.get_content() for each in ranked] == ["Hi"]
+def _langchain_rerank(way: Way, settings: dict[str, Any]) -> Perform:
+    ranker = lc.CloudflareAIGatewayReranker(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        given = [Document("Hi")], prompt
+        ranked = await ranker.acompress_documents(*given) if way.asynchronous else ranker.compress_documents(*given)
+        outcome.numbers = [each.metadata["relevance_score"] for each in ranked]
+
+    return perform
+
+
+def _langchain_chat(way: Way, settings: dict[str, Any]) -> Perform:
+    model = lc.ChatCloudflareAIGateway(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        if way.stream and way.asynchronous:
+            async for chunk in model.astream(prompt):
+                outcome.text += chunk.text
+        elif way.stream:
+            for chunk in model.stream(prompt):
+                outcome.text += chunk.text
         else:
-            model = li.CloudflareAIGateway(model=name, api=way.format, max_tokens=50, **settings)
-            messages = [ChatMessage("Hi")]
-            if way.stream and way.asynchronous:
-                async for reply in await model.astream_chat(messages):
-                    outcome.text = reply.message.content or ""
-            elif way.stream:
-                for reply in model.stream_chat(messages):
-                    outcome.text = reply.message.content or ""
-            else:
-                reply = await model.achat(messages) if way.asynchronous else model.chat(messages)
+            outcome.text = (await model.ainvoke(prompt) if way.asynchronous else model.invoke(prompt)).text
+
+    return perform
+
+
+def _llama_index_embeddings(way: Way, settings: dict[str, Any]) -> Perform:
+    embedder = li.CloudflareAIGatewayEmbedding(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        outcome.numbers = (
+            await embedder.aget_text_embedding(prompt) if way.asynchronous else embedder.get_text_embedding(prompt)
+        )
+
+    return perform
+
+
+def _llama_index_rerank(way: Way, settings: dict[str, Any]) -> Perform:
+    ranker = li.CloudflareAIGatewayRerank(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        given = [NodeWithScore(node=TextNode(text="Hi"))], QueryBundle(prompt)
+        ranked = await ranker.apostprocess_nodes(*given) if way.asynchronous else ranker.postprocess_nodes(*given)
+        outcome.numbers = [each.score or 0.0 for each in ranked]
+
+    return perform
+
+
+def _llama_index_chat(way: Way, settings: dict[str, Any]) -> Perform:
+    model = li.CloudflareAIGateway(**settings)
+
+    async def perform(outcome: Outcome, prompt: str) -> None:
+        messages = [ChatMessage(prompt)]
+        if way.stream and way.asynchronous:
+            async for reply in await model.astream_chat(messages):
                 outcome.text = reply.message.content or ""
-            outcome.complete = outcome.text == TEXT
+        elif way.stream:
+            for reply in model.stream_chat(messages):
+                outcome.text = reply.message.content or ""
+        else:
+            reply = await model.achat(messages) if way.asynchronous else model.chat(messages)
+            outcome.text = reply.message.content or ""
 
     return perform
+
+
+_LANGCHAIN = {"chat": _langchain_chat, "embeddings": _langchain_embeddings, "rerank": _langchain_rerank}
+_LLAMA_INDEX = {"chat": _llama_index_chat, "embeddings": _llama_index_embeddings, "rerank": _llama_index_rerank}
