@@ -101,11 +101,11 @@ def transport_error(
         error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
     details = f"{names[0]}: {error}" if str(error) else names[0]
     host, sent = _host(request), sent and _UNSENT.isdisjoint(names)
-    note = (
-        " The model may have run: only retry_after_send=True sends it again."
-        if sent and request.method == "POST"
-        else ""
-    )
+    note = ""
+    if "PoolTimeout" in names:
+        note = " Make fewer calls at a time, or pass http_client or http_async_client with Limits(max_connections=...)."
+    elif sent and request.method == "POST":
+        note = " The model may have run: only retry_after_send=True sends it again."
     match _category(names):
         case "timeout" if idle:
             return idle_timeout(request)

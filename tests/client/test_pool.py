@@ -18,7 +18,7 @@ import pytest
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
-from cfaig_integrations.errors import GatewayError
+from cfaig_integrations.errors import GatewayError, TimeoutFault
 from tests.client.conftest import REQUEST, connect
 from tests.client.loopback import TEXT, Loopback, Reply, piece, streamed
 
@@ -287,3 +287,33 @@ def test_the_pool_is_usable_after_errors(server: Loopback) -> None:
         assert (await client.chat(REQUEST))[0].turn.text == TEXT
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "your own"])
+def test_a_call_that_gets_no_connection_names_the_settings(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """While one stream is open, and the pool holds one connection."""
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(pool, "SHARDS", 1)
+    pool.close_all()
+    server.usual = streamed(piece("Hello"), end="stall")
+    to, late = connect(server, max_retries=0), connect(server, max_retries=0, timeout=0.2)
+    limits = httpx.Limits(max_connections=1)
+    said = r"No connection .* free in time: 0\.2 s, set by timeout= \(PoolTimeout.*http_client .*max_connections"
+
+    async def main() -> None:
+        async with httpx.AsyncClient(limits=limits) as client:
+            theirs = client if own else None
+            async with await AsyncClient(to, theirs).stream(REQUEST):
+                with pytest.raises(TimeoutFault, match=said) as caught:
+                    await AsyncClient(late, theirs).chat(REQUEST)
+        assert not caught.value.maybe_billed
+
+    with httpx.Client(limits=limits) as client:
+        theirs = client if own else None
+        with Client(to, theirs).stream(REQUEST), pytest.raises(TimeoutFault, match=said) as caught:
+            Client(late, theirs).chat(REQUEST)
+    assert not caught.value.maybe_billed
+    asyncio.run(main())
+    assert len(server.seen) == 2
