@@ -128,10 +128,12 @@ class _Body(httpx.AsyncByteStream):
         return self._inner.__aiter__()
 
     async def aclose(self) -> None:
-        if self._open:
-            self._open = False
-            self._load[self._place] -= 1
-        await self._inner.aclose()
+        try:
+            await self._inner.aclose()
+        finally:
+            if self._open:
+                self._open = False
+                self._load[self._place] -= 1
 
 
 class Shards(httpx.AsyncBaseTransport):

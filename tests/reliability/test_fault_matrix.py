@@ -1,16 +1,16 @@
 """Every fault over every way to call: exception, requests, connection, and nothing truncated as complete.
 
-By default each fault meets every format, and the other dimensions in turn; `FAULT_MATRIX=full` tests every cell.
+By default each fault meets every format, and the other dimensions in turn; `python -m tests.reliability` tests every
+cell.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +20,12 @@ import pytest
 from cfaig_integrations import errors
 from cfaig_integrations.client import aio, pool, sync
 from tests.client.loopback import Loopback, loopback
+from tests.reliability import FULL
 from tests.reliability.bodies import STREAMS, TEXT, Wire
 from tests.reliability.calls import FORMS, WAYS, Outcome, Way, call
 from tests.reliability.faults import FAULTS, LOG, Expected, Fault, body, chunked, envelope, sized
 from tests.waiting import PATIENCE
 
-FULL = os.environ.get("FAULT_MATRIX") == "full"
 CUTS = 200 if FULL else 12
 """Random bytes of each stream at which it is cut."""
 
@@ -152,10 +152,14 @@ def cuts(wire: Wire) -> list[int]:
 
 @pytest.mark.parametrize("end", ["cut", "reset", "keep"])
 @pytest.mark.parametrize("way", [way for way in WAYS if way.stream], ids=str)
-def test_a_stream_that_is_cut_is_never_complete(server: Loopback, way: Way, end: Any) -> None:
+def test_a_stream_that_is_cut_is_never_complete(
+    server: Loopback, way: Way, end: Any, record_property: Callable[[str, object], None]
+) -> None:
     """A cut after the last text is complete only where the format has said so."""
     whole = body(way)
-    for length in cuts(way.format):  # type: ignore[arg-type]
+    lengths = cuts(way.format)  # type: ignore[arg-type]
+    record_property("cases", len(lengths))
+    for length in lengths:
         server.seen.clear()
         server.usual = chunked(way, whole[:length], end=end)
         outcome = call(way, server, None)
