@@ -54,6 +54,8 @@ class Client:
                 if subject == NETWORK:
                     target, payload = self.requests[name, api, n]
                     hold = f"hold={min(n, self.network.CONNECTIONS)}"
+                    if "b64=1" in settings:  # whether or not this package asks for it
+                        payload = {**payload, "encoding_format": "base64"}
                     return self.network.Endpoint(self.url + target.replace(f"hold={n}", hold), payload)
                 return make(subject, self.framework, work.kind, api, f"{self.url}/@{settings}")
 
