@@ -18,6 +18,7 @@ from cfaig_integrations.client.bodies import (
     WholeBody,
     already_read,
     discard_connection_if_bytes_are_left,
+    join_chunks,
     lower_case,
 )
 from cfaig_integrations.client.cancellation import defer_cancellation
@@ -281,6 +282,7 @@ def _chunks(response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
     body = already_read(response)
     if body is not None:
         return _once(body)
+    join_chunks(response)
     stream = cast("httpx.AsyncByteStream", response.stream)
     match encoding:
         case "" | "identity":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
@@ -23,6 +24,8 @@ MAX_TIMEOUTS = 3.0
 DRAIN_SECONDS = 0.25
 """Seconds for the last HTTP chunk after a stream's end marker; it comes at once, or the connection is closed."""
 _PIECE = 1024 * 1024
+_NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})\r\n")
+"""What is between two chunks: the end of one, and the size of the next."""
 _GZIP = 0x1F
 """First byte of each member of a gzip file."""
 
@@ -169,20 +172,63 @@ def time_limit(response: httpx.Response | None, seconds: float) -> Generator[boo
 def discard_connection_if_bytes_are_left(response: httpx.Response) -> None:
     """Prevents the reuse of a connection on which bytes follow the response.
 
-    httpcore keeps them, and would read them as the response to the next request. Its h11 state is private, so it is
-    searched for; where it is not found, nothing changes.
+    httpcore keeps them, and would read them as the response to the next request.
     """
+    state = _h11_state(response)
+    if state is not None and state.trailing_data[0]:
+        state.send_failed()
+
+
+def join_chunks(response: httpx.Response) -> None:
+    """Makes a response return HTTP chunks that have arrived together as one.
+
+    A server sends each event as a chunk of its own, and h11, httpcore and httpx take longer to pass one on than it takes
+    to decode the event. h11's reader is private: where it is not found, nothing changes.
+    """
+    state = _h11_state(response)
+    reader = getattr(state, "_reader", None)
+    if type(reader).__name__ == "ChunkedReader":
+        state._reader = _JoiningReader(reader)
+
+
+class _JoiningReader:
+    """h11's reader, followed by the whole chunks that are in the buffer behind the one that it returned."""
+
+    __slots__ = ("_reader", "read_eof")
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.read_eof = reader.read_eof
+
+    def __call__(self, buffer: Any) -> Any:
+        event = self._reader(buffer)
+        if not buffer or not getattr(event, "chunk_end", False):
+            return event
+        data, end, pieces = bytes(buffer), 0, [event.data]
+        while size := _NEXT_CHUNK.match(data, end):
+            start, stop = size.end(), size.end() + int(size[1], 16)
+            if start == stop or data[stop : stop + 2] != b"\r\n":
+                break  # the last chunk, or one that is not complete or not valid, is left to h11
+            pieces.append(data[start:stop])
+            end = stop  # h11 expects the line break after a chunk
+        if end:
+            buffer.maybe_extract_at_most(end)
+            event = type(event)(data=b"".join(pieces), chunk_end=True)
+        return event
+
+
+def _h11_state(response: httpx.Response) -> Any:
+    """The h11 connection of a response. httpcore's is private, so it is searched for; None where it is not found."""
     layer: Any = response.stream
     for _ in range(8):
         state: Any = getattr(layer, "_h11_state", None)
         if state is not None:
-            if state.trailing_data[0]:
-                state.send_failed()
-            return
+            return state
         names = ("_httpcore_stream", "_connection", "_stream", "_inner")
         layer = next((inner for name in names if (inner := getattr(layer, name, None)) is not None), None)
         if layer is None:
-            return
+            break
+    return None
 
 
 def lower_case(response: httpx.Response) -> Mapping[str, str]:

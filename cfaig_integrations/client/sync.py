@@ -19,6 +19,7 @@ from cfaig_integrations.client.bodies import (
     WholeBody,
     already_read,
     discard_connection_if_bytes_are_left,
+    join_chunks,
     lower_case,
     time_limit,
 )
@@ -300,6 +301,7 @@ def _chunks(response: httpx.Response, encoding: str) -> Iterator[bytes]:
     body = already_read(response)
     if body is not None:
         return iter((body,))
+    join_chunks(response)
     stream = cast("httpx.SyncByteStream", response.stream)
     match encoding:
         case "" | "identity":
