@@ -182,8 +182,8 @@ def discard_connection_if_bytes_are_left(response: httpx.Response) -> None:
 def join_chunks(response: httpx.Response) -> None:
     """Makes a response return HTTP chunks that have arrived together as one.
 
-    A server sends each event as a chunk of its own, and h11, httpcore and httpx take longer to pass one on than it takes
-    to decode the event. h11's reader is private: where it is not found, nothing changes.
+    A server sends each event as a chunk of its own, and h11, httpcore and httpx take longer to pass one on than it
+    takes to decode the event. h11's reader is private: where it is not found, nothing changes.
     """
     state = _h11_state(response)
     reader = getattr(state, "_reader", None)

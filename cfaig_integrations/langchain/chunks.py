@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 
+from cfaig_integrations.adapters.templates import Template
 from cfaig_integrations.core.content import Media, Opaque, Refusal, Turn, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
@@ -51,39 +52,23 @@ from cfaig_integrations.langchain.streamed_arguments import StreamedArguments
 
 Content = str | list[str | dict[str, Any]]
 
-_MESSAGE = AIMessageChunk(content="")
-_MESSAGE_FIELDS = dict(_MESSAGE.__dict__)
-_MESSAGE_SET = frozenset({"content", "additional_kwargs", "response_metadata", "tool_call_chunks"})
-_GENERATION_FIELDS = dict(ChatGenerationChunk(message=_MESSAGE).__dict__)
-_GENERATION_SET = frozenset({"message"})
-_set = object.__setattr__
+_MESSAGE = Template(AIMessageChunk(content="", additional_kwargs={}, response_metadata={}, tool_call_chunks=[]))
+_GENERATION = Template(ChatGenerationChunk(message=AIMessageChunk(content="")))
 
 
 def quick_chunk(
     content: Content, calls: list[ToolCallChunk] | None = None, additional_kwargs: dict[str, Any] | None = None
 ) -> ChatGenerationChunk:
     """A chunk as its constructor makes it, without the validation."""
-    message = AIMessageChunk.__new__(AIMessageChunk)
-    fields = _MESSAGE_FIELDS.copy()
-    fields["content"] = content
-    fields["additional_kwargs"] = additional_kwargs if additional_kwargs is not None else {}
-    fields["response_metadata"] = {"model_provider": PROVIDER}
-    fields["tool_calls"] = []
-    fields["invalid_tool_calls"] = []
-    fields["tool_call_chunks"] = calls if calls is not None else []
-    _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", set(_MESSAGE_SET))
-    _set(message, "__pydantic_extra__", {})
-    _set(message, "__pydantic_private__", None)
-    generation = ChatGenerationChunk.__new__(ChatGenerationChunk)
-    generation_fields = _GENERATION_FIELDS.copy()
-    generation_fields["message"] = message
-    generation_fields["text"] = content if isinstance(content, str) else _text_of(content)
-    _set(generation, "__dict__", generation_fields)
-    _set(generation, "__pydantic_fields_set__", set(_GENERATION_SET))
-    _set(generation, "__pydantic_extra__", None)
-    _set(generation, "__pydantic_private__", None)
-    return generation
+    message = _MESSAGE.make(
+        content=content,
+        additional_kwargs=additional_kwargs if additional_kwargs is not None else {},
+        response_metadata={"model_provider": PROVIDER},
+        tool_calls=[],
+        invalid_tool_calls=[],
+        tool_call_chunks=calls if calls is not None else [],
+    )
+    return _GENERATION.make(message=message, text=content if isinstance(content, str) else _text_of(content))
 
 
 def _text_of(content: list[str | dict[str, Any]]) -> str:
@@ -121,11 +106,11 @@ class ChunkMaker:
         self._fold.add(event)
         if self._other_choices and getattr(event, "part", None) in self._other_choices:
             return None
-        if isinstance(event, TextDelta):
+        if type(event) is TextDelta:
             if self._as_blocks:
                 return quick_chunk([{"type": "text", "text": event.text, "index": event.part}])
             return quick_chunk(event.text)
-        if isinstance(event, ArgumentsDelta):
+        if type(event) is ArgumentsDelta:
             call = self._calls[event.part]
             text = canonical(event.text)[1:-1] if call is None else call.feed(event.text)
             return quick_chunk(self._empty_content(), [_call_chunk(event.part, args=text)]) if text else None

@@ -20,8 +20,8 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from pydantic import BaseModel
 
+from cfaig_integrations.adapters.templates import Template
 from cfaig_integrations.core.chat import FinishReason
 from cfaig_integrations.core.content import Media, Opaque, Wire
 from cfaig_integrations.core.events import (
@@ -37,35 +37,11 @@ from cfaig_integrations.core.fold import Fold
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.llama_index.outbound import INFO_KEY, media_blocks, openai_call, to_response
 
-_set = object.__setattr__
-
-
-class _Template:
-    """Makes objects as their constructor would from the same fields, without the validation.
-
-    Args:
-        sample: A constructed object; its fields are the defaults.
-    """
-
-    def __init__(self, sample: BaseModel) -> None:
-        self._class = type(sample)
-        self._fields = dict(sample.__dict__)
-        self._fields_set = frozenset(sample.model_fields_set)
-
-    def make(self, **fields: Any) -> Any:
-        made = self._class.__new__(self._class)
-        _set(made, "__dict__", self._fields | fields)
-        _set(made, "__pydantic_fields_set__", set(self._fields_set))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
-        return made
-
-
-_TEXT = _Template(TextBlock(text=""))
-_THINKING = _Template(ThinkingBlock(content=""))
-_CALL = _Template(ToolCallBlock(tool_call_id="", tool_name="", tool_kwargs=""))
-_MESSAGE = _Template(ChatMessage(role=MessageRole.ASSISTANT, blocks=[], additional_kwargs={}))
-_RESPONSE = _Template(ChatResponse(message=ChatMessage(), raw={}, delta="", additional_kwargs={}))
+_TEXT = Template(TextBlock(text=""))
+_THINKING = Template(ThinkingBlock(content=""))
+_CALL = Template(ToolCallBlock(tool_call_id="", tool_name="", tool_kwargs=""))
+_MESSAGE = Template(ChatMessage(role=MessageRole.ASSISTANT, blocks=[], additional_kwargs={}))
+_RESPONSE = Template(ChatResponse(message=ChatMessage(), raw={}, delta="", additional_kwargs={}))
 
 
 class ResponseMaker:
@@ -95,9 +71,9 @@ class ResponseMaker:
     def make(self, event: Event) -> ChatResponse | None:
         """The response after an event, if the event changes the message."""
         self._fold.add(event)
-        if isinstance(event, TextDelta):
+        if type(event) is TextDelta:
             return self._text_delta(event.text)
-        if isinstance(event, ArgumentsDelta):
+        if type(event) is ArgumentsDelta:
             return self._arguments_delta(event.part, event.text)
         if isinstance(event, ReasoningDelta):
             return self._reasoning_delta(event.part, event.text)
@@ -173,7 +149,4 @@ class ResponseMaker:
     def _response(self, delta: str, kwargs: dict[str, Any] | None = None) -> ChatResponse:
         calls = {"tool_calls": self._calls.copy()} if self._calls else {}
         message = _MESSAGE.make(blocks=self._blocks.copy(), additional_kwargs=calls)
-        response: ChatResponse = _RESPONSE.make(
-            message=message, raw=self._raw.copy(), delta=delta, additional_kwargs=kwargs or {}
-        )
-        return response
+        return _RESPONSE.make(message=message, raw=self._raw.copy(), delta=delta, additional_kwargs=kwargs or {})

@@ -70,12 +70,34 @@ class SseParser:
             chunk = b"".join((*self._partial_line, chunk))
             self._partial_line.clear()
             self._partial_size = 0
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
-        events = self._parse(lines)
-        if rest:
+        events: list[tuple[str, bytes]] = []
+        if not (self._data or self._name or self._at_start) and len(chunk) <= self._limit:
+            chunk = self._parse_blocks(chunk, events)
+        if chunk:
+            lines = chunk.split(b"\n")
+            rest = lines.pop()
+            if lines:
+                events += self._parse(lines)
             self._buffer(rest)
         return events
+
+    def _parse_blocks(self, chunk: bytes, events: list[tuple[str, bytes]]) -> bytes:
+        """Parses the whole events of a chunk, and returns the rest of it. Nearly every event is one line of data."""
+        *blocks, rest = chunk.split(b"\n\n")
+        for block in blocks:
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(("", block[6:]))
+            else:
+                self._parse_block(block, events)
+        return rest
+
+    def _parse_block(self, block: bytes, events: list[tuple[str, bytes]]) -> None:
+        """Parses the lines before a blank one: nearly always the event's name and its data."""
+        name, _, data = block.partition(b"\n")
+        if name.startswith(b"event: ") and data.startswith(b"data: ") and b"\n" not in data:
+            events.append((name[7:].strip().decode("utf-8", "replace"), data[6:]))
+        else:
+            events += self._parse([*block.split(b"\n"), b""])
 
     def _parse(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events: list[tuple[str, bytes]] = []
