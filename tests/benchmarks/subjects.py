@@ -150,6 +150,8 @@ ALTERNATIVES = [
 
 def statement(subject: str, framework: str, kind: str = "chat") -> str:
     """The import statement of a subject's class."""
+    if subject == NETWORK:
+        return "import httpx"
     if subject == MEMORY:
         return FROM_MEMORY[framework]
     if subject == OURS:

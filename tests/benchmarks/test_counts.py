@@ -69,7 +69,7 @@ def test_schemas_of_tools_are_converted_once(framework: str, api: str, monkeypat
     assert len(tools) == len(set(tools)) <= inputs.TOOLS
 
 
-KEPT = {"langchain": 8, "llama_index": 9}
+KEPT = {"langchain": 6, "llama_index": 9}
 """Objects that the garbage collector knows of a chunk that a program keeps: the chunk, its fields and their values."""
 
 
@@ -101,7 +101,7 @@ def test_a_chunk_consists_of_few_objects_and_the_stream_keeps_none(framework: st
 
 @frameworks
 def test_a_long_reply_of_embeddings_is_not_copied(framework: str) -> None:
-    """20 MB: beside the vectors, once as received and at most once more while it is read."""
+    """20 MB: beside the vectors only the body itself, once."""
     texts, dimensions = 500, 2000
     row = "[" + ",".join(["-0.0123456789012345678"[:19]] * dimensions) + "]"
     rows = (f'{{"object":"embedding","index":{i},"embedding":{row}}}' for i in range(texts))
@@ -129,4 +129,4 @@ def test_a_long_reply_of_embeddings_is_not_copied(framework: str) -> None:
         tracemalloc.stop()
     assert len(found) == texts
     assert json.loads(row)[0] == found[0][0]
-    assert peak - kept < 2.2 * len(body)
+    assert peak - kept < 1.2 * len(body)
