@@ -2,8 +2,9 @@
 
 The cost of a unit of work, in instructions of the client process, is divided by what the network and the framework cost
 alone: httpx and json with the same requests and responses, and a model of the framework that answers from memory.
-Instructions do not depend on the machine's load: two runs differ by less than 1 %, and by 0.002 % where `setarch -R` is
-allowed. `--quick` compares the ratios of fewer units with `budgets.json`, and fails if one is more than 3 % larger.
+Instructions do not depend on the machine's load: two runs differ by less than 1 %; where `setarch -R` is allowed, calls
+differ by 0.002 %. `--quick` compares the ratios of fewer units with `budgets.json`, and fails if one is more than
+3 % larger.
 """
 
 from __future__ import annotations

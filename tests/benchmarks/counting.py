@@ -51,7 +51,7 @@ def unavailable() -> str:
 def same_addresses() -> list[str]:
     """The command that loads a program at the same addresses each time, where it is allowed.
 
-    Dicts whose keys are objects cost what their addresses make of it: up to 1 % of a count, and 0.002 % with this.
+    Dicts whose keys are objects cost what their addresses make of it: without this, two counts differ by up to 1 %.
     """
     command = ["setarch", "-R"]
     allowed = (
