@@ -233,6 +233,12 @@ def test_a_run_in_the_background(sim: Simulator, caller: Caller) -> None:
     assert error_of(caller.post("/ai/run", {"request_id": "none"}))[:2] == (404, 7003)
 
 
+def test_a_run_in_the_background_is_not_cached(caller: Caller) -> None:
+    body = {"model": "cloudflare/image", "input": {"prompt": "a"}, "options": {"background": True}}
+    answers = [caller.post("/ai/run", body, {"cf-aig-cache-ttl": "60"}).json()["result"] for _ in range(2)]
+    assert len({answer["request_id"] for answer in answers}) == 2
+
+
 def test_webhooks_are_refused(caller: Caller) -> None:
     options = {"background": True, "webhookUrl": "https://a.example"}
     body = {"model": "cloudflare/image", "input": {"prompt": "a"}, "options": options}
@@ -250,6 +256,13 @@ def test_a_batch(sim: Simulator, caller: Caller) -> None:
     assert (second["id"], second["success"], second["error"]["code"]) == (1, False, 5006)
     (entry,) = sim.logs()
     assert entry["tokens_in"] == 1
+
+
+def test_a_batch_that_the_gateway_refuses(sim: Simulator, caller: Caller) -> None:
+    sim.fault("out_of_capacity")
+    path, body = "/ai/run/@cf/baai/bge-m3?queueRequest=true", {"requests": [{"text": "a"}]}
+    assert caller.post(path, body).status_code == 429
+    assert caller.post(path, body).status_code == 200
 
 
 @pytest.mark.parametrize("body", [{"requests": []}, {"requests": ["a"]}, {"text": "a"}])

@@ -15,7 +15,7 @@ from cfaig_integrations.simulator.gateway.rules import check_id
 from cfaig_integrations.simulator.gateway.target import aim, parse
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, Reply
-from cfaig_integrations.simulator.inference.deferred import defer, is_poll, poll, run_batch
+from cfaig_integrations.simulator.inference.deferred import BatchHandler, defer, is_poll, poll
 from cfaig_integrations.simulator.inference.handlers import ChatHandler, Handler, prepare, scripted_handler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, error_reply, gateway_headers
 from cfaig_integrations.simulator.json_types import parse_json
@@ -61,8 +61,6 @@ async def _answer(context: RequestContext) -> Reply:
                 return Reply(content_type=cached.content_type, chunks=[cached.body])
         context.state.spending.check(context.gateway, context.spender)
         _guard(context, "prompt", body)
-    if context.queued:
-        return await run_batch(context, body)
     handler, reply = await _first_success(context, body, candidates)
     _guard_response(context, handler, reply)
     if plan is not None and reply.status == 200 and not context.fault_applied:
@@ -80,7 +78,7 @@ async def _first_success(
             context.step = number
         try:
             scripted = context.state.script.next_raw()
-            handler = prepare(context, body) if scripted is None else scripted_handler(context, scripted)
+            handler = _handler(context, body) if scripted is None else scripted_handler(context, scripted)
             reply = await _attempts(context, handler)
         except ApiError:
             if number + 1 == len(candidates):
@@ -89,6 +87,10 @@ async def _first_success(
         if reply.status < 400 or number + 1 == len(candidates):
             return handler, reply
     raise AssertionError("a route has at least one model")
+
+
+def _handler(context: RequestContext, body: dict[str, Any]) -> Handler:
+    return BatchHandler(context, body) if context.queued else prepare(context, body)
 
 
 def _guard(context: RequestContext, side: guardrails.Side, body: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
@@ -10,7 +11,8 @@ from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply
 from cfaig_integrations.simulator.inference.handlers import prepare
 from cfaig_integrations.simulator.inference.request_context import RequestContext
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
+from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
 
 Record = dict[str, Any]
 
@@ -43,34 +45,46 @@ def defer(context: RequestContext, reply: Reply) -> Reply:
     return Reply(chunks=[encode(success(receipt))])
 
 
-async def run_batch(context: RequestContext, body: Record) -> Reply:
-    """Run the inputs of a batch, each of which may fail by itself.
+@dataclass(slots=True)
+class BatchHandler:
+    """Runs the inputs of a batch, each of which may fail by itself."""
 
-    Raises:
-        ApiError: 400/5006 for a body that is no batch, 413/3006 for one that is too large.
-    """
-    requests = body.get("requests")
-    if not is_workers_ai(context.model) or not is_list(requests) or not requests or not all(map(is_record, requests)):
-        raise ApiError(
-            400, 5006, "AiError: Bad input: Error: queueRequest: '/requests' must be inputs of an @cf/ model"
-        )
-    if len(context.raw) >= _MOST_BYTES:
-        raise ApiError(413, 3006, "AiError: AiError: Request is too large ({request})")
-    responses: list[Record] = []
-    tokens_in = tokens_out = 0
-    for number, request in enumerate(requests):
-        context.tokens_in = context.tokens_out = 0
-        responses.append({"id": number, **await _response(context, dict(request))})
-        tokens_in, tokens_out = tokens_in + context.tokens_in, tokens_out + context.tokens_out
-    context.tokens_in, context.tokens_out = tokens_in, tokens_out
-    return defer(context, Reply(chunks=[encode(success({"responses": responses}))]))
+    context: RequestContext
+    body: Record
+    stream: bool = False
+
+    async def reply(self) -> Reply:
+        """The responses, which `defer` keeps for later.
+
+        Raises:
+            ApiError: 400/5006 for a body that is no batch, 413/3006 for one that is too large.
+        """
+        context, requests = self.context, self.body.get("requests")
+        is_batch = is_list(requests) and requests and all(map(is_record, requests))
+        if not is_batch or not is_workers_ai(context.model):
+            problem = "queueRequest: '/requests' must be inputs of an @cf/ model"
+            raise ApiError(400, 5006, f"AiError: Bad input: Error: {problem}")
+        if len(context.raw) >= _MOST_BYTES:
+            raise ApiError(413, 3006, "AiError: AiError: Request is too large ({request})")
+        responses: list[Record] = []
+        tokens_in = tokens_out = 0
+        for number, request in enumerate(records(requests)):
+            context.tokens_in = context.tokens_out = 0
+            responses.append({"id": number, **await _response(context, request)})
+            tokens_in, tokens_out = tokens_in + context.tokens_in, tokens_out + context.tokens_out
+        context.tokens_in, context.tokens_out = tokens_in, tokens_out
+        return Reply(chunks=[encode(success({"responses": responses}))])
+
+    def effect_context(self) -> EffectContext:
+        """A batch is no stream: effects change its one body."""
+        return EffectContext(lambda: b"", self.context.dialect.error_event)
 
 
 async def _response(context: RequestContext, request: Record) -> Record:
-    reference = request.pop("external_reference", None)
-    named = {} if reference is None else {"external_reference": reference}
+    named = {name: request[name] for name in ("external_reference",) if name in request}
+    fields = {name: value for name, value in request.items() if name not in ("external_reference", "stream")}
     try:
-        reply = await prepare(context, {**request, "stream": False} if "stream" in request else request).reply()
+        reply = await prepare(context, fields).reply()
     except ApiError as error:
         message = error.message.replace("{request}", context.request_id)
         return {**named, "success": False, "error": {"code": error.code, "message": message}}
