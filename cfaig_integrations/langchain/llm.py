@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, cast, overload
 from uuid import UUID
@@ -404,7 +403,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         with langchain_errors():
             yield from self._chunks(self._prompt(prompt, stop, run_manager, kwargs, stream=True))
 
-    async def _astream(
+    def _astream(
         self,
         prompt: str,
         stop: list[str] | None = None,
@@ -412,9 +411,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
         with langchain_errors():
-            async with aclosing(self._achunks(self._prompt(prompt, stop, run_manager, kwargs, stream=True))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            return self._achunks(self._prompt(prompt, stop, run_manager, kwargs, stream=True))
 
     def _chunks(self, prompt: _Prompt) -> Iterator[GenerationChunk]:
         """The chunks of an answer, which an LLM passes to the handlers itself."""
@@ -434,18 +431,19 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
 
     async def _achunks(self, prompt: _Prompt) -> AsyncGenerator[GenerationChunk]:
         run = prompt.run if isinstance(prompt.run, AsyncCallbackManagerForLLMRun) else None
-        async with await self._clients.aio.stream(prompt.request, prompt.options) as events:
-            maker = GenerationChunkMaker(events.info, prompt.request.model)
-            async for event in events:
-                chunk = maker.make(event)
-                if chunk is not None:
-                    if run is not None:
-                        await run.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-            last = maker.last()
-            if run is not None:
-                await run.on_llm_new_token(last.text, chunk=last)
-            yield last
+        with langchain_errors():
+            async with await self._clients.aio.stream(prompt.request, prompt.options) as events:
+                maker = GenerationChunkMaker(events.info, prompt.request.model)
+                async for event in events:
+                    chunk = maker.make(event)
+                    if chunk is not None:
+                        if run is not None:
+                            await run.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+                last = maker.last()
+                if run is not None:
+                    await run.on_llm_new_token(last.text, chunk=last)
+                yield last
 
 
 def _managers(*args: Any, run_managers: Any = None, **_: Any) -> Sequence[BaseRunManager] | None:

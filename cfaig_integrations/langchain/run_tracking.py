@@ -8,7 +8,8 @@ longer calls the methods that the models override for this, some paths lose run 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar, cast
@@ -178,11 +179,25 @@ async def awithin_run(run: StreamRun, stream: AsyncIterator[T]) -> AsyncIterator
     """The asynchronous form of `within_run`."""
     async with aclosing(cast("AsyncGenerator[T]", stream)) as chunks:
         with within(run.context), holding(CURRENT_RUN, run):
-            first = await anext(chunks, None)
+            first = await _first(chunks)
         if first is not None:
             yield first
             async for chunk in chunks:
                 yield chunk
+
+
+def _first(chunks: AsyncGenerator[T]) -> Awaitable[T | None]:
+    """The first chunk of a stream that is closed by its reader alone; None if there is none.
+
+    At its end an event loop closes all asynchronous generators that it saw start, at once, and reports those that
+    their readers close at the same time. It does not see this one.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return anext(chunks, None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def track_stream(config: RunnableConfig | None, *, with_handler: bool) -> tuple[RunnableConfig, StreamRun]:
