@@ -60,6 +60,8 @@ def _work(send: Callable[[_A], _B], waiting: deque[tuple[Future[_B], _A]]) -> No
 
 async def arun_all(send: Callable[[_A], Awaitable[_B]], requests: Sequence[_A], limit: int) -> list[_B]:
     """The results in the order of the requests, sent in tasks; after a failure the others are cancelled."""
+    if len(requests) < 2:
+        return [await send(request) for request in requests]
     slots = asyncio.Semaphore(limit)
 
     async def in_slot(request: _A) -> _B:
