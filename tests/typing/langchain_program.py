@@ -8,15 +8,19 @@ import httpx
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import Runnable
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 from pydantic import BaseModel, SecretStr
 
-from cfaig_integrations import GatewayOptions, RunInfo
+from cfaig_integrations import AIGateway, GatewayInfo, GatewayOptions, RunInfo
 from cfaig_integrations.langchain import (
     ChatCloudflareAIGateway,
     CloudflareAIGatewayEmbeddings,
     CloudflareAIGatewayLLM,
     CloudflareAIGatewayReranker,
+    CloudflarePromptCachingMiddleware,
+    LogCollector,
+    gateway_info,
+    image_generation_tool,
 )
 
 
@@ -84,3 +88,23 @@ embeddings = CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", api_token="t
 assert_type(embeddings.embed_query("Hi"), list[float])
 CloudflareAIGatewayReranker(top_n=1, api_token="t")
 CloudflareAIGatewayReranker("@cf/baai/bge-reranker-base", top_n="1")  # pyright: ignore[reportArgumentType]
+
+
+async def ask() -> None:
+    """The asynchronous methods."""
+    assert_type(await model.ainvoke("Hi", stop=["a"]), AIMessage)
+    async for piece in model.astream("Hi"):
+        assert_type(piece, AIMessageChunk)
+    assert_type((await model.with_structured_output(Capital).ainvoke("Hi")).city, str)
+    assert_type(await embeddings.aembed_query("Hi"), list[float])
+
+
+assert_type(gateway_info(model.invoke("Hi")), GatewayInfo | None)
+draw = image_generation_tool("cloudflare/image", folder=".", api_token="t")
+assert_type(draw, BaseTool)
+model.bind_tools([draw], tool_choice=1.5)  # pyright: ignore[reportArgumentType]
+CloudflarePromptCachingMiddleware(ttl="1h")
+CloudflarePromptCachingMiddleware(ttl="2h")  # pyright: ignore[reportArgumentType]
+collector = LogCollector()
+model.invoke("Hi", {"callbacks": [collector]})
+assert_type(AIGateway(api_token="t").run_cost(collector).by_model["openai/gpt-5.4"], float)
