@@ -214,7 +214,7 @@ class GatewayFields(BaseModel):
                     raise self._framework_error(error) from None
                 raise _without_inputs(error) if isinstance(error, ValidationError) else error from None
 
-    def _report(self, call: GatewayInfo) -> None:
+    def _report(self, info: GatewayInfo) -> None:
         """Tells the framework's collectors of log ids of a call whose result has no place for its log id."""
 
     @staticmethod

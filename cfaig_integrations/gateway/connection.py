@@ -232,7 +232,7 @@ class Connection:
             headers.append((b"cf-aig-event-id", event_id.encode("ascii")))
         if wire_headers:
             present = dict(headers)
-            if _FEATURES in present and (required := wire_headers.get(_FEATURES.decode())):
+            if present.get(_FEATURES) and (required := wire_headers.get(_FEATURES.decode())):
                 names = dict.fromkeys(each.strip() for each in f"{present[_FEATURES].decode()},{required}".split(","))
                 headers = [pair for pair in headers if pair[0] != _FEATURES]
                 headers += _encoded({_FEATURES.decode(): ",".join(names)})

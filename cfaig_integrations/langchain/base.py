@@ -40,8 +40,8 @@ class LangChainFields(GatewayFields):
     def _framework_error(error: GatewayError) -> GatewayError:
         return to_langchain(error)
 
-    def _report(self, call: GatewayInfo) -> None:
-        report(call)
+    def _report(self, info: GatewayInfo) -> None:
+        report(info)
 
     def __getstate__(self) -> dict[Any, Any]:
         """The state for pickle: without the token, and without `extra_headers`, which may hold a provider's key.

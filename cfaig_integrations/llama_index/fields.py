@@ -61,8 +61,8 @@ class LlamaFields(GatewayFields):
         gateway = self.gateway if options is None else GatewayOptions.of(options).over(self.gateway)
         return self.model_copy(update={"bound_metadata": bound or None, "gateway": gateway})
 
-    def _report(self, call: GatewayInfo) -> None:
-        report(call)
+    def _report(self, info: GatewayInfo) -> None:
+        report(info)
 
     @field_serializer("timeout")
     def _serialize_timeout(self, timeout: Timeout | None) -> Timeout | None:
