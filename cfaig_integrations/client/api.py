@@ -400,5 +400,4 @@ class AIGateway(GatewayApi):
             ConfigError: An argument is not valid; nothing was sent.
             GatewayError: The API returns an error, or cannot be reached.
         """
-        run = costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id)
-        return collect(self._client, run)
+        return collect(self._client, costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))
