@@ -170,7 +170,12 @@ class GatewayFields(BaseModel):
     _connection_fields: ClassVar[frozenset[str]] = frozenset()
     """Further fields, of a subclass, that `_connect` reads."""
 
-    if not TYPE_CHECKING:  # a type checker sees the constructor that pydantic makes of the fields
+    if TYPE_CHECKING:  # a subclass has the arguments of `signatures`, or those that pydantic makes of the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            """Hover over the imported name, or call `help`, for the list of arguments."""  # not pydantic's text
+
+    else:
 
         def __init__(self, *positional: Any, **arguments: Any) -> None:
             tokens = _TOKEN_NAMES & arguments.keys()
