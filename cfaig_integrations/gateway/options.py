@@ -1,7 +1,7 @@
 """Options of the gateway: fields of `GatewayOptions`, their ranges, and the headers that carry them.
 
-A new option is a field of `GatewayOptions`. Sources: facts §3.1 to §3.3; §1.2 for the body, §2.3 for keys and prices,
-§7 for the cache, §8.1 for timeouts.
+A new option is a field of `GatewayOptions`, its line in the docstring, and a row in `simulator/gateway/headers.py`.
+Sources: facts §3.1 to §3.3; §1.2 for the body, §2.3 for keys and prices, §7 for the cache, §8.1 for timeouts.
 """
 
 from __future__ import annotations

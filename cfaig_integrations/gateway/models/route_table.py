@@ -1,4 +1,9 @@
-"""Which wires a chat model is offered on, and what they must respect."""
+"""Which wires a chat model is offered on, and what they must respect.
+
+A new model needs nothing if the defaults fit. Otherwise it has a row here (formats, and what the model refuses) and
+one in `profiles` (context window, capabilities), an embedding model one in `embeddings`. A row names its evidence, and
+the first that matches counts. Tests are in `tests/gateway/`.
+"""
 
 from __future__ import annotations
 
