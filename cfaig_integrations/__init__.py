@@ -43,7 +43,8 @@ The log
 The cost of a call is only in the gateway's log; every answer has the id of its entry. The entry of a stream can be
 half a second late: `AIGateway.log` retries once, and `run_cost` waits for late entries and lists those that never
 came. Reading requires a token with AI Gateway > Read, feedback one with AI Gateway > Edit, models and runs one with
-Workers AI > Read.
+Workers AI > Read. A `LogCollector` counts chat models, LLMs, embeddings, rerankers, decision models and the gateway's
+tools; a failed call counts if the gateway logged it, and a call that was sent several times has several entries.
 
 Streams, timeouts, limits
 -------------------------
@@ -57,6 +58,23 @@ explicit `timeout` applies.
 An answer that is not streamed may have 200 MB, decompressed, and the body of an error 1 MB. A larger answer raises
 `ProtocolError`; a longer error body is truncated.
 
+Connections, threads, event loops, processes
+--------------------------------------------
+All model objects share one pool for threads and one for each event loop, each with at most 1,000 connections, of which
+100 stay open for 60 seconds without use. A call that finds none free waits as long as `timeout` (read), and then
+raises a `TimeoutFault`. Other limits need a client of your own:
+`http_client=httpx.Client(limits=httpx.Limits(max_connections=2000, max_keepalive_connections=200,
+keepalive_expiry=30))`, `http_async_client=httpx.AsyncClient(limits=...)`.
+
+Ctrl-C ends a call at once and closes its connection. Where a call has several requests in threads (LangChain's
+`embed_documents`, prompts of the LLM class), those that run are not waited for, and no further one is started; the
+gateway may bill those that were sent. LangChain's own `batch` waits for the calls that run.
+
+asyncio, uvloop and nested loops (nest_asyncio) work. A stream belongs to the event loop that opened it: closing it in
+another is allowed, reading it there raises an error. Under trio, LlamaIndex and LangChain's reranker work with
+`http_async_client=httpx.AsyncClient()`, and raise a `ConfigError` without it; LangChain's chat models need asyncio.
+After a fork the child opens connections of its own; model objects can be sent to spawned processes, without the token.
+
 Names of other packages
 -----------------------
 These arguments are accepted too: `api_key` and `cloudflare_api_token` (`api_token`), `cloudflare_account_id`
@@ -69,6 +87,9 @@ These arguments are accepted too: `api_key` and `cloudflare_api_token` (`api_tok
 argument of langchain-openai, langchain-anthropic, langchain-cloudflare and LlamaIndex's packages for the same
 providers raises an error with what to write instead, such as `use_responses_api` (`api="responses"`), `skip_cache`
 (`gateway=GatewayOptions(skip_cache=...)`) or `openai_api_key` (nothing: the gateway bills or holds the key).
+
+ragas asks for several answers at once (`n`), which Anthropic's API does not have: use `LangchainLLMWrapper(model,
+bypass_n=True)`, which sends several requests.
 
 Importing
 ---------

@@ -61,7 +61,8 @@ Structured output
 The schema is a pydantic class, a TypedDict or a JSON schema, and is enforced by the strictest means of the format;
 `method="function_calling"` and `"json_mode"` are supported too. A truncated answer, a refusal or a missing call
 raises, also in streams; `include_raw=True` returns `raw`, `parsed` and `parsing_error` instead. Reasoning in `<think>`
-tags, code fences and prose around the JSON are ignored.
+tags, code fences and prose around the JSON are ignored. An answer that does not fit the schema raises LangChain's
+`OutputParserException`.
 
 Conversations
 -------------
@@ -70,6 +71,11 @@ LangGraph sets `thread_id`) is sent where it has an effect: a Workers AI model f
 keeps its model. It is sent as `x-session-affinity` or `cf-aig-session-id`: unchanged if it is visible ASCII of at most
 128 characters, otherwise as a digest. `session_affinity=False` sends nothing; a header or a gateway option of your own
 takes precedence.
+
+The tools send the metadata of their run, too: `op` is `web_search`, `image`, `speech` or `transcription`. A reranker
+inside a retriever (`ContextualCompressionRetriever`) has the metadata of the retriever's run. Embeddings of a
+retriever that is invoked directly have no metadata of its config, because LangChain does not pass it on: wrap it,
+`RunnableLambda(lambda question: question) | retriever`.
 
 With `use_previous_response_id=True`, on the Responses format, only the messages after the newest reply that the
 provider stores are sent. Every such reply carries a digest of the history that it answered, so a history that has been
@@ -88,6 +94,10 @@ prompt_cache_key=..., prompt_cache_retention=...)`, or `cache_control=` of a cal
 `CloudflarePromptCachingMiddleware()` in `middleware=` of `create_agent` or a deep agent marks the system prompt, the
 tools and the last message (extra `langchain-agents`). A marker on a system message, which the gateway takes as plain
 text, is sent on the first block of the first user message, where it covers tools and system prompt.
+
+deepagents needs no set-up: a model string works, and every agent and subagent on an `anthropic/` model has prompt
+caching: `create_deep_agent(model="cloudflare_ai_gateway:anthropic/claude-haiku-4.5")`.
+`CloudflarePromptCachingMiddleware(ttl="1h")` in `middleware=` replaces the default one.
 
 LangChain's own cache is another one: `cache=False` turns it off for a model, while `skip_cache` is for the gateway's
 cache. A `gateway_context` and the arguments of a call are part of its key.
@@ -118,10 +128,13 @@ models for LangChain's middleware, and is None for others. `model.get_num_tokens
 token per four characters, tools included; `custom_get_token_ids=` sets an exact tokenizer.
 
 `dumpd(model)` contains no secret; `load(data, allowed_objects=[ChatCloudflareAIGateway],
-valid_namespaces=["cfaig_integrations"])` restores the model, with the token from the environment. `extra_body` and
-`mcp_servers` are serialized unchanged, so keep secrets out of them; tracers see neither the credentials for other
-servers in them nor `extra_headers`. Pickles contain neither the token nor `extra_headers`; omitting the latter logs a
-warning.
+valid_namespaces=["cfaig_integrations"])` restores the model, with the token from the environment. Tracers see neither
+`extra_headers` nor the credentials for other servers in `extra_body` and `mcp_servers`. Pickles contain neither the
+token nor `extra_headers`; omitting the latter logs a warning.
+
+A secret in `extra_headers`, `extra_body`, `mcp_servers` or `tools` may be a `pydantic.SecretStr`: it is sent as it is,
+and no `repr`, log, trace, event, `dumpd` or JSON shows it. As JSON it is written as `**********`, so set it again on a
+model that was restored. A pickle holds `extra_body` as it is, secrets included.
 
 Modules
 -------

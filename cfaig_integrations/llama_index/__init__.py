@@ -10,7 +10,8 @@ The docstrings of the classes list the arguments of the constructors. Each of th
 be set for one call: `llm.complete(question, model="anthropic/claude-haiku-4.5", temperature=0,
 gateway_metadata={"user": "u1"}, gateway_options={"skip_cache": True}, timeout=30)`. LlamaIndex passes the arguments of
 a call to its event handlers, and so to tracing services. Pass secrets to the constructor: its `api_token` and
-`extra_headers` appear in no event, `repr` or `to_dict()`.
+`extra_headers` appear in no event, `repr` or `to_dict()`. Or write a secret as `pydantic.SecretStr`, which events and
+spans show as `**********`.
 
 Answers
 -------
@@ -98,8 +99,9 @@ HTTP clients are omitted too. So are `extra_headers`, which may hold a secret, a
 with a warning in the log: set them again on the unpickled model.
 
 `to_dict()` and `to_json()` contain neither the token nor `extra_headers`; `from_dict` restores the model, with the
-token from the environment. `extra_body` and `mcp_servers` are serialized, pickled and passed to event handlers
-unchanged, so keep secrets out of them.
+token from the environment. Credentials of MCP servers (`authorization`, `authorization_token`, `headers`) in
+`extra_body` and `mcp_servers` are written as `**********` there and in events: set them again on the restored model.
+`model_dump()` and pickles hold them unchanged.
 
 Not supported
 -------------

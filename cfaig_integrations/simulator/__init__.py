@@ -25,6 +25,12 @@ Cloudflare's REST API, its logs, gateways, dynamic routes and models APIs, and t
 universal endpoint and the providers' own paths. A gateway's settings take spend limits and guardrails in Cloudflare's
 form; guardrails find hazards by words, and `unsafe:S1` in a text stands for any of the category S1.
 
+It serves every modality: images (PNG files), speech (WAV or MP3 files), transcription, translation, summaries,
+classification, object detection, image descriptions, decisions, embeddings, ranking, web search; runs in the
+background and batches; the account's token, credits, gateways and models, so that `cfaig doctor` checks all of it.
+What it spoke it can transcribe, and what it drew it can describe. It makes no films and calls no webhooks. Prices are
+made up.
+
 The page at its address, such as `http://127.0.0.1:8787/`, shows the calls as they are made. It filters them, draws
 cost and latency by any metadata key, and opens a call to show its conversation, headers and bodies, with credentials
 replaced by `***`. Totals and chart cover the newest 5,000 calls that pass the filter.
@@ -38,8 +44,8 @@ Scripted replies
 `ai_gateway.reply(...)` queues the reply to one chat request, `ai_gateway.script([...])` one for each mapping of the
 list. Without a script the fake model answers. With `ai_gateway.strict = True`, or `ai_gateway_strict = true` among
 pytest's settings, a chat request without a scripted reply is refused and fails the test, even if the program catches
-the error. Embeddings, rankings and decisions are always answered. A client repeats what can be repeated, so
-`gateway_rate_limit` is answered by the next reply; set `times` for an error that lasts.
+the error. Embeddings, rankings, decisions, images and sound are always answered. A client repeats what can be
+repeated, so `gateway_rate_limit` is answered by the next reply; set `times` for an error that lasts.
 
 `ai_gateway.requests` are the chat requests in terms that do not depend on the format. `ai_gateway.simulator` is the
 `Simulator` itself, with its log, its faults and its clock. A failed test lists its requests.
