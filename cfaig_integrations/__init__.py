@@ -66,9 +66,10 @@ raises a `TimeoutFault`. Other limits need a client of your own:
 `http_client=httpx.Client(limits=httpx.Limits(max_connections=2000, max_keepalive_connections=200,
 keepalive_expiry=30))`, `http_async_client=httpx.AsyncClient(limits=...)`.
 
-Ctrl-C ends a call at once and closes its connection. Where a call has several requests in threads (LangChain's
-`embed_documents`, prompts of the LLM class), those that run are not waited for, and no further one is started; the
-gateway may bill those that were sent. LangChain's own `batch` waits for the calls that run.
+Ctrl-C ends a call at once and closes its connection. Some calls send several requests in threads: LangChain's
+`embed_documents`, and several prompts of the LLM class. Then Ctrl-C does not wait for the requests that run, and no
+further one is started; the gateway may bill those that were sent. LangChain's own `batch` waits for the calls that
+run.
 
 asyncio, uvloop and nested loops (nest_asyncio) work. A stream belongs to the event loop that opened it: closing it in
 another is allowed, reading it there raises an error. Under trio, LlamaIndex and LangChain's reranker work with

@@ -12,10 +12,10 @@ account, `base_url`, `max_retries`, HTTP clients) can also be set for one call: 
 model="anthropic/claude-haiku-4.5", temperature=0, gateway_metadata={"user": "u1"}, gateway_options={"skip_cache":
 True}, extra_headers={...}, timeout=30)`. `gateway_options={"gateway_id": ...}` selects another gateway for one call.
 
-An unknown argument of a constructor raises an error that suggests the right name. So does one of a call if it is the
-misspelt name of another (`temprature`), belongs to another package, or may hold a secret or an address. Any other is
-added to the request body, so that new parameters of a model work at once. `model.invoke(..., stop=[])` overrides the
-constructor's `stop`.
+An unknown argument of a constructor raises an error that suggests the right name. An unknown argument of a call raises
+such an error if it looks misspelt (`temprature`), belongs to another package, or may hold a secret or an address. Any
+other unknown argument of a call is added to the request body, so that new parameters of a model work at once.
+`model.invoke(..., stop=[])` overrides the constructor's `stop`.
 
 Answers
 -------

@@ -27,8 +27,8 @@ form; guardrails find hazards by words, and `unsafe:S1` in a text stands for any
 
 It serves every modality: images (PNG files), speech (WAV or MP3 files), transcription, translation, summaries,
 classification, object detection, image descriptions, decisions, embeddings, ranking, web search; runs in the
-background and batches; the account's token, credits, gateways and models, so that `cfaig doctor` checks all of it.
-What it spoke it can transcribe, and what it drew it can describe. It makes no films and calls no webhooks. Prices are
+background and batches; the account's token, credits, gateways and models, so that `cfaig doctor` checks all of it. It
+can transcribe the speech and describe the images that it has made. It makes no films and calls no webhooks. Prices are
 made up.
 
 The page at its address, such as `http://127.0.0.1:8787/`, shows the calls as they are made. It filters them, draws
