@@ -6,7 +6,7 @@ The generator decides what is sent, when it is sent again and how long it is wai
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from cfaig_integrations.gateway.connection import Pairs, Timeouts
@@ -24,7 +24,7 @@ class HttpRequest:
     method: str
     url: str
     headers: Pairs
-    body: bytes
+    body: bytes = field(repr=False)  # may hold credentials of MCP servers
     timeouts: Timeouts
     stream: bool = False
     """Whether a 2xx response stays open. Its first byte says what it is: a server may answer `stream: true` with a JSON

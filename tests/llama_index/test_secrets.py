@@ -9,6 +9,7 @@ import pickle
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from copy import copy, deepcopy
 from multiprocessing import get_context
 from typing import Any
@@ -77,21 +78,30 @@ class Spans(BaseSpanHandler[Any]):
         self.reprs += [repr(bound_args.arguments), str(kwargs)]
 
 
-@pytest.fixture
-def seen(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    """Watches all there is to watch; at the end, what was seen is held against the secrets."""
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """All that observers are shown within the block."""
     dispatcher, events, spans = get_dispatcher(), Everything(), Spans()
     dispatcher.event_handlers.append(events)
     dispatcher.span_handlers.append(spans)
-    caplog.set_level(logging.DEBUG)
-    actual: list[str] = []
+    shown: list[str] = []
     try:
-        yield actual
+        yield shown
     finally:
         dispatcher.event_handlers.remove(events)
         dispatcher.span_handlers.remove(spans)
-    actual += [*events.reprs, *spans.reprs, *(f"{record.getMessage()} {vars(record)}" for record in caplog.records)]
-    assert len(events.reprs) > 1
+        shown += [*events.reprs, *spans.reprs]
+
+
+@pytest.fixture
+def seen(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """Watches all there is to watch; at the end, what was seen is held against the secrets."""
+    caplog.set_level(logging.DEBUG)
+    actual: list[str] = []
+    with watched() as shown:
+        yield actual
+    assert len(shown) > 1
+    actual += [*shown, *(f"{record.getMessage()} {vars(record)}" for record in caplog.records)]
     everything = "\n".join(actual)
     assert QUESTION in everything or "city" in everything  # so it does see what goes on
     for secret in (Simulator().api_token, HEADER):
