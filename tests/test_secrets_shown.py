@@ -92,11 +92,12 @@ def seen(look: Callable[[Any], object], model: Any) -> str:
         return ""
 
 
-@pytest.mark.parametrize("look", OBJECTS)
 @pytest.mark.parametrize("make", MODELS)
-def test_no_object_shows_a_secret(make: str, look: str) -> None:
-    text = seen(OBJECTS[look], MODELS[make](extra_body=mcp(SecretStr(MCP))))
-    assert not [secret for secret in ALL if secret in text]
+def test_no_object_shows_a_secret(make: str) -> None:
+    model = MODELS[make](extra_body=mcp(SecretStr(MCP)))
+    shown = {name: seen(look, model) for name, look in OBJECTS.items()}
+    assert "Gateway" in shown["repr"]
+    assert not [(name, secret) for name, text in shown.items() for secret in ALL if secret in text]
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -107,15 +108,14 @@ def test_no_pickle_holds_the_token_or_a_header(make: str) -> None:
     assert not [secret for secret in (TOKEN, HEADER, KEY) if secret.encode() in data]
 
 
-@pytest.mark.parametrize(
-    "look", ["repr", "str", "to_dict", "to_json", "identifying", "asdict", "serialized", "tracing"]
-)
 @pytest.mark.parametrize("make", ["lc chat", "lc llm", "li llm", "li embedding", "li rerank"])
-def test_traces_hide_credentials_of_mcp_servers(make: str, look: str) -> None:
+def test_traces_hide_credentials_of_mcp_servers(make: str) -> None:
     """Those that are plain text, too, in everything that a framework gives to who watches its calls."""
-    if (make, look) in {("lc chat", "to_json"), ("lc llm", "to_json")}:  # which is what `load` restores
-        return
-    assert MCP not in seen(OBJECTS[look], MODELS[make](extra_body=mcp()))
+    model = MODELS[make](extra_body=mcp())
+    looks = {"repr", "str", "to_dict", "identifying", "asdict", "serialized", "tracing"}
+    if make.startswith("li"):  # in LangChain it is what `load` restores
+        looks.add("to_json")
+    assert not [look for look in looks if MCP in seen(OBJECTS[look], model)]
 
 
 def test_two_secrets_are_two_keys_of_a_cache() -> None:
@@ -190,11 +190,8 @@ def test_a_secret_is_sent_and_no_watcher_sees_it(
 
 FAILURES: dict[str, Reply | None] = {
     "refused": None,
-    "reset": Reply(end="reset", silent=True),
     "cut": Reply([b"{"], end="cut"),
     "401": Reply([b'{"error": {"message": "no"}}'], 401),
-    "page": Reply([b"<html>no</html>"], 502),
-    "redirect": Reply([b""], 302, {"location": "/elsewhere"}),
     "no HTTP": Reply(raw=b"nonsense\r\n\r\n", end="cut"),
 }
 TESTS = str(Path(__file__).resolve().parent)
@@ -216,28 +213,25 @@ def frames(error: BaseException) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("form", ["sync", "async"])
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("make", CALLERS)
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_report_with_local_variables_shows_no_secret(
-    server: Loopback, failure: str, make: str, place: str, form: str
-) -> None:
+def test_a_report_with_local_variables_shows_no_secret(server: Loopback, failure: str, make: str, form: str) -> None:
     reply = FAILURES[failure]
     if reply is None:
         server.stop()
     else:
         server.usual = reply
-    constructor, call = PLACES[place]
-    model = MODELS[make](base_url=server.base_url, **constructor)
+    model = MODELS[make](base_url=server.base_url)
     with pytest.raises(GatewayError) as caught:
-        call_in(form, make, model, **call)
-    shown = [each for each in frames(caught.value) if any(secret in each for secret in ALL)]
-    assert not [each[:400] for each in shown]
+        call_in(form, make, model, **PLACES["call"][1])
+    shown = list(frames(caught.value))
+    assert any("request = " in each for each in shown)
+    assert not [each[:400] for each in shown if any(secret in each for secret in ALL)]
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [302, 308])
 @pytest.mark.parametrize("form", ["sync", "async"])
-@pytest.mark.parametrize("make", CALLERS)
+@pytest.mark.parametrize("make", ["lc chat", "li llm"])
 def test_no_redirect_is_followed(server: Loopback, make: str, form: str, status: int) -> None:
     with loopback() as elsewhere:
         for location in ("/client/v4/elsewhere", f"{elsewhere.base_url}/x", f"http://user@127.0.0.1:{elsewhere.port}/"):

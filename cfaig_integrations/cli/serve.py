@@ -6,7 +6,7 @@ import secrets
 import shlex
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
@@ -30,9 +30,9 @@ class ServeOptions:
     database: str
     upstream: str | None
     upstream_model: str | None
-    upstream_key: str | None
+    upstream_key: str | None = field(repr=False)
     prices: Path | None
-    token: str | None
+    token: str | None = field(repr=False)
     pace: float
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cfaig_integrations.simulator import Simulator
+from cfaig_integrations.simulator.upstream import Upstream
 
 CANARY = "canary-4711-secret-value"
 
@@ -34,6 +35,12 @@ def test_no_credential_is_kept(name: str, tmp_path: Path) -> None:
         assert sim.api_token not in json.dumps(entry)
     for file in tmp_path.iterdir():
         assert CANARY.encode() not in file.read_bytes()
+
+
+def test_the_key_of_the_upstream_server_is_in_no_repr() -> None:
+    upstream = Upstream("http://127.0.0.1:9/v1", key=CANARY)
+    assert upstream.key == CANARY
+    assert CANARY not in f"{upstream!r} {vars(upstream)} {vars(Simulator(upstream=upstream))}"
 
 
 @pytest.mark.parametrize("name", ["key", "api_key", "access_token"])

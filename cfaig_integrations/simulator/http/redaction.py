@@ -13,6 +13,15 @@ _SECRET_FIELD = re.compile(rf'("[^"\\]{{0,64}}(?:{_ANYWHERE})[^"\\]{{0,64}}"\s*:
 _SHORTEST = 8
 
 
+class HiddenText(str):
+    """A credential that no repr of its holder shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
 def is_secret(name: str) -> bool:
     """Whether a header carries a credential, judging by its name."""
     return _SECRET_NAME.search(name) is not None

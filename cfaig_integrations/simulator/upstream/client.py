@@ -12,7 +12,7 @@ import httpx
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.http.bodies import ApiError, encode
-from cfaig_integrations.simulator.http.redaction import MASK
+from cfaig_integrations.simulator.http.redaction import MASK, HiddenText
 from cfaig_integrations.simulator.json_types import as_record, parse_json, records
 
 Format = str
@@ -64,7 +64,7 @@ class Upstream:
         _check_url(url)
         self.url = url.rstrip("/")
         self._model = model
-        self._key = key
+        self._key = None if key is None else HiddenText(key)
         self._client: httpx.AsyncClient | None = None
         self._lacks: set[Format] = set()
         self._listed: frozenset[str] = frozenset()
