@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Secret, SecretStr
 
 from cfaig_integrations.errors import ConfigError, ProtocolError
 from cfaig_integrations.wire import jsonio
@@ -103,3 +104,15 @@ def test_an_excerpt_is_short_and_never_fails() -> None:
     assert jsonio.excerpt("short") == "short"
     assert jsonio.excerpt(b"\xff\xfe") == "\ufffd\ufffd"
     assert len(jsonio.excerpt("é" * 10_000)) == len(jsonio.excerpt("é".encode() * 10_000)) < 510
+
+
+def test_a_secret_is_written_as_its_contents() -> None:
+    """Where another value is the mask itself, too."""
+    secret: Any = SecretStr("key \ud83d")
+    body = {"a": "**********", "b": [{"c": secret, "d": (Secret(3), None)}]}
+    assert json.loads(jsonio.dump(body)) == {"a": "**********", "b": [{"c": "key \ufffd", "d": [3, None]}]}
+
+
+def test_a_secret_that_is_no_json_names_its_field() -> None:
+    with pytest.raises(ConfigError, match="'b'"):
+        jsonio.dump({"b": Secret(object())})  # type: ignore[dict-item]
