@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import Secret
 
 from cfaig_integrations.adapters.arguments import MODEL_PARAMETERS, CallArguments, output_schema, split_arguments
 from cfaig_integrations.adapters.fields import ChatFields
-from cfaig_integrations.adapters.secrets import MASK, masked, revealed, without_secrets
+from cfaig_integrations.adapters.secrets import for_traces, revealed
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.langchain.errors import SCHEMA_REMEDY, conversion_errors
@@ -20,9 +20,6 @@ USE_PREVIOUS = "use_previous_response_id"
 STRICT = "strict"
 _NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_PREVIOUS})
 """Arguments for langchain-core or for this package."""
-_HEADERS = "extra_headers"
-_WITH_SCHEMAS = frozenset({"tools", "response_format"})
-"""Arguments in whose schemas a property may have such a name; of tools only the outermost keys are hidden."""
 
 
 def langchain_arguments(kwargs: Mapping[str, Any]) -> CallArguments:
@@ -42,19 +39,6 @@ def hide_secrets(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call, those with secrets as `pydantic.Secret`: core passes all of them to tracers."""
     traced = for_traces(kwargs)
     return {name: value if traced[name] == value else Secret(value) for name, value in kwargs.items()}
-
-
-def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call without the secrets in headers and in objects for MCP servers."""
-    headers, tools = params.get(_HEADERS), params.get("tools")
-    traced = {name: value if name in _WITH_SCHEMAS else without_secrets(value) for name, value in params.items()}
-    if headers:
-        traced[_HEADERS] = (
-            dict.fromkeys(cast("Mapping[str, Any]", headers), MASK) if isinstance(headers, Mapping) else MASK
-        )
-    if isinstance(tools, Sequence):
-        traced["tools"] = [masked(cast("dict[str, Any]", tool)) if isinstance(tool, dict) else tool for tool in tools]  # pyright: ignore[reportUnknownVariableType]
-    return traced
 
 
 def identity(fields: ChatFields) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_serializer
 
 from cfaig_integrations.adapters.fields import GatewayFields, Token
-from cfaig_integrations.adapters.secrets import without_secrets
+from cfaig_integrations.adapters.secrets import for_traces
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import Timeout, TimeoutLike, timeouts
 from cfaig_integrations.gateway.info import GatewayInfo
@@ -78,7 +78,7 @@ class LlamaFields(GatewayFields):
         Args:
             **kwargs: As of pydantic's `model_dump`.
         """
-        return cast("dict[str, Any]", without_secrets(self.model_dump(**kwargs)))
+        return for_traces(self.model_dump(**kwargs))
 
     def to_json(self, **kwargs: Any) -> str:
         """The same as JSON; `from_json` reads it.
@@ -86,7 +86,7 @@ class LlamaFields(GatewayFields):
         Args:
             **kwargs: As of pydantic's `model_dump`.
         """
-        return json.dumps(without_secrets(self.model_dump(mode="json", **kwargs)))
+        return json.dumps(for_traces(self.model_dump(mode="json", **kwargs)))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy that shares HTTP clients, callbacks, cache and rate limiter."""

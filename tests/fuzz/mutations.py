@@ -12,50 +12,17 @@ from tests.wire.mutations import VALUES, as_json, paths, with_value
 Mutation: TypeAlias = Callable[[bytes, Random], bytes]
 
 KEYS = (
-    *("type", "index", "delta", "choices", "message", "content", "text", "output", "item", "item_id", "output_index"),
-    *("content_index", "content_block", "response", "status", "usage", "finish_reason", "stop_reason", "tool_calls"),
-    *(
-        "function",
-        "arguments",
-        "name",
-        "id",
-        "call_id",
-        "error",
-        "errors",
-        "code",
-        "success",
-        "result",
-        "state",
-        "data",
-    ),
-    *("embedding", "shape", "annotations", "citations", "candidates", "parts", "finishReason", "input", "reasoning"),
-    *(
-        "internalCode",
-        "httpCode",
-        "retryable",
-        "request_id",
-        "image",
-        "logprobs",
-        "thinking",
-        "signature",
-        "partial_json",
-    ),
-)
+    "type", "index", "delta", "choices", "message", "content", "text", "output", "item", "item_id", "output_index",
+    "content_index", "content_block", "response", "status", "usage", "finish_reason", "stop_reason", "tool_calls",
+    "function", "arguments", "name", "id", "call_id", "error", "errors", "code", "success", "result", "state", "data",
+    "embedding", "shape", "annotations", "citations", "candidates", "parts", "finishReason", "input", "reasoning",
+    "internalCode", "httpCode", "retryable", "request_id", "image", "logprobs", "thinking", "signature", "partial_json",
+)  # fmt: skip
 PIECES = (
-    *(b"\n\n", b"\r\n\r\n", b"\r", b"\n", b"data: ", b"data:", b"event: ", b"event: ping\n", b": x\n\n", b"[DONE]"),
-    *(
-        b"data: [DONE]\n\n",
-        b"{}",
-        b"null",
-        b"\xef\xbb\xbf",
-        b"\xe2\x80\xa8",
-        b"\xff",
-        b"\\ud83d",
-        b"<html>",
-        b"</think>",
-    ),
-    *(b"[" * 300, b'{"a":' * 300, b"9" * 400, b'{"error": {"message": "x"}}', b"Bearer abcdefgh12345"),
-)
+    b"\n\n", b"\r\n\r\n", b"\r", b"\n", b"data: ", b"data:", b"event: ", b"event: ping\n", b": x\n\n", b"[DONE]",
+    b"data: [DONE]\n\n", b"{}", b"null", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xff", b"\\ud83d", b"<html>", b"</think>",
+    b"[" * 300, b'{"a":' * 300, b"9" * 400, b'{"error": {"message": "x"}}', b"Bearer abcdefgh12345",
+)  # fmt: skip
 
 
 def mutated(data: bytes, rng: Random, byte_level: Mutation | None = None) -> bytes:
