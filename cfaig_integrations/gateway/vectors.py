@@ -49,7 +49,7 @@ def embed(
         case "run":
             body = embeddings.encode_run(request, route.row.inputs)
         case "embeddings":
-            body = embeddings.encode_openai(replace(request, model=route.model))
+            body = embeddings.encode_openai(replace(request, model=route.model), base64=route.row.base64)
     body |= _body_options(connection, call, takes=route.endpoint == "run")
 
     def read(response: HttpResponse, sent: int) -> tuple[EmbedReply, GatewayInfo]:

@@ -22,7 +22,7 @@ from cfaig_integrations.gateway.models.embeddings import (
 BGE = "@cf/baai/bge-small-en-v1.5"
 QWEN = "@cf/qwen/qwen3-embedding-0.6b"
 OPENAI = "openai/text-embedding-3-small"
-ROWS = [row for row in TABLE if row.models != "*"]
+ROWS = [row for row in TABLE if "*" not in row.models]
 
 
 def embed_request(model: str, dimensions: int | None = None) -> EmbedRequest:

@@ -35,7 +35,7 @@ def test_embeddings_send_text_and_return_floats(simulator: Simulator, model: str
     body = simulator.requests[-1].body
     [sent] = [value for value in body.values() if isinstance(value, list)]
     assert sent == TEXTS
-    assert body.get("encoding_format", "float") == "float"
+    assert body.get("encoding_format", "float") == ("base64" if model.startswith("openai/") else "float")
     assert len(vectors) == len(TEXTS)
     assert {type(number) for vector in vectors for number in vector} == {float}
 
@@ -46,3 +46,15 @@ def test_unrequested_base64_vectors_are_read(simulator: Simulator) -> None:
     simulator.reply_raw(body=json.dumps({"object": "list", "model": "m", "data": data}))
     model = CloudflareAIGatewayEmbeddings(model="openai/text-embedding-3-small", **where(simulator))
     assert model.embed_query("Hi") == [0.5, -1.0, 2.0]
+
+
+@pytest.mark.parametrize("model", ["openai/text-embedding-3-small", "google/gemini-embedding-001"])
+def test_base64_is_requested_where_it_is_honored(simulator: Simulator, model: str) -> None:
+    there = where(simulator) | {"base_url": simulator.legacy_url}
+    vectors = [
+        CloudflareAIGatewayEmbeddings(model=model, extra_body=extra, **there).embed_query("Paris")
+        for extra in (None, {"encoding_format": "float"})
+    ]
+    formats = [request.body.get("encoding_format") for request in simulator.requests]
+    assert formats == ["base64" if model.startswith("openai/") else None, "float"]
+    assert vectors[0] == pytest.approx(vectors[1])

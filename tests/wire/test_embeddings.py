@@ -67,13 +67,15 @@ def test_an_unsupported_argument_is_refused(arguments: dict[str, Any], field: st
         assert caught.value.field == field
 
 
-def test_openai_bodies_are_valid_and_have_no_encoding_format() -> None:
+def test_openai_bodies_are_valid_and_have_no_encoding_format_unless_it_is_wanted() -> None:
     bodies = [encode_openai(embed_request()), encode_openai(embed_request(dimensions=128, extra_body={"user": "u"}))]
     assert bodies == [
         {"model": "m", "input": ["alpha", "beta"]},
         {"model": "m", "input": ["alpha", "beta"], "dimensions": 128, "user": "u"},
     ]
-    assert [validate_request("embeddings", body) for body in bodies] == [[], []]
+    bodies.append(encode_openai(embed_request(), base64=True))
+    assert bodies[-1] == {"model": "m", "input": ["alpha", "beta"], "encoding_format": "base64"}
+    assert [validate_request("embeddings", body) for body in bodies] == [[], [], []]
 
 
 @needs_recordings
@@ -156,6 +158,8 @@ def test_every_form_of_a_reply(data: bytes) -> None:
         body(data=[[1.0], "not base64!"]),
         body(data=[[1.0], "AAA="]),
         body(data=[[1.0], "AADAfw=="]),
+        body(data=[[1.0], "AAAATw=="]),
+        body(data=[[1.0], "AACA/w=="]),
         body(data=[[1.0], ["1.0"]]),
         body(data=[[1.0], [True]]),
         body(data=[[1.0], [None]]),
@@ -226,3 +230,10 @@ def test_a_text_that_cannot_be_embedded_is_named(texts: Any, field: str) -> None
 
 def test_spaces_are_a_valid_text() -> None:
     assert checked_texts([" ", "a"]) == (" ", "a")
+
+
+def test_large_and_small_numbers_in_base64_are_read() -> None:
+    numbers = [0.0, -0.0, 2.0**30, -(2.0**30), 1e-40, -1.5]
+    packed = base64.b64encode(struct.pack("<6f", *numbers)).decode()
+    [vector] = decode(body(data=[packed]), count=1).vectors
+    assert vector == list(struct.unpack("<6f", struct.pack("<6f", *numbers)))

@@ -44,6 +44,7 @@ class EmbedModel:
         max_items: Maximum number of texts in one request.
         max_tokens: Maximum number of tokens of one text.
         dimensions: Length of the vectors.
+        base64: Whether OpenAI's endpoint honors `encoding_format: base64`.
     """
 
     models: str
@@ -52,6 +53,7 @@ class EmbedModel:
     max_items: int | None = None
     max_tokens: int | None = None
     dimensions: int | None = None
+    base64: bool = False
 
 
 _POOLED = Inputs(pooling=True)
@@ -83,6 +85,7 @@ TABLE: tuple[EmbedModel, ...] = (
     ),
     EmbedModel("@cf/pfnet/plamo-embedding-1b", Inputs(), "§6.1: length by the model card", None, None, 2048),
     EmbedModel("@cf/qwen/qwen3-vl-embedding-2b", _ANY_FIELD, "§6.1: fields not documented", None, 32768, 1024),
+    EmbedModel("openai/*", _ANY_FIELD, "§6.3: OpenAI's reference has encoding_format", base64=True),
     EmbedModel("*", _ANY_FIELD, "§6.3: no third-party model in the REST catalogue; on the legacy host with BYOK"),
 )
 
