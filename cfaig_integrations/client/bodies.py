@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import Any
 
 import httpx
@@ -70,13 +71,13 @@ class WholeBody:
         idle: Whether the last piece was blank, as servers send while they work (facts §14.2).
     """
 
-    __slots__ = ("_left", "_parts", "_request", "_until", "idle")
+    __slots__ = ("_body", "_left", "_request", "_until", "idle")
 
     def __init__(self, request: HttpRequest, *, is_error: bool) -> None:
         limit = request.timeouts.read
         self._request = request
         self._left = MAX_ERROR_BYTES if is_error else MAX_BYTES
-        self._parts: list[bytes] = []
+        self._body = BytesIO()  # gives its content without a copy
         self._until = None if limit is None else time.monotonic() + MAX_TIMEOUTS * limit
         self.idle = False
 
@@ -90,14 +91,14 @@ class WholeBody:
         self._left -= len(part)
         if self._left < 0:
             raise ProtocolError("The response is larger than the limit of 200 MB, decompressed.")
-        self._parts.append(part)
+        self._body.write(part)
         self.idle = not part or part.isspace()
         if self._until is not None and time.monotonic() > self._until:
             raise slow_body_timeout(self._request, MAX_TIMEOUTS)
 
     def bytes(self) -> bytes:
         """The body so far."""
-        return b"".join(self._parts)
+        return self._body.getvalue()
 
 
 class Inflater:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 import time
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+import h11
 import httpx
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cfaig_integrations.client import bodies, pool
 from cfaig_integrations.client.aio import AsyncClient
@@ -32,6 +38,8 @@ from cfaig_integrations.errors import (
     StreamBroken,
     TimeoutFault,
 )
+from cfaig_integrations.gateway.actions import HttpRequest
+from cfaig_integrations.gateway.connection import Timeouts
 from tests.client.conftest import REQUEST, AsyncDriver, Driver, SyncDriver, connect
 from tests.client.loopback import JSON, SSE, STREAM, TEXT, WHOLE, Loopback, Reply, exact, piece, streamed, zipped
 
@@ -442,3 +450,70 @@ def test_a_stream_truncated_within_an_event_is_broken(server: Loopback, texts_of
     with pytest.raises(StreamBroken) as caught:
         texts_of(connect(server), client_kind, "s")
     assert caught.value.partial == "Hello"
+
+
+def _read_by_h11(data: bytes, cuts: list[int], *, joined: bool) -> tuple[list[bytes], str]:
+    """The pieces of a chunked body that arrives in parts, and the type of the event or error at its end."""
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("host", "h")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.next_event()
+    if joined:
+        stream: Any = SimpleNamespace(_stream=SimpleNamespace(_h11_state=connection))
+        response: Any = SimpleNamespace(stream=stream)
+        bodies.join_chunks(response)
+    pieces: list[bytes] = []
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for part in (*(data[start:end] for start, end in itertools.pairwise(edges) if end > start), b""):
+        connection.receive_data(part)
+        while True:
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError:
+                return pieces, "error"
+            if not isinstance(event, h11.Data):
+                break
+            pieces.append(bytes(event.data))
+        if event is not h11.NEED_DATA:
+            return pieces, type(event).__name__
+    return pieces, "open"
+
+
+_CHUNK = st.one_of(
+    st.binary(min_size=1, max_size=40).map(lambda data: b"%x\r\n%b\r\n" % (len(data), data)),
+    st.sampled_from(
+        [b"3;extension=1\r\nabc\r\n", b"003\r\n\r\n3\r\n", b"2\r\nabX\r\n", b"x\r\n", b"ffffffffff\r\na", b"\r\n"]
+    ),
+)
+
+
+@given(
+    chunks=st.lists(_CHUNK, max_size=8),
+    end=st.sampled_from([b"0\r\n\r\n", b"0\r\na: b\r\n\r\n", b""]),
+    cuts=st.lists(st.integers(0, 400), max_size=4),
+)
+def test_joined_chunks_are_what_h11_reads(chunks: list[bytes], end: bytes, cuts: list[int]) -> None:
+    data = b"".join(chunks) + end
+    expected, joined = (_read_by_h11(data, cuts, joined=join) for join in (False, True))
+    assert b"".join(joined[0]) == b"".join(expected[0])
+    assert joined[1] == expected[1]
+    assert len(joined[0]) <= len(expected[0])
+
+
+def test_chunks_that_arrive_together_are_read_as_one() -> None:
+    data = b"".join(b"5\r\nhello\r\n" for _ in range(1000)) + b"0\r\n\r\n"
+    assert _read_by_h11(data, [], joined=True) == ([b"hello" * 1000], "EndOfMessage")
+
+
+def test_a_whole_body_is_collected_without_a_second_copy() -> None:
+    length = 20_000_000
+    body = bodies.WholeBody(HttpRequest("POST", "http://host", [], b"", Timeouts()), is_error=False)
+    tracemalloc.start()
+    try:
+        for _ in range(length // 100_000):
+            body.add(bytes(100_000))
+        assert len(body.bytes()) == length
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * length
+    finally:
+        tracemalloc.stop()
