@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Annotated, Any, cast, get_args
 
@@ -14,6 +14,7 @@ from cfaig_integrations.adapters.run_metadata import RunEntries
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema, ToolChoice, ToolSpec
 from cfaig_integrations.core.content import Json, Turn, Wire
+from cfaig_integrations.core.records import record
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.connection import Api, CallOptions
@@ -66,7 +67,7 @@ _NAMES = (*sorted(CALL_PARAMETERS | _CONSTRUCTOR_PARAMETERS), *ALIASES, *sorted(
 _APIS: tuple[str, ...] = ("auto", *get_args(Wire))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallArguments:
     """The arguments of one call.
 

@@ -6,10 +6,11 @@ An allow-list: a run's metadata may hold prompts and personal data, so an entry 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
@@ -54,7 +55,7 @@ class Framework:
     tags: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunInfo:
     """What a framework knows of the run that calls the gateway.
 
@@ -73,6 +74,7 @@ class RunInfo:
             the model object, which may hold anything. In LlamaIndex the user's instrument tags that the log can hold.
     """
 
+    _: KW_ONLY
     framework: str
     operation: Operation
     run_id: str | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Turn, Wire
+from cfaig_integrations.core.records import record
 
 FinishReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "unknown"
@@ -64,7 +65,7 @@ class NativeTool:
 ToolSpec: TypeAlias = FunctionTool | NativeTool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedTool:
     """The model must call this one."""
 
@@ -74,7 +75,7 @@ class NamedTool:
 ToolChoice: TypeAlias = Literal["auto", "none", "required"] | NamedTool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputSchema:
     """The answer must be JSON.
 
@@ -92,7 +93,7 @@ class OutputSchema:
     loose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Continuation:
     """A conversation that the server keeps, where a format and a provider can.
 
@@ -105,7 +106,7 @@ class Continuation:
     turns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChatRequest:
     """One request to a model, with the conversation so far.
 
@@ -182,7 +183,7 @@ class ChatRequest:
     extra_body: Json = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """Token counts.
 
@@ -209,7 +210,7 @@ class Usage:
     raw: Json = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """One answer of a reply.
 
@@ -241,7 +242,7 @@ class Choice:
         return _FINISH_STATES[self.finish]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChatReply:
     """The reply to a request.
 

@@ -7,8 +7,10 @@ Values that only one wire format understands (signatures, item ids, encrypted re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NoReturn, TypeAlias
+
+from cfaig_integrations.core.records import record
 
 Wire: TypeAlias = Literal["chat_completions", "responses", "messages", "run"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -49,7 +51,7 @@ class _NoExtras(dict[str, Json]):
 NO_EXTRAS: Extras = _NoExtras()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Citation:
     """The source of a passage of text.
 
@@ -70,7 +72,7 @@ class Citation:
     raw: Json = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """Plain text, with the sources that it cites."""
 
@@ -79,7 +81,7 @@ class Text:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Media:
     """An image, audio, a video or a document: exactly one of `url`, `data`, `file_id` is set.
 
@@ -103,7 +105,7 @@ class Media:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reasoning:
     """The model's reasoning; its signature or encrypted form is in the extras of the format that it came in."""
 
@@ -111,7 +113,7 @@ class Reasoning:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToolCall:
     """A call of a tool by the model.
 
@@ -130,7 +132,7 @@ class ToolCall:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToolResult:
     """The result of a tool call.
 
@@ -146,7 +148,7 @@ class ToolResult:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refusal:
     """The model declines to answer, in a field of its own."""
 
@@ -154,7 +156,7 @@ class Refusal:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opaque:
     """A block that is not modelled: kept unchanged and sent only in the format that it came in."""
 
@@ -166,7 +168,7 @@ Modelled: TypeAlias = Text | Media | Reasoning | ToolCall | ToolResult | Refusal
 Part: TypeAlias = Modelled | Opaque
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Turn:
     """One message.
 

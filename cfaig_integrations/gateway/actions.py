@@ -6,9 +6,10 @@ The generator decides what is sent, when it is sent again and how long it is wai
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, TypeVar
 
+from cfaig_integrations.core.records import record
 from cfaig_integrations.gateway.connection import Pairs, Timeouts
 from cfaig_integrations.gateway.settings import Secret
 
@@ -17,7 +18,7 @@ TokenFunction: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 """Called for a token before every request."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HttpRequest:
     """An HTTP request, ready to be sent."""
 
@@ -33,28 +34,28 @@ class HttpRequest:
     """Whether it goes to another host, so that headers and credentials of a user's client are left out, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Send the request; the outcome is an `HttpResponse`."""
 
     request: HttpRequest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sleep:
     """Wait; the outcome is None."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AskToken:
     """Call the function; the outcome is its token."""
 
     source: TokenFunction
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadOn:
     """Read the open response; the outcome is its next bytes, or None at its end.
 
@@ -65,7 +66,7 @@ class ReadOn:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HttpResponse:
     """The server's response.
 

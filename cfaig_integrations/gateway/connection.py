@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.content import Wire
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.failures.redaction import Hidden, HiddenText, names_a_credential
 from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
@@ -56,7 +57,7 @@ Timeout: TypeAlias = float | tuple[float | None, float | None] | TimeoutLike
 """Seconds for reading; or (connect, read), where None is no limit; or an HTTP library's own timeout object."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeouts:
     """Timeouts in seconds; None is no limit.
 
@@ -95,7 +96,7 @@ def _seconds(field_name: str, value: object) -> float:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallOptions:
     """What one call changes of its connection.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
@@ -18,7 +19,7 @@ __all__ = ["NO_CONTEXT", "Context", "current", "gateway_context", "holding", "wi
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Context:
     """The metadata and options of all blocks around a call.
 

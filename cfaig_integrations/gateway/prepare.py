@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.forced_calls import forced_tools
 from cfaig_integrations.core.legal import Names, legal
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.actions import HttpRequest
 from cfaig_integrations.gateway.connection import CallOptions, Connection
@@ -25,7 +26,7 @@ from cfaig_integrations.wire.registry import codec
 _HEADER_VALUE = re.compile(r"[!-~]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PreparedChat:
     """A chat request in the format of its route.
 
