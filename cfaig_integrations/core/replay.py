@@ -87,7 +87,8 @@ class ReplayState(TypedDict):
     digest: NotRequired[str]
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""A JSON value in the one form in which tool arguments are written."""
 _encode_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _DEFAULT_ORDER: Mapping[str, int] = {"reasoning": 0, "text": 1, "tool_call": 2}
 _DIGEST_SIZE = 8
@@ -175,11 +176,6 @@ def _is_canonical(arguments: str) -> bool:
         return isinstance(value, dict) and canonical(value) == arguments
     except (ValueError, RecursionError):
         return False
-
-
-def canonical(value: object) -> str:
-    """A JSON value in the one form in which tool arguments are written."""
-    return _encode(value)
 
 
 def _as_dicts(extras: Extras) -> dict[str, Any]:

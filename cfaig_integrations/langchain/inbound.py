@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -86,39 +86,49 @@ def to_turns(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
 
 def to_turn(message: BaseMessage) -> Turn:
     """One message as a turn."""
-    match message:
-        case AIMessage():
-            return assistant_turn(message)
-        case ToolMessage():
-            failed = message.status == "error"
-            item = message.additional_kwargs.get("type")
-            if isinstance(item, str) and item in TOOL_OUTPUT_ITEMS:
-                return Turn("user", (_tool_output(item, message.tool_call_id, message.content, failed=failed),))
-            return Turn("tool", (ToolResult(message.tool_call_id, result_parts(message.content), failed=failed),))
-        case FunctionMessage():
-            return Turn("tool", (ToolResult(message.name, result_parts(message.content)),))
-        case HumanMessage():
-            return Turn("user", _content_parts(message.content), name=message.name or "")
-        case SystemMessage():
-            extras = _role_extras(message.additional_kwargs.get(_OPENAI_ROLE))
-            return Turn("system", _content_parts(message.content), name=message.name or "", extras=extras)
-        case ChatMessage(role=role):
-            if role.lower() not in _ROLES:
-                raise ConfigError(
-                    f"A ChatMessage has the unknown role {role!r}.",
-                    field="role",
-                    value=role,
-                    remedy=f"Use one of {', '.join(_ROLES)}.",
-                )
-            parts, extras = _content_parts(message.content), _role_extras(role)
-            return Turn(_ROLES[role.lower()], parts, name=message.name or "", extras=extras)
-        case _:
-            raise ConfigError(
-                f"A {type(message).__name__} cannot be sent to a model.",
-                field="messages",
-                value=type(message).__name__,
-                remedy="Send system, human, AI and tool messages.",
-            )
+    for kind in type(message).__mro__:
+        convert = _CONVERTERS.get(kind)
+        if convert is not None:
+            return convert(message)
+    raise ConfigError(
+        f"A {type(message).__name__} cannot be sent to a model.",
+        field="messages",
+        value=type(message).__name__,
+        remedy="Send system, human, AI and tool messages.",
+    )
+
+
+def _tool_turn(message: ToolMessage) -> Turn:
+    failed = message.status == "error"
+    item = message.additional_kwargs.get("type")
+    if isinstance(item, str) and item in TOOL_OUTPUT_ITEMS:
+        return Turn("user", (_tool_output(item, message.tool_call_id, message.content, failed=failed),))
+    return Turn("tool", (ToolResult(message.tool_call_id, result_parts(message.content), failed),))
+
+
+def _function_turn(message: FunctionMessage) -> Turn:
+    return Turn("tool", (ToolResult(message.name, result_parts(message.content)),))
+
+
+def _human_turn(message: HumanMessage) -> Turn:
+    return Turn("user", _content_parts(message.content), message.name or "")
+
+
+def _system_turn(message: SystemMessage) -> Turn:
+    extras = _role_extras(message.additional_kwargs.get(_OPENAI_ROLE))
+    return Turn("system", _content_parts(message.content), message.name or "", extras)
+
+
+def _role_turn(message: ChatMessage) -> Turn:
+    role = message.role
+    if role.lower() not in _ROLES:
+        raise ConfigError(
+            f"A ChatMessage has the unknown role {role!r}.",
+            field="role",
+            value=role,
+            remedy=f"Use one of {', '.join(_ROLES)}.",
+        )
+    return Turn(_ROLES[role.lower()], _content_parts(message.content), message.name or "", _role_extras(role))
 
 
 def _content_parts(content: str | Sequence[str | Block]) -> tuple[Part, ...]:
@@ -150,7 +160,19 @@ def _tool_output(kind: str, call_id: str, content: str | Sequence[str | Block], 
 
 def assistant_turn(message: AIMessage) -> Turn:
     """An AI message as a turn, with the order and the extras of the provider's reply where its replay state fits."""
-    return restore(shown_turn(message), message.additional_kwargs.get(REPLAY_KEY))
+    turn, state = shown_turn(message), message.additional_kwargs.get(REPLAY_KEY)
+    return turn if state is None else restore(turn, state)
+
+
+_CONVERTERS: Mapping[type, Callable[[Any], Turn]] = {
+    AIMessage: assistant_turn,
+    ToolMessage: _tool_turn,
+    FunctionMessage: _function_turn,
+    HumanMessage: _human_turn,
+    SystemMessage: _system_turn,
+    ChatMessage: _role_turn,
+}
+"""By class: `isinstance` runs Python code for each class of pydantic that an object is not of."""
 
 
 def shown_turn(message: AIMessage) -> Turn:
@@ -158,7 +180,7 @@ def shown_turn(message: AIMessage) -> Turn:
     calls, kwargs, content = _calls_of(message), message.additional_kwargs, message.content
     name = message.name or ""
     if isinstance(content, str) and not kwargs:
-        return Turn("assistant", (Text(content), *calls) if content else tuple(calls), name=name)
+        return Turn("assistant", (Text(content), *calls) if content else tuple(calls), name)
     provider = message.response_metadata.get("model_provider")
     ours = provider == PROVIDER
     # Programs edit the message's own list of calls, and a block only shows where a call belongs. But a message written
