@@ -15,11 +15,11 @@ from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.jsonio import dump_text
+from cfaig_integrations.wire.jsonio import SharedObject, dump_text
 from cfaig_integrations.wire.limits import has_tools
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MAYBE_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{309}")
+_MAYBE_HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9]{308})")
 """Numbers that become infinite, which JSON cannot express."""
 
 
@@ -136,16 +136,16 @@ def effective_tool_choice(request: ChatRequest, quirks: Quirks) -> ToolChoice | 
 
 
 def once_per_tool(encode: Callable[[FunctionTool], JsonDict]) -> Callable[[FunctionTool], JsonDict]:
-    """The encoder, remembering each tool's encoded form for as long as the tool lives.
+    """The encoder, remembering each tool's encoded form, and its JSON, for as long as the tool lives.
 
     The form must not be changed, as requests share it.
     """
-    forms: WeakKeyDictionary[FunctionTool, JsonDict] = WeakKeyDictionary()
+    forms: WeakKeyDictionary[FunctionTool, SharedObject] = WeakKeyDictionary()
 
     def encode_once(tool: FunctionTool) -> JsonDict:
         form = forms.get(tool)
         if form is None:
-            form = forms[tool] = encode(tool)
+            form = forms[tool] = SharedObject(encode(tool))
         return form
 
     return encode_once

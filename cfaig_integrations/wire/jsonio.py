@@ -6,6 +6,7 @@ Reading uses `pydantic_core.from_json`, two to four times as fast as the standar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import cast
 
 from pydantic import Secret, SecretStr
@@ -18,6 +19,8 @@ from cfaig_integrations.errors import ConfigError, ProtocolError
 _EXCERPT_LENGTH = 500
 _MASK = b'"**********"'
 """As what a secret is written."""
+_PLACE = token_hex(16)
+"""Stands for the tools of a body, and occurs in no text of a user."""
 
 
 def excerpt(data: bytes | str) -> str:
@@ -64,6 +67,21 @@ def load_object(data: bytes | str) -> JsonObject:
     return value
 
 
+class SharedObject(dict[str, JsonValue]):
+    """A JSON object that many bodies contain unchanged, such as a tool: its JSON is written once."""
+
+    __slots__ = ("_json",)
+    _json: bytes
+
+    def json(self) -> bytes:
+        """The object as JSON bytes."""
+        try:
+            return self._json
+        except AttributeError:
+            self._json = _dump(self)
+            return self._json
+
+
 def dump(body: Mapping[str, JsonValue]) -> bytes:
     """A request body as JSON bytes, its surrogates repaired and its secrets (`pydantic.SecretStr`) revealed.
 
@@ -71,7 +89,7 @@ def dump(body: Mapping[str, JsonValue]) -> bytes:
         ConfigError: A value in it cannot be written as JSON.
     """
     try:
-        return _dump_strict(body)
+        return _checked(_dump_body(body), body)
     except (ValueError, RecursionError) as error:  # includes PydanticSerializationError, for an unknown type
         path = _invalid_field(body)
         raise ConfigError(
@@ -81,8 +99,21 @@ def dump(body: Mapping[str, JsonValue]) -> bytes:
         ) from None
 
 
-def _dump_strict(value: object) -> bytes:
-    data = _dump(value)
+def _dump_body(body: Mapping[str, JsonValue]) -> bytes:
+    """The JSON of a body, with that of its tools, perhaps within `input`, as it was written before."""
+    inner = body.get("input")
+    holder = inner if isinstance(inner, dict) else body
+    tools = holder.get("tools")
+    if not isinstance(tools, list) or not tools:
+        return _dump(body)
+    without = {**holder, "tools": _PLACE}
+    data = _dump(without if holder is body else {**body, "input": without})
+    jsons = [tool.json() if isinstance(tool, SharedObject) else _dump(tool) for tool in tools]
+    return data.replace(b'"%s"' % _PLACE.encode(), b"[%s]" % b",".join(jsons), 1)
+
+
+def _checked(data: bytes, value: object) -> bytes:
+    """The JSON of a value with its secrets, after a check for numbers that JSON does not have."""
     if _MASK in data:
         data = _dump(revealed(value))
     if b"NaN" in data or b"Infinity" in data:  # in a text, or as numbers that JSON does not have
@@ -109,7 +140,7 @@ def _invalid_field(body: Mapping[str, JsonValue]) -> str:
     """The field of a body that cannot be written as JSON; within `input`, the field of that object."""
     for key, value in body.items():
         try:
-            _dump_strict(value)
+            _checked(_dump(value), value)
         except (ValueError, RecursionError):
             return (_invalid_field(value) if key == "input" and isinstance(value, dict) else "") or key
     return ""
