@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
@@ -33,9 +34,14 @@ _renamed_tools: WeakKeyDictionary[FunctionTool, FunctionTool] = WeakKeyDictionar
 """The latest copy with another name: encoders cache a tool's encoded form by its identity."""
 
 
+@lru_cache(maxsize=1024)
+def _is_legal(name: str) -> bool:
+    return _LEGAL.fullmatch(name) is not None
+
+
 def legal_name(name: str) -> str:
     """A name that every server accepts; the same if it is one already."""
-    if _LEGAL.fullmatch(name):
+    if _is_legal(name):
         return name
     legal_part = _ILLEGAL.sub("_", name)
     if not legal_part.strip("_-"):  # nothing of it is left
@@ -56,7 +62,7 @@ class _Namer:
     """Maps each name to a legal one that no other name has; legal names stay."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._legal = {name: name for name in names if _LEGAL.fullmatch(name)}
+        self._legal = {name: name for name in names if _is_legal(name)}
         self._taken = set(self._legal)
 
     def __call__(self, name: str) -> str:
@@ -100,14 +106,14 @@ def legal(request: ChatRequest) -> tuple[ChatRequest, Names]:
         called.append(request.tool_choice.name)
     if unpaired or "" in ids or len(set(ids)) < len(ids):
         request = replace(request, turns=_paired(request.turns))
-    names = dict.fromkeys([*(name for name in tools if name is not None), *called])
-    if all(map(_LEGAL.fullmatch, names)) and all(map(_LEGAL.fullmatch, speakers)) and _output_is_legal(request):
+    names = dict.fromkeys([*[name for name in tools if name is not None], *called])
+    if all(map(_is_legal, names)) and all(map(_is_legal, speakers)) and _output_is_legal(request):
         return request, NO_NAMES
     return _with_legal_names(request, _Namer(names), _Namer(speakers))
 
 
 def _output_is_legal(request: ChatRequest) -> bool:
-    return request.output is None or _LEGAL.fullmatch(request.output.name) is not None
+    return request.output is None or _is_legal(request.output.name)
 
 
 def _with_legal_names(request: ChatRequest, name: _Namer, speaker: _Namer) -> tuple[ChatRequest, Names]:

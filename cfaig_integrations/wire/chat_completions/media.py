@@ -27,9 +27,10 @@ def sendable_extras(source: Turn | Text | Reasoning | ToolCall | Media, quirks: 
 
 def content_of(parts: tuple[Part, ...]) -> str | list[JsonDict]:
     """Content of a message: a string if there is only text, because older models know no lists (facts §9.2)."""
-    if all(type(part) is Text and WIRE not in part.extras for part in parts):
+    texts = [part.text for part in parts if type(part) is Text and WIRE not in part.extras]
+    if len(texts) == len(parts):
         # A server that joins the parts of a list does so without a separator, too.
-        return "\n".join([part.text for part in parts if type(part) is Text and part.text])
+        return "\n".join(filter(None, texts))
     return [block for part in parts if (block := part_block(part)) is not None]
 
 

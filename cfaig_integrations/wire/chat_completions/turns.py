@@ -82,10 +82,12 @@ class _Writer:
         """Writes one turn."""
         if turn.role == "assistant":
             self.end_tool_results()
-            self._messages.append(_assistant_message(turn, self._quirks))
-            for call in turn.tool_calls:
-                if call.extras.get(WIRE, {}).get("legacy") and not self._quirks.closed_history:
-                    self._legacy_calls[call.id] = call.name
+            message = _assistant_message(turn, self._quirks)
+            self._messages.append(message)
+            if "function_call" in message:
+                self._legacy_calls |= {
+                    call.id: call.name for call in turn.tool_calls if call.extras.get(WIRE, {}).get("legacy")
+                }
             return
         results = [part for part in turn.parts if isinstance(part, ToolResult)]
         for result in results:
@@ -93,17 +95,17 @@ class _Writer:
         if turn.role == "tool":
             return
         self.end_tool_results()
-        parts = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
+        parts = tuple([part for part in turn.parts if not isinstance(part, ToolResult)])
         if results and not parts:
             return
-        message: JsonDict = {"role": turn.role, "content": content_of(parts)}
+        message = {"role": turn.role, "content": content_of(parts)}
         if turn.name:
             message["name"] = turn.name
         self._messages.append({**message, **turn.extras.get(WIRE, {})})
 
     def _add_result(self, result: ToolResult, name: str) -> None:
+        content = content_of(tuple([part for part in result.parts if not isinstance(part, Media)]))
         media = [part for part in result.parts if isinstance(part, Media)]
-        content = content_of(tuple(part for part in result.parts if not isinstance(part, Media)))
         if media:
             # Tool messages carry text only (official SDK: `ChatCompletionToolMessageParam`).
             content = content or "The result follows as a message of the user."
@@ -119,7 +121,9 @@ class _Writer:
         }
         if name:
             message["name"] = name
-        self._messages.append({**message, **result.extras.get(WIRE, {})})
+        if result.extras:
+            message |= result.extras.get(WIRE, {})
+        self._messages.append(message)
 
 
 def _assistant_message(turn: Turn, quirks: Quirks) -> JsonDict:
@@ -149,14 +153,14 @@ class _AssistantMessage:
     def add(self, part: Part) -> None:
         """Writes one part."""
         match part:
+            case ToolCall():
+                self._add_call(part)
             case Text(text):
                 extras = sendable_extras(part, self._quirks)
                 self._as_list = self._as_list or bool(extras)
                 self._add_text(text, extras)
             case Reasoning():
                 self._add_reasoning(part)
-            case ToolCall():
-                self._add_call(part)
             case Refusal(text) if self._quirks.closed_history:
                 self._add_text(text, {})
             case Refusal(text):
@@ -200,15 +204,15 @@ class _AssistantMessage:
 
     def _add_call(self, call: ToolCall) -> None:
         extras = sendable_extras(call, self._quirks)
-        if extras.pop("legacy", False):
-            self.fields["function_call"] = {"name": call.name, "arguments": arguments_text(call.arguments)}
-            return
-        entry: JsonDict = {"id": _call_id(call.id, self._quirks)}
         if call.kind == "custom":
-            entry |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+            content = {"name": call.name, "input": call.arguments}
         else:
-            entry |= {"type": "function", "function": {"name": call.name, "arguments": arguments_text(call.arguments)}}
-        self.fields.setdefault("tool_calls", []).append(entry | extras)
+            content = {"name": call.name, "arguments": arguments_text(call.arguments)}
+        if extras.pop("legacy", False):
+            self.fields["function_call"] = content
+            return
+        entry = {"id": _call_id(call.id, self._quirks), "type": call.kind, call.kind: content, **extras}
+        self.fields.setdefault("tool_calls", []).append(entry)
 
 
 def _call_id(id_: str, quirks: Quirks) -> str:
