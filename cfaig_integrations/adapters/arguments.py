@@ -141,9 +141,9 @@ def chat_request(
     for name in ("model", "previous_response_id"):
         if not isinstance(recognized.get(name), str | None):
             raise _wrong_type(name, recognized[name], "Give a str.")
+    values = vars(fields)
     parameters = {
-        name: _validated(name, recognized[name]) if name in recognized else getattr(fields, name)
-        for name in _REQUEST_PARAMETERS
+        name: _validated(name, recognized[name]) if name in recognized else values[name] for name in _REQUEST_PARAMETERS
     }
     extra_body = _extra_body(fields, arguments)
     if "betas" in extra_body:  # which are sent in a header

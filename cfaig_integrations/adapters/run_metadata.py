@@ -151,7 +151,11 @@ def automatic(
 
 def conversation_of(metadata: Mapping[str, Any]) -> object:
     """The id of the thread, session or conversation in a run's metadata, or None."""
-    return next((metadata[key] for key in CONVERSATION_KEYS if metadata.get(key) not in (None, "")), None)
+    for key in CONVERSATION_KEYS:
+        value = metadata.get(key)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def _mapped(run: RunInfo, mapper: Mapper) -> Mapping[str, object]:

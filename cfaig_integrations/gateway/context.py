@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import field
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError, shown
@@ -47,19 +46,27 @@ current: Callable[[], Context] = _CURRENT.get
 """The context of the running code."""
 
 
-@contextmanager
-def holding(variable: ContextVar[T], value: T) -> Generator[None]:
+class holding(Generic[T]):  # named as the function that it is used as
     """Sets a context variable inside the block."""
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        # A dropped coroutine is closed in the context of the garbage collector, where the variable was not set.
-        with suppress(ValueError):
-            variable.reset(token)
+
+    __slots__ = ("_token", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[T], value: T) -> None:
+        self._variable, self._value = variable, value
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(self._value)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._variable.reset(self._token)
+        except ValueError:
+            return  # a dropped coroutine is closed in the context of the garbage collector, where it was not set
 
 
-def within(context: Context) -> AbstractContextManager[None]:
+def within(context: Context) -> holding[Context]:
     """Makes a context the current one inside the block."""
     return holding(_CURRENT, context)
 

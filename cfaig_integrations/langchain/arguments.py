@@ -20,6 +20,8 @@ USE_PREVIOUS = "use_previous_response_id"
 STRICT = "strict"
 _NOT_SENT = frozenset({"stream", "streaming", "output_version", STRICT, USE_PREVIOUS})
 """Arguments for langchain-core or for this package."""
+# Dynamic routes may branch on metadata (Cloudflare's docs, features/dynamic-routing).
+_IDENTITY = (*MODEL_PARAMETERS, "api", "account_id", "gateway_id", "base_url", "gateway_metadata")
 
 
 def langchain_arguments(kwargs: Mapping[str, Any]) -> CallArguments:
@@ -46,12 +48,11 @@ def identity(fields: ChatFields) -> dict[str, Any]:
 
     Headers are only part of a `digest`; further body fields may hold secrets.
     """
-    names = (*MODEL_PARAMETERS, "api", "account_id", "gateway_id", "base_url")
-    values = {name: getattr(fields, name) for name in names}
-    values["gateway"] = fields.gateway and fields.gateway.model_dump(mode="json", exclude_none=True)
-    # Dynamic routes may branch on metadata (Cloudflare's docs, features/dynamic-routing).
-    values["gateway_metadata"] = fields.gateway_metadata
-    return {name: value for name, value in values.items() if value is not None}
+    values = vars(fields)
+    params = {name: value for name in _IDENTITY if (value := values[name]) is not None}
+    if fields.gateway is not None:
+        params["gateway"] = fields.gateway.model_dump(mode="json", exclude_none=True)
+    return params
 
 
 def public_identity(fields: ChatFields) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
 
 from langchain_core import exceptions as lc
 from langchain_core.callbacks import Callbacks
@@ -88,18 +89,26 @@ def to_langchain(error: ours.GatewayError) -> ours.GatewayError:
     return copy
 
 
-@contextmanager
-def langchain_errors(callbacks: Callbacks = None) -> Generator[None]:
+class langchain_errors:  # named as the function that it is used as
     """Raises this package's errors as instances of LangChain's classes too, and reports their log ids to collectors.
 
     Args:
         callbacks: Those of the run, if they are known.
     """
-    try:
-        yield
-    except ours.GatewayError as error:
-        report(error, callbacks)
-        raise to_langchain(error).with_traceback(error.__traceback__) from error.__cause__
+
+    __slots__ = ("callbacks",)
+
+    def __init__(self, callbacks: Callbacks = None) -> None:
+        self.callbacks = callbacks
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, ours.GatewayError):
+            report(error, self.callbacks)
+            raise to_langchain(error).with_traceback(trace) from error.__cause__
 
 
 SCHEMA_REMEDY = "Give a pydantic class, a TypedDict or a JSON schema."

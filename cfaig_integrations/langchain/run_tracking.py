@@ -17,6 +17,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, BaseRunManager
 from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import var_child_runnable_config
 
 from cfaig_integrations.adapters.fields import GatewayFields
 from cfaig_integrations.adapters.run_metadata import (
@@ -37,6 +38,7 @@ CONFIG_KEY = "cf_aig_metadata"
 """Key of `config["metadata"]` that holds metadata for the gateway."""
 _NOTHING: Mapping[str, Any] = {}
 _LANGCHAIN = Framework(name="langchain")
+_AGENT_KEYS = frozenset({"lc_agent_name", "langgraph_node", "langgraph_checkpoint_ns"})
 
 
 class StreamRun(BaseCallbackHandler):
@@ -136,9 +138,12 @@ def _run_info(manager: BaseRunManager | StreamRun | None, operation: Operation) 
 
 def _conversation_ids(run: _Run) -> dict[str, Any]:
     """The ids of a conversation that a config has under `configurable`, as `RunnableWithMessageHistory` wants them."""
-    configurable = (run.configurable if isinstance(run, StreamRun) else None) or ensure_config(
-        CURRENT_CONFIG.get()
-    ).get("configurable")
+    configurable = run.configurable if isinstance(run, StreamRun) else None
+    if not configurable:
+        config = CURRENT_CONFIG.get()
+        if config is None and var_child_runnable_config.get() is None:
+            return {}
+        configurable = ensure_config(config).get("configurable")
     return {key: configurable[key] for key in CONVERSATION_KEYS if configurable.get(key)} if configurable else {}
 
 
@@ -148,6 +153,8 @@ def _agent_of(metadata: Mapping[str, Any]) -> str | None:
     LangGraph's namespace is `node:task` for each graph, the outermost first, with a `|` between them; a number stands
     there if a node calls several graphs.
     """
+    if _AGENT_KEYS.isdisjoint(metadata):
+        return None
     agent, node = metadata.get("lc_agent_name"), metadata.get("langgraph_node")
     if not agent:
         levels = [part.partition(":")[0] for part in str(metadata.get("langgraph_checkpoint_ns") or "").split("|")]
