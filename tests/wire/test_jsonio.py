@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Secret, SecretStr
+from pydantic_core import to_json
 
+from cfaig_integrations.core.text import repair_value
 from cfaig_integrations.errors import ConfigError, ProtocolError
 from cfaig_integrations.wire import jsonio
+from cfaig_integrations.wire.jsonio import SharedObject
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.recursive(
@@ -116,3 +119,22 @@ def test_a_secret_is_written_as_its_contents() -> None:
 def test_a_secret_that_is_no_json_names_its_field() -> None:
     with pytest.raises(ConfigError, match="'b'"):
         jsonio.dump({"b": Secret(object())})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("envelope", [False, True])
+def test_a_tool_is_written_once_and_the_body_is_the_same(envelope: bool) -> None:
+    tool = SharedObject({"name": "f", "description": "half \ud83d", "parameters": {"type": "object"}})
+    for text in ("first", "second"):
+        body: dict[str, Any] = {"messages": [text], "tools": [tool, {"type": "web_search"}], "n": 1}
+        plain = {**body, "tools": [dict(tool), {"type": "web_search"}]}
+        if envelope:
+            body, plain = ({"model": "m", "input": inner} for inner in (body, plain))
+        assert jsonio.dump(body) == to_json(repair_value(plain))
+    tool["name"] = "changed too late"
+    assert b"changed" not in jsonio.dump({"tools": [tool]})
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), float("inf")])
+def test_a_tool_that_is_not_json_is_named(value: object) -> None:
+    with pytest.raises(ConfigError, match="'tools' cannot be written"):
+        jsonio.dump({"messages": [], "tools": [SharedObject({"parameters": cast("Any", value)})]})
