@@ -45,13 +45,13 @@ def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
     """
     if isinstance(tool, BoundTool) and strict is None:
         return tool
-    if isinstance(tool, Mapping):
+    state = None
+    if isinstance(tool, BaseTool):  # with what it may change after it was bound
+        extras = tool.extras
+        state = tool.name, tool.description, id(tool.args_schema), repr(extras) if extras else ""
+    elif isinstance(tool, Mapping):
         return _from_mapping(tool, strict)  # pyright: ignore[reportUnknownArgumentType]  # a user's dict
     conversions = _conversions(tool)
-    # What a tool object may change after it was bound.
-    state = (
-        (tool.name, tool.description, id(tool.args_schema), repr(tool.extras)) if isinstance(tool, BaseTool) else None
-    )
     known = conversions.get(strict)
     if known is None or known[0] != state:
         known = conversions[strict] = (state, _from_object(tool, strict))

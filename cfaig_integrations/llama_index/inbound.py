@@ -119,7 +119,10 @@ def _content(message: ChatMessage, *, mark_parts: bool = True) -> tuple[list[Par
     parts: list[Part] = []
     marker: _CacheMarker | None = None
     for block in message.blocks:
-        if isinstance(block, CachePoint):
+        if type(block) is TextBlock:  # the fast path of most blocks: `isinstance` of pydantic's classes is slow
+            if block.text:
+                parts.append(Text(block.text))
+        elif isinstance(block, CachePoint):
             marker = {"type": block.cache_control.type, "ttl": block.cache_control.ttl}
             if mark_parts:
                 _mark(parts, marker)
@@ -156,10 +159,11 @@ def _assistant_turn(message: ChatMessage, parts: list[Part], marker: _CacheMarke
     """
     kwargs = message.additional_kwargs
     parts = _with_refusal(parts, kwargs.get("refusal"))
-    if not any(isinstance(part, ToolCall) for part in parts):
+    if kwargs and not any(isinstance(part, ToolCall) for part in parts):
         parts += _calls_of_kwargs(kwargs)
     turn = Turn("assistant", (*parts, *_images(message)))
-    restored = restore(turn, kwargs.get(REPLAY_KEY))
+    state = kwargs.get(REPLAY_KEY)
+    restored = turn if state is None else restore(turn, state)
     if restored is turn or marker is None:
         return restored
     # The replay state says which blocks there were, and the user marked one of them later.
@@ -192,7 +196,8 @@ def _tool_turn(message: ChatMessage) -> Turn:
                 remedy="Put it into an assistant message.",
             )
         parts.append(part)
-    return Turn("tool", (ToolResult(_call_id(message), tuple(parts), extras=anthropic_hints(cache_control=marker)),))
+    extras = NO_EXTRAS if marker is None else anthropic_hints(cache_control=marker)
+    return Turn("tool", (ToolResult(_call_id(message), tuple(parts), extras=extras),))
 
 
 def _call_id(message: ChatMessage) -> str:
@@ -214,12 +219,12 @@ def _block_parts(block: object) -> Iterable[Part]:
     match block:
         case TextBlock(text=text):
             return (Text(text),) if text else ()
-        case ImageBlock() | AudioBlock() | VideoBlock() | DocumentBlock():
-            return (media(block),)
         case ToolCallBlock():
             return (ToolCall(block.tool_call_id or "", block.tool_name, _arguments(block.tool_kwargs)),)
         case ThinkingBlock():
             return _reasoning_parts(block)
+        case ImageBlock() | AudioBlock() | VideoBlock() | DocumentBlock():
+            return (media(block),)
         case CitableBlock():
             return citable_parts(block)
         case CitationBlock():

@@ -46,8 +46,7 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     bound_list: list[BoundTool] = []
     sources: dict[str, object] = {}
     for tool in tools or ():
-        bound = _bound(tool, strict)
-        source = tool.metadata if isinstance(tool, BaseTool) else tool
+        bound, source = _bound(tool, strict)
         name = bound.spec.name if isinstance(bound.spec, FunctionTool) else ""
         if name and name in sources:
             if sources[name] is source:
@@ -60,19 +59,25 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
     return bound_list
 
 
-def _bound(tool: AnyTool, strict: bool | None) -> BoundTool:
+def _bound(tool: AnyTool, strict: bool | None) -> tuple[BoundTool, object]:
+    """A tool, and the object that tells it apart from another of its name."""
     if isinstance(tool, BoundTool) and strict is None:
-        return tool
-    if isinstance(tool, Mapping):
-        return tool_of_mapping(tool, strict=strict)
-    if not isinstance(tool, BaseTool):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
-        raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
-    metadata = tool.metadata
+        return tool, tool
+    if isinstance(tool, BaseTool):
+        metadata = tool.metadata
+        return _bound_metadata(tool, metadata, strict), metadata
+    if isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+        return tool_of_mapping(tool, strict=strict), tool
+    raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
+
+
+def _bound_metadata(tool: BaseTool, metadata: ToolMetadata, strict: bool | None) -> BoundTool:
     if not metadata.name:
         raise ConfigError("A tool has no name.", field="tools", value=tool, remedy="Give its ToolMetadata a name.")
     kind = type(metadata)
-    methods = ("to_openai_tool", "get_parameters_dict")
-    if all(getattr(kind, method) is getattr(ToolMetadata, method) for method in methods):
+    if kind is ToolMetadata or all(
+        getattr(kind, method) is getattr(ToolMetadata, method) for method in ("to_openai_tool", "get_parameters_dict")
+    ):
         return bound_class(metadata.fn_schema, metadata.name, metadata.description, strict=strict)
     bound = tool_of_mapping(metadata.to_openai_tool(skip_length_check=True), strict=strict)
     # LlamaIndex replaces a name that has characters which OpenAI refuses.
@@ -144,7 +149,7 @@ def chat_arguments(
         messages.append(user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(user_msg, role=MessageRole.USER))
     bound = bound_tools(tools, strict=strict)
     requested = "required" if tool_choice is None and tool_required else tool_choice
-    choice = choice_among(requested, to_specs(bound))
+    choice = choice_among(requested, [tool.spec for tool in bound])
     if not bound and choice == "required":
         raise ConfigError(
             f"tool_choice={requested!r}, and there are no tools.",
