@@ -195,6 +195,7 @@ def result_of(response: HttpResponse) -> object:
 
 def without_html(response: HttpResponse) -> HttpResponse:
     """The response, unless it is the page of a proxy or a login."""
-    if response.body is not None and sniff(response.body) == "html":
-        raise failures.from_html(response.status, response.headers, response.body)
+    body = response.body
+    if body is not None and body[:1] != b"{" and sniff(body) == "html":
+        raise failures.from_html(response.status, response.headers, body)
     return response

@@ -228,16 +228,19 @@ class Connection:
                 headers = self._cached_headers[stream] = _encoded(self._headers(call, stream=stream))
         else:
             headers = _encoded(self._headers(call, stream=stream))
-        headers = headers + self._metadata_header(call, headers) + self._trace_headers(call)
-        if event_id is not None and b"cf-aig-event-id" not in dict(headers):
+        names = dict(headers)
+        headers = (
+            headers + self._metadata_header(call, has_header=b"cf-aig-metadata" in names) + self._trace_headers(call)
+        )
+        if event_id is not None and b"cf-aig-event-id" not in names:
             headers.append((b"cf-aig-event-id", event_id.encode("ascii")))
         if wire_headers:
-            present = dict(headers)
-            if present.get(_FEATURES) and (required := wire_headers.get(_FEATURES.decode())):
-                names = dict.fromkeys(each.strip() for each in f"{present[_FEATURES].decode()},{required}".split(","))
+            names = dict(headers)
+            if names.get(_FEATURES) and (required := wire_headers.get(_FEATURES.decode())):
+                features = dict.fromkeys(each.strip() for each in f"{names[_FEATURES].decode()},{required}".split(","))
                 headers = [pair for pair in headers if pair[0] != _FEATURES]
-                headers += _encoded({_FEATURES.decode(): ",".join(names)})
-            headers += [header for header in _encoded(wire_headers) if header[0] not in present]
+                headers += _encoded({_FEATURES.decode(): ",".join(features)})
+            headers += [header for header in _encoded(wire_headers) if header[0] not in names]
         return headers
 
     def _trace_headers(self, call: CallOptions) -> Pairs:
@@ -276,11 +279,11 @@ class Connection:
         """
         return _encoded(self.settings.auth_header(token))
 
-    def _metadata_header(self, call: CallOptions, headers: Pairs) -> Pairs:
+    def _metadata_header(self, call: CallOptions, *, has_header: bool) -> Pairs:
         layers = call.metadata if self.metadata is None else (*call.metadata, self.metadata)
         if not (layers or call.automatic):
             return []
-        if any(name == b"cf-aig-metadata" for name, _ in headers):
+        if has_header:
             if any(layers):
                 raise ConfigError(
                     "Metadata is given twice, as metadata and as the header cf-aig-metadata.",

@@ -146,7 +146,7 @@ class _Chat(Attempts[_T]):
     def _reply(self, prepared: PreparedChat, response: HttpResponse) -> ChatReply:
         """The reply in a whole body, be it a JSON document or a stream."""
         body = response.body or b""
-        if sniff(body) == "events":
+        if body[:1] != b"{" and sniff(body) == "events":
             session = self._session(prepared, response, cuts=False)
             events = session.feed(body)
             if not session.ended:
@@ -159,9 +159,12 @@ class _Chat(Attempts[_T]):
                 reply = prepared.codec.decode(body)
             except EmbeddedError as error:
                 raise failures.from_embedded(error.body, response.headers, response.status) from None
-            if sets_no_limit(self._request):
+            if reply.finish == "length" and sets_no_limit(self._request):
                 warn_of_default_limit(self._request.model, reply.finish)
-        reply = renamed(with_forced_call(reply, prepared.forced), prepared.names)
+        if prepared.forced:
+            reply = with_forced_call(reply, prepared.forced)
+        if prepared.names:
+            reply = renamed(reply, prepared.names)
         return cut(reply, prepared.stops) if prepared.stops else reply
 
     def _info(self, prepared: PreparedChat, response: HttpResponse, reply: ChatReply | None = None) -> GatewayInfo:
@@ -172,7 +175,7 @@ class _Chat(Attempts[_T]):
             key_source=None if reply is None else _key_source(reply),
             switched_from=None if self._first_refusal is None else self._first_refusal[0],
             attempts=self.sent,
-            history=self._history if prepared.features.stored_replies else None,
+            history=self._history if prepared.route.features.stored_replies else None,
             earlier_log_ids=response.earlier_log_ids,
         )
 

@@ -117,6 +117,8 @@ def _key_error(key: object) -> str:
 
 def _scalar(value: object) -> Scalar | None:
     """The value that is sent; None if the gateway would not keep it."""
+    if type(value) is str:
+        return repair_surrogates(value[:MAX_LENGTH])
     match value:
         case Enum():
             return _scalar(value.value)

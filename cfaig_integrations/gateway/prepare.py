@@ -20,7 +20,7 @@ from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.routes import Route
 from cfaig_integrations.gateway.options import GatewayOptions, header_name
 from cfaig_integrations.wire import jsonio
-from cfaig_integrations.wire.codec import ChatCodec, Features
+from cfaig_integrations.wire.codec import ChatCodec
 from cfaig_integrations.wire.registry import codec
 
 _HEADER_VALUE = re.compile(r"[!-~]{1,128}")
@@ -34,7 +34,6 @@ class PreparedChat:
         http: The HTTP request; a token that a function supplies is still to be added.
         route: Wire format, path and quirks of the model.
         codec: Reads the response.
-        features: What the format offers for the model.
         continues: Whether the body points to a stored reply in place of the turns before it.
         stops: Stop texts that the format has no field for: the reply is cut at them here.
         names: The user's names of tools that have another name in the body.
@@ -44,7 +43,6 @@ class PreparedChat:
     http: HttpRequest
     route: Route
     codec: ChatCodec
-    features: Features
     continues: bool
     stops: tuple[str, ...]
     names: Names
@@ -76,7 +74,7 @@ def prepare(
         ConfigError: A value, a header or an option does not exist on the route.
     """
     options, wire = connection.options_of(call), codec(route.wire)
-    features = wire.features(route.quirks)
+    features = route.features
     turns = () if whole_history or not features.stored_replies else new_turns(request)
     if turns and request.continues is not None:
         request = replace(request, turns=turns, previous_response_id=request.continues.response_id)
@@ -85,8 +83,8 @@ def prepare(
         request = replace(request, stop=())
     request, names = legal(request)
     affinity = {} if call.conversation is None else affinity_headers(route.model, call.conversation, options)
-    wire_headers = {**wire.headers(request, route.quirks), **affinity}
-    headers = connection.headers_of(call, wire_headers, stream=stream, event_id=event_id)
+    own_headers = {} if wire.headers is None else wire.headers(request, route.quirks)
+    headers = connection.headers_of(call, {**own_headers, **affinity}, stream=stream, event_id=event_id)
     body = _body(wire.encode(request, stream=stream, quirks=route.quirks), route)
     fields = {} if options is None else options.body_options()
     if fields:
@@ -103,7 +101,6 @@ def prepare(
         HttpRequest("POST", connection.url(route.path), headers, jsonio.dump(body), timeouts, stream),
         route,
         wire,
-        features,
         bool(turns),
         stops,
         names,

@@ -168,7 +168,7 @@ class ChatCodec:
         limits: Yields an error for everything in a request that the format, or the model in this format, cannot carry;
             `encode` raises the first. Body fields and native tools are not checked (`wire.limits.unchecked_limits`).
         features: What the format offers for a model.
-        headers: Request headers that belong to the format itself, such as an API version.
+        headers: Request headers that belong to the format itself, such as an API version; None: there are none.
     """
 
     wire: Wire
@@ -177,4 +177,4 @@ class ChatCodec:
     decoder: Callable[[], StreamDecoder]
     limits: Callable[[ChatRequest, Quirks], Iterator[ConfigError]]
     features: Callable[[Quirks], Features]
-    headers: Callable[[ChatRequest, Quirks], Mapping[str, str]] = lambda request, quirks: {}
+    headers: Callable[[ChatRequest, Quirks], Mapping[str, str]] | None = None

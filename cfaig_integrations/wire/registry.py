@@ -8,6 +8,9 @@ from typing import assert_never
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.codec import ChatCodec
 
+PDF_RESULTS: frozenset[Wire] = frozenset({"messages", "responses"})
+"""Wires whose tool results can hold a PDF. Their codecs say more, and take longer to load."""
+
 
 @cache
 def codec(wire: Wire) -> ChatCodec:

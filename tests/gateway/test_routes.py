@@ -37,6 +37,7 @@ from cfaig_integrations.gateway.models.routes import (
     route,
     row_of,
 )
+from cfaig_integrations.wire.registry import codec
 
 ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {}})
 SEARCH = NativeTool({"type": "web_search"})
@@ -128,7 +129,8 @@ def test_an_explicit_api_is_never_overridden(api: Api, path: str, model: str, to
 def test_workers_ai_runs_under_its_own_path_without_envelope(model: str) -> None:
     """facts §1.1: the id unescaped, and no `input` around the body."""
     chosen = route(ask(model), api="run")
-    assert chosen == Route("run", model, f"/ai/run/{model}", False, False, row_of(model).quirks)
+    quirks = row_of(model).quirks
+    assert chosen == Route("run", model, f"/ai/run/{model}", False, False, quirks, codec("run").features(quirks))
 
 
 # facts §1.3, §14.6: one model, as both hosts spell it.

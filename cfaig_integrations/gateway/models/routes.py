@@ -17,9 +17,9 @@ from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
 from cfaig_integrations.gateway.models.tables import matching
-from cfaig_integrations.wire.codec import Quirks
+from cfaig_integrations.wire.codec import Features, Quirks
 from cfaig_integrations.wire.limits import unchecked_limits
-from cfaig_integrations.wire.registry import codec
+from cfaig_integrations.wire.registry import PDF_RESULTS, codec
 
 __all__ = [
     "TABLE",
@@ -55,6 +55,7 @@ class Route:
         envelope: Whether the body is `{"model", "input"}` around the encoded request.
         model_in_body: Whether the body names the model; False where the path does.
         quirks: What the encoder must respect.
+        features: What the format offers for the model.
         alternative: Wire to try once if the model refuses the body's shape.
     """
 
@@ -64,6 +65,7 @@ class Route:
     envelope: bool
     model_in_body: bool
     quirks: Quirks
+    features: Features
     alternative: Wire | None = None
 
 
@@ -102,13 +104,11 @@ def route(request: ChatRequest, *, api: Api = "auto", legacy: bool = False, body
         ConfigError: The model id cannot be right or is not that of a chat model, or the host or `run` does not serve
             the model that way.
     """
-    model, row = _id_and_row(request.model)
-    if not legacy or model.startswith(_IN_PATH):  # the legacy host sends other ids to providers with other models
-        require_kind(model, "chat")
+    model, row = _chat_id_and_row(request.model, legacy)
     if legacy:
         return _legacy_route(model, row, api)
     if api == "run":
-        return _run_route(model, row)
+        return _run_route(model)
     if api != "auto":
         return _rest_route(model, api)
     return _rest_route(model, *_choice(model, row, request, body_options=body_options)[:2])
@@ -154,9 +154,9 @@ def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
 
 
 def carries_pdf_results(model: str) -> bool:
-    """Whether a wire of the model can carry a PDF in a tool's result; chat completions cannot."""
+    """Whether a wire of the model can carry a PDF in a tool's result."""
     try:
-        return not {"responses", "messages"}.isdisjoint(row_of(model).wires.tools)
+        return not PDF_RESULTS.isdisjoint(row_of(model).wires.tools)
     except ConfigError:
         return False
 
@@ -308,7 +308,7 @@ def _wire_of_part(part: Part) -> Wire | None:
 @lru_cache(maxsize=1024)
 def _rest_route(model: str, wire: Wire, alternative: Wire | None = None) -> Route:
     quirks = _with_max_output(model, _id_and_row(model)[1].quirks_on(wire))
-    return Route(wire, model, _PATHS[wire], False, True, quirks, alternative)
+    return Route(wire, model, _PATHS[wire], False, True, quirks, codec(wire).features(quirks), alternative)
 
 
 def _with_max_output(model: str, quirks: Quirks) -> Quirks:
@@ -324,8 +324,8 @@ def _legacy_route(model: str, row: Row, api: Api) -> Route:
             value=api,
             remedy="Leave base_url out to use the REST API, or use api='chat_completions'.",
         )
-    quirks = row.quirks_on("chat_completions")
-    return Route("chat_completions", legacy_id(model), _LEGACY_PATH, False, True, quirks)
+    quirks, wire = row.quirks_on("chat_completions"), codec("chat_completions")
+    return Route(wire.wire, legacy_id(model), _LEGACY_PATH, False, True, quirks, wire.features(quirks))
 
 
 def is_route(model: str) -> bool:
@@ -334,7 +334,7 @@ def is_route(model: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _run_route(model: str, row: Row) -> Route:
+def _run_route(model: str) -> Route:
     if is_route(model):
         raise ConfigError(
             f"{model} cannot be run: /ai/run has no route for it.",
@@ -344,7 +344,8 @@ def _run_route(model: str, row: Row) -> Route:
         )
     in_path = model.startswith(_IN_PATH)
     path = f"{_PATHS['run']}/{model}" if in_path else _PATHS["run"]
-    return Route("run", model, path, not in_path, not in_path, _with_max_output(model, row.quirks))
+    quirks = _with_max_output(model, _id_and_row(model)[1].quirks)
+    return Route("run", model, path, not in_path, not in_path, quirks, codec("run").features(quirks))
 
 
 @lru_cache(maxsize=1024)
@@ -359,3 +360,12 @@ def _id_and_row(model: str) -> tuple[str, Row]:
         )
     model = rest_id(model)
     return model, next(matching(TABLE, model))
+
+
+@lru_cache(maxsize=1024)
+def _chat_id_and_row(model: str, legacy: bool) -> tuple[str, Row]:
+    """The same of a chat model; the legacy host sends ids to providers with models that are not in the tables."""
+    id_, row = _id_and_row(model)
+    if not legacy or id_.startswith(_IN_PATH):
+        require_kind(id_, "chat")
+    return id_, row

@@ -35,7 +35,8 @@ def run_codec(inner: Callable[[Wire], ChatCodec]) -> ChatCodec:
         return replace(inner(body_wire(quirks)).features(quirks), body_options=True, stored_replies=False)
 
     def headers(request: ChatRequest, quirks: Quirks) -> Mapping[str, str]:
-        return inner(body_wire(quirks)).headers(request, quirks)
+        headers_of_body = inner(body_wire(quirks)).headers
+        return {} if headers_of_body is None else headers_of_body(request, quirks)
 
     return ChatCodec(
         wire="run",
