@@ -14,11 +14,12 @@ from langchain_core.load.serializable import Serializable
 from langchain_core.runnables import RunnableConfig
 
 from cfaig_integrations.adapters.fields import ChatFields, GatewayFields
+from cfaig_integrations.adapters.secrets import for_traces
 from cfaig_integrations.errors import ConfigError, GatewayError
 from cfaig_integrations.gateway.connection import timeouts
 from cfaig_integrations.gateway.context import holding
 from cfaig_integrations.gateway.info import GatewayInfo
-from cfaig_integrations.langchain.arguments import for_traces, hide_secrets
+from cfaig_integrations.langchain.arguments import hide_secrets
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain
 from cfaig_integrations.langchain.run_tracking import CURRENT_CONFIG

@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 from pydantic import model_validator
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
+from cfaig_integrations.adapters.secrets import for_traces
 from cfaig_integrations.adapters.tools import can_force_tool, choice_among
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.errors import ConfigError
@@ -25,7 +26,6 @@ from cfaig_integrations.langchain.arguments import (
     STRICT,
     USE_PREVIOUS,
     digest,
-    for_traces,
     identity,
     langchain_arguments,
     public_identity,

@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
+from cfaig_integrations.adapters.secrets import for_traces
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError
@@ -28,7 +29,6 @@ from cfaig_integrations.langchain.arguments import (
     STRICT,
     USE_PREVIOUS,
     digest,
-    for_traces,
     hide_secrets,
     langchain_arguments,
     public_identity,
