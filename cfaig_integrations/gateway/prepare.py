@@ -83,8 +83,8 @@ def prepare(
         request = replace(request, stop=())
     request, names = legal(request)
     affinity = {} if call.conversation is None else affinity_headers(route.model, call.conversation, options)
-    own_headers = {} if wire.headers is None else wire.headers(request, route.quirks)
-    headers = connection.headers_of(call, {**own_headers, **affinity}, stream=stream, event_id=event_id)
+    wire_headers = affinity if wire.headers is None else {**wire.headers(request, route.quirks), **affinity}
+    headers = connection.headers_of(call, wire_headers, stream=stream, event_id=event_id)
     body = _body(wire.encode(request, stream=stream, quirks=route.quirks), route)
     fields = {} if options is None else options.body_options()
     if fields:
