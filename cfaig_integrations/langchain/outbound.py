@@ -53,6 +53,7 @@ def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
     message by another of the same id. The provider's id is in `response_metadata`.
     """
     generations: list[ChatGeneration] = []
+    usage = None if reply.usage is None else to_usage(reply.usage)
     for number, choice in enumerate(reply.choices):
         calls, invalid_calls = sorted_calls(choice.turn)
         message = AIMessage(
@@ -60,14 +61,13 @@ def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
             additional_kwargs=additional_kwargs_of(choice.turn),
             tool_calls=calls,
             invalid_tool_calls=invalid_calls,
-            usage_metadata=to_usage(reply.usage) if reply.usage is not None and number == 0 else None,
+            usage_metadata=usage if number == 0 else None,
             response_metadata={"model_provider": PROVIDER, **response_metadata_of(reply, choice, info, model)},
         )
         generations.append(
             ChatGeneration(message=message, generation_info=generation_info_of(reply, number, info, model))
         )
-    usages = [] if reply.usage is None else [to_usage(reply.usage)]
-    return ChatResult(generations=generations, llm_output=to_llm_output(usages, model))
+    return ChatResult(generations=generations, llm_output=to_llm_output([] if usage is None else [usage], model))
 
 
 def parsed_arguments(call: ToolCall) -> tuple[dict[str, Any], str | None]:
@@ -155,9 +155,12 @@ def generation_info_of(reply: ChatReply, number: int, info: GatewayInfo, model: 
 def token_usage(usages: Iterable[UsageMetadata]) -> dict[str, int]:
     """The sum of token counts, by OpenAI's names, which LangChain's cost handlers read; empty if there are none."""
     counted = list(usages)
-    names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+    if not counted:
+        return {}
     return {
-        name: sum(cast("dict[str, int]", usage)[ours] for usage in counted) for name, ours in names.items() if counted
+        "prompt_tokens": sum(usage["input_tokens"] for usage in counted),
+        "completion_tokens": sum(usage["output_tokens"] for usage in counted),
+        "total_tokens": sum(usage["total_tokens"] for usage in counted),
     }
 
 
