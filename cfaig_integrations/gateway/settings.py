@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlunsplit
 
 from pydantic import SecretStr
 
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST, VISIBLE_ASCII, Address, address
 from cfaig_integrations.gateway.failures.redaction import is_credential
@@ -97,7 +98,7 @@ TokenSource: TypeAlias = Secret | Callable[[], str] | Callable[[], Awaitable[str
 """A token, or a function that is called for one before every request."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """Where requests go, and with which token.
 
