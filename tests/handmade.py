@@ -36,7 +36,7 @@ def call_piece(index: int | None, *, id_: str | None = None, name: str | None = 
     return piece if id_ is None else {**piece, "id": id_, "type": "function"}
 
 
-def told(simulator: Simulator) -> Any:
-    """What the model was asked last, without the envelope of `run`."""
+def last_request(simulator: Simulator) -> Any:
+    """The body of the last request, without the envelope of `run`."""
     body = simulator.requests[-1].body
     return body["input"] if isinstance(body.get("input"), dict) else body

@@ -195,7 +195,7 @@ def can_force_tool(model: str, api: Api, thinking: Mapping[str, Any] | None) -> 
     """
     profile = profile_of(model)
     is_thinking = thinking is not None and thinking.get("type") != "disabled"
-    return (profile.tool_choice or not profile.known) and not refuses_force(model, api) and not is_thinking
+    return (profile.tool_choice or not profile.is_listed) and not refuses_force(model, api) and not is_thinking
 
 
 def tools_at_once(parallel: bool | None, choice: Any) -> bool | None:

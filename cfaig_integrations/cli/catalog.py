@@ -113,7 +113,7 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
             capabilities=_capabilities(profile, properties),
             properties=properties,
             description=description,
-            is_guess=not profile.known,
+            is_guess=not profile.is_listed,
         )
     if kind.kind != "embedding":
         task = kind.task

@@ -12,7 +12,7 @@ from cfaig_integrations.errors import UnsupportedContent
 MediaKind: TypeAlias = Literal["image", "audio", "video", "file"]
 
 
-def located(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
+def media_at(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
     """Media at a URL; a `data:` URL is split into its type and its data.
 
     Raises:

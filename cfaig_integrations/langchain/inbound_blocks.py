@@ -30,7 +30,7 @@ from cfaig_integrations.core.hints import (
     native_block,
     reasoning_signature,
 )
-from cfaig_integrations.core.sources import MediaKind, located, search_result
+from cfaig_integrations.core.sources import MediaKind, media_at, search_result
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import UnsupportedContent
 
@@ -249,7 +249,7 @@ def _media(block: Block) -> Media:
         file_id = str(block.get("file_id") or block.get("id"))
         return Media(kind, file_id=file_id, mime=mime, name=name, extras=extras)
     if block.get("url"):
-        return located(kind, str(block["url"]), mime=mime, name=name, extras=extras)
+        return media_at(kind, str(block["url"]), mime=mime, name=name, extras=extras)
     raise _without_content(block)
 
 
@@ -287,8 +287,8 @@ def _image_url(block: Block) -> Media:
     """OpenAI's image part of Chat Completions."""
     image = block["image_url"]
     if isinstance(image, str):
-        return located("image", image, extras=_cache_marker(block))
-    return located("image", str(image["url"]), extras=merged(image_detail(image.get("detail")), _cache_marker(block)))
+        return media_at("image", image, extras=_cache_marker(block))
+    return media_at("image", str(image["url"]), extras=merged(image_detail(image.get("detail")), _cache_marker(block)))
 
 
 def _input_image(block: Block) -> Media:
@@ -296,7 +296,7 @@ def _input_image(block: Block) -> Media:
     detail = image_detail(block.get("detail"))
     if block.get("file_id"):
         return Media("image", file_id=str(block["file_id"]), extras=detail)
-    return located("image", str(block["image_url"]), extras=detail)
+    return media_at("image", str(block["image_url"]), extras=detail)
 
 
 def _input_audio(block: Block) -> Media:
@@ -314,7 +314,7 @@ def _openai_file(block: Block) -> Media:
         case {"file_data": str(data)} if not data.startswith("data:"):
             return Media("file", data=data, mime=guess_type(name)[0] or "", name=name)
         case {"file_data": str(url)} | {"file_url": str(url)}:
-            return located("file", url, name=name)
+            return media_at("file", url, name=name)
         case _:
             raise _without_content(block)
 
@@ -327,7 +327,7 @@ def _anthropic_media(block: Block) -> Media:
     extras = _document_hints(block)
     match source.get("type"):
         case "url":
-            return located(kind, str(source["url"]), mime=mime, name=name, extras=extras)
+            return media_at(kind, str(source["url"]), mime=mime, name=name, extras=extras)
         case "file":
             return Media(kind, file_id=str(source["file_id"]), mime=mime, name=name, extras=extras)
         case "base64":

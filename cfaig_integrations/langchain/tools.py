@@ -125,7 +125,7 @@ def tool_arguments(arguments: Mapping[str, Any], *, model: str, api: Api, strict
 
 def _require_forceable(model: str, api: Api, *, several: bool, choice: ToolChoice | None) -> None:
     profile = profile_of(model)
-    if (profile.known and profile.tools and not profile.tool_choice) or refuses_force(model, api, several=several):
+    if (profile.is_listed and profile.tools and not profile.tool_choice) or refuses_force(model, api, several=several):
         raise ConfigError(
             f"{model} cannot be made to call {'any one of several tools' if several else 'a tool'}.",
             field="tool_choice",

@@ -198,7 +198,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         has_tools = self.is_function_calling_model
         if has_tools is None:
             profile = profile_of(self.model)
-            has_tools = profile.tools or not profile.known
+            has_tools = profile.tools or not profile.is_listed
         return LLMMetadata(
             context_window=window,
             num_output=outputs,
@@ -402,7 +402,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
 def _context_window(model: str) -> int:
     """Tokens of a question: for some models fewer than of question and answer together."""
     profile = profile_of(model)
-    if not profile.known and model not in _models_warned_about:
+    if not profile.is_listed and model not in _models_warned_about:
         _models_warned_about.add(model)
         _log.warning(
             "The context window of %r is unknown; assuming %d tokens. Set context_window=.", model, profile.max_input

@@ -27,7 +27,7 @@ from llama_index.core.schema import ImageDocument
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text
 from cfaig_integrations.core.hints import anthropic_hints, image_detail
-from cfaig_integrations.core.sources import MediaKind, located, search_result
+from cfaig_integrations.core.sources import MediaKind, media_at, search_result
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 
 MediaBlock: TypeAlias = ImageBlock | AudioBlock | VideoBlock | DocumentBlock
@@ -128,7 +128,7 @@ def _media(
                 remedy="Give the path of a file that this process can read, or the bytes.",
             ) from error
     elif url:
-        return located(kind, str(url), mime=mime, name=name, extras=extras)
+        return media_at(kind, str(url), mime=mime, name=name, extras=extras)
     else:
         raise UnsupportedContent(
             f"A block of kind {kind!r} has no content.",

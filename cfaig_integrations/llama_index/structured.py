@@ -213,7 +213,7 @@ class StructuredPredict(FunctionCallingLLM):
                 return "prompt"
             case PydanticProgramMode.DEFAULT:
                 profile = profile_of(arguments.get("model") or self.model)
-                if profile.structured_output or not profile.known:
+                if profile.structured_output or not profile.is_listed:
                     return "json_schema"
                 can_call = self.metadata.is_function_calling_model and self._can_force(arguments)
                 return "function_calling" if can_call else "prompt"

@@ -274,7 +274,7 @@ def test_every_request_takes_a_listed_format(listed: Json, asked: str) -> None:
 
 def row_for(model: str) -> Row:
     profile = profile_of(model)
-    assert profile.known
+    assert profile.is_listed
     return next(row for row in (*TABLE, *WORKERS_AI) if row.profile() == profile and row.models in all_names(model))
 
 

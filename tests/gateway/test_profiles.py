@@ -35,7 +35,7 @@ def test_any_string_has_a_consistent_profile(model: str) -> None:
 @given(st.one_of(anything, st.sampled_from(OTHERS)))
 def test_a_dynamic_route_is_never_known(route: str) -> None:
     assert profile_of(f"dynamic/{route}") == profile_of("dynamic/support")
-    assert not profile_of("dynamic/support").known
+    assert not profile_of("dynamic/support").is_listed
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.models)
@@ -99,7 +99,7 @@ def test_spellings_of_a_workers_ai_model(name: str) -> None:
 )
 def test_the_longest_part_of_a_name_counts(model: str, window: int, output: int | None) -> None:
     found = profile_of(model)
-    assert (found.context_window, found.max_output, found.known) == (window, output, True)
+    assert (found.context_window, found.max_output, found.is_listed) == (window, output, True)
 
 
 @pytest.mark.parametrize(
@@ -122,19 +122,19 @@ def test_the_longest_part_of_a_name_counts(model: str, window: int, output: int 
 )
 def test_an_unknown_model_is_a_guess_of_128_000(model: str) -> None:
     found = profile_of(model)
-    assert (found.context_window, found.max_output, found.known) == (128_000, None, False)
+    assert (found.context_window, found.max_output, found.is_listed) == (128_000, None, False)
 
 
 @pytest.mark.parametrize("model", ["anthropic/claude-next", "anthropic/claude-opus-9", "claude-mythos-5"])
 def test_a_new_model_of_a_known_family_has_the_smallest_values(model: str) -> None:
     found = profile_of(model)
-    assert (found.context_window, found.known, found.structured_output) == (200_000, True, False)
+    assert (found.context_window, found.is_listed, found.structured_output) == (200_000, True, False)
 
 
 @pytest.mark.parametrize("model", ["@cf/new/model", "@hf/new/model", "workers-ai/@cf/new/model", "@cf/openai/gpt-4o"])
 def test_an_unknown_workers_ai_model_is_a_guess_of_8_192(model: str) -> None:
     found = profile_of(model)
-    assert (found.context_window, found.known) == (8_192, False)
+    assert (found.context_window, found.is_listed) == (8_192, False)
 
 
 def test_the_window_depends_on_the_host() -> None:
@@ -168,14 +168,14 @@ def test_capabilities() -> None:
 @pytest.mark.parametrize("listed", [one for one in catalogue.WORKERS_AI if "context_window" in one.properties])
 def test_profiles_agree_with_the_simulators_catalogue(listed: catalogue.Listed) -> None:
     found = profile_of(listed.name)
-    assert found.known
+    assert found.is_listed
     assert found.context_window == int(listed.properties["context_window"])
     assert found.tools or "function_calling" not in listed.properties
 
 
 @pytest.mark.parametrize("model", catalogue.THIRD_PARTY)
 def test_every_model_of_the_simulator_is_known(model: str) -> None:
-    assert profile_of(model).known
+    assert profile_of(model).is_listed
 
 
 def test_no_image_urls_where_routes_send_data_urls_only() -> None:

@@ -18,7 +18,7 @@ from cfaig_integrations import errors
 from cfaig_integrations.core.chat import FunctionTool, NativeTool
 from cfaig_integrations.langchain.tools import bound
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import chat_chunk, play, told
+from tests.handmade import chat_chunk, last_request, play
 from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
@@ -86,7 +86,7 @@ async def test_a_response_format_of_any_object(make: Make, simulator: Simulator,
         return
     answer = await CALL_METHODS[call_method](model, "Give the city of Paris as JSON.")
     assert isinstance(json.loads(answer.text), dict)
-    sent = told(simulator)
+    sent = last_request(simulator)
     form = sent["text"]["format"] if api == "responses" else sent["response_format"]
     assert form == {"type": "json_object"}
 
@@ -108,7 +108,7 @@ async def test_a_response_format_with_a_description(
     model = make(api=api).bind(response_format={"type": "json_schema", "json_schema": held})
     answer = await CALL_METHODS[call_method](model, "I live in Paris.")
     assert json.loads(answer.text).keys() == {"city"}
-    sent = told(simulator)
+    sent = last_request(simulator)
     match api:
         case "responses":
             assert sent["text"]["format"] == {"type": "json_schema", **held}
@@ -161,7 +161,7 @@ def test_cache_markers_of_tools_reach_anthropic_alone(
     make: Make, simulator: Simulator, api: str, form: str, strict: bool | None
 ) -> None:
     make(api=api).bind_tools([MARKED[form]], strict=strict).invoke("Hi")
-    [sent] = told(simulator)["tools"]
+    [sent] = last_request(simulator)["tools"]
     assert sent.get("function", sent)["name"] == "w"
     assert sent.get("cache_control") == (MARK if api == "messages" else None)
     assert ("cache_control" in json.dumps(sent)) is (api == "messages")
@@ -211,7 +211,7 @@ def test_legacy_function_messages_are_calls_and_results(make: Make, simulator: S
     ]
     answer = make(api=api).bind_tools([weather]).invoke(messages)
     assert "rains in Paris" in answer.text
-    sent = told(simulator)
+    sent = last_request(simulator)
     match api:
         case "responses":
             call, value = sent["input"][1:]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from cfaig_integrations.langchain import gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import told
+from tests.handmade import last_request
 from tests.langchain.call_methods import CALL_METHODS
 from tests.langchain.conftest import Make
 
@@ -44,7 +44,7 @@ def test_an_agent_selects_the_structured_output_that_the_model_has(
     )
     answer = agent.invoke({"messages": [HumanMessage("Name a city.")]})
     assert answer["structured_response"] == City(name="Oslo")
-    body = told(simulator)
+    body = last_request(simulator)
     assert ("response_format" in body, "City" in json.dumps(body.get("tools", []))) == (native, not native)
 
 
@@ -80,6 +80,6 @@ async def test_another_providers_answer_is_not_a_previous_response(
     await CALL_METHODS[call_method](
         make(model="openai/gpt-5.4", api="responses", use_previous_response_id=True), messages
     )
-    body = told(simulator)
+    body = last_request(simulator)
     assert "previous_response_id" not in body
     assert len(body["input"]) == 3

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.langchain import CloudflarePromptCachingMiddleware, gateway_info
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import told
+from tests.handmade import last_request
 from tests.langchain.call_methods import CALL_METHODS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
@@ -59,7 +59,7 @@ def test_cache_markers_keep_their_place(make: Make, simulator: Simulator) -> Non
     system = SystemMessage([{"type": "text", "text": "Be brief."}])
     hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     make(api="messages").invoke([system, marked("One.", **hour), AIMessage("1"), marked("Two.", **MARK)])
-    body = told(simulator)
+    body = last_request(simulator)
     assert body["messages"][0]["content"] == [{"type": "text", "text": "One.", **hour}]
     assert body["messages"][2]["content"] == [{"type": "text", "text": "Two.", **MARK}]
 
@@ -67,7 +67,7 @@ def test_cache_markers_keep_their_place(make: Make, simulator: Simulator) -> Non
 @pytest.mark.parametrize("api", ["responses", "run"])
 def test_cache_markers_are_ignored_by_other_formats(make: Make, simulator: Simulator, api: str) -> None:
     assert make(api=api).invoke([marked("Hi", **MARK)]).text
-    assert "cache_control" not in str(told(simulator))
+    assert "cache_control" not in str(last_request(simulator))
 
 
 @every_way
@@ -79,13 +79,13 @@ async def test_automatic_caching_selects_a_format_that_has_it(
     info = gateway_info(reply)
     assert info is not None
     assert (info.wire, info.attempts, info.switched_from) == ("messages", 1, None)
-    assert told(simulator)["cache_control"] == MARK["cache_control"]
+    assert last_request(simulator)["cache_control"] == MARK["cache_control"]
 
 
 def test_a_tool_keeps_its_cache_marker(make: Make, simulator: Simulator) -> None:
     cached = weather.model_copy(update={"extras": MARK})
     make(model="anthropic/claude-haiku-4.5").bind_tools([cached]).invoke("Hi")
-    assert told(simulator)["tools"][0]["cache_control"] == MARK["cache_control"]
+    assert last_request(simulator)["tools"][0]["cache_control"] == MARK["cache_control"]
 
 
 def test_workers_ai_receives_the_conversation_id(make: Make, simulator: Simulator) -> None:

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import chat_chunk, play, told
+from tests.handmade import chat_chunk, last_request, play
 from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, weather
 from tests.langchain.conftest import MODELS, Make
 
@@ -49,7 +49,7 @@ MAKERS: dict[str, dict[str, Any]] = {
 
 def thought_sent(simulator: Simulator, api: str) -> Any:
     """The reasoning in what was sent, before the call that it led to."""
-    body = told(simulator)
+    body = last_request(simulator)
     if api == "responses":
         [item] = [item for item in body["input"] if item.get("type") == "reasoning"]
         return item["summary"][0]["text"]

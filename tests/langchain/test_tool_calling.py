@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cfaig_integrations import errors
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import call_piece, chat_chunk, play, told
+from tests.handmade import call_piece, chat_chunk, last_request, play
 from tests.langchain.call_methods import CALL_METHODS, STREAMS, every_way, every_wire, weather
 from tests.langchain.conftest import Make
 
@@ -207,7 +207,7 @@ class City(BaseModel):
 
 
 def schema_sent(simulator: Simulator, api: str) -> Any:
-    body = told(simulator)
+    body = last_request(simulator)
     match api:
         case "responses":
             return body["text"]["format"]
@@ -231,7 +231,7 @@ def test_an_agent_uses_provider_structured_output(
     assert sent["schema"]["properties"].keys() == {"city", "rainy"}
     if api in {"chat_completions", "responses"}:  # Anthropic always enforces, Workers AI is told nothing of it
         assert sent.get("strict") is strict
-    assert "weather" in json.dumps(told(simulator)["tools"])
+    assert "weather" in json.dumps(last_request(simulator)["tools"])
 
 
 @every_wire
@@ -239,7 +239,7 @@ def test_an_agent_uses_a_tool_for_structured_output(make: Make, simulator: Simul
     agent: Any = create_agent(make(api=api), [weather], response_format=ToolStrategy(City))
     simulator.reply(calls=[{"name": "City", "arguments": {"city": "Paris", "rainy": True}, "id": "call_1"}])
     assert agent.invoke(ASK)["structured_response"] == City(city="Paris", rainy=True)
-    body = told(simulator)
+    body = last_request(simulator)
     assert "City" in json.dumps(body["tools"])
     assert body["tool_choice"] in ("required", {"type": "any"})
     assert not {"response_format", "text", "output_config"} & body.keys()
@@ -249,7 +249,7 @@ def test_an_agent_uses_a_tool_for_structured_output(make: Make, simulator: Simul
 @pytest.mark.parametrize("strict", [True, False])
 def test_strict_is_set_on_the_tool(make: Make, simulator: Simulator, api: str, strict: bool) -> None:
     make(api=api).bind_tools([weather], strict=strict).invoke("What is the weather in Paris?")
-    body = told(simulator)
+    body = last_request(simulator)
     [sent] = body["tools"]
     assert sent.get("function", sent)["strict"] is strict
     assert "strict" not in body

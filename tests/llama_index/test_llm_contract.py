@@ -30,7 +30,7 @@ from cfaig_integrations.llama_index import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.handmade import play, told
+from tests.handmade import last_request, play
 from tests.llama_index.call_methods import (
     EMBEDDER,
     METHODS,
@@ -63,7 +63,7 @@ async def test_the_history_is_not_changed(make: Make, simulator: Simulator, api:
     llm = make(api=api)
     await read(await value_for(getattr(llm, method), [WEATHER], user_msg=question, chat_history=history))
     assert [message.model_dump() for message in history] == before
-    sent = json.dumps(told(simulator))
+    sent = json.dumps(last_request(simulator))
     assert sent.index("Hello, Ann.") < sent.index(QUESTION)
     assert sent.count(QUESTION) == 1
 

@@ -21,7 +21,7 @@ from llama_index.core.memory import ChatMemoryBuffer, Memory
 
 from cfaig_integrations import UnsupportedContent
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import chat_chunk, play, told
+from tests.handmade import chat_chunk, last_request, play
 from tests.llama_index.call_methods import (
     CALL,
     REASONING_MODELS,
@@ -65,7 +65,7 @@ async def test_a_chat_engine_remembers_an_answer_with_reasoning(
     assert await said(engine, method, "How is the weather?") == "It rains."
     assert [message.content for message in engine.chat_history] == ["How is the weather?", "It rains."]
     assert await said(engine, method, "And now?")
-    sent = json.dumps(told(simulator))
+    sent = json.dumps(last_request(simulator))
     assert sent.count("It rains.") == 1
     assert sent.index("How is the weather?") < sent.index("It rains.") < sent.index("And now?")
     simulator.reset()  # reasoning words that the official types do not know
@@ -165,7 +165,7 @@ async def test_an_answered_image_goes_back_with_the_history(make: Make, simulato
     drawing(simulator, "responses", streamed="stream" in method)
     drawn = (await answer(llm, method, "Draw a cat.")).message
     await answer(llm, method, [user("Draw a cat."), drawn, user("A bigger one.")])
-    items = told(simulator)["input"]
+    items = last_request(simulator)["input"]
     assert [item.get("type", "message") for item in items] == ["message", "image_generation_call", "message"]
     assert items[1]["result"] == PNG
     assert simulator.requests[-1].raw.decode().count(PNG) == 1
@@ -178,7 +178,7 @@ def test_a_document_keeps_its_media_type(make: Make, simulator: Simulator, mime:
     """Another package called every document a PDF."""
     block = DocumentBlock(data=data, title=name, document_mimetype=mime)
     make(api="messages").chat([ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="Read."), block])])
-    (sent,) = [each for each in told(simulator)["messages"][0]["content"] if each["type"] == "document"]
+    (sent,) = [each for each in last_request(simulator)["messages"][0]["content"] if each["type"] == "document"]
     assert sent["source"]["media_type"] == mime
     visible = sent["source"]["data"]
     assert visible == (data.decode() if sent["source"]["type"] == "text" else b64encode(data).decode())

@@ -29,7 +29,7 @@ from cfaig_integrations.llama_index import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.handmade import told
+from tests.handmade import last_request
 from tests.llama_index.call_methods import (
     EMBEDDER,
     METHODS,
@@ -233,7 +233,7 @@ PARAMETER = {
 
 
 def limits(simulator: Simulator) -> dict[str, int]:
-    body = told(simulator)
+    body = last_request(simulator)
     return {name: body[name] for name in TOKEN_ARGUMENTS & body.keys()}
 
 

@@ -10,7 +10,7 @@ from llama_index.core.agent.workflow import AgentStream, FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock
 
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import chat_chunk, play, told
+from tests.handmade import chat_chunk, last_request, play
 from tests.llama_index.call_methods import (
     CALL,
     MODELS,
@@ -45,7 +45,7 @@ async def test_a_reasoning_item_precedes_its_call(
     simulator.reply(reasoning=REASONING_TEXT, calls=[CALL])
     said = (await answer(llm, method, tools=[WEATHER])).message
     await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
-    items = told(simulator)["input"]
+    items = last_request(simulator)["input"]
     kinds = [item.get("type", "message") for item in items]
     assert kinds == ["message", "reasoning", "function_call", "function_call_output"]
     thought = items[1]
@@ -67,7 +67,7 @@ async def test_a_thinking_block_precedes_its_call(make: Make, simulator: Simulat
     simulator.reply("I will look.", reasoning=REASONING_TEXT, calls=[CALL])
     said = (await answer(llm, method, tools=[WEATHER])).message
     await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
-    content = told(simulator)["messages"][1]["content"]
+    content = last_request(simulator)["messages"][1]["content"]
     assert [block["type"] for block in content] == ["thinking", "text", "tool_use"]
     assert content[0]["thinking"] == REASONING_TEXT
     (block,) = [block for block in said.blocks if isinstance(block, ThinkingBlock)]
@@ -114,7 +114,7 @@ async def test_encrypted_reasoning_precedes_its_call(make: Make, simulator: Simu
     redacted(simulator, streamed="stream" in method)
     said = (await answer(llm, method, tools=[WEATHER])).message
     await answer(llm, method, [user(), said if form == "as it is" else stored(said), result()], tools=[WEATHER])
-    assert told(simulator)["messages"][1]["content"] == BLOCKS
+    assert last_request(simulator)["messages"][1]["content"] == BLOCKS
 
 
 FAMILY = {"chat_completions", "run"}

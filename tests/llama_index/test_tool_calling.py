@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from cfaig_integrations import ConfigError, InvalidRequest
 from cfaig_integrations.simulator import Simulator
-from tests.handmade import call_piece, chat_chunk, play, told
+from tests.handmade import call_piece, chat_chunk, last_request, play
 from tests.llama_index.call_methods import (
     CALL,
     QUESTION,
@@ -76,7 +76,7 @@ async def test_text_and_calls_stay_together(make: Make, simulator: Simulator, ap
     (call,) = llm.get_tool_calls_from_response(said)
     assert (call.tool_id, call.tool_name, call.tool_kwargs) == ("call_1", "weather", {"city": "Paris"})
     await answer(llm, method, [user(), said.message, result()], tools=[WEATHER])
-    sent = json.dumps(told(simulator))
+    sent = json.dumps(last_request(simulator))
     assert sent.index("I will look.") < sent.index("call_1") < sent.rindex("call_1") < sent.index(ANSWER)
 
 
@@ -92,7 +92,7 @@ async def test_an_agent_keeps_text_and_calls_and_calls_once(
     text, gave, _ = await finished_run(agent.run(QUESTION))
     assert text == ANSWER
     assert gave == [("call_1", {"city": "Paris"}, ANSWER)]
-    assert "I will look." in json.dumps(told(simulator))
+    assert "I will look." in json.dumps(last_request(simulator))
     assert len(simulator.requests) == 2
 
 
@@ -255,7 +255,7 @@ async def test_structured_output_works_without_forced_calls(
     simulator.reply(calls=[{"id": "call_1", "name": "City", "arguments": {"name": "Paris"}}])
     actual = await value_for(getattr(llm, method), City, PromptTemplate("Name a city."))
     assert actual == City(name="Paris")
-    choice = told(simulator).get("tool_choice", "auto")
+    choice = last_request(simulator).get("tool_choice", "auto")
     assert (choice if isinstance(choice, str) else choice["type"]) == "auto"
 
 
@@ -297,7 +297,7 @@ async def test_generic_classes_can_be_output_classes(
     else:
         actual = llm.structured_predict(Box[int], prompt)
     assert actual == Box[int](value=3)
-    assert "Be exact." in json.dumps(told(simulator))
+    assert "Be exact." in json.dumps(last_request(simulator))
 
 
 @both_modes
@@ -318,7 +318,7 @@ def test_tool_arguments_in_a_history_may_be_text_or_objects(
     said = ChatMessage(role="assistant", blocks=[TextBlock(text="I will look."), block])
     llm = make(api=api)
     llm.chat([user(), said, result()], tools=[WEATHER])
-    body = told(simulator)
+    body = last_request(simulator)
     actual = [each for each in walk(body) if isinstance(each, dict) and each.get("name") == "weather"]
     original = [each.get("arguments", each.get("input")) for each in actual if each.keys() & {"arguments", "input"}]
     assert original in ([{"city": "Paris"}], ['{"city": "Paris"}'], ['{"city":"Paris"}'])

@@ -44,7 +44,7 @@ class Profile:
         structured_output: Whether it follows a JSON schema, also when streamed. The JSON mode of older Workers AI
             models does not stream and may fail (§9.1), so it does not count.
         reasoning: Whether it can reason before it answers.
-        known: False if all this is a guess, because the table has no such model.
+        is_listed: Whether the table has the model; if not, all this is a guess.
     """
 
     context_window: int
@@ -55,7 +55,7 @@ class Profile:
     tool_choice: bool
     structured_output: bool
     reasoning: bool
-    known: bool = True
+    is_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Row:
     evidence: str
     max_input: int | None = None
 
-    def profile(self, *, known: bool = True) -> Profile:
+    def profile(self, *, is_listed: bool = True) -> Profile:
         """The profile of the row's models."""
         return Profile(
             context_window=self.window,
@@ -92,7 +92,7 @@ class Row:
             tool_choice="choice" in self.skills,
             structured_output="schema" in self.skills,
             reasoning="reasoning" in self.skills,
-            known=known,
+            is_listed=is_listed,
         )
 
 
@@ -345,8 +345,8 @@ WORKERS_AI: tuple[Row, ...] = (
 
 # Unknown models are sent everything, and the server decides; only a schema, which agents would choose automatically, is
 # not promised.
-_UNKNOWN = Row("", 128_000, None, _TEXT, _TOOLS, "a guess").profile(known=False)
-_UNKNOWN_WORKERS_AI = Row("", 8_192, None, _TEXT, _TOOLS, "a guess").profile(known=False)
+_UNKNOWN = Row("", 128_000, None, _TEXT, _TOOLS, "a guess").profile(is_listed=False)
+_UNKNOWN_WORKERS_AI = Row("", 8_192, None, _TEXT, _TOOLS, "a guess").profile(is_listed=False)
 
 
 def _canonical(name: str) -> str:
@@ -369,7 +369,7 @@ _OTHER_KIND = re.compile(r"-(?:audio|embedding|image|live|moderation|realtime|tr
 
 @lru_cache(maxsize=1024)
 def profile_of(model: str) -> Profile:
-    """What a model can do, or a guess with `known` False.
+    """What a model can do, or a guess with `is_listed` False.
 
     The name without its provider, `@cf/` and author is looked up as it is, then without its last suffix, and so on. A
     suffix that begins with a number of one or two digits makes another version, and one like `-image` another kind of
