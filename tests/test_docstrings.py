@@ -44,7 +44,7 @@ PLACES = {
 }
 NEEDED = {f"{PACKAGE}.langchain": "langchain_core", f"{PACKAGE}.llama_index": "llama_index.core"}
 CLASSES = [(module, name) for module, names in PLACES.items() for name in names]
-ENTRY = re.compile(r"^(\w+)(?: \([^)]*\))?: (.*)")
+ENTRY = re.compile(r"^(\w+)(?: \([^)]*\))?:(?: (.*)|$)")
 SECTION = re.compile(r"^(Args|Attributes):\n((?: .*\n|\n(?= ))+)", flags=re.MULTILINE)
 
 
@@ -70,10 +70,10 @@ def entries(described: Any) -> dict[str, str]:
     name = ""
     for line in textwrap.dedent(section[2]).splitlines() if section else ():
         if entry := ENTRY.match(line):
-            name, found[entry[1]] = entry[1], entry[2]
+            name, found[entry[1]] = entry[1], entry[2] or ""
         elif line.strip():
             found[name] += f" {line.strip()}"
-    return found
+    return {name: meaning.strip() for name, meaning in found.items()}
 
 
 def arguments(kind: type[Any]) -> Iterator[tuple[str, str]]:
