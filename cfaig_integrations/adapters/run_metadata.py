@@ -61,7 +61,8 @@ class RunInfo:
 
     Attributes:
         framework (str): `langchain` or `llama_index`.
-        operation (chat | completion | embedding | rerank | decision): Kind of the call.
+        operation (chat | completion | embedding | rerank | decision | web_search | image | speech | transcription):
+            Kind of the call.
         run_id (str, default None): Id of this call in LangChain's traces, or of the workflow's run in LlamaIndex; None
             where the framework does not expose it.
         parent_run_id (str, default None): Id of the run that it is directly part of.
