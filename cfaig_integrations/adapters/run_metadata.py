@@ -10,7 +10,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
@@ -55,7 +54,7 @@ class Framework:
     tags: bool = False
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What a framework knows of the run that calls the gateway.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.core.records import record
 from cfaig_integrations.gateway.failures.redaction import redacted
 
 __all__ = ["Format", "GatewayInfo", "read_info"]
@@ -16,7 +16,7 @@ Format: TypeAlias = Wire | Literal["embeddings"]
 """Format of a call: a wire format of chat, or OpenAI's format of embeddings."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class GatewayInfo:
     """How the gateway handled a call. A field that the response does not have is None.
 
