@@ -44,6 +44,8 @@ _VARIABLES: Mapping[_Parameter, tuple[str, ...]] = {
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _QUOTES = "\"'`"
+_PROVIDER_KEYS = ("sk-ant-", "sk-or-", "sk-proj-", "sk-svcacct-")
+"""How keys of Anthropic, OpenRouter and OpenAI begin."""
 
 
 class Unset(Enum):
@@ -296,6 +298,12 @@ def _token_error(
             f"{source} is a {type(value).__name__}, not a str.",
             field=source,
             remedy="Use a str, a SecretStr, or a function that returns the token (an async one for async calls only).",
+        )
+    if value.startswith(_PROVIDER_KEYS):
+        return ConfigError(
+            f"{source} is a provider's key.",
+            field=source,
+            remedy="Pass Cloudflare's API token: the gateway bills for the provider, or holds its key.",
         )
     if not VISIBLE_ASCII.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:
         return ConfigError(

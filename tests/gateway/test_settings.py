@@ -217,6 +217,16 @@ def test_the_token_of_a_function_is_validated(bad: object) -> None:
         settings().auth_header(bad)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("key", ["sk-ant-api03-hush", "sk-or-v1-hush", "sk-proj-hush", "sk-svcacct-hush"])
+def test_a_providers_key_is_not_sent_as_the_token(key: str) -> None:
+    with pytest.raises(ConfigError, match="provider's key") as caught:
+        resolve_in({**ENV, "CLOUDFLARE_API_TOKEN": key})
+    assert caught.value.field == "CLOUDFLARE_API_TOKEN"
+    with pytest.raises(ConfigError, match="provider's key") as caught:
+        settings(api_token=key)
+    assert (caught.value.field, "hush" in str(caught.value)) == ("api_token", False)
+
+
 def test_types_of_tokens() -> None:
     async def later() -> str:
         return TOKEN
