@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import chdir
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from langchain_core.tracers import BaseTracer, Run
@@ -26,6 +28,7 @@ from cfaig_integrations.langchain import ChatCloudflareAIGateway, CloudflareAIGa
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 
+GUIDE = Path(__file__).resolve().parents[2] / "notebooks" / "08_migrating.ipynb"
 SECRET = "a-secret-token-of-cloudflare"
 MODEL = "openai/gpt-5.4"
 EMBEDDER = "@cf/baai/bge-m3"
@@ -106,6 +109,17 @@ def _where(simulator: Simulator) -> dict[str, Any]:
         "account_id": simulator.account_id,
         "api_token": simulator.api_token,
     }
+
+
+def recipe(package: str, simulator: Simulator) -> dict[str, Any]:
+    """Runs the block of a package in the migration guide, with the environment of the simulator; returns its names."""
+    os.environ.update(simulator.environment)
+    cells = json.loads(GUIDE.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    (block,) = re.findall(rf"^### {package} [\d.]+$.*?^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"__name__": package}
+    exec(compile(block, f"{GUIDE.name}, {package}", "exec"), names)
+    return names
 
 
 def calls(simulator: Simulator, name: str, /, **arguments: Any) -> None:

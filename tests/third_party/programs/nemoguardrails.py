@@ -7,7 +7,7 @@ import asyncio
 from nemoguardrails import LLMRails, RailsConfig
 
 from cfaig_integrations.simulator import Simulator
-from tests.third_party.kit import chat_model
+from tests.third_party.kit import recipe
 
 CONFIG = """
 models: []
@@ -29,7 +29,8 @@ prompts:
 
 def run(simulator: Simulator) -> str:
     """An answer that passes both rails, a question that is blocked, and a log with token counts."""
-    rails = LLMRails(RailsConfig.from_content(yaml_content=CONFIG), llm=chat_model(simulator))
+    llm = recipe("nemoguardrails", simulator)["llm"]
+    rails = LLMRails(RailsConfig.from_content(yaml_content=CONFIG), llm=llm)
     for text in ("no", "Hello there.", "no"):
         simulator.reply(text)
     answer = rails.generate(

@@ -7,12 +7,11 @@ import warnings
 
 from ragas import EvaluationDataset, evaluate
 from ragas.cost import get_token_usage_for_openai
-from ragas.embeddings import LangchainEmbeddingsWrapper
 from ragas.llms import LangchainLLMWrapper, LlamaIndexLLMWrapper
 from ragas.metrics import Faithfulness, ResponseRelevancy
 
 from cfaig_integrations.simulator import Simulator
-from tests.third_party.kit import chat_model, embeddings, llm
+from tests.third_party.kit import chat_model, llm, recipe
 
 warnings.simplefilter("ignore", DeprecationWarning)
 SAMPLE = {
@@ -28,7 +27,8 @@ QUESTION = {"question": "When was the tower built?", "noncommittal": 0}
 def run(simulator: Simulator) -> str:
     """Faithfulness with both frameworks, relevancy with LangChain's, and the tokens that ragas counts."""
     dataset = EvaluationDataset.from_list([SAMPLE])
-    for model in (LangchainLLMWrapper(chat_model(simulator)), LlamaIndexLLMWrapper(llm(simulator))):
+    guide = recipe("ragas", simulator)
+    for model in (guide["llm"], LlamaIndexLLMWrapper(llm(simulator))):
         simulator.reply(json.dumps(STATEMENTS))
         simulator.reply(json.dumps(VERDICTS))
         parser = get_token_usage_for_openai if isinstance(model, LangchainLLMWrapper) else None
@@ -47,7 +47,7 @@ def run(simulator: Simulator) -> str:
             dataset,
             metrics=[ResponseRelevancy(strictness=3 if claude else 1)],
             llm=LangchainLLMWrapper(model, bypass_n=claude),
-            embeddings=LangchainEmbeddingsWrapper(embeddings(simulator)),
+            embeddings=guide["embeddings"],
             show_progress=False,
             raise_exceptions=True,
         )
