@@ -29,7 +29,7 @@ from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.migration import ALIASES, canonical, remedy
 from cfaig_integrations.gateway.models.embeddings import EmbedApi
 from cfaig_integrations.gateway.options import GatewayOptions
-from cfaig_integrations.gateway.settings import UNSET, hidden, refuse_wrong_type, resolve
+from cfaig_integrations.gateway.settings import UNSET, Settings, hidden, refuse_wrong_type, resolve
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 OnUsage: TypeAlias = Callable[[Usage | None, GatewayInfo], None]
@@ -51,10 +51,11 @@ _TOKEN_NAMES = frozenset({"api_token", *(alias for alias, name in ALIASES.items(
 
 
 class Clients(NamedTuple):
-    """The two ways to call the gateway over one connection."""
+    """The two ways to call the gateway over one connection, and where it leads."""
 
     sync: Client
     aio: AsyncClient
+    settings: Settings
 
 
 def _canonical(model_class: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -253,7 +254,8 @@ class GatewayFields(BaseModel):
         object.__setattr__(self, "gateway_id", settings.gateway_id)
         if self.api_token is not None or settings.legacy:
             object.__setattr__(self, "api_token", settings.api_token)  # which no pickle contains
-        clients = Clients(Client(connection, self.http_client), AsyncClient(connection, self.http_async_client))
+        sync, aio = Client(connection, self.http_client), AsyncClient(connection, self.http_async_client)
+        clients = Clients(sync, aio, settings)
         private = self.__pydantic_private__
         if private is None:  # made by `model_construct`
             super().__setattr__("_clients", clients)

@@ -133,7 +133,8 @@ class Settings:
             ConfigError: The token is not valid in a header.
         """
         secret = token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
-        error = _token_error(secret, account=self.account_id)
+        remedy = " An unpickled model reads it from this process's environment: pickles contain no token."
+        error = _token_error(secret, remedy=remedy, account=self.account_id)
         if error:
             raise error
         value = f"Bearer {secret.get_secret_value()}"

@@ -129,8 +129,11 @@ token per four characters, tools included; `custom_get_token_ids=` sets an exact
 
 `dumpd(model)` contains no secret; `load(data, allowed_objects=[ChatCloudflareAIGateway],
 valid_namespaces=["cfaig_integrations"])` restores the model, with the token from the environment. Tracers see neither
-`extra_headers` nor the credentials for other servers in `extra_body` and `mcp_servers`. Pickles contain neither the
-token nor `extra_headers`; omitting the latter logs a warning.
+`extra_headers` nor the credentials for other servers in `extra_body` and `mcp_servers`.
+
+Models can be pickled and sent to worker processes, such as those of Ray and Dask. Pickles contain neither the token,
+which the worker reads from its own environment, nor `extra_headers`; omitting the latter logs a warning. Account and
+address are in the pickle, also if they came from the environment. An HTTP client or a rate limiter raises.
 
 A secret in `extra_headers`, `extra_body`, `mcp_servers` or `tools` may be a `pydantic.SecretStr`: it is sent as it is,
 and no `repr`, log, trace, event, `dumpd` or JSON shows it. As JSON it is written as `**********`, so set it again on a

@@ -93,10 +93,11 @@ Context windows, tokens, worker processes
 counts with LlamaIndex's tokenizer; `on_usage=` of the embedding class receives the server's counts and the log id of
 each request. LlamaIndex computes what fits into a prompt with its tokenizer, which is OpenAI's unless you set another.
 
-Models can be pickled and sent to worker processes, `IngestionPipeline(...).run(num_workers=4)`. The pickle does not
-contain the token: a worker reads it from its own environment, and its first call raises an error if there is none.
-HTTP clients are omitted too. So are `extra_headers`, which may hold a secret, and a rate limiter or a lambda, each
-with a warning in the log: set them again on the unpickled model.
+Models can be pickled and sent to worker processes, such as those of `IngestionPipeline(...).run(num_workers=4)`, Ray
+and Dask. The pickle does not contain the token: a worker reads it from its own environment, and its first call raises
+an error if there is none. Account and address are in the pickle, also if they came from the environment. HTTP clients
+are omitted. So are `extra_headers`, which may hold a secret, and a rate limiter or a lambda, each with a warning in
+the log: set them again on the unpickled model.
 
 `to_dict()` and `to_json()` contain neither the token nor `extra_headers`; `from_dict` restores the model, with the
 token from the environment. Credentials of MCP servers (`authorization`, `authorization_token`, `headers`) in

@@ -98,6 +98,7 @@ class LlamaFields(GatewayFields):
     def __getstate__(self) -> dict[str, Any]:
         """Without the token, which the reading process takes from its environment, and without HTTP clients.
 
+        The address is kept, also if it is that of this process's environment.
         `extra_headers`, which may hold a provider's key, and values that cannot be pickled, such as a lambda, are left
         out with a warning in the log.
         """
@@ -107,6 +108,8 @@ class LlamaFields(GatewayFields):
         for name in [name for name, value in state.items() if not _can_be_pickled(value)]:
             _log.warning("%s of %s cannot be pickled and is left out.", name, type(self).__name__)
             del state[name]
+        settings = self._clients.settings
+        state.update(account_id=settings.account_id or None, base_url=settings.base_url)
         return {"__dict__": state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -106,6 +106,19 @@ def test_pickles_hold_no_token(make: Make, simulator: Simulator, monkeypatch: py
     assert pickle.loads(pickled).invoke("Hi").content
 
 
+def test_a_pickle_keeps_the_address_of_the_environment(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of the process that reads it, whose environment needs the token alone."""
+    for name, value in simulator.environment.items():
+        monkeypatch.setenv(name, value)
+    pickled = pickle.dumps(ChatCloudflareAIGateway(model="openai/gpt-4.1"))
+    monkeypatch.delenv("CLOUDFLARE_ACCOUNT_ID")
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", "http://127.0.0.1:9")
+    assert pickle.loads(pickled).invoke("Hi").content
+    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
+    with pytest.raises(errors.ConfigError, match=r"CLOUDFLARE_API_TOKEN\. An unpickled model"):
+        pickle.loads(pickled).invoke("Hi")
+
+
 def test_token_functions(simulator: Simulator) -> None:
     async def later() -> str:
         return simulator.api_token

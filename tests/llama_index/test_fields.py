@@ -301,6 +301,28 @@ def test_a_pickle_has_no_token_and_keeps_its_address(
     assert simulator.logs()[0]["metadata"]["team"] == "docs"
 
 
+def test_a_pickle_keeps_the_address_of_the_environment(
+    kind: type[Model], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the process that reads it, whose environment needs the token alone."""
+    for name, value in simulator.environment.items():
+        monkeypatch.setenv(name, value)
+    pickled = pickle.dumps(kind(model=MODELS[kind]))
+    monkeypatch.delenv("CLOUDFLARE_ACCOUNT_ID")
+    monkeypatch.setenv("CLOUDFLARE_API_BASE_URL", "http://127.0.0.1:9")
+    assert call(pickle.loads(pickled))
+    assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["https://gateway.ai.cloudflare.com/v1/acc/gw/compat", "https://ai.example.com/compat", None]
+)
+def test_a_pickle_keeps_its_host(kind: type[Model], url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "t")
+    model = kind(model=MODELS[kind], base_url=url, account_id=None if url else "acc")
+    assert pickle.loads(pickle.dumps(model))._clients.settings == model._clients.settings
+
+
 def test_an_explicit_missing_gateway_survives(
     make: Make, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
