@@ -86,6 +86,11 @@ def test_a_chunk_of_nulls() -> None:
     assert folded_reply(stream).turn.text == "x"
 
 
+def more(index: int, arguments: str) -> dict[str, Any]:
+    """A piece with nothing but arguments, as OpenAI sends all but the first of a call."""
+    return {"index": index, "function": {"arguments": arguments}}
+
+
 STREAMS_OF_CALLS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, str, str]]]] = {
     "by index": (
         [[call(0, "a", "f")], [call(0, arguments='{"x"')], [call(0, arguments=":1}")], [call(1, "b", "g", "{}")]],
@@ -98,6 +103,10 @@ STREAMS_OF_CALLS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, st
             [call(1, arguments="}")],
         ],
         [("a", "f", "["), ("b", "g", "{}")],
+    ),
+    "interleaved in chunks of one piece": (
+        [[call(0, "a", "f"), call(1, "b", "g")], [more(0, "[")], [more(1, "{")], [more(0, "]")], [more(1, "}")]],
+        [("a", "f", "[]"), ("b", "g", "{}")],
     ),
     "name and id repeated on every piece": (
         [[call(0, "a", "f", "{")], [call(0, "a", "f", "}")]],
