@@ -1,4 +1,4 @@
-"""What a machine can see of the house rules."""
+"""The rules of this code base that a test can check."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The only I/O of the package: httpx lives here, and nowhere else."""
+"""All I/O of the package: no other part imports httpx."""

@@ -1,4 +1,4 @@
-"""What a conversation is, whichever framework asks and whichever wire carries it.
+"""The model of a conversation, the same for all frameworks and wire formats.
 
 Plain values; standard library only.
 """

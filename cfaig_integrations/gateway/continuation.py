@@ -1,4 +1,4 @@
-"""Conversations that the server stores: how much of one it remembers, and how it says that it has forgotten.
+"""Conversations that the server stores: which turns it has already, and the errors of one that it no longer has.
 
 A stored response stands for the whole conversation up to it, so that a later request can send only the turns after it
 (`previous_response_id`). That is right only while the history is still the same: agents edit calls, trim and summarize.

@@ -1,4 +1,4 @@
-"""A chat call: the request over the model's format, changed to what the server accepts, until one succeeds."""
+"""A chat call: a request in the model's format, then others without what the server refused, until one succeeds."""
 
 from __future__ import annotations
 

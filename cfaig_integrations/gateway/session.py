@@ -1,4 +1,4 @@
-"""An open stream: how its first bytes are read, and its bytes to events and errors."""
+"""An open stream: reads its first bytes, then converts its bytes to events, or to an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arguments of a call and the fields of a model: what is sent, what tracers may see, and what tells two apart."""
+"""The arguments of a call and the fields of a model: what is sent, what tracers see, and what identifies a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns to LangChain's standard content blocks, and the translator of our messages that core calls for them."""
+"""Turns to LangChain's standard content blocks, for `content_blocks` of this package's messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streamed tool-call arguments that LangChain's lenient parser reads as our strict one reads the whole.
+"""Streamed tool-call arguments, passed on so that LangChain's lenient parser finds what a strict one finds.
 
 LangChain's parser completes what a truncated stream left open, so that half of the arguments look like all of them
 (langchain#39275).

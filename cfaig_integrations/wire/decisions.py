@@ -91,7 +91,7 @@ def _answer(path: str, question: JsonObject, answer: JsonObject) -> JsonObject:
     names = levels or list(cast("JsonObject", criteria))
     chances = object_of(answer, "probabilities") or {}
     if set(chances) != set(names):
-        raise ProtocolError(f"The answer's {path}.probabilities are of {sorted(chances)}, not of {sorted(names)}.")
+        raise ProtocolError(f"The answer's {path}.probabilities have the keys {sorted(chances)}, not {sorted(names)}.")
     checked: JsonObject = {
         "type": kind,
         "probabilities": {name: _probability(f"{path}.probabilities", chances[name]) for name in names},

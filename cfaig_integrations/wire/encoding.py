@@ -71,7 +71,7 @@ def parameters_of(tool: FunctionTool) -> Json:
     Raises:
         ConfigError: It is not the schema of an object.
     """
-    return object_schema(tool.parameters, f"The parameters of the tool {tool.name!r}", "tools")
+    return object_schema(tool.parameters, f"The schema of the tool {tool.name!r}", "tools")
 
 
 def object_schema(schema: Json, what: str, field: str) -> Json:
@@ -79,7 +79,7 @@ def object_schema(schema: Json, what: str, field: str) -> Json:
 
     Args:
         schema: The schema. A reference at its top to one of its definitions is replaced by the definition.
-        what: What the schema describes, for the error.
+        what: The schema in words, for the error.
         field: The argument that it was passed as.
 
     Raises:
@@ -100,7 +100,7 @@ def object_schema(schema: Json, what: str, field: str) -> Json:
     properties: object = whole.get("properties") or {}
     if (kind != "object" and not (isinstance(kind, list) and "object" in kind)) or not isinstance(properties, Mapping):
         raise ConfigError(
-            f"{what} are not a JSON schema of an object.",
+            f"{what} does not describe an object.",
             field=field,
             value=dict(schema),
             remedy='Pass {"type": "object", "properties": {...}}, and put other values into a property.',
@@ -113,7 +113,7 @@ def answer_schema(schema: Json) -> Json:
     is_mapping = isinstance(schema, Mapping)  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
     if is_mapping and (schema.get("type") != "object" or isinstance(schema.get("properties"), Mapping)):
         return schema
-    return object_schema(schema, "The keys of the answer", "output")
+    return object_schema(schema, "The schema of the answer", "output")
 
 
 def too_deep(field: str) -> ConfigError:

@@ -1,1 +1,1 @@
-"""What is known of models: routes, profiles, models that are no chat models, embeddings and ranking."""
+"""What is known of models: routes, profiles, and models that embed, rank or make media."""

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions format, with all that Workers AI and others make of it."""
+"""OpenAI's Chat Completions format, and its variants of Workers AI and other servers."""
 
 from __future__ import annotations
 

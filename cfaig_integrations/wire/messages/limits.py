@@ -97,10 +97,10 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
         for part in turn.parts:
             if isinstance(part, Text) and (marks := own_extras(part).keys() - {CACHE_MARKER, SEARCH_RESULT}):
                 yield UnsupportedContent(
-                    "The gateway takes system instructions as one string, which cannot carry marks.",
+                    f"System instructions are sent as one string, which cannot carry {min(marks)}.",
                     field=min(marks),
                     value=dict(own_extras(part)),
-                    remedy="Put it on the first block of the first user turn.",
+                    remedy="Put it on the first block of the first user message.",
                 )
         if (
             index
@@ -110,7 +110,7 @@ def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
             )
         ):
             yield UnsupportedContent(
-                "The messages format takes system instructions before the conversation only.",
+                "The messages format takes system instructions only before the conversation.",
                 field="turns",
                 value="system",
                 remedy='Put them first, make them a user message, or use api="chat_completions" or "responses".',

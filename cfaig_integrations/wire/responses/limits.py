@@ -52,10 +52,10 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
     yield from _MISSING.limits(request)
     if request.max_tokens is not None and request.max_tokens < _MIN_TOKENS:  # facts §5.3 e
         yield ConfigError(
-            f"The responses format takes no fewer than {_MIN_TOKENS} max_tokens.",
+            f"max_tokens of the responses format is at least {_MIN_TOKENS}.",
             field="max_tokens",
             value=request.max_tokens,
-            remedy="Ask for more, or use api='chat_completions'.",
+            remedy="Raise it, or use api='chat_completions'.",
         )
     if isinstance(request.context_management, Mapping):
         yield ConfigError(
