@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
-
 from cfaig_integrations.client.aio import AsyncClient
+from cfaig_integrations.client.concurrency import arun_all, run_all
 from cfaig_integrations.client.sync import Client
-from cfaig_integrations.gateway.actions import Actions
 from cfaig_integrations.gateway.costs import CONCURRENCY, RunCost, RunLogs
 
 
@@ -19,29 +14,17 @@ def collect(client: Client, run: RunLogs) -> RunCost:
     Raises:
         GatewayError: The API returns an error, or cannot be reached.
     """
-
-    def send(request: Actions[None], context: Context) -> None:
-        context.run(client.run, request)
-
-    with ThreadPoolExecutor(CONCURRENCY) as threads:
-        waiting = True
-        while waiting:
-            requests = run.requests()
-            list(threads.map(send, requests, [copy_context() for _ in requests]))
-            waiting = client.run(run.pause())
+    waiting = True
+    while waiting:
+        list(run_all(client.run, run.requests(), CONCURRENCY))
+        waiting = client.run(run.pause())
     return run.cost()
 
 
 async def acollect(client: AsyncClient, run: RunLogs) -> RunCost:
     """As `collect`."""
-
-    async def send(requests: Iterator[Actions[None]]) -> None:
-        for request in requests:
-            await client.run(request)
-
     waiting = True
     while waiting:
-        requests = iter(run.requests())
-        await asyncio.gather(*(send(requests) for _ in range(CONCURRENCY)))
+        await arun_all(client.run, run.requests(), CONCURRENCY)
         waiting = await client.run(run.pause())
     return run.cost()

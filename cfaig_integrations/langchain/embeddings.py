@@ -11,11 +11,11 @@ from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import embed_requests, run_options
 from cfaig_integrations.adapters.fields import EmbedFields
+from cfaig_integrations.client.concurrency import arun_all, run_all
 from cfaig_integrations.core.vectors import EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.embeddings import batch_size
 from cfaig_integrations.langchain.base import LangChainFields
-from cfaig_integrations.langchain.concurrency import arun_all, run_all
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.run_tracking import run_entries
 from cfaig_integrations.langchain.signatures import EmbeddingsArguments

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
 from cfaig_integrations.adapters.secrets import for_traces
+from cfaig_integrations.client.concurrency import arun_all, run_all
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.errors import ConfigError
@@ -35,7 +36,6 @@ from cfaig_integrations.langchain.arguments import (
     to_output,
 )
 from cfaig_integrations.langchain.base import GatewayModel
-from cfaig_integrations.langchain.concurrency import arun_all, run_all
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.generations import GenerationChunkMaker, joined, to_generations, to_llm_result
 from cfaig_integrations.langchain.outbound import PROVIDER

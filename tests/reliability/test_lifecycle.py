@@ -20,10 +20,11 @@ import httpx
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from cfaig_integrations import errors
+from cfaig_integrations import AIGateway, AsyncAIGateway, RunCost, errors
 from cfaig_integrations import langchain as lc
 from cfaig_integrations import llama_index as li
 from cfaig_integrations.client import pool
+from cfaig_integrations.gateway.costs import CONCURRENCY
 from tests.client.loopback import Loopback, Reply, loopback
 from tests.reliability import FULL
 from tests.reliability.bodies import TEXT, WHOLE, WIRES, Wire
@@ -93,6 +94,16 @@ def test_ctrl_c_ends_a_call_and_closes_its_connection(server: Loopback, way: Way
     assert server.until(lambda: server.open == 0)
     assert len(server.seen) == 1
     answers(server, way)
+
+
+def test_ctrl_c_in_run_cost_does_not_wait_for_the_requests_that_run() -> None:
+    with loopback() as server:  # whose end is that of the requests
+        server.usual = SILENT
+        pressed = interrupt_at(lambda: len(server.seen) == CONCURRENCY)
+        with pytest.raises(KeyboardInterrupt):
+            AIGateway(**settings(server)).run_cost([f"log{number}" for number in range(3 * CONCURRENCY)])
+        pressed.join()
+        assert server.open == len(server.seen) == CONCURRENCY
 
 
 # Abandoned streams
@@ -287,6 +298,18 @@ def test_trio(server: Loopback, way: Way) -> None:
     assert outcome.text or outcome.numbers
     with pytest.raises(errors.ConfigError, match=r"trio.* http_async_client=httpx\.AsyncClient"):
         trio.run(main, False)
+
+
+def test_trio_and_several_requests_at_a_time(server: Loopback) -> None:
+    trio = pytest.importorskip("trio")
+    server.usual = sized(b"{}", status=404)
+
+    async def main() -> RunCost:
+        async with httpx.AsyncClient() as client:
+            gateway = AsyncAIGateway(**settings(server), http_async_client=client)
+            return await gateway.run_cost(["a", "b"], wait=0)
+
+    assert trio.run(main).missing == ("a", "b")
 
 
 @pytest.mark.skipif(not FULL, reason="tests/llama_index/test_secrets.py has the same for LlamaIndex")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from threading import Thread
 from typing import TypeVar
+
+import anyio
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -62,16 +63,23 @@ async def arun_all(send: Callable[[_A], Awaitable[_B]], requests: Sequence[_A], 
     """The results in the order of the requests, sent in tasks; after a failure the others are cancelled."""
     if len(requests) < 2:
         return [await send(request) for request in requests]
-    slots = asyncio.Semaphore(limit)
+    results: dict[int, _B] = {}
+    waiting = deque(enumerate(requests))
+    errors: list[Exception] = []
 
-    async def in_slot(request: _A) -> _B:
-        async with slots:
-            return await send(request)
+    async def work() -> None:
+        while waiting:
+            number, request = waiting.popleft()
+            try:
+                results[number] = await send(request)
+            except Exception as error:  # raised below as it is: a task group would raise a group of errors
+                errors.append(error)
+                tasks.cancel_scope.cancel()
+                return
 
-    tasks = [asyncio.create_task(in_slot(request)) for request in requests]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(min(limit, len(requests))):
+            tasks.start_soon(work)
+    for error in errors:
+        raise error
+    return [results[number] for number in range(len(requests))]

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from cfaig_integrations.langchain.concurrency import arun_all, run_all
+from cfaig_integrations.client.concurrency import arun_all, run_all
 from tests.waiting import PATIENCE, until
 
 NAME: ContextVar[str] = ContextVar("name", default="nobody")
