@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from langchain_core.tools import Tool, tool
+from langchain_core.tools import StructuredTool, Tool, tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -113,6 +113,14 @@ def test_a_tool_that_changed_is_converted_again() -> None:
     mutable.description = "Something else."
     assert bound(mutable)["function"]["description"] == "Something else."
     assert before["function"]["description"] != "Something else."
+
+
+def test_a_tool_whose_schema_was_changed_in_place_is_converted_again() -> None:
+    schema: dict[str, Any] = deepcopy(SCHEMA)
+    remote = StructuredTool.from_function(weather.func, name="weather", description="Weather.", args_schema=schema)
+    assert bound(remote) is bound(remote)
+    schema["properties"]["unit"] = {"enum": ["C", "F"]}
+    assert bound(remote)["function"]["parameters"]["properties"]["unit"] == {"enum": ["C", "F"]}
 
 
 @pytest.mark.parametrize(
