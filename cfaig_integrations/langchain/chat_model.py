@@ -357,7 +357,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
             stop: Texts at which to stop, in place of the constructor's.
             **kwargs: Arguments of the constructor that shape the answer, or further body fields.
         """
-        config, run = track_stream(config, with_handler=self.run_metadata)
+        config, run = track_stream(config, self, self._get_ls_params_with_defaults, {"stop": stop, **kwargs})
         return within_run(run, super().stream(input, config, stop=stop, **kwargs))
 
     def astream(
@@ -369,7 +369,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """The asynchronous form of `stream`."""
-        config, run = track_stream(config, with_handler=self.run_metadata)
+        config, run = track_stream(config, self, self._get_ls_params_with_defaults, {"stop": stop, **kwargs})
         return awithin_run(run, super().astream(input, config, stop=stop, **kwargs))
 
     def bind_tools(

@@ -15,7 +15,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
@@ -41,10 +41,10 @@ from cfaig_integrations.langchain.generations import GenerationChunkMaker, joine
 from cfaig_integrations.langchain.outbound import PROVIDER
 from cfaig_integrations.langchain.run_tracking import (
     PROMPT_RUNS,
+    StreamRun,
     awithin_run,
     prompt_runs,
     run_entries,
-    track_stream,
     within_run,
 )
 from cfaig_integrations.langchain.signatures import LLMArguments
@@ -278,8 +278,8 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
             stop: Texts at which to stop, in place of the constructor's.
             **kwargs: As in `generate`.
         """
-        config, run = track_stream(config, with_handler=False)
-        return within_run(run, super().stream(input, config, stop=stop, **hide_secrets(kwargs)))
+        config = ensure_config(config)
+        return within_run(StreamRun(config), super().stream(input, config, stop=stop, **hide_secrets(kwargs)))
 
     def astream(
         self,
@@ -290,8 +290,8 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         **kwargs: Any,
     ) -> AsyncIterator[str]:
         """The asynchronous form of `stream`."""
-        config, run = track_stream(config, with_handler=False)
-        return awithin_run(run, super().astream(input, config, stop=stop, **hide_secrets(kwargs)))
+        config = ensure_config(config)
+        return awithin_run(StreamRun(config), super().astream(input, config, stop=stop, **hide_secrets(kwargs)))
 
     def batch(
         self,

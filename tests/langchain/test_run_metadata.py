@@ -19,13 +19,15 @@ from uuid import UUID, uuid4
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, manager
 from langchain_core.callbacks.manager import CallbackManager
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
 from langgraph.graph import END, START, StateGraph
+from langsmith.run_helpers import tracing_context
+from langsmith.run_trees import RunTree
 
 from cfaig_integrations import GatewayOptions, RunInfo, errors, gateway_context
 from cfaig_integrations.gateway.context import Context, current
@@ -440,6 +442,49 @@ def test_keys_and_mapper(make: Make, simulator: Simulator, path: str) -> None:
     assert UUID(run.run_id)
 
 
+@pytest.mark.parametrize("path", SYNC)
+@pytest.mark.parametrize("callbacks", [None, [], CallbackManager([], tags=["outer"], metadata={"outer": 1})])
+@pytest.mark.parametrize("parent", [None, "traced"])
+def test_a_mapper_sees_the_run_as_core_makes_it(make: Make, path: str, callbacks: Any, parent: str | None) -> None:
+    """With what a config, the model, a manager of callbacks and LangSmith's context say about it."""
+    seen: list[RunInfo] = []
+    started: list[tuple[Any, ...]] = []
+
+    class Observer(BaseCallbackHandler):
+        def on_chat_model_start(self, *_: Any, run_id: UUID, **run: Any) -> None:
+            started.append((str(run_id), run["parent_run_id"], set(run["tags"]), run["metadata"]))
+
+    model = make(
+        metadata_mapper=seen.append, tags=["own", "call"], metadata={"own": 1, "call": 1}, callbacks=[Observer()]
+    )
+    tree = RunTree(name=parent) if parent else None
+    with tracing_context(enabled=False, tags=["traced"], parent=tree):
+        config: RunnableConfig = {"tags": ["call"], "metadata": {"call": 2}, "callbacks": callbacks}
+        SYNC[path](model, "Hi", config)
+    [run] = seen
+    [(run_id, parent_run_id, tags, metadata)] = started
+    assert (run.run_id, run.parent_run_id) == (run_id, parent_run_id and str(parent_run_id))
+    assert parent_run_id == (tree.id if tree else None)
+    assert set(run.tags) == tags >= {"own", "call", "traced"}
+    assert {**metadata, "call": 2} == run.metadata
+
+
+async def test_a_token_that_nobody_observes_calls_no_handler(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    for name in ("handle_event", "ahandle_event"):
+        original = getattr(manager, name)
+
+        def handle(handlers: Any, event: str, *args: Any, original: Any = original, **kwargs: Any) -> Any:
+            called.append(event)
+            return original(handlers, event, *args, **kwargs)
+
+        monkeypatch.setattr(manager, name, handle)
+    with tracing_context(enabled=False):
+        assert len(list(make().stream("Hi"))) > 2
+        assert len([chunk async for chunk in make().astream("Hi")]) > 2
+    assert "on_llm_new_token" not in called
+
+
 def test_a_stream_reports_its_runs_name(make: Make, simulator: Simulator) -> None:
     list(make(metadata_keys=["run_name"]).stream("Hi", {"run_name": "summary"}))
     assert logged(simulator) == [{"run_name": "summary"}]
@@ -461,11 +506,11 @@ def test_run_metadata_can_be_disabled(make: Make, simulator: Simulator, path: st
 
 def test_callbacks_of_every_form_are_called(make: Make, simulator: Simulator) -> None:
     one, two = Witness(), Witness()
-    manager, handlers = CallbackManager([one]), [two]
-    list(make().stream("Hi", {"callbacks": manager}))
+    outer, handlers = CallbackManager([one]), [two]
+    list(make().stream("Hi", {"callbacks": outer}))
     list(make().stream("Hi", {"callbacks": handlers}))
     assert ordered(logged(simulator)) == ordered(one.expected + two.expected)
-    assert (manager.handlers, handlers) == ([one], [two])
+    assert (outer.handlers, handlers) == ([one], [two])
 
 
 @pytest.mark.parametrize("runnable", ["graph", "agent"])
