@@ -17,8 +17,8 @@ from cfaig_integrations.llama_index import {names}
 print(*sorted(set(sys.modules) - before))
 """
 HEAVY = {"openai", "anthropic", "aiohttp", "langchain_core", "starlette", "tiktoken_ext", "torch", "transformers"}
-MAXIMUM = 145
-"""1,453 modules in all, of which llama-index-core 0.14.25 loads 1,308."""
+MAXIMUM = 146
+"""1,454 modules in all, of which llama-index-core 0.14.25 loads 1,308."""
 
 
 def added_by(*names: str) -> list[str]:
