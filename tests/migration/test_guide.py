@@ -57,7 +57,7 @@ def rows() -> list[Row]:
             section = line.removeprefix("## ")
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| `") else []
         if len(cells) == 3:
-            found.append(Row(section, cells[0].strip("`"), re.findall("`([^`]+)`", cells[1])))
+            found.append(Row(section, cells[0].split("`")[1], re.findall("`([^`]+)`", cells[1])))
     return found
 
 
