@@ -113,6 +113,16 @@ def wire_literals(source: str) -> list[str]:
     ]
 
 
+def test_every_package_has_its_place_in_the_layers() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    frameworks, *others = tools["importlinter"]["contracts"][0]["layers"]
+    adapters = {"adapters", *(each.strip().removeprefix("cfaig_integrations.") for each in frameworks.split("|"))}
+    assert set(ADAPTER_FOLDERS) == adapters
+    layers = {each.removeprefix("cfaig_integrations.") for each in others} - {"errors"}
+    packages = {path.parent.name for path in (ROOT / "cfaig_integrations").glob("*/__init__.py")}
+    assert packages == adapters | layers | {"simulator", "cli"}
+
+
 @pytest.mark.parametrize("path", ADAPTERS, ids=name)
 def test_an_adapter_names_no_wire(path: Path) -> None:
     assert not wire_literals(path.read_text(encoding="utf-8"))

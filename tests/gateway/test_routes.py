@@ -108,6 +108,12 @@ def test_auto_chooses_by_model_and_tools(
     assert (chosen.wire, chosen.alternative, chosen.model) == (wire, other, model)
 
 
+def test_every_format_has_a_path_and_can_be_chosen() -> None:
+    assert set(get_args(Api)) == {"auto", *get_args(Wire)}
+    for wire in get_args(Wire):
+        assert route(ask("acme/m"), api=wire).wire == wire
+
+
 @pytest.mark.parametrize(
     ("api", "path"),
     [
