@@ -41,7 +41,7 @@ __all__ = [
     "takes_cache_markers",
 ]
 
-Api: TypeAlias = Literal["auto", "chat_completions", "responses", "messages", "run"]
+Api: TypeAlias = Literal["auto", Wire]
 
 
 @dataclass(frozen=True, slots=True)
