@@ -48,8 +48,8 @@ def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
     state = None
     if isinstance(tool, BaseTool):  # with what it may change after it was bound
         extras, schema = tool.extras, tool.args_schema
-        schema = repr(schema) if isinstance(schema, dict) else schema
-        state = tool.name, tool.description, schema, repr(extras) if extras else ""
+        shape = repr(schema) if isinstance(schema, dict) else schema
+        state = tool.name, tool.description, shape, repr(extras) if extras else ""
     elif isinstance(tool, Mapping):
         return _from_mapping(tool, strict)  # pyright: ignore[reportUnknownArgumentType]  # a user's dict
     conversions = _conversions(tool)
