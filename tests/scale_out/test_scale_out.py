@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None or find_spec("dask") is None,
-    reason="needs Ray and Dask: pip install -e '.[test-scale-out]'",
-)
+if find_spec("ray") is None or find_spec("dask") is None:
+    pytest.skip("needs Ray and Dask: pip install -e '.[test-scale-out]'", allow_module_level=True)
 
 
 def printed(*arguments: str) -> Any:
