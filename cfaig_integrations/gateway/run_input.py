@@ -25,6 +25,7 @@ _IN_PATH = ("@cf/", "@hf/")
 _MAX_DEPTH = 200
 _REMEDIES: tuple[tuple[str, str], ...] = (
     ("read_bytes", "Read the file, and encode its bytes as the model's schema says, or pass it in files=."),
+    ("get_secret_value", "Use value.get_secret_value()."),
     ("tolist", "Use value.tolist()."),
     ("model_dump", "Use value.model_dump(mode='json')."),
     ("isoformat", "Use value.isoformat()."),

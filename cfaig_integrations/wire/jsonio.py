@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from secrets import token_hex
 from typing import cast
 
-from pydantic import Secret, SecretStr
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core import from_json, to_json
 
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
@@ -126,6 +126,10 @@ def revealed(value: object) -> object:
     match value:
         case Secret() | SecretStr():
             return revealed(cast("object", value.get_secret_value()))
+        case SecretBytes():
+            return value.get_secret_value()
+        case BaseModel():
+            return revealed(value.model_dump(by_alias=True))
         case Mapping():
             return {name: revealed(each) for name, each in cast("Mapping[object, object]", value).items()}
         case list() | tuple():

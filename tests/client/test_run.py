@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from cfaig_integrations import gateway_context
 from cfaig_integrations.client.api import AIGateway
@@ -208,6 +209,7 @@ def test_a_form_without_files(server: Loopback, api: Api) -> None:
 INVALID: dict[str, tuple[str, Any, dict[str, Any], str, str]] = {
     "text": (IMAGE, "a cat", {}, "input", "{'prompt': 'a cat'}"),
     "bytes in JSON": ("@cf/a/b", {"image": PNG}, {}, "input['image']", "base64"),
+    "a secret": ("@cf/a/b", {"key": SecretStr("k")}, {}, "input['key']", "get_secret_value()"),
     "a path": ("@cf/a/b", {"image": [{"file": Path("x.png")}]}, {}, "input['image'][0]['file']", "files="),
     "not finite": (IMAGE, {"x": float("nan")}, {}, "input['x']", "finite"),
     "a set": (IMAGE, {"x": {1}}, {}, "input['x']", "set"),

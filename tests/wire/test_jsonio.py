@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Secret, SecretStr
+from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr
 from pydantic_core import to_json
 
 from cfaig_integrations.core.text import repair_value
@@ -114,6 +114,15 @@ def test_a_secret_is_written_as_its_contents() -> None:
     secret: Any = SecretStr("key \ud83d")
     body = {"a": "**********", "b": [{"c": secret, "d": (Secret(3), None)}]}
     assert json.loads(jsonio.dump(body)) == {"a": "**********", "b": [{"c": "key \ufffd", "d": [3, None]}]}
+
+
+def test_a_secret_in_an_object_of_pydantic_is_written_as_its_contents() -> None:
+    class Server(BaseModel):
+        token: SecretStr = Field(serialization_alias="authorization_token")
+        key: SecretBytes
+
+    body: Any = {"mcp_servers": [Server(token=SecretStr("one"), key=SecretBytes(b"two"))]}
+    assert json.loads(jsonio.dump(body)) == {"mcp_servers": [{"authorization_token": "one", "key": "two"}]}
 
 
 def test_a_secret_that_is_no_json_names_its_field() -> None:
