@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.content import Json
+from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
 
 Side: TypeAlias = Literal["query", "document"]
@@ -76,7 +77,7 @@ class RerankRequest:
     extra_body: Json = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ranked:
     """One passage in a ranking.
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
-from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, RerankReply, RerankRequest
+from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, Ranked, RerankReply, RerankRequest
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, NotFound
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest
@@ -82,7 +82,9 @@ def rank(
 
     def read(response: HttpResponse, sent: int) -> tuple[RerankReply, GatewayInfo]:
         reply = rerank.decode(response.body or b"", count=len(indexes), top=request.top)
-        ranking = tuple([replace(ranked, index=indexes[ranked.index]) for ranked in reply.ranking])
+        ranking = reply.ranking
+        if len(indexes) < len(request.passages):
+            ranking = tuple([Ranked(indexes[ranked.index], ranked.score) for ranked in ranking])
         earlier = response.earlier_log_ids
         info = read_info(response.headers, wire="run", model=request.model, attempts=sent, earlier_log_ids=earlier)
         return replace(reply, ranking=ranking), info

@@ -173,7 +173,9 @@ def _with_scores(documents: Sequence[Document], ranking: Ranking) -> list[Docume
     scored: list[Document] = []
     for index, score in ranking:
         document = documents[index]
-        metadata = {key: value for key, value in document.metadata.items() if key != SCORE}
-        metadata |= {} if score is None else {SCORE: score}
+        metadata = dict(document.metadata)
+        metadata.pop(SCORE, None)
+        if score is not None:
+            metadata[SCORE] = score
         scored.append(document.model_copy(update={"metadata": metadata}))
     return scored

@@ -41,7 +41,8 @@ def decode(body: bytes, *, count: int, top: int | None = None) -> RerankReply:
     """
     answer = load_reply(body)
     with malformed_as_protocol_error("The answer is not a ranking", body):
-        ranking = sorted(map(_ranked, objects_of(answer, "response")), key=lambda each: (-each.score, each.index))
+        ranking = [_ranked(entry) for entry in objects_of(answer, "response")]
+    ranking.sort(key=lambda each: (-each.score, each.index))
     expected = count if top is None else min(top, count)
     indexes = {each.index for each in ranking}
     if len(indexes) != len(ranking) or not indexes <= set(range(count)) or len(indexes) < expected:
@@ -56,6 +57,6 @@ def _ranked(entry: JsonObject) -> Ranked:
     index, score = count_of(entry.get("id")), entry.get("score")
     if index is None:
         raise wrong_type("response[].id", entry.get("id"), "a position")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not -_SCORE_LIMIT < score < _SCORE_LIMIT:
+    if type(score) not in (int, float) or not -_SCORE_LIMIT < score < _SCORE_LIMIT:
         raise wrong_type("response[].score", score, "a finite number")
     return Ranked(index, float(score))
