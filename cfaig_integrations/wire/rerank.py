@@ -57,6 +57,6 @@ def _ranked(entry: JsonObject) -> Ranked:
     index, score = count_of(entry.get("id")), entry.get("score")
     if index is None:
         raise wrong_type("response[].id", entry.get("id"), "a position")
-    if type(score) not in (int, float) or not -_SCORE_LIMIT < score < _SCORE_LIMIT:
+    if not isinstance(score, int | float) or isinstance(score, bool) or not -_SCORE_LIMIT < score < _SCORE_LIMIT:
         raise wrong_type("response[].score", score, "a finite number")
     return Ranked(index, float(score))
