@@ -67,13 +67,14 @@ raises a `TimeoutFault`. Other limits need a client of your own:
 keepalive_expiry=30))`, `http_async_client=httpx.AsyncClient(limits=...)`.
 
 Ctrl-C ends a call at once and closes its connection. Some calls send several requests in threads: LangChain's
-`embed_documents`, and several prompts of the LLM class. Then Ctrl-C does not wait for the requests that run, and no
-further one is started; the gateway may bill those that were sent. LangChain's own `batch` waits for the calls that
-run.
+`embed_documents`, several prompts of the LLM class, and `run_cost`. Then Ctrl-C does not wait for the requests that
+run, and no further one is started; the gateway may bill those that were sent. LangChain's own `batch` waits for the
+calls that run.
 
 asyncio, uvloop and nested loops (nest_asyncio) work. A stream belongs to the event loop that opened it: closing it in
-another is allowed, reading it there raises an error. Under trio, LlamaIndex and LangChain's reranker work with
-`http_async_client=httpx.AsyncClient()`, and raise a `ConfigError` without it; LangChain's chat models need asyncio.
+another is allowed, reading it there raises an error. Under trio, LlamaIndex, LangChain's embeddings and reranker, and
+`AsyncAIGateway` work with `http_async_client=httpx.AsyncClient()`, and raise a `ConfigError` without it; LangChain's
+chat models need asyncio.
 After a fork the child opens connections of its own; model objects can be sent to spawned processes, without the token.
 
 Names of other packages
