@@ -216,13 +216,13 @@ class Choice:
 
     Attributes:
         finish: Why it ended.
-        finish_word: The reason in the provider's terms; empty if it gave none.
+        provider_finish: The reason in the provider's terms; empty if it gave none.
         extras: Values of this answer that only one format has, such as `logprobs`.
     """
 
     turn: Turn
     finish: FinishReason
-    finish_word: str = ""
+    provider_finish: str = ""
     extras: Extras = NO_EXTRAS
 
     @property

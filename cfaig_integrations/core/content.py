@@ -198,7 +198,7 @@ def extras_of(wire: Wire, **values: Any) -> Extras:
     return {wire: kept} if kept else NO_EXTRAS
 
 
-def merged(extras: Extras, more: Extras) -> Extras:
+def merge_extras(extras: Extras, more: Extras) -> Extras:
     """Both extras; where a wire has a key in both, `more` wins."""
     if not more:
         return extras

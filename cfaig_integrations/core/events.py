@@ -82,7 +82,7 @@ class CitationAdded:
 
 
 @dataclass(slots=True)
-class PartNoted:
+class PartExtras:
     """Wire-specific data of a part; later values replace earlier ones."""
 
     part: int
@@ -99,7 +99,7 @@ class PartAdded:
 
 
 @dataclass(slots=True)
-class ReplyNoted:
+class ReplyExtras:
     """Wire-specific data of the reply; with a choice, of that answer; with `turn`, of its turn."""
 
     extras: Extras
@@ -137,9 +137,9 @@ Event: TypeAlias = (
     | RefusalDelta
     | ArgumentsDelta
     | CitationAdded
-    | PartNoted
+    | PartExtras
     | PartAdded
-    | ReplyNoted
+    | ReplyExtras
     | UsageUpdated
     | Finished
 )

@@ -23,7 +23,7 @@ from cfaig_integrations.core.content import (
     ToolCall,
     Turn,
     Wire,
-    merged,
+    merge_extras,
 )
 from cfaig_integrations.core.events import (
     CitationAdded,
@@ -31,10 +31,10 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
+    PartExtras,
     PartKind,
-    PartNoted,
     PartStarted,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     UsageUpdated,
 )
@@ -42,7 +42,7 @@ from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ProtocolError
 
 _NotDelta: TypeAlias = (
-    Started | PartStarted | CitationAdded | PartNoted | PartAdded | ReplyNoted | UsageUpdated | Finished
+    Started | PartStarted | CitationAdded | PartExtras | PartAdded | ReplyExtras | UsageUpdated | Finished
 )
 
 
@@ -127,14 +127,14 @@ class Fold:
                 self._parts[part] = _OpenPart(kind, choice, id_, name)
             case CitationAdded(part, citation):
                 self._open_part(part).citations.append(citation)
-            case PartNoted(part, extras):
+            case PartExtras(part, extras):
                 open_part = self._open_part(part)
-                open_part.extras = merged(open_part.extras, extras)
+                open_part.extras = merge_extras(open_part.extras, extras)
             case PartAdded(part, value, choice):
                 self._parts[part] = _WholePart(value, choice)
             case Started(id_, model):
                 self.id, self.model = id_ or self.id, model or self.model
-            case ReplyNoted():
+            case ReplyExtras():
                 self._add_extras(event)
             case UsageUpdated(usage):
                 self.usage = usage
@@ -144,15 +144,15 @@ class Fold:
             case _:
                 assert_never(event)
 
-    def _add_extras(self, event: ReplyNoted) -> None:
+    def _add_extras(self, event: ReplyExtras) -> None:
         if event.turn:
             choice = self._choice(event.choice or 0)
-            choice.turn_extras = merged(choice.turn_extras, event.extras)
+            choice.turn_extras = merge_extras(choice.turn_extras, event.extras)
         elif event.choice is not None:
             choice = self._choice(event.choice)
-            choice.extras = merged(choice.extras, event.extras)
+            choice.extras = merge_extras(choice.extras, event.extras)
         else:
-            self.extras = merged(self.extras, event.extras)
+            self.extras = merge_extras(self.extras, event.extras)
 
     def _open_part(self, number: int) -> _OpenPart:
         part = self._parts[number]

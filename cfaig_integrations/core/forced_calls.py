@@ -34,7 +34,7 @@ def with_forced_call(reply: ChatReply, tools: frozenset[str]) -> ChatReply:
     if not tools or first.turn.tool_calls or (call := _call_in(first.turn.text, tools)) is None:
         return reply
     parts = (*(part for part in first.turn.parts if not isinstance(part, Text)), call)
-    choice = replace(first, turn=replace(first.turn, parts=parts), finish=_TOOL_CALLS, finish_word=_TOOL_CALLS)
+    choice = replace(first, turn=replace(first.turn, parts=parts), finish=_TOOL_CALLS, provider_finish=_TOOL_CALLS)
     return replace(reply, choices=(choice, *reply.choices[1:]))
 
 

@@ -27,7 +27,7 @@ from cfaig_integrations.core.content import (
     ToolResult,
     Turn,
     Wire,
-    merged,
+    merge_extras,
 )
 from cfaig_integrations.core.json_types import JsonValue
 from cfaig_integrations.core.text import read_arguments
@@ -219,7 +219,7 @@ def restore(turn: Turn, data: object) -> Turn:
     citations = _citations(turn.parts)
     if shown.has_rest() or (citations and citations != _citations(parts)):
         return turn
-    return replace(turn, parts=tuple(parts), extras=merged(turn.extras, state.get("extras") or NO_EXTRAS))
+    return replace(turn, parts=tuple(parts), extras=merge_extras(turn.extras, state.get("extras") or NO_EXTRAS))
 
 
 def matches(turn: Turn, data: object) -> bool:
@@ -348,7 +348,7 @@ class _ShownParts:
         arguments, custom = state.get("arguments"), state.get("custom")
         if arguments is None or not (custom or _are_same_arguments(arguments, shown.arguments)):
             arguments = shown.arguments
-        extras = merged(shown.extras, state.get("extras") or NO_EXTRAS)
+        extras = merge_extras(shown.extras, state.get("extras") or NO_EXTRAS)
         return replace(shown, arguments=arguments, kind="custom" if custom else shown.kind, extras=extras)
 
     def has_rest(self) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text, extras_of, merged
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text, extras_of, merge_extras
 from cfaig_integrations.errors import UnsupportedContent
 
 MediaKind: TypeAlias = Literal["image", "audio", "video", "file"]
@@ -49,4 +49,4 @@ def search_result(title: str, source: str, texts: Sequence[str], extras: Extras 
     quoted_title, quoted_source = (json.dumps(value, ensure_ascii=False) for value in (title, source))
     tag = f"<search_result title={quoted_title} source={quoted_source}>"
     text = "\n".join(["", tag, *texts, "</search_result>", ""])
-    return Text(text, extras=merged(extras_of("messages", search_result=block), extras))
+    return Text(text, extras=merge_extras(extras_of("messages", search_result=block), extras))

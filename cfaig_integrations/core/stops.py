@@ -41,7 +41,7 @@ def _stop_choice(choice: Choice, stops: Sequence[str]) -> Choice:
             citations = tuple(each for each in part.citations if each.end is not None and each.end <= end)
             # Without extras: the provider's own item holds the whole text.
             parts = (*choice.turn.parts[:number], Text(part.text[:end], citations))
-            return replace(choice, turn=replace(choice.turn, parts=parts), finish=_STOP, finish_word=_STOP)
+            return replace(choice, turn=replace(choice.turn, parts=parts), finish=_STOP, provider_finish=_STOP)
     return choice
 
 

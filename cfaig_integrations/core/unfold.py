@@ -16,11 +16,11 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -40,12 +40,12 @@ def unfold(reply: ChatReply) -> list[Event]:
         for part in choice.turn.parts:
             events += _part_events(part, next(numbers), index)
         if choice.turn.extras:
-            events.append(ReplyNoted(choice.turn.extras, index, turn=True))
+            events.append(ReplyExtras(choice.turn.extras, index, turn=True))
         if choice.extras:
-            events.append(ReplyNoted(choice.extras, index))
-        events.append(Finished(choice.finish, choice.finish_word, index))
+            events.append(ReplyExtras(choice.extras, index))
+        events.append(Finished(choice.finish, choice.provider_finish, index))
     if reply.extras:
-        events.append(ReplyNoted(reply.extras))
+        events.append(ReplyExtras(reply.extras))
     if reply.usage is not None:
         events.append(UsageUpdated(reply.usage))
     return events
@@ -73,4 +73,4 @@ def _part_events(part: Part, number: int, choice: int) -> Iterator[Event]:
             yield PartStarted(number, "refusal", choice)
             yield RefusalDelta(number, text)
     if part.extras:
-        yield PartNoted(number, part.extras)
+        yield PartExtras(number, part.extras)

@@ -9,11 +9,11 @@ from cfaig_integrations.core.events import (
     ArgumentsDelta,
     Event,
     Finished,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -33,7 +33,7 @@ from cfaig_integrations.wire.codec import EmbeddedError, StreamDecoder
 from cfaig_integrations.wire.sniff import sniff
 from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
 
-_Invisible: TypeAlias = Started | PartStarted | PartNoted | ReplyNoted | UsageUpdated
+_Invisible: TypeAlias = Started | PartStarted | PartExtras | ReplyExtras | UsageUpdated
 """Events that show a reader nothing of the reply."""
 _Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
 

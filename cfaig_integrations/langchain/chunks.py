@@ -22,7 +22,7 @@ from cfaig_integrations.core.events import (
     CitationAdded,
     Event,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
@@ -138,9 +138,9 @@ class ChunkMaker:
             case CitationAdded(part, citation) if self._as_blocks:
                 block = {"type": "text", "text": "", "annotations": [annotation(citation)], "index": part}
                 return quick_chunk([block])
-            case PartNoted(part, extras) if self._as_blocks and (category := refusal_category(Refusal("", extras))):
+            case PartExtras(part, extras) if self._as_blocks and (category := refusal_category(Refusal("", extras))):
                 return quick_chunk([refusal_block("", category) | {"index": part}]) if HAS_REFUSAL_BLOCK else None
-            case PartNoted(part, extras) if self._as_blocks and (shown := reasoning_extras(extras)):
+            case PartExtras(part, extras) if self._as_blocks and (shown := reasoning_extras(extras)):
                 return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **shown}])
             case PartAdded(part, value):
                 return self._added(part, value)

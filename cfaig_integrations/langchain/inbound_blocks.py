@@ -20,7 +20,7 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Wire,
-    merged,
+    merge_extras,
 )
 from cfaig_integrations.core.hints import (
     Provider,
@@ -194,7 +194,7 @@ def reasoning(block: Block) -> Reasoning:
     signature = reasoning_signature(extras.get("signature") or block.get("signature"))
     encrypted: object = extras.get("encrypted_content") or block.get("encrypted_content")
     item = encrypted_reasoning(str(text), id_=block.get("id"), encrypted_content=encrypted, summary=summary)
-    return Reasoning(str(text), merged(signature, item))
+    return Reasoning(str(text), merge_extras(signature, item))
 
 
 def _thinking(block: Block) -> Reasoning:
@@ -288,7 +288,9 @@ def _image_url(block: Block) -> Media:
     image = block["image_url"]
     if isinstance(image, str):
         return media_at("image", image, extras=_cache_marker(block))
-    return media_at("image", str(image["url"]), extras=merged(image_detail(image.get("detail")), _cache_marker(block)))
+    return media_at(
+        "image", str(image["url"]), extras=merge_extras(image_detail(image.get("detail")), _cache_marker(block))
+    )
 
 
 def _input_image(block: Block) -> Media:

@@ -117,7 +117,7 @@ def response_metadata_of(reply: ChatReply, choice: Choice, info: GatewayInfo, mo
         gateway["history"] = reply_digest(info.history, choice.turn)
     metadata: dict[str, Any] = {
         "model_name": model,
-        "finish_reason": choice.finish_word or choice.finish,
+        "finish_reason": choice.provider_finish or choice.finish,
         "normalized_finish_reason": choice.normalized_finish,
         "finish_state": choice.finish_state,
         "gateway": gateway,

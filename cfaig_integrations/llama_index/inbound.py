@@ -36,7 +36,7 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Turn,
-    merged,
+    merge_extras,
 )
 from cfaig_integrations.core.hints import (
     DEVELOPER_ROLE,
@@ -142,7 +142,7 @@ def _mark(parts: list[Part], marker: _CacheMarker) -> None:
     for index in reversed(range(len(parts))):
         part = parts[index]
         if not isinstance(part, Reasoning | Opaque):
-            parts[index] = replace(part, extras=merged(part.extras, anthropic_hints(cache_control=dict(marker))))
+            parts[index] = replace(part, extras=merge_extras(part.extras, anthropic_hints(cache_control=dict(marker))))
             return
     raise ConfigError(
         "A cache point marks the block before it, and no block before it can be marked.",
@@ -250,7 +250,7 @@ def _reasoning_parts(block: ThinkingBlock) -> tuple[Part, ...]:
         case _:
             pass
     item = encrypted_reasoning(text, id_=info.get("id"), encrypted_content=info.get("encrypted_content"))
-    extras = merged(reasoning_signature(info.get("signature") or None), item)
+    extras = merge_extras(reasoning_signature(info.get("signature") or None), item)
     return (Reasoning(text, extras),) if text or extras else ()
 
 

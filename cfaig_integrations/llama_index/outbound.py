@@ -53,7 +53,7 @@ def to_response(reply: ChatReply, info: GatewayInfo, *, delta: str | None = None
     """A whole reply; `delta` is what the last response of a stream adds."""
     choice = reply.choices[0]
     kwargs = {
-        "finish_reason": choice.finish_word or choice.finish,
+        "finish_reason": choice.provider_finish or choice.finish,
         "normalized_finish_reason": choice.normalized_finish,
         "finish_state": choice.finish_state,
         INFO_KEY: info.as_dict(),

@@ -94,10 +94,10 @@ class EventDecoder:
             try:
                 events += self._take(name if len(objects) == 1 else "", unwrap(each))
             except (ProtocolError, EmbeddedError, *MALFORMED) as error:
-                located = _with_excerpt(error, data)
+                error_with_body = _with_excerpt(error, data)
                 if not events:
-                    raise located from None
-                self.pending_error = located  # raised once the caller has the events before it
+                    raise error_with_body from None
+                self.pending_error = error_with_body  # raised once the caller has the events before it
                 return events
             if self.ended:
                 return events

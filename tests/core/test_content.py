@@ -26,7 +26,7 @@ from cfaig_integrations.core.content import (
     ToolResult,
     Turn,
     extras_of,
-    merged,
+    merge_extras,
 )
 from cfaig_integrations.core.records import record
 from cfaig_integrations.core.replay import (
@@ -206,7 +206,7 @@ def test_a_plain_turn_needs_no_replay_state() -> None:
 @given(EXTRAS, EXTRAS)
 def test_merged_extras_hold_both_and_the_later_value_wins(extras: Extras, more: Extras) -> None:
     before = copy.deepcopy((dict(extras), dict(more)))
-    both = merged(extras, more)
+    both = merge_extras(extras, more)
     assert set(both) == {*extras, *more}
     for wire in both:
         assert dict(both[wire]) == {**extras.get(wire, {}), **more.get(wire, {})}

@@ -26,11 +26,11 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -47,8 +47,8 @@ def test_every_event_changes_the_reply() -> None:
         Started("id-1", "model-1"),
         PartStarted(0, "reasoning"),
         ReasoningDelta(0, "so"),
-        PartNoted(0, extras_of("messages", signature="early")),
-        PartNoted(0, extras_of("messages", signature="s")),
+        PartExtras(0, extras_of("messages", signature="early")),
+        PartExtras(0, extras_of("messages", signature="s")),
         PartStarted(1, "text"),
         TextDelta(1, "Hel"),
         CitationAdded(1, CITED),
@@ -64,10 +64,10 @@ def test_every_event_changes_the_reply() -> None:
         PartAdded(6, Media("image", data="AAAA")),
         UsageUpdated(Usage(input=1)),
         UsageUpdated(Usage(input=3, output=2, total=5)),
-        ReplyNoted(extras_of("messages", container="c")),
-        ReplyNoted(extras_of("messages", tier="t")),
-        ReplyNoted(extras_of("messages", stop_sequence="END"), choice=0),
-        ReplyNoted(extras_of("responses", item="i"), turn=True),
+        ReplyExtras(extras_of("messages", container="c")),
+        ReplyExtras(extras_of("messages", tier="t")),
+        ReplyExtras(extras_of("messages", stop_sequence="END"), choice=0),
+        ReplyExtras(extras_of("responses", item="i"), turn=True),
         Finished("length", "max_tokens"),
         Finished("stop", "end_turn"),
     ]
@@ -125,7 +125,7 @@ def test_answers_are_separate() -> None:
         TextDelta(1, "first"),
         Finished("length", "length", choice=1),
         Finished("stop", "stop"),
-        ReplyNoted(extras_of("chat_completions", logprobs=[]), choice=1),
+        ReplyExtras(extras_of("chat_completions", logprobs=[]), choice=1),
     ]
     first, second = fold("chat_completions", events).choices
     assert (first.turn.text, first.finish, first.extras) == ("first", "stop", {})
@@ -160,5 +160,5 @@ def test_a_whole_part_cannot_continue() -> None:
 
 
 def test_facts_are_the_wire_specific_fields() -> None:
-    reply = fold("run", [ReplyNoted(extras_of("run", tier="t")), ReplyNoted(extras_of("messages", container="c"))])
+    reply = fold("run", [ReplyExtras(extras_of("run", tier="t")), ReplyExtras(extras_of("messages", container="c"))])
     assert dict(reply.facts) == {"tier": "t", "container": "c"}

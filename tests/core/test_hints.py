@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from cfaig_integrations.core import hints
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Opaque, Text, Wire, merged
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Opaque, Text, Wire, merge_extras
 
 CONTENT = "gAAAA"
 
@@ -33,7 +33,7 @@ def test_absent_values_are_no_extras(extras: Extras) -> None:
         (hints.reasoning_signature("sig"), ("sig", None, None)),
         (hints.encrypted_reasoning("", id_="rs_1", encrypted_content=CONTENT), (None, "rs_1", CONTENT)),
         (
-            merged(
+            merge_extras(
                 hints.reasoning_signature("sig"), hints.encrypted_reasoning("", id_=None, encrypted_content=CONTENT)
             ),
             ("sig", None, CONTENT),

@@ -47,7 +47,7 @@ def streamed(stops: list[str], *parts: list[str]) -> ChatReply:
 def test_text_before_the_stop_remains(text: str, stops: list[str], remaining: str) -> None:
     whole = cut(reply(Text(text)), stops)
     assert whole.turn.text == streamed(stops, [*text]).turn.text == remaining
-    assert (whole.finish, whole.choices[0].finish_word) == (
+    assert (whole.finish, whole.choices[0].provider_finish) == (
         ("length", "max_output_tokens") if remaining == text else ("stop",) * 2
     )
 

@@ -69,7 +69,7 @@ def test_finish_reasons(raw_finish: str | None, calls: bool, finish: str) -> Non
     if calls:
         message["tool_calls"] = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     choice = CODEC.decode(body(message, finish=raw_finish)).choices[0]
-    assert (choice.finish, choice.finish_word) == (finish, raw_finish or "")
+    assert (choice.finish, choice.provider_finish) == (finish, raw_finish or "")
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])

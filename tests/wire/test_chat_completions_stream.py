@@ -235,7 +235,7 @@ def test_text_around_reasoning_is_two_parts() -> None:
 
 def test_an_empty_finish_reason_does_not_replace_one() -> None:
     choice = folded_reply(sse(delta(content="a", finish="length"), delta(finish=""))).choices[0]
-    assert (choice.finish, choice.finish_word) == ("length", "length")
+    assert (choice.finish, choice.provider_finish) == ("length", "length")
 
 
 def test_usage_that_only_comes_with_text() -> None:
@@ -275,7 +275,7 @@ def test_a_whole_completion_as_the_only_event() -> None:
 @pytest.mark.parametrize("end", ["data: [DONE]\n\n", "[DONE]\n", "data:[DONE]", "data: [DONE]\n\ndata: [DONE]\n\n"])
 def test_done_without_a_finish_reason_is_an_end(end: str) -> None:
     reply = folded_reply(sse(delta(content="x"), done=False) + end)
-    assert (reply.turn.text, reply.finish, reply.choices[0].finish_word) == ("x", "stop", "")
+    assert (reply.turn.text, reply.finish, reply.choices[0].provider_finish) == ("x", "stop", "")
 
 
 def test_a_finish_reason_without_done_is_an_end() -> None:

@@ -77,7 +77,7 @@ def test_input_tokens_include_cached_ones() -> None:
 )
 def test_stop_reasons(stop_reason: str | None, finish: str) -> None:
     (choice,) = decode(message(text("a"), stop_reason=stop_reason)).choices
-    assert (choice.finish, choice.finish_word) == (finish, stop_reason or "")
+    assert (choice.finish, choice.provider_finish) == (finish, stop_reason or "")
 
 
 def test_unmodelled_fields_of_the_answer_and_of_the_reply() -> None:

@@ -16,7 +16,7 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     Started,
@@ -121,9 +121,9 @@ def test_the_events_of_a_small_answer() -> None:
         Started("msg_2", "model-1"),
         UsageUpdated(CODEC.decode(json.dumps(message()).encode()).usage),  # type: ignore[arg-type]
         PartStarted(0, "reasoning"),
-        PartNoted(0, extras_of("messages", signature="")),
+        PartExtras(0, extras_of("messages", signature="")),
         ReasoningDelta(0, "so"),
-        PartNoted(0, extras_of("messages", signature="s")),
+        PartExtras(0, extras_of("messages", signature="s")),
         PartStarted(1, "text"),
         CitationAdded(1, CODEC.decode(json.dumps(MESSAGE).encode()).turn.parts[-4].citations[0]),  # type: ignore[union-attr]
         TextDelta(1, "Hi"),
@@ -240,7 +240,7 @@ def test_unmodelled_fields_of_the_start_and_of_the_end() -> None:
         "context_management": {"applied_edits": []},
     }
     assert reply.choices[0].extras == extras_of("messages", stop_sequence="END")
-    assert (reply.finish, reply.choices[0].finish_word) == ("stop", "stop_sequence")
+    assert (reply.finish, reply.choices[0].provider_finish) == ("stop", "stop_sequence")
 
 
 def test_a_fallback_model_is_the_model_of_the_reply() -> None:

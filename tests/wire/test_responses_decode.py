@@ -149,7 +149,7 @@ def test_finish_reasons(
 ) -> None:
     answer = {**response(*output), "status": status, "incomplete_details": {"reason": reason} if reason else None}
     reply = CODEC.decode(dump(answer))
-    assert (reply.finish, reply.choices[0].finish_word) == (finish, raw_finish)
+    assert (reply.finish, reply.choices[0].provider_finish) == (finish, raw_finish)
 
 
 def test_unmodelled_fields_without_those_of_the_request() -> None:

@@ -17,11 +17,11 @@ from cfaig_integrations.core.events import (
     CitationAdded,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -78,7 +78,7 @@ def test_events_do_not_depend_on_chunks_line_ends_and_comments(what: str) -> Non
 def test_events_in_their_order() -> None:
     answer = response(reasoning("Hm", "Ah"), message(text_part("Hi", CITATION), REFUSAL), SEARCH, call("{}"))
     events = events_of(CODEC, [stream(answer).encode()])
-    assert [event for event in events if not isinstance(event, PartNoted | CitationAdded)] == [
+    assert [event for event in events if not isinstance(event, PartExtras | CitationAdded)] == [
         Started("resp_1", "m-1"),
         PartStarted(0, "reasoning"),
         ReasoningDelta(0, "Hm"),
@@ -90,7 +90,7 @@ def test_events_in_their_order() -> None:
         PartAdded(3, Opaque("responses", SEARCH)),
         PartStarted(4, "tool_call", id="call_1", name="weather"),
         ArgumentsDelta(4, "{}"),
-        ReplyNoted({"responses": {"created_at": 1, "status": "completed"}}),
+        ReplyExtras({"responses": {"created_at": 1, "status": "completed"}}),
         UsageUpdated(CODEC.decode(dump(answer)).usage),  # type: ignore[arg-type]
         Finished("tool_calls", "completed"),
     ]

@@ -305,7 +305,7 @@ def test_gemini() -> None:
         Opaque("run", GEMINI_PARTS[8]),
         Text("end"),
     )
-    assert (reply.id, reply.model, reply.finish, reply.choices[0].finish_word) == ("r", "g", "tool_calls", "STOP")
+    assert (reply.id, reply.model, reply.finish, reply.choices[0].provider_finish) == ("r", "g", "tool_calls", "STOP")
     assert reply.usage == Usage(6, 63, 69, cache_read=2, reasoning=60, raw=GEMINI["usageMetadata"])
     assert reply.facts == {"gatewayMetadata": {"keySource": "Unified"}}
     assert reply.choices[0].extras == {"run": {"groundingMetadata": GROUNDING}}
@@ -355,7 +355,7 @@ def test_blocks_of_gemini_on_another_wire() -> None:
 )
 def test_finish_reasons_of_gemini(raw_finish: str | None, finish: str) -> None:
     raw = {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": raw_finish}]}
-    assert (decoded(raw).finish, decoded(raw).choices[0].finish_word) == (finish, raw_finish or "")
+    assert (decoded(raw).finish, decoded(raw).choices[0].provider_finish) == (finish, raw_finish or "")
 
 
 def test_a_signature_without_text_belongs_to_the_part_before() -> None:
@@ -376,7 +376,7 @@ def test_events_before_the_format_is_known_are_not_lost() -> None:
 
 def test_a_blocked_prompt() -> None:
     reply = decoded({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}})
-    assert (reply.finish, reply.choices[0].finish_word, reply.turn.parts) == ("content_filter", "SAFETY", ())
+    assert (reply.finish, reply.choices[0].provider_finish, reply.turn.parts) == ("content_filter", "SAFETY", ())
     assert folded(RUN, sse({"promptFeedback": {"blockReason": "SAFETY"}}).encode()).finish == "content_filter"
 
 

@@ -113,7 +113,7 @@ def assert_well_typed(reply: ChatReply) -> None:
     """Checks what the type checker trusts the decoders with."""
     strings: list[Any] = [reply.id, reply.model]
     for choice in reply.choices:
-        strings.append(choice.finish_word)
+        strings.append(choice.provider_finish)
         for part in choice.turn.parts:
             for cited in getattr(part, "citations", ()):
                 assert all(place is None or type(place) is int for place in (cited.start, cited.end))

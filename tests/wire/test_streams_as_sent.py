@@ -51,7 +51,7 @@ def test_an_empty_finish_reason_is_ignored(wire: Any, first: dict[str, Any], fin
 def test_an_empty_finish_reason_in_every_chunk(wire: Any) -> None:
     chunks = [delta(content="a", finish=""), delta(content="b", finish=""), delta(finish="length")]
     reply = added_up(wire, sse(*chunks, done=False))
-    assert (reply.turn.text, reply.choices[0].finish_word) == ("ab", "length")
+    assert (reply.turn.text, reply.choices[0].provider_finish) == ("ab", "length")
 
 
 @BOTH

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cfaig_integrations.core.events import Event, ReplyNoted, Started, UsageUpdated
+from cfaig_integrations.core.events import Event, ReplyExtras, Started, UsageUpdated
 from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream_choice import ChoiceReader
@@ -193,7 +193,7 @@ class ChatCompletionsDecoder(EventDecoder):
             self._usage = self._usage or (usage if isinstance(usage, dict) else None)
             self._extras["x_groq"] = {key: value for key, value in groq.items() if key != "usage"}
         if self._extras:
-            events.append(ReplyNoted(wire_extras(self._extras)))
+            events.append(ReplyExtras(wire_extras(self._extras)))
         if self._usage:
             events.append(UsageUpdated(usage_of(self._usage)))
         return events

@@ -16,12 +16,12 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
+    PartExtras,
     PartKind,
-    PartNoted,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     TextDelta,
 )
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
@@ -160,7 +160,7 @@ class ChoiceReader:
         if self._reasoning_part is None:
             self._reasoning_field = field
             self._reasoning_part = self._start("reasoning", events)
-            events.append(PartNoted(self._reasoning_part, wire_extras({"field": field})))
+            events.append(PartExtras(self._reasoning_part, wire_extras({"field": field})))
         events.append(ReasoningDelta(self._reasoning_part, text))
 
     def _add_text(self, text: str, events: list[Event]) -> None:
@@ -213,7 +213,7 @@ class ChoiceReader:
         text = block.get("text")
         self._add_text("" if text is None else as_text(text), events)
         extras = {key: value for key, value in block.items() if key not in ("type", "text")}
-        events.append(PartNoted(part, wire_extras(extras)))
+        events.append(PartExtras(part, wire_extras(extras)))
         self._text_part = None
 
     def _take_thinking(self, block: JsonObject, events: list[Event]) -> None:
@@ -233,7 +233,7 @@ class ChoiceReader:
         if self._audio_part is not None:
             events.append(PartAdded(self._audio_part, _join_audio(self._audio), self.number))
         for part, pieces in self._thinking:
-            events.append(PartNoted(part, wire_extras({"block": _join_thinking(pieces)})))
+            events.append(PartExtras(part, wire_extras({"block": _join_thinking(pieces)})))
         rest: JsonObject = {key: join_values(pieces, key) for key, pieces in self._unmodelled.items()}
         if self._first_text is not None:
             for citation in _citations(rest.get("annotations")):
@@ -241,11 +241,11 @@ class ChoiceReader:
         if self._has_blocks:
             rest["listed"] = True
         if rest:
-            events.append(ReplyNoted(wire_extras(rest), self.number, turn=True))
+            events.append(ReplyExtras(wire_extras(rest), self.number, turn=True))
         if self._logprobs:
             self._extras["logprobs"] = join_values(self._logprobs)
         if self._extras:
-            events.append(ReplyNoted(wire_extras(self._extras), self.number))
+            events.append(ReplyExtras(wire_extras(self._extras), self.number))
         finish = finish_reason(self.raw_finish, has_calls=bool(self._tool_calls))
         events.append(Finished(finish, self.raw_finish, self.number))
 

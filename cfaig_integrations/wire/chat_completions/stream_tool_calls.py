@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cfaig_integrations.core.events import ArgumentsDelta, Event, PartKind, PartNoted, PartStarted
+from cfaig_integrations.core.events import ArgumentsDelta, Event, PartExtras, PartKind, PartStarted
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.wire.chat_completions.values import is_empty, wire_extras
@@ -182,4 +182,4 @@ def _add_extras(call: _Call, extras: JsonObject, events: list[Event]) -> None:
     if not call.started:
         call.extras |= extras
     elif extras:
-        events.append(PartNoted(call.part, wire_extras(extras)))
+        events.append(PartExtras(call.part, wire_extras(extras)))

@@ -13,11 +13,11 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -118,7 +118,7 @@ class _OpenBlock:
             extras = {key: value for key, value in delta.items() if key != "type"}
             if "signature" in extras:
                 extras["signature"] = as_str(extras["signature"])
-            return (PartNoted(self.part, extras_of("messages", **extras)),) if extras else ()
+            return (PartExtras(self.part, extras_of("messages", **extras)),) if extras else ()
         return ()
 
     def append(self, text: str) -> Sequence[Event]:
@@ -258,7 +258,7 @@ class MessagesDecoder(EventDecoder):
         if self._usage:
             events.append(UsageUpdated(usage_of(self._usage)))
         if extras := reply_extras(message):
-            events.append(ReplyNoted(extras))
+            events.append(ReplyExtras(extras))
         self._stopped = self._has_content and bool(as_str(message.get("stop_reason")))
         return [*events, *self._finish_message(message)]
 
@@ -275,7 +275,7 @@ class MessagesDecoder(EventDecoder):
             events.append(UsageUpdated(usage_of(self._usage)))
         for extras in (reply_extras(delta, _DELTA_KEYS), reply_extras(event, _DELTA_EVENT_KEYS)):
             if extras:
-                events.append(ReplyNoted(extras))
+                events.append(ReplyExtras(extras))
         return events
 
     def _message_stop(self) -> list[Event]:
@@ -309,7 +309,7 @@ class MessagesDecoder(EventDecoder):
             case _:
                 return events
         if extras := block_extras(raw):
-            events.append(PartNoted(part, extras))
+            events.append(PartExtras(part, extras))
         return events
 
     def _finish_message(self, message: JsonObject) -> list[Event]:
@@ -322,9 +322,9 @@ class MessagesDecoder(EventDecoder):
                 part, refusal = self._next_part, refusal_of(message)
                 self._next_part += 1
                 events += [PartStarted(part, "refusal"), RefusalDelta(part, refusal.text)]
-                events.append(PartNoted(part, refusal.extras))
+                events.append(PartExtras(part, refusal.extras))
         if extras := choice_extras(message):
-            events.append(ReplyNoted(extras, choice=0))
+            events.append(ReplyExtras(extras, choice=0))
         return events
 
     def _finish_all(self) -> list[Event]:

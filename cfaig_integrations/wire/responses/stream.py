@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from cfaig_integrations.core.events import CitationAdded, Event, Finished, PartKind, ReplyNoted, Started, UsageUpdated
+from cfaig_integrations.core.events import CitationAdded, Event, Finished, PartKind, ReplyExtras, Started, UsageUpdated
 from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
@@ -243,9 +243,9 @@ class ResponsesDecoder(EventDecoder):
             open_item.flush(events)
         events += self._started(response)
         if extras := reply_extras(response):
-            events.append(ReplyNoted(extras))
+            events.append(ReplyExtras(extras))
         if extras := turn_extras(response):
-            events.append(ReplyNoted(extras, turn=True))
+            events.append(ReplyExtras(extras, turn=True))
         if usage := usage_of(response):
             events.append(UsageUpdated(usage))
         kinds = {part.kind for part in self._items.parts()}

@@ -17,8 +17,8 @@ from cfaig_integrations.core.events import (
     CitationAdded,
     Event,
     PartAdded,
+    PartExtras,
     PartKind,
-    PartNoted,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
@@ -115,7 +115,7 @@ class OpenPart:
             self.citations = max(self.citations, len(part.citations))
         if part.extras != self.extras:
             self.extras = part.extras
-            events.append(PartNoted(self.number, part.extras))
+            events.append(PartExtras(self.number, part.extras))
 
     def flush(self, events: list[Event]) -> None:
         """Adds the pending text at the end, if no other text came.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from cfaig_integrations.core.chat import ChatReply
-from cfaig_integrations.core.content import NO_EXTRAS, Extras, Wire, merged
+from cfaig_integrations.core.content import NO_EXTRAS, Extras, Wire, merge_extras
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.errors import ProtocolError
@@ -46,7 +46,7 @@ def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
         envelope |= {key: value for key, value in outer.items() if key not in _ENVELOPE_KEYS and value}
         outer = object_or_empty(outer["result"])
     extras: Extras = {"run": envelope} if envelope else NO_EXTRAS
-    return replace(reply, wire="run", extras=merged(reply.extras, extras))
+    return replace(reply, wire="run", extras=merge_extras(reply.extras, extras))
 
 
 def _reply(answer: JsonObject, body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:

@@ -18,10 +18,10 @@ from cfaig_integrations.core.events import (
     Event,
     Finished,
     PartAdded,
-    PartNoted,
+    PartExtras,
     PartStarted,
     ReasoningDelta,
-    ReplyNoted,
+    ReplyExtras,
     Started,
     TextDelta,
     UsageUpdated,
@@ -191,7 +191,7 @@ class GeminiDecoder(EventDecoder):
             candidate.open_kind, candidate.open_part = kind, self._new_part()
             events.append(PartStarted(candidate.open_part, kind, candidate.number))
             if kind == "reasoning":
-                events.append(PartNoted(candidate.open_part, extras_of("run", thought=True)))
+                events.append(PartExtras(candidate.open_part, extras_of("run", thought=True)))
             elif candidate.first_text is None:
                 candidate.first_text = candidate.open_part
         if text and kind == "text":
@@ -200,7 +200,7 @@ class GeminiDecoder(EventDecoder):
         elif text:
             events.append(ReasoningDelta(candidate.open_part, text))
         if signature:
-            events.append(PartNoted(candidate.open_part, extras_of("run", thoughtSignature=signature)))
+            events.append(PartExtras(candidate.open_part, extras_of("run", thoughtSignature=signature)))
 
     def _take_other(self, raw: JsonObject, candidate: _Candidate, events: list[Event]) -> None:
         candidate.open_kind = None
@@ -224,7 +224,7 @@ class GeminiDecoder(EventDecoder):
         if signature := as_str(raw.get("thoughtSignature")):
             content = {"google": {"thought_signature": signature}}
             extras: Extras = {"run": {"thoughtSignature": signature}, "chat_completions": {"extra_content": content}}
-            events.append(PartNoted(part, extras))
+            events.append(PartExtras(part, extras))
 
     def _last_events(self) -> list[Event]:
         if not self._candidates and not self._block_reason:
@@ -234,12 +234,12 @@ class GeminiDecoder(EventDecoder):
             if candidate.first_text is not None:
                 events += (CitationAdded(candidate.first_text, source) for source in _sources(candidate.extras))
             if candidate.extras:
-                events.append(ReplyNoted({"run": candidate.extras}, candidate.number))
+                events.append(ReplyExtras({"run": candidate.extras}, candidate.number))
             events.append(Finished(_finish_reason(candidate), candidate.raw_finish, candidate.number))
         if not self._candidates:
             events.append(Finished("content_filter", self._block_reason))
         if self._extras:
-            events.append(ReplyNoted({"run": self._extras}))
+            events.append(ReplyExtras({"run": self._extras}))
         if self._usage:
             events.append(UsageUpdated(_usage(self._usage)))
         return events
