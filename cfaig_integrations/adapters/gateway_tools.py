@@ -7,7 +7,7 @@ A framework makes its own tool object of a `GatewayTool`: from `name`, `descript
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -184,8 +184,8 @@ def _pages(search: WebSearch) -> ToolResult:
 class _Run:
     """The input of a run; with `files`, a form."""
 
-    input: Mapping[str, Any]
-    files: Mapping[str, bytes] | None
+    input: Mapping[str, Any] | bytes
+    files: Mapping[str, bytes] | None = None
 
 
 class MediaTool(GatewayTool):
@@ -286,24 +286,43 @@ class SpeechToText(MediaTool):
     purpose = "Transcribes a recording of speech."
     task = operation = "transcription"
 
-    def _value(self, argument: str) -> str:
+    def _run(self, argument: str) -> _Run:
         """The recording as the model takes it.
 
         Raises:
-            ConfigError: It is neither a URL nor a file of the tool's folder, or the model takes no URLs.
+            ConfigError: It is neither a URL nor a file of the tool's folder, or the model takes no URLs or no `input`.
         """
-        scheme = argument.partition(":")[0].lower()
-        if scheme in ("https", "data"):
-            head, _, encoded = argument.partition(",")
-            if not self._row.base64:
-                return argument
-            if scheme == "data" and head.endswith(";base64"):
-                return encoded
-            raise self._refusal(argument, "Give a data URL in base64, or the name of a file.")
+        if not self._row.raw:
+            return super()._run(argument)
+        if self._input:
+            raise ConfigError(
+                f"input has {sorted(self._input)}, and {self._model!r} takes nothing but a recording.",
+                field="input",
+                value=self._input,
+                remedy="Leave input out.",
+            )
+        try:
+            return _Run(b64decode(self._base64(argument), validate=True))
+        except ValueError:
+            raise self._refusal(argument, "Its base64 is not valid.") from None
+
+    def _value(self, argument: str) -> str:
+        if self._row.base64:
+            return self._base64(argument)
+        if argument.partition(":")[0].lower() in ("https", "data"):
+            return argument
         contents = self._read(argument)
-        encoded = b64encode(contents).decode()
         media_type = media_type_of(contents, argument) or "application/octet-stream"
-        return encoded if self._row.base64 else f"data:{media_type};base64,{encoded}"
+        return f"data:{media_type};base64,{b64encode(contents).decode()}"
+
+    def _base64(self, argument: str) -> str:
+        head, _, encoded = argument.partition(",")
+        scheme = argument.partition(":")[0].lower()
+        if scheme == "data" and head.endswith(";base64"):
+            return encoded
+        if scheme in ("https", "data"):
+            raise self._refusal(argument, "Give a data URL in base64, or the name of a file.")
+        return b64encode(self._read(argument)).decode()
 
     def _read(self, name: str) -> bytes:
         """The contents of a file in the tool's folder; the model that calls the tool can name no other."""
@@ -320,7 +339,18 @@ class SpeechToText(MediaTool):
 
     def _result(self, result: RunResult) -> ToolResult:
         output: object = result.json
-        text = cast("Mapping[str, Any]", output).get("text") if isinstance(output, Mapping) else output
-        if not isinstance(text, str):
-            raise ProtocolError(f"The output of {self._model!r} has no text.", body=shown(cast("object", result.json)))
+        text = _transcript(output)
+        if text is None:
+            raise ProtocolError(f"The output of {self._model!r} has no text.", body=shown(output))
         return ToolResult(text, {"model": self._model, "output": output, "log_id": result.info.log_id})
+
+
+def _transcript(output: Any) -> str | None:
+    """The text of a transcription; Deepgram's is that of the first channel's best alternative."""
+    if isinstance(output, Mapping) and "text" not in output:
+        try:
+            output = output["results"]["channels"][0]["alternatives"][0]["transcript"]
+        except (KeyError, IndexError, TypeError):
+            return None
+    text = cast("Mapping[str, object]", output)["text"] if isinstance(output, Mapping) else cast("object", output)
+    return text if isinstance(text, str) else None

@@ -115,6 +115,34 @@ def test_a_recording_is_sent_as_its_model_takes_it(
     assert (body if model.startswith("@") else body["input"]) == {field: value}
 
 
+@pytest.mark.parametrize("audio", ["x.wav", SOUND_URL])
+@both_modes
+def test_some_models_take_the_recording_as_the_body(
+    server: Loopback, tmp_path: Path, audio: str, asynchronous: bool
+) -> None:
+    (tmp_path / "x.wav").write_bytes(SOUND)
+    transcript = {"results": {"channels": [{"alternatives": [{"transcript": "Hello", "confidence": 1.0}]}]}}
+    server.usual = json_reply({"result": transcript, "success": True})
+    tool = SpeechToText("hear", model="@cf/deepgram/nova-3", folder=tmp_path, **connection(server))
+    assert call(tool, audio, asynchronous).text == "Hello"
+    assert (server.seen[0].body, server.seen[0].headers["content-type"]) == (SOUND, "audio/wav")
+
+
+@pytest.mark.parametrize(
+    ("audio", "input", "message"),
+    [
+        ("https://a/x.wav", {}, "data URL"),
+        ("data:audio/wav;base64,!", {}, "base64"),
+        (SOUND_URL, {"language": "en"}, "Leave input out"),
+    ],
+)
+def test_what_cannot_be_a_body_is_refused(server: Loopback, audio: str, input: dict[str, str], message: str) -> None:
+    tool = SpeechToText("hear", model="@cf/deepgram/nova-3", input=input, **connection(server))
+    with pytest.raises(errors.ConfigError, match=message):
+        tool.call(audio)
+    assert not server.seen
+
+
 @pytest.mark.parametrize(
     "audio", ["../secret", "/etc/hostname", "http://a/x", "file:///etc/hostname", "absent.wav", ""]
 )

@@ -25,6 +25,7 @@ class Row:
         evidence: Where this is known from.
         form: Whether the input is sent as a form.
         base64: Whether a recording is sent in base64, not as a URL or data URL.
+        raw: Whether a recording is the body.
     """
 
     task: MediaTask
@@ -33,6 +34,7 @@ class Row:
     evidence: str
     form: bool = False
     base64: bool = False
+    raw: bool = False
 
 
 TABLE: tuple[Row, ...] = (
@@ -42,6 +44,7 @@ TABLE: tuple[Row, ...] = (
     Row("speech", r".*", "text", "§9.9: OpenAI, ElevenLabs, Google, Deepgram"),
     Row("transcription", r"openai/.*", "file", "§9.9: gpt-4o-transcribe"),
     Row("transcription", r"assemblyai/.*", "audio_url", "§9.9"),
+    Row("transcription", r"@cf/deepgram/.*", "audio", "§9.9: nova-3", raw=True),
     Row("transcription", r"@cf/.*", "audio", "§9.9: whisper-large-v3-turbo", base64=True),
     Row("transcription", r".*", "audio", "§9.9: cloudflare/stt"),
 )
