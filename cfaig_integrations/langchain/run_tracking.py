@@ -128,7 +128,8 @@ def _conversation_ids(run: _Run) -> dict[str, Any]:
         if config is None and var_child_runnable_config.get() is None:
             return {}
         configurable = ensure_config(config).get("configurable")
-    return {key: configurable[key] for key in CONVERSATION_KEYS if configurable.get(key)} if configurable else {}
+    configurable = configurable or {}
+    return {key: configurable[key] for key in CONVERSATION_KEYS if configurable.get(key) not in (None, "")}
 
 
 def _agent_of(metadata: Mapping[str, Any]) -> str | None:

@@ -100,3 +100,8 @@ def test_a_thread_of_a_graph(make: Make, simulator: Simulator) -> None:
     agent: Any = create_agent(make(), checkpointer=InMemorySaver())
     agent.invoke(asked("Hi"), {"configurable": {"thread_id": "t1"}})
     assert simulator.logs()[0]["metadata"]["thread_id"] == "t1"
+
+
+def test_a_conversation_with_the_number_zero(make: Make, simulator: Simulator) -> None:
+    make().invoke("Hi", {"configurable": {"thread_id": 0}})
+    assert str(simulator.logs()[0]["metadata"]["thread_id"]) == "0"
