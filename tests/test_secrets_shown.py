@@ -235,7 +235,7 @@ def test_a_report_with_local_variables_shows_no_secret(server: Loopback, failure
 def test_no_redirect_is_followed(server: Loopback, make: str, form: str, status: int) -> None:
     with loopback() as elsewhere:
         for location in ("/client/v4/elsewhere", f"{elsewhere.base_url}/x", f"http://user@127.0.0.1:{elsewhere.port}/"):
-            server.usual = Reply([b""], status, {"location": location})
+            server.usual = Reply([b"moved"], status, {"location": location})
             with pytest.raises(GatewayError):
                 call_in(form, make, MODELS[make](base_url=server.base_url))
         assert len(server.seen) == 3

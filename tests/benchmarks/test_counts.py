@@ -95,7 +95,7 @@ def test_a_chunk_consists_of_few_objects_and_the_stream_keeps_none(framework: st
 
     objects(10)
     short, long = objects(100), objects(300)
-    assert (long[0] - short[0]) / 200 <= KEPT[framework]
+    assert round((long[0] - short[0]) / 200, 1) <= KEPT[framework]  # other threads have objects, too
     assert long[1] - short[1] < 20
 
 
