@@ -345,12 +345,14 @@ class SpeechToText(MediaTool):
         return ToolResult(text, {"model": self._model, "output": output, "log_id": result.info.log_id})
 
 
-def _transcript(output: Any) -> str | None:
+def _transcript(output: object) -> str | None:
     """The text of a transcription; Deepgram's is that of the first channel's best alternative."""
-    if isinstance(output, Mapping) and "text" not in output:
+    text: object = output
+    if isinstance(output, Mapping):
+        fields = cast("Mapping[str, Any]", output)
         try:
-            output = output["results"]["channels"][0]["alternatives"][0]["transcript"]
+            results: Any = fields.get("results")
+            text = fields["text"] if "text" in fields else results["channels"][0]["alternatives"][0]["transcript"]
         except (KeyError, IndexError, TypeError):
             return None
-    text = cast("Mapping[str, object]", output)["text"] if isinstance(output, Mapping) else cast("object", output)
     return text if isinstance(text, str) else None
