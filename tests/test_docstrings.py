@@ -1,6 +1,6 @@
 """The docstrings of the public classes list every argument with its type, its default and its meaning.
 
-Editors show the text that stands in the source, so the lists are written there: `python -m tests.test_docstrings` adds
+Editors show the text of the source, so the lists are written there: `python -m tests.test_docstrings` adds
 names, types and defaults, and to the classes of the frameworks the meaning of the arguments that they inherit.
 """
 

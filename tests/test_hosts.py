@@ -67,7 +67,7 @@ def test_a_custom_domain_is_called_with_a_token_alone(sim: Simulator, call: str)
 def test_a_gateway_without_authentication_is_called_with_a_providers_key_alone(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, call: str, found: bool
 ) -> None:
-    """facts §14.6; whether a token stands in the environment or not."""
+    """facts §14.6; whether the environment has a token or not."""
     for name, value in sim.environment.items():
         monkeypatch.setenv(name, value)
     if not found:

@@ -96,7 +96,7 @@ def process(server: RawServer, texts: Path, output: Path, *more: str) -> Iterato
 
 
 class Held:
-    """Answers some requests at once, and the others when it is told to."""
+    """Answers some requests at once, and the others after `release`."""
 
     def __init__(self, free: int) -> None:
         self.free = free

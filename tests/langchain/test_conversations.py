@@ -1,4 +1,4 @@
-"""Conversations: who is told that calls belong together, and what the provider is let to remember."""
+"""Conversations: which ids the gateway and the provider receive for calls that belong together."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ async def test_ranking_reports_its_run(simulator: Simulator) -> None:
 
 
 def asked_by(simulator: Simulator) -> dict[str, str]:
-    """Whose name stands in the log beside each prompt."""
+    """The user that the log has for each prompt."""
     bodies = [json.loads(entry["request"]) for entry in simulator.logs()]
     return {
         body["messages"][0]["content"]: entries["user_id"]

@@ -31,7 +31,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 class Tracer(BaseCallbackHandler):
-    """Keeps all that it is told at the start of a run, in words."""
+    """Keeps everything that a handler receives at the start of a run, as text."""
 
     def __init__(self) -> None:
         self.told = ""

@@ -229,7 +229,7 @@ def test_an_agent_uses_provider_structured_output(
     assert agent.invoke(ASK)["structured_response"] == City(city="Paris", rainy=True)
     sent = schema_sent(simulator, api)
     assert sent["schema"]["properties"].keys() == {"city", "rainy"}
-    if api in {"chat_completions", "responses"}:  # Anthropic always enforces, Workers AI is told nothing of it
+    if api in {"chat_completions", "responses"}:  # Anthropic always enforces, and for Workers AI nothing is sent
         assert sent.get("strict") is strict
     assert "weather" in json.dumps(last_request(simulator)["tools"])
 

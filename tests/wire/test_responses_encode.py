@@ -112,7 +112,7 @@ def test_every_request_field_is_covered() -> None:
     }
     absent = {"stop", "seed", "top_k", "frequency_penalty", "presence_penalty", "thinking", "logit_bias"}
     absent |= {"output_config", "mcp_servers", "container", "inference_geo", "betas"}
-    absent |= {"continues"}  # what of it there is to say stands in `turns` and `previous_response_id`
+    absent |= {"continues"}  # its turns have `previous_response_id` instead
     assert known | absent == set(ChatRequest.__dataclass_fields__)
 
 

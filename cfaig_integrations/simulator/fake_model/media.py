@@ -43,7 +43,7 @@ class Recording:
     """What can be heard of a recording without a neural network."""
 
     seconds: float
-    """Zero if that cannot be told."""
+    """Zero if it is unknown."""
     text: str
     """What is spoken; empty for a recording from elsewhere."""
 
