@@ -13,9 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from cfaig_integrations.simulator.http.connections import connection_of
 
-BEFORE_RESET = 0.03
-"""Seconds between the last bytes and a reset, so that the client reads the bytes before the reset."""
-
 MAX_KEPT = 10_000_000
 """Bytes of a forwarded body that are kept for the log."""
 
@@ -45,8 +42,8 @@ class Reply:
     """Called when every chunk is known, before the call is logged."""
     failed: bool = False
     """The call failed, whatever the status is."""
-    ending: Literal["orderly", "reset", "reset_first"] = "orderly"
-    """`reset` closes the connection after the last chunk, `reset_first` before the first."""
+    ending: Literal["orderly", "close", "reset_first"] = "orderly"
+    """`close` closes the connection after the last chunk, `reset_first` resets it before the first."""
 
     @property
     def body(self) -> bytes:
@@ -164,9 +161,9 @@ class ReplyResponse(Response):
                 return
         elif last < 0:
             self._done(True)
-        if reply.ending == "reset":
-            await self._line.pause(BEFORE_RESET)
-            await self._reset(scope)
+        if reply.ending == "close":  # without a reset, after which the client may lose bytes that have arrived
+            connection_of(scope).transport.close()
+            await self._line.pause(_UNTIL_GONE)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -73,7 +73,7 @@ def _slow_stream(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> 
     reply.pauses = dict.fromkeys(range(len(reply.chunks)), float(details["seconds"]))
 
 
-@effect("cut", "connection reset in the middle of an event", after_events=2)
+@effect("cut", "connection closed in the middle of an event", after_events=2)
 def _cut(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     if not reply.streamed:
         reply.length = len(reply.body)
@@ -82,7 +82,7 @@ def _cut(reply: Reply, details: Mapping[str, Any], _: EffectContext) -> None:
     else:
         at = _at(reply, details)
         reply.chunks = [*reply.chunks[:at], reply.chunks[at][: len(reply.chunks[at]) // 2]]
-    reply.ending = "reset"
+    reply.ending = "close"
 
 
 @effect("cut_clean", "facts §5.3: neither finish_reason nor end marker", fits="stream", after_events=2)
