@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-
 
 class LogIds:
-    """Log ids in the order of the calls, each once. Thread-safe."""
+    """Log ids in the order of the calls, each once. Thread-safe, as each operation of a dict is."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._ids: dict[str, None] = {}
 
     @property
     def log_ids(self) -> tuple[str, ...]:
         """The log ids so far."""
-        with self._lock:
-            return tuple(self._ids)
+        return tuple(self._ids.copy())
 
     def add(self, log_id: str | None) -> None:
         """Adds the log id of a call; None, of a call that was not logged, is ignored."""
         if log_id:
-            with self._lock:
-                self._ids[log_id] = None
+            self._ids[log_id] = None
 
     def clear(self) -> None:
         """Forgets all log ids, before another run."""
-        with self._lock:
-            self._ids.clear()
+        self._ids.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from math import fsum
 from typing import Any
@@ -193,3 +194,11 @@ def test_the_cost_of_messages(make: Make, simulator: Simulator, monkeypatch: pyt
         assert gateway.cost(message) == costs[message.response_metadata["gateway"]["log_id"]]
     assert cost.calls == 3
     assert cost.total == pytest.approx(fsum(costs.values()))
+
+
+def test_a_deep_copy_collects_by_itself() -> None:
+    collector = LogCollector()
+    collector.add("first")
+    copied = copy.deepcopy(collector)
+    copied.add("second")
+    assert (collector.log_ids, copied.log_ids) == (("first",), ("first", "second"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from math import fsum
 from typing import Any
@@ -174,3 +175,11 @@ def test_the_cost_of_responses(make: Make, simulator: Simulator, monkeypatch: py
         assert gateway.cost(whole) == costs[whole.additional_kwargs["cf_aig"]["log_id"]]
     assert cost.calls == 2
     assert cost.total == pytest.approx(fsum(costs.values()))
+
+
+def test_a_deep_copy_collects_by_itself() -> None:
+    collector = LogCollector()
+    collector.add("first")
+    copied = copy.deepcopy(collector)
+    copied.add("second")
+    assert (collector.log_ids, copied.log_ids) == (("first",), ("first", "second"))
