@@ -104,8 +104,6 @@ def transport_error(
     note = ""
     if "PoolTimeout" in names:
         note = " Make fewer calls at a time, or pass http_client or http_async_client with Limits(max_connections=...)."
-    elif sent and request.method == "POST":
-        note = " The model may have run: only retry_after_send=True sends it again."
     match _category(names):
         case "timeout" if idle:
             return idle_timeout(request)
@@ -113,12 +111,12 @@ def transport_error(
             fault = next((_TIMEOUTS[name] for name in names if name in _TIMEOUTS), "{host} took too long")
             fault = "The stream was idle for too long" if streaming else fault.format(host=host)
             limit = _limit(request, connecting="ConnectTimeout" in names)
-            return TimeoutFault(f"{fault}: {limit} ({details}).{'' if streaming else note}", maybe_billed=sent)
+            return TimeoutFault(f"{fault}: {limit} ({details}).{note}", maybe_billed=sent)
         case "network" if streaming:
             return StreamBroken(f"The connection to {host} broke before the end of the stream ({details}).")
         case "network":
             when = "before the request was sent" if not sent else "before the whole response came"
-            return ConnectFault(f"The connection to {host} failed {when} ({details}).{note}", maybe_billed=sent)
+            return ConnectFault(f"The connection to {host} failed {when} ({details}).", maybe_billed=sent)
         case "address":
             remedy = "Check base_url and the proxy settings."
             return ConfigError(f"The URL cannot be used ({details}).", field="base_url", remedy=remedy)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
 
-from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.errors import ConfigError, GatewayError, TransportFault
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, AskToken, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
@@ -66,6 +66,9 @@ class Attempts(ABC, Generic[_T]):
                 if pause is None and not self._change_request(error):
                     final = self._final_error(error)
                     final.requests_sent, final.log_ids = self.sent, self._log_ids
+                    if isinstance(final, TransportFault) and final.maybe_billed and not final.retryable:
+                        final.message += " The model may have run: only retry_after_send=True sends it again."
+                        final.args = (final.message,)
                     conceal(final, self._headers)
                     raise final  # noqa: B904  # its cause is set
                 self._log_retry(error, pause)

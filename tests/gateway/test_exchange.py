@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from cfaig_integrations.errors import (
     ServerFault,
     StreamBroken,
     TimeoutFault,
+    TransportFault,
 )
 from cfaig_integrations.gateway import exchange, logs, session
 from cfaig_integrations.gateway.actions import (
@@ -251,25 +252,28 @@ def test_invalid_input_sends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure",
+    "make",
     [
-        ConnectFault("reset", maybe_billed=True),
-        TimeoutFault("slow", maybe_billed=True),
-        error(409, 1, "Conflict"),
-        error(504, 1, "Gateway timeout"),
-        error(524, 1, "A timeout occurred"),
+        lambda: ConnectFault("reset", maybe_billed=True),
+        lambda: TimeoutFault("slow", maybe_billed=True),
+        lambda: error(409, 1, "Conflict"),
+        lambda: error(504, 1, "Gateway timeout"),
+        lambda: error(524, 1, "A timeout occurred"),
     ],
     ids=["reset", "timeout", "409", "504", "524"],
 )
-def test_what_may_be_billed_is_sent_again_only_if_the_user_says_so(failure: Any) -> None:
+def test_what_may_be_billed_is_sent_again_only_if_the_user_says_so(make: Callable[[], Any]) -> None:
+    failure = make()
     ended = run(exchange.chat(connect(), REQUEST), failure)
     assert isinstance(ended.raised, GatewayError)
     assert (ended.raised.requests_sent, ended.raised.maybe_billed, ended.raised.retryable) == (1, True, False)
+    assert ("only retry_after_send=True" in str(ended.raised)) == isinstance(failure, TransportFault)
     allowed = connect(retry_after_send=True)
-    assert run(exchange.chat(allowed, REQUEST), failure, HttpResponse(200, JSON, WHOLE)).result[1].attempts == 2
-    last = run(exchange.chat(connect(retry_after_send=True, max_retries=1), REQUEST), failure, failure)
+    assert run(exchange.chat(allowed, REQUEST), make(), HttpResponse(200, JSON, WHOLE)).result[1].attempts == 2
+    last = run(exchange.chat(connect(retry_after_send=True, max_retries=1), REQUEST), make(), make())
     assert isinstance(last.raised, GatewayError)
     assert (last.raised.requests_sent, last.raised.retryable) == (2, True)
+    assert "retry_after_send" not in str(last.raised)
 
 
 def test_reads_of_the_management_api_are_free() -> None:

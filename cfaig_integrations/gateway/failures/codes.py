@@ -168,7 +168,7 @@ CODES: tuple[Code, ...] = (
     Code(4007, 500, "§5.6", retryable=True),
     Code(5004, 400, "§5.6"),
     Code(5005, 405, "§5.6"),
-    Code(5006, 400, "§5.6", hint="The model needs another format: try another api=."),
+    Code(5006, 400, "§5.6", hint="The model takes another input; a chat class may need another api=."),
     Code(5007, 400, "§5.6", kind=NotFound, hint="Workers AI ids look like @cf/author/model."),
     Code(5012, 422, "recorded cloudflare 7608ad7a1704"),
     Code(5016, 403, "§5.6", hint="Accept the model's terms: send the prompt 'agree' to it once."),
@@ -293,7 +293,7 @@ MESSAGE_PATTERNS: tuple[MessagePattern, ...] = (
         "§1.4, §13.18; with 7003, which stands for 404 where there is no status",
         False,
         InvalidRequest,
-        "The model rejects the body on this API: check the field in the message, or try another api=.",
+        "The model rejects the body: check the field in the message; a chat class may need another api=.",
         (400, 404),
     ),
     MessagePattern(
