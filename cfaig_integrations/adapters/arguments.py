@@ -17,9 +17,10 @@ from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.records import record
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.connection import Api, CallOptions
+from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.migration import ALIASES, BODY_FIELDS, remedy_of_call
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 
 __all__ = [

@@ -24,10 +24,11 @@ from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.vectors import EmbedReply, Pooling
 from cfaig_integrations.errors import ConfigError, GatewayError
-from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Api, Connection, Timeout, carries_provider_key
+from cfaig_integrations.gateway.connection import STREAM_IDLE_TIMEOUT, Connection, Timeout, carries_provider_key
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.migration import ALIASES, canonical, remedy
 from cfaig_integrations.gateway.models.embeddings import EmbedApi
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import UNSET, Settings, hidden, refuse_wrong_type, resolve
 

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from cfaig_integrations.adapters.fields import OnUsage
 from cfaig_integrations.adapters.run_metadata import Mapper
 from cfaig_integrations.core.vectors import Pooling
-from cfaig_integrations.gateway.connection import Api, Timeout
+from cfaig_integrations.gateway.connection import Timeout
 from cfaig_integrations.gateway.models.embeddings import EmbedApi
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 
 __all__ = ["ChatArguments", "EmbedArguments", "GatewayArguments"]

@@ -10,9 +10,8 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.gateway.models.routes import refuses_force
+from cfaig_integrations.gateway.models.routes import Api, refuses_force
 
 __all__ = [
     "MARKERS",

@@ -24,7 +24,7 @@ _THIRD_PARTY: Mapping[str, str] = {
     "black-forest-labs": "flux-video-upscale",
     "bria": "remove-background",
     "bytedance": "seedream-5-pro",
-    "cloudflare": "auto",
+    "cloudflare": "auto image stt",
     "deepseek": "deepseek-v4-pro",
     "elevenlabs": "eleven-v3 music-v2",
     "google": (

@@ -21,7 +21,7 @@ from cfaig_integrations.cli.demo import (
     section,
     table,
 )
-from cfaig_integrations.gateway.connection import Api
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 
 WIRES: Mapping[Api, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,8 +12,8 @@ from cfaig_integrations.cli import options
 from cfaig_integrations.cli.catalog import Model, model_of, third_party, workers_ai
 from cfaig_integrations.cli.output import console, print_json, reported, table
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.info import Format
 
-Format = Literal["chat_completions", "responses", "messages", "run", "embeddings"]
 CAPABILITIES = ("tools", "tool_choice", "schema", "reasoning", "image", "image_url", "pdf", "audio", "video")
 _SHORT = {"chat_completions": "chat"}
 _IN_DETAILS = ("tool_choice", "image_url")

@@ -6,22 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from pydantic import SecretStr
 
 from cfaig_integrations._version import __version__
-from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.failures.redaction import Hidden, HiddenText, names_a_credential
 from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret, Settings
 from cfaig_integrations.gateway.tracing import active_span
 
-Api: TypeAlias = Wire | Literal["auto"]
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 """Header names and values, encoded."""
 
@@ -139,7 +138,7 @@ class Connection:
         framework: Name of the framework, for the user agent.
 
     Raises:
-        ConfigError: A timeout, `max_retries`, `retry_after_send` or a header is not valid.
+        ConfigError: A timeout, `max_retries`, `retry_after_send`, a header or the metadata is not valid.
     """
 
     settings: Settings
@@ -169,6 +168,8 @@ class Connection:
             )
         if self.extra_headers:
             checked_headers(self.extra_headers, legacy=self._takes_provider_key)
+        if self.metadata:
+            encode_metadata(self.metadata, most=self._most_entries)
 
     def __getstate__(self) -> dict[str, Any]:
         # The cached headers hold the token, which must not get into a pickle.
@@ -183,6 +184,11 @@ class Connection:
     def _takes_provider_key(self) -> bool:
         """Whether `Authorization` may hold a provider's key: on the legacy host only."""
         return self.settings.legacy and not self.settings.custom
+
+    @property
+    def _most_entries(self) -> int:
+        """Cloudflare Access adds the user's id to the metadata, which takes one place (facts §14.6)."""
+        return MOST_ENTRIES - 1 if self.settings.custom else MOST_ENTRIES
 
     def url(self, path: str) -> str:
         """The URL of a route's path."""
@@ -291,9 +297,7 @@ class Connection:
                     remedy="Remove the header, and use gateway_metadata alone.",
                 )
             return []
-        # Cloudflare Access adds the user's id, which takes one place (facts §14.6).
-        most = MOST_ENTRIES - 1 if self.settings.custom else MOST_ENTRIES
-        value = encode_metadata(*layers, automatic=call.automatic, most=most)
+        value = encode_metadata(*layers, automatic=call.automatic, most=self._most_entries)
         return [] if value is None else [(b"cf-aig-metadata", value.encode("ascii"))]
 
 

@@ -12,7 +12,7 @@ from cfaig_integrations.gateway.failures.redaction import redacted
 
 __all__ = ["Format", "GatewayInfo", "read_info"]
 
-Format: TypeAlias = Wire | Literal["embeddings"]
+Format: TypeAlias = Literal[Wire, "embeddings"]
 """Format of a call: a wire format of chat, or OpenAI's format of embeddings."""
 
 

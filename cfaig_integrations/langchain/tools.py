@@ -21,9 +21,8 @@ from cfaig_integrations.adapters.tools import (
 )
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.gateway.models.routes import refuses_force
+from cfaig_integrations.gateway.models.routes import Api, refuses_force
 from cfaig_integrations.langchain.errors import conversion_errors
 
 AnyTool: TypeAlias = Any

@@ -29,8 +29,8 @@ from cfaig_integrations.adapters.tools import can_force_tool
 from cfaig_integrations.core.chat import OutputSchema
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.text import find_json, strip_thinking
-from cfaig_integrations.gateway.connection import Api
 from cfaig_integrations.gateway.models.profiles import profile_of
+from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.llama_index.schemas import ROOT, description_of, is_wrapped, object_schema
 from cfaig_integrations.llama_index.tool_calls import finish_reason, partial_object
 from cfaig_integrations.llama_index.tools import bound_class

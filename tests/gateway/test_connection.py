@@ -126,6 +126,16 @@ def test_call_metadata_overrides_connection_metadata_and_automatic_entries_come_
     assert "cf-aig-metadata" not in sent(connect())
 
 
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [({str(n): n for n in range(6)}, "has 6 entries"), ({"a": {"b": 1}}, "is a dict"), ({"cf.a": 1}, "is reserved")],
+    ids=["six entries", "a nested value", "a reserved key"],
+)
+def test_invalid_metadata_is_rejected_by_the_constructor(metadata: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        connect(metadata=metadata)
+
+
 def test_a_metadata_header_replaces_automatic_entries_and_conflicts_with_explicit_ones() -> None:
     header = {"cf-aig-metadata": '{"mine":1}'}
     call = CallOptions(automatic={"run_id": "r"})

@@ -41,7 +41,7 @@ __all__ = [
     "takes_cache_markers",
 ]
 
-Api: TypeAlias = Literal["auto", Wire]
+Api: TypeAlias = Literal[Wire, "auto"]
 
 
 @dataclass(frozen=True, slots=True)
