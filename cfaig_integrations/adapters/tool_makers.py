@@ -1,0 +1,140 @@
+"""The functions that make the tools of a framework that call the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar, Unpack
+
+from cfaig_integrations.adapters.gateway_tools import (
+    ConnectionArguments,
+    GatewayTool,
+    ImageGeneration,
+    SpeechToText,
+    TextToSpeech,
+    WebSearchTool,
+)
+from cfaig_integrations.gateway.catalog import SearchProvider
+
+_Tool = TypeVar("_Tool")
+
+
+class ToolMaker(Generic[_Tool]):
+    """The functions, for one framework.
+
+    Args:
+        wrap: Makes the framework's own tool object.
+    """
+
+    def __init__(self, wrap: Callable[[GatewayTool], _Tool]) -> None:
+        self._wrap = wrap
+
+    def web_search_tool(
+        self,
+        *,
+        name: str = "web_search",
+        description: str | None = None,
+        provider: SearchProvider | None = None,
+        limit: int | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> _Tool:
+        """A tool that searches the web.
+
+        Args:
+            name: Name of the tool, for the model.
+            description: What it does, for the model.
+            provider: `ceramic` (the server's default), `exa` or `linkup`.
+            limit: Most results.
+            **connection: Arguments of `AIGateway`; those that are left out come from the environment.
+
+        Raises:
+            ConfigError: A value is missing or not valid.
+        """
+        return self._wrap(WebSearchTool(name, description, provider=provider, limit=limit, **connection))
+
+    def image_generation_tool(
+        self,
+        model: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        field: str | None = None,
+        folder: str | Path | None = None,
+        name: str = "generate_image",
+        description: str | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> _Tool:
+        """A tool that generates an image from a description.
+
+        Args:
+            model: Model id, such as `cloudflare/image`.
+            input: Further input fields of the model, such as `{"quality": "high"}`.
+            field: Input field of the description, for a model that this package does not know.
+            folder: Where files are written; by default a file stays in memory.
+            name: Name of the tool, for the model.
+            description: What it does, for the model.
+            **connection: Arguments of `AIGateway`; those that are left out come from the environment.
+
+        Raises:
+            ConfigError: A value is missing or not valid.
+        """
+        return self._wrap(
+            ImageGeneration(name, description, model=model, input=input, field=field, folder=folder, **connection)
+        )
+
+    def text_to_speech_tool(
+        self,
+        model: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        field: str | None = None,
+        folder: str | Path | None = None,
+        name: str = "text_to_speech",
+        description: str | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> _Tool:
+        """A tool that speaks a text.
+
+        Args:
+            model: Model id, such as `openai/tts-1`.
+            input: Further input fields of the model, such as `{"voice": "alloy"}`.
+            field: Input field of the text, for a model that this package does not know.
+            folder: Where files are written; by default a file stays in memory.
+            name: Name of the tool, for the model.
+            description: What it does, for the model.
+            **connection: Arguments of `AIGateway`; those that are left out come from the environment.
+
+        Raises:
+            ConfigError: A value is missing or not valid.
+        """
+        return self._wrap(
+            TextToSpeech(name, description, model=model, input=input, field=field, folder=folder, **connection)
+        )
+
+    def speech_to_text_tool(
+        self,
+        model: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        field: str | None = None,
+        folder: str | Path | None = None,
+        name: str = "speech_to_text",
+        description: str | None = None,
+        **connection: Unpack[ConnectionArguments],
+    ) -> _Tool:
+        """A tool that transcribes a recording: a URL, a data URL, or a file in `folder`.
+
+        Args:
+            model: Model id, such as `cloudflare/stt`.
+            input: Further input fields of the model.
+            field: Input field of the recording, for a model that this package does not know.
+            folder: The only place from which files are read; by default none are.
+            name: Name of the tool, for the model.
+            description: What it does, for the model.
+            **connection: Arguments of `AIGateway`; those that are left out come from the environment.
+
+        Raises:
+            ConfigError: A value is missing or not valid.
+        """
+        return self._wrap(
+            SpeechToText(name, description, model=model, input=input, field=field, folder=folder, **connection)
+        )
