@@ -152,6 +152,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
+def invalid(field: str, value: object, problem: str, remedy: str) -> ConfigError:
+    """The error of an argument's value: `field=value problem. remedy`."""
+    return ConfigError(f"{field}={shown(value)} {problem}.", field=field, value=value, remedy=remedy)
+
+
 class UnsupportedContent(ConfigError):
     """The wire format cannot carry a part of the conversation."""
 

@@ -16,25 +16,12 @@ from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema
 from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.records import record
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import ConfigError, invalid, shown
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.migration import ALIASES, BODY_FIELDS, remedy_of_call
 from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
-
-__all__ = [
-    "CALL_PARAMETERS",
-    "MODEL_PARAMETERS",
-    "CallArguments",
-    "call_options",
-    "chat_request",
-    "embed_requests",
-    "output_schema",
-    "refuse_several",
-    "run_options",
-    "split_arguments",
-]
 
 _REQUEST_PARAMETERS = tuple(
     name
@@ -82,11 +69,7 @@ class CallArguments:
 
 
 def split_arguments(kwargs: Mapping[str, Any], *, remedy: str = "Give it to the constructor.") -> CallArguments:
-    """Separates the arguments of a call from body fields.
-
-    Args:
-        kwargs: The call's arguments.
-        remedy: The fix for an argument of the constructor; `{name}` stands for its name.
+    """Separates the arguments of a call from body fields; `{name}` in `remedy` stands for an argument's name.
 
     Raises:
         ConfigError: One of them belongs to the constructor, is that of another package, or is misspelt.
@@ -124,16 +107,8 @@ def chat_request(
 ) -> ChatRequest:
     """The request of a call.
 
-    Args:
-        fields: The constructor arguments.
-        arguments: The arguments of the call.
-        turns: The conversation.
-        continues: The part of it that the server may remember; an explicit `previous_response_id` overrides it.
-        tools: Tools that the model may call.
-        tool_choice: Tool that it must call.
-        parallel_tool_calls: Whether it may call several at once.
-        output: Schema of the answer.
-        stop: Stop texts, over those of `arguments` and `fields`; an empty list means none at all.
+    An explicit `previous_response_id` overrides `continues`, the part of the conversation that the server may remember.
+    `stop` overrides the stop texts of `arguments` and `fields`; an empty list means none at all.
 
     Raises:
         ConfigError: A value is invalid.
@@ -177,12 +152,6 @@ def _extra_body(fields: ChatFields, arguments: CallArguments) -> dict[str, Any]:
 def call_options(arguments: CallArguments, api: Api, run: RunEntries, *, affinity: bool | str = False) -> CallOptions:
     """The gateway's options and metadata of a call: its own, those of the contexts around it, and those of its run.
 
-    Args:
-        arguments: The arguments of the call.
-        api: The constructor's wire format.
-        run: The run.
-        affinity: The constructor's `session_affinity`.
-
     Raises:
         ConfigError: A value is invalid.
     """
@@ -190,19 +159,14 @@ def call_options(arguments: CallArguments, api: Api, run: RunEntries, *, affinit
     metadata = _mapping(recognized, "gateway_metadata")
     chosen = recognized.get("api") or api
     if chosen not in _APIS:
-        raise ConfigError(
-            f"api={shown(chosen)} is not a wire format.",
-            field="api",
-            value=chosen,
-            remedy=f"Use one of {', '.join(_APIS)}.",
-        )
+        raise invalid("api", chosen, "is not a wire format", f"Use one of {', '.join(_APIS)}.")
     session: object = recognized.get("session_affinity", affinity)
     if not isinstance(session, bool | str) or session == "":
-        raise ConfigError(
-            f"session_affinity={shown(session)} is not a valid id.",
-            field="session_affinity",
-            value=session,
-            remedy="Give a string, True for the id of the run's conversation, or False.",
+        raise invalid(
+            "session_affinity",
+            session,
+            "is not a valid id",
+            "Give a string, True for the id of the run's conversation, or False.",
         )
     context, options = current(), recognized.get("gateway")
     return CallOptions(
@@ -225,10 +189,6 @@ def run_options(run: RunEntries) -> CallOptions:
 def refuse_several(request: ChatRequest, reason: str) -> None:
     """Refuses a request for several answers, which must not be mixed into one.
 
-    Args:
-        request: The request; its `extra_body` may ask for them, too.
-        reason: Why only one is possible.
-
     Raises:
         ConfigError: The request asks for more than one.
     """
@@ -246,13 +206,6 @@ def embed_requests(
     fields: EmbedFields, texts: Sequence[str], side: Side, *, model: str, size: int
 ) -> list[EmbedRequest]:
     """The requests that embed texts, in the order of the texts.
-
-    Args:
-        fields: The constructor arguments.
-        texts: The texts.
-        side: Whether they are queries or documents.
-        model: Model id.
-        size: Maximum number of texts in one request.
 
     Raises:
         ConfigError: A text is empty; the message contains its index.
@@ -284,7 +237,7 @@ def _wrong_type(name: str, value: object, remedy: str) -> ConfigError:
     kind = type(value).__name__
     if name == "extra_headers":  # which may contain a key
         return ConfigError(f"{name} is a {kind}.", field=name, remedy=remedy)
-    return ConfigError(f"{name}={shown(value)} is a {kind}.", field=name, value=value, remedy=remedy)
+    return invalid(name, value, f"is a {kind}", remedy)
 
 
 @cache
@@ -307,12 +260,7 @@ def _validated(name: str, value: object) -> Any:
         reason = error.errors(include_url=False, include_context=False)[0]["msg"]
         if name == "mcp_servers":  # which may contain a key
             value = type(value).__name__
-        raise ConfigError(
-            f"{name}={shown(value)} has the wrong type: {reason}.",
-            field=name,
-            value=value,
-            remedy="Give what the constructor takes.",
-        ) from None
+        raise invalid(name, value, f"has the wrong type: {reason}", "Give what the constructor takes.") from None
 
 
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 
 class LogIds:
-    """Log ids in the order of the calls, each once. Thread-safe, as each operation of a dict is."""
+    """Log ids in the order of the calls, each once. Thread-safe, because the operations of a dict are."""
 
-    def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
+    _ids: dict[str, None]
 
     @property
     def log_ids(self) -> tuple[str, ...]:

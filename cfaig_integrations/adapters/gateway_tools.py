@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack, cast
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypedDict, Unpack, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
@@ -21,25 +21,13 @@ from cfaig_integrations.adapters.run_metadata import Operation, RunEntries
 from cfaig_integrations.client.api import AIGateway
 from cfaig_integrations.client.api_base import GatewayId, Metadata, Options, Token
 from cfaig_integrations.client.async_api import AsyncAIGateway
-from cfaig_integrations.errors import ConfigError, ProtocolError, shown
+from cfaig_integrations.errors import ConfigError, ProtocolError, invalid, shown
 from cfaig_integrations.gateway.catalog import SearchProvider, WebSearch
 from cfaig_integrations.gateway.connection import Timeout
 from cfaig_integrations.gateway.context import current, within
 from cfaig_integrations.gateway.media_types import media_type_of
 from cfaig_integrations.gateway.models.media import MediaTask, input_of
 from cfaig_integrations.gateway.run_result import RunResult
-
-__all__ = [
-    "ConnectionArguments",
-    "GatewayTool",
-    "ImageGeneration",
-    "MediaTool",
-    "SpeechToText",
-    "TextToSpeech",
-    "ToolResult",
-    "WebSearchTool",
-    "within_run",
-]
 
 
 class ConnectionArguments(TypedDict, total=False):
@@ -56,12 +44,7 @@ class ConnectionArguments(TypedDict, total=False):
 
 
 class ToolResult(NamedTuple):
-    """What a call of a tool returns.
-
-    Attributes:
-        text: For the model.
-        data: For the program, as JSON.
-    """
+    """What a call of a tool returns."""
 
     text: str
     data: dict[str, Any]
@@ -100,11 +83,6 @@ class TranscriptionArguments(BaseModel):
 class GatewayTool(ABC):
     """A tool that calls the gateway.
 
-    Args:
-        name: Name of the tool, for the model.
-        description: What it does, for the model; None for the default.
-        **connection: Arguments of `AIGateway`.
-
     Attributes:
         arguments: The model's arguments.
         operation: Kind of the call, for the gateway's log.
@@ -138,15 +116,7 @@ class GatewayTool(ABC):
 
 
 class WebSearchTool(GatewayTool):
-    """Searches the web.
-
-    Args:
-        name: Name of the tool.
-        description: What it does; None for the default.
-        provider: Search provider; None for the server's default.
-        limit: Most results.
-        **connection: Arguments of `AIGateway`.
-    """
+    """Searches the web."""
 
     arguments = SearchArguments
     purpose = "Searches the web. Returns titles, addresses and summaries of pages."
@@ -180,25 +150,12 @@ def _pages(search: WebSearch) -> ToolResult:
     return ToolResult("\n\n".join(entries) or "No results.", {"pages": pages, "log_id": search.log_id})
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The input of a run; with `files`, a form."""
-
-    input: Mapping[str, Any] | bytes
-    files: Mapping[str, bytes] | None = None
+_RunInput: TypeAlias = tuple[Mapping[str, Any] | bytes, Mapping[str, bytes] | None]
+"""The input of a run, and the files of a form."""
 
 
 class MediaTool(GatewayTool):
     """A tool that runs a model of images or speech.
-
-    Args:
-        name: Name of the tool.
-        description: What it does; None for the default.
-        model: Model id.
-        input: Further input fields of the model, such as `{"voice": "alloy"}`.
-        field: Input field of the tool's argument, for a model that this package does not know.
-        folder: Where files are written, and the only place from which they are read; by default a file stays in memory.
-        **connection: Arguments of `AIGateway`.
 
     Raises:
         ConfigError: `input` contains the field of the tool's argument, or a value is missing or not valid.
@@ -224,9 +181,7 @@ class MediaTool(GatewayTool):
         self._input = dict(input or {})
         self._folder = None if folder is None else Path(folder)
         if self._folder is not None and not self._folder.is_dir():
-            raise ConfigError(
-                f"folder={str(folder)!r} is not a folder.", field="folder", value=str(folder), remedy="Create it first."
-            )
+            raise invalid("folder", str(folder), "is not a folder", "Create it first.")
         if self._field in self._input:
             raise ConfigError(
                 f"input has the field {self._field!r}, which the model that calls the tool fills.",
@@ -237,16 +192,16 @@ class MediaTool(GatewayTool):
 
     def call(self, argument: str) -> ToolResult:
         """Runs the model."""
-        run = self._run(argument)
-        return self._result(self._sync.run(self._model, run.input, files=run.files))
+        input, files = self._run(argument)
+        return self._result(self._sync.run(self._model, input, files=files))
 
     async def acall(self, argument: str) -> ToolResult:
         """Runs the model."""
-        run = self._run(argument)
-        return self._result(await self._async.run(self._model, run.input, files=run.files))
+        input, files = self._run(argument)
+        return self._result(await self._async.run(self._model, input, files=files))
 
-    def _run(self, argument: str) -> _Run:
-        return _Run({**self._input, self._field: self._value(argument)}, {} if self._row.form else None)
+    def _run(self, argument: str) -> _RunInput:
+        return {**self._input, self._field: self._value(argument)}, {} if self._row.form else None
 
     def _value(self, argument: str) -> str:
         return argument
@@ -286,7 +241,7 @@ class SpeechToText(MediaTool):
     purpose = "Transcribes a recording of speech."
     task = operation = "transcription"
 
-    def _run(self, argument: str) -> _Run:
+    def _run(self, argument: str) -> _RunInput:
         """The recording as the model takes it.
 
         Raises:
@@ -302,7 +257,7 @@ class SpeechToText(MediaTool):
                 remedy="Leave input out.",
             )
         try:
-            return _Run(b64decode(self._base64(argument), validate=True))
+            return b64decode(self._base64(argument), validate=True), None
         except ValueError:
             raise self._refusal(argument, "Its base64 is not valid.") from None
 
@@ -333,9 +288,7 @@ class SpeechToText(MediaTool):
         raise self._refusal(name, "Give an https URL, a data URL, or the name of a file in the tool's folder.")
 
     def _refusal(self, audio: str, remedy: str) -> ConfigError:
-        return ConfigError(
-            f"audio={shown(audio)} cannot be read for {self._model!r}.", field="audio", value=audio, remedy=remedy
-        )
+        return invalid("audio", audio, f"cannot be read for {self._model!r}", remedy)
 
     def _result(self, result: RunResult) -> ToolResult:
         output: object = result.json

@@ -13,18 +13,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.metadata import encode_metadata
 
-__all__ = [
-    "CONVERSATION_KEYS",
-    "DEFAULT_KEYS",
-    "Framework",
-    "Mapper",
-    "Operation",
-    "RunEntries",
-    "RunInfo",
-    "automatic",
-    "conversation_of",
-]
-
 Operation: TypeAlias = Literal[
     "chat", "completion", "embedding", "rerank", "decision", "web_search", "image", "speech", "transcription"
 ]

@@ -9,8 +9,6 @@ from pydantic import AfterValidator, BeforeValidator
 
 from cfaig_integrations.gateway.failures.redaction import HiddenText, revealed
 
-__all__ = ["Headers", "for_traces", "revealed"]
-
 Headers: TypeAlias = dict[str, Annotated[str, BeforeValidator(revealed), AfterValidator(HiddenText)]]
 """Request headers, whose values, texts or secrets, no repr shows."""
 _HEADERS = "extra_headers"

@@ -18,8 +18,6 @@ from cfaig_integrations.gateway.models.embeddings import EmbedApi
 from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 
-__all__ = ["ChatArguments", "EmbedArguments", "GatewayArguments"]
-
 _Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
 _Options: TypeAlias = GatewayOptions | Mapping[str, Any] | None
 _Headers: TypeAlias = Mapping[str, str] | None

@@ -13,18 +13,6 @@ from cfaig_integrations.errors import ConfigError, shown
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.routes import Api, refuses_force
 
-__all__ = [
-    "MARKERS",
-    "BoundTool",
-    "arguments_text",
-    "can_force_tool",
-    "choice_among",
-    "closed_schema",
-    "tool_of_function",
-    "tool_of_mapping",
-    "tools_at_once",
-]
-
 MARKERS = ("cache_control", "defer_loading", "eager_input_streaming", "input_examples", "allowed_callers")
 """Keys of Anthropic's tool object that are not part of the function."""
 _OPENAI_MARKERS = ("defer_loading", "allowed_callers")
@@ -185,13 +173,7 @@ def arguments_text(arguments: object, *, field: str) -> str:
 
 
 def can_force_tool(model: str, api: Api, thinking: Mapping[str, Any] | None) -> bool:
-    """Whether a model can be made to call a tool.
-
-    Args:
-        model: Model id.
-        api: The wire format of the call.
-        thinking: Anthropic's `thinking` object; its models refuse a forced call while they think.
-    """
+    """Whether a model can be made to call a tool; Anthropic's models refuse a forced call while they think."""
     profile = profile_of(model)
     is_thinking = thinking is not None and thinking.get("type") != "disabled"
     return (profile.tool_choice or not profile.is_listed) and not refuses_force(model, api) and not is_thinking

@@ -71,22 +71,18 @@ def serve(
 ) -> None:
     """Run a local gateway with a log, until interrupted. Prints the environment variables to use it with."""
     try:
-        from cfaig_integrations.cli.serve import ServeOptions
         from cfaig_integrations.cli.serve import serve as run
+        from cfaig_integrations.simulator import Upstream
 
         run(
-            ServeOptions(
-                port=port,
-                host=host,
-                host_names=host_name or [],
-                database=database,
-                upstream=upstream,
-                upstream_model=upstream_model,
-                upstream_key=upstream_key,
-                prices=prices,
-                token=token,
-                pace=pace,
-            )
+            host,
+            database,
+            None if upstream is None else Upstream(upstream, model=upstream_model, key=upstream_key),
+            token,
+            port=port,
+            host_names=host_name or (),
+            prices=prices,
+            pace=pace,
         )
     except (ImportError, OSError, ValueError) as error:
         typer.echo(f"Error: {error}", err=True)

@@ -12,7 +12,7 @@ from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.models import embeddings
 from cfaig_integrations.gateway.models.modalities import kind_of
 from cfaig_integrations.gateway.models.profiles import Profile, profile_of
-from cfaig_integrations.gateway.models.routes import rest_id, row_of
+from cfaig_integrations.gateway.models.routes import is_route, rest_id, row_of
 
 _THIRD_PARTY: Mapping[str, str] = {
     "alibaba": "qwen3-max qwen3.7-plus qwen3.8-max",
@@ -52,18 +52,13 @@ class Model:
     """What is known about a model.
 
     Attributes:
-        id: Model id on the REST API.
         kind: `chat`, or what else it is for.
         wires: Formats in which it is served, the best first.
         wires_with_tools: Those for requests with tools.
         context_window: Tokens of input and output together.
         max_input: Tokens of the input alone, or of one text to embed.
-        max_output: Output tokens.
         capabilities: `tools`, `tool_choice`, `schema`, `reasoning`, and kinds of input besides text.
         limits: Further limits, such as texts per request and dimensions of an embedding model.
-        properties: Those of the account's catalog.
-        description: That of the account's catalog.
-        is_guess: Whether limits and capabilities are a guess.
     """
 
     id: str
@@ -105,7 +100,7 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
         return Model(
             id=model,
             kind="chat",
-            wires=(*row.wires.plain, *(() if model.startswith("dynamic/") or model == "cloudflare/auto" else ("run",))),
+            wires=(*row.wires.plain, *(() if is_route(model) else ("run",))),
             wires_with_tools=row.wires.tools,
             context_window=window or profile.context_window,
             max_input=min(profile.max_input, window) if window else profile.max_input,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import distribution
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -47,26 +47,11 @@ class MetadataRule(BaseModel):
     characters: int
 
 
-class Framework(NamedTuple):
-    """One framework's part of the demo.
-
-    Attributes:
-        name: Name of the framework.
-        package: Import name of the package that must be installed.
-        extra: Extra of this package that installs it.
-        module: Module that has `show(console, connection, sections)`.
-    """
-
-    name: str
-    package: str
-    extra: str
-    module: str
-
-
 FRAMEWORKS = (
-    Framework("LangChain", "langchain_core", "langchain", "demo_langchain"),
-    Framework("LlamaIndex", "llama_index", "llama-index", "demo_llama_index"),
+    ("LangChain", "langchain_core", "langchain", "demo_langchain"),
+    ("LlamaIndex", "llama_index", "llama-index", "demo_llama_index"),
 )
+"""Name, the package that must be installed, the extra that installs it, and the module that has `show`."""
 
 
 def estimate() -> str:
@@ -81,21 +66,17 @@ def estimate() -> str:
 def run(console: Console, *, live: bool) -> dict[str, Any]:
     """Runs the demo.
 
-    Args:
-        console: Where to print.
-        live: Use the account in the environment instead of a simulated gateway.
-
     Returns:
         The summary, as JSON.
     """
     with _gateway(console, live=live) as (connection, simulator):
         sections = _sections()
-        for framework in FRAMEWORKS:
-            if find_spec(framework.package) is None:
-                install = escape(f"pip install 'cfaig-integrations[{framework.extra}]'")
-                console.print(f"{framework.name} is not installed, so its part is left out: {install}\n")
+        for name, package, extra, module in FRAMEWORKS:
+            if find_spec(package) is None:
+                install = escape(f"pip install 'cfaig-integrations[{extra}]'")
+                console.print(f"{name} is not installed, so its part is left out: {install}\n")
                 continue
-            import_module(f"cfaig_integrations.cli.{framework.module}").show(console, connection, sections)
+            import_module(f"cfaig_integrations.cli.{module}").show(console, connection, sections)
         demo_gateway.show(console, connection, simulator, CHAT_MODEL)
         return _summarize(console, AIGateway(**connection), live=live)
 

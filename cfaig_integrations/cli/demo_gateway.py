@@ -24,14 +24,7 @@ _SECONDS = 300
 
 
 def show(console: Console, connection: dict[str, Any], simulator: Simulator | None, model: str) -> None:
-    """Shows the gateway.
-
-    Args:
-        console: Where to print.
-        connection: Constructor arguments that lead to the gateway.
-        simulator: The simulated gateway, which can be made to fail.
-        model: Model id.
-    """
+    """Shows the gateway."""
     settings = resolve(**connection)
     metadata = {"app": "cfaig-demo", "part": "gateway"}
     client = Client(Connection(settings=settings, metadata=metadata))

@@ -35,13 +35,7 @@ _TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
-    """Runs the LangChain programs.
-
-    Args:
-        console: Where to print.
-        connection: Constructor arguments that connect to the gateway.
-        sections: The document, by heading.
-    """
+    """Runs the LangChain programs."""
     _stream(console, connection, sections)
     _use_tools(console, connection, sections)
     _extract(console, connection)

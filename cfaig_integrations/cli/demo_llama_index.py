@@ -32,13 +32,7 @@ APP = {"app": demo.APP}
 
 
 def show(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
-    """Runs the LlamaIndex programs.
-
-    Args:
-        console: Where to print.
-        connection: Constructor arguments that connect to the gateway.
-        sections: The document, by heading.
-    """
+    """Runs the LlamaIndex programs."""
     with instrument_tags({"part": "query"}):
         _query(console, connection, sections)
     with instrument_tags({"part": "structured"}):

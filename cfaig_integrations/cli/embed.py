@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.progress import Progress, TaskID
 
 from cfaig_integrations.cli import options
 from cfaig_integrations.cli.output import INTERRUPTED, console, print_json, progress_bar, reported
@@ -25,6 +24,7 @@ from cfaig_integrations.cli.vector_files import PartialFile, finish
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest
 from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.models.embeddings import batch_size as size_of_batches
 from cfaig_integrations.gateway.models.embeddings import embed_route
 
@@ -174,40 +174,32 @@ class _Job:
         started, error = time.monotonic(), None
         with _interrupts(self._stopping), progress_bar() as progress, ThreadPoolExecutor(self.concurrency) as threads:
             task = progress.add_task("Embedding", total=len(self.texts), completed=self.resumed, rate="")
-            batches, running = self._batches(), dict[Future[EmbedReply], list[int]]()
+            left = [index for index in self.texts if index not in self.partial.done]
+            batches = (left[start : start + self.batch_size] for start in range(0, len(left), self.batch_size))
+            running: dict[Future[tuple[EmbedReply, GatewayInfo]], list[int]] = {}
             while True:
                 while len(running) < self.concurrency and error is None and not self._stopping.is_set():
                     batch = next(batches, None)
                     if batch is None:
                         break
-                    running[threads.submit(self._embed, batch)] = batch
+                    texts = tuple(self.texts[index] for index in batch)
+                    running[threads.submit(self.client.embed, replace(self.request, texts=texts))] = batch
                 if not running:
                     break
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
                     batch = running.pop(done)
                     try:
-                        self._add(batch, done.result())
+                        reply, _ = done.result()
                     except GatewayError as failure:
                         error = error or failure
+                    else:
+                        self.partial.add(dict(zip(batch, reply.vectors, strict=True)))
+                        self.tokens += reply.usage.input if reply.usage else 0
                 self.seconds = time.monotonic() - started
-                self._show(progress, task)
+                rate = f"{self.rate:,.0f} lines/s, {self.tokens:,} tokens"
+                progress.update(task, completed=len(self.partial.done), rate=rate)
         if error is not None:
             raise error
-
-    def _batches(self) -> Iterator[list[int]]:
-        left = [index for index in self.texts if index not in self.partial.done]
-        return (left[start : start + self.batch_size] for start in range(0, len(left), self.batch_size))
-
-    def _embed(self, batch: list[int]) -> EmbedReply:
-        return self.client.embed(replace(self.request, texts=tuple(self.texts[index] for index in batch)))[0]
-
-    def _add(self, batch: list[int], reply: EmbedReply) -> None:
-        self.partial.add(dict(zip(batch, reply.vectors, strict=True)))
-        self.tokens += reply.usage.input if reply.usage else 0
-
-    def _show(self, progress: Progress, task: TaskID) -> None:
-        rate = f"{self.rate:,.0f} lines/s, {self.tokens:,} tokens"
-        progress.update(task, completed=len(self.partial.done), rate=rate)
 
 
 @contextmanager

@@ -79,11 +79,7 @@ class Total:
 
 
 def grouped(by: str) -> Callable[[LogEntry], str]:
-    """The group of an entry.
-
-    Args:
-        by: `model`, `provider`, or a key of the metadata.
-    """
+    """The group of an entry: its model or provider, or the value of a key of its metadata."""
     match by:
         case "model":
             return lambda entry: entry.model or _NO_GROUP

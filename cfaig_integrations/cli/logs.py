@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cfaig_integrations.cli import options
 from cfaig_integrations.cli.log_rows import lines_of, text_of, totals, totals_table
-from cfaig_integrations.cli.output import console, print_json, progress_bar, reported
+from cfaig_integrations.cli.output import console, details, print_json, progress_bar, reported
 from cfaig_integrations.client.api import AIGateway, LogEntry, LogFilter
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 
@@ -57,7 +57,11 @@ def logs(
             raise ConfigError("--follow shows new entries only.", field="--follow", remedy="Use it without --totals.")
         client = AIGateway(**options.location(account, gateway, base_url))
         if log_id is not None:
-            _show_entry(client.log(log_id), as_json=json)
+            entry = client.log(log_id)
+            if json:
+                print_json(dict(entry.raw))
+            else:
+                console().print(details({str(name): text_of(value) for name, value in entry.raw.items()}))
             return
         pairs = options.key_values(metadata, "--metadata")
         reader = _Reader(client, pairs, _filters(pairs, model, provider, failed=failed, cached=cached), search)
@@ -89,27 +93,26 @@ def _filters(
     return filters
 
 
+@dataclass(frozen=True)
 class _Reader:
     """Reads pages of the log."""
 
-    def __init__(self, client: AIGateway, metadata: dict[str, str], filters: list[LogFilter], search: str) -> None:
-        self._client = client
-        self._metadata = metadata
-        self._filters = filters
-        self._search = search
-
-    def _matches(self, entry: LogEntry) -> bool:
-        # The API's filters on key and value are not paired (facts §4): each may match another entry of the metadata.
-        return all(
-            key in entry.metadata and text_of(entry.metadata[key]) == value for key, value in self._metadata.items()
-        )
+    client: AIGateway
+    metadata: dict[str, str]
+    filters: list[LogFilter]
+    search: str
 
     def pages(self) -> Iterator[list[LogEntry]]:
         """Pages of matching entries, the newest first."""
         number = 1
         while True:
-            page = self._client.logs(page=number, per_page=_PER_PAGE, filters=self._filters, search=self._search)
-            yield [entry for entry in page if self._matches(entry)]
+            page = self.client.logs(page=number, per_page=_PER_PAGE, filters=self.filters, search=self.search)
+            # The API's filters on key and value are not paired (facts §4): each may match another entry.
+            yield [
+                entry
+                for entry in page
+                if self.metadata.items() <= {k: text_of(v) for k, v in entry.metadata.items()}.items()
+            ]
             if len(page) < _PER_PAGE:
                 return
             number += 1
@@ -134,16 +137,6 @@ def _show(entries: list[LogEntry], *, as_json: bool) -> None:
         else:
             for line in lines_of(entry):
                 where.print(line, soft_wrap=True)
-
-
-def _show_entry(entry: LogEntry, *, as_json: bool) -> None:
-    if as_json:
-        print_json(dict(entry.raw))
-        return
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in entry.raw.items():
-        grid.add_row(f"[bold]{escape(str(name))}[/bold]", escape(text_of(value)))
-    console().print(grid)
 
 
 def _show_totals(reader: _Reader, limit: int | None, by: str, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cfaig_integrations.cli import options
 from cfaig_integrations.cli.catalog import Model, model_of, third_party, workers_ai
-from cfaig_integrations.cli.output import console, print_json, reported, table
+from cfaig_integrations.cli.output import console, details, print_json, reported, table
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.info import Format
 
@@ -119,19 +119,12 @@ def _table(found: list[Model]) -> Table:
 
 
 def _tokens(number: int | None) -> str:
-    if number is None:
-        return "-"
-    return (
-        f"{number / 1_000_000:.3g}M"
-        if number >= 1_000_000
-        else f"{number / 1000:.3g}k"
-        if number >= 1000
-        else str(number)
-    )
+    if number is None or number < 1000:
+        return "-" if number is None else str(number)
+    return f"{number / 1_000_000:.3g}M" if number >= 1_000_000 else f"{number / 1000:.3g}k"
 
 
 def _details(model: Model) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
     facts: dict[str, Any] = {
         "model": model.id,
         "kind": model.kind,
@@ -146,7 +139,4 @@ def _details(model: Model) -> Table:
         "description": model.description,
         **{f"catalog: {name}": str(value) for name, value in model.properties.items()},
     }
-    for name, value in facts.items():
-        if value:
-            grid.add_row(f"[bold]{name}[/bold]", escape(value))
-    return grid
+    return details({name: value for name, value in facts.items() if value})

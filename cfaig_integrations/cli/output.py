@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -45,6 +45,14 @@ def table(*headings: str, ids: tuple[str, ...] = ()) -> Table:
         is_id = heading in ids
         made.add_column(heading, overflow="fold", no_wrap=is_id)
     return made
+
+
+def details(fields: Mapping[str, str]) -> Table:
+    """Names and values, one of them a line."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in fields.items():
+        grid.add_row(f"[bold]{escape(name)}[/bold]", escape(value))
+    return grid
 
 
 def print_json(value: Any) -> None:

@@ -6,10 +6,9 @@ import secrets
 import shlex
 import signal
 import threading
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -20,43 +19,28 @@ IN_MEMORY = ":memory:"
 _KEPT_REQUESTS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeOptions:
-    """The options of the command."""
-
-    port: int
-    host: str
-    host_names: list[str]
-    database: str
-    upstream: str | None
-    upstream_model: str | None
-    upstream_key: str | None = field(repr=False)
-    prices: Path | None
-    token: str | None = field(repr=False)
-    pace: float
-
-
-def serve(options: ServeOptions) -> None:
+def serve(host: str, database: str, upstream: Upstream | None, token: str | None, **options: Any) -> None:
     """Serve until SIGINT or SIGTERM; print the environment variables that point a program at the server.
+
+    Args:
+        host: Address to listen on.
+        database: SQLite file.
+        upstream: Server that calls are forwarded to.
+        token: API token that clients must send; None: a known one on a loopback address, elsewhere a random one.
+        **options: Further arguments of `Simulator`.
 
     Raises:
         ValueError: A file or an option is wrong.
         OSError: The port is in use, or a file cannot be read.
     """
-    token = options.token or (API_TOKEN if _is_loopback(options.host) else secrets.token_urlsafe(24))
-    upstream = None
-    if options.upstream is not None:
-        upstream = Upstream(options.upstream, model=options.upstream_model, key=options.upstream_key)
+    is_local = _is_loopback(host)
     simulator = Simulator(
-        options.port,
-        host=options.host,
-        host_names=options.host_names,
-        api_token=token,
-        database=options.database,
+        host=host,
+        database=database,
         upstream=upstream,
-        prices=options.prices,
+        api_token=token or (API_TOKEN if is_local else secrets.token_urlsafe(24)),
         keep_requests=_KEPT_REQUESTS,
-        pace=options.pace,
+        **options,
     )
     stopped = threading.Event()
 
@@ -68,8 +52,16 @@ def serve(options: ServeOptions) -> None:
     simulator.start()
     for name, value in simulator.environment.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-    for line in _explanation(simulator, options):
-        typer.echo(f"# {line}")
+    kept = "in memory" if database == IN_MEMORY else f"in {database}"
+    answering = f"forwarded to {upstream.url}" if upstream else "answered by the fake model"
+    paths = f"{simulator.base_url}/accounts/{simulator.account_id}/ai"
+    typer.echo(f"# Log: {simulator.url}/ (kept {kept}). Calls are {answering}.")
+    typer.echo(f"# Legacy host: {simulator.legacy_url}")
+    typer.echo(f'# OpenAI\'s clients: OPENAI_BASE_URL={paths}/v1 OPENAI_API_KEY="$CLOUDFLARE_API_TOKEN"')
+    typer.echo(f'# Anthropic\'s clients: ANTHROPIC_BASE_URL={paths} ANTHROPIC_AUTH_TOKEN="$CLOUDFLARE_API_TOKEN"')
+    if not is_local:
+        typer.echo("# Other machines can reach this server: the page asks them for the API token as the password.")
+    typer.echo("# Ctrl-C stops.")
     while not stopped.wait(3600):
         continue
     simulator.stop()
@@ -80,18 +72,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _explanation(simulator: Simulator, options: ServeOptions) -> list[str]:
-    kept = "in memory" if options.database == IN_MEMORY else f"in {options.database}"
-    answering = f"forwarded to {options.upstream}" if options.upstream else "answered by the fake model"
-    paths = f"{simulator.base_url}/accounts/{simulator.account_id}/ai"
-    lines = [
-        f"Log: {simulator.url}/ (kept {kept}). Calls are {answering}.",
-        f"Legacy host: {simulator.legacy_url}",
-        f'OpenAI\'s clients: OPENAI_BASE_URL={paths}/v1 OPENAI_API_KEY="$CLOUDFLARE_API_TOKEN"',
-        f'Anthropic\'s clients: ANTHROPIC_BASE_URL={paths} ANTHROPIC_AUTH_TOKEN="$CLOUDFLARE_API_TOKEN"',
-    ]
-    if not _is_loopback(options.host):
-        lines.append("Other machines can reach this server: the page asks them for the API token as the password.")
-    return [*lines, "Ctrl-C stops."]

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
 from cfaig_integrations.client.async_api import AsyncAIGateway
-from cfaig_integrations.client.run_logs import collect
+from cfaig_integrations.client.concurrency import run_all
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
@@ -400,4 +400,9 @@ class AIGateway(GatewayApi):
             ConfigError: An argument is not valid; nothing was sent.
             GatewayError: The API returns an error, or cannot be reached.
         """
-        return collect(self._client, costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id))
+        run = costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id)
+        waiting = True
+        while waiting:
+            list(run_all(self._client.run, run.requests(), costs.CONCURRENCY))
+            waiting = self._client.run(run.pause())
+        return run.cost()

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
-from cfaig_integrations.client.run_logs import acollect
+from cfaig_integrations.client.concurrency import arun_all
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway import catalog, costs, logs
@@ -205,7 +205,11 @@ class AsyncAIGateway(GatewayApi):
     ) -> RunCost:
         """What a run of several calls cost; see `AIGateway.run_cost`."""
         run = costs.RunLogs(self._connection, source, by=by, wait=wait, gateway_id=gateway_id)
-        return await acollect(self._client, run)
+        waiting = True
+        while waiting:
+            await arun_all(self._client.run, run.requests(), costs.CONCURRENCY)
+            waiting = await self._client.run(run.pause())
+        return run.cost()
 
 
 class AsyncLogs:

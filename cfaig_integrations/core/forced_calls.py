@@ -15,8 +15,6 @@ from cfaig_integrations.core.events import ArgumentsDelta, Event, Finished, Part
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.core.text import read_arguments, strip_thinking
 
-__all__ = ["ForcedCallReader", "forced_tools", "with_forced_call"]
-
 _TOOL_CALLS: FinishReason = "tool_calls"
 _ARGUMENT_KEYS = frozenset({"arguments", "parameters", "input", "args"})
 

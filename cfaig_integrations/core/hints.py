@@ -12,24 +12,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json, Opaque, Refusal, Text, Wire, extras_of
 
-__all__ = [
-    "DEVELOPER_ROLE",
-    "Provider",
-    "ReasoningIdentity",
-    "anthropic_hints",
-    "audio_id",
-    "encrypted_reasoning",
-    "image_detail",
-    "native_block",
-    "provider_of",
-    "reasoning_identity",
-    "reasoning_signature",
-    "redacted_thinking",
-    "refusal_category",
-    "text_logprobs",
-    "tool_hints",
-]
-
 Provider: TypeAlias = Literal["openai", "anthropic"]
 """Whose blocks and items an `Opaque` can hold in the provider's own form."""
 

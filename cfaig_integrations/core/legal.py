@@ -20,8 +20,6 @@ from cfaig_integrations.core.chat import ChatReply, ChatRequest, Choice, Functio
 from cfaig_integrations.core.content import Json, Part, ToolCall, ToolResult, Turn
 from cfaig_integrations.core.events import Event, PartStarted
 
-__all__ = ["NO_NAMES", "Names", "legal", "legal_name", "made_call_id", "rename_events", "renamed"]
-
 Names: TypeAlias = Mapping[str, str]
 """Legal name of a tool -> the user's, where they differ."""
 NO_NAMES: Names = MappingProxyType({})

@@ -13,8 +13,6 @@ from cfaig_integrations.core.chat import ChatReply, Choice, FinishReason
 from cfaig_integrations.core.content import Text
 from cfaig_integrations.core.events import Event, Finished, PartAdded, PartStarted, TextDelta
 
-__all__ = ["Stopper", "cut"]
-
 _STOP: FinishReason = "stop"
 
 

@@ -14,8 +14,6 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.failures.redaction import redacted
 
-__all__ = ["DEFAULT_BASE_URL", "LEGACY_HOST", "VISIBLE_ASCII", "Address", "address", "is_private"]
-
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 LEGACY_HOST = "gateway.ai.cloudflare.com"
 VISIBLE_ASCII = re.compile(r"[!-~]+")
@@ -52,7 +50,6 @@ class Address:
         prefix: Path before `/v1` in a legacy URL that is to be completed; None: the URL is complete.
         account: Account in the URL, or empty.
         gateway: Gateway in a legacy URL, or empty.
-        custom: Whether the host is a custom domain.
     """
 
     base: SplitResult
@@ -67,10 +64,6 @@ class Address:
 @lru_cache(maxsize=64)  # a program has few URLs and makes many models; and each is warned of once
 def address(source: str, value: str) -> Address:
     """The parts of a base URL.
-
-    Args:
-        source: The argument or environment variable that sets it.
-        value: The URL.
 
     Raises:
         ConfigError: It is not the URL of an API that this package can use.

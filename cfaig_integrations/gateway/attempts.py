@@ -145,7 +145,7 @@ class JsonRequest(Attempts[_T]):
 
     Args:
         connection: Account, host and defaults.
-        path: Path of the endpoint.
+        path: Path of the endpoint, or its whole URL.
         read: Makes the result of the response, given the number of requests sent; an `EmbeddedError` of it becomes the
             error that the body holds.
         body: JSON object to send, if any.
@@ -173,7 +173,7 @@ class JsonRequest(Attempts[_T]):
         self._body = b"" if body is None else jsonio.dump(body)
 
     def _attempt(self) -> Actions[_T]:
-        url = self._connection.url(self._path)
+        url = self._connection.url(self._path) if self._path.startswith("/") else self._path
         event_id = self.event_id if self._method == "POST" else None
         headers = self._connection.headers_of(self._call, {}, stream=False, event_id=event_id)
         timeouts = self._connection.timeouts_of(self._call, stream=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
-from cfaig_integrations.errors import ConfigError, ProtocolError, shown
+from cfaig_integrations.errors import ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import CallOptions, Connection
@@ -21,10 +21,6 @@ from cfaig_integrations.wire.jsonio import excerpt
 SearchProvider: TypeAlias = Literal["ceramic", "exa", "linkup"]
 
 _PER_PAGE = 50
-
-
-def _no_raw() -> dict[str, Any]:
-    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,8 @@ class ModelEntry:
     description: str = ""
     task: str = ""
     tags: tuple[str, ...] = ()
-    properties: Mapping[str, Any] = field(default_factory=_no_raw)
-    raw: Mapping[str, Any] = field(default_factory=_no_raw, repr=False)
+    properties: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def context_window(self) -> int | None:
@@ -77,7 +73,7 @@ class GatewayEntry:
     cache_ttl: int | None = None
     rate_limiting_limit: int | None = None
     rate_limiting_interval: int | None = None
-    raw: Mapping[str, Any] = field(default_factory=_no_raw, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class Credits:
 
     balance: float
     has_default_payment_method: bool | None = None
-    raw: Mapping[str, Any] = field(default_factory=_no_raw, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ class WebPage:
     url: str
     title: str = ""
     description: str = ""
-    raw: Mapping[str, Any] = field(default_factory=_no_raw, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class WebSearch:
     """
 
     pages: tuple[WebPage, ...]
-    metadata: Mapping[str, Any] = field(default_factory=_no_raw)
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     log_id: str | None = None
 
 
@@ -180,8 +176,7 @@ def _gateway(raw: object) -> GatewayEntry:
 
 def credits(connection: Connection) -> Actions[Credits]:
     """The balance of the account's credits."""
-    path = management_path(connection, "/ai-gateway/billing")
-    path = f"{path}/credit-balance"
+    path = f"{management_path(connection, '/ai-gateway/billing')}/credit-balance"
     return JsonRequest(connection, path, lambda response, _: _credits(result_of(response)), method="GET").run()
 
 
@@ -208,21 +203,11 @@ def web_search(
     """
     path = management_path(connection, "/ai/websearch")
     if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-        raise ConfigError(f"query={shown(text)} is empty.", field="query", value=text, remedy="Use a text.")
+        raise invalid("query", text, "is empty", "Use a text.")
     if provider is not None and not (isinstance(provider, str) and provider):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(
-            f"provider={shown(provider)} is not a name.",
-            field="provider",
-            value=provider,
-            remedy="Use ceramic, exa or linkup, or leave it out.",
-        )
+        raise invalid("provider", provider, "is not a name", "Use ceramic, exa or linkup, or leave it out.")
     if limit is not None and (type(limit) is not int or limit < 1):
-        raise ConfigError(
-            f"limit={shown(limit)} is not a number of results.",
-            field="limit",
-            value=limit,
-            remedy="Use a whole number from 1.",
-        )
+        raise invalid("limit", limit, "is not a number of results", "Use a whole number from 1.")
     options = connection.options_of(call)
     gateway = (options and options.gateway_id) or connection.settings.gateway_id or DEFAULT_GATEWAY
     fields = {"query": text, "provider": provider, "limit": limit}
@@ -240,15 +225,15 @@ def _web_search(response: HttpResponse, _: int) -> WebSearch:
     items, metadata = found.get("items"), found.get("metadata")
     if not isinstance(items, list):
         raise ProtocolError("The answer to a web search has no list of items.", body=excerpt(repr(body)))
-    pages = [_page(_object(each, "A result")) for each in cast("list[object]", items)]
     return WebSearch(
-        tuple(pages),
+        tuple(map(_page, cast("list[object]", items))),
         cast("Mapping[str, Any]", metadata) if isinstance(metadata, Mapping) else {},
         response.headers.get("cf-aig-log-id"),
     )
 
 
-def _page(item: Mapping[str, Any]) -> WebPage:
+def _page(raw: object) -> WebPage:
+    item = _object(raw, "A result")
     return WebPage(_required(item, "url", "A result"), _text(item, "title"), _text(item, "description"), item)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,14 +13,13 @@ from pydantic import SecretStr
 
 from cfaig_integrations._version import __version__
 from cfaig_integrations.core.records import record
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import ConfigError, invalid, shown
 from cfaig_integrations.gateway.failures.redaction import Hidden, HiddenText, names_a_credential
 from cfaig_integrations.gateway.metadata import MOST_ENTRIES, encode_metadata
 from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret, Settings
-from cfaig_integrations.gateway.tracing import active_span
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 """Header names and values, encoded."""
@@ -87,11 +87,11 @@ def timeouts(value: Timeout | None) -> Timeouts:
 def _seconds(field_name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MAX_SECONDS:
         return float(value)
-    raise ConfigError(
-        f"{field_name}={shown(value)} is not a duration.",
-        field=field_name,
-        value=value,
-        remedy="Use seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",
+    raise invalid(
+        field_name,
+        value,
+        "is not a duration",
+        "Use seconds above zero; timeout also takes (connect, read) or an httpx.Timeout.",
     )
 
 
@@ -105,7 +105,6 @@ class CallOptions:
         metadata: Layers of metadata above the connection's, the highest first.
         automatic: Metadata added automatically, the most important first; trimmed where it does not fit.
         extra_headers: Further headers, which override those of the connection.
-        timeout: Overrides that of the connection.
         conversation: Id of the conversation, for hosts that keep the calls of one conversation together.
     """
 
@@ -126,16 +125,12 @@ class Connection:
     """How a model object reaches the gateway. Creating one does no I/O.
 
     Attributes:
-        settings: Account, token, gateway and host.
-        options: Gateway options of every call.
         api: Format to use; `auto` selects it by model and request.
         metadata: Entries of `cf-aig-metadata` for every call; the lowest explicit layer.
-        extra_headers: Further headers of every call.
         timeout: Seconds for reading (default 600), or (connect, read); connecting takes 10 at most by default.
         stream_idle_timeout: Most seconds between two pieces of a stream.
         max_retries: Most retries, 0 to 10; None: two, or none if the gateway itself retries.
         retry_after_send: Whether a request that may have been billed is sent again (facts §5.8).
-        framework: Name of the framework, for the user agent.
 
     Raises:
         ConfigError: A timeout, `max_retries`, `retry_after_send`, a header or the metadata is not valid.
@@ -160,12 +155,7 @@ class Connection:
         if self.max_retries is not None:
             RetryPolicy(self.max_retries)
         if not isinstance(self.retry_after_send, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(
-                f"retry_after_send={shown(self.retry_after_send)} is not a bool.",
-                field="retry_after_send",
-                value=self.retry_after_send,
-                remedy="Use True or False.",
-            )
+            raise invalid("retry_after_send", self.retry_after_send, "is not a bool", "Use True or False.")
         if self.extra_headers:
             checked_headers(self.extra_headers, legacy=self._takes_provider_key)
         if self.metadata:
@@ -250,13 +240,18 @@ class Connection:
         return headers
 
     def _trace_headers(self, call: CallOptions) -> Pairs:
-        """The ids of the active span, which differs between calls."""
+        """The ids of OpenTelemetry's active span, if the program uses it; this package does not depend on it."""
         options = self.options_of(call)
         if options is None or not options.otel_active_span or options.otel_trace_id or options.otel_parent_span_id:
             return []
-        span = active_span()
-        names = (b"cf-aig-otel-trace-id", b"cf-aig-otel-parent-span-id")
-        return [] if span is None else [(name, value.encode()) for name, value in zip(names, span, strict=True)]
+        trace: Any = sys.modules.get("opentelemetry.trace")  # without it, no span can be active
+        span = None if trace is None else trace.get_current_span().get_span_context()
+        if span is None or not span.is_valid:
+            return []
+        return [
+            (b"cf-aig-otel-trace-id", b"%032x" % span.trace_id),
+            (b"cf-aig-otel-parent-span-id", b"%016x" % span.span_id),
+        ]
 
     def _headers(self, call: CallOptions, *, stream: bool) -> dict[str, str]:
         settings, options = self.settings, self.options_of(call)

@@ -9,11 +9,9 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Generic, TypeVar
 
 from cfaig_integrations.core.records import record
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import invalid
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.options import GatewayOptions
-
-__all__ = ["NO_CONTEXT", "Context", "current", "gateway_context", "holding", "within"]
 
 T = TypeVar("T")
 
@@ -101,9 +99,7 @@ class gateway_context:  # named as the function that it is used as
         options: GatewayOptions | Mapping[str, Any] | None = None,
     ) -> None:
         if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(
-                f"metadata={shown(metadata)} is not a dict.", field="metadata", value=metadata, remedy="Use a dict."
-            )
+            raise invalid("metadata", metadata, "is not a dict", "Use a dict.")
         self._metadata = MappingProxyType(dict(metadata or {}))
         encode_metadata(self._metadata)
         self._options = None if options is None else GatewayOptions.of(options)

@@ -17,8 +17,6 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import ToolCall, Turn
 from cfaig_integrations.errors import ApiError
 
-__all__ = ["history_digest", "is_forgotten", "is_unstored_item", "new_turns", "reply_digest"]
-
 _FORGOTTEN = re.compile(
     r"previous[_ ]response"
     # OpenAI's message for a tool result whose call was in the forgotten part.
@@ -39,12 +37,7 @@ def history_digest(model: str, turns: Sequence[Turn]) -> str:
 
 
 def reply_digest(history: str, reply: Turn) -> str:
-    """The digest of a conversation and the reply to it: the text and the tool calls that a framework shows.
-
-    Args:
-        history: Digest of the conversation.
-        reply: The reply.
-    """
+    """The digest of a conversation and the reply to it: the text and the tool calls that a framework shows."""
     return _digest((history, reply.text, sorted(_call(call) for call in reply.tool_calls)))
 
 

@@ -9,13 +9,11 @@ from math import fsum
 from time import monotonic
 from typing import Any, cast
 
-from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, shown
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, invalid
 from cfaig_integrations.gateway import logs
 from cfaig_integrations.gateway.actions import Actions, Sleep
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.logs import LogEntry
-
-__all__ = ["CONCURRENCY", "RunCost", "RunLogs", "cost", "iter_log_ids", "log_ids_of"]
 
 CONCURRENCY = 8
 """Most requests for log entries at a time."""
@@ -51,7 +49,7 @@ class RunCost:
     unpriced: tuple[str, ...] = ()
 
 
-def log_ids_of(source: object, *, field_name: str = "source") -> list[str]:
+def log_ids_of(source: object) -> list[str]:
     """The log ids in a message, a response, a collector, a log id, or an iterable of them; each once.
 
     Raises:
@@ -61,19 +59,17 @@ def log_ids_of(source: object, *, field_name: str = "source") -> list[str]:
     if found or source in ([], ()) or hasattr(source, "log_ids"):
         return found
     raise ConfigError(
-        f"{field_name} is a {type(source).__name__} without a log id.",
-        field=field_name,
+        f"source is a {type(source).__name__} without a log id.",
+        field="source",
         remedy="Use a message or response of this package's classes, a log id, or a LogCollector.",
     )
 
 
-def iter_log_ids(source: object) -> Iterator[str]:
-    """The log ids in an object; perhaps one twice."""
-    return _ids(source, 0)
+def iter_log_ids(source: Any, depth: int = 0) -> Iterator[str]:
+    """The log ids in an object, perhaps one twice.
 
-
-def _ids(source: Any, depth: int) -> Iterator[str]:
-    """The log ids; frameworks are not imported here, so that their objects are known by their attributes."""
+    Frameworks are not imported here, so that their objects are known by their attributes.
+    """
     if depth > _MAX_DEPTH or source is None:
         return
     if isinstance(source, str):
@@ -87,11 +83,11 @@ def _ids(source: Any, depth: int) -> Iterator[str]:
         else:
             for value in fields.values():
                 if not isinstance(value, str):
-                    yield from _ids(value, max(depth + 1, 2))
+                    yield from iter_log_ids(value, max(depth + 1, 2))
         return
     if isinstance(source, list | tuple | set | frozenset):
         for item in cast("Iterable[Any]", source):
-            yield from _ids(item, depth + 1)
+            yield from iter_log_ids(item, depth + 1)
         return
     yield from _ids_of_object(source, depth)
 
@@ -110,12 +106,12 @@ def _ids_of_object(source: Any, depth: int) -> Iterator[str]:
         place = getattr(source, name, None)
         info: object = cast("Mapping[str, Any]", place).get(key) if isinstance(place, Mapping) else None
         if isinstance(info, Mapping):
-            yield from _ids(info, depth + 1)
+            yield from iter_log_ids(info, depth + 1)
             return
     for name in _NESTED:
         value = getattr(source, name, None)
         if value is not None and not isinstance(value, str) and not callable(value):
-            yield from _ids(value, max(depth + 1, 2))
+            yield from iter_log_ids(value, max(depth + 1, 2))
 
 
 def cost(connection: Connection, source: object, gateway_id: str | None = None) -> Actions[float | None]:
@@ -149,13 +145,9 @@ class RunLogs:
 
     def __init__(self, connection: Connection, source: object, *, by: str, wait: float, gateway_id: str | None) -> None:
         if not isinstance(by, str) or not by:  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(
-                f"by={shown(by)} is not a key.", field="by", value=by, remedy="Use 'model' or a metadata key."
-            )
+            raise invalid("by", by, "is not a key", "Use 'model' or a metadata key.")
         if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"wait={shown(wait)} is not a duration.", field="wait", value=wait, remedy="Use seconds, 0 or more."
-            )
+            raise invalid("wait", wait, "is not a duration", "Use seconds, 0 or more.")
         self._connection, self._gateway_id = connection, gateway_id
         self._log_ids = log_ids_of(source)
         self._by, self._wait = by, wait

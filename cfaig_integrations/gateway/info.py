@@ -10,8 +10,6 @@ from typing import Any, Literal, TypeAlias
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.gateway.failures.redaction import redacted
 
-__all__ = ["Format", "GatewayInfo", "read_info"]
-
 Format: TypeAlias = Literal[Wire, "embeddings"]
 """Format of a call: a wire format of chat, or OpenAI's format of embeddings."""
 

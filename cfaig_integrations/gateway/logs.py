@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlencode
 
 from cfaig_integrations.core.text import read_json
-from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, shown
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
@@ -168,25 +168,20 @@ class Feedback:
         if not self.fields():
             raise ConfigError("The feedback is empty.", field="value", remedy="Set value, score or metadata.")
         if self.value not in (None, 1, -1):
-            raise _invalid("value", self.value, "Use 1 or -1.")
-        if self.score is not None and not (_is_number(self.score) and 0 <= self.score <= 100):
-            raise _invalid("score", self.score, "Use a number from 0 to 100.")
+            raise invalid("value", self.value, "is not valid feedback", "Use 1 or -1.")
+        is_number = isinstance(self.score, int | float) and not isinstance(self.score, bool)
+        if self.score is not None and not (is_number and 0 <= self.score <= 100):
+            raise invalid("score", self.score, "is not valid feedback", "Use a number from 0 to 100.")
         for key, value in (self.metadata or {}).items():
             if not isinstance(value, str | int | float | bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-                raise _invalid(f"metadata[{key!r}]", value, "Use a string, a number or a boolean.")
+                raise invalid(
+                    f"metadata[{key!r}]", value, "is not valid feedback", "Use a string, a number or a boolean."
+                )
 
     def fields(self) -> dict[str, Any]:
         """The body of the API's request."""
         fields = {"feedback": self.value, "score": self.score, "metadata": self.metadata and dict(self.metadata)}
         return {name: value for name, value in fields.items() if value is not None}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _invalid(name: str, value: object, remedy: str) -> ConfigError:
-    return ConfigError(f"{name}={shown(value)} is not valid feedback.", field=name, value=value, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +201,7 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """A page of log entries.
-
-    Attributes:
-        page: Number of the page, from 1.
-        per_page: Entries per page.
-        order_by: Field to sort by.
-        descending: Whether the highest value comes first.
-        search: Text to search for; empty: none.
-        filters: Conditions that must all hold.
-    """
+    """A page of log entries."""
 
     page: int = 1
     per_page: int = 20

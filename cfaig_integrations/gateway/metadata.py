@@ -18,9 +18,6 @@ from uuid import UUID
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ConfigError, shown
 
-__all__ = ["HEADER", "MOST_ENTRIES", "Scalar", "can_be_kept", "encode_metadata"]
-
-HEADER = "cf-aig-metadata"
 MOST_ENTRIES = 5
 MAX_LENGTH = 200
 RESERVED_PREFIX = "cf."

@@ -13,8 +13,6 @@ from functools import lru_cache
 
 from cfaig_integrations.gateway.options import GatewayOptions
 
-__all__ = ["ALIASES", "BODY_FIELDS", "canonical", "remedy", "remedy_of_call"]
-
 ALIASES: Mapping[str, str] = {
     "additional_kwargs": "extra_body",
     "ai_gateway": "gateway_id",
@@ -167,12 +165,7 @@ _OPTION_PREFIX = re.compile("^(?:cf_)?aig_")
 
 
 def remedy(name: str, names: Iterable[str]) -> str:
-    """What to write in place of an argument that a class or a call does not have.
-
-    Args:
-        name: The argument.
-        names: The arguments that exist, aliases included.
-    """
+    """What to write in place of an argument that a class or a call does not have."""
     if advice := _advice(name, names):
         return advice
     if not _SENSITIVE.search(name):
@@ -182,12 +175,7 @@ def remedy(name: str, names: Iterable[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def remedy_of_call(name: str, names: tuple[str, ...]) -> str | None:
-    """What to write in place of an argument that a call does not have; None if it may be a model's new body field.
-
-    Args:
-        name: The argument.
-        names: The arguments and body fields that exist, aliases included.
-    """
+    """What to write in place of an argument that a call does not have; None if it may be a model's new body field."""
     if _SENSITIVE.search(name):
         return None if _TOKEN_COUNT.search(name) and not _advice(name, names) else remedy(name, names)
     advice = _advice(name, names)
@@ -202,8 +190,9 @@ def _advice(name: str, names: Iterable[str]) -> str | None:
         return f"Write gateway=GatewayOptions({option}=...)."
     if name in BODY_FIELDS and not _SENSITIVE.search(name):
         return f"Write extra_body={{{name!r}: ...}}."
-    near = _nearest(name, names)
-    return near and f"Did you mean {near!r}?"
+    spellings = {_spelling(each): ALIASES.get(each, each) for each in names}
+    near = get_close_matches(_spelling(name), spellings, n=1, cutoff=_CUTOFF)
+    return f"Did you mean {spellings[near[0]]!r}?" if near else None
 
 
 _FALLBACKS = (
@@ -212,13 +201,6 @@ _FALLBACKS = (
     (re.compile("url|base", re.IGNORECASE), "The address of the API is base_url=, by default Cloudflare's."),
     (re.compile("key|secret|token", re.IGNORECASE), _NO_PROVIDER_KEY),
 )
-
-
-def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """The argument that a misspelt name stands for, under its name here; None if none is near."""
-    spellings = {_spelling(each): ALIASES.get(each, each) for each in names}
-    near = get_close_matches(_spelling(name), spellings, n=1, cutoff=_CUTOFF)
-    return spellings[near[0]] if near else None
 
 
 def _spelling(name: str) -> str:

@@ -30,9 +30,7 @@ from pydantic import (
 from pydantic.types import Strict
 from pydantic_core import ErrorDetails
 
-from cfaig_integrations.errors import ConfigError, shown
-
-__all__ = ["CustomCost", "GatewayOptions", "header_name"]
+from cfaig_integrations.errors import ConfigError, invalid, shown
 
 
 def _count_of(unit: timedelta) -> BeforeValidator:
@@ -49,10 +47,6 @@ def _count_of(unit: timedelta) -> BeforeValidator:
     return BeforeValidator(convert)
 
 
-def _split(value: object) -> object:
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
 _Flag: TypeAlias = Annotated[StrictBool | None, Field(description="True or False")]
 _Line: TypeAlias = Annotated[
     StrictStr | None,
@@ -67,7 +61,9 @@ _Slug: TypeAlias = Annotated[
 ]
 _Names: TypeAlias = Annotated[
     tuple[Annotated[StrictStr, Field(pattern=r"^[!-+\--~]+$")], ...] | None,
-    BeforeValidator(_split),
+    BeforeValidator(
+        lambda value: [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    ),
     Field(min_length=1, description="a list of one or more names of visible ASCII, without commas"),
 ]
 _Duration: TypeAlias = StrictInt | Annotated[timedelta, Strict()] | None
@@ -244,11 +240,8 @@ class GatewayOptions(_Options):
         if isinstance(value, GatewayOptions):
             return value
         if value is not None and not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"gateway={shown(value)} is a {type(value).__name__}.",
-                field="gateway",
-                value=value,
-                remedy="Use GatewayOptions or a mapping of its fields.",
+            raise invalid(
+                "gateway", value, f"is a {type(value).__name__}", "Use GatewayOptions or a mapping of its fields."
             )
         try:
             return cls.model_validate(dict(value or {}))
@@ -304,7 +297,7 @@ def _wrong_host(option: str, value: object, *, legacy: bool) -> ConfigError:
         host, remedy = "the legacy host", "There the gateway is part of base_url: change that."
     else:
         host, remedy = "the REST API", "Leave it out, or use the legacy host: base_url='.../v1/.../compat'."
-    return ConfigError(f"{option}={shown(value)} has no effect on {host}.", field=option, value=value, remedy=remedy)
+    return invalid(option, value, f"has no effect on {host}", remedy)
 
 
 def _config_error(details: ErrorDetails) -> ConfigError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from cfaig_integrations.errors import ConfigError, ProtocolError, shown
+from cfaig_integrations.errors import ConfigError, ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
@@ -21,7 +21,6 @@ class Page(Generic[_T]):
     """One page of a list.
 
     Attributes:
-        entries: Its entries.
         total: Entries of all pages, if the server says so.
     """
 
@@ -66,12 +65,7 @@ class Pages(Generic[_T]):
 
 
 def get_page(connection: Connection, path: str, read: Callable[[object], _T]) -> Actions[Page[_T]]:
-    """Gets one page.
-
-    Args:
-        connection: Account and host.
-        path: Path with its query.
-        read: Reads an entry.
+    """Gets one page, whose entries `read` reads.
 
     Raises:
         ProtocolError: The result is not a list.
@@ -97,7 +91,7 @@ def query(parameters: Mapping[str, str | int | None]) -> str:
     """
     for name, value in parameters.items():
         if value is not None and not isinstance(value, str | int):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-            raise ConfigError(f"{name}={shown(value)} is not a str.", field=name, value=value, remedy="Use a str.")
+            raise invalid(name, value, "is not a str", "Use a str.")
     try:
         return urlencode({name: value for name, value in parameters.items() if value not in (None, "")})
     except UnicodeEncodeError as error:
@@ -129,4 +123,4 @@ def quoted_id(name: str, value: object) -> str:
     """
     if isinstance(value, str) and value.isascii() and value:
         return quote(value, safe="")
-    raise ConfigError(f"{name}={shown(value)} is not a valid id.", field=name, value=value, remedy="Use an ASCII str.")
+    raise invalid(name, value, "is not a valid id", "Use an ASCII str.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, shown
+from cfaig_integrations.errors import ApiError, GatewayError, invalid
 
 MAX_RETRIES = 10
 MAX_WAIT = 60.0
@@ -63,11 +63,8 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         value = self.max_retries
         if value is not None and (type(value) is not int or not 0 <= value <= MAX_RETRIES):
-            raise ConfigError(
-                f"max_retries={shown(value)} is out of range.",
-                field="max_retries",
-                value=value,
-                remedy=f"Use a whole number from 0 to {MAX_RETRIES}, or None.",
+            raise invalid(
+                "max_retries", value, "is out of range", f"Use a whole number from 0 to {MAX_RETRIES}, or None."
             )
 
     @property

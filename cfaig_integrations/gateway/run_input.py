@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import PurePath
@@ -11,9 +11,10 @@ from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from cfaig_integrations.core.json_types import JsonValue
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import ConfigError, invalid, shown
 from cfaig_integrations.gateway.media_types import media_type_of
-from cfaig_integrations.gateway.models.routes import rest_id, row_of
+from cfaig_integrations.gateway.models.routes import checked_id, is_route
+from cfaig_integrations.gateway.models.tables import IN_PATH
 from cfaig_integrations.wire import jsonio
 
 JsonObject: TypeAlias = Mapping[str, Any]
@@ -21,7 +22,6 @@ Upload: TypeAlias = tuple[str, bytes, str]
 """A file of a form: its name, its bytes and its media type."""
 
 _RUN = "/ai/run"
-_IN_PATH = ("@cf/", "@hf/")
 _MAX_DEPTH = 200
 _REMEDIES: tuple[tuple[str, str], ...] = (
     ("read_bytes", "Read the file, and encode its bytes as the model's schema says, or pass it in files=."),
@@ -41,8 +41,6 @@ class RunRequest:
     Attributes:
         model: Model id as the REST API spells it.
         path: After `{base}/accounts/{account_id}`.
-        body: The body.
-        content_type: Its media type.
         awaited: Whether the result comes with the response, or is to be asked for; False: a webhook receives it.
     """
 
@@ -79,26 +77,26 @@ def run_request(
     options = {**(gateway_fields or {}), **_checked_options(options)}
     raw = bytes(input) if isinstance(input, bytes | bytearray | memoryview) else None
     if media_type is not None and raw is None:
-        raise ConfigError(
-            f"media_type={shown(media_type)} has no effect on a body that is not bytes.",
-            field="media_type",
-            value=media_type,
-            remedy="Leave it out, or pass the raw body as bytes.",
+        raise invalid(
+            "media_type",
+            media_type,
+            "has no effect on a body that is not bytes",
+            "Leave it out, or pass the raw body as bytes.",
         )
     if raw is None and files is None:
         return _json_request(model, _checked_input(input), options)
-    if not model.startswith(_IN_PATH):
+    if not model.startswith(IN_PATH):
         raise ConfigError(
             f"{model} takes JSON only: bytes and files are for @cf/ models.",
             field="input" if files is None else "files",
             remedy="Put media into the input, as the model's schema says: a URL, a data URL or base64.",
         )
     if options:
-        raise ConfigError(
-            f"options={shown(options)} cannot be sent beside a body that is not JSON.",
-            field="options",
-            value=options,
-            remedy="Leave them out, or pass the input as a mapping.",
+        raise invalid(
+            "options",
+            options,
+            "cannot be sent beside a body that is not JSON",
+            "Leave them out, or pass the input as a mapping.",
         )
     path = f"{_RUN}/{model}"
     if files is not None:
@@ -117,7 +115,7 @@ def _json_request(model: str, fields: dict[str, Any], options: dict[str, Any]) -
             remedy="Leave it out; a chat model class streams.",
         )
     # A run in the background is documented on /ai/run alone (facts §1.2).
-    if model.startswith(_IN_PATH) and "background" not in options:
+    if model.startswith(IN_PATH) and "background" not in options:
         body = {**fields, "options": options | dict(fields.get("options") or {})} if options else fields
         return RunRequest(model, f"{_RUN}/{model}", jsonio.dump(body))
     body = {"model": model, "input": fields, **({"options": options} if options else {})}
@@ -131,7 +129,7 @@ def batch_request(model: str, inputs: object) -> RunRequest:
         ConfigError: An argument is not valid.
     """
     model = checked_model(model)
-    if not model.startswith(_IN_PATH):
+    if not model.startswith(IN_PATH):
         raise ConfigError(
             f"{model} cannot be run in batches, as Workers AI models can.",
             field="model",
@@ -164,9 +162,8 @@ def checked_model(model: str) -> str:
     Raises:
         ConfigError: It is not valid, or `/ai/run` has no route for it.
     """
-    row_of(model)
-    model = rest_id(model)
-    if model.startswith("dynamic/") or model == "cloudflare/auto":
+    model = checked_id(model)
+    if is_route(model):
         raise ConfigError(
             f"{model} cannot be run: /ai/run has no route for it.",
             field="model",
@@ -202,12 +199,7 @@ def _checked_options(options: JsonObject | None) -> dict[str, Any]:
             remedy="Set background to True, too.",
         )
     if url is not None and not (isinstance(url, str) and urlsplit(url).scheme == "https"):
-        raise ConfigError(
-            f"options['webhookUrl']={shown(url)} is not an https URL.",
-            field="options['webhookUrl']",
-            value=url,
-            remedy="Use a public https:// URL.",
-        )
+        raise invalid("options['webhookUrl']", url, "is not an https URL", "Use a public https:// URL.")
     if "webhookFormat" in checked and url is None:
         raise ConfigError(
             "options['webhookFormat'] is set without options['webhookUrl'].",
@@ -230,28 +222,20 @@ def _check_json(value: object, where: str, depth: int = 0) -> None:
         case float() if isfinite(value):
             return
         case float():
-            raise _not_json(value, where, "is not a finite number", "Use a finite number or None.")
+            raise invalid(where, value, "is not a finite number", "Use a finite number or None.")
         case Mapping() | list() | tuple() if depth < _MAX_DEPTH:
             items = cast("Mapping[object, object] | list[object] | tuple[object, ...]", value)
             if not isinstance(items, Mapping) and set(map(type, items)) <= {int}:
                 return  # a file as a list of its bytes
-            for key, inner in _items(items):
+            for key, inner in items.items() if isinstance(items, Mapping) else enumerate(items):
                 if isinstance(items, Mapping) and not isinstance(key, str):
-                    raise _not_json(key, where, "is a key that is not a str", "Use str keys.")
+                    raise invalid(where, key, "is a key that is not a str", "Use str keys.")
                 _check_json(inner, f"{where}[{key!r}]", depth + 1)
         case Mapping() | list() | tuple():
-            raise _not_json("...", where, "is nested too deeply", f"Use at most {_MAX_DEPTH} levels.")
+            raise invalid(where, "...", "is nested too deeply", f"Use at most {_MAX_DEPTH} levels.")
         case _:
             remedy = next((text for name, text in _REMEDIES if hasattr(value, name)), "Use what JSON has.")
-            raise _not_json(value, where, f"is a {type(value).__name__}, which JSON does not have", remedy)
-
-
-def _items(value: Mapping[object, object] | list[object] | tuple[object, ...]) -> Iterator[tuple[object, object]]:
-    return iter(value.items()) if isinstance(value, Mapping) else iter(enumerate(value))
-
-
-def _not_json(value: object, where: str, problem: str, remedy: str) -> ConfigError:
-    return ConfigError(f"{where}={shown(value)} {problem}.", field=where, value=value, remedy=remedy)
+            raise invalid(where, value, f"is a {type(value).__name__}, which JSON does not have", remedy)
 
 
 def _form(fields: JsonObject, files: Mapping[str, Upload]) -> tuple[bytes, str]:
@@ -272,11 +256,11 @@ def _field(name: str, value: object) -> str:
         case str() | int() | float():
             return str(value)
         case _:
-            raise ConfigError(
-                f"input[{name!r}]={shown(value)} is a {type(value).__name__}, which a form does not have.",
-                field=f"input[{name!r}]",
-                value=value,
-                remedy="Use text or a number (json.dumps(value) for a list or a dict), or files= for a file.",
+            raise invalid(
+                f"input[{name!r}]",
+                value,
+                f"is a {type(value).__name__}, which a form does not have",
+                "Use text or a number (json.dumps(value) for a list or a dict), or files= for a file.",
             )
 
 

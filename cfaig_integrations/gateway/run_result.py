@@ -21,8 +21,6 @@ from cfaig_integrations.wire.envelope import is_error
 from cfaig_integrations.wire.jsonio import excerpt
 from cfaig_integrations.wire.sniff import sniff
 
-__all__ = ["Answer", "Pending", "RunFile", "RunResult", "read_answer", "read_value"]
-
 _Bytes: TypeAlias = bytes
 
 _MEDIA = ("audio/", "image/", "video/")
@@ -136,7 +134,6 @@ class Pending:
     """A run that has not ended.
 
     Attributes:
-        request_id: Id to ask for the result with.
         status: `queued` or `running`, as the server writes it.
     """
 
@@ -151,7 +148,6 @@ class Answer:
     Attributes:
         output: The output without envelopes.
         files: Files of the output, not downloaded.
-        key_source: Whose provider key was used.
         pending: Set if the run has not ended.
     """
 

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, TypeAlias, cast
 from urllib.parse import urljoin, urlsplit
 
-from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, TimeoutFault, shown
+from cfaig_integrations.errors import GatewayError, ProtocolError, TimeoutFault, invalid
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.addresses import is_private
@@ -39,11 +39,6 @@ _MAX_REDIRECTS = 5
 class Polling:
     """How the result of a run is waited for.
 
-    Args:
-        interval: Seconds between two requests for it.
-        wait: Most seconds in all.
-        progress: Called each time that it is not there yet.
-
     Raises:
         ConfigError: A number is out of range.
     """
@@ -52,12 +47,7 @@ class Polling:
         for name, value, least in (("poll_interval", interval, "above"), ("wait", wait, "of at least")):
             is_number = isinstance(value, int | float) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             if not is_number or not (value > 0 if least == "above" else value >= 0):
-                raise ConfigError(
-                    f"{name}={shown(value)} is not a duration.",
-                    field=name,
-                    value=value,
-                    remedy=f"Use a number of seconds {least} zero.",
-                )
+                raise invalid(name, value, "is not a duration", f"Use a number of seconds {least} zero.")
         self._interval, self._wait, self._progress = interval, wait, progress
         self._began, self._slept = monotonic(), 0.0
         self._polls = 0
@@ -118,8 +108,10 @@ def run_batch(
         index = _index(item, count)
         if index is None:
             continue
+        fields = cast("dict[str, Any]", item)
+        failed = fields.get("success") is False or "result" not in fields or fields.get("error")
         try:
-            answer = read_value(_item_value(cast("dict[str, Any]", item)), response)
+            answer = read_value(fields if failed else fields["result"], response)
         except EmbeddedError as error:
             results[index] = failures.from_embedded(error.body, headers)
         except GatewayError as error:
@@ -140,11 +132,6 @@ def _index(item: object, count: int) -> int | None:
         if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < count:
             return int(text)
     return None
-
-
-def _item_value(item: dict[str, Any]) -> Any:
-    """The result of a batch's response, or the whole of it if it is an error."""
-    return item["result"] if item.get("success") is not False and "result" in item and not item.get("error") else item
 
 
 def _answer(
@@ -240,7 +227,9 @@ class _Download(Attempts[RunFile]):
             if not isinstance(response, HttpResponse):
                 raise TypeError(f"the outcome of Send is a {type(response).__name__}")
             if 200 <= response.status < 300:
-                return self._file(response)
+                if not response.body:
+                    raise ProtocolError("The file of the result is empty.")
+                return file_of(response if is_media(response) else self._check(response), self._url)
             url = urljoin(url, response.headers.get("location", ""))
             follows = 300 <= response.status < 400 and url.startswith(("http://", "https://"))
             if not follows or redirects == _MAX_REDIRECTS:
@@ -252,8 +241,3 @@ class _Download(Attempts[RunFile]):
         host, gateway = (urlsplit(each).hostname or "" for each in (url, self._connection.settings.base_url))
         if is_private(host) and not is_private(gateway):
             raise ProtocolError(f"The file of the result is at the private address {host}, and is not downloaded.")
-
-    def _file(self, response: HttpResponse) -> RunFile:
-        if not response.body:
-            raise ProtocolError("The file of the result is empty.")
-        return file_of(self._check(response) if not is_media(response) else response, self._url)

@@ -18,18 +18,6 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST, VISIBLE_ASCII, Address, address
 from cfaig_integrations.gateway.failures.redaction import is_credential
 
-__all__ = [
-    "DEFAULT_BASE_URL",
-    "DEFAULT_GATEWAY",
-    "UNSET",
-    "Secret",
-    "Settings",
-    "TokenSource",
-    "Unset",
-    "hidden",
-    "resolve",
-]
-
 DEFAULT_GATEWAY = "default"
 """Created by Cloudflare on the first authenticated request (facts §2.2)."""
 

@@ -20,10 +20,6 @@ def warn_of_default_limit(model: str, finish: FinishReason) -> None:
     """Logs that an answer ended at the server's limit, once for each model.
 
     Many Workers AI models stop at 256 tokens by default (facts §9.4), and engines and chains show the text alone.
-
-    Args:
-        model: Model id.
-        finish: Why the answer of a request without a limit ended.
     """
     if finish == "length" and model not in _models_warned_about:
         _models_warned_about.add(model)

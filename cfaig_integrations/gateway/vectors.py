@@ -11,7 +11,7 @@ from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, NotFo
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import JsonRequest
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
-from cfaig_integrations.gateway.info import GatewayInfo, read_info
+from cfaig_integrations.gateway.info import Format, GatewayInfo, read_info
 from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
 from cfaig_integrations.wire import decisions, embeddings, rerank
 
@@ -54,10 +54,7 @@ def embed(
 
     def read(response: HttpResponse, sent: int) -> tuple[EmbedReply, GatewayInfo]:
         reply = embeddings.decode(response.body or b"", count=len(request.texts), dimensions=length)
-        earlier = response.earlier_log_ids
-        return reply, read_info(
-            response.headers, wire=route.endpoint, model=request.model, attempts=sent, earlier_log_ids=earlier
-        )
+        return reply, _info(response, request.model, sent, route.endpoint)
 
     return _EmbedRequest(connection, route.path, read, body=body, call=call).run()
 
@@ -85,9 +82,7 @@ def rank(
         ranking = reply.ranking
         if len(indexes) < len(request.passages):
             ranking = tuple([Ranked(indexes[ranked.index], ranked.score) for ranked in ranking])
-        earlier = response.earlier_log_ids
-        info = read_info(response.headers, wire="run", model=request.model, attempts=sent, earlier_log_ids=earlier)
-        return replace(reply, ranking=ranking), info
+        return replace(reply, ranking=ranking), _info(response, request.model, sent)
 
     return (yield from JsonRequest(connection, route.path, read, body=body, call=call).run())
 
@@ -105,9 +100,14 @@ def decide(
 
     def read(response: HttpResponse, sent: int) -> tuple[DecisionReply, GatewayInfo]:
         reply = decisions.decode(response.body or b"", request.questions)
-        return reply, read_info(response.headers, wire="run", model=request.model, attempts=sent)
+        return reply, _info(response, request.model, sent)
 
     return JsonRequest(connection, path, read, body=body, call=call).run()
+
+
+def _info(response: HttpResponse, model: str, sent: int, wire: Format = "run") -> GatewayInfo:
+    earlier = response.earlier_log_ids
+    return read_info(response.headers, wire=wire, model=model, attempts=sent, earlier_log_ids=earlier)
 
 
 def _body_options(connection: Connection, call: CallOptions, *, takes: bool) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from pydantic import Secret
 
 from cfaig_integrations.adapters.arguments import MODEL_PARAMETERS, CallArguments, output_schema, split_arguments
 from cfaig_integrations.adapters.fields import ChatFields
-from cfaig_integrations.adapters.secrets import for_traces, revealed
+from cfaig_integrations.adapters.secrets import for_traces
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.core.chat import OutputSchema
+from cfaig_integrations.gateway.failures.redaction import revealed
 from cfaig_integrations.langchain.errors import SCHEMA_REMEDY, conversion_errors
 
 USE_PREVIOUS = "use_previous_response_id"

@@ -9,6 +9,7 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from langchain_core.language_models import LangSmithParams
 from langchain_core.load import dumpd
 from langchain_core.load.serializable import Serializable
 from langchain_core.runnables import RunnableConfig
@@ -22,6 +23,7 @@ from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.langchain.arguments import hide_secrets
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import to_langchain
+from cfaig_integrations.langchain.outbound import PROVIDER
 from cfaig_integrations.langchain.run_tracking import CURRENT_CONFIG
 
 _log = logging.getLogger(__name__)
@@ -117,6 +119,11 @@ class GatewayModel(LangChainFields, ChatFields, Serializable):
         return attributes
 
     if not TYPE_CHECKING:  # a type checker sees those of LangChain's base classes
+
+        def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+            params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)
+            params["ls_provider"] = PROVIDER
+            return params
 
         def bind(self, **kwargs: Any) -> Any:
             """The model with arguments for every call, whose headers and credentials no repr shows.

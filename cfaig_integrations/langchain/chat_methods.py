@@ -10,11 +10,6 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 
-from cfaig_integrations.langchain.signatures import ChatModelArguments
-
-__all__ = ["ChatModelArguments", "ChatModelMethods"]
-
-
 if TYPE_CHECKING:
 
     class ChatModelMethods(BaseChatModel):

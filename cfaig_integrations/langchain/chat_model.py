@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -32,14 +32,15 @@ from cfaig_integrations.langchain.arguments import (
     to_output,
 )
 from cfaig_integrations.langchain.base import GatewayModel
-from cfaig_integrations.langchain.chat_methods import ChatModelArguments, ChatModelMethods
+from cfaig_integrations.langchain.chat_methods import ChatModelMethods
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.inbound import continuation_of, to_turns
-from cfaig_integrations.langchain.outbound import PROVIDER, combined_llm_output, to_result
+from cfaig_integrations.langchain.outbound import combined_llm_output, to_result
 from cfaig_integrations.langchain.outbound_blocks import register_translations
 from cfaig_integrations.langchain.profile import model_profile
 from cfaig_integrations.langchain.run_tracking import CURRENT_RUN, awithin_run, run_entries, track_stream, within_run
+from cfaig_integrations.langchain.signatures import ChatModelArguments
 from cfaig_integrations.langchain.structured import Method, structured
 from cfaig_integrations.langchain.tools import ToolArguments, bound, tool_arguments
 
@@ -157,13 +158,16 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
 
     streaming: bool = False
     use_previous_response_id: bool = False
-    _connection_fields = frozenset({"output_version"})
+    _connection_fields = frozenset({"model", "output_version"})
 
     def _connect(self) -> None:
         if self.output_version not in (None, "v0", "v1"):
             what, remedy = f"output_version={self.output_version!r} is unknown.", 'Write output_version="v1".'
             raise ConfigError(what, field="output_version", value=self.output_version, remedy=remedy)
         super()._connect()
+        fields = vars(self)
+        if fields["profile"] is None or "profile" not in self.model_fields_set:
+            fields["profile"] = self._resolve_model_profile()
 
     @property
     def _llm_type(self) -> str:
@@ -184,11 +188,6 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         params = {**self._identifying_params, **identity(self), **kwargs}
         return f"{self._llm_type} {digest((sorted(params.items()), headers, stop, current()))}"
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)
-        params["ls_provider"] = PROVIDER
-        return params
-
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         return for_traces(super()._get_invocation_params(stop, **kwargs))
 
@@ -207,40 +206,13 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
     # validation, and the other reads the annotations of its TypedDict again (langchain-core 1.6 to 1.7).
     @model_validator(mode="after")
     def _set_model_profile(self) -> Self:
-        fields = vars(self)
-        if fields["profile"] is None:
-            fields["profile"] = self._resolve_model_profile()
-        return self
+        return self  # `_connect` sets it
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
         """Core's validator, for a profile that the user gave."""
         check = getattr(super(), "_check_profile_keys", None)
         return self if check is None or "profile" not in self.model_fields_set else check()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "model":
-            self._update_profile()
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with its own connection; if `model` is updated, with that model's profile.
-
-        Args:
-            update: Fields to change.
-            deep: Copy the fields' values too.
-
-        Raises:
-            ConfigError: A field does not exist, or its value is invalid.
-        """
-        copied = super().model_copy(update=update, deep=deep)
-        if copied.model != self.model:
-            copied._update_profile()
-        return copied
-
-    def _update_profile(self) -> None:
-        if "profile" not in self.model_fields_set:
-            vars(self)["profile"] = self._resolve_model_profile()
 
     def _request(
         self,

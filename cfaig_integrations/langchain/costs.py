@@ -33,6 +33,9 @@ class LogCollector(LogIds, BaseCallbackHandler):
 
     run_inline = True
 
+    def __init__(self) -> None:
+        self._ids = {}
+
     @property
     def ignore_chain(self) -> bool:
         """Only calls of models are of interest."""
@@ -72,12 +75,7 @@ def _from_cache(generation: Generation) -> bool:
 
 
 def report(call: GatewayInfo | GatewayError | Mapping[str, Any], callbacks: Callbacks = None) -> None:
-    """Tells the collectors of the run around it of a call that LangChain has no callback for.
-
-    Args:
-        call: What has the log ids: how the gateway handled it, its error, or the data of a tool.
-        callbacks: Those of the run, if they are known.
-    """
+    """Tells the collectors of the run around it of a call that LangChain has no callback for."""
     callbacks = callbacks or ensure_config().get("callbacks")
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     for handler in handlers:

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import ensure_config
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cfaig_integrations.adapters.arguments import run_options
+from cfaig_integrations.adapters.fields import ExtraBody
 from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
@@ -92,7 +93,7 @@ class CloudflareAIGatewayDecisionModel(LangChainFields, BaseDecisionModel):
     """
 
     model: str = DEFAULT_DECISION_MODEL
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    extra_body: ExtraBody = None
 
     @property
     def _provider(self) -> str:

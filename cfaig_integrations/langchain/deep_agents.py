@@ -20,15 +20,14 @@ def add_provider_profile() -> None:
     deepagents.register_provider_profile(PROVIDER, deepagents.ProviderProfile(pre_init=_register))
 
 
-def add_harness_profile() -> None:
-    """Adds the middleware for prompt caching; one that the user gives replaces it."""
-    deepagents: Any = import_module("deepagents")
-    deepagents.register_harness_profile(PROVIDER, deepagents.HarnessProfile(extra_middleware=_middleware))
-
-
 def _register(_spec: str) -> None:
     register()
 
 
-def _middleware() -> list[CloudflarePromptCachingMiddleware]:
-    return [CloudflarePromptCachingMiddleware(unsupported_model_behavior="ignore")]
+def add_harness_profile() -> None:
+    """Adds the middleware for prompt caching; one that the user gives replaces it."""
+    deepagents: Any = import_module("deepagents")
+    profile = deepagents.HarnessProfile(
+        extra_middleware=lambda: [CloudflarePromptCachingMiddleware(unsupported_model_behavior="ignore")]
+    )
+    deepagents.register_harness_profile(PROVIDER, profile)

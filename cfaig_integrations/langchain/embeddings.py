@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import embed_requests, run_options
-from cfaig_integrations.adapters.fields import EmbedFields
+from cfaig_integrations.adapters.fields import Count, EmbedFields
 from cfaig_integrations.client.concurrency import arun_all, run_all
 from cfaig_integrations.core.vectors import EmbedRequest, Side
 from cfaig_integrations.gateway.connection import CallOptions
@@ -94,7 +94,7 @@ class CloudflareAIGatewayEmbeddings(EmbedFields, LangChainFields, Embeddings):
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     model: str
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: Count = None
     max_concurrency: int = Field(default=4, ge=1)
 
     def _connect(self) -> None:

@@ -18,12 +18,7 @@ from cfaig_integrations.langchain.costs import report
 
 
 class Response:
-    """An error response with the attributes that core copies into a failed run's metadata.
-
-    Attributes:
-        status_code: HTTP status.
-        headers: Headers, with names in lower case.
-    """
+    """An error response with the attributes that core copies into a failed run's metadata."""
 
     def __init__(self, error: ours.ApiError) -> None:
         self.status_code = error.status

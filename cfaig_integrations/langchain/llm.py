@@ -13,7 +13,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
     Callbacks,
 )
-from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
+from langchain_core.language_models import BaseLLM, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import Field
@@ -38,7 +38,6 @@ from cfaig_integrations.langchain.arguments import (
 from cfaig_integrations.langchain.base import GatewayModel
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.generations import GenerationChunkMaker, joined, to_generations, to_llm_result
-from cfaig_integrations.langchain.outbound import PROVIDER
 from cfaig_integrations.langchain.run_tracking import (
     PROMPT_RUNS,
     StreamRun,
@@ -199,11 +198,6 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         if context != NO_CONTEXT:
             shown["gateway_context"] = digest(context)
         return own | shown
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(self.stop if stop is None else stop, **kwargs)
-        params["ls_provider"] = PROVIDER
-        return params
 
     def generate(
         self,

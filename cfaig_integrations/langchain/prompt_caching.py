@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import BaseTool
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.models.routes import takes_cache_markers
 from cfaig_integrations.langchain.chat_model import ChatCloudflareAIGateway
 from cfaig_integrations.langchain.errors import langchain_errors
@@ -119,12 +119,7 @@ class CloudflarePromptCachingMiddleware(AgentMiddleware[Any, Any, Any]):
 
 def _require(argument: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise ConfigError(
-            f"{argument}={value!r} does not exist.",
-            field=argument,
-            value=value,
-            remedy=f"Use one of {', '.join(allowed)}.",
-        )
+        raise invalid(argument, value, "does not exist", f"Use one of {', '.join(allowed)}.")
 
 
 def _blocks(message: BaseMessage) -> list[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from langchain_core.callbacks import BaseCallbackManager, Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import ensure_config
-from pydantic import Field
 
 from cfaig_integrations.adapters.arguments import run_options
+from cfaig_integrations.adapters.fields import Count, ExtraBody
 from cfaig_integrations.core.vectors import RerankRequest, ranking_of
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
@@ -81,8 +81,8 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         def __init__(self, model: str = ..., **arguments: Unpack[RerankerArguments]) -> None: ...
 
     model: str = DEFAULT_RERANKER
-    top_n: int | None = Field(default=None, ge=1)
-    extra_body: dict[str, Any] | None = Field(default=None, repr=False)
+    top_n: Count = None
+    extra_body: ExtraBody = None
 
     def _connect(self) -> None:
         super()._connect()

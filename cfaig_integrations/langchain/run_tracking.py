@@ -76,11 +76,6 @@ def run_entries(
 ) -> RunEntries:
     """What a call's run contributes to the gateway's log.
 
-    Args:
-        fields: The constructor arguments that decide it; None: the defaults.
-        manager: The run manager that LangChain passed, if any, or a run that is known otherwise.
-        operation: What the call does.
-
     Raises:
         ConfigError: `config["metadata"]["cf_aig_metadata"]` is not a dict, or the `metadata_mapper` fails.
     """

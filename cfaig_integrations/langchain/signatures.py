@@ -12,8 +12,6 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 from cfaig_integrations.adapters.signatures import BodyArguments, ChatArguments, EmbedArguments, GatewayArguments
 
-__all__ = ["ChatModelArguments", "EmbeddingsArguments", "LLMArguments", "RerankerArguments"]
-
 
 class _LanguageModelArguments(TypedDict, total=False):
     """Arguments of LangChain's own base class."""

@@ -20,7 +20,7 @@ from cfaig_integrations.adapters.tools import (
     tools_at_once,
 )
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.routes import Api, refuses_force
 from cfaig_integrations.langchain.errors import conversion_errors
@@ -94,9 +94,7 @@ def _from_mapping(tool: Mapping[str, Any], strict: bool | None) -> BoundTool:
 def to_specs(tools: Sequence[AnyTool], *, strict: bool | None = None) -> tuple[ToolSpec, ...]:
     """The tools of a call; `strict` is for those that were not bound before."""
     if not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
-        raise ConfigError(
-            f"tools={shown(tools)} is not a list.", field="tools", value=tools, remedy="Give a list of tools."
-        )
+        raise invalid("tools", tools, "is not a list", "Give a list of tools.")
     return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])
 
 

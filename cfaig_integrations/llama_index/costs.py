@@ -19,7 +19,7 @@ from cfaig_integrations.gateway.costs import iter_log_ids
 from cfaig_integrations.gateway.info import GatewayInfo
 
 
-class LogCollector(BaseEventHandler):
+class LogCollector(LogIds, BaseEventHandler):
     """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
 
     Of LLMs, whole and streamed, in engines, tools, agents and workflows, and of this package's embeddings, rerankers
@@ -35,26 +35,13 @@ class LogCollector(BaseEventHandler):
         0.00345
     """
 
-    _ids: LogIds = PrivateAttr(default_factory=LogIds)
+    _ids: dict[str, None] = PrivateAttr(default_factory=dict[str, None])
     _tokens: list[Token[tuple[LogCollector, ...]]] = PrivateAttr(default_factory=list[Any])
 
     @classmethod
     def class_name(cls) -> str:
         """The name under which LlamaIndex writes this class down."""
         return "LogCollector"
-
-    @property
-    def log_ids(self) -> tuple[str, ...]:
-        """The log ids so far."""
-        return self._ids.log_ids
-
-    def clear(self) -> None:
-        """Forgets all log ids, before another run."""
-        self._ids.clear()
-
-    def add(self, log_id: str | None) -> None:
-        """Adds the log id of a call; None, of a call that was not logged, is ignored."""
-        self._ids.add(log_id)
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
         """Adds the log id of a call that has ended."""
@@ -63,7 +50,9 @@ class LogCollector(BaseEventHandler):
                 self.add(log_id)
 
     def __enter__(self) -> LogCollector:
-        _listen()
+        root = get_dispatcher()
+        if not any(handler is _LISTENER for handler in root.event_handlers):
+            root.add_event_handler(_LISTENER)
         self._tokens.append(_ACTIVE.set((*_ACTIVE.get(), self)))
         return self
 
@@ -88,18 +77,8 @@ class _Listener(BaseEventHandler):
 _LISTENER = _Listener()
 
 
-def _listen() -> None:
-    root = get_dispatcher()
-    if not any(handler is _LISTENER for handler in root.event_handlers):
-        root.add_event_handler(_LISTENER)
-
-
 def report(call: GatewayInfo | GatewayError | Mapping[str, Any]) -> None:
-    """Tells the collectors of a call whose log ids no event of LlamaIndex has.
-
-    Args:
-        call: What has the log ids: how the gateway handled it, its error, or the data of a tool.
-    """
+    """Tells the collectors of a call whose log ids no event of LlamaIndex has."""
     for log_id in iter_log_ids(call):
         for collector in (*_ACTIVE.get(), *get_dispatcher().event_handlers):
             if isinstance(collector, LogCollector):

@@ -88,12 +88,8 @@ class LlamaFields(GatewayFields):
         """
         return json.dumps(for_traces(self.model_dump(mode="json", **kwargs)))
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy that shares HTTP clients, callbacks, cache and rate limiter."""
-        copied = {} if memo is None else memo
-        shared = (self.__dict__.get(name) for name in _SHARED_BY_COPIES)
-        copied.update({id(value): value for value in shared if value is not None})
-        return super().__deepcopy__(copied)
+    def _shared_values(self) -> list[object]:
+        return [*super()._shared_values(), *(self.__dict__.get(name) for name in _SHARED_BY_COPIES)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the token, which the reading process takes from its environment, and without HTTP clients.

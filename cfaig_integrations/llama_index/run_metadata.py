@@ -47,11 +47,7 @@ _STEP = _find_step_variable()
 
 
 def run_info(operation: Operation) -> RunInfo:
-    """What LlamaIndex knows of the current run.
-
-    Args:
-        operation: Kind of the call.
-    """
+    """What LlamaIndex knows of the current run."""
     current = cast("object", active_instrument_tags.get())
     # LlamaIndex accepts any value that can update a dict.
     tags: Mapping[object, object] = cast("Mapping[object, object]", current) if isinstance(current, Mapping) else {}
@@ -85,10 +81,6 @@ def run_entries(fields: LlamaFields, operation: Operation) -> RunEntries:
     """What a call's run adds to the call.
 
     A tag replaces the constructor's entry of the same name; the other tags fill the remaining entries.
-
-    Args:
-        fields: The constructor arguments.
-        operation: Kind of the call.
 
     Raises:
         ConfigError: The mapper fails.

@@ -11,8 +11,6 @@ from pydantic.errors import PydanticUserError
 from cfaig_integrations.adapters.tools import closed_schema
 from cfaig_integrations.errors import ConfigError
 
-__all__ = ["ROOT", "description_of", "is_wrapped", "object_schema"]
-
 ROOT = "root"
 """Key that holds a value that is not an object; pydantic's own name for the field of a `RootModel`."""
 

@@ -12,8 +12,6 @@ from llama_index.core.types import BaseOutputParser, PydanticProgramMode
 
 from cfaig_integrations.adapters.signatures import BodyArguments, ChatArguments, EmbedArguments, GatewayArguments
 
-__all__ = ["EmbeddingArguments", "LLMArguments", "RerankArguments"]
-
 
 class _LlamaArguments(TypedDict, total=False):
     """Arguments of all LlamaIndex classes."""

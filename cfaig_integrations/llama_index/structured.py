@@ -241,12 +241,8 @@ class _StructuredCall(Generic[Model]):
     """How to ask for an object, and how to read the answer.
 
     Attributes:
-        output_cls: Class of the object.
-        messages: The conversation.
-        arguments: Arguments of `chat`.
         tool: Function whose call is the answer; None: the answer is the text.
         parser: The user's parser, which gets the text first.
-        forced: Whether the model must call the tool.
     """
 
     output_cls: type[Model]

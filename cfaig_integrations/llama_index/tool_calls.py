@@ -29,10 +29,6 @@ def tool_selections(response: ChatResponse, *, error_on_no_tool_call: bool = Tru
     Arguments that are not a JSON object at the end are never completed: a tool must not run on truncated ones. They are
     returned under names that no tool has, so that its error tells the model.
 
-    Args:
-        response: The response, or one of a stream's.
-        error_on_no_tool_call: Whether a response without calls, or with broken arguments, is an error.
-
     Raises:
         ValueError: There is no call, or a broken one; only with `error_on_no_tool_call`.
     """

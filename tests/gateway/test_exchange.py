@@ -14,8 +14,10 @@ import pytest
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Media, Text, Turn
+from cfaig_integrations.core.decisions import DecisionRequest
 from cfaig_integrations.core.events import TextDelta
 from cfaig_integrations.core.fold import fold
+from cfaig_integrations.core.vectors import EmbedRequest, RerankRequest
 from cfaig_integrations.errors import (
     AuthError,
     ConfigError,
@@ -30,7 +32,7 @@ from cfaig_integrations.errors import (
     TimeoutFault,
     TransportFault,
 )
-from cfaig_integrations.gateway import exchange, logs, session
+from cfaig_integrations.gateway import exchange, logs, session, vectors
 from cfaig_integrations.gateway.actions import (
     Action,
     Actions,
@@ -292,6 +294,26 @@ def test_all_requests_of_a_call_share_an_event_id_and_keep_their_log_ids() -> No
     assert ended.result[1].log_ids == ("log1", "log2", "log3")
     other = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, RESPONSES))
     assert dict(other.calls[0].headers)[b"cf-aig-event-id"] != dict(ended.calls[0].headers)[b"cf-aig-event-id"]
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        (lambda: vectors.embed(connect(), EmbedRequest("@cf/baai/bge-m3", ("a",))), {"data": [[0.5] * 1024]}),
+        (
+            lambda: vectors.rank(connect(), RerankRequest("@cf/baai/bge-m3", "q", ("a",))),
+            {"response": [{"id": 0, "score": 0.5}]},
+        ),
+        (
+            lambda: vectors.decide(connect(), DecisionRequest("@cf/cloudflare/clef", "s", {"q": {"type": "noul"}})),
+            {"answers": {"q": {"noul": 0.5}}},
+        ),
+    ],
+    ids=["embed", "rank", "decide"],
+)
+def test_all_requests_of_a_vector_call_keep_their_log_ids(call: Callable[[], Any], body: dict[str, Any]) -> None:
+    last = HttpResponse(200, {**JSON, "cf-aig-log-id": "log2"}, json.dumps({"result": body, "success": True}).encode())
+    assert run(call(), BUSY, last).result[1].log_ids == ("log1", "log2")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
 from cfaig_integrations.gateway.connection import Connection
-from cfaig_integrations.gateway.settings import _VARIABLES, DEFAULT_BASE_URL, Secret, Settings, resolve
+from cfaig_integrations.gateway.settings import _VARIABLES, Secret, Settings, resolve
 
 TOKEN = "tok-3nVerySecret"
 ENV = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": "acc0"}

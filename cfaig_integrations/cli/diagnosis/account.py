@@ -102,7 +102,7 @@ def check_access(probe: Probe, settings: Settings) -> tuple[list[Finding], Mappi
         findings.append(_permission(gateway, "AI Gateway > Read", Problem.NO_GATEWAY_PERMISSION, "warning"))
         return findings, None
     findings.append(Finding("permission", "ok", "AI Gateway > Read"))
-    return findings, _gateway_of(gateway)
+    return findings, cast("Mapping[str, Any]", gateway) if isinstance(gateway, Mapping) else {}
 
 
 def _outcome(probe: Probe, path: str) -> object:
@@ -146,10 +146,6 @@ def _permission(outcome: object, name: str, problem: Problem, status: Any) -> Fi
             return Finding("permission", "skipped", f"{name} could not be checked ({_without_hint(outcome)})")
         case _:
             return Finding("permission", "ok", name)
-
-
-def _gateway_of(outcome: object) -> Mapping[str, Any] | None:
-    return cast("Mapping[str, Any]", outcome) if isinstance(outcome, Mapping) else {}
 
 
 def check_gateway(

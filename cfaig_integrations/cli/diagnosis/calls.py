@@ -63,21 +63,17 @@ def check_model(probe: Probe, model: str) -> Finding:
 
 
 def check_calls(connection: Connection, model: str, wires: Sequence[Wire], called: Callable[[], None]) -> list[Finding]:
-    """Calls a model in each format.
-
-    Args:
-        connection: Where to.
-        model: Model id.
-        wires: Formats.
-        called: Called after each.
-    """
+    """Calls a model in each format."""
     findings: list[Finding] = []
     request = ChatRequest(model, (Turn("user", (Text(_PROMPT),)),), max_tokens=MAX_TOKENS)
     for wire in wires:
         findings.append(_call(Client(replace(connection, api=wire)), request, wire, connection))
         called()
     if any(each.status == "ok" for each in findings):  # the model exists: what another format lacks is the format
-        return [_not_served(each) if each.problem is Problem.UNKNOWN_MODEL else each for each in findings]
+        findings = [
+            replace(each, problem=Problem.WIRE_NOT_SERVED, fix="") if each.problem is Problem.UNKNOWN_MODEL else each
+            for each in findings
+        ]
     return findings
 
 
@@ -89,10 +85,6 @@ def _call(client: Client, request: ChatRequest, wire: Wire, connection: Connecti
         return failed(wire, problem, str(error), fix)
     tokens = f", {reply.usage.input} in, {reply.usage.output} out" if reply.usage else ""
     return Finding(wire, "ok", f"answered{tokens}" + (f", log {info.log_id}" if info.log_id else ""))
-
-
-def _not_served(finding: Finding) -> Finding:
-    return replace(finding, problem=Problem.WIRE_NOT_SERVED, fix="")
 
 
 def _problem_of(error: GatewayError, model: str, base_url: str) -> tuple[Problem, str]:

@@ -106,9 +106,7 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        check: What was checked.
         status: A warning does not change the exit code.
-        detail: What was found.
         problem: Of a warning or a failure.
         fix: How to fix it; empty: the problem's usual fix.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -22,28 +22,15 @@ from cfaig_integrations.errors import (
     ProtocolError,
     TransportFault,
 )
-from cfaig_integrations.gateway import failures
-from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send
-from cfaig_integrations.gateway.attempts import result_of
-from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, Connection
-from cfaig_integrations.gateway.failures.redaction import conceal
-from cfaig_integrations.gateway.settings import DEFAULT_BASE_URL
-from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.sniff import sniff
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
+from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway.connection import Connection
 
-_PROXIES = ("https_proxy", "http_proxy", "all_proxy")
 _NO_ROUTE = 7000
 
 
 class Probe:
-    """Reads paths of the management API, each with one request.
-
-    Args:
-        connection: Account, host and token.
-
-    Attributes:
-        settings: Those of the connection.
-    """
+    """Reads paths of the management API, each with one request."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -53,32 +40,12 @@ class Probe:
     def get(self, path: str, *, of_account: bool = True) -> Any:
         """The result at a path.
 
-        Args:
-            path: Begins with a slash.
-            of_account: Whether the path is one of the account.
-
         Raises:
             GatewayError: The server returns an error, something else than JSON, or nothing.
         """
-        url = self._connection.url(path) if of_account else self._connection.settings.base_url + path
-        return self._client.run(self._get(url))
-
-    def _get(self, url: str) -> Actions[object]:
-        headers = self._connection.headers_of(NO_CALL_OPTIONS, {}, stream=False)
-        timeouts = self._connection.timeouts_of(NO_CALL_OPTIONS, stream=False)
-        try:
-            response = cast("HttpResponse", (yield Send(HttpRequest("GET", url, headers, b"", timeouts))))
-            if not 200 <= response.status < 300:
-                raise failures.from_response(response.status, response.headers, response.body or b"")
-            if sniff(response.body or b"") == "html":
-                raise failures.from_html(response.status, response.headers, response.body or b"")
-            try:
-                return result_of(response)
-            except EmbeddedError as error:
-                raise failures.from_embedded(error.body, response.headers, response.status) from None
-        except GatewayError as error:
-            conceal(error, headers)
-            raise
+        path = path if of_account else self.settings.base_url + path
+        read = JsonRequest(self._connection, path, lambda response, _: result_of(response), method="GET")
+        return self._client.run(read.run())
 
 
 def network_problem(error: GatewayError, base_url: str) -> tuple[Problem, str] | None:

@@ -20,19 +20,6 @@ from cfaig_integrations.errors import (
     ServerFault,
 )
 
-__all__ = [
-    "CODES",
-    "MESSAGE_PATTERNS",
-    "PAYMENT_HINT",
-    "PROVIDER_CODES",
-    "UNCERTAIN",
-    "Code",
-    "MessagePattern",
-    "ProviderCode",
-    "kind_of_status",
-    "retryable_status",
-]
-
 ErrorKind: TypeAlias = type[ApiError]
 
 
@@ -41,13 +28,10 @@ class Code:
     """An error code of Cloudflare.
 
     Attributes:
-        code: The number.
         status: HTTP status of the code: replaces that of an error inside a 2xx response, and distinguishes rows of the
             same code.
-        source: Evidence.
         retryable: Whether the same request may succeed later.
         kind: Exception; None: that of the status.
-        hint: How to fix it.
     """
 
     code: int
@@ -64,10 +48,8 @@ class MessagePattern:
 
     Attributes:
         pattern: Regular expression, searched for in the message in lower case.
-        source: Evidence.
         retryable: Whether the same request may succeed later; None: as for code and status.
         kind: Exception; None: as for code and status.
-        hint: How to fix it.
         statuses: HTTP statuses to which it applies; empty: all. It always applies to an error inside a 2xx response.
     """
 
@@ -84,8 +66,6 @@ class ProviderCode:
     """A provider's `type`, `code` or `status`.
 
     Attributes:
-        status: HTTP status of the code.
-        source: Evidence.
         kind: Exception; None: that of the status.
         retryable: Whether the same request may succeed later; None: as for the status.
         overrides: Whether it takes precedence over the HTTP status of the response.

@@ -13,8 +13,6 @@ from cfaig_integrations.core.text import read_int, repair_surrogates
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.wire.jsonio import excerpt
 
-__all__ = ["ErrorDetails", "of_body", "of_bytes", "title_of"]
-
 _MAX_MESSAGE = 4000
 _MAX_CODE = 100
 _MAX_TEXT = 64 * 1024

@@ -26,8 +26,6 @@ from cfaig_integrations.gateway.failures.error_body import ErrorDetails
 from cfaig_integrations.gateway.failures.redaction import names_a_credential, redacted
 from cfaig_integrations.wire.sniff import sniff
 
-__all__ = ["from_embedded", "from_html", "from_response"]
-
 _MAX_LOCATION = 300
 _MAX_SEARCHED = 2000
 """Characters of a message in which patterns are searched for."""
@@ -37,13 +35,7 @@ _RAY = re.compile(rb"Ray ID:?\s{0,20}(?:<[^<>]{0,200}>\s{0,20})?([0-9a-f]{12,20}
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The exception for a response that is not 2xx.
-
-    Args:
-        status: HTTP status.
-        headers: Names in lower case.
-        body: In any of the shapes of facts §5.5, JSON or not.
-    """
+    """The exception for a response that is not 2xx: its header names are in lower case, its body in any form."""
     if 300 <= status < 400 and "location" in headers:
         return _from_redirect(status, headers)
     if sniff(body) == "html":
@@ -52,24 +44,12 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ApiEr
 
 
 def from_embedded(body: object, headers: Mapping[str, str], status: int = 200) -> ApiError:
-    """The exception for an error inside a 2xx response, or inside a stream (facts §5.1, §5.3).
-
-    Args:
-        body: The body or event that holds the error.
-        headers: Names in lower case.
-        status: HTTP status of the response, which the exception keeps.
-    """
+    """The exception for an error inside a 2xx response, whose status it keeps, or in a stream (facts §5.1, §5.3)."""
     return _error(error_body.of_body(body), status, headers)
 
 
 def from_html(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The exception for a page of HTML, which comes from a proxy, a login or a firewall.
-
-    Args:
-        status: HTTP status, which decides whether an error page is retryable.
-        headers: Names in lower case.
-        body: The page.
-    """
+    """The exception for a page of HTML, which comes from a proxy, a login or a firewall."""
     if not 200 <= status < 300:
         return _from_error_page(status, headers, body)
     message, _, ray = _page(headers, body)

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError
-from cfaig_integrations.wire.jsonio import revealed
-
-__all__ = ["Hidden", "HiddenText", "conceal", "is_credential", "names_a_credential", "redacted", "revealed"]
+from cfaig_integrations.wire.jsonio import revealed as revealed
 
 _MAX_DEPTH = 60
 """Levels of a JSON value that an error keeps: deeper values cannot be printed or pickled safely."""
@@ -73,13 +71,9 @@ def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:
 
 
 def conceal(error: GatewayError, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Removes credentials from an error and its causes: servers and HTTP libraries quote requests.
-
-    Args:
-        error: The error.
-        headers: Request headers.
-    """
-    secrets = _credentials_in(headers)
+    """Removes credentials from an error and its causes: servers and HTTP libraries quote requests."""
+    values = [value.decode("latin-1") for name, value in headers if names_a_credential(name.decode())]
+    secrets = tuple(secret for value in values if len(secret := value.rpartition(" ")[2]) >= _MIN_SECRET)
     waiting: list[BaseException | None] = [error]
     done: set[int] = set()
     while waiting:
@@ -101,13 +95,6 @@ def _conceal(error: GatewayError, secrets: tuple[str, ...]) -> None:
         error.headers = redacted(error.headers, secrets)
     if isinstance(error, ApiError | ProtocolError):
         error.body = redacted(error.body, secrets)
-
-
-def _credentials_in(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    secrets = (
-        value.decode("latin-1").rpartition(" ")[2] for name, value in headers if names_a_credential(name.decode())
-    )
-    return tuple(secret for secret in secrets if len(secret) >= _MIN_SECRET)
 
 
 def names_a_credential(name: str) -> bool:

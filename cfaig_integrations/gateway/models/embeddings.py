@@ -6,28 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from cfaig_integrations.core.vectors import EmbedRequest
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.modalities import require_kind
-from cfaig_integrations.gateway.models.tables import matching
+from cfaig_integrations.gateway.models.tables import IN_PATH, matching
 from cfaig_integrations.wire.embeddings import Inputs
-
-__all__ = [
-    "DEFAULT_DECISION_MODEL",
-    "DEFAULT_RERANKER",
-    "RERANKERS",
-    "TABLE",
-    "EmbedApi",
-    "EmbedModel",
-    "EmbedRoute",
-    "RerankModel",
-    "RerankRoute",
-    "batch_size",
-    "decision_route",
-    "embed_route",
-    "model_of",
-    "rerank_route",
-]
 
 EmbedApi: TypeAlias = Literal["auto", "run", "embeddings"]
 """`run`: Workers AI's own form, with every field of the model. `embeddings`: OpenAI's form."""
@@ -38,12 +21,9 @@ class EmbedModel:
     """What is known about some embedding models; None if it is not known.
 
     Attributes:
-        models: Patterns of their ids.
         inputs: What their body on `/ai/run` takes.
-        evidence: Where all that is known from.
         max_items: Maximum number of texts in one request.
         max_tokens: Maximum number of tokens of one text.
-        dimensions: Length of the vectors.
         base64: Whether OpenAI's endpoint honors `encoding_format: base64`.
     """
 
@@ -93,30 +73,11 @@ _DEFAULT_BATCH = 32
 """Texts per request where the maximum is not known: the smallest maximum of the other models."""
 
 
-@dataclass(frozen=True, slots=True)
-class RerankModel:
-    """What is known about a rerank model.
-
-    Attributes:
-        models: Its id.
-        top_k: Whether it has a parameter for how many results to return.
-        evidence: Where that is known from.
-    """
-
-    models: str
-    top_k: bool
-    evidence: str
-
-
 DEFAULT_DECISION_MODEL = "@cf/cloudflare/clef"
 DEFAULT_RERANKER = "@cf/baai/bge-reranker-base"
-RERANKERS: tuple[RerankModel, ...] = (
-    RerankModel(DEFAULT_RERANKER, True, "§6.4"),
-    RerankModel("@cf/baai/bge-m3", False, "§6.1: query and contexts give scores; no top_k"),
-    RerankModel("*", True, "§6.4: the form of bge-reranker-base"),
-)
+_BGE_M3 = "@cf/baai/bge-m3"
+"""An embedding model that also ranks, without top_k (§6.1); others have the form of bge-reranker-base (§6.4)."""
 
-_IN_PATH = ("@cf/", "@hf/")
 _RUN = "/ai/run"
 _EMBEDDINGS = "/ai/v1/embeddings"
 _LEGACY_EMBEDDINGS = "/embeddings"
@@ -127,10 +88,7 @@ class EmbedRoute:
     """How texts go to their model.
 
     Attributes:
-        endpoint: Which form the body has.
-        model: Model id as it is sent.
         path: After `{base}/accounts/{account_id}`, or after the legacy host's base.
-        row: What is known about the model.
     """
 
     endpoint: Literal["run", "embeddings"]
@@ -158,7 +116,7 @@ def model_of(model: str) -> EmbedModel:
     Raises:
         ConfigError: The id cannot be right.
     """
-    return next(matching(TABLE, _checked_id(model)))
+    return next(matching(TABLE, routes.checked_id(model)))
 
 
 def batch_size(model: str, size: int | None = None, *, argument: str = "batch_size") -> int:
@@ -188,18 +146,13 @@ def batch_size(model: str, size: int | None = None, *, argument: str = "batch_si
 def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool = False) -> EmbedRoute:
     """How a request goes: under `auto` Workers AI models in their own form, all others in OpenAI's (§6.3).
 
-    Args:
-        request: Only its model and dimensions matter.
-        api: The user's choice.
-        legacy: Whether it goes to the legacy host, which has OpenAI's form only.
-
     Raises:
         ConfigError: The model id cannot be right, `dimensions` is not the length of the model's vectors, or the host
             does not serve the model that way.
     """
-    row, model = model_of(request.model), _checked_id(request.model)
+    row, model = model_of(request.model), routes.checked_id(request.model)
     require_kind(model, "embedding")
-    on_workers_ai = model.startswith(_IN_PATH)
+    on_workers_ai = model.startswith(IN_PATH)
     if row.dimensions is not None and request.dimensions not in (None, row.dimensions):
         raise ConfigError(
             f"{model} makes vectors of {row.dimensions} numbers, not {request.dimensions}.",
@@ -225,12 +178,11 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
     Raises:
         ConfigError: The model id cannot be right, is no Workers AI model's, or the host has no rerank endpoint.
     """
-    sent = _checked_id(model)
-    row = next(matching(RERANKERS, sent))
-    if row.models == "*":
+    sent = routes.checked_id(model)
+    if sent != _BGE_M3:
         require_kind(sent, "reranking")
     _require_run(sent, model, "rerank", DEFAULT_RERANKER, legacy=legacy)
-    return RerankRoute(f"{_RUN}/{sent}", row.top_k)
+    return RerankRoute(f"{_RUN}/{sent}", sent != _BGE_M3)
 
 
 def decision_route(model: str, *, legacy: bool = False) -> str:
@@ -239,7 +191,7 @@ def decision_route(model: str, *, legacy: bool = False) -> str:
     Raises:
         ConfigError: The model id cannot be right, is no decision model's, or the host has no such endpoint.
     """
-    sent = _checked_id(model)
+    sent = routes.checked_id(model)
     require_kind(sent, "decision")
     _require_run(sent, model, "decide", DEFAULT_DECISION_MODEL, legacy=legacy)
     return f"{_RUN}/{sent}"
@@ -252,7 +204,7 @@ def _require_run(sent: str, model: str, action: str, default: str, *, legacy: bo
             field="base_url",
             remedy="Leave base_url out to use the REST API.",
         )
-    if not sent.startswith(_IN_PATH):
+    if not sent.startswith(IN_PATH):
         raise ConfigError(
             f"{model} cannot {action} through the gateway.",
             field="model",
@@ -261,10 +213,5 @@ def _require_run(sent: str, model: str, action: str, default: str, *, legacy: bo
         )
 
 
-def _checked_id(model: str) -> str:
-    routes.row_of(model)
-    return routes.rest_id(model)
-
-
 def _no_endpoint(api: str, where: str, remedy: str) -> ConfigError:
-    return ConfigError(f"api={api!r} does not exist {where}.", field="api", value=api, remedy=remedy)
+    return invalid("api", api, f"does not exist {where}", remedy)

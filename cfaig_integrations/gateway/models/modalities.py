@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import invalid
 from cfaig_integrations.gateway.models.tables import matching
-
-__all__ = ["TABLE", "Kind", "Row", "kind_of", "require_kind"]
 
 Kind: TypeAlias = Literal["chat", "embedding", "reranking", "decision", "other"]
 
@@ -22,9 +20,7 @@ class Row:
     """What some models are for.
 
     Attributes:
-        models: Patterns of their ids in lower case.
         task: What they are for, with its article.
-        evidence: Where this is known from.
         kind: The kind of class that this package has for them, if any.
     """
 
@@ -111,9 +107,4 @@ def require_kind(model: str, kind: Kind) -> None:
     """
     row = kind_of(model)
     if row is not None and row.kind != kind:
-        raise ConfigError(
-            f"model={model!r} is {row.task}, not {_NAMES[kind]}.",
-            field="model",
-            value=model,
-            remedy=_CLASSES[row.kind],
-        )
+        raise invalid("model", model, f"is {row.task}, not {_NAMES[kind]}", _CLASSES[row.kind])

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-__all__ = ["TABLE", "WORKERS_AI", "InputKind", "Profile", "Row", "Skill", "profile_of"]
+from cfaig_integrations.gateway.models.tables import IN_PATH
 
 InputKind: TypeAlias = Literal["text", "image", "image_url", "pdf", "audio", "video"]
 """`image`: bytes; `image_url`: an address that the model's host fetches."""
@@ -67,9 +67,6 @@ class Row:
             otherwise suffixed forms too, unless another row has them.
         window: Tokens of input and output together.
         output: Tokens of the output; None if not known, or if only the window bounds it.
-        inputs: Kinds of content they take.
-        skills: What they can do.
-        evidence: Where all that is known from.
         max_input: Tokens of the input, if there is a bound besides the window.
     """
 
@@ -361,7 +358,6 @@ def _index(rows: tuple[Row, ...]) -> Mapping[str, Profile]:
 _INDEX = _index(TABLE)
 _WORKERS_AI_INDEX = _index(WORKERS_AI)
 
-_IN_WORKERS_AI = ("@cf/", "@hf/")
 _SEPARATOR = re.compile(r"[-:@]")
 _VERSION = re.compile(r"-\d{1,2}(?!\d)")
 _OTHER_KIND = re.compile(r"-(?:audio|embedding|image|live|moderation|realtime|transcribe|translate|tts)\b")
@@ -379,7 +375,7 @@ def profile_of(model: str) -> Profile:
     Accepts any string, and never raises.
     """
     name = _canonical(model).removeprefix("workers-ai/")
-    on_workers_ai = name.startswith(_IN_WORKERS_AI)
+    on_workers_ai = name.startswith(IN_PATH)
     if not name.startswith("dynamic/"):
         index = _WORKERS_AI_INDEX if on_workers_ai else _INDEX
         profile = _longest_match(name, index) or _longest_match(name.rpartition("/")[2], index)

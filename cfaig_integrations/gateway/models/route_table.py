@@ -13,8 +13,6 @@ from typing import Literal, NamedTuple
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 
-__all__ = ["AUTO", "TABLE", "Row", "Wires"]
-
 
 class Wires(NamedTuple):
     """The wires of a model, the best first.
@@ -33,10 +31,7 @@ class Row:
     """What is known about some models.
 
     Attributes:
-        models: Patterns of their ids.
-        wires: The wires they are offered on.
         quirks: What wires must respect.
-        evidence: Where all that is known from.
         on_chat: What chat completions must respect, where another wire is less strict.
     """
 

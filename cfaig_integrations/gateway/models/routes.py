@@ -12,34 +12,14 @@ from typing import Literal, TypeAlias
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolCall, Wire
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
-from cfaig_integrations.gateway.models.tables import matching
+from cfaig_integrations.gateway.models.tables import IN_PATH, matching
 from cfaig_integrations.wire.codec import Features, Quirks
 from cfaig_integrations.wire.limits import unchecked_limits
 from cfaig_integrations.wire.registry import PDF_RESULTS, codec
-
-__all__ = [
-    "TABLE",
-    "Api",
-    "Route",
-    "Row",
-    "affinity_of",
-    "carries_pdf_results",
-    "efforts_of",
-    "forget",
-    "is_route",
-    "is_shape_refusal",
-    "learn",
-    "legacy_id",
-    "rest_id",
-    "route",
-    "row_of",
-    "takes",
-    "takes_cache_markers",
-]
 
 Api: TypeAlias = Literal[Wire, "auto"]
 
@@ -49,8 +29,6 @@ class Route:
     """Where one request goes, and how it is written.
 
     Attributes:
-        wire: Wire format.
-        model: Model id as it is sent.
         path: After `{base}/accounts/{account_id}`, or after the legacy host's base; it contains the model id unescaped.
         envelope: Whether the body is `{"model", "input"}` around the encoded request.
         model_in_body: Whether the body names the model; False where the path does.
@@ -76,7 +54,6 @@ _PATHS: Mapping[Wire, str] = {
     "run": "/ai/run",
 }
 _LEGACY_PATH = "/chat/completions"
-_IN_PATH = ("@cf/", "@hf/")
 _SPELLINGS = (("workers-ai/@", "@"), ("google-ai-studio/", "google/"), ("grok/", "xai/"))
 """Beginning of a model id on the legacy host, and on the REST API (§1.3, §14.6)."""
 # Visible ASCII without characters that end a path or begin an escape: `%2F` breaks the routing (§1.1).
@@ -123,6 +100,15 @@ def row_of(model: str) -> Row:
     return _id_and_row(model)[1]
 
 
+def checked_id(model: str) -> str:
+    """A model id as the REST API spells it.
+
+    Raises:
+        ConfigError: It cannot be right.
+    """
+    return _id_and_row(model)[0]
+
+
 def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = False) -> bool:
     """Whether a model is known to refuse a forced tool call.
 
@@ -147,10 +133,10 @@ def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
     Raises:
         ConfigError: The id cannot be right.
     """
-    model = _id_and_row(model)[0]
+    model = checked_id(model)
     if model == AUTO:
         return "session_id"
-    return "session_affinity" if model.startswith(_IN_PATH) else None
+    return "session_affinity" if model.startswith(IN_PATH) else None
 
 
 def carries_pdf_results(model: str) -> bool:
@@ -206,7 +192,7 @@ def rest_id(model: str) -> str:
 def learn(model: str, *, tools: bool, wire: Wire) -> None:
     """Remembers for this process that a model takes this wire after it refused the body of another."""
     with _lock:
-        _learned[_id_and_row(model)[0], tools] = wire
+        _learned[checked_id(model), tools] = wire
 
 
 def forget() -> None:
@@ -318,11 +304,11 @@ def _with_max_output(model: str, quirks: Quirks) -> Quirks:
 
 def _legacy_route(model: str, row: Row, api: Api) -> Route:
     if api not in ("auto", "chat_completions"):
-        raise ConfigError(
-            f"api={api!r} does not exist on the legacy host, nor on a custom domain.",
-            field="api",
-            value=api,
-            remedy="Leave base_url out to use the REST API, or use api='chat_completions'.",
+        raise invalid(
+            "api",
+            api,
+            "does not exist on the legacy host, nor on a custom domain",
+            "Leave base_url out to use the REST API, or use api='chat_completions'.",
         )
     quirks, wire = row.quirks_on("chat_completions"), codec("chat_completions")
     return Route(wire.wire, legacy_id(model), _LEGACY_PATH, False, True, quirks, wire.features(quirks))
@@ -342,7 +328,7 @@ def _run_route(model: str) -> Route:
             value="run",
             remedy="Use api='chat_completions' or 'auto'.",
         )
-    in_path = model.startswith(_IN_PATH)
+    in_path = model.startswith(IN_PATH)
     path = f"{_PATHS['run']}/{model}" if in_path else _PATHS["run"]
     quirks = _with_max_output(model, _id_and_row(model)[1].quirks)
     return Route("run", model, path, not in_path, not in_path, quirks, codec("run").features(quirks))
@@ -352,11 +338,8 @@ def _run_route(model: str) -> Route:
 def _id_and_row(model: str) -> tuple[str, Row]:
     """The id as the REST API spells it, and its row."""
     if not isinstance(model, str) or not _MODEL.fullmatch(model) or _NOT_IN_MODEL.search(model):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
-        raise ConfigError(
-            f"model={model!r} is not a valid model id.",
-            field="model",
-            value=model,
-            remedy="Ids look like author/model, @cf/author/model or dynamic/route.",
+        raise invalid(
+            "model", model, "is not a valid model id", "Ids look like author/model, @cf/author/model or dynamic/route."
         )
     model = rest_id(model)
     return model, next(matching(TABLE, model))
@@ -366,6 +349,6 @@ def _id_and_row(model: str) -> tuple[str, Row]:
 def _chat_id_and_row(model: str, legacy: bool) -> tuple[str, Row]:
     """The same of a chat model; the legacy host sends ids to providers with models that are not in the tables."""
     id_, row = _id_and_row(model)
-    if not legacy or id_.startswith(_IN_PATH):
+    if not legacy or id_.startswith(IN_PATH):
         require_kind(id_, "chat")
     return id_, row

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar
 
-__all__ = ["ModelRow", "matching"]
+IN_PATH = ("@cf/", "@hf/")
+"""How ids of Workers AI's models begin, which are in the path of `/ai/run`."""
 
 
 class ModelRow(Protocol):
