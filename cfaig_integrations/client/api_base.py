@@ -13,6 +13,7 @@ from cfaig_integrations.gateway.actions import Actions
 from cfaig_integrations.gateway.connection import CallOptions, Connection, Timeout
 from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.metadata import encode_metadata
+from cfaig_integrations.gateway.models.routes import require_author
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.run_input import Upload
 from cfaig_integrations.gateway.run_result import RunResult
@@ -100,6 +101,7 @@ class GatewayApi:
             options=options,
             gateway_fields=None if call.options is None else call.options.body_options(),
         )
+        require_author(request.model, self._connection.settings.base_url)
         return runs.run(self._connection, request, call, polling, download=download)
 
     def _run_batch(

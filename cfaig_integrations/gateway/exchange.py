@@ -84,6 +84,7 @@ class _Chat(Attempts[_T]):
                 legacy=self._connection.settings.legacy,
                 body_options=options is not None and bool(options.body_options()),
             )
+            routes.require_author(self._request.model, self._connection.settings.base_url)
         if self._prepared is None:
             self._prepared = prepare(
                 self._connection,

@@ -13,6 +13,7 @@ from cfaig_integrations.gateway.attempts import JsonRequest
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import Format, GatewayInfo, read_info
 from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
+from cfaig_integrations.gateway.models.routes import require_author
 from cfaig_integrations.wire import decisions, embeddings, rerank
 
 _T = TypeVar("_T")
@@ -42,6 +43,7 @@ def embed(
         GatewayError: With `requests_sent`.
     """
     route = embed_route(request, api=api, legacy=connection.settings.legacy)
+    require_author(request.model, connection.settings.base_url)
     length = route.row.dimensions or request.dimensions
     if route.row.dimensions is not None:
         request = replace(request, dimensions=None)  # it is fixed, and no field for it is documented

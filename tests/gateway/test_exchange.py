@@ -43,6 +43,7 @@ from cfaig_integrations.gateway.actions import (
     Send,
     Sleep,
 )
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
@@ -248,6 +249,30 @@ def test_invalid_input_sends_nothing() -> None:
     ended = run(exchange.chat(connect(), bad, CallOptions(api="chat_completions")))
     assert isinstance(ended.raised, ConfigError)
     assert (ended.raised.requests_sent, ended.actions) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        ("gpt-5", "Did you mean 'openai/gpt-5'?"),
+        ("claude-haiku-4.5", "Did you mean 'anthropic/claude-haiku-4.5'?"),
+        ("mine", "Ids look like author/model or @cf/author/model."),
+    ],
+)
+@pytest.mark.parametrize("base_url", [DEFAULT_BASE_URL, "https://gateway.ai.cloudflare.com/v1/acc/gw/compat"])
+def test_a_model_id_without_an_author_is_sent_to_other_hosts_only(model: str, remedy: str, base_url: str) -> None:
+    to = connect(base_url=base_url)
+    with pytest.raises(ConfigError, match="has no author") as refused:
+        vectors.embed(to, EmbedRequest(model, ("a",)))
+    ended = run(exchange.chat(to, replace(REQUEST, model=model)))
+    assert isinstance(ended.raised, ConfigError)
+    assert (ended.raised.remedy, refused.value.remedy, ended.actions) == (remedy, remedy, [])
+    local = connect()
+    for call in (
+        exchange.chat(local, replace(REQUEST, model=model)),
+        vectors.embed(local, EmbedRequest(model, ("a",))),
+    ):
+        assert len(run(call, error(404, 7003, "model not found")).calls) == 1
 
 
 # What may be billed

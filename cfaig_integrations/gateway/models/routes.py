@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolCall, Wire
 from cfaig_integrations.errors import ConfigError, invalid
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST
 from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
@@ -59,6 +60,17 @@ _SPELLINGS = (("workers-ai/@", "@"), ("google-ai-studio/", "google/"), ("grok/",
 # Visible ASCII without characters that end a path or begin an escape: `%2F` breaks the routing (§1.1).
 _MODEL = re.compile(r"[!-~]+")
 _NOT_IN_MODEL = re.compile(r'\.\.|//|[?#%\\"]|^/|/$')
+_AUTHORS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("gpt-", "o1", "o3", "o4", "text-embedding-"),
+    "anthropic": ("claude-",),
+    "google": ("gemini-",),
+    "xai": ("grok-",),
+    "deepseek": ("deepseek-",),
+    "moonshotai": ("kimi-",),
+    "alibaba": ("qwen",),
+}
+"""How the names of some authors' models begin."""
+_CLOUDFLARE = (DEFAULT_BASE_URL, f"https://{LEGACY_HOST}/")
 
 _lock = threading.Lock()
 _learned: dict[tuple[str, bool], Wire] = {}
@@ -107,6 +119,19 @@ def checked_id(model: str) -> str:
         ConfigError: It cannot be right.
     """
     return _id_and_row(model)[0]
+
+
+def require_author(model: str, base_url: str) -> None:
+    """Refuses an id without its author, which Cloudflare's hosts take on no path (§1.3, §1.5); other hosts may.
+
+    Raises:
+        ConfigError: It has none, and the host is one of Cloudflare's.
+    """
+    if "/" in model or not base_url.startswith(_CLOUDFLARE):
+        return
+    author = next((author for author, begins in _AUTHORS.items() if model.startswith(begins)), "")
+    remedy = f"Did you mean '{author}/{model}'?" if author else "Ids look like author/model or @cf/author/model."
+    raise invalid("model", model, "has no author", remedy)
 
 
 def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = False) -> bool:
