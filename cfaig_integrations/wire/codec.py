@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Json, JsonDict, Wire
 from cfaig_integrations.core.events import Event
+from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ConfigError
 
 
@@ -162,8 +163,8 @@ class ChatCodec:
     Attributes:
         wire: Its name.
         encode: Request to body.
-        decode: Whole 2xx body to reply. Raises `ProtocolError` for a body that the format does not allow, and
-            `EmbeddedError` for an error.
+        decode: Whole 2xx body, or its JSON object, to reply. Raises `ProtocolError` for a body that the format does
+            not allow, and `EmbeddedError` for an error.
         decoder: Creates the decoder of one stream.
         limits: Yields an error for everything in a request that the format, or the model in this format, cannot carry;
             `encode` raises the first. Body fields and native tools are not checked (`wire.limits.unchecked_limits`).
@@ -173,7 +174,7 @@ class ChatCodec:
 
     wire: Wire
     encode: Encode
-    decode: Callable[[bytes], ChatReply]
+    decode: Callable[[bytes | JsonObject], ChatReply]
     decoder: Callable[[], StreamDecoder]
     limits: Callable[[ChatRequest, Quirks], Iterator[ConfigError]]
     features: Callable[[Quirks], Features]

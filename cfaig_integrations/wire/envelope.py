@@ -65,7 +65,7 @@ def open_envelope(body: JsonObject) -> JsonObject:
     return reply
 
 
-def load_reply(body: bytes) -> JsonObject:
+def load_reply(body: bytes | JsonObject) -> JsonObject:
     """The JSON object of a whole body, without Cloudflare's envelopes.
 
     Raises:
@@ -76,7 +76,7 @@ def load_reply(body: bytes) -> JsonObject:
 
 
 @contextmanager
-def malformed_as_protocol_error(message: str, data: bytes | str) -> Generator[None]:
+def malformed_as_protocol_error(message: str, data: bytes | str | JsonObject) -> Generator[None]:
     """Raises what malformed values raise as a `ProtocolError` with `message` and an excerpt of `data`."""
     try:
         yield

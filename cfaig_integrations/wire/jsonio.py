@@ -23,8 +23,10 @@ _PLACE = token_hex(16)
 """Stands for the tools of a body, and occurs in no text of a user."""
 
 
-def excerpt(data: bytes | str) -> str:
+def excerpt(data: bytes | str | JsonObject) -> str:
     """The beginning of `data` as text, short enough for an error message."""
+    if isinstance(data, dict):
+        data = dump_text(data)
     text = data[: _EXCERPT_LENGTH * 4].decode("utf-8", "replace") if isinstance(data, bytes) else data
     return text if len(text) <= _EXCERPT_LENGTH else text[:_EXCERPT_LENGTH] + " ..."
 
@@ -53,13 +55,13 @@ def load(data: bytes | str, *, repair: bool = True) -> JsonValue:
         raise ProtocolError(f"The answer is not JSON: {error}.", body=excerpt(data)) from None
 
 
-def load_object(data: bytes | str) -> JsonObject:
-    """The JSON object of `data`; of a list of objects, as Google sends its errors, the first.
+def load_object(data: bytes | str | JsonObject) -> JsonObject:
+    """The JSON object of `data`, which may be one already; of a list of objects, as Google sends errors, the first.
 
     Raises:
         ProtocolError: It is not JSON, or not an object.
     """
-    value = load(data)
+    value = data if isinstance(data, dict) else load(data)
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0]
     if not isinstance(value, dict):

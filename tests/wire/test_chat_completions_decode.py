@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cfaig_integrations.core.chat import Usage
+from cfaig_integrations.core.chat import ChatReply, Usage
 from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
+from cfaig_integrations.core.fold import fold
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions import CODEC
+from cfaig_integrations.wire.chat_completions.decode import usual_reply
+from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
 from cfaig_integrations.wire.codec import EmbeddedError
+from cfaig_integrations.wire.envelope import is_error
 from tests.wire.chat_kit import body
+from tests.wire.mutations import VALUES, paths, with_value
 
 
 def extras(**values: Any) -> dict[str, Any]:
@@ -259,6 +265,45 @@ def test_token_counts(raw: dict[str, Any], usage: Usage) -> None:
 
 def test_no_usage_is_none() -> None:
     assert CODEC.decode(body({"content": "x"}, usage=None)).usage is None
+
+
+CALLS = [
+    {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    {"id": "b", "type": "custom", "custom": {"name": "f", "input": "x"}, "extra_content": {"s": 1}},
+    {"name": "g", "arguments": {"x": 1}},
+]
+SOURCE = {"type": "url_citation", "url_citation": {"url": "https://a", "title": "A", "start_index": 0, "end_index": 1}}
+SHELLS = {"refusal": None, "function_call": None, "audio": None, "images": None, "reasoning_details": [{"text": "d"}]}
+MESSAGE = {"content": "x\ud83d", "reasoning_content": "y", "annotations": [SOURCE], "tool_calls": CALLS, **SHELLS}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
+USUAL: list[dict[str, Any]] = [
+    json.loads(body(MESSAGE, usage=USAGE, service_tier="flex", x_groq={"id": "r"})),
+    {"id": "r", "response": "x", "tool_calls": CALLS[2:] * 2, "usage": USAGE, "native": 1},
+]
+
+
+@pytest.mark.parametrize("usual", USUAL)
+def test_a_usual_body_is_read_like_a_stream_of_one_chunk(usual: dict[str, Any]) -> None:
+    added = [{**usual, key: value} for key in ("response", "choices", "x_groq") for value in VALUES]
+    added += [
+        with_value(usual, ("choices", 0, *holder, key), value)
+        for holder, key in (([], "delta"), ([], "error"), ([], "text"), (["message"], "reasoning"))
+        for value in (*VALUES, {"content": "z"})
+        if "choices" in usual
+    ]
+    bodies = [usual, *added, *(with_value(usual, path, value) for path in paths(usual) for value in VALUES)]
+    read = [raw for raw in bodies if not is_error(raw) and _outcome(lambda raw=raw: usual_reply(raw)) is not None]
+    assert usual in read
+    for raw in read:
+        expected = _outcome(lambda raw=raw: fold("chat_completions", ChatCompletionsDecoder().take_body(raw)))
+        assert _outcome(lambda raw=raw: usual_reply(raw)) == expected, raw
+
+
+def _outcome(read: Callable[[], ChatReply | None]) -> object:
+    try:
+        return read()
+    except (ProtocolError, EmbeddedError) as error:
+        return type(error), str(error)
 
 
 def test_an_envelope_is_opened() -> None:

@@ -10,20 +10,11 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream_choice import ChoiceReader
 from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyState
-from cfaig_integrations.wire.chat_completions.values import is_empty, usage_of, wire_extras
+from cfaig_integrations.wire.chat_completions.values import native_message, reply_fields, usage_of, wire_extras
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder, is_keep_alive
 from cfaig_integrations.wire.envelope import MALFORMED, is_error, unwrap
-from cfaig_integrations.wire.fields import as_str, as_text, count_of, object_of, objects_of
-
-_IGNORED_KEYS = frozenset(
-    {
-        *("choices", "error", "id", "model", "object", "response", "tool_calls", "usage"),
-        # Padding and internals (facts §5.3), which a body and a stream do not have alike.
-        *("obfuscation", "p", "prompt_token_ids", "token_ids", "kv_transfer_params"),
-    }
-)
-"""Keys of a chunk that are modelled or meaningless."""
+from cfaig_integrations.wire.fields import as_str, count_of, object_of, object_or_empty, objects_of
 
 
 @dataclass(slots=True, eq=False)
@@ -112,12 +103,7 @@ class ChatCompletionsDecoder(EventDecoder):
         for choice in choices:
             self._take_choice(choice, events, whole=whole)
         if "response" in chunk:  # native, facts §5.3(a); in a mixed stream only its empty tail, §5.3(b)
-            content = chunk["response"]
-            delta: JsonObject = {
-                "content": as_text(content) if isinstance(content, list) else content,
-                "tool_calls": chunk.get("tool_calls"),
-            }
-            self._choice(None).take(delta, events, whole=False)
+            self._choice(None).take(native_message(chunk), events, whole=False)
         if not events and not is_answer:
             self.keep_alives += 1
         return events
@@ -126,13 +112,9 @@ class ChatCompletionsDecoder(EventDecoder):
         """Takes the fields of a chunk other than its choices."""
         if (usage := chunk.get("usage")) and isinstance(usage, dict):
             self._usage = usage  # each replaces the one before, facts §5.3
-        for key, value in chunk.items():
-            if key not in _IGNORED_KEYS and not is_empty(value):
-                before = self._extras.get(key)
-                if isinstance(before, dict) and isinstance(value, dict):
-                    self._extras[key] = {**before, **value}
-                else:
-                    self._extras[key] = value
+        for key, value in reply_fields(chunk).items():
+            before = self._extras.get(key)
+            self._extras[key] = {**object_or_empty(before), **value} if isinstance(value, dict) else value
         id_ = "" if self._state.id else as_str(chunk.get("id"))
         model = "" if self._model else as_str(chunk.get("model"))
         self._state.id = self._state.id or id_

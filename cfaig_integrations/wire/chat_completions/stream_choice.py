@@ -10,7 +10,7 @@ import base64
 import re
 from dataclasses import dataclass, field
 
-from cfaig_integrations.core.content import Citation, Media, Opaque
+from cfaig_integrations.core.content import Media, Opaque
 from cfaig_integrations.core.events import (
     CitationAdded,
     Event,
@@ -27,16 +27,20 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyState, ToolCalls
 from cfaig_integrations.wire.chat_completions.values import (
+    REASONING_DETAILS,
+    choice_fields,
+    citations_of,
     finish_reason,
     is_empty,
     join_objects,
     join_values,
+    message_fields,
+    reasoning_of,
     wire_extras,
 )
 from cfaig_integrations.wire.fields import (
     as_str,
     as_text,
-    count_of,
     list_or_empty,
     object_of,
     object_or_empty,
@@ -44,19 +48,7 @@ from cfaig_integrations.wire.fields import (
     objects_of,
 )
 
-REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
-"""Where reasoning may stand; some endpoints fill two, and only the first is read (facts §5.2)."""
-
 _URL_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
-_IGNORED_KEYS = frozenset(
-    {
-        *("role", "content", "refusal", "tool_calls", "function_call", "audio", "images"),
-        # Labels that only streams have (facts §5.3).
-        *("channel", "token_ids", *REASONING_FIELDS),
-    }
-)
-"""Keys of a delta that are modelled, or left out because no whole message has them."""
-_CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
 
 
 @dataclass(slots=True, eq=False)
@@ -110,9 +102,8 @@ class ChoiceReader:
         if (call := object_of(delta, "function_call")) and not is_empty(call):
             self._tool_calls.take(call, events, whole=whole, legacy=True)
         self._take_audio(object_or_empty(delta.get("audio")))
-        for key, value in delta.items():
-            if key not in _IGNORED_KEYS and not is_empty(value):
-                self._unmodelled.setdefault(key, []).append(value)
+        for key, value in message_fields(delta).items():
+            self._unmodelled.setdefault(key, []).append(value)
         self.began = self.began or self.reply.parts > parts
 
     def continuation(self, key: str, value: JsonValue) -> Event | None:
@@ -130,13 +121,10 @@ class ChoiceReader:
 
     def take_metadata(self, choice: JsonObject) -> None:
         """Takes the fields of a choice other than its message."""
-        for key, value in choice.items():
-            if key in _CHOICE_KEYS or is_empty(value):
-                continue
-            if key == "logprobs":
-                self._logprobs.append(value)
-            else:
-                self._extras[key] = value
+        fields = choice_fields(choice)
+        if "logprobs" in fields:
+            self._logprobs.append(fields.pop("logprobs"))
+        self._extras |= fields
         # Empty in every chunk of some servers, facts §14.2.
         self.raw_finish = as_str(choice.get("finish_reason")) or self.raw_finish
 
@@ -146,16 +134,8 @@ class ChoiceReader:
         return part
 
     def _take_reasoning(self, delta: JsonObject, events: list[Event]) -> None:
-        field = next((name for name in REASONING_FIELDS if delta.get(name)), None)
-        if field is not None:
-            text = as_text(delta[field])
-        elif self._reasoning_field in ("", "reasoning_details"):  # OpenRouter's, of endpoints that fill no other field
-            field = "reasoning_details"
-            details = objects_among(delta.get(field))
-            text = "".join(as_str(detail.get("text") or detail.get("summary")) for detail in details)
-        else:
-            return
-        if not text:
+        field, text = reasoning_of(delta)
+        if not text or (field == REASONING_DETAILS and self._reasoning_field not in ("", field)):
             return
         if self._reasoning_part is None:
             self._reasoning_field = field
@@ -236,7 +216,7 @@ class ChoiceReader:
             events.append(PartExtras(part, wire_extras({"block": _join_thinking(pieces)})))
         rest: JsonObject = {key: join_values(pieces, key) for key, pieces in self._unmodelled.items()}
         if self._first_text is not None:
-            for citation in _citations(rest.get("annotations")):
+            for citation in citations_of(rest.get("annotations")):
                 events.append(CitationAdded(self._first_text, citation))
         if self._has_blocks:
             rest["listed"] = True
@@ -281,19 +261,3 @@ def _join_audio(pieces: list[JsonObject]) -> Media:
         data = [base64.b64encode(b"".join(map(base64.b64decode, data))).decode()]
     transcript = as_str(whole.pop("transcript", None))
     return Media("audio", data="".join(data), text=transcript, extras=wire_extras(whole))
-
-
-def _citations(annotations: JsonValue) -> list[Citation]:
-    """The web sources among `annotations`."""
-    return [
-        Citation(
-            url=as_str(source.get("url")),
-            title=as_str(source.get("title")),
-            quoted=as_str(source.get("content")),
-            start=count_of(source.get("start_index")),
-            end=count_of(source.get("end_index")),
-            raw=raw,
-        )
-        for raw in objects_among(annotations)
-        if isinstance(source := raw.get("url_citation"), dict)
-    ]

@@ -11,13 +11,8 @@ from dataclasses import dataclass, field
 from cfaig_integrations.core.events import ArgumentsDelta, Event, PartExtras, PartKind, PartStarted
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.legal import made_call_id
-from cfaig_integrations.wire.chat_completions.values import is_empty, wire_extras
-from cfaig_integrations.wire.fields import as_str, as_text, count_of, object_of, wrong_type
+from cfaig_integrations.wire.chat_completions.values import CallPiece, call_fields, call_piece, wire_extras
 from cfaig_integrations.wire.jsonio import is_object_text
-
-_MODELLED_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
-_MODELLED_TYPES = frozenset({"function", "custom", ""})
-_LEGACY_INDEX = "function_call"
 
 
 @dataclass(slots=True)
@@ -53,37 +48,6 @@ class _Call:
     pieces: list[str] = field(default_factory=list[str])
 
 
-@dataclass(slots=True)
-class _Piece:
-    """One entry of `tool_calls`, normalized."""
-
-    index: str | int | None
-    id: str
-    name: str
-    arguments: str
-    complete: bool
-    kind: PartKind
-
-
-def _normalize(raw: JsonObject, legacy: bool) -> _Piece:
-    custom = raw.get("type") == "custom"
-    # Native calls have name and arguments at the top, facts §9.2.
-    inner = object_of(raw, "custom" if custom else "function") or raw
-    name, index = inner.get("name"), raw.get("index")
-    if name is not None and not isinstance(name, str):
-        raise wrong_type("tool_calls[].function.name", name, "a string")
-    arguments = inner.get("input" if custom else "arguments")
-    whole_object = arguments is not None and not isinstance(arguments, str)
-    return _Piece(
-        index=_LEGACY_INDEX if legacy else index if index and isinstance(index, str) else count_of(index),
-        id=as_str(raw.get("id")),
-        name=name or "",
-        arguments="" if arguments is None else as_text(arguments),
-        complete=bool(name) and (whole_object or (inner is raw and not legacy)),
-        kind="custom_tool_call" if custom else "tool_call",
-    )
-
-
 @dataclass(slots=True, eq=False)
 class ToolCalls:
     """The tool calls of one answer."""
@@ -112,7 +76,7 @@ class ToolCalls:
 
     def take(self, raw: JsonObject, events: list[Event], *, whole: bool, legacy: bool = False) -> None:
         """Takes one entry of `tool_calls`, or with `legacy` a `function_call`; `whole` entries never continue one."""
-        piece = _normalize(raw, legacy)
+        piece = call_piece(raw, legacy=legacy)
         call = self._find_or_add(piece, whole=whole)
         if call is None:
             return
@@ -128,9 +92,9 @@ class ToolCalls:
         if legacy:
             _add_extras(call, {"legacy": True}, events)
         elif len(raw) > 2:  # more than the index and the function of a mere fragment
-            _add_extras(call, _unmodelled(raw), events)
+            _add_extras(call, call_fields(raw), events)
 
-    def _find_or_add(self, piece: _Piece, *, whole: bool) -> _Call | None:
+    def _find_or_add(self, piece: CallPiece, *, whole: bool) -> _Call | None:
         call = self._last if piece.index is None else self._by_index.get(piece.index)
         if call is None and not (piece.id or piece.name or piece.arguments):
             return None  # a last chunk of nulls adds no call, facts §5.3
@@ -160,21 +124,13 @@ class ToolCalls:
                 self._start(call, events)
 
 
-def _begins_another(call: _Call, piece: _Piece) -> bool:
+def _begins_another(call: _Call, piece: CallPiece) -> bool:
     """Whether a piece with the index of `call` nevertheless begins another call."""
     if piece.id and call.id:
         return bool(piece.name) if call.id_generated else piece.id != call.id
     if piece.index is None and piece.name and call.name:
         return piece.name != call.name or is_object_text("".join(call.pieces))
     return False
-
-
-def _unmodelled(raw: JsonObject) -> JsonObject:
-    """The keys that are not modelled, such as the `extra_content` that Gemini wants back (facts §5.2)."""
-    rest = {key: value for key, value in raw.items() if key not in _MODELLED_KEYS and not is_empty(value)}
-    if (kind := as_str(raw.get("type"))) not in _MODELLED_TYPES:
-        rest["type"] = kind
-    return rest
 
 
 def _add_extras(call: _Call, extras: JsonObject, events: list[Event]) -> None:

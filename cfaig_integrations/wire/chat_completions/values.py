@@ -1,13 +1,23 @@
-"""Values of a reply: token counts, finish reasons, and values that a stream sends in pieces."""
+"""Values of a reply that bodies and streams have alike, and values that a stream sends in pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from cfaig_integrations.core.chat import FinishReason, Usage
-from cfaig_integrations.core.content import NO_EXTRAS, Extras
+from cfaig_integrations.core.content import NO_EXTRAS, Citation, Extras
+from cfaig_integrations.core.events import PartKind
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
-from cfaig_integrations.wire.fields import as_str, count_of, object_or_empty
+from cfaig_integrations.wire.fields import (
+    as_str,
+    as_text,
+    count_of,
+    object_of,
+    object_or_empty,
+    objects_among,
+    wrong_type,
+)
 
 # Finish reasons seen on Cloudflare's endpoints, facts §5.2.
 _FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -23,6 +33,30 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
     "unknown": "unknown",
 }
 
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Where reasoning may stand; some endpoints fill two, and only the first is read (facts §5.2)."""
+REASONING_DETAILS = "reasoning_details"
+"""OpenRouter's, of endpoints that fill no other field."""
+_REPLY_KEYS = frozenset(
+    {
+        *("choices", "error", "id", "model", "object", "response", "tool_calls", "usage"),
+        # Padding and internals (facts §5.3), which a body and a stream do not have alike.
+        *("obfuscation", "p", "prompt_token_ids", "token_ids", "kv_transfer_params"),
+    }
+)
+"""Keys of a body or a chunk that are modelled or meaningless."""
+_CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
+_MESSAGE_KEYS = frozenset(
+    {
+        *("role", "content", "refusal", "tool_calls", "function_call", "audio", "images"),
+        # Labels that only streams have (facts §5.3).
+        *("channel", "token_ids", *REASONING_FIELDS),
+    }
+)
+"""Keys of a message or a delta that are modelled, or left out because no whole message has them."""
+_CALL_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
+_CALL_TYPES = frozenset({"function", "custom", ""})
+_LEGACY_INDEX = "function_call"
 _APPENDED_KEYS = frozenset({"text", "summary", "data"})
 """Keys of `reasoning_details` that a stream sends piece by piece, even if two pieces happen to be equal."""
 
@@ -42,6 +76,108 @@ def wire_extras(values: JsonObject) -> Extras:
 def is_empty(value: JsonValue) -> bool:
     """Whether a value is null, empty, or an object whose values are all null, zero or empty."""
     return not any(value.values()) if isinstance(value, dict) else value is None or value in ("", [])
+
+
+def _unmodelled(values: JsonObject, modelled: frozenset[str]) -> JsonObject:
+    return {key: value for key, value in values.items() if key not in modelled and not is_empty(value)}
+
+
+def reply_fields(reply: JsonObject) -> JsonObject:
+    """The unmodelled fields of a body or a chunk."""
+    return _unmodelled(reply, _REPLY_KEYS)
+
+
+def choice_fields(choice: JsonObject) -> JsonObject:
+    """The unmodelled fields of a choice."""
+    return _unmodelled(choice, _CHOICE_KEYS)
+
+
+def message_fields(message: JsonObject) -> JsonObject:
+    """The unmodelled fields of a message or a delta."""
+    return _unmodelled(message, _MESSAGE_KEYS)
+
+
+def native_message(reply: JsonObject) -> JsonObject:
+    """The message of Workers AI's native form (facts §5.3)."""
+    content = reply["response"]
+    return {
+        "content": as_text(content) if isinstance(content, list) else content,
+        "tool_calls": reply.get("tool_calls"),
+    }
+
+
+def reasoning_of(message: JsonObject) -> tuple[str, str]:
+    """The field of a message or a delta that holds its reasoning, and the reasoning, which may be empty."""
+    for field in REASONING_FIELDS:
+        if value := message.get(field):
+            return field, as_text(value)
+    details = objects_among(message.get(REASONING_DETAILS))
+    return REASONING_DETAILS, "".join([as_str(detail.get("text") or detail.get("summary")) for detail in details])
+
+
+def citations_of(annotations: JsonValue) -> list[Citation]:
+    """The web sources among `annotations`."""
+    return [
+        Citation(
+            url=as_str(source.get("url")),
+            title=as_str(source.get("title")),
+            quoted=as_str(source.get("content")),
+            start=count_of(source.get("start_index")),
+            end=count_of(source.get("end_index")),
+            raw=raw,
+        )
+        for raw in objects_among(annotations)
+        if isinstance(source := raw.get("url_citation"), dict)
+    ]
+
+
+@dataclass(slots=True)
+class CallPiece:
+    """One entry of `tool_calls`, normalized: a call or a piece of one.
+
+    Attributes:
+        index: The call that it belongs to; None: the latest.
+        complete: Whether it is a whole call, even in a stream.
+    """
+
+    index: str | int | None
+    id: str
+    name: str
+    arguments: str
+    complete: bool
+    kind: PartKind
+
+
+def call_piece(raw: JsonObject, *, legacy: bool = False) -> CallPiece:
+    """An entry of `tool_calls`, or with `legacy` a `function_call`.
+
+    Raises:
+        ProtocolError: A field of it has the wrong type.
+    """
+    custom = raw.get("type") == "custom"
+    # Native calls have name and arguments at the top, facts §9.2.
+    inner = object_of(raw, "custom" if custom else "function") or raw
+    name, index = inner.get("name"), raw.get("index")
+    if name is not None and not isinstance(name, str):
+        raise wrong_type("tool_calls[].function.name", name, "a string")
+    arguments = inner.get("input" if custom else "arguments")
+    whole_object = arguments is not None and not isinstance(arguments, str)
+    return CallPiece(
+        index=_LEGACY_INDEX if legacy else index if index and isinstance(index, str) else count_of(index),
+        id=as_str(raw.get("id")),
+        name=name or "",
+        arguments="" if arguments is None else as_text(arguments),
+        complete=bool(name) and (whole_object or (inner is raw and not legacy)),
+        kind="custom_tool_call" if custom else "tool_call",
+    )
+
+
+def call_fields(raw: JsonObject) -> JsonObject:
+    """The unmodelled fields of a call, such as the `extra_content` that Gemini wants back (facts §5.2)."""
+    rest = _unmodelled(raw, _CALL_KEYS)
+    if (kind := as_str(raw.get("type"))) not in _CALL_TYPES:
+        rest["type"] = kind
+    return rest
 
 
 def usage_of(raw: JsonObject) -> Usage:

@@ -57,7 +57,7 @@ REFUSED = "refusal"
 _REPLY_KEYS = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 
 
-def decode(body: bytes) -> ChatReply:
+def decode(body: bytes | JsonObject) -> ChatReply:
     """The reply of a whole body, in Cloudflare's envelope or without it.
 
     Raises:

@@ -62,7 +62,7 @@ _IGNORED_KEYS = frozenset(
 )
 
 
-def decode(body: bytes) -> ChatReply:
+def decode(body: bytes | JsonObject) -> ChatReply:
     """The reply of a whole 2xx body, in Cloudflare's envelope or without.
 
     Raises:

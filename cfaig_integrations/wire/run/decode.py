@@ -31,7 +31,7 @@ def format_by_keys(value: JsonObject) -> Format | None:
     return "gemini" if "candidates" in value or "promptFeedback" in value else None
 
 
-def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
+def decode(body: bytes | JsonObject, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
     """The reply of a body, in the envelope or without it (facts §5.1).
 
     Raises:
@@ -40,7 +40,7 @@ def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
     """
     outer = load_object(body)
     answer = open_envelope(outer)
-    reply = _reply(answer, body if answer is outer else dump_text(answer).encode(), inner)
+    reply = _reply(answer, body if answer is outer else answer, inner)
     envelope: JsonObject = {}
     while outer is not answer:
         envelope |= {key: value for key, value in outer.items() if key not in _ENVELOPE_KEYS and value}
@@ -49,7 +49,7 @@ def decode(body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
     return replace(reply, wire="run", extras=merge_extras(reply.extras, extras))
 
 
-def _reply(answer: JsonObject, body: bytes, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
+def _reply(answer: JsonObject, body: bytes | JsonObject, inner: Callable[[Wire], ChatCodec]) -> ChatReply:
     streamed = answer.get("streamed_data")
     if isinstance(streamed, list):
         return _join_stream(streamed, inner("chat_completions"))
