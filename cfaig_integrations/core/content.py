@@ -182,6 +182,14 @@ class Turn:
     extras: Extras = NO_EXTRAS
 
     @property
+    def is_plain_text(self) -> bool:
+        """Whether it is one text and nothing else: no name, no extras, no citations."""
+        if len(self.parts) != 1 or self.extras or self.name:
+            return False
+        part = self.parts[0]
+        return type(part) is Text and not (part.extras or part.citations)
+
+    @property
     def text(self) -> str:
         """All text parts, joined."""
         return "".join(part.text for part in self.parts if type(part) is Text)

@@ -189,7 +189,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         return f"{self._llm_type} {digest((sorted(params.items()), headers, stop, current()))}"
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        return for_traces(super()._get_invocation_params(stop, **kwargs))
+        return {**super()._get_invocation_params(stop), **for_traces(kwargs)}
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return combined_llm_output(llm_outputs)

@@ -192,7 +192,8 @@ class ChunkMaker:
         # Set afterwards: the constructor would try to parse them.
         message.tool_call_chunks = self._closing_calls(choice.turn)
         return ChatGenerationChunk(
-            message=message, generation_info=generation_info_of(reply, 0, self._info, self._model)
+            message=message,
+            generation_info=generation_info_of(reply, choice, message.usage_metadata, self._info, self._model),
         )
 
     def _closing_calls(self, turn: Turn) -> list[ToolCallChunk]:

@@ -61,12 +61,11 @@ def to_result(reply: ChatReply, info: GatewayInfo, model: str) -> ChatResult:
             additional_kwargs=additional_kwargs_of(choice.turn),
             tool_calls=calls,
             invalid_tool_calls=invalid_calls,
-            usage_metadata=usage if number == 0 else None,
+            usage_metadata=usage if number == 0 else None,  # it is that of all answers
             response_metadata={"model_provider": PROVIDER, **response_metadata_of(reply, choice, info, model)},
         )
-        generations.append(
-            ChatGeneration(message=message, generation_info=generation_info_of(reply, number, info, model))
-        )
+        generation_info = generation_info_of(reply, choice, message.usage_metadata, info, model)
+        generations.append(ChatGeneration(message=message, generation_info=generation_info))
     return ChatResult(generations=generations, llm_output=to_llm_output([] if usage is None else [usage], model))
 
 
@@ -97,6 +96,8 @@ def sorted_calls(turn: Turn) -> tuple[list[LangChainToolCall], list[InvalidToolC
 
 def additional_kwargs_of(turn: Turn) -> dict[str, Any]:
     """A message's `additional_kwargs`: reasoning, refusal and replay state."""
+    if turn.is_plain_text:
+        return {}
     kwargs: dict[str, Any] = {}
     if reasoning := "".join(part.text for part in turn.parts if isinstance(part, Reasoning)):
         kwargs["reasoning_content"] = reasoning
@@ -141,14 +142,16 @@ def tracer_info(reply: ChatReply, model: str, info: GatewayInfo) -> dict[str, An
     return {TRACER_KEY: {key: value for key, value in facts.items() if value}}
 
 
-def generation_info_of(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
+def generation_info_of(
+    reply: ChatReply, choice: Choice, usage: UsageMetadata | None, info: GatewayInfo, model: str
+) -> dict[str, Any]:
     """The `generation_info` of a chat's answer, with the keys and the finish reason that readers know from OpenAI.
 
     Core adds those that `response_metadata` lacks to the message; its `finish_reason` remains the provider's word.
     """
-    found: dict[str, Any] = {"finish_reason": reply.choices[number].normalized_finish, "model_name": model}
-    if reply.usage is not None and number == 0:  # the usage is that of all answers
-        found["token_usage"] = token_usage([to_usage(reply.usage)])
+    found: dict[str, Any] = {"finish_reason": choice.normalized_finish, "model_name": model}
+    if usage is not None:
+        found["token_usage"] = token_usage([usage])
     return found | tracer_info(reply, model, info)
 
 

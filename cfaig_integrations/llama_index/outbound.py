@@ -80,6 +80,8 @@ def to_completion(response: ChatResponse) -> CompletionResponse:
 
 def to_message(turn: Turn) -> ChatMessage:
     """An assistant's turn as a message."""
+    if turn.is_plain_text:
+        return ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text=turn.text)])
     blocks = list(_blocks(turn))
     if not turn.tool_calls and not any(isinstance(block, TextBlock) for block in blocks):
         # The content of a message without a text block is None, and chat engines take str() of it.

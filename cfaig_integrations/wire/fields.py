@@ -30,9 +30,11 @@ def is_object(value: object) -> TypeGuard[JsonObject]:
 
 def count_of(value: JsonValue) -> int | None:
     """A number of tokens or a position in a list; None if it is not a whole number from 0 to 2**53."""
-    if type(value) is float and value.is_integer():
+    if type(value) is not int:
+        if type(value) is not float or not value.is_integer():
+            return None
         value = int(value)
-    return value if type(value) is int and 0 <= value <= _LARGEST else None
+    return value if 0 <= value <= _LARGEST else None
 
 
 def object_or_empty(value: JsonValue) -> JsonObject:

@@ -285,7 +285,10 @@ USUAL: list[dict[str, Any]] = [
 @pytest.mark.parametrize("usual", USUAL)
 def test_a_usual_body_is_read_like_a_stream_of_one_chunk(usual: dict[str, Any]) -> None:
     added = [{**usual, key: value} for key in ("response", "choices", "x_groq") for value in VALUES]
-    added += [{**usual, "x_groq": {"usage": {"prompt_tokens": 8}}, "usage": None}, {**usual, "tool_calls": CALLS[:1] * 2}]
+    added += [
+        {**usual, "x_groq": {"usage": {"prompt_tokens": 8}}, "usage": None},
+        {**usual, "tool_calls": CALLS[:1] * 2},
+    ]
     added += [
         with_value(usual, ("choices", 0, *holder, key), value)
         for holder, key in (([], "delta"), ([], "error"), ([], "text"), (["message"], "reasoning"))

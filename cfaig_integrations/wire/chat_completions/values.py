@@ -203,7 +203,10 @@ def usage_of(raw: JsonObject) -> Usage:
 
 
 def _first_count(*values: JsonValue) -> int | None:
-    return next((count for count in map(count_of, values) if count is not None), None)
+    for value in values:
+        if (count := count_of(value)) is not None:
+            return count
+    return None
 
 
 def join_values(pieces: Sequence[JsonValue], key: str = "") -> JsonValue:
