@@ -84,7 +84,7 @@ def to_turn(message: ChatMessage) -> Turn:
         return _tool_turn(message)
     if role == "system" and str(message.content).startswith(_EARLY_STOP):
         role = "user"  # some wires take system instructions at the beginning only
-    extras = DEVELOPER_ROLE if message.role == MessageRole.DEVELOPER else NO_EXTRAS
+    extras = DEVELOPER_ROLE if role == "system" and message.role == MessageRole.DEVELOPER else NO_EXTRAS
     if not message.additional_kwargs:
         match message.blocks:
             case [TextBlock(text=text)] if text:
@@ -122,6 +122,8 @@ def _content(message: ChatMessage, *, mark_parts: bool = True) -> tuple[list[Par
         if type(block) is TextBlock:  # the fast path of most blocks: `isinstance` of pydantic's classes is slow
             if block.text:
                 parts.append(Text(block.text))
+        elif type(block) is ToolCallBlock:
+            parts.append(_tool_call(block))
         elif isinstance(block, CachePoint):
             marker = {"type": block.cache_control.type, "ttl": block.cache_control.ttl}
             if mark_parts:
@@ -220,7 +222,7 @@ def _block_parts(block: object) -> Iterable[Part]:
         case TextBlock(text=text):
             return (Text(text),) if text else ()
         case ToolCallBlock():
-            return (ToolCall(block.tool_call_id or "", block.tool_name, _arguments(block.tool_kwargs)),)
+            return (_tool_call(block),)
         case ThinkingBlock():
             return _reasoning_parts(block)
         case ImageBlock() | AudioBlock() | VideoBlock() | DocumentBlock():
@@ -252,6 +254,10 @@ def _reasoning_parts(block: ThinkingBlock) -> tuple[Part, ...]:
     item = encrypted_reasoning(text, id_=info.get("id"), encrypted_content=info.get("encrypted_content"))
     extras = merge_extras(reasoning_signature(info.get("signature") or None), item)
     return (Reasoning(text, extras),) if text or extras else ()
+
+
+def _tool_call(block: ToolCallBlock) -> ToolCall:
+    return ToolCall(block.tool_call_id or "", block.tool_name, _arguments(block.tool_kwargs))
 
 
 def _arguments(arguments: object) -> str:

@@ -27,6 +27,8 @@ def sendable_extras(source: Turn | Text | Reasoning | ToolCall | Media, quirks: 
 
 def content_of(parts: tuple[Part, ...]) -> str | list[JsonDict]:
     """Content of a message: a string if there is only text, because older models know no lists (facts §9.2)."""
+    if len(parts) == 1 and type(only := parts[0]) is Text and not only.extras:
+        return only.text
     texts = [part.text for part in parts if type(part) is Text and WIRE not in part.extras]
     if len(texts) == len(parts):
         # A server that joins the parts of a list does so without a separator, too.

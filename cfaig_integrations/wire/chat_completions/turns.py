@@ -104,8 +104,10 @@ class _Writer:
         self._messages.append({**message, **turn.extras.get(WIRE, {})})
 
     def _add_result(self, result: ToolResult, name: str) -> None:
-        content = content_of(tuple([part for part in result.parts if not isinstance(part, Media)]))
         media = [part for part in result.parts if isinstance(part, Media)]
+        content = content_of(
+            tuple([part for part in result.parts if not isinstance(part, Media)]) if media else result.parts
+        )
         if media:
             # Tool messages carry text only (official SDK: `ChatCompletionToolMessageParam`).
             content = content or "The result follows as a message of the user."

@@ -25,9 +25,11 @@ def encode(
         UnsupportedContent: The model's format cannot carry a part.
         ConfigError: A value cannot be right in the model's format.
     """
-    plain = replace(request, extra_body={})
+    plain = replace(request, extra_body={}) if request.extra_body else request
     if quirks.run_body == "native":
-        plain, quirks = replace(plain, stream_usage=False), _native(quirks)
+        quirks = _native(quirks)
+        if stream:
+            plain = replace(plain, stream_usage=False)
     body = inner(body_wire(quirks)).encode(plain, stream=stream, quirks=quirks)
     del body["model"]
     add_extra_body(body, request.extra_body)
