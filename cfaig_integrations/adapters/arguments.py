@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cache
+from operator import itemgetter
 from typing import Annotated, Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,6 +30,8 @@ _REQUEST_PARAMETERS = tuple(
     if name in ChatRequest.__dataclass_fields__ and name not in {"model", "stop", "extra_body"}
 )
 """Fields of the model that a call may override and that the request has under the same name."""
+_OVERRIDABLE = frozenset(_REQUEST_PARAMETERS)
+_request_values = itemgetter(*_REQUEST_PARAMETERS)
 MODEL_PARAMETERS = (*_REQUEST_PARAMETERS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_PARAMETERS = frozenset(
@@ -117,14 +120,15 @@ def chat_request(
     for name in ("model", "previous_response_id"):
         if not isinstance(recognized.get(name), str | None):
             raise _wrong_type(name, recognized[name], "Give a str.")
-    values = vars(fields)
-    parameters = {
-        name: _validated(name, recognized[name]) if name in recognized else values[name] for name in _REQUEST_PARAMETERS
-    }
+    values = zip(_REQUEST_PARAMETERS, _request_values(vars(fields)), strict=True)
+    parameters = {name: value for name, value in values if value is not None}
+    for name, value in recognized.items():
+        if name in _OVERRIDABLE:
+            parameters[name] = _validated(name, value)
     extra_body = _extra_body(fields, arguments)
     if "betas" in extra_body:  # which are sent in a header
         betas = _validated("betas", extra_body.pop("betas"))
-        parameters["betas"] = [*(parameters["betas"] or ()), *(betas or ())]
+        parameters["betas"] = [*(parameters.get("betas") or ()), *(betas or ())]
     return ChatRequest(
         model=recognized.get("model") or fields.model,
         turns=turns,
