@@ -178,6 +178,46 @@ def test_anything_but_one_vector_for_each_text_is_an_error(data: bytes) -> None:
         decode(data, count=2)
 
 
+LONG = [[number / 8, 1, -2, 75e-2] * 20 for number in (1, 2)]
+"""Vectors that are read by themselves."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        body(shape=[2, 80], data=LONG),
+        enveloped(response=LONG, shape=[2, 80]),
+        enveloped(data=items((1, LONG[1]), (0, LONG[0]))),
+        body(data=items((None, LONG[0]), (None, LONG[1]))),
+        json.dumps({"data": LONG}, separators=(",", ":")).encode(),
+        json.dumps({"data": LONG}, indent=1).encode(),
+        body(data=LONG, texts=[LONG[0], "["]),
+        body(data=LONG, text=f"] {LONG[1]}"),
+        body(text=f"{LONG} [", data=LONG),
+        body(data=items((1, LONG[1]), (0, base64.b64encode(struct.pack("<80f", *LONG[0])).decode()))),
+    ],
+)
+def test_long_vectors_are_read_in_every_form(data: bytes) -> None:
+    vectors = decode(data, count=2).vectors
+    assert [*vectors] == LONG
+    assert {type(number) for vector in vectors for number in vector} == {float}
+
+
+@pytest.mark.parametrize("number", ["NaN", "true", "null", "1e999", '"1"', "[1]", "01", "1,"])
+def test_a_long_vector_with_anything_but_finite_numbers_is_an_error(number: str) -> None:
+    data = json.dumps({"data": LONG}).encode().replace(b"0.75]", f"{number}]".encode(), 1)
+    assert number.encode() in data
+    with pytest.raises(ProtocolError):
+        decode(data, count=2)
+
+
+def test_token_counts_with_a_long_list_are_kept_as_they_are() -> None:
+    usage = {"prompt_tokens": 1, "total_tokens": 1, "details": [*range(100)]}
+    reply = decode(body(data=LONG, usage=usage), count=2)
+    assert reply.usage is not None
+    assert reply.usage.raw == usage
+
+
 def test_vectors_of_another_length_than_requested_are_an_error() -> None:
     data = body(data=[[1.0, 2.0]])
     assert decode(data, count=1, dimensions=2).vectors == ([1.0, 2.0],)
