@@ -130,7 +130,8 @@ class GatewayModel(LangChainFields, ChatFields, Serializable):
 
             Tools are bound as they are, because other code reads them.
             """
-            return super().bind(**hide_secrets(kwargs) | {name: kwargs[name] for name in {"tools"} & kwargs.keys()})
+            tools = {"tools": kwargs.pop("tools")} if "tools" in kwargs else {}
+            return super().bind(**hide_secrets(kwargs), **tools)
 
         def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
             """The answer to a prompt; `configurable` of the config may identify the conversation."""

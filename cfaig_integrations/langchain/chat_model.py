@@ -369,7 +369,8 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         """
         with langchain_errors():
             bound_tools = [bound(tool, strict=strict) for tool in tools]
-            choice_among(tool_choice, [tool.spec for tool in bound_tools])
+            if tool_choice is not None:
+                choice_among(tool_choice, [tool.spec for tool in bound_tools])
         if tool_choice:
             kwargs["tool_choice"] = tool_choice
         if strict is not None and kwargs.get("response_format") is not None:

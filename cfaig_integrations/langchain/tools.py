@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
@@ -31,9 +32,10 @@ AnyTool: TypeAlias = Any
 _TOOL_REMEDY = (
     "Give a BaseTool, a function with type hints and a docstring, a pydantic class, a TypedDict or a JSON schema."
 )
-_Conversions: TypeAlias = dict[bool | None, tuple[object, BoundTool]]
-_converted: dict[int, tuple[ref[Any], _Conversions]] = {}
-"""Id of a tool, because tools are not hashable -> per `strict`, what it was made of and the result."""
+_parts = attrgetter("name", "description", "args_schema", "extras")
+"""What a tool is converted from, which a program may change after the tool was bound."""
+_converted: dict[tuple[int, bool | None], tuple[ref[Any], tuple[object, ...] | None, BoundTool]] = {}
+"""Id of a tool, because tools are not hashable, and `strict` -> the tool, what it was converted from, and the result."""
 
 
 def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
@@ -42,32 +44,30 @@ def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
     Raises:
         ConfigError: It is not a valid tool.
     """
+    known = _converted.get((id(tool), strict))
+    if known is not None and known[0]() is tool and (known[1] is None or known[1] == _parts(tool)):
+        return known[2]
     if isinstance(tool, BoundTool) and strict is None:
         return tool
-    state = None
-    if isinstance(tool, BaseTool):  # with what it may change after it was bound
-        extras, schema = tool.extras, tool.args_schema
-        shape = repr(schema) if isinstance(schema, dict) else schema
-        state = tool.name, tool.description, shape, repr(extras) if extras else ""
-    elif isinstance(tool, Mapping):
+    if isinstance(tool, Mapping):
         return _from_mapping(tool, strict)  # pyright: ignore[reportUnknownArgumentType]  # a user's dict
-    conversions = _conversions(tool)
-    known = conversions.get(strict)
-    if known is None or known[0] != state:
-        known = conversions[strict] = (state, _from_object(tool, strict))
-    return known[1]
+    return _converted_once(tool, strict)
 
 
-def _conversions(tool: AnyTool) -> _Conversions:
-    """The conversions of a tool object, which are dropped together with it."""
-    key = id(tool)
-    entry = _converted.get(key)
-    if entry is not None and entry[0]() is tool:
-        return entry[1]
-    conversions: _Conversions = {}
+def _converted_once(tool: AnyTool, strict: bool | None) -> BoundTool:
+    """The conversion of a tool object, which is dropped together with it."""
+    key, state = (id(tool), strict), None
+    if isinstance(tool, BaseTool):
+        state = _parts(tool)
+        if isinstance(tool.args_schema, dict) or tool.extras is not None:  # which may be changed in place
+            state = tuple(map(repr, state))
+    known = _converted.get(key)
+    if known is not None and known[0]() is tool and known[1] == state:
+        return known[2]
+    converted = _from_object(tool, strict)
     with suppress(TypeError):  # no weak references to it: it is converted each time
-        _converted[key] = (ref(tool, lambda _: _converted.pop(key, None)), conversions)
-    return conversions
+        _converted[key] = (ref(tool, lambda _: _converted.pop(key, None)), state, converted)
+    return converted
 
 
 def _from_object(tool: AnyTool, strict: bool | None) -> BoundTool:

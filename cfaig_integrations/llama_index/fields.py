@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import pickle
@@ -38,6 +39,12 @@ class LlamaFields(GatewayFields):
     bound_metadata: dict[str, Any] | None = None
 
     _framework: ClassVar[str] = "llama-index"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for method in vars(cls).values():
+            if inspect.isfunction(method):  # LlamaIndex's spans read the signature at every call, or else compute it
+                vars(method)["__signature__"] = inspect.signature(method)
+        super().__init_subclass__(**kwargs)
 
     def with_gateway(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools.types import BaseTool, ToolMetadata
@@ -23,9 +23,12 @@ from cfaig_integrations.llama_index.schemas import object_schema
 
 AnyTool: TypeAlias = BaseTool | Mapping[str, Any]
 
-_converted: WeakKeyDictionary[type, dict[tuple[str, str, bool | None], BoundTool]] = WeakKeyDictionary()
-"""Class of a tool's arguments -> name, description and strictness -> tool: agents wrap their tools at every step."""
-_MAX_TOOLS_PER_CLASS = 256
+_converted: dict[tuple[int, str, str | None, bool | None], tuple[ref[type], BoundTool]] = {}
+"""Id of the class of a tool's arguments, name, description and strictness -> the class and the tool.
+
+Not by tool: agents wrap their tools at every step.
+"""
+_MAX_CONVERTED = 4096
 
 
 def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) -> list[BoundTool]:
@@ -61,17 +64,17 @@ def bound_tools(tools: Iterable[AnyTool] | None, *, strict: bool | None = None) 
 
 def _bound(tool: AnyTool, strict: bool | None) -> tuple[BoundTool, object]:
     """A tool, and the object that tells it apart from another of its name."""
+    metadata = getattr(tool, "metadata", None)
+    if isinstance(metadata, ToolMetadata):  # of a `BaseTool`, which takes three times as long to find out
+        return _bound_metadata(tool, metadata, strict), metadata
     if isinstance(tool, BoundTool) and strict is None:
         return tool, tool
-    if isinstance(tool, BaseTool):
-        metadata = tool.metadata
-        return _bound_metadata(tool, metadata, strict), metadata
     if isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
         return tool_of_mapping(tool, strict=strict), tool
     raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
 
 
-def _bound_metadata(tool: BaseTool, metadata: ToolMetadata, strict: bool | None) -> BoundTool:
+def _bound_metadata(tool: object, metadata: ToolMetadata, strict: bool | None) -> BoundTool:
     if not metadata.name:
         raise ConfigError("A tool has no name.", field="tools", value=tool, remedy="Give its ToolMetadata a name.")
     kind = type(metadata)
@@ -98,19 +101,22 @@ def bound_class(
     Raises:
         ConfigError: The class has no JSON schema.
     """
-    tools = _converted.setdefault(kind or ToolMetadata, {})
-    key = name, description or "", strict
-    if key not in tools:
-        if len(tools) >= _MAX_TOOLS_PER_CLASS:
-            tools.clear()
-        if kind is None:
-            one_string = ToolMetadata(description="", fn_schema=None)
-            parameters = cast("dict[str, Any]", one_string.get_parameters_dict())  # pyright: ignore[reportUnknownMemberType]
-        else:
-            parameters = object_schema(kind, closed=strict is True)
-        function = {"name": name, "description": description or "", "parameters": parameters}
-        tools[key] = tool_of_function(function if strict is None else {**function, "strict": strict})
-    return tools[key]
+    owner = kind or ToolMetadata
+    key = id(owner), name, description, strict
+    known = _converted.get(key)
+    if known is not None and known[0]() is owner:
+        return known[1]
+    if kind is None:
+        one_string = ToolMetadata(description="", fn_schema=None)
+        parameters = cast("dict[str, Any]", one_string.get_parameters_dict())  # pyright: ignore[reportUnknownMemberType]
+    else:
+        parameters = object_schema(kind, closed=strict is True)
+    function = {"name": name, "description": description or "", "parameters": parameters}
+    bound = tool_of_function(function if strict is None else {**function, "strict": strict})
+    if len(_converted) >= _MAX_CONVERTED:
+        _converted.clear()
+    _converted[key] = (ref(owner, lambda _: _converted.pop(key, None)), bound)
+    return bound
 
 
 def to_specs(tools: Iterable[AnyTool] | None) -> tuple[ToolSpec, ...]:
@@ -149,7 +155,7 @@ def chat_arguments(
         messages.append(user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(user_msg, role=MessageRole.USER))
     bound = bound_tools(tools, strict=strict)
     requested = "required" if tool_choice is None and tool_required else tool_choice
-    choice = choice_among(requested, [tool.spec for tool in bound])
+    choice = None if requested is None else choice_among(requested, [tool.spec for tool in bound])
     if not bound and choice == "required":
         raise ConfigError(
             f"tool_choice={requested!r}, and there are no tools.",
