@@ -35,7 +35,7 @@ _TOOL_REMEDY = (
 _parts = attrgetter("name", "description", "args_schema", "extras")
 """What a tool is converted from, which a program may change after the tool was bound."""
 _converted: dict[tuple[int, bool | None], tuple[ref[Any], tuple[object, ...] | None, BoundTool]] = {}
-"""Id of a tool, because tools are not hashable, and `strict` -> the tool, what it was converted from, and the result."""
+"""Id of a tool, as tools are not hashable, and `strict` -> the tool, what it was converted from, and the result."""
 
 
 def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:

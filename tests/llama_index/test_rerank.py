@@ -14,7 +14,7 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import BaseNode, Document, MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from cfaig_integrations import errors
 from cfaig_integrations.llama_index import CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank
@@ -97,6 +97,26 @@ def test_the_model_receives_the_embedding_text(make: Make, simulator: Simulator)
     node = TextNode(text="Paris", metadata=metadata, excluded_embed_metadata_keys=["path"])
     rerank(make(extra_body={"new": 1}), [NodeWithScore(node=node)], False)
     assert simulator.requests[0].body == {"query": QUESTION, "contexts": [{"text": "title: Cities\n\nParis"}], "new": 1}
+
+
+class Shouting(TextNode):
+    def get_content(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> str:
+        return self.text.upper()
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        TextNode(text=" Paris "),
+        TextNode(text="Paris", metadata={"title": "Cities"}),
+        TextNode(text="Paris", metadata={"path": "/a"}, excluded_embed_metadata_keys=["path"]),
+        Shouting(text="Paris"),
+        Document(text="Paris"),
+    ],
+)
+def test_the_model_receives_what_llama_index_would_embed(make: Make, simulator: Simulator, node: BaseNode) -> None:
+    rerank(make(), [NodeWithScore(node=node)], False)
+    assert simulator.requests[0].body["contexts"] == [{"text": node.get_content(metadata_mode=MetadataMode.EMBED)}]
 
 
 @both
