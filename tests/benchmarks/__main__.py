@@ -4,7 +4,7 @@ The cost of a unit of work, in instructions of the client process, is divided by
 alone: httpx and json with the same requests and responses, and a model of the framework that answers from memory.
 Instructions do not depend on the machine's load: two runs differ by less than 1 %; where `setarch -R` is allowed, calls
 differ by 0.002 %. `--quick` compares the ratios of fewer units with `budgets.json`, and fails if one is more than
-3 % larger.
+3 % larger. `--curves FILE` draws how the cost grows with the number of calls, events, texts, messages and tools.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.counting import FIRST, Count, count, skipped, unavailable
+from tests.benchmarks.curves import draw
 from tests.benchmarks.subjects import FRAMEWORKS, MEMORY, NETWORK, OURS
-from tests.benchmarks.workloads import QUICK, WORKLOADS
+from tests.benchmarks.workloads import CURVES, QUICK, WORKLOADS
 
 BUDGETS = Path(__file__).with_name("budgets.json")
 TOLERANCE = 0.03
@@ -121,6 +122,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--alternatives", action="store_true", help="count other packages too (extra `bench`)")
     parser.add_argument("--quick", action="store_true", help="fewer units, compared with the budgets")
     parser.add_argument("--update", action="store_true", help="with --quick: write the budgets")
+    parser.add_argument("--curves", type=Path, metavar="FILE", help="draw how costs grow (extra `notebooks`)")
     parser.add_argument("--json", type=Path, help="write all counts to this file")
     parsed = parser.parse_args()
     if parsed.update and not parsed.quick:
@@ -133,13 +135,18 @@ def main() -> int:
     if problem := unavailable():
         console.print(f"Nothing was counted: {problem}")
         return 0 if asked.quick else 1
-    rows = [*QUICK] if asked.quick else [*WORKLOADS, *FIRST]
+    group = "curves" if asked.curves else "quick" if asked.quick else "all"
+    rows = {"curves": [*CURVES], "quick": [*QUICK], "all": [*WORKLOADS, *FIRST]}[group]
     selected = [name for name in rows if any(part.strip() in name for part in asked.only.split(","))]
     for package in skipped() if asked.alternatives else []:
         console.print(f"{package} is not installed, and left out.")
-    counts = count(selected, asked.quick, asked.alternatives)
-    found = ratios(counts)
-    console.print(table(found, asked.alternatives))
+    counts = count(selected, group, asked.alternatives)
+    found: Ratios = {}
+    if asked.curves:
+        draw(counts, asked.curves)
+    else:
+        found = ratios(counts)
+        console.print(table(found, asked.alternatives))
     errors = [each for each in counts if each.error]
     for each in errors:
         console.print(f"{each.subject}, {each.workload} ({each.framework}): {each.error}", markup=False)

@@ -26,7 +26,7 @@ def report(**fields: Any) -> None:
 class Client:
     """Prepares jobs and counts them."""
 
-    def __init__(self, url: str, framework: str, quick: bool) -> None:
+    def __init__(self, url: str, framework: str, rows: str) -> None:
         import asyncio
 
         import httpx
@@ -34,7 +34,7 @@ class Client:
         from tests.benchmarks import network, workloads
 
         self.url, self.framework, self.workloads, self.network = url, framework, workloads, network
-        self.rows = workloads.QUICK if quick else workloads.WORKLOADS
+        self.rows = workloads.ROWS[rows]
         self.calls = import_module(f"tests.benchmarks.{framework}_calls").Calls()
         self.from_memory = import_module(f"tests.benchmarks.{framework}_calls").from_memory
         self.loop = asyncio.new_event_loop()
@@ -71,8 +71,8 @@ class Client:
         return runs
 
 
-def count_jobs(url: str, framework: str, quick: bool, jobs: list[list[str]]) -> None:
-    client = Client(url, framework, quick)
+def count_jobs(url: str, framework: str, rows: str, jobs: list[list[str]]) -> None:
+    client = Client(url, framework, rows)
     # A client under valgrind is 50 times slower: its idle connections would expire. For httpcore no time passes.
     clock = SimpleNamespace(monotonic=itertools.repeat(0.0).__next__)
     for module in ("_async", "_sync"):

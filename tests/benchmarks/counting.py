@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.benchmarks.instrumentation import supported
 from tests.benchmarks.subjects import ALTERNATIVES, FRAMEWORKS, MEMORY, NETWORK, OURS, Alternative
-from tests.benchmarks.workloads import QUICK, WORKLOADS
+from tests.benchmarks.workloads import ROWS, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUMMARY = re.compile(r"^summary: (\d+)", re.M)
@@ -106,11 +106,11 @@ def installed(other: Alternative) -> bool:
         return False
 
 
-def jobs(framework: str, selected: list[str], quick: bool) -> list[list[str]]:
+def jobs(framework: str, selected: list[str], rows: str) -> list[list[str]]:
     """The jobs of this package and of what its cost is divided by; the network costs both frameworks the same."""
     found: list[list[str]] = []
     for name in selected:
-        work = (QUICK if quick else WORKLOADS)[name]
+        work = ROWS[rows][name]
         if MEMORY in work.floors:
             found.append([name, MEMORY, ""])
         for api in work.formats:
@@ -120,23 +120,23 @@ def jobs(framework: str, selected: list[str], quick: bool) -> list[list[str]]:
     return found
 
 
-def groups(selected: list[str], quick: bool, alternatives: bool) -> Iterator[dict[str, Any]]:
+def groups(selected: list[str], rows: str, alternatives: bool) -> Iterator[dict[str, Any]]:
     """The arguments of each client process."""
-    rows = [name for name in selected if name not in FIRST]
+    names = [name for name in selected if name not in FIRST]
     for framework in FRAMEWORKS:
-        if rows:
-            yield {"framework": framework, "quick": quick, "jobs": jobs(framework, rows, quick)}
+        if names:
+            yield {"framework": framework, "rows": rows, "jobs": jobs(framework, names, rows)}
     for other in ALTERNATIVES if alternatives else []:
         if installed(other):
-            works = {name: WORKLOADS[name] for name in rows if WORKLOADS[name].kind == other.kind}
+            works = {name: WORKLOADS[name] for name in names if WORKLOADS[name].kind == other.kind}
             own = [name for name, work in works.items() if other.format in work.formats or NETWORK not in work.floors]
             if own:
                 yield {
                     "framework": other.framework,
-                    "quick": quick,
+                    "rows": rows,
                     "jobs": [[name, other.title, other.format] for name in own],
                 }
-    if not quick and set(selected) & set(FIRST):
+    if set(selected) & set(FIRST):
         yield from first_calls(alternatives)
 
 
@@ -151,7 +151,7 @@ def first_calls(alternatives: bool) -> Iterator[dict[str, Any]]:
     yield {"framework": FRAMEWORKS[0], "subject": NETWORK, "api": "chat_completions"}
 
 
-def count(selected: list[str], quick: bool, alternatives: bool) -> list[Count]:
+def count(selected: list[str], rows: str, alternatives: bool) -> list[Count]:
     """The costs of all selected workloads."""
 
     def counted(group: dict[str, Any]) -> list[Count]:
@@ -165,17 +165,17 @@ def count(selected: list[str], quick: bool, alternatives: bool) -> list[Count]:
         except RuntimeError as error:
             names = group.get("jobs") or [["import", group["subject"], group["api"]]]
             return [Count(framework, name, subject, api, error=str(error)) for name, subject, api in names]
-        return [cost(framework, each, quick) for each in reports]
+        return [cost(framework, each, rows) for each in reports]
 
     with ThreadPoolExecutor(2) as threads:
-        return [each for found in threads.map(counted, groups(selected, quick, alternatives)) for each in found]
+        return [each for found in threads.map(counted, groups(selected, rows, alternatives)) for each in found]
 
 
-def cost(framework: str, found: dict[str, Any], quick: bool) -> Count:
+def cost(framework: str, found: dict[str, Any], rows: str) -> Count:
     name, subject, api = found["job"]
     if "error" in found:
         return Count(framework, name, subject, api, error=found["error"])
-    work = (QUICK if quick else WORKLOADS).get(name)
+    work = ROWS[rows].get(name)
     return Count(framework, name, subject, api, work.cost(found["counts"]) if work else found["counts"][0])
 
 

@@ -32,6 +32,11 @@ def history() -> list[tuple[Any, ...]]:
     return [*messages, ("user", f"And what follows from all that? {SENTENCE}")]
 
 
+def conversation(n: int) -> list[tuple[str, str]]:
+    """n messages, of which the user writes the last."""
+    return [("assistant" if (n - i) % 2 == 0 else "user", f"{i}: {SENTENCE}") for i in range(n)]
+
+
 def tool_arguments(i: int) -> type[BaseModel]:
     """The arguments of one of 20 tools, as a model of its own."""
     return create_model(

@@ -79,6 +79,18 @@ class Calls:
     def embed(self, model: Any, texts: list[str]) -> list[list[float]]:
         return model.embed_documents(texts)
 
+    def conversation(self, n: int) -> list[BaseMessage]:
+        return [message(item) for item in inputs.conversation(n)]
+
+    def converse(self, model: Any, messages: list[BaseMessage]) -> str:
+        return str(model.invoke(messages).text)
+
+    def toolbox(self, n: int) -> list[BaseTool]:
+        return [tool(i) for i in range(n)]
+
+    def offer(self, model: Any, tools: list[BaseTool]) -> str:
+        return self.call(model.bind_tools(tools) if tools else model)
+
     def rerank(self, model: Any) -> int:
         return len(model.compress_documents(self.documents, inputs.QUESTION))
 

@@ -87,6 +87,18 @@ class Calls:
     def embed(self, model: Any, texts: list[str]) -> list[list[float]]:
         return model.get_text_embedding_batch(texts)
 
+    def conversation(self, n: int) -> list[ChatMessage]:
+        return [message(item) for item in inputs.conversation(n)]
+
+    def converse(self, model: Any, messages: list[ChatMessage]) -> str:
+        return model.chat(messages).message.content or ""
+
+    def toolbox(self, n: int) -> list[FunctionTool]:
+        return [tool(i) for i in range(n)]
+
+    def offer(self, model: Any, tools: list[FunctionTool]) -> str:
+        return model.chat_with_tools(tools, chat_history=self.short).message.content or ""
+
     def rerank(self, model: Any) -> int:
         return len(model.postprocess_nodes(self.nodes, query_str=inputs.QUESTION))
 

@@ -258,10 +258,11 @@ def vectors(count: int) -> list[array[float]]:
     return [array("f", (numbers.gauss(0, 0.03) for _ in range(DIMENSIONS))) for _ in range(count)]
 
 
-def embeddings(count: int, encoded: bool) -> str:
+def embeddings(count: int, encoded: bool, dimensions: int = DIMENSIONS) -> str:
     """A list of embeddings in OpenAI's format: numbers, or base64 if it was asked for."""
-    rows = [f'"{base64.b64encode(row.tobytes()).decode()}"' if encoded else numbers(row) for row in vectors(count)]
-    data = ",".join(f'{{"object":"embedding","index":{i},"embedding":{row}}}' for i, row in enumerate(rows))
+    rows = [row[:dimensions] for row in vectors(count)]
+    encoded_rows = [f'"{base64.b64encode(row.tobytes()).decode()}"' if encoded else numbers(row) for row in rows]
+    data = ",".join(f'{{"object":"embedding","index":{i},"embedding":{row}}}' for i, row in enumerate(encoded_rows))
     usage = compact({"prompt_tokens": 8 * count, "total_tokens": 8 * count})
     return f'{{"object":"list","data":[{data}],"model":"text-embedding-3-small","usage":{usage}}}'
 

@@ -8,6 +8,7 @@ segment that begins with `@`, such as `/@n=200,tool=1`:
     per   events in one HTTP chunk of a stream (1); a client reads a chunk at a time
     hold  requests that must have arrived before any is answered (1), so that they are in flight together
     b64   1: embeddings are base64 where the request asks for it
+    dim   numbers of an embedding (1024)
 
 `GET /last` returns the path and the body of the last request, `GET /counts` the numbers of requests and connections.
 """
@@ -60,8 +61,8 @@ def chat(wire: str, stream: bool, n: int, tool: bool, per: int) -> bytes:
 
 
 @cache
-def embeddings(count: int, encoded: bool) -> bytes:
-    return json_reply(replies.embeddings(count, encoded))
+def embeddings(count: int, encoded: bool, dimensions: int) -> bytes:
+    return json_reply(replies.embeddings(count, encoded, dimensions))
 
 
 @cache
@@ -88,7 +89,8 @@ def reply(path: str, body: bytes, settings: Mapping[str, int]) -> bytes:
     if path.endswith("/embeddings"):
         texts = request["input"]
         count = 1 if isinstance(texts, str) else len(texts)
-        return embeddings(count, request.get("encoding_format") == "base64" and bool(settings.get("b64")))
+        encoded = request.get("encoding_format") == "base64" and bool(settings.get("b64"))
+        return embeddings(count, encoded, settings.get("dim", replies.DIMENSIONS))
     if "/ai/run" in path:
         request = request.get("input", request)
         return ranking(len(request["contexts"])) if "contexts" in request else run_embeddings(len(request["text"]))

@@ -27,6 +27,7 @@ class Workload:
         settings: Of the server; `{n}` is the number of units.
         tools: Tools that are bound beforehand.
         together: Calls or streams in flight.
+        once: Whether n units are run, and not also 2n.
         floors: What the cost is divided by the sum of.
     """
 
@@ -38,12 +39,13 @@ class Workload:
     settings: str = "n=20"
     tools: int = 0
     together: int = 1
+    once: bool = False
     floors: tuple[str, ...] = (NETWORK, MEMORY)
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """Units of each counted run: n and 2n, and concurrent calls once, because more of them cost more each."""
-        return (self.n,) if self.method == "acall" else (self.n, 2 * self.n)
+        return (self.n,) if self.once or self.method == "acall" else (self.n, 2 * self.n)
 
     def reply_length(self, n: int) -> int:
         """Words or parts of the reply to a request of a run of n units."""
@@ -52,7 +54,7 @@ class Workload:
     def cost(self, counts: list[int]) -> float:
         """Instructions of a unit: by the difference of the runs, which leaves out what they have in common."""
         if len(counts) == 1:
-            return counts[0] / self.n
+            return counts[0] / max(self.n, 1)
         return (counts[1] - counts[0]) / self.n / self.together
 
 
@@ -89,6 +91,24 @@ QUICK = {
 }
 """The same rows with fewer units, for every change."""
 
+_CURVES = {
+    "calls in flight": (Workload("acall", "call", 1, settings="n=20,hold={n}"), (1, 10, 50, 200, 1000)),
+    "events of a stream": (Workload("stream", "event", 1, settings="n={n},per=20"), (100, 1000, 10_000, 100_000)),
+    "texts to embed": (
+        Workload("embed", "text", 1, ("embeddings",), kind="embeddings", settings="dim=16"),
+        (1, 10, 100, 1000, 10_000, 100_000),
+    ),
+    "messages": (Workload("converse", "message", 1), (1, 500, 1000, 1500, 2000)),
+    "tools": (Workload("offer", "tool", 1), (0, 32, 64, 96, 128)),
+}
+CURVES = {
+    f"{name}: {n}": replace(work, n=n, formats=work.formats[:1], once=True, floors=())
+    for name, (work, sizes) in _CURVES.items()
+    for n in sizes
+}
+"""How the cost grows with the size."""
+ROWS = {"all": WORKLOADS, "quick": QUICK, "curves": CURVES}
+
 
 def prepared(
     work: Workload, n: int, make: Callable[[str], Any], calls: Any, loop: asyncio.AbstractEventLoop
@@ -106,11 +126,9 @@ def prepared(
             return (await asyncio.gather(*[method(model) for _ in range(number)]))[-1]
 
         return lambda: loop.run_until_complete(together())
-    if work.method == "embed":
-        from tests.benchmarks.inputs import texts  # which imports pydantic
-
-        documents = texts(n)
-        return lambda: method(model, documents)
+    if work.method in {"embed", "converse", "offer"}:
+        values = inputs_of(work.method, n, calls)
+        return lambda: method(model, values)
     repeats = 1 if "stream" in work.method else n
 
     def repeated() -> Any:
@@ -120,6 +138,17 @@ def prepared(
         return result
 
     return repeated
+
+
+def inputs_of(method: str, n: int, calls: Any) -> Any:
+    """n texts, messages or tools."""
+    if method == "converse":
+        return calls.conversation(n)
+    if method == "offer":
+        return calls.toolbox(n)
+    from tests.benchmarks.inputs import texts  # which imports pydantic
+
+    return texts(n)
 
 
 def check(work: Workload, n: int, result: Any, subject: str) -> None:
@@ -138,7 +167,7 @@ def check(work: Workload, n: int, result: Any, subject: str) -> None:
             assert result == 100, result
         case "embed":
             assert len(result) == n, len(result)
-            assert subject == MEMORY or abs(result[1][5] - replies.vectors(2)[1][5]) < 1e-6
+            assert subject == MEMORY or n < 2 or abs(result[1][5] - replies.vectors(2)[1][5]) < 1e-6
         case "long_call" | "tool_stream":
             assert result == json.loads("".join(replies.argument_pieces(length))), str(result)[:100]
         case _:
