@@ -188,7 +188,7 @@ class ApiError(GatewayError):
         status: HTTP status; a failure inside a 2xx body keeps its 2xx.
         code: Cloudflare's or the provider's own code, if any.
         retryable: Whether the same request may succeed later, and the model did not run.
-        maybe_billed: Whether the status leaves open if the model ran: 409, 504 and 524.
+        maybe_billed: Whether the model may have run: the status is 409, 504 or 524, or part of the reply came before.
         retry_after: Seconds to wait, if the server sent them.
         hint: How to fix it, if this package knows.
         log_id: `cf-aig-log-id`, for the logs API.
@@ -288,6 +288,8 @@ class ProtocolError(GatewayError):
         body: The invalid bytes or value, cut to a readable length.
     """
 
+    maybe_billed = True
+
     def __init__(self, message: str, *, body: object = None) -> None:
         super().__init__(message)
         self.body = body
@@ -299,8 +301,6 @@ class StreamBroken(ProtocolError):
     Attributes:
         partial: The text received so far.
     """
-
-    maybe_billed = True
 
     def __init__(self, message: str, *, body: object = None, partial: str = "") -> None:
         super().__init__(message, body=body)

@@ -99,6 +99,7 @@ def transport_error(
     if "LocalProtocolError" in names and "header" in str(error).lower():
         # The message and the cause quote the header, which may be the token.
         error.args, error.__cause__, error.__suppress_context__ = ("a header that HTTP does not allow",), None, True
+        sent = False
     details = f"{names[0]}: {error}" if str(error) else names[0]
     host, sent = _host(request), sent and _UNSENT.isdisjoint(names)
     note = ""
@@ -121,7 +122,9 @@ def transport_error(
             remedy = "Check base_url and the proxy settings."
             return ConfigError(f"The URL cannot be used ({details}).", field="base_url", remedy=remedy)
         case "protocol":
-            return ProtocolError(f"The HTTP exchange with {host} failed ({details}).")
+            failure = ProtocolError(f"The HTTP exchange with {host} failed ({details}).")
+            failure.maybe_billed = sent
+            return failure
 
 
 @contextmanager

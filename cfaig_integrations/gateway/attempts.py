@@ -92,10 +92,11 @@ class Attempts(ABC, Generic[_T]):
     def _pause(self, error: GatewayError) -> float | None:
         """Seconds to wait before the same request is sent again; None: it is not."""
         policy = self._policy()
-        error.retryable = error.retryable or (policy.after_send and error.maybe_billed)
+        error.retryable = policy.repeats(error)
         pause = policy.delay(error, self._retries + 1, random.random)
         if pause is not None:
             self._retries += 1
+        error.maybe_billed = error.maybe_billed and not self.repeatable
         return pause
 
     def _log_retry(self, error: GatewayError, pause: float | None) -> None:

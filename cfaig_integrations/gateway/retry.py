@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cfaig_integrations.errors import ApiError, GatewayError, invalid
+from cfaig_integrations.errors import ApiError, GatewayError, ProtocolError, invalid
 
 MAX_RETRIES = 10
 MAX_WAIT = 60.0
@@ -74,6 +74,10 @@ class RetryPolicy:
             return self.max_retries
         return 0 if self.gateway_retries else _DEFAULT_RETRIES
 
+    def repeats(self, error: GatewayError) -> bool:
+        """Whether a request that failed like this may be sent again; not if a complete answer cannot be read."""
+        return error.retryable or (self.after_send and error.maybe_billed and type(error) is not ProtocolError)
+
     def delay(self, error: GatewayError, attempts: int, random: Callable[[], float]) -> float | None:
         """Seconds to wait before the next attempt; None if the error is final.
 
@@ -82,7 +86,7 @@ class RetryPolicy:
             attempts: Attempts made, at least 1.
             random: Returns a number from 0 to 1; `random.random`.
         """
-        if attempts > self.limit or not (error.retryable or (self.after_send and error.maybe_billed)):
+        if attempts > self.limit or not self.repeats(error):
             return None
         match error:
             case ApiError(retry_after=float() | int() as seconds):

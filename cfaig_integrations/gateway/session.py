@@ -64,6 +64,7 @@ class StreamSession:
         error: To be raised once the events before it are delivered.
         idle: Whether the last bytes brought nothing of the reply: only comments, pings and blanks.
         requests_sent: Number of requests it took to open the stream.
+        shown: Whether a visible part of the reply came: the model ran.
     """
 
     __slots__ = (
@@ -83,6 +84,7 @@ class StreamSession:
         "idle",
         "info",
         "requests_sent",
+        "shown",
         "waiting",
     )
 
@@ -105,6 +107,7 @@ class StreamSession:
         self.ended = False
         self.error: GatewayError | None = None
         self.idle = False
+        self.shown = False
         self._decoder = decoder
         self._headers = headers
         self._request_headers = request_headers
@@ -201,6 +204,9 @@ class StreamSession:
                 self._pieces.append(event.text)
             elif type(event) is Finished and self._unlimited is not None:
                 warn_of_default_limit(self._unlimited, event.finish)
+        self.shown = self.shown or any(map(is_visible, events))
+        if self.error is not None and self.shown:
+            self.error.retryable, self.error.maybe_billed = False, True
         return events
 
     def _joined(self, events: list[Event]) -> list[Event]:
@@ -280,16 +286,15 @@ def read_document(head: bytes) -> Actions[bytes]:
 def read_until_visible(session: StreamSession, chunk: bytes | None) -> Actions[None]:
     """Reads until an event is visible or the stream ends; raises its error if nothing was visible before it."""
     while True:
-        events = session.close() if chunk is None else session.feed(chunk)
-        session.waiting += events
-        if session.ended or any(map(is_visible, events)):
+        session.waiting += session.close() if chunk is None else session.feed(chunk)
+        if session.ended or session.shown:
             break
         try:
             chunk = _as_bytes((yield ReadOn(session.idle)))
         except GatewayError as error:
             session.waiting += session.lost(error)
             break
-    if session.error is not None and not any(map(is_visible, session.waiting)):
+    if session.error is not None and not session.shown:
         raise session.error
 
 

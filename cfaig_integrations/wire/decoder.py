@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
+from cfaig_integrations.core.text import read_int
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.envelope import MALFORMED, is_error, malformed_as_protocol_error, unwrap
@@ -23,7 +24,7 @@ _KEEP_ALIVE_NAMES = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", 
 _KEEP_ALIVE_DATA = frozenset({b"", b"null", *(name.encode() for name in _KEEP_ALIVE_NAMES)})
 _SEPARATOR = re.compile(r"(?:\s|\ufeff|data:|\[DONE\])*+")
 _ERROR = re.compile(r'\{\s*"(?:error|errors|success|type)"\s*:')
-_RAW_DECODER = json.JSONDecoder(strict=False)
+_RAW_DECODER = json.JSONDecoder(strict=False, parse_int=read_int)
 
 
 def is_keep_alive(name: JsonValue, data: bytes = b"{}") -> bool:

@@ -67,7 +67,7 @@ class Outcome:
         numbers: The vector, or the scores of the passages.
         requests: Number of requests that the server received.
         returned: Whether a second call used the connection of the first.
-        closed: Whether every connection was closed, if the call raised.
+        closed: Whether every connection was closed.
     """
 
     complete: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from tests.client.loopback import Reply
+from tests.reliability import FULL
 from tests.reliability.bodies import OVERLOADED, STREAMS, WHOLE, Wire, event, until_visible
 from tests.reliability.calls import Way
 
@@ -22,12 +23,12 @@ class Expected:
     """What a call leads to.
 
     Attributes:
-        error: Name of the exception; empty: the complete answer.
+        error: Name of the exception, or names where it depends on the format; empty: the complete answer.
         requests: Number of requests that the server receives.
         billed: `maybe_billed` of the error.
         status: `status` of the error.
         logged: Whether the error has the log id of each response.
-        kept: Whether the connection can be used again; None: it does not matter.
+        kept: Whether the connection can be used again; if not, it is closed.
         partial: Whether the text before the fault was delivered.
     """
 
@@ -36,21 +37,25 @@ class Expected:
     billed: bool = False
     status: int | None = None
     logged: bool = False
-    kept: bool | None = None
+    kept: bool = False
     partial: bool = False
 
 
 COMPLETE = Expected(kept=True)
-CLOSED = Expected(kept=False)
-LOST = Expected("ConnectFault", billed=True, kept=False)
+CLOSED = Expected()
+LOST = Expected("ConnectFault", billed=True)
 """The connection broke after the request was sent."""
-LOST_LATER = Expected("ConnectFault", billed=True, logged=True, kept=False)
+LOST_LATER = replace(LOST, logged=True)
 """The same, after the head of the response."""
-BROKEN = Expected("StreamBroken", billed=True, logged=True, kept=False)
-BROKEN_LATER = Expected("StreamBroken", billed=True, logged=True, kept=False, partial=True)
-LATE = Expected("TimeoutFault", billed=True, kept=False)
-UNREADABLE = Expected("ProtocolError", logged=True)
-TRUNCATED = Expected("ProtocolError", logged=True, kept=False)
+LATE = Expected("TimeoutFault", billed=True)
+LATE_BODY = replace(LATE, logged=True)
+TRUNCATED = Expected("ProtocolError", billed=True, logged=True)
+UNREADABLE = replace(TRUNCATED, kept=True)
+"""A whole body that came to its end."""
+ENDED = Expected("StreamBroken", billed=True, logged=True, kept=True)
+"""A stream that came to its end, but not to its end marker."""
+ENDED_LATER = replace(ENDED, partial=True)
+BROKEN_LATER = replace(ENDED_LATER, kept=False)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,16 @@ def _zipped(way: Way) -> bytes:
     return gzip.compress(body(way))
 
 
+def _counted(way: Way, number: bytes) -> bytes:
+    """The body of the answer with another number of tokens, where it has one."""
+    return body(way).replace(b'_tokens": 1', b'_tokens": ' + number)
+
+
+def _inserted(way: Way, data: bytes) -> bytes:
+    """A stream with more behind the first part of the text."""
+    return half(way) + data + body(way)[len(half(way)) :]
+
+
 def envelope(code: int, message: str = "no") -> dict[str, Any]:
     """Cloudflare's body of an error."""
     return {"success": False, "errors": [{"code": code, "message": message}], "result": None, "messages": []}
@@ -173,7 +188,7 @@ IN_THE_BODY = (
     Fault(
         "stall after the head",
         _raw(_OK, "stall"),
-        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        *[LATE_BODY] * 2,
         _STREAM_LIMIT,
     ),
     Fault("reset before the text", lambda way: chunked(way, before(way), end="reset"), LOST_LATER, LOST_LATER),
@@ -182,7 +197,7 @@ IN_THE_BODY = (
         "a stream that ends before the text",
         lambda way: chunked(way, before(way)),
         None,
-        Expected("StreamBroken", billed=True, logged=True),
+        ENDED,
     ),
     Fault("reset after some text", lambda way: chunked(way, half(way), end="reset"), LOST_LATER, BROKEN_LATER),
     Fault("closed after some text", lambda way: chunked(way, half(way), end="cut"), LOST_LATER, BROKEN_LATER),
@@ -190,18 +205,18 @@ IN_THE_BODY = (
         "ends after some text",
         lambda way: chunked(way, half(way)),
         UNREADABLE,
-        Expected("StreamBroken", billed=True, logged=True, partial=True),
+        ENDED_LATER,
     ),
     Fault(
         "stalls after some text",
         lambda way: chunked(way, half(way), end="stall"),
-        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        *[LATE_BODY] * 2,
         _STREAM_LIMIT,
     ),
     Fault(
         "only pings",
         lambda way: Reply(pieces=[], headers={"cf-aig-log-id": LOG}, again=b": ping\n\n" if way.stream else b"  \n"),
-        *[Expected("TimeoutFault", 1, True, None, True, False)] * 2,
+        *[LATE_BODY] * 2,
         _STREAM_LIMIT,
     ),
     Fault(
@@ -237,18 +252,19 @@ COMPRESSION = (
     Fault(
         "truncated gzip",
         lambda way: sized(_zipped(way)[: len(_zipped(way)) // 2], "content-encoding: gzip"),
-        Expected("ProtocolError", logged=True),
-        Expected("*", logged=True),
+        UNREADABLE,
+        ENDED,
     ),
     Fault(
         "gzip that is none",
         lambda way: sized(body(way), "content-encoding: gzip"),
-        *[Expected("ProtocolError", logged=True)] * 2,
+        *[TRUNCATED] * 2,
     ),
     Fault(
         "an unknown encoding",
         lambda way: sized(b"\x8b\x03\x80" * 30, "content-encoding: x-own"),
-        *[Expected("*", logged=True)] * 2,
+        UNREADABLE,
+        ENDED,
     ),
 )
 TYPES = (
@@ -264,18 +280,18 @@ TYPES = (
         None,
         COMPLETE,
     ),
-    Fault("a login page", _status("200 OK", HTML), *[Expected("ProtocolError", logged=True)] * 2),
+    Fault("a login page", _status("200 OK", HTML), *[replace(UNREADABLE, billed=False)] * 2),
     Fault(
         "an empty body",
         _status("200 OK", b""),
-        Expected("ProtocolError", logged=True),
-        Expected("StreamBroken", billed=True, logged=True),
+        UNREADABLE,
+        ENDED,
     ),
     Fault(
         "204",
         _raw(head(status="204 No Content"), "keep"),
-        Expected("ProtocolError", logged=True),
-        Expected("StreamBroken", billed=True, logged=True),
+        UNREADABLE,
+        ENDED,
     ),
     _answered(
         "early hints", lambda way: Reply(raw=b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n" + sized(body(way)).raw)
@@ -292,28 +308,27 @@ JSON = (
         "invalid JSON",
         lambda way: sized(event("{]") if way.stream else b"{]"),
         UNREADABLE,
-        Expected("StreamBroken", billed=True, logged=True),
+        ENDED,
     ),
     Fault(
         "null",
         lambda way: sized(event("null") if way.stream else b"null"),
-        Expected("ProtocolError", logged=True),
-        Expected("*", logged=True),
+        UNREADABLE,
+        ENDED,
     ),
-    Fault("a number", lambda way: sized(event("1") if way.stream else b"1"), *[Expected("*", logged=True)] * 2),
-    Fault(
-        "an empty object", lambda way: sized(event("{}") if way.stream else b"{}"), *[Expected("*", logged=True)] * 2
-    ),
+    Fault("a number", lambda way: sized(event("1") if way.stream else b"1"), UNREADABLE, ENDED),
+    Fault("an empty object", lambda way: sized(event("{}") if way.stream else b"{}"), UNREADABLE, ENDED),
     Fault(
         "100,000 brackets",
         lambda way: sized(event("[" * 100_000) if way.stream else b"[" * 100_000),
-        *[Expected("*", logged=True)] * 2,
+        UNREADABLE,
+        ENDED,
     ),
     Fault(
         "invalid JSON within the text",
         lambda way: sized(half(way) + event("{]") + body(way)[len(half(way)) :]),
         None,
-        Expected("ProtocolError", logged=True, partial=True),
+        replace(TRUNCATED, partial=True),
     ),
     _answered("a byte order mark", lambda way: sized(b"\xef\xbb\xbf" + body(way))),
     _answered("blanks before the body", lambda way: sized(b" \r\n\n" * 50 + body(way))),
@@ -350,13 +365,55 @@ ERRORS = (
         "an error event before the text",
         lambda way: sized(before(way) + OVERLOADED[_wire(way)]),
         None,
-        Expected("*", 3, status=200, logged=True),
+        Expected("ServerFault RateLimited", 3, status=200, logged=True),
     ),
     Fault(
         "an error event after some text",
         lambda way: sized(half(way) + OVERLOADED[_wire(way)]),
         None,
-        Expected("*", status=200, logged=True, partial=True),
+        Expected("ServerFault RateLimited", billed=True, status=200, logged=True, partial=True),
     ),
 )
-FAULTS = (*BEFORE_THE_HEAD, *IN_THE_BODY, *COMPRESSION, *TYPES, *JSON, *ERRORS)
+UNUSUAL = (
+    Fault("HTTP/2", _raw(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\xff\xff\xff", "cut"), LOST, LOST),
+    Fault("a compressed transfer", _raw(head("transfer-encoding: gzip, chunked") + b"0\r\n\r\n"), LOST, LOST),
+    Fault(
+        "an invalid trailer",
+        lambda way: Reply(raw=chunked(way, body(way)).raw[:-2] + b"x y: z\r\n\r\n", end="cut"),
+        LOST_LATER,
+        CLOSED,
+    ),
+    _answered("trailers", lambda way: Reply(raw=chunked(way, body(way)).raw[:-2] + b"cf-aig-log-id: other\r\n\r\n")),
+    _answered("the connection is to be closed", lambda way: sized(body(way), "connection: close"), CLOSED),
+    _answered("two content types", lambda way: sized(body(way), "content-type: text/html", _type(way))),
+    _answered("a length beside chunks", lambda way: chunked(way, body(way), "content-length: 5")),
+    _answered(
+        "gzip in two members", lambda way: sized(_zipped(way) + gzip.compress(b"\n\n"), "content-encoding: gzip")
+    ),
+    Fault(
+        "gzip with a wrong checksum",
+        lambda way: sized(_zipped(way)[:-8] + bytes(8), "content-encoding: gzip"),
+        *[TRUNCATED] * 2,
+    ),
+    Fault("UTF-16", lambda way: sized(body(way).decode().encode("utf-16")), UNREADABLE, ENDED),
+    Fault("lines that end with CR", lambda way: sized(body(way).replace(b"\n", b"\r")), None, COMPLETE),
+    Fault(
+        "ids, retry times and unknown fields",
+        lambda way: sized(body(way).replace(b"data:", b"id: 7\nretry: 9\nx: y\ndata:")),
+        None,
+        COMPLETE,
+    ),
+    Fault("NUL between events", lambda way: sized(_inserted(way, b"\0\n\n")), None, COMPLETE),
+    Fault("a comment of 1 MB", lambda way: sized(_inserted(way, b": " + b"x" * 2**20 + b"\n\n")), None, COMPLETE),
+    Fault(
+        "an event of 20 MB",
+        lambda way: sized(_inserted(way, event({"x": "y" * (20_000_000 if FULL else 200_000)}))),
+        None,
+        COMPLETE,
+    ),
+    _answered("a number of 5,000 digits", lambda way: sized(_counted(way, b"9" * 5000))),
+    _answered("a number of tokens that is none", lambda way: sized(_counted(way, b"NaN"))),
+    _answered("a key twice", lambda way: sized(body(way).replace(b'{"', b'{"id": "x", "', 1))),
+)
+"""Further faults, and responses that HTTP, server-sent events or JSON allow and servers seldom write."""
+FAULTS = (*BEFORE_THE_HEAD, *IN_THE_BODY, *COMPRESSION, *TYPES, *JSON, *ERRORS, *UNUSUAL)

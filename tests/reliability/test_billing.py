@@ -10,10 +10,11 @@ import httpx
 import httpx2
 import pytest
 
+from cfaig_integrations import AIGateway
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.content import Text, Turn
-from cfaig_integrations.errors import ConfigError, ConnectFault, GatewayError, RateLimited
+from cfaig_integrations.errors import ConfigError, ConnectFault, GatewayError, ProtocolError, RateLimited
 from tests.client.conftest import REQUEST, Driver, connect, driver, pauses
 from tests.client.loopback import JSON, WHOLE, Loopback, Reply, loopback, streamed
 
@@ -132,6 +133,24 @@ def test_an_error_within_a_stream_has_the_log_ids(server: Loopback, driver: Driv
     with pytest.raises(GatewayError) as caught:
         driver.events(connect(server))
     assert (caught.value.log_id, caught.value.log_ids, caught.value.requests_sent) == ("log1", ("log0", "log1"), 2)
+
+
+def test_a_complete_answer_that_cannot_be_read_is_never_sent_again(
+    server: Loopback, driver: Driver, pauses: list[float]
+) -> None:
+    server.usual = Reply([b'{"choices": 7}'])
+    with pytest.raises(ProtocolError) as caught:
+        driver.chat(connect(server, retry_after_send=True))
+    assert (caught.value.requests_sent, caught.value.maybe_billed, caught.value.retryable) == (1, True, False)
+
+
+def test_what_costs_nothing_is_not_billed(server: Loopback, pauses: list[float]) -> None:
+    gateway = AIGateway(account_id="acc", api_token="tok", base_url=server.base_url)
+    for reply, sent in ((Reply([b"[]"]), 1), (LOST, 3)):
+        server.usual = reply
+        with pytest.raises(GatewayError) as caught:
+            gateway.log("l1")
+        assert (caught.value.requests_sent, caught.value.maybe_billed) == (sent, False)
 
 
 def test_a_wrong_setting_is_refused() -> None:

@@ -54,9 +54,10 @@ def from_html(status: int, headers: Mapping[str, str], body: bytes) -> GatewayEr
         return _from_error_page(status, headers, body)
     message, _, ray = _page(headers, body)
     facts = f"status {status}{f', ray {ray}' if ray else ''}"
-    return ProtocolError(
-        f"{message} ({facts}). Check base_url, proxies and logins on the way.", body=redacted(body[:_MAX_PAGE])
-    )
+    text = f"{message} ({facts}). Check base_url, proxies and logins on the way."
+    error = ProtocolError(text, body=redacted(body[:_MAX_PAGE]))
+    error.maybe_billed = False
+    return error
 
 
 def _from_error_page(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
