@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from langgraph.types import Command
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, Make
 from tests.langchain.programs import asked, models_seen, population, results, sent, weather
+from tests.waiting import until
 
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 
@@ -171,6 +173,8 @@ def test_a_shell_runs_commands(make: Make, simulator: Simulator, asynchronous: b
     simulator.reply("Written.")
     run(agent, asynchronous, asked("Write the answer."))
     assert (tmp_path / "answer").read_text() == "42\n"
+    # The threads that read the pipes drop them when they end, which must not be during another test.
+    assert until(lambda: not any("_enqueue_stream" in thread.name for thread in threading.enumerate()))
 
 
 @both

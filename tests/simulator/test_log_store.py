@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,15 @@ def test_a_file_keeps_entries_and_counts_on(tmp_path: Path) -> None:
     assert [item["feedback"] for item in again.find()] == [1]
     assert again.add("account", "default", entry(2)) == 2
     assert revision(again) == 3
-    assert sqlite3.connect(file).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.sqlite"
     text.write_text("not a database " * 100)
-    sqlite3.connect(foreign).execute("CREATE TABLE log_entries (x)").connection.commit()
+    with closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE log_entries (x)").connection.commit()
     for file in (text, foreign):
         content = file.read_bytes()
         with pytest.raises(ValueError, match=file.name):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from inspect import getdoc
 from pathlib import Path
 from textwrap import dedent
 
@@ -173,8 +174,9 @@ def test_the_docstring_of_a_reply_names_every_key() -> None:
     from cfaig_integrations.simulator import ScriptedGateway
     from cfaig_integrations.simulator.scripting.steps import KEYS
 
-    fields = (ScriptedGateway.reply.__doc__ or "").partition("Any of these:")[2].partition("Raises:")[0]
-    named = [key for keys in re.findall(r"^ {16}([a-z_, ]+):", fields, flags=re.MULTILINE) for key in keys.split(", ")]
+    # Python 3.13 removes the indentation of docstrings.
+    fields = (getdoc(ScriptedGateway.reply) or "").partition("Any of these:")[2].partition("Raises:")[0]
+    named = [key for keys in re.findall(r"^ {8}([a-z_, ]+):", fields, flags=re.MULTILINE) for key in keys.split(", ")]
     assert sorted(["text", *named]) == list(KEYS)
 
 

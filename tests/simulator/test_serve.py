@@ -168,7 +168,7 @@ def test_an_acknowledged_entry_survives_a_kill(tmp_path: Path) -> None:
             for thread in threads:
                 thread.join(60)
     assert len(acknowledged) >= 120
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         stored = {row[0] for row in connection.execute("SELECT id FROM log_entries")}
     assert set(acknowledged) <= stored

@@ -307,7 +307,7 @@ def deep(levels: int) -> dict[str, Any]:
 HELLO = (Turn("user", (Text("hi"),)),)
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a deep tool": ({"tools": (FunctionTool("f", "", deep(400)),)}, "tools"),
-    "a deep output": ({"output": OutputSchema(deep(400))}, "output|response_format|text"),
+    "a deep output": ({"output": OutputSchema(deep(400))}, "output|output_config|response_format|text"),
     "an object in a schema": ({"tools": (FunctionTool("f", "", {"properties": {"a": object()}}),)}, "tools"),
     "NaN": ({"extra_body": {"x": float("nan")}}, "x"),
     "an object": ({"extra_body": {"x": object()}}, "x"),

@@ -197,9 +197,9 @@ class LogStore:
 
     def _prune(self, account: str, gateway: str, keep: int) -> None:
         self._store.write(
-            "DELETE FROM log_entries WHERE account = ?1 AND gateway = ?2 AND number <= (SELECT number FROM log_entries "
-            "WHERE account = ?1 AND gateway = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-            (account, gateway, keep),
+            "DELETE FROM log_entries WHERE account = ? AND gateway = ? AND number <= (SELECT number FROM log_entries "
+            "WHERE account = ? AND gateway = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            (account, gateway, account, gateway, keep),
         )
 
     def find(

@@ -46,8 +46,8 @@ async def test_an_agent_uses_two_tools_and_answers_from_both(
         name="guide", tools=[weather, population], llm=llm, system_prompt="Be brief.", streaming=streaming
     )
     run = await run_agent(agent.run(TWO))
-    assert run.answer == f"{SUNNY} {MANY}"
-    assert run.results == [SUNNY, MANY]
+    assert run.answer in (f"{SUNNY} {MANY}", f"{MANY} {SUNNY}")  # tools run at the same time
+    assert sorted(run.results) == sorted([SUNNY, MANY])
     assert [call.tool_kwargs for call in run.steps[0].tool_calls] == [OSLO, OSLO]
     kwargs = run.steps[0].response.additional_kwargs["tool_calls"]
     assert [json.loads(call["function"]["arguments"]) for call in kwargs] == [OSLO, OSLO]
@@ -110,7 +110,7 @@ async def test_calls_may_be_streamed_in_any_shape(
         ("call_0", "weather", OSLO),
         ("call_1", "population", OSLO),
     ]
-    assert run.answer == f"{SUNNY} {MANY}"
+    assert run.answer in (f"{SUNNY} {MANY}", f"{MANY} {SUNNY}")  # tools run at the same time
     assert merged(turns(simulator)) == ["user", "call", "result"]
     assert sent(simulator).count("call_0") == sent(simulator).count("call_1") == 2
     for event in run.streamed:
