@@ -63,7 +63,8 @@ class Polling:
         if max(monotonic() - self._began, self._slept) + self._interval > self._wait:
             raise TimeoutFault(
                 f"The run {pending.request_id} is still {pending.status!r} after wait={self._wait:g} seconds. "
-                "Use a larger wait, or ask for its result later with this request id."
+                "Use a larger wait, or ask for its result later with this request id.",
+                maybe_billed=True,
             )
         self._slept += self._interval
         self._polls += 1

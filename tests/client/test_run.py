@@ -438,6 +438,7 @@ def test_a_result_that_does_not_come(server: Loopback, api: Api, pauses: list[fl
     with pytest.raises(TimeoutFault, match=r"req1.*running.*wait=10") as caught:
         api.run("@cf/a/b", {}, poll_interval=4, wait=10)
     assert (caught.value.requests_sent, len(server.seen), pauses) == (3, 3, [4, 4])
+    assert (caught.value.maybe_billed, caught.value.retryable) == (True, False)
 
 
 def test_a_poll_is_retried(server: Loopback, api: Api, pauses: list[float]) -> None:

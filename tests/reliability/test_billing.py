@@ -14,9 +14,13 @@ from cfaig_integrations import AIGateway
 from cfaig_integrations.client import pool
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.content import Text, Turn
+from cfaig_integrations.core.decisions import DecisionRequest
+from cfaig_integrations.core.vectors import EmbedRequest, RerankRequest
 from cfaig_integrations.errors import ConfigError, ConnectFault, GatewayError, ProtocolError, RateLimited
+from cfaig_integrations.gateway.models.embeddings import DEFAULT_DECISION_MODEL
 from tests.client.conftest import REQUEST, Driver, connect, driver, pauses
 from tests.client.loopback import JSON, WHOLE, Loopback, Reply, loopback, streamed
+from tests.reliability import bodies
 
 __all__ = ["driver", "pauses"]
 LOST = Reply(silent=True, end="cut")
@@ -123,6 +127,26 @@ def test_the_log_ids_of_all_requests_are_on_the_error(server: Loopback, driver: 
     with pytest.raises(RateLimited) as caught:
         driver.chat(connect(server))
     assert (caught.value.log_id, caught.value.log_ids) == ("log2", ("log0", "log1", "log2"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "body"),
+    [
+        ("embed", EmbedRequest("@cf/baai/bge-m3", ("Hi",)), bodies.WHOLE["embeddings"]),
+        ("rank", RerankRequest("@cf/baai/bge-reranker-base", "Hi", ("Hi",)), bodies.WHOLE["rerank"]),
+        (
+            "decide",
+            DecisionRequest(DEFAULT_DECISION_MODEL, "Hi", {"q": {"type": "noul"}}),
+            b'{"answers":{"q":{"noul":1}}}',
+        ),
+    ],
+)
+def test_the_log_ids_of_all_requests_are_on_the_result(
+    server: Loopback, pauses: list[float], kind: str, request_: Any, body: bytes
+) -> None:
+    server.script.extend([Reply(status=429, headers=LOGGED[0]), Reply([body], headers=LOGGED[1])])
+    info = getattr(Client(connect(server)), kind)(request_)[1]
+    assert (info.attempts, info.log_ids) == (2, ("log0", "log1"))
 
 
 def test_an_error_within_a_stream_has_the_log_ids(server: Loopback, driver: Driver, pauses: list[float]) -> None:
