@@ -55,8 +55,8 @@ Modules
 The simulator shares no code with the rest of the package, so that a mistake in one is not repeated in the other.
 Modules import only those listed above them:
 
-    types, catalogue, tokens, json_types, clock    definitions that all share
-    prices         what a token costs
+    types, tokens, json_types, clock    definitions that all share
+    catalogue      the models, and what a token costs
     fake_model/    generates answers without a neural network
     dialects/      request and response formats
     http/          connections, captured requests, responses, error bodies
@@ -79,36 +79,21 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.server import Simulator
     from cfaig_integrations.simulator.testing import ChatRequest, ScriptedGateway
     from cfaig_integrations.simulator.types import Answer, Call
-    from cfaig_integrations.simulator.upstream import Upstream
+    from cfaig_integrations.simulator.upstream.client import Upstream
 
 __all__ = [
-    "FAULTS",
-    "Answer",
-    "Call",
-    "Captured",
-    "ChatRequest",
-    "Fault",
-    "ScriptedGateway",
-    "Simulator",
-    "Upstream",
-]
+    "FAULTS", "Answer", "Call", "Captured", "ChatRequest", "Fault", "ScriptedGateway", "Simulator", "Upstream",
+]  # fmt: skip
 
 _MODULES = {
-    "FAULTS": "scripting.faults",
-    "Answer": "types",
-    "Call": "types",
-    "Captured": "http.recorder",
-    "ChatRequest": "testing",
-    "Fault": "scripting.faults",
-    "ScriptedGateway": "testing",
-    "Simulator": "server",
-    "Upstream": "upstream",
-}
+    "FAULTS": "scripting.faults", "Answer": "types", "Call": "types", "Captured": "http.recorder",
+    "ChatRequest": "testing", "Fault": "scripting.faults", "ScriptedGateway": "testing", "Simulator": "server",
+    "Upstream": "upstream.client",
+}  # fmt: skip
 _NEEDED = frozenset({"starlette", "uvicorn", "h11"})
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name on first use."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -13,7 +13,6 @@ class Clock:
     """A wall clock that can be advanced."""
 
     def __init__(self) -> None:
-        """Start with the system time."""
         self._ahead = 0.0
 
     def now(self) -> float:
@@ -24,7 +23,7 @@ class Clock:
         """Advance by so many seconds."""
         self._ahead += seconds
 
-    def reset(self) -> None:
+    def clear(self) -> None:
         """Return to the system time."""
         self._ahead = 0.0
 
@@ -33,7 +32,6 @@ class Ids:
     """Identifiers in the forms that Cloudflare uses (facts §3.5: lowercase UUIDv7 since 2026-10-08)."""
 
     def __init__(self, clock: Clock, seed: int | None = None) -> None:
-        """Use a seed, so that everything but the time repeats."""
         self._clock = clock
         self._random = random.Random(seed)
         self._lock = threading.Lock()

@@ -26,6 +26,11 @@ def records(value: object) -> list[dict[str, Any]]:
     return [item for item in value if is_record(item)] if is_list(value) else []
 
 
+def scalar_text(value: object) -> str:
+    """A scalar as the log's filters compare it, such as `true` or `7`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def is_json(value: Any) -> bool:
     """Whether a value can be written as JSON."""
     try:

@@ -7,21 +7,19 @@ import socket
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import uvicorn
 
 from cfaig_integrations.simulator.app import build_app
+from cfaig_integrations.simulator.catalogue import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
-from cfaig_integrations.simulator.prices import FREE, PriceTable, read_prices
-from cfaig_integrations.simulator.scripting.answers import make_answer, make_raw_answer
-from cfaig_integrations.simulator.scripting.script import Script, make_fault
-from cfaig_integrations.simulator.state import make_state
+from cfaig_integrations.simulator.scripting.script import RawAnswer, Script, make_answer, make_fault
+from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import Call
-from cfaig_integrations.simulator.upstream import Upstream
+from cfaig_integrations.simulator.upstream.client import Upstream
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "simulator-token-not-a-secret"
@@ -102,7 +100,7 @@ class Simulator:
         self.api_token = api_token
         self._host = host
         self._port = port
-        self._state = make_state(
+        self._state = State(
             account_id=account_id,
             api_token=api_token,
             database=database,
@@ -161,18 +159,10 @@ class Simulator:
             raise RuntimeError("the simulator is already running; call stop() first")
         listener = self._bind()
         config = uvicorn.Config(
-            build_app(self._state),
-            http=protocol_for(self._state.connections),
-            loop="asyncio",
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            headers=[("server", "cloudflare")],
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=1,
-        )
+            build_app(self._state), http=protocol_for(self._state.connections), loop="asyncio", lifespan="off",
+            ws="none", log_config=None, access_log=False, server_header=False, headers=[("server", "cloudflare")],
+            timeout_keep_alive=60, timeout_graceful_shutdown=1,
+        )  # fmt: skip
         self._server = server = uvicorn.Server(config)
         started = threading.Event()
 
@@ -215,23 +205,15 @@ class Simulator:
         return listener
 
     def __enter__(self) -> Self:
-        """Start."""
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        """Start."""
         return await asyncio.to_thread(self.start)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
 
     def reply(self, text: str = "", *, times: int | None = 1, **answer: Unpack[AnswerFields]) -> None:
@@ -264,8 +246,11 @@ class Simulator:
             chunks: The body in pieces, each sent by itself; instead of `body`.
             times: For how many requests; None for all that follow.
         """
-        pieces = None if chunks is None else list(chunks)
-        self._state.script.add_reply(make_raw_answer(status, body, pieces, content_type, headers), times)
+        if body is not None and chunks is not None:
+            raise ValueError("body and chunks exclude each other: pass one of them")
+        whole = [] if body is None else [body.encode() if isinstance(body, str) else body]
+        pieces = tuple(whole if chunks is None else chunks)
+        self._state.script.add_reply(RawAnswer(status, pieces, content_type, dict(headers or {})), times)
 
     def fault(self, name: str, times: int | None = 1, after: int = 0, **details: Any) -> None:
         """Queue a failure from `FAULTS`.
@@ -337,7 +322,7 @@ class Simulator:
             **filters: Fields that must be equal; of `metadata`, entries that must be present.
         """
         where = "account = ? AND gateway = ?"
-        existing = self._state.logs.select(where, (self.account_id, gateway), bodies=True)
+        existing = self._state.logs.select((where, (self.account_id, gateway)), bodies=True)
         return [dict(entry) for entry in existing if _matches(entry, filters)]
 
 

@@ -10,15 +10,15 @@ from urllib.parse import unquote
 
 from cfaig_integrations.simulator.catalogue import is_embedding
 from cfaig_integrations.simulator.dialects import DIALECTS, find_media, is_decision_model
-from cfaig_integrations.simulator.gateway.chat_body import read_chat_body
+from cfaig_integrations.simulator.gateway.headers import logged_metadata
 from cfaig_integrations.simulator.gateway.log_store import Scalar
-from cfaig_integrations.simulator.gateway.metadata import logged_metadata
+from cfaig_integrations.simulator.gateway.target import read_chat_body
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import Captured
-from cfaig_integrations.simulator.inference.deferred import is_poll
-from cfaig_integrations.simulator.inference.provider_paths import ProviderPath, read_provider_path
+from cfaig_integrations.simulator.inference.endpoint import ProviderPath, read_provider_path
+from cfaig_integrations.simulator.inference.handlers import is_poll
 from cfaig_integrations.simulator.json_types import is_record
-from cfaig_integrations.simulator.scripting.steps import ReplyFields, ScriptEntry, make_step
+from cfaig_integrations.simulator.scripting.script import ReplyFields, ScriptEntry, make_step
 from cfaig_integrations.simulator.server import Simulator
 from cfaig_integrations.simulator.types import Message
 
@@ -67,7 +67,6 @@ class ScriptedGateway:
     """
 
     def __init__(self, simulator: Simulator) -> None:
-        """Script a running simulator."""
         self.simulator = simulator
         self._script = simulator.script
 

@@ -107,9 +107,9 @@ def test_each_row_is_reachable_and_has_evidence(row: EmbedModel) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.models)
 def test_the_simulators_table_agrees(row: EmbedModel) -> None:
     """It was written from the same facts by another hand."""
-    from cfaig_integrations.simulator.dialects import embeddings
+    from cfaig_integrations.simulator.dialects import tasks
 
-    simulated = embeddings._MODELS[row.models]
+    simulated = tasks._MODELS[row.models]
     assert row.dimensions == simulated.dims
     if row.max_items is not None:
         assert row.max_items == simulated.most_items
@@ -122,9 +122,9 @@ def test_the_simulators_table_agrees(row: EmbedModel) -> None:
 
 
 def test_the_simulator_has_the_same_models() -> None:
-    from cfaig_integrations.simulator.dialects import embeddings
+    from cfaig_integrations.simulator.dialects import tasks
 
-    on_rest = {model for model in embeddings._MODELS if model.startswith("@cf/")}
+    on_rest = {model for model in tasks._MODELS if model.startswith("@cf/")}
     assert {row.models for row in ROWS} == on_rest
 
 

@@ -83,7 +83,7 @@ def rejection(wrong: dict[str, Any]) -> InvalidBody:
         (body(stop=["a"] * 5), "Invalid 'stop': array too long."),
         (body(stream_options={"include_usage": True}), "The 'stream_options' parameter is only allowed when"),
         (body(tools=[]), "Invalid 'tools': empty array."),
-        (body(tools=[{"type": "function", "name": "x"}]), "Unknown parameter: 'tools[0].name'."),
+        (body(tools=[{"type": "function", "name": "x"}]), "Missing required parameter: 'tools[0].function'."),
         (body(tools=[{"type": "web_search"}]), "Invalid value: 'web_search'."),
         (with_tool(name="get weather"), "Invalid 'tools[0].function.name': string does not match pattern."),
         (with_tool(name="x" * 129), "Invalid 'tools[0].function.name': string does not match pattern."),

@@ -57,7 +57,7 @@ def assistant(*blocks: Any) -> dict[str, Any]:
         (body({**USER, "name": "x"}), "messages.0.name: Extra inputs are not permitted"),
         (body(user({"type": "text", "text": "x", "index": 0})), "messages.0.content.0.text.index: Extra inputs"),
         (body(user({"type": "image_url", "image_url": {"url": "x"}})), "messages.0.content.0.type: Input"),
-        (body(user(BITMAP)), "messages.0.content.0.image.source.media_type: Input tag 'image/bmp'"),
+        (body(user(BITMAP)), "messages.0.content.0.image.source.base64.media_type: Input tag 'image/bmp'"),
         (body(user(USE)), "messages.0.content.0.type: Input tag 'tool_use'"),
         (body(USER, CALLING), "messages.1: `tool_use` ids were found without `tool_"),
         (body(USER, CALLING, USER), "messages.1: `tool_use` ids were found without `tool_result` blocks"),

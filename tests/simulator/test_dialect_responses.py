@@ -77,7 +77,10 @@ def body(*items: Any, **more: Any) -> dict[str, Any]:
         (body(tools=[TOOL], tool_choice="any"), "Invalid value: 'any'."),
         (body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "x"}}), "Missing required parameter"),
         (body(tools=[TOOL], tool_choice={"type": "function", "name": "x"}), "Tool choice 'function' with name 'x' not"),
-        (body(text={"format": {"type": "json_schema", "json_schema": {}}}), "Unknown parameter: 'text.format.json_"),
+        (
+            body(text={"format": {"type": "json_schema", "json_schema": {}}}),
+            "Missing required parameter: 'text.format.name",
+        ),
         (body(text={"format": {"type": "json_object"}}), "Response input messages must contain the word 'json'"),
         (body(previous_response_id="resp_none"), "Previous response with id 'resp_none' not found."),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.simulator import fake_model, tokens
-from cfaig_integrations.simulator.fake_model import prompts
+from cfaig_integrations.simulator.fake_model import conversation
 from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest, Tool, ToolResult
 
 STRING: dict[str, Any] = {"type": "string"}
@@ -174,7 +174,7 @@ def test_joke_as_json(schema: dict[str, Any]) -> None:
 
 def test_a_schema_in_the_prompt_is_followed_without_json_mode() -> None:
     form = json.dumps({"properties": {"city": STRING}, "required": ["city"]})
-    assert prompts.from_prompt(f"as JSON: {form}") is not None
+    assert conversation.from_prompt(f"as JSON: {form}") is not None
     assert json.loads(messages(f"Answer as JSON with this schema:\n{form}\nI live in Rome.")) == {"city": "Rome"}
 
 

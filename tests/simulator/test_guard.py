@@ -19,7 +19,7 @@ from cfaig_integrations.simulator.http.guard import Guard
 from .conftest import Caller
 
 TOKEN = "the-api-token"
-CONTROL = "/_simulator/requests"
+CONTROL = "/_simulator/static/page.js"
 BASIC = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
 
 

@@ -127,7 +127,7 @@ def test_metadata_with_a_lone_surrogate_can_be_listed(caller: Caller) -> None:
     assert caller.get(LOGS).json()["result"][0]["metadata"] == {"a": "\ud800"}
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, '{"raw": 1}', '{"text": 1}', '{"times": true, "raw": {"headers": 1}}'])
+@pytest.mark.parametrize("body", ["[" * 100_000, "[]", '{"text": 1}'])
 def test_an_odd_script(caller: Caller, body: str) -> None:
     url = caller.sim.url + "/_simulator/replies"
     assert caller.http.post(url, content=body).status_code == 400
@@ -144,14 +144,6 @@ def test_a_body_that_is_too_large(sim: Simulator, caller: Caller, monkeypatch: p
     assert len(sim.requests[-1].raw) <= 1000
     gateways = caller.account + "/ai-gateway/gateways"
     assert caller.http.post(gateways, content=chunks()).status_code == 413
-
-
-@pytest.mark.parametrize("depth", [100_000, *range(900, 1000, 9)])
-def test_captured_brackets_can_be_listed(caller: Caller, depth: int) -> None:
-    caller.http.post(caller.account + "/ai/v1/messages", content="[" * depth + "]" * depth)
-    listed = caller.http.get(caller.sim.url + "/_simulator/requests")
-    assert listed.status_code == 200
-    assert b"[[[[" in listed.content
 
 
 def test_captured_bodies_are_bounded_together(sim: Simulator, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

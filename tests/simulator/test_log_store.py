@@ -58,17 +58,16 @@ def logs() -> LogStore:
         (LogFilter(metadata={"user": "ann", "paid": "true", "n": "7"}), [3, 1]),
         (LogFilter(metadata={"paid": "ann"}), []),
         (LogFilter(model="@cf/meta/llama"), [3]),
-        (LogFilter(provider="openai", success=True), [4, 1]),
+        (LogFilter(model="openai/gpt-4.1", success=True), [4, 1]),
         (LogFilter(status_code=429), [2]),
         (LogFilter(success=False), [2]),
         (LogFilter(cached=True), [3]),
         (LogFilter(request_type="messages"), [4]),
-        (LogFilter(since=NOON + 2, until=NOON + 4), [3, 2]),
+        (LogFilter(since=NOON + 2), [4, 3, 2]),
         (LogFilter(text="RESPONSE 2"), [2]),
         (LogFilter(text="Grüße <B>"), [4]),
         (LogFilter(text="' OR 1 --"), []),
         (LogFilter(before_number=3), [2, 1]),
-        (LogFilter(after_revision=2), [4, 3]),
     ],
 )
 def test_filters(logs: LogStore, which: LogFilter, numbers: list[int]) -> None:
@@ -77,7 +76,7 @@ def test_filters(logs: LogStore, which: LogFilter, numbers: list[int]) -> None:
 
 
 def test_pages_and_one_entry(logs: LogStore) -> None:
-    assert [item["number"] for item in logs.find(limit=2, offset=1, order="asc")] == [2, 3]
+    assert [item["number"] for item in logs.find(limit=2)] == [4, 3]
     assert "request" not in logs.find()[0], "a list does not read the bodies"
     read = logs.get("log-4")
     assert read is not None
@@ -92,7 +91,7 @@ def revision(logs: LogStore) -> int:
 def test_changes_have_revisions(logs: LogStore) -> None:
     before = revision(logs)
     logs.update("log-1", {"feedback": -1, "metadata": {"x": 1}})
-    changed = logs.find(LogFilter(after_revision=before))
+    changed = [item for item in logs.find() if item["revision"] > before]
     assert [(item["id"], item["feedback"], item["metadata"]) for item in changed] == [("log-1", -1, {"x": 1})]
     logs.delete(LogFilter(success=False))
     assert logs.count() == 3
@@ -112,7 +111,7 @@ def test_the_oldest_entries_make_room() -> None:
     logs = LogStore(Store())
     for number in range(1, 129):
         logs.add("account", "default", entry(number), keep=10)
-    assert [item["number"] for item in logs.find(order="asc")] == list(range(119, 129))
+    assert [item["number"] for item in logs.find()] == list(range(128, 118, -1))
 
 
 def test_a_log_without_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from cfaig_integrations.simulator import ScriptedGateway, Simulator
 from cfaig_integrations.simulator.gateway.log_store import Outline
-from cfaig_integrations.simulator.page import formats
-from cfaig_integrations.simulator.page.answers import read_answer
+from cfaig_integrations.simulator.page import markup
+from cfaig_integrations.simulator.page.chart import metadata_keys, total, totals_by
+from cfaig_integrations.simulator.page.entry_page import read_answer
 from cfaig_integrations.simulator.page.markup import Markup, tag
-from cfaig_integrations.simulator.page.overview import metadata_keys, total, totals_by
 
 from .conftest import Caller
 
@@ -497,7 +497,7 @@ def test_what_is_no_answer_reads_as_none(body: str) -> None:
     ],
 )
 def test_frameworks(agent: str | None, name: str) -> None:
-    assert formats.framework_of(agent) == name
+    assert markup.framework_of(agent) == name
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_frameworks(agent: str | None, name: str) -> None:
     ],
 )
 def test_money(dollars: float, text: str) -> None:
-    assert formats.money(dollars) == text
+    assert markup.money(dollars) == text
 
 
 @pytest.mark.parametrize(
@@ -529,14 +529,14 @@ def test_money(dollars: float, text: str) -> None:
     ],
 )
 def test_durations(milliseconds: float, text: str) -> None:
-    assert formats.duration(milliseconds) == text
+    assert markup.duration(milliseconds) == text
 
 
 def test_times_have_a_date_unless_it_is_today() -> None:
     moment = "2026-11-28T12:00:00.000Z"
     local = datetime(2026, 11, 28, 12, tzinfo=UTC).astimezone()
-    assert formats.local_time(moment, local) == f"{local:%H:%M:%S}"
-    assert formats.local_time(moment, datetime(2026, 12, 24, tzinfo=UTC)) == f"{local:%d %b %H:%M:%S}"
+    assert markup.local_time(moment, local) == f"{local:%H:%M:%S}"
+    assert markup.local_time(moment, datetime(2026, 12, 24, tzinfo=UTC)) == f"{local:%d %b %H:%M:%S}"
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_times_have_a_date_unless_it_is_today() -> None:
     [(950, "950"), (8936, "8.94k"), (1_000_000, "1M"), (4_560_000, "4.56M"), (2_500_000_000, "2.5G")],
 )
 def test_compact_numbers(number: int, text: str) -> None:
-    assert formats.compact(number) == text
+    assert markup.compact(number) == text
 
 
 @pytest.mark.parametrize(
@@ -559,4 +559,4 @@ def test_compact_numbers(number: int, text: str) -> None:
     ],
 )
 def test_shortened_values(text: str, short: str) -> None:
-    assert formats.shorten(text, 15) == short
+    assert markup.shorten(text, 15) == short

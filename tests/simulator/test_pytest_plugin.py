@@ -172,7 +172,7 @@ def test_the_example_of_the_readme(session: Session) -> None:
 
 def test_the_docstring_of_a_reply_names_every_key() -> None:
     from cfaig_integrations.simulator import ScriptedGateway
-    from cfaig_integrations.simulator.scripting.steps import KEYS
+    from cfaig_integrations.simulator.scripting.script import KEYS
 
     # Python 3.13 removes the indentation of docstrings.
     fields = (getdoc(ScriptedGateway.reply) or "").partition("Any of these:")[2].partition("Raises:")[0]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cfaig_integrations.simulator import Simulator
-from cfaig_integrations.simulator.upstream import Upstream
+from cfaig_integrations.simulator.upstream.client import Upstream
 
 CANARY = "canary-4711-secret-value"
 
@@ -27,8 +27,6 @@ def test_no_credential_is_kept(name: str, tmp_path: Path) -> None:
         body = {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": f"my key is {CANARY}"}]}
         headers = {"cf-aig-authorization": f"Bearer {sim.api_token}", name: CANARY}
         assert httpx.post(chat, json=body, headers=headers).status_code == 200
-        captured = httpx.get(f"{sim.url}/_simulator/requests").json()
-        assert captured[0]["headers"][name] == captured[0]["headers"]["cf-aig-authorization"] == "***"
         (entry,) = sim.logs()
         assert entry["request_headers"][name] == entry["request_headers"]["cf-aig-authorization"] == "***"
         assert CANARY not in json.dumps(entry)
@@ -41,11 +39,3 @@ def test_the_key_of_the_upstream_server_is_in_no_repr() -> None:
     upstream = Upstream("http://127.0.0.1:9/v1", key=CANARY)
     assert upstream.key == CANARY
     assert CANARY not in f"{upstream!r} {vars(upstream)} {vars(Simulator(upstream=upstream))}"
-
-
-@pytest.mark.parametrize("name", ["key", "api_key", "access_token"])
-def test_a_credential_in_the_address_is_not_shown(name: str, sim: Simulator) -> None:
-    address = f"{sim.legacy_url}/chat/completions?{name}={CANARY}&alt=sse"
-    httpx.post(address, json={}, headers={"cf-aig-authorization": f"Bearer {sim.api_token}"})
-    (captured,) = httpx.get(f"{sim.url}/_simulator/requests").json()
-    assert captured["query"] == {name: "***", "alt": "sse"}

@@ -248,12 +248,3 @@ def test_models_of_workers_ai(caller: Caller) -> None:
     )
     embeddings = caller.get("/ai/models/search", task="Text Embeddings", search="BGE-M3").json()["result"]
     assert [model["name"] for model in embeddings] == ["@cf/baai/bge-m3"]
-    schema = caller.get("/ai/models/schema", model="@cf/baai/bge-m3").json()["result"]
-    assert schema["input"]["required"] == ["text"]
-    assert error_of(caller.get("/ai/models/schema", model="@cf/x/y"))[:2] == (404, 7003)
-
-
-def test_the_url_of_a_provider(sim: Simulator, caller: Caller) -> None:
-    caller.chat()
-    url = caller.get("/ai-gateway/gateways/default/url/openai").json()["result"]
-    assert url == f"{sim.url}/v1/{sim.account_id}/default/openai"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cfaig_integrations.simulator import ScriptedGateway, Simulator
-from cfaig_integrations.simulator.scripting.steps import KEYS
+from cfaig_integrations.simulator.scripting.script import KEYS
 
 from .conftest import Caller
 
@@ -253,7 +253,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ({"tokens_in": -1}, ValueError, "tokens_in=-1"),
     ({"tokens_out": True}, ValueError, "tokens_out=True"),
     ({"error": {"name": "no_credits", "status": "402"}}, ValueError, "status='402'"),
-    ({"error": {"name": "no_credits", "status": 99_999}}, ValueError, "from 200 to 599"),
+    ({"error": {"name": "no_credits", "status": 99_999}}, ValueError, "less than or equal to 599"),
     ({"error": {"name": "no_credits", "message": 5}}, ValueError, "message=5"),
     ({"error": {"name": "no_credits", "shape": "round"}}, ValueError, "shape='round'"),
     ({"error": {"name": "no_credits", "headers": {"x-a": "b\n"}}}, ValueError, "headers="),

@@ -27,23 +27,16 @@ Kind = Literal["image", "cutout", "speech", "music", "transcript", "translation"
 class MediaModel:
     """Some models of one task."""
 
-    models: str
-    """Regular expression over the whole model id."""
+    models: str  # regular expression over the whole model id
     kind: Kind
-    task: str
-    """Cloudflare's name of the task."""
-    input: str
-    """The field of the text, the picture or the recording."""
+    task: str  # Cloudflare's name of the task
+    input: str  # the field of the text, the picture or the recording
     shape: Shape = "native"
-    output: str = ""
-    """The field of the output."""
+    output: str = ""  # the field of the output
     required: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
-    """All fields of a closed schema."""
-    form: bool = False
-    """The body is a form, and JSON is refused."""
-    urls: bool = True
-    """Files are returned by their URLs, otherwise in base64."""
+    closed: tuple[str, ...] = ()  # all fields of a closed schema
+    form: bool = False  # the body is a form, and JSON is refused
+    urls: bool = True  # files are returned by their URLs, otherwise in base64
 
 
 _IMAGE, _SPEECH, _HEARING = "Text-to-Image", "Text-to-Speech", "Automatic Speech Recognition"
@@ -106,8 +99,7 @@ def find_media(model: str) -> MediaModel | None:
 class Files:
     """How files outside the body are written and read."""
 
-    publish: Callable[[bytes, str], str]
-    """Keeps a file of a media type for a while; returns its URL."""
+    publish: Callable[[bytes, str], str]  # keeps a file of a media type for a while; returns its URL
     fetch: Callable[[str], bytes | None]
     """The file at a URL of the simulator itself; None for any other URL, which is not requested."""
 
@@ -116,8 +108,7 @@ class Files:
 class Output:
     """What a model returns."""
 
-    value: Any = None
-    """JSON; with the shape `raw`, nothing."""
+    value: Any = None  # JSON; with the shape `raw`, nothing
     data: bytes = b""
     content_type: str = "application/json"
     tokens_in: int = 0
@@ -143,11 +134,7 @@ def _part(part: Any) -> tuple[str, str | bytes]:
 
 
 def run_media(row: MediaModel, model: str, body: Record, files: Files, *, is_form: bool = False) -> Output:
-    """The output of a model.
-
-    Raises:
-        InvalidBody: The input violates the model's schema.
-    """
+    """The output of a model."""
     job = _Job(row, model, body, files, WorkersAIValidator() if model.startswith("@") else OpenAIValidator())
     if row.kind == "film":
         job.validator.fail("the simulator makes no films")
@@ -294,17 +281,11 @@ def _assembly(job: _Job, heard: media.Recording, words: list[tuple[str, float, f
     ]
     given = job.body["audio_url"]
     return {
-        "id": "00000000-0000-4000-8000-000000000000",
-        "language_code": "en",
-        "status": "completed",
-        "audio_url": given if str(given).startswith("http") else None,
-        "text": heard.text,
-        "words": spoken,
-        "utterances": None,
-        "confidence": 0.99,
-        "audio_duration": round(heard.seconds),
+        "id": "00000000-0000-4000-8000-000000000000", "language_code": "en", "status": "completed",
+        "audio_url": given if str(given).startswith("http") else None, "text": heard.text, "words": spoken,
+        "utterances": None, "confidence": 0.99, "audio_duration": round(heard.seconds),
         "speech_model_used": "universal-3-5-pro",
-    }
+    }  # fmt: skip
 
 
 def _whisper(job: _Job, heard: media.Recording, words: list[tuple[str, float, float]]) -> Record:
@@ -376,16 +357,7 @@ def _turn(job: _Job) -> Output:
 
 
 _MAKERS: dict[str, Callable[[_Job], Output]] = {
-    "image": _image,
-    "cutout": _cutout,
-    "speech": _speech,
-    "music": _music,
-    "transcript": _transcript,
-    "translation": _translation,
-    "summary": _summary,
-    "sentiment": _sentiment,
-    "labels": _labels,
-    "boxes": _labels,
-    "description": _description,
-    "turn": _turn,
-}
+    "image": _image, "cutout": _cutout, "speech": _speech, "music": _music, "transcript": _transcript,
+    "translation": _translation, "summary": _summary, "sentiment": _sentiment, "labels": _labels, "boxes": _labels,
+    "description": _description, "turn": _turn,
+}  # fmt: skip

@@ -8,18 +8,11 @@ from typing import Any, ClassVar, NoReturn
 from cfaig_integrations.simulator.json_types import is_list, is_record
 from cfaig_integrations.simulator.types import InvalidBody
 
-JsonPath = tuple[str | int, ...]
-"""Where a value is in the body: keys and indexes."""
+JsonPath = tuple[str | int, ...]  # where a value is in the body: keys and indexes
 Record = dict[str, Any]
-
 _TYPE_NAMES: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    list: "array",
-    dict: "object",
-}
+    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
+}  # fmt: skip
 
 
 def type_name(value: Any) -> str:
@@ -32,6 +25,8 @@ class Validator:
 
     code: ClassVar[int] = 7003
     prefix: ClassVar[str] = ""
+    tags_in_path: ClassVar[bool] = False
+    """Whether a path names the type of an object that has one, as in `content.0.text.index`."""
     missing: ClassVar[str]
     unknown: ClassVar[str]
     type_mismatch: ClassVar[str]
@@ -41,7 +36,11 @@ class Validator:
 
     def format_path(self, path: JsonPath) -> str:
         """A path as the vendor writes it, such as `messages.0.role`."""
-        return ".".join(str(step) for step in path)
+        return ".".join(map(str, path))
+
+    def name_type(self, name: str) -> str:
+        """What the vendor calls a JSON type."""
+        return name
 
     def fail(self, message: str, path: JsonPath = ()) -> NoReturn:
         """Reject the body with this message."""
@@ -57,15 +56,12 @@ class Validator:
 
     def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
         """Reject the body: a value has the wrong JSON type."""
-        self._fail(self.type_mismatch, path, expected=expected, actual=type_name(value))
+        actual = self.name_type(type_name(value))
+        self._fail(self.type_mismatch, path, expected=self.name_type(expected), actual=actual)
 
     def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
         """Reject the body: a value is not one of those allowed."""
-        self._fail(self.not_in_list, path, value=value, allowed=_join(allowed))
-
-    def unknown_field(self, path: JsonPath) -> NoReturn:
-        """Reject the body: the API has no such field."""
-        self._fail(self.unknown, path)
+        self._fail(self.not_in_list, path, value=value, allowed=_join(allowed), listed=", ".join(map(repr, allowed)))
 
     def out_of_range(self, path: JsonPath, value: float, *, least: float | None, most: float | None) -> NoReturn:
         """Reject the body: a number is below `least` or above `most`."""
@@ -75,47 +71,28 @@ class Validator:
 
     def record(self, value: Any, path: JsonPath) -> Record:
         """An object."""
-        if not is_record(value):
-            self.wrong_type(path, "object", value)
-        return value
+        return value if is_record(value) else self.wrong_type(path, "object", value)
 
     def array(self, value: Any, path: JsonPath) -> list[Any]:
         """An array."""
-        if not is_list(value):
-            self.wrong_type(path, "array", value)
-        return value
+        return value if is_list(value) else self.wrong_type(path, "array", value)
 
     def text(self, value: Any, path: JsonPath, *, empty: bool = True) -> str:
         """A string; not the empty one with `empty=False`."""
         if not isinstance(value, str):
             self.wrong_type(path, "string", value)
         if not value and not empty:
-            self.fail(
-                f"Invalid '{self.format_path(path)}': empty string. Expected a string with minimum length 1.", path
-            )
+            place = self.format_path(path)
+            self.fail(f"Invalid '{place}': empty string. Expected a string with minimum length 1.", path)
         return value
 
     def required(self, record: Record, key: str, path: JsonPath = ()) -> Any:
         """A field that must be present and not null."""
-        if record.get(key) is None:
-            self.missing_field((*path, key))
-        return record[key]
+        return record[key] if record.get(key) is not None else self.missing_field((*path, key))
 
     def required_text(self, record: Record, key: str, path: JsonPath = ()) -> str:
         """A field that must be a non-empty string."""
         return self.text(self.required(record, key, path), (*path, key), empty=False)
-
-    def optional(self, record: Record, key: str, kind: type, path: JsonPath = ()) -> Any:
-        """A field that may be absent or null, and otherwise has this type."""
-        value = record.get(key)
-        if value is not None and type(value) is not kind:
-            self.wrong_type((*path, key), _TYPE_NAMES[kind], value)
-        return value
-
-    def boolean(self, record: Record, key: str, *, default: bool = False) -> bool:
-        """A boolean that may be absent."""
-        value = self.optional(record, key, bool)
-        return default if value is None else bool(value)
 
     def number(
         self, record: Record, key: str, *, least: float | None = None, most: float | None = None, whole: bool = False
@@ -137,21 +114,17 @@ class Validator:
 
     def one_of(self, value: Any, path: JsonPath, allowed: Collection[str]) -> str:
         """A string that must be one of these."""
-        if not isinstance(value, str) or value not in allowed:
-            self.not_allowed(path, value, allowed)
-        return value
+        return value if isinstance(value, str) and value in allowed else self.not_allowed(path, value, allowed)
 
     def only_fields(self, record: Record, allowed: Collection[str], path: JsonPath = ()) -> None:
         """Reject every other field."""
         for key in record:
             if key not in allowed:
-                self.unknown_field((*path, key))
+                self._fail(self.unknown, (*path, key))
 
     def no_tracing_fields(self, body: Record) -> None:
         """Reject LangSmith's tracing arguments, which do not belong in a body."""
-        for key in body:
-            if key.startswith("ls_"):
-                self.unknown_field((key,))
+        self.only_fields(body, [key for key in body if not key.startswith("ls_")])
 
     def text_list(self, record: Record, key: str, most: int) -> list[str]:
         """A string or a list of at most `most` strings."""
@@ -178,13 +151,12 @@ class OpenAIValidator(Validator):
         """`messages[0].role`."""
         return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
-    def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
-        """Reject the body: a value has the wrong JSON type."""
-        expected, actual = _with_article(expected), _with_article(type_name(value))
-        self._fail(self.type_mismatch, path, expected=expected, actual=actual)
+    def name_type(self, name: str) -> str:
+        """With an article, such as `an integer`."""
+        return name if name.startswith(("one of", "null")) else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
     def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
-        """Reject the body: a value is not one of those allowed."""
+        """Reject the body: a value is not one of those allowed, or not even a string."""
         if not isinstance(value, str):
             self.wrong_type(path, f"one of {_join(allowed)}", value)
         super().not_allowed(path, value, allowed)
@@ -193,20 +165,17 @@ class OpenAIValidator(Validator):
 class AnthropicValidator(Validator):
     """Anthropic's messages, such as `messages.0.role: Field required`."""
 
+    tags_in_path = True
     missing = "{path}: Field required"
     unknown = "{path}: Extra inputs are not permitted"
     type_mismatch = "{path}: Input should be a valid {expected}"
-    not_in_list = "{path}: Input tag '{value}' found does not match any of the expected tags: {allowed}"
+    not_in_list = "{path}: Input tag '{value}' found does not match any of the expected tags: {listed}"
     below = "{path}: Input should be greater than or equal to {limit}"
     above = "{path}: Input should be less than or equal to {limit}"
 
-    def wrong_type(self, path: JsonPath, expected: str, value: Any) -> NoReturn:
-        """Reject the body: a value has the wrong JSON type."""
-        super().wrong_type(path, {"object": "dictionary", "array": "list"}.get(expected, expected), value)
-
-    def not_allowed(self, path: JsonPath, value: Any, allowed: Collection[str]) -> NoReturn:
-        """Reject the body: a value is not one of those allowed."""
-        self._fail(self.not_in_list, path, value=value, allowed=", ".join(f"'{item}'" for item in allowed))
+    def name_type(self, name: str) -> str:
+        """As Python calls it."""
+        return {"object": "dictionary", "array": "list"}.get(name, name)
 
 
 class WorkersAIValidator(Validator):
@@ -223,11 +192,7 @@ class WorkersAIValidator(Validator):
 
     def format_path(self, path: JsonPath) -> str:
         """`/messages/0/role`."""
-        return "/" + "/".join(str(step) for step in path)
-
-
-def _with_article(noun: str) -> str:
-    return noun if noun.startswith(("one of", "null")) else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+        return "/" + "/".join(map(str, path))
 
 
 def _join(allowed: Collection[str]) -> str:

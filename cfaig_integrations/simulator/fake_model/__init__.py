@@ -5,7 +5,6 @@
 tokens, `vectors` makes embeddings, and `media` makes images and sounds.
 """
 
-from cfaig_integrations.simulator.fake_model.reasoning import generate_answer
-from cfaig_integrations.simulator.fake_model.usage import PromptMemory, measure
+from cfaig_integrations.simulator.fake_model.reasoning import PromptMemory, generate_answer, measure
 
 __all__ = ["PromptMemory", "generate_answer", "measure"]

@@ -1,35 +1,31 @@
-"""The state of a conversation: the open question, and the tool calls made since."""
+"""The state of a conversation: the open question, the tool calls made since, and the JSON that a prompt asks for."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from cfaig_integrations.simulator.fake_model.text import split_sentences
+from cfaig_integrations.simulator.fake_model.text import find_quoted, split_sentences
+from cfaig_integrations.simulator.json_types import is_list, is_record
 from cfaig_integrations.simulator.types import Call, Message, ModelRequest, ToolResult
 
 _MARKED = re.compile(r"(?:^|\n)\s*(?:query|question|user question|input)\s*:\s*(.+?)\s*(?:\n|$)", re.IGNORECASE)
 _LONG = 300
-READ_LENGTH = 200_000
-"""Characters that the fake model reads; of a longer conversation, the last ones."""
+READ_LENGTH = 200_000  # characters that the fake model reads; of a longer conversation, the last ones
 
 
 @dataclass(slots=True)
 class Conversation:
     """The open question and its context."""
 
-    question: str
-    """The question itself; in a long prompt, the part that asks."""
-    prompt: str
-    """The whole text of the last user message."""
-    calls: list[Call] = field(default_factory=list[Call])
-    """Calls made since the question."""
-    results: list[ToolResult] = field(default_factory=list[ToolResult])
-    """Results since the question."""
-    before: list[Message] = field(default_factory=list[Message])
-    """Messages before the question."""
-    media: list[str] = field(default_factory=list[str])
-    """Attachments since the question."""
+    question: str  # the question itself; in a long prompt, the part that asks
+    prompt: str  # the whole text of the last user message
+    calls: list[Call] = field(default_factory=list[Call])  # calls made since the question
+    results: list[ToolResult] = field(default_factory=list[ToolResult])  # results since the question
+    before: list[Message] = field(default_factory=list[Message])  # messages before the question
+    media: list[str] = field(default_factory=list[str])  # attachments since the question
 
 
 def newest_part(request: ModelRequest) -> ModelRequest:
@@ -82,3 +78,60 @@ def candidate_sentences(request: ModelRequest, conversation: Conversation) -> li
     question_sentences = set(split_sentences(conversation.question)) | {conversation.question}
     sentences = (sentence for text in texts for sentence in split_sentences(text))
     return [s for s in sentences if s not in question_sentences and not s.endswith("?") and not _MARKED.match(s)]
+
+
+Schema = dict[str, Any]
+
+_DEEPEST = 20
+
+
+def field_names(schema: Schema) -> list[str]:
+    """The names of all fields of a schema, at any depth."""
+    results: list[str] = []
+    for node in _nodes(schema):
+        properties: Any = node.get("properties")
+        if is_record(properties):
+            results += list(properties)
+    return results
+
+
+def from_prompt(prompt: str) -> Schema | None:
+    """The last JSON schema in a prompt."""
+    results: Schema | None = None
+    decoder, at = json.JSONDecoder(), prompt.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(prompt, at)
+        except (ValueError, RecursionError):
+            at = prompt.find("{", at + 1)
+            continue
+        if is_record(value) and is_record(value.get("properties")):
+            results = value
+        at = prompt.find("{", end)
+    return results
+
+
+def without_json(prompt: str) -> str:
+    """A prompt without JSON, code fences, and sentences about JSON."""
+    plain = re.sub(r"```.*?```", "\n", prompt, flags=re.DOTALL)
+    for _ in range(_DEEPEST):
+        plain = re.sub(r"\{[^{}]*\}", "", plain)
+    sentences = [s for s in split_sentences(plain) if not re.search(r"\bjson\b|\bschema\b", s, re.IGNORECASE)]
+    return "\n".join(sentences) or plain
+
+
+def from_keys(prompt: str) -> Schema:
+    """A schema of strings for the keys that a prompt names: `with 'setup' and 'punchline' keys`, or a JSON example."""
+    keys: list[str] = re.findall(r"[\"']?(\w+)[\"']?\s*:", "".join(re.findall(r"\{[^{}]*\}", prompt)))
+    if not keys and re.search(r"\b(?:keys?|fields?|propert(?:y|ies))\b", prompt, re.IGNORECASE):
+        keys = [q for q in find_quoted(prompt) if re.fullmatch(r"[\w-]+", q)]
+    keys = list(dict.fromkeys(keys)) or ["answer"]
+    return {"type": "object", "properties": {k: {"type": "string"} for k in keys}, "required": keys}
+
+
+def _nodes(node: Any) -> list[Schema]:
+    if is_list(node):
+        return [n for item in node for n in _nodes(item)]
+    if not is_record(node):
+        return []
+    return [node, *(n for item in node.values() for n in _nodes(item))]

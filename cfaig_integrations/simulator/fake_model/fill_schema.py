@@ -11,8 +11,7 @@ import re
 from typing import Any, cast
 
 from cfaig_integrations.simulator.fake_model import replies
-from cfaig_integrations.simulator.fake_model.extract import ExtractedText
-from cfaig_integrations.simulator.fake_model.text import find_words, word_set
+from cfaig_integrations.simulator.fake_model.text import ExtractedText, find_words, word_set
 from cfaig_integrations.simulator.json_types import is_list, is_record
 
 Schema = dict[str, Any]
@@ -20,8 +19,7 @@ Schema = dict[str, Any]
 _DEPTH = 12
 _ITEMS = 8
 _MAX_VALUES = 10_000
-_MAX_LENGTH = 100_000
-"""Larger values are cut short, as a real model's are by its token limit."""
+_MAX_LENGTH = 100_000  # larger values are cut short, as a real model's are by its token limit
 _ASKING = word_set("query question input prompt task request search q")
 _PROSE = word_set(
     "answer summary text content description reason reasoning explanation response message body output result "
@@ -30,16 +28,10 @@ _PROSE = word_set(
 _ADDRESSEES = word_set("to cc bcc recipient sender recipients")
 _NEGATIVE = re.compile(r"\b(?:no|not|don't|do not|without|false|off|never|disable[sd]?)\b", re.IGNORECASE)
 _STAND_INS = {
-    "date": "2026-01-01",
-    "date-time": "2026-01-01T00:00:00Z",
-    "time": "00:00:00",
-    "email": "user@example.com",
-    "uri": "https://example.com/",
-    "url": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "duration": "PT1H",
-    "ipv4": "192.0.2.1",
-}
+    "date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00", "email": "user@example.com",
+    "uri": "https://example.com/", "url": "https://example.com/", "uuid": "00000000-0000-4000-8000-000000000000",
+    "duration": "PT1H", "ipv4": "192.0.2.1",
+}  # fmt: skip
 
 
 def fill_schema(schema: Schema, extracted: ExtractedText) -> Any:
@@ -115,7 +107,8 @@ class _Form:
         if kind in ("integer", "number"):
             return self._number(schema, name, kind)
         if kind == "boolean":
-            return self._flag(schema, name)
+            is_named = self.m.mentions(name)
+            return not _NEGATIVE.search(self.m.text) if is_named else bool(schema.get("default", False))
         return None if kind == "null" else self._string(schema, name)
 
     def _choice(self, schema: Schema) -> Any:
@@ -173,17 +166,13 @@ class _Form:
         number = float(value) if isinstance(value, (int, float)) else 0.0
         return _within(schema, number, whole=kind == "integer")
 
-    def _flag(self, schema: Schema, name: str) -> bool:
-        if self.m.mentions(name):
-            return not _NEGATIVE.search(self.m.text)
-        return bool(schema.get("default", False))
-
     def _string(self, schema: Schema, name: str) -> str:
         text = self._found(schema, name)
         if not text and isinstance(schema.get("default"), str):
             text = str(schema["default"])
         if not text:
-            text = _first_example(schema) or _STAND_INS.get(str(schema.get("format")), "")
+            example = next(iter(schema.get("examples") or []), "")
+            text = example if isinstance(example, str) and example else _STAND_INS.get(str(schema.get("format")), "")
         text = text or self.m.text.strip() or name
         text = text.ljust(min(int(schema.get("minLength") or 0), _MAX_LENGTH), "x")
         return text[: schema.get("maxLength")]
@@ -241,12 +230,6 @@ def _merged(into: Schema, part: Schema) -> Schema:
         if key in into and key in part:
             both[key] = {**part[key], **into[key]} if key == "properties" else [*part[key], *into[key]]
     return both
-
-
-def _first_example(schema: Schema) -> str:
-    examples: Any = schema.get("examples") or []
-    first: Any = examples[0] if is_list(examples) and examples else ""
-    return first if isinstance(first, str) else ""
 
 
 def _within(schema: Schema, number: float, *, whole: bool) -> int | float:

@@ -17,13 +17,11 @@ from itertools import accumulate
 
 from cfaig_integrations.simulator.fake_model.text import STOP_WORDS, word_set
 
-RATE = 8000
-"""Samples per second of a WAV file."""
+RATE = 8000  # samples per second of a WAV file
 _TONES = (220.0, 247.0, 262.0, 294.0, 330.0, 349.0, 392.0, 440.0)
 _WORD_SECONDS, _PAUSE_SECONDS = 0.25, 0.1
 _MOST_WORDS = 2000
-_MP3_FRAME = b"\xff\xfb\x18\xc0" + bytes(140)
-"""A silent frame: MPEG-1 layer III, 32 kbit/s, 32 kHz, mono."""
+_MP3_FRAME = b"\xff\xfb\x18\xc0" + bytes(140)  # a silent frame: MPEG-1 layer III, 32 kbit/s, 32 kHz, mono
 _MP3_FRAME_SECONDS = 0.036
 _LYRICS, _COMMENT, _DESCRIPTION = b"USLT", b"ICMT", b"iTXt"
 
@@ -34,18 +32,15 @@ class Picture:
 
     width: int
     height: int
-    text: str
-    """What it was drawn from; empty for a picture from elsewhere."""
+    text: str  # what it was drawn from; empty for a picture from elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """What can be heard of a recording without a neural network."""
 
-    seconds: float
-    """Zero if it is unknown."""
-    text: str
-    """What is spoken; empty for a recording from elsewhere."""
+    seconds: float  # zero if it is unknown
+    text: str  # what is spoken; empty for a recording from elsewhere
 
 
 def seconds_to_say(text: str) -> float:
@@ -58,14 +53,10 @@ def wav(text: str) -> bytes:
     words = text.split()[:_MOST_WORDS] or [""]
     sound = b"".join(_tone(len(word) % len(_TONES)) for word in words)
     comment = text.encode() + b"\0"
-    info = b"INFO" + _COMMENT + struct.pack("<I", len(comment)) + _even(comment)
+    info = b"INFO" + _COMMENT + struct.pack("<I", len(comment)) + comment + b"\0" * (len(comment) % 2)
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, RATE * 2, 2, 16)
     body = head + b"data" + struct.pack("<I", len(sound)) + sound + b"LIST" + struct.pack("<I", len(info)) + info
     return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def _even(data: bytes) -> bytes:
-    return data + b"\0" * (len(data) % 2)
 
 
 @lru_cache(maxsize=len(_TONES))
@@ -98,7 +89,9 @@ def png(text: str, width: int, height: int, model: str = "") -> bytes:
     description = b"Description\0\0\0\0\0" + text.encode("utf-8", "replace")
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", head), (_DESCRIPTION, description), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
 
 
 def _row(down: float, off: float, colors: tuple[tuple[int, ...], ...], radius: float, left: float, width: int) -> bytes:
@@ -110,10 +103,6 @@ def _row(down: float, off: float, colors: tuple[tuple[int, ...], ...], radius: f
     half = math.sqrt(radius**2 - off**2)
     start, end = max(0, round(left - half)), min(width, round(left + half))
     return sky * start + bytes(light) * (end - start) + sky * (width - end)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def look(data: bytes) -> Picture | None:

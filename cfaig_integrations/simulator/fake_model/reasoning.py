@@ -1,38 +1,110 @@
-"""Generates an answer: tool calls, JSON or prose, within the limits of the request."""
+"""Generates an answer: tool calls, JSON or prose, within the limits of the request; and counts its tokens."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import threading
 from typing import Any
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.fake_model import prompts, replies
-from cfaig_integrations.simulator.fake_model.conversation import Conversation, newest_part, read_conversation
-from cfaig_integrations.simulator.fake_model.extract import ExtractedText
+from cfaig_integrations.simulator.fake_model import replies
+from cfaig_integrations.simulator.fake_model.conversation import (
+    Conversation,
+    field_names,
+    from_keys,
+    from_prompt,
+    newest_part,
+    read_conversation,
+    without_json,
+)
 from cfaig_integrations.simulator.fake_model.fill_schema import fill_schema
 from cfaig_integrations.simulator.fake_model.select_tools import select_tool_calls
-from cfaig_integrations.simulator.fake_model.text import most_relevant
-from cfaig_integrations.simulator.fake_model.usage import measure
+from cfaig_integrations.simulator.fake_model.text import ExtractedText, most_relevant
 from cfaig_integrations.simulator.types import Answer, ModelRequest
+
+_MESSAGE_OVERHEAD = 4
+_MOST_DIGESTS = 100_000
+_BLOCK, _LEAST = 128, 1024
+"""Tokens: OpenAI caches prompts from 1024 on, in steps of 128."""
+
+
+def prompt(request: ModelRequest) -> list[str]:
+    """The texts of a prompt, in the order of prompt caching: tools, schema, messages."""
+    texts = [f"{t.name}{t.description}{json.dumps(t.parameters)}" for t in request.tools]
+    texts.append(json.dumps(request.schema) if request.schema else "")
+    for message in request.messages:
+        texts += [
+            message.text,
+            *(json.dumps(c.arguments) + c.name for c in message.calls),
+            *(r.text for r in message.results),
+        ]
+    return texts
+
+
+def measure(request: ModelRequest, answer: Answer) -> None:
+    """Set the token counts of an answer that a script has not set."""
+    overhead = _MESSAGE_OVERHEAD * len(request.messages)
+    answer.tokens_in = answer.tokens_in or sum(tokens.count(t) for t in prompt(request)) + overhead
+    answer.tokens_reasoning = answer.tokens_reasoning or tokens.count(answer.reasoning)
+    visible = tokens.count(answer.text) + tokens.count(answer.refusal)
+    visible += sum(tokens.count(c.name) + tokens.count(c.raw or json.dumps(c.arguments)) for c in answer.calls)
+    answer.tokens_out = answer.tokens_out or max(1, answer.tokens_reasoning + visible)
+
+
+class PromptMemory:
+    """The prefixes of earlier prompts of each model, for the count of cached tokens."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+        self._lock = threading.Lock()
+
+    def recall(self, request: ModelRequest) -> int:
+        """The number of a prompt's first tokens that an earlier prompt had too, from 1024 on; the prompt is stored."""
+        if not request.cacheable:
+            return 0
+        pieces = tokens.pieces("\n".join(prompt(request))[: tokens.EXACT_LENGTH])
+        running_hash = hashlib.blake2b(request.model.encode("utf-8", "surrogatepass"), digest_size=16)
+        cached = 0
+        for end in range(_BLOCK, len(pieces) + 1, _BLOCK):
+            running_hash.update("".join(pieces[end - _BLOCK : end]).encode("utf-8", "surrogatepass"))
+            if end >= _LEAST and self._remember(running_hash.digest()):
+                cached = end
+        return cached
+
+    def _remember(self, digest: bytes) -> bool:
+        with self._lock:
+            cached = digest in self._digests
+            if len(self._digests) >= _MOST_DIGESTS:
+                self._digests.clear()
+            self._digests.add(digest)
+        return cached
+
+    def clear(self) -> None:
+        """Remove all prompts."""
+        with self._lock:
+            self._digests.clear()
+
 
 _SEARCH = re.compile(r"\bsearch", re.IGNORECASE)
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 
 
 def generate_answer(request: ModelRequest) -> Answer:
-    """Answer a request.
+    """Tool calls, JSON that fits `request.schema`, or text that is never empty, with its token counts.
 
-    Returns:
-        Tool calls, JSON that fits `request.schema`, or text that is never empty, with its token counts. Stop sequences
-        and `max_tokens` (which reasoning counts against) are kept.
+    Stop sequences and `max_tokens` (which reasoning counts against) are kept.
     """
     newest = newest_part(request)
     conversation = read_conversation(newest)
     answer = _act(newest, conversation)
     if request.reason:
         answer.reasoning = _reasoning(answer, conversation)
-    _stop(request, answer)
+    hits = [(answer.text.find(stop), stop) for stop in request.stop if stop and stop in answer.text]
+    if hits:
+        at, answer.stopped_by = min(hits)
+        answer.text = answer.text[:at]
     _limit(request, answer)
     measure(request, answer)
     return answer
@@ -47,7 +119,7 @@ def _act(request: ModelRequest, conversation: Conversation) -> Answer:
         return Answer(calls=calls, finish="tool_calls")
     schema = request.schema
     if schema is None and _WANTS_JSON.search(conversation.prompt):
-        schema = prompts.from_prompt(_instructions(request))
+        schema = from_prompt(_instructions(request))
     if schema is not None:
         return Answer(text=_json(request, conversation, schema))
     return Answer(text=replies.reply(request, conversation))
@@ -59,14 +131,14 @@ def _instructions(request: ModelRequest) -> str:
 
 def _json(request: ModelRequest, conversation: Conversation, schema: dict[str, Any]) -> str:
     if not schema:
-        schema = prompts.from_prompt(_instructions(request)) or prompts.from_keys(_instructions(request))
+        schema = from_prompt(_instructions(request)) or from_keys(_instructions(request))
     results = " ".join(r.text for r in conversation.results)
     context = " ".join(most_relevant(conversation.question, [s.text for s in conversation.before if s.role == "user"]))
-    question = prompts.without_json(conversation.question)
+    question = without_json(conversation.question)
     extracted = ExtractedText(
         f"{results}\n{question}" if results else question,
         backup=context,
-        ignore=[*prompts.field_names(schema), "json"],
+        ignore=[*field_names(schema), "json"],
         prose=lambda: replies.answer_from_context(request, conversation),
     )
     return json.dumps(fill_schema(schema, extracted), ensure_ascii=False)
@@ -78,14 +150,6 @@ def _reasoning(answer: Answer, conversation: Conversation) -> str:
     if conversation.results:
         step = "The tools have answered, so I can put it together."
     return f"The question is about {topic}. {step}"
-
-
-def _stop(request: ModelRequest, answer: Answer) -> None:
-    """Cut the text before the first stop sequence in it."""
-    hits = [(answer.text.find(s), s) for s in request.stop if s and s in answer.text]
-    if hits:
-        at, answer.stopped_by = min(hits)
-        answer.text = answer.text[:at]
 
 
 def _limit(request: ModelRequest, answer: Answer) -> None:

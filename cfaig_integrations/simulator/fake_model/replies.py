@@ -72,7 +72,9 @@ def reply(request: ModelRequest, conversation: Conversation) -> str:
         text = skill(request, conversation)
         if text:
             return text
-    return answer_from_context(request, conversation) or _no_answer(conversation)
+    question = " ".join(conversation.question.split())
+    unknown = f"I was given nothing that answers this: {question}" if question else "There was no question to answer."
+    return answer_from_context(request, conversation) or unknown
 
 
 def answer_from_context(request: ModelRequest, conversation: Conversation) -> str:
@@ -131,7 +133,7 @@ def _user_name(request: ModelRequest, conversation: Conversation) -> str:
         return ""
     introductions = (m[1] for s in reversed(request.messages) if s.role == "user" for m in _MY_NAME.finditer(s.text))
     name = next((n for n in introductions if n[0].isupper() or not n.isascii()), "")
-    return f"Your name is {name}." if name else "You have not introductions me your name."
+    return f"Your name is {name}." if name else "You have not told me your name."
 
 
 def _count(_: ModelRequest, conversation: Conversation) -> str:
@@ -192,8 +194,3 @@ def _introduced(messages: list[Message]) -> str:
         if m and m[1][0].isupper():
             return f", {m[1]}"
     return ""
-
-
-def _no_answer(conversation: Conversation) -> str:
-    question = " ".join(conversation.question.split())
-    return f"I was given nothing that answers this: {question}" if question else "There was no question to answer."

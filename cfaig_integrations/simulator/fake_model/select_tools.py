@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from cfaig_integrations.simulator.fake_model import prompts, replies
-from cfaig_integrations.simulator.fake_model.conversation import Conversation
-from cfaig_integrations.simulator.fake_model.extract import ExtractedText
+from cfaig_integrations.simulator.fake_model import replies
+from cfaig_integrations.simulator.fake_model.conversation import Conversation, field_names
 from cfaig_integrations.simulator.fake_model.fill_schema import fill_schema
 from cfaig_integrations.simulator.fake_model.text import (
     QUOTED,
+    ExtractedText,
     find_names,
     find_numbers,
     find_quoted,
@@ -43,8 +43,7 @@ _FOLLOW_ON = 5
 class _Step:
     tool: Tool
     text: str
-    needs_result: bool = False
-    """Needs the result of the previous step."""
+    needs_result: bool = False  # needs the result of the previous step
 
 
 def select_tool_calls(request: ModelRequest, conversation: Conversation) -> list[Call]:
@@ -86,7 +85,10 @@ def _plan(request: ModelRequest, conversation: Conversation) -> list[_Step]:
             steps += _spread(steps.pop(), clause)
         elif steps:
             steps[-1] = _Step(steps[-1].tool, f"{steps[-1].text} {clause}")
-    steps = [replace(s, needs_result=i > 0 and _lacks_numbers(s)) for i, s in enumerate(steps)]
+    steps = [
+        replace(s, needs_result=i > 0 and _count_required_numbers(s.tool) > len(find_numbers(s.text)))
+        for i, s in enumerate(steps)
+    ]
     if not steps:
         tool = _repeated_tool(request, conversation) or _search_tool(request, conversation)
         steps = [_Step(tool, conversation.question)] if tool else []
@@ -98,24 +100,21 @@ def _score(text: str, tool: Tool) -> float:
     if re.search(rf"(?<![\w-]){re.escape(tool.name)}(?![\w-])", text):
         return _EXACT + len(tool.name)
     words = set(keywords(text))
-    words |= {stem_word(w) for sign, means in _SIGNS.items() if _has_sign(sign, text) for w in means.split()}
+    words |= {
+        stem_word(w)
+        for sign, means in _SIGNS.items()
+        if re.search(rf"\d\s*{re.escape(sign)}\s*\d", text)
+        for w in means.split()
+    }
     name = {w for w in keywords(tool.name) if w not in _IGNORED}
     description = {w for w in keywords(tool.description) if w not in _IGNORED} - name
-    fields = set(keywords(" ".join(prompts.field_names(tool.parameters)))) - name - description
+    fields = set(keywords(" ".join(field_names(tool.parameters)))) - name - description
     return 2 * len(words & name) + len(words & description) + 0.8 * len(words & fields)
 
 
-def _has_sign(sign: str, text: str) -> bool:
-    return re.search(rf"\d\s*{re.escape(sign)}\s*\d", text) is not None
-
-
-def _best(text: str, tools: list[Tool], floor: float = _ENOUGH) -> Tool | None:
+def _best(text: str, tools: list[Tool]) -> Tool | None:
     ranked = max(tools, key=lambda t: _score(text, t))
-    return ranked if _score(text, ranked) >= floor else None
-
-
-def _lacks_numbers(step: _Step) -> bool:
-    return _count_required_numbers(step.tool) > len(find_numbers(step.text))
+    return ranked if _score(text, ranked) >= _ENOUGH else None
 
 
 def _count_required_numbers(tool: Tool) -> int:
@@ -170,7 +169,7 @@ def _call(step: _Step, request: ModelRequest, conversation: Conversation) -> Cal
         else f"{results}\n{step.text}",
         backup=conversation.question,
         extra_numbers=find_numbers(conversation.results[-1].text) if step.needs_result and conversation.results else (),
-        ignore=[step.tool.name, *prompts.field_names(form)],
+        ignore=[step.tool.name, *field_names(form)],
         prose=lambda: replies.answer_from_context(request, conversation),
     )
     filled: Any = fill_schema({"type": "object", **form}, extracted)

@@ -18,12 +18,10 @@ from cfaig_integrations.simulator.fake_model.text import STOP_WORDS, find_words,
 
 Kind = Literal["query", "document"]
 
-_PLACES = 4
-"""Dimensions that one feature changes."""
+_PLACES = 4  # dimensions that one feature changes
 _GRAM = 3
 _WORD, _STOP_WORD, _PAIR, _LETTERS = 1.0, 0.1, 0.5, 0.25
-_KIND_WEIGHT = 0.15
-"""How much the vectors of queries and documents of an asymmetric model differ."""
+_KIND_WEIGHT = 0.15  # how much the vectors of queries and documents of an asymmetric model differ
 _STEEPNESS = 12.0
 _MIDDLE = 0.35
 
@@ -41,7 +39,8 @@ def embed(text: str, dims: int, *, space: str = "", kind: Kind | None = None) ->
     if kind is not None:
         for place, sign in _places(f"{space}|kind|{kind}", dims):
             values[place] += sign * _KIND_WEIGHT
-    return _unit(values)
+    size = math.sqrt(sum(v * v for v in values))
+    return [round(v / size, 8) for v in values] if size else [1.0, *([0.0] * (dims - 1))]
 
 
 def cosine(a: list[float], b: list[float]) -> float:
@@ -74,10 +73,3 @@ def _places(feature: str, dims: int) -> tuple[tuple[int, float], ...]:
     digest = hashlib.blake2b(feature.encode(), digest_size=4 * _PLACES).digest()
     words = [int.from_bytes(digest[4 * i : 4 * i + 4], "little") for i in range(_PLACES)]
     return tuple(((w >> 1) % dims, 0.5 if w & 1 else -0.5) for w in words)
-
-
-def _unit(values: list[float]) -> list[float]:
-    size = math.sqrt(sum(v * v for v in values))
-    if not size:
-        return [1.0, *([0.0] * (len(values) - 1))]
-    return [round(v / size, 8) for v in values]

@@ -1,4 +1,4 @@
-"""The gateway's cache of complete responses (facts §7)."""
+"""What is kept for later: complete responses (facts §7), files by their URL, and runs in the background by their id."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cfaig_integrations.simulator.clock import Clock
+from cfaig_integrations.simulator.clock import Clock, Ids
 from cfaig_integrations.simulator.gateway.headers import Options
 
-KEYED_TTL = 300
-"""Seconds for a request with a cache key but without a TTL (facts §7: 5 minutes)."""
+KEYED_TTL = 300  # seconds for a request with a cache key but without a TTL (facts §7: 5 minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +21,6 @@ class CachePlan:
     key: str
     ttl: int
     may_read: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CachedAnswer:
-    """A cached response."""
-
-    body: bytes
-    content_type: str
-    expires_at: float
 
 
 def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...], body: bytes) -> CachePlan | None:
@@ -50,31 +40,52 @@ def plan(options: Options, gateway: Mapping[str, Any], identity: tuple[str, ...]
     return CachePlan(digest, int(ttl), may_read=not options.skip_cache)
 
 
-class Cache:
-    """Responses by key, until they expire."""
+LIFETIME = 3600  # seconds; a URL of a result expires (facts §9.8)
+_MOST_BYTES = 200_000_000
 
-    def __init__(self, clock: Clock) -> None:
-        """Start empty."""
+
+@dataclass(slots=True)
+class Result:
+    """A result that is kept."""
+
+    data: bytes
+    content_type: str
+    expires_at: float
+    polls: int = 0  # how often it was asked for
+
+
+class Results:
+    """Results by their names, until they expire or newer ones need their place."""
+
+    def __init__(self, clock: Clock, ids: Ids) -> None:
         self._clock = clock
-        self._entries: dict[str, CachedAnswer] = {}
+        self._ids = ids
+        self._results: dict[str, Result] = {}
+        self._size = 0
         self._lock = threading.Lock()
 
-    def get(self, plan: CachePlan) -> CachedAnswer | None:
-        """The cached response, unless it has expired or the request skips the cache."""
-        if not plan.may_read:
-            return None
+    def add(self, data: bytes, content_type: str, name: str | None = None, seconds: int = LIFETIME) -> str:
+        """Keep a result; returns its name, which cannot be guessed unless it was passed."""
         with self._lock:
-            entry = self._entries.get(plan.key)
-            return entry if entry is not None and entry.expires_at > self._clock.now() else None
+            name = name or self._ids.uuid4()
+            replaced = self._results.pop(name, None)
+            self._results[name] = Result(data, content_type, self._clock.now() + seconds)
+            self._size += len(data) - (len(replaced.data) if replaced else 0)
+            while self._size > _MOST_BYTES and len(self._results) > 1:
+                self._size -= len(self._results.pop(next(iter(self._results))).data)
+            return name
 
-    def put(self, plan: CachePlan, body: bytes, content_type: str) -> None:
-        """Store a response, unless the request skips the cache."""
-        if not plan.may_read:
-            return
+    def get(self, name: str) -> Result | None:
+        """The result with a name; None if there is none, or it has expired."""
         with self._lock:
-            self._entries[plan.key] = CachedAnswer(body, content_type, self._clock.now() + plan.ttl)
+            result = self._results.get(name)
+            if result is None or result.expires_at <= self._clock.now():
+                return None
+            result.polls += 1
+            return result
 
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
-            self._entries.clear()
+            self._results.clear()
+            self._size = 0

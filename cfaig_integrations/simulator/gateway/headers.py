@@ -1,46 +1,19 @@
-"""Reads the request headers of facts §3.1 to §3.4, each with its legal values."""
+"""Reads request headers: gateway options (facts §3.1 to §3.4), credentials (§2.1, §5.7) and metadata (§4)."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, Json, ValidationError
+
+from cfaig_integrations.simulator.gateway.log_store import Scalar
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.json_types import is_record, parse_json
 
-Backoff = Literal["constant", "linear", "exponential"]
-
-_SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MAX_COST = 1e9
-_COST_FIELDS = {"per_token_in", "per_token_out", "per_cache_read_token", "per_cache_write_token", "total_cost"}
-
-
-@dataclass(slots=True)
-class Options:
-    """The gateway options of one request; None for the gateway's setting."""
-
-    gateway_id: str | None = None
-    skip_cache: bool = False
-    cache_ttl: int | None = None
-    cache_key: str | None = None
-    collect_log: bool | None = None
-    collect_log_payload: bool = True
-    request_timeout: int | None = None
-    """Milliseconds."""
-    max_attempts: int | None = None
-    retry_delay: int | None = None
-    """Milliseconds."""
-    backoff: Backoff | None = None
-    custom_cost: dict[str, float] | None = None
-    event_id: str | None = None
-    no_wholesale: bool = False
-    session_id: str | None = None
-    turn_id: str | None = None
-    no_session_affinity: bool = False
-    allowed_models: list[str] = field(default_factory=list[str])
-    allowed_providers: list[str] = field(default_factory=list[str])
+_MONTH = 2_592_000
 
 
 def _flag(text: str) -> bool:
@@ -49,34 +22,10 @@ def _flag(text: str) -> bool:
     return text == "true"
 
 
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or not low <= int(text) <= high:
-            raise ValueError(f"must be an integer from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _pattern(pattern: str, words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {words}")
-        return text
-
-    return read
-
-
-def _slug(text: str) -> str:
-    if not _SLUG.fullmatch(text):
-        raise ValueError("must be a gateway id of at most 64 letters, digits, dashes and underscores")
-    return text
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
+def _digits(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise ValueError("must be an integer")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:
@@ -86,76 +35,140 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _cost(text: str) -> dict[str, float]:
-    try:
-        prices = parse_json(text)
-    except ValueError:
-        raise ValueError("must be a JSON object") from None
-    if not is_record(prices) or not prices or not prices.keys() <= _COST_FIELDS:
-        raise ValueError(f"must be a JSON object with keys among {', '.join(sorted(_COST_FIELDS))}")
-    if not all(type(price) in (int, float) and abs(price) < _MAX_COST for price in prices.values()):
-        raise ValueError("must contain only numbers")
-    return {name: float(price) for name, price in prices.items()}
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Number = Annotated[int, BeforeValidator(_digits)]
+Names = Annotated[list[str], BeforeValidator(_names)]
+Price = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=-1e9, lt=1e9)]
+PriceName = Literal["per_token_in", "per_token_out", "per_cache_read_token", "per_cache_write_token", "total_cost"]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """One header: its option, and how it is read."""
-
-    name: str
-    option: str | None
-    """None for a header that is only checked."""
-    read: Callable[[str], Any]
+def _from(*names: str, default: Any = None, **limits: Any) -> Any:
+    """An option that is read from the first of these headers that was sent."""
+    return Field(default, validation_alias=AliasChoices(*names), **limits)
 
 
-_MONTH = 2_592_000
-
-HEADERS: tuple[Header, ...] = (
-    Header("cf-aig-gateway-id", "gateway_id", _slug),
-    Header("cf-aig-skip-cache", "skip_cache", _flag),
-    Header("cf-skip-cache", "skip_cache", _flag),
-    Header("cf-aig-cache-ttl", "cache_ttl", _number(60, _MONTH)),
-    Header("cf-cache-ttl", "cache_ttl", _number(60, _MONTH)),
-    Header("cf-aig-cache-key", "cache_key", _text),
-    Header("cf-aig-collect-log", "collect_log", _flag),
-    Header("cf-aig-collect-log-payload", "collect_log_payload", _flag),
-    Header("cf-aig-request-timeout", "request_timeout", _number(1, 10**9)),
-    Header("cf-aig-max-attempts", "max_attempts", _number(1, 5)),
-    Header("cf-aig-retry-delay", "retry_delay", _number(0, 60_000)),
-    Header("cf-aig-backoff", "backoff", _pattern("constant|linear|exponential", "constant, linear or exponential")),
-    Header("cf-aig-custom-cost", "custom_cost", _cost),
-    Header("cf-aig-event-id", "event_id", _text),
-    Header("cf-aig-no-wholesale", "no_wholesale", _flag),
-    Header("cf-aig-zdr", None, _flag),
-    Header("cf-aig-byok-alias", None, _text),
-    Header("cf-aig-otel-trace-id", None, _pattern("[0-9a-f]{32}", "32 hex digits")),
-    Header("cf-aig-otel-parent-span-id", None, _pattern("[0-9a-f]{16}", "16 hex digits")),
-    Header("x-session-affinity", None, _text),
-    Header("cf-aig-session-id", "session_id", _text),
-    Header("cf-aig-turn-id", "turn_id", _text),
-    Header("cf-aig-no-session-affinity", "no_session_affinity", _flag),
-    Header("cf-aig-allowed-models", "allowed_models", _names),
-    Header("cf-aig-allowed-providers", "allowed_providers", _names),
-)
-"""The headers of facts §3.1 to §3.3, `cf-skip-cache` and `cf-cache-ttl` under their legacy names."""
+def _text_from(name: str, pattern: str = r"\S") -> Any:
+    return _from(name, pattern=pattern)
 
 
-def read(sent: Mapping[str, str]) -> Options:
-    """Read every gateway header of a request.
+class Options(BaseModel):
+    """The gateway options of one request; None for the gateway's setting.
 
-    Raises:
-        ApiError: 400/7001 when a value is out of range. That Cloudflare rejects it is documented for some only
-            (facts §5.7, `cf-aig-allowed-models`); a tolerant simulator would hide a mistake of the client.
+    The headers of facts §3.1 to §3.3, `cf-skip-cache` and `cf-cache-ttl` under their legacy names.
     """
-    options = Options()
-    for header in HEADERS:
-        text = sent.get(header.name)
-        if text is None:
-            continue
-        try:
-            value = header.read(text)
-        except ValueError as error:
-            raise ApiError(400, 7001, f"Invalid value for header {header.name}: {error}") from None
-        if header.option is not None:
-            setattr(options, header.option, value)
-    return options
+
+    gateway_id: str | None = _text_from("cf-aig-gateway-id", "^[A-Za-z0-9_-]{1,64}$")
+    skip_cache: Flag = _from("cf-aig-skip-cache", "cf-skip-cache", default=False)
+    cache_ttl: Number | None = _from("cf-aig-cache-ttl", "cf-cache-ttl", ge=60, le=_MONTH)
+    cache_key: str | None = _text_from("cf-aig-cache-key")
+    collect_log: Flag | None = _from("cf-aig-collect-log")
+    collect_log_payload: Flag = _from("cf-aig-collect-log-payload", default=True)
+    request_timeout: Number | None = _from("cf-aig-request-timeout", ge=1, le=10**9)  # milliseconds
+    max_attempts: Number | None = _from("cf-aig-max-attempts", ge=1, le=5)
+    retry_delay: Number | None = _from("cf-aig-retry-delay", ge=0, le=60_000)  # milliseconds
+    backoff: Literal["constant", "linear", "exponential"] | None = _from("cf-aig-backoff")
+    custom_cost: Json[dict[PriceName, Price]] | None = _from("cf-aig-custom-cost", min_length=1)
+    event_id: str | None = _text_from("cf-aig-event-id")
+    no_wholesale: Flag = _from("cf-aig-no-wholesale", default=False)
+    zdr: Flag | None = _from("cf-aig-zdr")
+    byok_alias: str | None = _text_from("cf-aig-byok-alias")
+    trace_id: str | None = _text_from("cf-aig-otel-trace-id", "^[0-9a-f]{32}$")
+    parent_span_id: str | None = _text_from("cf-aig-otel-parent-span-id", "^[0-9a-f]{16}$")
+    session_affinity: str | None = _text_from("x-session-affinity")
+    session_id: str | None = _text_from("cf-aig-session-id")
+    turn_id: str | None = _text_from("cf-aig-turn-id")
+    no_session_affinity: Flag = _from("cf-aig-no-session-affinity", default=False)
+    allowed_models: Names = _from("cf-aig-allowed-models", default=())
+    allowed_providers: Names = _from("cf-aig-allowed-providers", default=())
+
+
+def read_options(sent: Mapping[str, str]) -> Options:
+    """Read every gateway header of a request, and refuse values that are out of range.
+
+    That Cloudflare refuses them is documented for some only (facts §5.7, `cf-aig-allowed-models`); a tolerant simulator
+    would hide a mistake of the client.
+    """
+    try:
+        return Options.model_validate(dict(sent))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ApiError(400, 7001, f"Invalid value for header {first['loc'][0]}: {reason}") from None
+
+
+def _bearer(value: str | None) -> str | None:
+    match = re.fullmatch(r"Bearer\s+(\S+)", value or "", re.IGNORECASE)
+    return match[1] if match else None
+
+
+def admit(headers: Mapping[str, str], token: str) -> None:
+    """Check the token of a request to the API host."""
+    sent = _bearer(headers.get("authorization"))
+    if sent is None:
+        raise ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers", shape="v4", at_edge=True)
+    if sent != token:
+        raise ApiError(401, 10000, "Authentication error", shape="v4", at_edge=True)
+
+
+def admit_legacy(headers: Mapping[str, str], token: str, *, unlocked: bool = False) -> str | None:
+    """Check the token of a request to the legacy host; returns the provider's key, which only this host accepts.
+
+    While a gateway is `unlocked`, its authentication is off, so that a provider's key is enough (facts §14.6).
+    """
+    gateway, plain = _bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))
+    key = headers.get("x-api-key") or plain
+    if gateway is None and plain == token:
+        return None
+    if unlocked and gateway is None and key is not None:
+        return key
+    if gateway != token:
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
+    if key == token:  # facts §2.1 (O: FX:57522988492): `Authorization` is then forwarded to the provider
+        raise ApiError(401, "invalid_api_key", "Incorrect API key provided.", shape="openai")
+    return key
+
+
+def admit_gateway(headers: Mapping[str, str], token: str) -> None:
+    """Check the gateway's token of a request to the universal endpoint, in either header."""
+    if token not in (_bearer(headers.get("cf-aig-authorization")), _bearer(headers.get("authorization"))):
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
+
+
+def admit_workers_ai(headers: Mapping[str, str], token: str) -> None:
+    """Check the token of a request to `workers-ai/...`, which is always in `Authorization` (facts §2.1)."""
+    if _bearer(headers.get("authorization")) != token:
+        raise ApiError(401, 10000, "Authentication error", shape="v4", at_edge=True)
+    if _bearer(headers.get("cf-aig-authorization")) not in (None, token):
+        raise ApiError(401, 2009, "Unauthorized", shape="gateway", at_edge=True)
+
+
+def check_account(account: str, expected: str, path: str) -> None:
+    """Check the account in a path; the error is worded as in recorded/cloudflare.jsonl fca8415089ca."""
+    if account != expected:
+        message = f"Could not route to {path}, perhaps your object identifier is invalid?"
+        raise ApiError(404, 7003, message, shape="v4", at_edge=True)
+
+
+MAX_ENTRIES = 5
+RESERVED_PREFIX = "cf."
+
+
+def logged_metadata(header: str | None) -> dict[str, Scalar] | None:
+    """The first five entries of a header; never an error, because illegal metadata is dropped silently.
+
+    Returns:
+        None when the header is absent, is not a JSON object, or when any value (even one past the fifth) is null, an
+        object or an array: then the valid entries are lost as well.
+    """
+    try:
+        entries = parse_json(header or "")
+    except ValueError:
+        return None
+    if not is_record(entries) or not all(map(_is_legal_metadata, entries.values())):
+        return None
+    custom = [(key, value) for key, value in entries.items() if not key.startswith(RESERVED_PREFIX)]
+    return dict(custom[:MAX_ENTRIES])
+
+
+def _is_legal_metadata(value: object) -> bool:
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))

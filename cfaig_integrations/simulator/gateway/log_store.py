@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.gateway.store import Store
@@ -19,52 +19,42 @@ Condition = tuple[str, Sequence[Any]]
 METADATA_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 """SQL: a metadata value as text, for a row of `json_each`."""
 
-MAX_IN_MEMORY = 20_000
-"""Entries of a log without a file."""
+MAX_IN_MEMORY = 20_000  # entries of a log without a file
 _PRUNE_EVERY = 64
 
 
 class LogEntry(TypedDict):
     """One call, in the field names of Cloudflare's logs API, and a few more."""
 
-    number: int
-    """Counts up with every entry, across restarts."""
-    revision: int
-    """The store's revision when the entry was added or last changed."""
+    number: int  # counts up with every entry, across restarts
+    revision: int  # the store's revision when the entry was added or last changed
     gateway: str
     id: str
     event_id: str
-    created_at: str
-    """ISO 8601 in UTC, with milliseconds."""
+    created_at: str  # ISO 8601 in UTC, with milliseconds
     provider: str
     model: str
     model_type: str
     path: str
-    request_type: str
-    """The format: `chat_completions`, `responses`, `messages`, `run`, `embeddings` or `universal`."""
-    duration: int
-    """Milliseconds."""
+    request_type: str  # the format: `chat_completions`, `responses`, `messages`, `run`, `embeddings` or `universal`
+    duration: int  # milliseconds
     status_code: int
     success: bool
     cached: bool
     streamed: bool
     tokens_in: int
     tokens_out: int
-    cost: float
-    """Dollars."""
+    cost: float  # dollars
     metadata: dict[str, Scalar] | None
     step: int
-    guardrails: dict[str, list[str]]
-    """Hazard categories that were found, by side."""
+    guardrails: dict[str, list[str]]  # hazard categories that were found, by side
     feedback: int | None
     score: float | None
     user_agent: str | None
-    request_headers: dict[str, str]
-    """Without credentials, which are replaced by `***` before the entry is stored."""
+    request_headers: dict[str, str]  # without credentials, which are replaced by `***` before the entry is stored
     response_headers: dict[str, str]
     response_content_type: str
-    request: NotRequired[str | None]
-    """The body as text, without credentials; only in `LogStore.get`."""
+    request: NotRequired[str | None]  # the body as text, without credentials; only in `LogStore.get`
     response: NotRequired[str | None]
 
 
@@ -77,26 +67,18 @@ class LogFilter:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Each key must be present with this value, compared as text (`true`, `7`)."""
     model: str | None = None
-    provider: str | None = None
     request_type: str | None = None
     status_code: int | None = None
     success: bool | None = None
     cached: bool | None = None
-    since: float | None = None
-    """Seconds since 1970, inclusive."""
-    until: float | None = None
-    """Seconds since 1970, exclusive."""
-    text: str | None = None
-    """Part of the model, the request or the response, in any case."""
-    after_revision: int | None = None
-    """Only entries that were added or changed after this revision."""
-    before_number: int | None = None
-    """Only entries older than this one: a page that does not move while entries arrive."""
+    since: float | None = None  # seconds since 1970, inclusive
+    text: str | None = None  # part of the model, the request or the response, in any case
+    before_number: int | None = None  # only entries older than this one: a page that does not move while entries arrive
 
     def condition(self) -> Condition:
         """The SQL condition and its values."""
         tests: list[Condition] = [("1", ())]
-        for column in ("account", "gateway", "model", "provider", "request_type", "status_code", "success", "cached"):
+        for column in ("account", "gateway", "model", "request_type", "status_code", "success", "cached"):
             value = getattr(self, column)
             if value is not None:
                 tests.append((f"{column} = ?", (value,)))
@@ -105,14 +87,10 @@ class LogFilter:
             tests.append((f"EXISTS (SELECT 1 FROM json_each(entry, '$.metadata') WHERE {match})", (key, value)))
         if self.since is not None:
             tests.append(("created_at >= ?", (timestamp(self.since),)))
-        if self.until is not None:
-            tests.append(("created_at < ?", (timestamp(self.until),)))
         if self.text:
             columns = ("model", "request", "response")
             contains = " OR ".join(f"instr(lower(coalesce({column}, '')), lower(?))" for column in columns)
             tests.append((f"({contains})", (self.text,) * len(columns)))
-        if self.after_revision is not None:
-            tests.append(("revision > ?", (self.after_revision,)))
         if self.before_number is not None:
             tests.append(("number < ?", (self.before_number,)))
         return " AND ".join(test for test, _ in tests), [value for _, values in tests for value in values]
@@ -132,8 +110,7 @@ class Outline(NamedTuple):
     tokens_in: int
     tokens_out: int
     cost: float
-    duration: float
-    """Milliseconds."""
+    duration: float  # milliseconds
     metadata: Mapping[str, Scalar] | None
 
 
@@ -148,7 +125,6 @@ class LogStore:
     """
 
     def __init__(self, store: Store) -> None:
-        """Keep the entries in this database."""
         self._store = store
         self._lock = threading.Lock()
         self._revision: int = store.read("SELECT coalesce(max(revision), 0) FROM log_entries")[0][0]
@@ -161,61 +137,44 @@ class LogStore:
     def add(
         self, account: str, gateway: str, entry: Mapping[str, Any], *, visible_at: float = 0.0, keep: int | None = None
     ) -> int:
-        """Add an entry, and commit it before returning.
+        """Add an entry without credentials, and commit it before returning its number.
 
-        Args:
-            account: Id of the account.
-            gateway: Id of the gateway.
-            entry: In the fields of `LogEntry`; credentials must have been removed.
-            visible_at: When the logs API of Cloudflare would show it, in seconds since 1970.
-            keep: The gateway's oldest entries beyond this number are deleted. Without a file, at most `MAX_IN_MEMORY`
-                entries are kept.
-
-        Returns:
-            The number of the entry.
+        Cloudflare's logs API would show it at `visible_at`. The gateway's oldest entries beyond `keep` are deleted;
+        without a file, at most `MAX_IN_MEMORY` entries are kept.
         """
         fields = {name: value for name, value in entry.items() if name not in {"request", "response"}}
+        bodies = (entry.get("request"), entry.get("response"))
+        values = (visible_at, entry["id"], json.dumps(fields, allow_nan=False), *bodies)
         with self._lock:
-            number = self._insert(account, gateway, visible_at, entry, json.dumps(fields, allow_nan=False))
+            self._revision += 1
+            number = self._store.write(
+                "INSERT INTO log_entries (revision, account, gateway, visible_at, id, entry, request, response) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self._revision, account, gateway, *values),
+            ).lastrowid
         if self._store.in_memory:
             keep = min(keep or MAX_IN_MEMORY, MAX_IN_MEMORY)
-        if keep is not None and number % _PRUNE_EVERY == 0:
-            self._prune(account, gateway, keep)
-        return number
+        if keep is not None and (number or 0) % _PRUNE_EVERY == 0:
+            self._store.write(
+                "DELETE FROM log_entries WHERE account = ? AND gateway = ? AND number <= (SELECT number FROM "
+                "log_entries WHERE account = ? AND gateway = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (account, gateway, account, gateway, keep),
+            )
+        return number or 0
 
-    def _insert(self, account: str, gateway: str, visible_at: float, entry: Mapping[str, Any], fields: str) -> int:
-        self._revision += 1
-        cursor = self._store.write(
-            "INSERT INTO log_entries (revision, account, gateway, visible_at, id, entry, request, response) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._revision, account, gateway, visible_at, entry["id"], fields, entry.get("request"),
-                entry.get("response"),
-            ),
-        )  # fmt: skip
-        return cursor.lastrowid or 0
+    def find(self, which: LogFilter = EVERYTHING, *, limit: int = 50) -> list[LogEntry]:
+        """The newest entries that pass a filter, without their bodies."""
+        return self.select(which, f"ORDER BY number DESC LIMIT {int(limit)}")
 
-    def _prune(self, account: str, gateway: str, keep: int) -> None:
-        self._store.write(
-            "DELETE FROM log_entries WHERE account = ? AND gateway = ? AND number <= (SELECT number FROM log_entries "
-            "WHERE account = ? AND gateway = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-            (account, gateway, account, gateway, keep),
-        )
-
-    def find(
-        self, which: LogFilter = EVERYTHING, *, limit: int = 50, offset: int = 0, order: Literal["asc", "desc"] = "desc"
-    ) -> list[LogEntry]:
-        """A page of the entries that pass a filter, the newest first, without their bodies."""
-        where, values = which.condition()
-        return self.select(where, values, f"ORDER BY number {order} LIMIT {int(limit)} OFFSET {int(offset)}")
-
-    def count(self, which: LogFilter = EVERYTHING) -> int:
+    def count(self, which: LogFilter | Condition = EVERYTHING) -> int:
         """How many entries pass a filter."""
-        return self.count_where(*which.condition())
+        where, values = _condition(which)
+        count: int = self._store.read(f"SELECT count(*) FROM log_entries WHERE {where}", values)[0][0]
+        return count
 
     def get(self, log_id: str) -> LogEntry | None:
         """One entry with its bodies."""
-        entries = self.select("id = ?", (log_id,), bodies=True)
+        entries = self.select(("id = ?", (log_id,)), bodies=True)
         return entries[0] if entries else None
 
     def update(self, log_id: str, changes: Mapping[str, Any]) -> None:
@@ -229,9 +188,12 @@ class LogStore:
                 (self._revision, *pairs, log_id),
             )
 
-    def delete(self, which: LogFilter = EVERYTHING) -> None:
+    def delete(self, which: LogFilter | Condition) -> None:
         """Delete the entries that pass a filter."""
-        self.delete_where(*which.condition())
+        where, values = _condition(which)
+        with self._lock:
+            self._revision += 1
+            self._store.write(f"DELETE FROM log_entries WHERE {where}", values)
 
     def outlines(self, which: LogFilter = EVERYTHING, *, limit: int) -> list[Outline]:
         """The newest entries that pass a filter, with their figures only."""
@@ -250,23 +212,17 @@ class LogStore:
             yield at, entry["cost"], entry["model"], entry["provider"], entry["metadata"]
 
     def select(
-        self, where: str, values: Sequence[Any], order: str = "ORDER BY number", *, bodies: bool = False
+        self, which: LogFilter | Condition, order: str = "ORDER BY number", *, bodies: bool = False
     ) -> list[LogEntry]:
-        """The entries that satisfy an SQL condition."""
+        """The entries that pass a filter or satisfy an SQL condition."""
+        where, values = _condition(which)
         columns = "number, revision, gateway, entry" + (", request, response" if bodies else "")
         rows = self._store.read(f"SELECT {columns} FROM log_entries WHERE {where} {order}", values)
         return [_to_entry(row) for row in rows]
 
-    def count_where(self, where: str, values: Sequence[Any]) -> int:
-        """How many entries satisfy an SQL condition."""
-        count: int = self._store.read(f"SELECT count(*) FROM log_entries WHERE {where}", values)[0][0]
-        return count
 
-    def delete_where(self, where: str, values: Sequence[Any]) -> None:
-        """Delete the entries that satisfy an SQL condition."""
-        with self._lock:
-            self._revision += 1
-            self._store.write(f"DELETE FROM log_entries WHERE {where}", values)
+def _condition(which: LogFilter | Condition) -> Condition:
+    return which.condition() if isinstance(which, LogFilter) else which
 
 
 def _to_entry(row: sqlite3.Row) -> LogEntry:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from cfaig_integrations.simulator.catalogue import AUTHORS, AUTO, DYNAMIC, is_embedding, is_workers_ai
 from cfaig_integrations.simulator.dialects.media import find_media
-from cfaig_integrations.simulator.gateway import conditions as on
-from cfaig_integrations.simulator.gateway.conditions import Body, Condition, Place
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, records
 
 CHAT = frozenset({"chat_completions"})
 RESPONSES = frozenset({"responses"})
@@ -21,6 +23,11 @@ EVERYWHERE = CHAT | RESPONSES | MESSAGES | RUN | EMBEDDINGS
 USER_ERROR = "Model execution failed (User Input Error): "
 
 
+Body = dict[str, Any]
+Condition = Callable[[Body], bool]
+Place = Callable[[Body], int | None]  # finds the index of the first message that meets a condition
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A body that a model rejects on an endpoint.
@@ -29,14 +36,12 @@ class Rule:
     body is rejected.
     """
 
-    model: str
-    """Regular expression over the whole model id."""
+    model: str  # regular expression over the whole model id
     endpoints: frozenset[str]
     message: str
     evidence: str
     condition: Condition | None = None
-    place: Place | None = None
-    """Finds the message that is rejected; instead of `condition`."""
+    place: Place | None = None  # finds the message that is rejected; instead of `condition`
     status: int = 400
     code: int | str = 7003
     shape: Shape | None = None
@@ -49,6 +54,87 @@ class Rule:
         if (self.place is not None and index is None) or (self.condition is not None and not self.condition(body)):
             return None
         return self.message.format(model=model, index=index)
+
+
+# --------------------------------------------------------------------------------------------- conditions on a body
+
+
+def _messages(body: Body) -> list[Body]:
+    return records(body.get("messages"))
+
+
+def _calls(body: Body) -> list[Body]:
+    return [call for message in _messages(body) for call in records(message.get("tool_calls"))]
+
+
+def _kind(choice: Any) -> Any:
+    return choice.get("type") if is_record(choice) else choice
+
+
+def _json_schema(body: Body) -> Body:
+    return as_record(as_record(body.get("response_format")).get("json_schema"))
+
+
+def _has(*names: str) -> Condition:
+    return lambda body: any(body.get(name) is not None for name in names)
+
+
+def _unknown_to(*names: str) -> Condition:
+    return lambda body: not body.keys() <= {*names, "model", "options"}
+
+
+def _effort_not_in(*efforts: str) -> Condition:
+    return lambda body: body.get("reasoning_effort") not in {None, *efforts}
+
+
+def _choice_is(word: str) -> Condition:
+    return lambda body: body.get("tool_choice") == word
+
+
+def _unknown_in_schema(*names: str) -> Condition:
+    return lambda body: not _json_schema(body).keys() <= set(names)
+
+
+def _unknown_in_inner_schema(*names: str) -> Condition:
+    return lambda body: not as_record(_json_schema(body).get("schema")).keys() <= set(names)
+
+
+def _tools_unlike(*names: str) -> Condition:
+    return lambda body: any(as_record(t.get("function")).keys() != set(names) for t in records(body.get("tools")))
+
+
+def _forces_tool(body: Body) -> bool:
+    return _kind(body.get("tool_choice")) not in {None, "auto", "none"}
+
+
+def _tools_while_reasoning(body: Body) -> bool:
+    return bool(body.get("tools")) and body.get("reasoning_effort") != "none"
+
+
+def _unknown_in_messages(body: Body) -> bool:
+    allowed = {"role", "content", "tool_calls", "name"}
+    return any(m.get("role") == "assistant" and not m.keys() <= allowed for m in _messages(body))
+
+
+def _remote_image(body: Body) -> bool:
+    parts = [part.get("image_url") for message in _messages(body) for part in records(message.get("content"))]
+    urls = [image.get("url") if is_record(image) else image for image in parts]
+    return any(isinstance(url, str) and not url.startswith("data:") for url in urls)
+
+
+def _bare_schema(body: Body) -> bool:
+    return _kind(body.get("response_format")) == "json_schema" and not {"schema", "name"} <= _json_schema(body).keys()
+
+
+def _first(test: Condition) -> Place:
+    """The index of the first message that meets a condition."""
+
+    def place(body: Body) -> int | None:
+        messages: Any = body.get("messages")
+        listed: list[Any] = messages if is_list(messages) else []
+        return next((i for i, message in enumerate(listed) if is_record(message) and test(message)), None)
+
+    return place
 
 
 _NOT_FOUND = "Model not found: {model}"
@@ -113,85 +199,86 @@ RULES: tuple[Rule, ...] = (
         "Invalid value at 'messages': expected array, received undefined",
         "facts §1.4; the catalogue offers other formats only"),
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object",
-        "facts §14.3: the schema is closed; whether it is enforced is not known", on.unknown_to(*_CLOSED_XAI)),
+        "facts §14.3: the schema is closed; whether it is enforced is not known", _unknown_to(*_CLOSED_XAI)),
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'messages'", "facts §14.3: as above",
-        on.unknown_in_messages),
+        _unknown_in_messages),
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'", "facts §14.3: as above",
-        on.unknown_in_schema("name", "schema", "strict")),
+        _unknown_in_schema("name", "schema", "strict")),
     _user_error(_XAI, CHAT, "Invalid value at 'messages.role': expected 'system' | 'user' | 'assistant' | 'tool'",
-        "facts §14.3: as above", on.role_is("developer")),
+        "facts §14.3: as above", lambda body: any(message.get("role") == "developer" for message in _messages(body))),
     _user_error(r"openai/gpt-5\.[45]-pro", RESPONSES, "Unrecognized key(s) in object", "facts §14.3: as above",
-        on.unknown_to(*_CLOSED_PRO)),
+        _unknown_to(*_CLOSED_PRO)),
     _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format'", "facts §14.3: as above",
-        on.format_is("json_object")),
+        lambda body: _kind(body.get("response_format")) == "json_object"),
     _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'",
-        "facts §14.3: as above", on.unknown_in_schema("name", "description", "schema")),
+        "facts §14.3: as above", _unknown_in_schema("name", "description", "schema")),
     _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema.schema'",
-        "facts §14.3: as above", on.unknown_in_inner_schema("type", "properties")),
+        "facts §14.3: as above", _unknown_in_inner_schema("type", "properties")),
     _user_error(_MINIMAX, CHAT, "Invalid value at 'tools.function': expected name, description and parameters only",
-        "facts §14.3: as above", on.tools_unlike("name", "description", "parameters")),
+        "facts §14.3: as above", _tools_unlike("name", "description", "parameters")),
     _user_error(r"minimax/m3", CHAT, "Unrecognized key(s) in object", "facts §14.3: as above",
-        on.unknown_to(*_CLOSED_MINIMAX)),
+        _unknown_to(*_CLOSED_MINIMAX)),
     _user_error(_MINIMAX, CHAT, "Invalid value at 'tool_choice': expected 'none' | 'auto'",
-        "facts §14.3: as above", on.forces_tool),
+        "facts §14.3: as above", _forces_tool),
     _user_error(r"openai/gpt-6.*", CHAT,
         "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function "
         "tools, use /v1/responses or set reasoning_effort to 'none'.",
-        "facts §1.4 (O: FX:70236987120)", on.tools_while_reasoning),
+        "facts §1.4 (O: FX:70236987120)", _tools_while_reasoning),
     _user_error(_NEWER_GPT, CHAT,
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-        "facts §1.4 (C: FX:59651001731)", on.has("max_tokens")),
+        "facts §1.4 (C: FX:59651001731)", _has("max_tokens")),
     _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'max_tokens': expected number, received undefined",
-        "facts §1.4, §13.19", on.lacks("max_tokens")),
+        "facts §1.4, §13.19", lambda body: body.get("max_tokens") is None),
     _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'system': expected string, received array",
-        "facts §1.4 (O: SPIKE; FX:70236987120)", on.system_is_list),
+        "facts §1.4 (O: SPIKE; FX:70236987120)", lambda body: is_list(body.get("system"))),
     _user_error(_NEWER_CLAUDE, EVERYWHERE, "`temperature` is not supported on this model. Remove it from your request.",
-        "facts §1.4 (O: SPIKE)", on.has("temperature")),
+        "facts §1.4 (O: SPIKE)", _has("temperature")),
     _user_error(_NEWER_CLAUDE, EVERYWHERE,
         "`top_p` and `top_k` are not supported on this model. Remove them from your request.",
-        "facts §1.4 (O: FX:69684989092)", on.has("top_p", "top_k")),
+        "facts §1.4 (O: FX:69684989092)", _has("top_p", "top_k")),
     _user_error(_NEWER_CLAUDE, RUN | MESSAGES, "Invalid value at 'thinking.type': expected 'adaptive' | 'disabled'",
-        "facts §14.3", on.thinking_enabled),
+        "facts §14.3", lambda body: _kind(body.get("thinking")) == "enabled"),
     _user_error(r"anthropic/claude-opus-5\.5.*", EVERYWHERE,
-        "Invalid value at 'tool_choice.type': expected 'auto' | 'none'", "facts §1.4 (O: SPIKE)", on.forces_tool),
+        "Invalid value at 'tool_choice.type': expected 'auto' | 'none'", "facts §1.4 (O: SPIKE)", _forces_tool),
     _user_error(r"google/gemini-3.*", CHAT, "Function call is missing a thought_signature in functionCall parts.",
-        "facts §1.4 (D: usage/web-search; O: FX:55310556057)", on.unsigned_call),
+        "facts §1.4 (D: usage/web-search; O: FX:55310556057)",
+        lambda body: any("thought_signature" not in str(call.get("extra_content")) for call in _calls(body))),
     _user_error(r"(?!@).*", CHAT, "Missing required parameter: 'response_format.json_schema.name'.",
-        "facts §9.1 (O: FX:66202895225)", on.bare_schema),
+        "facts §9.1 (O: FX:66202895225)", _bare_schema),
     Rule(r"(?!@).*", EMBEDDINGS, _NOT_FOUND, "facts §6.3: the REST catalogue has no third-party embedding model",
         status=404),
     Rule(r"@(cf|hf)/.*", CHAT | RUN, "tool_choice: Input should be 'auto', 'none' or 'required'",
-        "facts §5.6 and §9.2: 8001 (O: LC)", on.choice_is("any"), code=8001),
+        "facts §5.6 and §9.2: 8001 (O: LC)", _choice_is("any"), code=8001),
     Rule(r"@cf/.*", CHAT | RUN,
         "AiError: Bad input: reasoning_effort: Input should be 'none', 'low', 'medium', 'high' or 'max'",
-        "facts §14.1, §14.4", on.effort_not_in("none", "low", "medium", "high", "max"), code=8007),
+        "facts §14.1, §14.4", _effort_not_in("none", "low", "medium", "high", "max"), code=8007),
     Rule(r"@cf/zai-org/glm-4\.7-flash", CHAT | RUN, "tool_choice 'required' is not supported by this model",
-        "facts §9.2", on.choice_is("required"), code=8001),
+        "facts §9.2", _choice_is("required"), code=8001),
     _bad_input(r"@(cf|hf)/.*",
         "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/{index}/content', 'null' not in 'string'",
-        "facts §9.2: replay with null content is refused (O: FX:62066469703)", place=on.null_content),
+        "facts §9.2: replay with null content is refused (O: FX:62066469703)",
+        place=_first(lambda m: m.get("role") == "assistant" and m.get("content", "") is None)),
     _bad_input(r"@cf/moonshotai/.*", "required properties at '/messages/{index}' are 'role,content'",
-        "facts §9.2: Kimi refuses a turn without the key (C: AG)", place=on.missing_content),
+        "facts §9.2: Kimi refuses a turn without the key (C: AG)",
+        place=_first(lambda m: m.get("role") == "assistant" and "content" not in m)),
     _bad_input(_OLDER_TEXT,
         "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', Type mismatch of "
         "'/messages/{index}/content', 'array' not in 'string'",
-        "facts §5.6 and §9.2: 5006 (O, C)", place=on.content_parts),
+        "facts §5.6 and §9.2: 5006 (O, C)", place=_first(lambda m: is_list(m.get("content")))),
     _bad_input(r"@(cf|hf)/.*", "image_url must be a data URL; remote URLs are not fetched", "facts §9.2",
-        on.remote_image),
+        _remote_image),
     _bad_input(r"@cf/mistralai/.*", "tool call id must be 9 characters of a-z, A-Z, 0-9", "facts §9.2",
-        on.call_id_not_nine),
-    _bad_input(r"@cf/mistralai/.*", "Unexpected role 'user' after role 'tool'", "facts §9.2", on.user_after_tool),
-    _bad_input(r"@(cf|hf)/.*", "'/top_k' must be <= 50", "facts §9.4: on some models", on.top_k_over_fifty),
+        lambda body: any(not re.fullmatch("[A-Za-z0-9]{9}", str(call.get("id"))) for call in _calls(body))),
+    _bad_input(r"@cf/mistralai/.*", "Unexpected role 'user' after role 'tool'", "facts §9.2",
+        lambda body: ("tool", "user") in pairwise(message.get("role") for message in _messages(body))),
+    _bad_input(r"@(cf|hf)/.*", "'/top_k' must be <= 50", "facts §9.4: on some models",
+        lambda body: isinstance(body.get("top_k"), int) and body["top_k"] > 50),
 )
 # fmt: on
 
 
 def check_id(model: str, endpoint: str, *, legacy: bool = False) -> None:
-    """Reject a model id that cannot be served.
-
-    Raises:
-        ApiError: 404/7003 or 400/2019.
-    """
+    """Reject a model id that cannot be served."""
     if legacy and "/" not in model:
         raise ApiError(400, 2019, "Chat completion bad format", shape="gateway")
     if is_workers_ai(model):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cfaig_integrations.simulator.clock import Clock, timestamp
-from cfaig_integrations.simulator.gateway import guardrails, spending
+from cfaig_integrations.simulator.gateway.limits import Guardrails, SpendLimits
 from cfaig_integrations.simulator.gateway.store import Store
 from cfaig_integrations.simulator.http.bodies import ApiError
 
@@ -19,81 +20,44 @@ REQUIRED = (
     "cache_invalidate_on_update", "cache_ttl", "collect_logs", "rate_limiting_interval", "rate_limiting_limit",
 )  # fmt: skip
 
-DEFAULTS: Settings = {
-    "authentication": True,
-    "byok_only": False,
-    "cache_invalidate_on_update": False,
-    "cache_ttl": 0,
-    "collect_logs": True,
-    "dlp": None,
-    "guardrails": None,
-    "log_management": 100_000,
-    "log_management_strategy": "DELETE_OLDEST",
-    "logpush": False,
-    "logpush_public_key": None,
-    "otel": None,
-    "rate_limiting_interval": 0,
-    "rate_limiting_limit": 0,
-    "rate_limiting_technique": "fixed",
-    "retry_backoff": None,
-    "retry_delay": None,
-    "retry_max_attempts": None,
-    "spend_limits": None,
-    "workers_ai_billing_mode": "postpaid",
-    "zdr": False,
-}
-"""What the `default` gateway is created with (facts §2.2)."""
+
+class _Legal(BaseModel):
+    """All settings, with the values that the `default` gateway is created with (facts §2.2)."""
+
+    model_config = ConfigDict(strict=True)
+
+    authentication: bool = True
+    byok_only: bool = False
+    cache_invalidate_on_update: bool = False
+    cache_ttl: int = Field(default=0, ge=0, le=2_592_000)
+    collect_logs: bool = True
+    dlp: Any = None
+    guardrails: Guardrails | None = None
+    spend_limits: SpendLimits | None = None
+    log_management: int | None = Field(default=100_000, ge=1, le=10_000_000)
+    log_management_strategy: Literal["STOP_INSERTING", "DELETE_OLDEST"] = "DELETE_OLDEST"
+    logpush: Any = False
+    logpush_public_key: Any = None
+    otel: Any = None
+    rate_limiting_interval: int = Field(default=0, ge=0, le=10**9)
+    rate_limiting_limit: int = Field(default=0, ge=0, le=10**9)
+    rate_limiting_technique: Literal["fixed", "sliding"] | None = "fixed"
+    retry_backoff: Literal["constant", "linear", "exponential"] | None = None
+    retry_delay: int | None = Field(default=None, ge=0, le=60_000)
+    retry_max_attempts: int | None = Field(default=None, ge=1, le=5)
+    workers_ai_billing_mode: Literal["postpaid", "unified"] = "postpaid"
+    zdr: bool = False
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_within(low: float, high: float) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_one_of(*allowed: str) -> Callable[[Any], bool]:
-    return lambda value: value in allowed
-
-
-_MONTH = 2_592_000
-_NULLABLE = frozenset(
-    {"retry_backoff", "retry_delay", "retry_max_attempts", "rate_limiting_technique", "log_management"}
-)
-_LEGAL: dict[str, Callable[[Any], bool]] = {
-    "authentication": _is_flag,
-    "byok_only": _is_flag,
-    "cache_invalidate_on_update": _is_flag,
-    "cache_ttl": _is_within(0, _MONTH),
-    "collect_logs": _is_flag,
-    "guardrails": guardrails.is_legal,
-    "spend_limits": spending.is_legal,
-    "log_management": _is_within(1, 10_000_000),
-    "log_management_strategy": _is_one_of("STOP_INSERTING", "DELETE_OLDEST"),
-    "rate_limiting_interval": _is_within(0, 10**9),
-    "rate_limiting_limit": _is_within(0, 10**9),
-    "rate_limiting_technique": _is_one_of("fixed", "sliding"),
-    "retry_backoff": _is_one_of("constant", "linear", "exponential"),
-    "retry_delay": _is_within(0, 60_000),
-    "retry_max_attempts": _is_within(1, 5),
-    "workers_ai_billing_mode": _is_one_of("postpaid", "unified"),
-    "zdr": _is_flag,
-}
+DEFAULTS: Settings = _Legal().model_dump()
 
 
 def checked(settings: Settings) -> Settings:
-    """Check that all settings are legal.
-
-    Raises:
-        ApiError: 400/7001 with the name of the first illegal one.
-    """
-    for name, value in settings.items():
-        legal = _LEGAL.get(name)
-        if legal is None or (value is None and name in _NULLABLE):
-            continue
-        if not legal(value):
-            raise ApiError(400, 7001, f"Invalid value for {name}")
+    """The settings, if all are legal; else 400/7001 with the name of the first illegal one."""
+    try:
+        _Legal.model_validate(settings)
+    except ValidationError as error:
+        raise ApiError(400, 7001, f"Invalid value for {error.errors()[0]['loc'][0]}") from None
     return settings
 
 
@@ -106,7 +70,6 @@ class Gateways:
     """The gateways of all accounts."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        """Use this store."""
         self._store = store
         self._clock = clock
 
@@ -150,22 +113,14 @@ class Gateways:
         return old
 
     def existing(self, account: str, gateway: str) -> Settings:
-        """One gateway.
-
-        Raises:
-            ApiError: 404/7002 if it does not exist.
-        """
+        """One gateway."""
         settings = self.find(account, gateway)
         if settings is None:
             raise ApiError(404, 7002, "Gateway not found")
         return settings
 
     def enter(self, account: str, gateway: str) -> Settings:
-        """The gateway of a model call; `default` is created on first use (facts §2.2).
-
-        Raises:
-            ApiError: 400/2001 if it does not exist.
-        """
+        """The gateway of a model call; `default` is created on first use (facts §2.2)."""
         settings = self.find(account, gateway)
         if settings is not None:
             return settings

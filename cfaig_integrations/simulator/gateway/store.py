@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,8 @@ class Store:
 def _connect(database: str | Path) -> sqlite3.Connection:
     connection = sqlite3.connect(database, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    connection.text_factory = _to_text
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     return connection
-
-
-def _to_text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
 
 
 def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, current_model_id, is_workers_ai
-from cfaig_integrations.simulator.dialects.web_search import PROVIDERS
+from cfaig_integrations.simulator.dialects import DIALECTS
+from cfaig_integrations.simulator.dialects.tasks import PROVIDERS
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, parse_json
+from cfaig_integrations.simulator.types import InvalidBody, ModelRequest
 
 Body = dict[str, Any]
 
 _FLAGS = ("background", "rejectIfBusy")
 _MOST_TAGS = 5
 _LONGEST_TAG = 50
+_TAGS = f"expected at most {_MOST_TAGS} strings of at most {_LONGEST_TAG} characters"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A model, its input, and the options of the run."""
 
-    model: str
-    """As in the request."""
+    model: str  # as in the request
     input: Body
     options: Body = field(default_factory=dict[str, Any])
 
@@ -44,11 +46,7 @@ class Target:
 
 
 def parse(raw: bytes) -> Body:
-    """The request body.
-
-    Raises:
-        ApiError: 400/3003 without a body, 400/5006 if it is not a JSON object.
-    """
+    """The request body."""
     if not raw:
         raise ApiError(400, 3003, "AiError: AiError: Missing headers or body")
     try:
@@ -90,45 +88,42 @@ def _wrapped(body: Body) -> Target:
     if not isinstance(model, str) or not model:
         raise ApiError(500, 7000, "Model ID missing")
     inner = body.get("input")
-    if not isinstance(inner, dict):
+    if not is_record(inner):
         raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'input': expected object, received {_name(inner)}")
-    return Target(
-        current_model_id(model) if model.startswith("workers-ai/") else model, cast("Body", inner), _options(body)
-    )
+    return Target(current_model_id(model) if model.startswith("workers-ai/") else model, inner, _options(body))
 
 
 def _split(model: str, body: Body) -> Target:
-    options = _options(body)
-    return Target(model, {key: value for key, value in body.items() if key != "options"}, options)
+    return Target(model, {key: value for key, value in body.items() if key != "options"}, _options(body))
 
 
 def _options(body: Body) -> Body:
-    value: Any = body.get("options", {})
-    if not isinstance(value, dict):
-        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(value)}")
-    options = cast("Body", value)
-    for name in _FLAGS:
-        if not isinstance(options.get(name, False), bool):
-            raise _illegal(name, "expected boolean")
-    if options.get("webhookUrl") is not None and not options.get("background"):
-        raise _illegal("webhookUrl", "requires background: true")
-    if options.get("webhookFormat") is not None and not options.get("webhookUrl"):
-        raise _illegal("webhookFormat", "requires webhookUrl")
-    if options.get("webhookUrl") is not None:
-        raise _illegal("webhookUrl", "the simulator calls no webhooks")
-    _check_tags(options.get("tags", []))
+    options = body.get("options", {})
+    if not is_record(options):
+        raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options': expected object, received {_name(options)}")
+    url, tags = options.get("webhookUrl"), options.get("tags", [])
+    are_tags = is_list(tags) and all(isinstance(tag, str) and len(tag) <= _LONGEST_TAG for tag in tags)
+    checks = (
+        *((name, isinstance(options.get(name, False), bool), "expected boolean") for name in _FLAGS),
+        ("webhookUrl", url is None or bool(options.get("background")), "requires background: true"),
+        ("webhookFormat", url is not None or options.get("webhookFormat") is None, "requires webhookUrl"),
+        ("webhookUrl", url is None, "the simulator calls no webhooks"),
+        ("tags", are_tags and len(tags) <= _MOST_TAGS, _TAGS),
+    )
+    for name, is_legal, problem in checks:
+        if not is_legal:
+            raise ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options.{name}': {problem}")
     return options
-
-
-def _check_tags(tags: Any) -> None:
-    listed = tags if is_list(tags) else [None]
-    if len(listed) > _MOST_TAGS or not all(isinstance(tag, str) and len(tag) <= _LONGEST_TAG for tag in listed):
-        raise _illegal("tags", f"expected at most {_MOST_TAGS} strings of at most {_LONGEST_TAG} characters")
-
-
-def _illegal(option: str, why: str) -> ApiError:
-    return ApiError(400, 7003, f"{USER_ERROR}Invalid value at 'options.{option}': {why}")
 
 
 def _name(value: Any) -> str:
     return "undefined" if value is None else type(value).__name__
+
+
+def read_chat_body(api: str, body: dict[str, Any], path_model: str | None = None) -> ModelRequest:
+    """A request to one of the `DIALECTS`; without messages if the body breaks a rule of its format."""
+    try:
+        target = aim(api, body, path_model)
+        return DIALECTS[api].read({**target.input, "model": target.model})
+    except (ApiError, InvalidBody, RecursionError):
+        return ModelRequest(path_model or str(body.get("model", "")), [])

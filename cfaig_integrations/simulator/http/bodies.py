@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from cfaig_integrations.simulator.dialects import errors
+from cfaig_integrations.simulator.dialects import dialect
 
 Shape = Literal[
     "v4", "gateway", "gateway_bare", "workers_ai", "policy", "openai", "openai_code", "anthropic", "string",
@@ -31,7 +31,6 @@ class ApiError(Exception):
         shape: Shape | Literal["provider"] | None = None,
         at_edge: bool = False,
     ) -> None:
-        """Create the error."""
         super().__init__(message)
         self.status = status
         self.code = code
@@ -50,53 +49,40 @@ def success(result: Any, **info: Any) -> dict[str, Any]:
     return {"result": result, "success": True, "errors": [], "messages": [], **info}
 
 
-def _v4(error: ApiError, _: str) -> dict[str, Any]:
-    code = {} if error.code is None else {"code": error.code}
-    return {"success": False, "errors": [{**code, "message": error.message}], "messages": [], "result": {}}
-
-
 def _gateway(error: ApiError, request_id: str) -> dict[str, Any]:
     return {
-        "success": False,
-        "result": [],
-        "messages": [],
-        "error": [{"code": error.code, "message": error.message}],
-        "name": "AiGatewayError",
-        "httpCode": error.status,
-        "internalCode": error.code,
-        "message": error.message,
-        "description": error.message,
-        "requestId": request_id,
-    }
+        "success": False, "result": [], "messages": [], "error": [{"code": error.code, "message": error.message}],
+        "name": "AiGatewayError", "httpCode": error.status, "internalCode": error.code, "message": error.message,
+        "description": error.message, "requestId": request_id,
+    }  # fmt: skip
 
 
 def _workers_ai(error: ApiError, request_id: str) -> dict[str, Any]:
     return {
-        "name": "AiError",
-        "internalCode": error.code,
-        "httpCode": error.status,
-        "message": f"AiError: {error.message} ({request_id})",
-        "description": error.message,
-        "requestId": request_id,
-    }
-
-
-def _websearch(error: ApiError, _: str) -> dict[str, Any]:
-    details = {"category": "gateway", "code": error.code, "status": error.status, "retryable": False}
-    return {"ok": False, "error": details}
+        "name": "AiError", "internalCode": error.code, "httpCode": error.status,
+        "message": f"AiError: {error.message} ({request_id})", "description": error.message, "requestId": request_id,
+    }  # fmt: skip
 
 
 _JSON: dict[str, Callable[[ApiError, str], dict[str, Any]]] = {
-    "v4": _v4,
+    "v4": lambda e, _: {
+        "success": False,
+        "errors": [{**({} if e.code is None else {"code": e.code}), "message": e.message}],
+        "messages": [],
+        "result": {},
+    },
     "gateway": _gateway,
     "gateway_bare": lambda e, _: {"name": "AiGatewayError", "internalCode": e.code, "message": e.message},
     "workers_ai": _workers_ai,
     "policy": lambda e, _: {"success": False, "error": {"message": e.message, **e.extra}},
-    "openai": lambda e, _: errors.openai(e.status, e.code, e.message),
+    "openai": lambda e, _: dialect.openai_error(e.status, e.code, e.message),
     "openai_code": lambda e, _: {"error": {"code": e.code, "message": e.message}},
-    "anthropic": lambda e, _: errors.anthropic(e.status, e.code, e.message),
+    "anthropic": lambda e, _: dialect.anthropic_error(e.status, e.code, e.message),
     "string": lambda e, _: {"error": e.message},
-    "websearch": _websearch,
+    "websearch": lambda e, _: {
+        "ok": False,
+        "error": {"category": "gateway", "code": e.code, "status": e.status, "retryable": False},
+    },
 }
 
 _PAGE = """<!DOCTYPE html>

@@ -15,8 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _STATE_KEY = "simulator.connection"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-HEAD_SECONDS = 30.0
-"""Longest time from the first byte of a request to the end of its headers."""
+HEAD_SECONDS = 30.0  # longest time from the first byte of a request to the end of its headers
 SILENT_SECONDS = 60.0
 """Longest silence of a client that the server waits for: before its first request, or within a request's body."""
 _CHECK_EVERY = 1.0
@@ -26,13 +25,11 @@ class Connections:
     """The open connections of one server."""
 
     def __init__(self) -> None:
-        """Start without connections."""
         self._open: set[LiveProtocol] = set()
         self._lock = threading.Lock()
         self.total = 0
 
     def __len__(self) -> int:
-        """Number of connections open now."""
         with self._lock:
             return len(self._open)
 
@@ -60,7 +57,6 @@ class LiveProtocol(H11Protocol):
     """Uvicorn's h11 protocol, accessible from the scope of its requests."""
 
     def __init__(self, registry: Connections, *, app_state: dict[str, Any], **server: Any) -> None:
-        """Store itself in the state of every request's scope."""
         super().__init__(app_state={**app_state, _STATE_KEY: self}, **server)
         self._registry = registry
         self.number = 0

@@ -33,13 +33,7 @@ class Guard:
     """ASGI middleware that refuses requests from other sites and, on the simulator's own paths, from other machines."""
 
     def __init__(self, app: ASGIApp, token: str, host_names: Collection[str] = ()) -> None:
-        """Create the middleware.
-
-        Args:
-            app: The application behind it.
-            token: The API token.
-            host_names: Domain names by which clients reach the server, besides `localhost`.
-        """
+        """Guard an application; `host_names` reach the server besides `localhost`."""
         self._app = app
         self._token = token
         self._names = LOCAL_NAMES | {name.lower() for name in host_names}

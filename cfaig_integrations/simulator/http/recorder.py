@@ -1,9 +1,11 @@
-"""Captures every request, and counts those that are not answered yet."""
+"""Captures every request, counts those that are not answered yet, and removes credentials from what is kept."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,17 +13,48 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cfaig_integrations.simulator.http.bodies import encode
 from cfaig_integrations.simulator.http.connections import connection_of
-from cfaig_integrations.simulator.http.redaction import redact_headers, redact_query, redact_text, secrets_of
 from cfaig_integrations.simulator.json_types import parse_json
+
+MASK = "***"
+
+_SECRET_NAME = re.compile(
+    "authorization|cookie|(?:api|auth|access|subscription)[-_]?key|secret|password|token$|credential|signature", re.I
+)
+_SHORTEST = 8
+
+
+class HiddenText(str):
+    """A credential that no repr of its holder shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
+def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with `***` for every credential."""
+    return {name: MASK if _SECRET_NAME.search(name) else value for name, value in headers.items()}
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """The credentials that a request carries, without the word `Bearer`."""
+    values = [value.rpartition(" ")[2] for name, value in headers.items() if _SECRET_NAME.search(name)]
+    return [value for value in values if len(value) >= _SHORTEST]
+
+
+def redact_text(text: str, secrets: Iterable[str]) -> str:
+    """A body without these credentials."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
 
 CONTROL_PATH = "/_simulator/"
 MAX_REQUESTS = 10_000
-MAX_BODY = 100_000_000
-"""Bytes; Cloudflare's limit for a request body on its smaller plans."""
-MAX_KEPT = 200_000_000
-"""Bytes of all captured bodies together; the oldest bodies are dropped first."""
+MAX_BODY = 100_000_000  # bytes; Cloudflare's limit for a request body on its smaller plans
+MAX_KEPT = 200_000_000  # bytes of all captured bodies together; the oldest bodies are dropped first
 
 
 @dataclass(slots=True)
@@ -31,48 +64,19 @@ class Captured:
     method: str
     path: str
     query: dict[str, str]
-    headers: dict[str, str]
-    """Names in lower case; the last of several equal names."""
-    connection: int
-    """Number of the TCP connection, counted from 1 since the start."""
-    port: int
-    """The client's port."""
+    headers: dict[str, str]  # names in lower case; the last of several equal names
+    connection: int  # number of the TCP connection, counted from 1 since the start
+    port: int  # the client's port
     raw: bytes = field(default=b"", repr=False)
 
     @property
     def body(self) -> Any:
         """The body parsed from JSON; as text if it is not JSON, and None if it is empty."""
-        return _parsed(self.raw.decode("utf-8", "replace"))
-
-    def shown(self) -> dict[str, Any]:
-        """The request as a JSON object, without the credentials."""
-        return {
-            "method": self.method,
-            "path": self.path,
-            "query": redact_query(self.query),
-            "headers": redact_headers(self.headers),
-            "connection": self.connection,
-            "port": self.port,
-            "body": self._shown_body(),
-        }
-
-    def _shown_body(self) -> Any:
-        text = redact_text(self.raw.decode("utf-8", "replace"), secrets_of(self.headers), fields=True)
-        body = _parsed(text)
+        text = self.raw.decode("utf-8", "replace")
         try:
-            encode(body)
-        except RecursionError:
+            return parse_json(text) if text else None
+        except ValueError:
             return text
-        return body
-
-
-def _parsed(text: str) -> Any:
-    if not text:
-        return None
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text
 
 
 async def read_body(request: Request) -> bytes | None:
@@ -91,7 +95,6 @@ class Recorder:
     """
 
     def __init__(self, keep: int = MAX_REQUESTS) -> None:
-        """Start empty; the last `keep` requests are kept."""
         self._lock = threading.Lock()
         self._captured: deque[Captured] = deque(maxlen=keep)
         self._in_flight = 0

@@ -13,8 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from cfaig_integrations.simulator.http.connections import connection_of
 
-MAX_KEPT = 10_000_000
-"""Bytes of a forwarded body that are kept for the log."""
+MAX_KEPT = 10_000_000  # bytes of a forwarded body that are kept for the log
 
 _UNTIL_GONE = 1.0
 
@@ -27,21 +26,15 @@ class Reply:
 
     status: int = 200
     content_type: str = "application/json"
-    chunks: list[bytes] = field(default_factory=list[bytes])
-    """Each is sent separately."""
+    chunks: list[bytes] = field(default_factory=list[bytes])  # each is sent separately
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    streamed: bool = False
-    """Sent with chunked encoding, without a Content-Length."""
-    length: int | None = None
-    """A wrong Content-Length."""
-    pauses: dict[int, float] = field(default_factory=dict[int, float])
-    """Seconds to wait before the chunk of that index."""
-    source: AsyncIterator[bytes] | None = None
-    """More chunks, which are forwarded as they arrive."""
-    on_end: Callable[[], None] | None = None
-    """Called when every chunk is known, before the call is logged."""
-    failed: bool = False
-    """The call failed, whatever the status is."""
+    whole: Callable[[], bytes] | None = None  # the body of the same answer without streaming
+    streamed: bool = False  # sent with chunked encoding, without a Content-Length
+    length: int | None = None  # a wrong Content-Length
+    pauses: dict[int, float] = field(default_factory=dict[int, float])  # seconds to wait before the chunk of that index
+    source: AsyncIterator[bytes] | None = None  # more chunks, which are forwarded as they arrive
+    on_end: Callable[[], None] | None = None  # called when every chunk is known, before the call is logged
+    failed: bool = False  # the call failed, whatever the status is
     ending: Literal["orderly", "close", "reset_first"] = "orderly"
     """`close` closes the connection after the last chunk, `reset_first` resets it before the first."""
 
@@ -63,7 +56,6 @@ class ClientConnection:
     """Detects that the client disconnects, also while nothing is sent."""
 
     def __init__(self, receive: Receive) -> None:
-        """Start listening; to be called after the request body was read."""
         self._receive = receive
         self._gone = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
@@ -79,11 +71,7 @@ class ClientConnection:
         return self._gone.is_set()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait so many seconds, or until the client disconnects.
-
-        Returns:
-            Whether the client is still connected.
-        """
+        """Wait so many seconds, or until the client disconnects; returns whether it is still connected."""
         if seconds <= 0:
             await asyncio.sleep(0)
         else:
@@ -92,12 +80,7 @@ class ClientConnection:
         return not self.disconnected
 
     async def unless_disconnected(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
-        """The result of some work.
-
-        Raises:
-            ClientDisconnected: The client disconnected first; the work is cancelled.
-            TimeoutError: It took longer than so many seconds.
-        """
+        """The result of some work."""
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -117,7 +100,6 @@ class ReplyResponse(Response):
     """A Starlette response that sends a reply."""
 
     def __init__(self, reply: Reply, client: ClientConnection, done: Callable[[bool], None]) -> None:
-        """`done` is called once, before the last byte, with False if the client disconnected."""
         super().__init__(status_code=reply.status)
         self._reply = reply
         self._line = client
@@ -168,11 +150,7 @@ class ReplyResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _forward(self, source: AsyncIterator[bytes], scope: Scope, send: Send) -> bool:
-        """Send chunks as they arrive; the call is logged before the end of the response.
-
-        Returns:
-            Whether the response is complete so far.
-        """
+        """Send chunks as they arrive, and log the call; returns whether the response is complete so far."""
         kept = 0
         try:
             async for chunk in source:

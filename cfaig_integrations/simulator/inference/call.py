@@ -8,27 +8,31 @@ from typing import Any
 
 from cfaig_integrations.simulator.catalogue import current_model_id, is_workers_ai
 from cfaig_integrations.simulator.dialects.media import find_media, read_upload
-from cfaig_integrations.simulator.gateway import cache, guardrails, headers
-from cfaig_integrations.simulator.gateway.access import admit, admit_legacy, admit_workers_ai, check_account
-from cfaig_integrations.simulator.gateway.router import Routed
+from cfaig_integrations.simulator.gateway import cache, headers, limits
+from cfaig_integrations.simulator.gateway.headers import admit, admit_legacy, admit_workers_ai, check_account
+from cfaig_integrations.simulator.gateway.routing import Routed
 from cfaig_integrations.simulator.gateway.rules import check_id
 from cfaig_integrations.simulator.gateway.target import aim, parse
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, Reply
-from cfaig_integrations.simulator.inference.deferred import BatchHandler, defer, is_poll, poll
-from cfaig_integrations.simulator.inference.handlers import ChatHandler, Handler, prepare, scripted_handler
+from cfaig_integrations.simulator.inference.handlers import (
+    BatchHandler,
+    ChatHandler,
+    Handler,
+    defer,
+    is_poll,
+    poll,
+    prepare,
+    scripted_handler,
+)
 from cfaig_integrations.simulator.inference.request_context import RequestContext, error_reply, gateway_headers
 from cfaig_integrations.simulator.json_types import parse_json
+from cfaig_integrations.simulator.scripting.effects import EFFECT_FUNCTIONS
 from cfaig_integrations.simulator.scripting.faults import Fault
-from cfaig_integrations.simulator.scripting.faults.effects import EFFECT_FUNCTIONS
 
 
 async def answer_call(context: RequestContext) -> Reply:
-    """The reply to one model call, with the gateway's headers; an error is a reply too.
-
-    Raises:
-        ClientDisconnected: While the gateway waited.
-    """
+    """The reply to one model call, with the gateway's headers; an error is a reply too."""
     try:
         reply = await _answer(context)
         response_headers = gateway_headers(context)
@@ -53,24 +57,22 @@ async def _answer(context: RequestContext) -> Reply:
     if context.gateway is not None:
         context.state.limits.enter(context.gateway)
         if body.get("stream") is not True and not comes_later:
-            identity = (context.endpoint.name, context.model, context.credentials.provider_key or "")
+            identity = (context.endpoint.name, context.model, context.provider_key or "")
             plan = cache.plan(context.options, context.gateway, identity, context.raw)
-            cached = context.state.cache.get(plan) if plan is not None else None
+            cached = context.state.cache.get(plan.key) if plan is not None and plan.may_read else None
             if cached is not None:
                 context.cached, context.cache_status = True, "HIT"
-                return Reply(content_type=cached.content_type, chunks=[cached.body])
+                return Reply(content_type=cached.content_type, chunks=[cached.data])
         context.state.spending.check(context.gateway, context.spender)
         _guard(context, "prompt", body)
-    handler, reply = await _first_success(context, body, candidates)
-    _guard_response(context, handler, reply)
-    if plan is not None and reply.status == 200 and not context.fault_applied:
-        context.state.cache.put(plan, reply.body, reply.content_type)
+    reply = await _first_success(context, body, candidates)
+    _guard_response(context, reply)
+    if plan is not None and plan.may_read and reply.status == 200 and not context.fault_applied:
+        context.state.cache.add(reply.body, reply.content_type, plan.key, plan.ttl)
     return defer(context, reply) if comes_later and reply.status == 200 else reply
 
 
-async def _first_success(
-    context: RequestContext, body: dict[str, Any], candidates: list[Routed]
-) -> tuple[Handler, Reply]:
+async def _first_success(context: RequestContext, body: dict[str, Any], candidates: list[Routed]) -> Reply:
     """Try the models of a dynamic route in turn; any failure leads to the next (facts §8.1)."""
     for number, candidate in enumerate(candidates):
         context.routed = candidate
@@ -78,42 +80,37 @@ async def _first_success(
             context.step = number
         try:
             scripted = context.state.script.next_raw()
-            handler = _handler(context, body) if scripted is None else scripted_handler(context, scripted)
+            if scripted is not None:
+                handler: Handler = scripted_handler(scripted)
+            else:
+                handler = BatchHandler(context, body) if context.queued else prepare(context, body)
             reply = await _attempts(context, handler)
         except ApiError:
             if number + 1 == len(candidates):
                 raise
             continue
         if reply.status < 400 or number + 1 == len(candidates):
-            return handler, reply
+            return reply
     raise AssertionError("a route has at least one model")
 
 
-def _handler(context: RequestContext, body: dict[str, Any]) -> Handler:
-    return BatchHandler(context, body) if context.queued else prepare(context, body)
-
-
-def _guard(context: RequestContext, side: guardrails.Side, body: Any) -> None:
-    """Evaluate the guardrails of one side.
-
-    Raises:
-        ApiError: 424/2016 or 2017, on `/ai/run` 422/2017.
-    """
-    if context.gateway is None or not guardrails.has_rules(context.gateway, side):
+def _guard(context: RequestContext, side: limits.Side, body: Any) -> None:
+    """Evaluate the guardrails of one side."""
+    if context.gateway is None or not limits.has_rules(context.gateway, side):
         return
-    text = "\n".join(guardrails.texts_of(body))
-    to_block, to_flag = guardrails.flagged(context.gateway, side, text)
+    text = "\n".join(limits.texts_of(body))
+    to_block, to_flag = limits.flagged(context.gateway, side, text)
     if to_block or to_flag:
         context.guardrails[side] = [*to_block, *to_flag]
     if to_block:
-        raise guardrails.blocked(side, context.endpoint.name)
+        raise limits.blocked(side, context.endpoint.name)
 
 
-def _guard_response(context: RequestContext, handler: Handler, reply: Reply) -> None:
+def _guard_response(context: RequestContext, reply: Reply) -> None:
     """Evaluate the response, unless it is a stream of the API host, on which nothing is enforced (facts §8.4)."""
     if reply.status != 200 or (reply.streamed and not context.endpoint.legacy) or reply.source is not None:
         return
-    body = handler.effect_context().whole() if reply.streamed else reply.body
+    body = reply.whole() if reply.whole is not None else reply.body
     try:
         _guard(context, "response", parse_json(body))
     except ValueError:
@@ -123,13 +120,13 @@ def _guard_response(context: RequestContext, handler: Handler, reply: Reply) -> 
 def _authenticate(context: RequestContext) -> None:
     state, endpoint = context.state, context.endpoint
     if not endpoint.legacy or endpoint.custom:
-        context.credentials = admit(context.headers, state.api_token)
+        admit(context.headers, state.api_token)
     elif endpoint.provider == "workers-ai":
-        context.credentials = admit_workers_ai(context.headers, state.api_token)
+        admit_workers_ai(context.headers, state.api_token)
     else:
         gateway = state.gateways.find(context.account, context.path_gateway or "")
         open_gateway = gateway is not None and not gateway["authentication"]
-        context.credentials = admit_legacy(context.headers, state.api_token, unlocked=open_gateway)
+        context.provider_key = admit_legacy(context.headers, state.api_token, unlocked=open_gateway)
 
 
 def _read(context: RequestContext) -> dict[str, Any]:
@@ -139,7 +136,7 @@ def _read(context: RequestContext) -> dict[str, Any]:
     check_account(context.account, state.account_id, context.path)
     if context.escaped:  # facts §1.1; cloudflare/cloudflare-python#2718 (O)
         raise ApiError(400, 7000, "No route for that URI", shape="v4", at_edge=True)
-    context.options = headers.read(context.headers)
+    context.options = headers.read_options(context.headers)
     row = find_media(context.path_model or "") if context.endpoint.name == "run" else None
     upload = read_upload(row, context.headers.get("content-type", ""), context.raw) if row is not None else None
     context.is_upload = upload is not None
@@ -147,11 +144,7 @@ def _read(context: RequestContext) -> dict[str, Any]:
 
 
 def _admit(context: RequestContext, body: dict[str, Any]) -> tuple[dict[str, Any], list[Routed]]:
-    """Check everything that is checked before the model's own rules.
-
-    Returns:
-        The model's input, and the models that may answer.
-    """
+    """Check what is checked before the model's own rules; returns the input and the models that may answer."""
     state, legacy = context.state, context.endpoint.legacy
     context.target = target = aim(context.endpoint.name, body, context.path_model)
     model = context.endpoint.prefix + target.model
@@ -164,7 +157,7 @@ def _admit(context: RequestContext, body: dict[str, Any]) -> tuple[dict[str, Any
     candidates = state.router.resolve(model, context.endpoint.name, context.options, context.gateway)
     context.routed = candidates[0]
     needs_provider_key = context.options.no_wholesale or (context.gateway is not None and context.gateway["byok_only"])
-    if needs_provider_key and not context.credentials.provider_key and not is_workers_ai(context.model):
+    if needs_provider_key and not context.provider_key and not is_workers_ai(context.model):
         raise ApiError(400, None, "No provider credentials are configured and Unified Billing is off", shape="policy")
     return {key: value for key, value in target.input.items() if key != "model"}, candidates
 
@@ -218,7 +211,7 @@ async def _attempt(context: RequestContext, handler: Handler, *, last: bool) -> 
     if effects and reply.source is not None:
         reply.chunks, reply.source = [chunk async for chunk in reply.source], None
     for name, details in effects:
-        EFFECT_FUNCTIONS[name](reply, details, handler.effect_context())
+        EFFECT_FUNCTIONS[name](reply, details, context.dialect.error_event)
     return reply
 
 
@@ -227,9 +220,7 @@ async def _reply(context: RequestContext, handler: Handler, *, last: bool) -> Re
     try:
         return await handler.reply()
     except TimeoutError:
-        error = ApiError(408, 3007, "Request timeout")
-        error.transient = True
-        raise error from None
+        raise _timed_out() from None
 
 
 def _timeout(context: RequestContext, *, last: bool) -> float | None:
@@ -261,11 +252,14 @@ async def _delay(context: RequestContext, fault: Fault, seconds: float, *, last:
     timeout = _timeout(context, last=last)
     limit = seconds if timeout is None else timeout
     await _sleep(context, min(seconds, limit))
-    if seconds <= limit:
-        return
+    if seconds > limit:
+        raise _timed_out()
+
+
+def _timed_out() -> ApiError:
     error = ApiError(408, 3007, "Request timeout")
     error.transient = True
-    raise error
+    return error
 
 
 async def _sleep(context: RequestContext, seconds: float) -> None:

@@ -1,18 +1,22 @@
-"""The HTTP side of model calls: reads the request, answers it, and logs it before the response ends."""
+"""The HTTP side of model calls: reads the request or its steps, answers, and logs before the response ends."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cfaig_integrations.simulator.http.bodies import ApiError
+from cfaig_integrations.simulator.gateway.headers import admit_gateway
+from cfaig_integrations.simulator.http.bodies import ApiError, encode
 from cfaig_integrations.simulator.http.recorder import read_body
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, EmptyResponse, Reply, ReplyResponse
 from cfaig_integrations.simulator.inference.call import answer_call
-from cfaig_integrations.simulator.inference.provider_paths import read_provider_path
 from cfaig_integrations.simulator.inference.request_context import (
     Endpoint,
     RequestContext,
@@ -20,8 +24,134 @@ from cfaig_integrations.simulator.inference.request_context import (
     finish_call,
     open_context,
 )
-from cfaig_integrations.simulator.inference.universal import answer_steps
+from cfaig_integrations.simulator.json_types import is_list, parse_json, scalar_text
 from cfaig_integrations.simulator.state import state_of
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPath:
+    """What a path of a provider means."""
+
+    endpoint: str  # the format
+    prefix: str = ""  # what the model ids of the bodies lack
+    model: str | None = None  # the model, if the path names it
+
+
+_AUTHORS = {
+    **{name: f"{name}/" for name in ("openai", "anthropic", "groq", "deepseek", "mistral", "cerebras", "openrouter")},
+    "fireworks": "fireworks/", "google-ai-studio": "google/", "grok": "xai/", "perplexity-ai": "perplexity/",
+    "compat": "", "workers-ai": "",
+}  # fmt: skip
+_KNOWN = frozenset(
+    [
+        *_AUTHORS, "aws-bedrock", "azure-openai", "baseten", "cartesia", "cohere", "deepgram", "elevenlabs", "fal",
+        "google-vertex-ai", "huggingface", "ideogram", "parallel", "replicate",
+    ]
+)  # fmt: skip
+_PATHS = {"chat/completions": "chat_completions", **{name: name for name in ("responses", "messages", "embeddings")}}
+_VERSION = re.compile(r"^(?:api/)?(?:v1beta/)?(?:openai/)?(?:v1/)?")
+
+
+def read_provider_path(provider: str, path: str) -> ProviderPath:
+    """What `{provider}/{path}` means."""
+    if provider not in _KNOWN and not provider.startswith("custom-"):
+        raise ApiError(400, 2008, "Invalid provider", shape="gateway", at_edge=True)
+    path = path.strip("/")
+    if provider == "workers-ai" and not path.startswith("v1/"):
+        return ProviderPath("run", model=path.removeprefix("run/"))
+    name = _PATHS.get(_VERSION.sub("", path))
+    prefix = _AUTHORS.get(provider)
+    if name is None or prefix is None:
+        reason = f"the simulator does not serve {provider}/{path}; it serves {', '.join(_PATHS)}"
+        raise ApiError(400, 7000, f"No route for that URI: {reason}", shape="gateway", at_edge=True)
+    return ProviderPath(name, prefix)
+
+
+_CONFIG_HEADERS = {
+    "requestTimeout": "cf-aig-request-timeout", "maxAttempts": "cf-aig-max-attempts",
+    "retryDelay": "cf-aig-retry-delay", "backoff": "cf-aig-backoff", "cacheTtl": "cf-aig-cache-ttl",
+    "cacheKey": "cf-aig-cache-key", "skipCache": "cf-aig-skip-cache",
+}  # fmt: skip
+
+
+class _UniversalStep(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    provider: str
+    endpoint: str
+    query: dict[str, Any]
+    headers: dict[str, Any] | None = None
+    config: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> ProviderPath:
+        return read_provider_path(self.provider, self.endpoint.partition("?")[0])
+
+    def all_headers(self) -> dict[str, str]:
+        """The headers of the step, with those that its configuration stands for."""
+        config = self.config or {}
+        named = {_CONFIG_HEADERS[key]: config[key] for key in _CONFIG_HEADERS if config.get(key) is not None}
+        sent = {str(name).lower(): value for name, value in (self.headers or {}).items()}
+        return {name: scalar_text(value) for name, value in {**sent, **named}.items()}
+
+
+_STEPS = TypeAdapter(Annotated[list[_UniversalStep], Field(min_length=1, max_length=20)])
+
+
+def read_steps(raw: bytes) -> list[_UniversalStep]:
+    """The steps of a request."""
+    try:
+        body = parse_json(raw)
+        steps = _STEPS.validate_python(body if is_list(body) else [body])
+    except ValueError as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("body",), "msg": "not JSON"}
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        # no evidence of this code: the documentation does not say how a wrong list is refused
+        raise ApiError(400, 2004, f"Universal endpoint bad format: {reason}", shape="gateway", at_edge=True) from None
+    return steps if all(step.path for step in steps) else []
+
+
+async def answer_steps(context: RequestContext) -> tuple[RequestContext, Reply]:
+    """The reply of the first step that succeeds, else of the last; with its own context.
+
+    Steps that failed have log entries of their own, under the same event id.
+    """
+    try:
+        admit_gateway(context.headers, context.state.api_token)
+        steps = read_steps(context.raw)
+    except ApiError as error:
+        return context, error_reply(context, error)
+    event_id = context.headers.get("cf-aig-event-id") or context.request_id
+    outer = context
+    for number, step in enumerate(steps):
+        context = _step_context(outer, step, number, event_id)
+        reply = await answer_call(context)
+        if (reply.status < 400 and not reply.failed) or number + 1 == len(steps):
+            return context, reply
+        finish_call(context, reply, True)
+    raise AssertionError("a request has at least one step")
+
+
+def _step_context(context: RequestContext, step: _UniversalStep, number: int, event_id: str) -> RequestContext:
+    shared = {name: value for name, value in context.headers.items() if name not in {"authorization", "content-length"}}
+    shared |= {"cf-aig-authorization": f"Bearer {context.state.api_token}", "cf-aig-event-id": event_id}
+    state, path = context.state, step.path
+    return RequestContext(
+        state=state,
+        endpoint=Endpoint(path.endpoint, legacy=True, provider=step.provider, prefix=path.prefix),
+        path=context.path,
+        escaped=False,
+        queued=False,
+        headers={**shared, **step.all_headers()},
+        account=context.account,
+        path_gateway=context.path_gateway,
+        path_model=path.model,
+        raw=encode(step.query),
+        client=context.client,
+        request_id=context.request_id if number == 0 else state.ids.uuid7(),
+        step=number,
+    )
+
 
 _CLIENT_CLOSED = 499
 

@@ -9,16 +9,15 @@ from typing import Any
 import httpx
 
 from cfaig_integrations.simulator.dialects import DIALECTS, find_media
-from cfaig_integrations.simulator.dialects.native import conversation, enveloped
+from cfaig_integrations.simulator.dialects.chat_request import enveloped
+from cfaig_integrations.simulator.dialects.run import conversation
 from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply, SourceError
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
 from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
-from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
 from cfaig_integrations.simulator.types import InvalidBody, ModelRequest
-from cfaig_integrations.simulator.upstream import Upstream
-from cfaig_integrations.simulator.upstream.translate import TRANSLATIONS, obstacle
-from cfaig_integrations.simulator.upstream.usage import StreamMeter, Usage
+from cfaig_integrations.simulator.upstream.client import Upstream
+from cfaig_integrations.simulator.upstream.translate import TRANSLATIONS, StreamMeter, Usage, obstacle
 
 Record = dict[str, Any]
 
@@ -32,8 +31,7 @@ class ForwardingHandler:
 
     context: RequestContext
     upstream: Upstream
-    body: Record
-    """The model's input, in the format of the endpoint."""
+    body: Record  # the model's input, in the format of the endpoint
 
     @property
     def stream(self) -> bool:
@@ -58,10 +56,6 @@ class ForwardingHandler:
         if "contexts" in self.body:
             raise self._refusal("ranking")
         return await self._forward("chat_completions", enveloped(conversation(self.body)))
-
-    def effect_context(self) -> EffectContext:
-        """No other form of the answer is known."""
-        return EffectContext(lambda: b"", self.context.dialect.error_event)
 
     async def _forward(self, form: str, body: Record) -> Reply:
         """Send in the requested format, else in one that the server has."""
@@ -156,7 +150,10 @@ class ForwardingHandler:
         if response is None:
             raise self._refusal("embeddings")
         body = self._count(await self._read(response))
-        rows = {_index(row, number): row.get("embedding") for number, row in enumerate(records(body.get("data")))}
+        rows = {
+            row["index"] if isinstance(row.get("index"), int) else number: row.get("embedding")
+            for number, row in enumerate(records(body.get("data")))
+        }
         vectors = [vector for index in range(len(rows)) if is_list(vector := rows.get(index))]
         if not vectors or len(vectors) < len(rows):
             raise self.upstream.failure(ValueError("its response has no embeddings"))
@@ -166,11 +163,6 @@ class ForwardingHandler:
     def _refusal(self, what: str) -> ApiError:
         message = f"The upstream server {self.upstream.url} does not serve {what}, and it cannot be translated"
         return ApiError(400, 7003, message)
-
-
-def _index(row: Record, number: int) -> int:
-    index = row.get("index")
-    return index if isinstance(index, int) else number
 
 
 async def _chunks(response: httpx.Response, meter: StreamMeter) -> AsyncIterator[bytes]:

@@ -1,11 +1,11 @@
-"""The handlers of a model call: chat, embeddings, and scripted bytes."""
+"""The handlers of a model call: chat, embeddings, media, scripted bytes, batches; and results that come later."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from base64 import b64encode
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_embedding, is_workers_ai
 from cfaig_integrations.simulator.dialects import (
@@ -24,30 +24,11 @@ from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
 from cfaig_integrations.simulator.http.reply import Reply
 from cfaig_integrations.simulator.inference.forwarding import ForwardingHandler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
-from cfaig_integrations.simulator.scripting.answers import RawAnswer
-from cfaig_integrations.simulator.scripting.faults.effects import EffectContext
-from cfaig_integrations.simulator.scripting.script import QueuedFault, Step
-from cfaig_integrations.simulator.scripting.steps import fit_answer
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
+from cfaig_integrations.simulator.scripting.script import QueuedFault, RawAnswer, Step, fit_answer
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
 
 EVENT_STREAM = "text/event-stream"
-
-
-class Handler(Protocol):
-    """Answers one call whose body was checked."""
-
-    @property
-    def stream(self) -> bool:
-        """Whether a stream was requested."""
-        ...
-
-    async def reply(self) -> Reply:
-        """The reply; called once for every attempt that reaches the provider."""
-        ...
-
-    def effect_context(self) -> EffectContext:
-        """What fault effects need to know about the reply."""
-        ...
 
 
 @dataclass(slots=True)
@@ -92,11 +73,7 @@ class ChatHandler:
             return Reply(chunks=[self._whole()])
         chunks = list(self.dialect.stream(self.request, answer))
         pauses = dict.fromkeys(range(len(chunks)), state.pace) if state.pace else {}
-        return Reply(content_type=EVENT_STREAM, chunks=chunks, streamed=True, pauses=pauses)
-
-    def effect_context(self) -> EffectContext:
-        """The same answer without streaming, and the format's error event."""
-        return EffectContext(self._whole, self.dialect.error_event)
+        return Reply(content_type=EVENT_STREAM, chunks=chunks, streamed=True, pauses=pauses, whole=self._whole)
 
     def _unscripted(self) -> ApiError:
         users = [message.text for message in self.request.messages if message.role == "user"]
@@ -113,33 +90,28 @@ class FixedHandler:
     """Answers with a reply that was made before."""
 
     fixed: Reply
-    error_event: Callable[[str], bytes]
     stream: bool = False
 
     async def reply(self) -> Reply:
         """A copy, which fault effects may change."""
         return replace(self.fixed, chunks=list(self.fixed.chunks), headers=dict(self.fixed.headers))
 
-    def effect_context(self) -> EffectContext:
-        """The bytes as they are."""
-        return EffectContext(lambda: self.fixed.body, self.error_event)
-
 
 def _wrap(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
     """The body in its endpoint's envelope (facts §5.1, §5.2); `gatewayMetadata` for third-party models."""
     if not is_workers_ai(context.model) and context.endpoint.name != "embeddings":
-        body = {**body, "gatewayMetadata": {"keySource": context.credentials.key_source}}
+        body = {**body, "gatewayMetadata": {"keySource": context.key_source}}
     return success(body) if context.endpoint.name == "run" else body
 
 
-def scripted_handler(context: RequestContext, raw: RawAnswer) -> Handler:
+def scripted_handler(raw: RawAnswer) -> Handler:
     """A handler for scripted bytes; an event stream in one piece is split into its events."""
     streamed = raw.content_type.startswith(EVENT_STREAM)
     chunks = list(raw.chunks)
     if streamed and len(chunks) == 1:
         chunks = re.findall(rb"(?s).+?(?:\n\n|\Z)", chunks[0])
-    reply = Reply(raw.status, raw.content_type, chunks, dict(raw.headers), streamed or len(chunks) > 1)
-    return FixedHandler(reply, context.dialect.error_event, streamed)
+    reply = Reply(raw.status, raw.content_type, chunks, dict(raw.headers), streamed=streamed or len(chunks) > 1)
+    return FixedHandler(reply, streamed)
 
 
 def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
@@ -152,7 +124,7 @@ def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:
     try:
         fixed = _fixed(context, body)
         if fixed is not None:
-            return FixedHandler(fixed, context.dialect.error_event)
+            return FixedHandler(fixed)
         return ChatHandler(context, context.dialect, context.dialect.read(body))
     except InvalidBody as error:
         raise invalid_body(context, error) from error
@@ -199,7 +171,7 @@ def _media(context: RequestContext, media: MediaModel, fields: dict[str, Any]) -
     files = Files(lambda data, content_type: base + state.files.add(data, content_type), fetch)
     output = run_media(media, context.model, fields, files, is_form=context.is_upload)
     context.tokens_in, context.tokens_out = output.tokens_in, output.tokens_out
-    value = _media_body(media.shape, output.value, {"keySource": context.credentials.key_source})
+    value = _media_body(media.shape, output.value, {"keySource": context.key_source})
     return Reply(content_type=output.content_type, chunks=[output.data or encode(value)])
 
 
@@ -218,3 +190,74 @@ def _media_body(shape: Shape, value: Any, metadata: dict[str, str]) -> Any:
             return value
         case _:
             return success(value)
+
+
+Record = dict[str, Any]
+
+_MOST_BYTES = 10_000_000
+
+
+def is_poll(body: Record) -> bool:
+    """Whether a body asks for the result of a run."""
+    return body.keys() == {"request_id"}
+
+
+def poll(context: RequestContext, request_id: Any) -> Reply:
+    """The result of a run, or the notice that it is still running: so for the first question."""
+    result = context.state.jobs.get(str(request_id))
+    if result is None:
+        raise ApiError(404, 7003, f"Request not found: {request_id}")
+    if result.polls == 1:
+        return Reply(chunks=[encode(success({"status": "running", "request_id": request_id}))])
+    return Reply(content_type=result.content_type, chunks=[result.data])
+
+
+def defer(context: RequestContext, reply: Reply) -> Reply:
+    """Keep a result for later; the reply has the id to ask for it with."""
+    request_id = context.state.jobs.add(reply.body, reply.content_type)
+    receipt = {"status": "queued", "request_id": request_id, "model": context.model}
+    return Reply(chunks=[encode(success(receipt))])
+
+
+@dataclass(slots=True)
+class BatchHandler:
+    """Runs the inputs of a batch, each of which may fail by itself."""
+
+    context: RequestContext
+    body: Record
+    stream: bool = False
+
+    async def reply(self) -> Reply:
+        """The responses, which `defer` keeps for later."""
+        context, requests = self.context, self.body.get("requests")
+        is_batch = is_list(requests) and requests and all(map(is_record, requests))
+        if not is_batch or not is_workers_ai(context.model):
+            problem = "queueRequest: '/requests' must be inputs of an @cf/ model"
+            raise ApiError(400, 5006, f"AiError: Bad input: Error: {problem}")
+        if len(context.raw) >= _MOST_BYTES:
+            raise ApiError(413, 3006, "AiError: AiError: Request is too large ({request})")
+        responses: list[Record] = []
+        tokens_in = tokens_out = 0
+        for number, request in enumerate(records(requests)):
+            context.tokens_in = context.tokens_out = 0
+            responses.append({"id": number, **await _batch_response(context, request)})
+            tokens_in, tokens_out = tokens_in + context.tokens_in, tokens_out + context.tokens_out
+        context.tokens_in, context.tokens_out = tokens_in, tokens_out
+        return Reply(chunks=[encode(success({"responses": responses}))])
+
+
+async def _batch_response(context: RequestContext, request: Record) -> Record:
+    named = {name: request[name] for name in ("external_reference",) if name in request}
+    fields = {name: value for name, value in request.items() if name not in ("external_reference", "stream")}
+    try:
+        reply = await prepare(context, fields).reply()
+    except ApiError as error:
+        message = error.message.replace("{request}", context.request_id)
+        return {**named, "success": False, "error": {"code": error.code, "message": message}}
+    if reply.content_type.startswith("application/json"):
+        return {**named, "success": True, "result": parse_json(reply.body).get("result")}
+    kind = reply.content_type.partition("/")[0]
+    return {**named, "success": True, "result": {kind: b64encode(reply.body).decode()}}
+
+
+Handler = ChatHandler | FixedHandler | BatchHandler | ForwardingHandler

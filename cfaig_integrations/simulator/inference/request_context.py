@@ -12,24 +12,21 @@ from starlette.requests import Request
 from cfaig_integrations.simulator import catalogue
 from cfaig_integrations.simulator.clock import timestamp
 from cfaig_integrations.simulator.dialects import DIALECTS, Dialect, find_media
-from cfaig_integrations.simulator.gateway.access import Credentials
-from cfaig_integrations.simulator.gateway.headers import Options
+from cfaig_integrations.simulator.gateway.headers import Options, logged_metadata
+from cfaig_integrations.simulator.gateway.limits import Spender, metadata_text
 from cfaig_integrations.simulator.gateway.log_store import LogFilter, Scalar
-from cfaig_integrations.simulator.gateway.metadata import logged_metadata
-from cfaig_integrations.simulator.gateway.router import Routed
+from cfaig_integrations.simulator.gateway.routing import Routed
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.gateway.settings import Settings
-from cfaig_integrations.simulator.gateway.spending import Spender, metadata_text
 from cfaig_integrations.simulator.gateway.target import Target
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render
-from cfaig_integrations.simulator.http.redaction import redact_headers, redact_text, secrets_of
+from cfaig_integrations.simulator.http.recorder import redact_headers, redact_text, secrets_of
 from cfaig_integrations.simulator.http.reply import ClientConnection, Reply
 from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import InvalidBody
-from cfaig_integrations.simulator.upstream import UpstreamError
+from cfaig_integrations.simulator.upstream.client import UpstreamError
 
-MAX_LOGGED = 10_000_000
-"""Bytes of a body that are logged (facts §8.5)."""
+MAX_LOGGED = 10_000_000  # bytes of a body that are logged (facts §8.5)
 _FILE_HEAD = 4096
 
 
@@ -37,16 +34,11 @@ _FILE_HEAD = 4096
 class Endpoint:
     """A path that takes model calls."""
 
-    name: str
-    """`chat_completions`, `responses`, `messages`, `run`, `embeddings` or `websearch`."""
-    legacy: bool = False
-    """On the host `gateway.ai.cloudflare.com`, or on a custom domain."""
-    custom: bool = False
-    """On a custom domain, whose request does not name the gateway (facts §14.6)."""
-    provider: str | None = None
-    """On the legacy host, the provider that the path or the step names."""
-    prefix: str = ""
-    """What the model ids of this provider's own API lack."""
+    name: str  # `chat_completions`, `responses`, `messages`, `run`, `embeddings` or `websearch`
+    legacy: bool = False  # on the host `gateway.ai.cloudflare.com`, or on a custom domain
+    custom: bool = False  # on a custom domain, whose request does not name the gateway (facts §14.6)
+    provider: str | None = None  # on the legacy host, the provider that the path or the step names
+    prefix: str = ""  # what the model ids of this provider's own API lack
 
 
 @dataclass(slots=True)
@@ -56,10 +48,8 @@ class RequestContext:
     state: State
     endpoint: Endpoint
     path: str
-    escaped: bool
-    """A slash of the path was sent as `%2F`."""
-    queued: bool
-    """`?queueRequest=true`: the asynchronous batch API (facts §9.6)."""
+    escaped: bool  # a slash of the path was sent as `%2F`
+    queued: bool  # `?queueRequest=true`: the asynchronous batch API (facts §9.6)
     headers: Mapping[str, str]
     account: str
     path_gateway: str | None
@@ -68,7 +58,7 @@ class RequestContext:
     client: ClientConnection
     request_id: str
     started: float = field(default_factory=time.monotonic)
-    credentials: Credentials = field(default_factory=Credentials)
+    provider_key: str | None = None
     options: Options = field(default_factory=Options)
     gateway: Settings | None = None
     """None until the gateway is known, and for `@cf/` models without a gateway header, which bypass it."""
@@ -76,17 +66,13 @@ class RequestContext:
     routed: Routed | None = None
     cached: bool = False
     cache_status: str = "MISS"
-    is_upload: bool = False
-    """The body is a form or a file."""
-    fault_applied: bool = False
-    """A fault was applied, so the answer must not be cached."""
+    is_upload: bool = False  # the body is a form or a file
+    fault_applied: bool = False  # a fault was applied, so the answer must not be cached
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
-    first_byte_seconds: float | None = None
-    """How long the current attempt may wait for its first byte."""
-    step: int = 0
-    """Number of the step of the universal endpoint, or of the model of a dynamic route, that answers."""
+    first_byte_seconds: float | None = None  # how long the current attempt may wait for its first byte
+    step: int = 0  # number of the step of the universal endpoint, or of the model of a dynamic route, that answers
     guardrails: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Hazard categories that were found, by side."""
 
@@ -96,6 +82,11 @@ class RequestContext:
         if self.routed is not None:
             return self.routed.model
         return self.endpoint.prefix + self.target.model if self.target is not None else ""
+
+    @property
+    def key_source(self) -> str:
+        """The value of `gatewayMetadata.keySource` (facts §2.3)."""
+        return "BYOK" if self.provider_key else "Unified"
 
     @property
     def logged(self) -> bool:
@@ -200,7 +191,7 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
     secrets = {context.state.api_token, *secrets_of(context.headers)}
     if context.state.upstream is not None and context.state.upstream.key:
         secrets.add(context.state.upstream.key)
-    provider_key = context.credentials.provider_key is not None
+    has_key = context.provider_key is not None
     return {
         "id": context.request_id,
         "created_at": timestamp(context.state.clock.now()),
@@ -228,8 +219,8 @@ def log_entry(context: RequestContext, reply: Reply, *, complete: bool) -> dict[
         "guardrails": context.guardrails,
         "user_agent": context.headers.get("user-agent"),
         "authentication": True,
-        "wholesale": not provider_key and not catalogue.is_workers_ai(context.model),
-        "byok": provider_key,
+        "wholesale": not has_key and not catalogue.is_workers_ai(context.model),
+        "byok": has_key,
         "compatibility_mode": context.endpoint.legacy,
         "streamed": reply.streamed,
         "request_headers": redact_headers(context.headers),

@@ -10,14 +10,21 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from cfaig_integrations.simulator.gateway.access import admit, check_account
+from cfaig_integrations.simulator.gateway.headers import admit, check_account
 from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render, success
 from cfaig_integrations.simulator.http.recorder import read_body
 from cfaig_integrations.simulator.json_types import is_record, parse_json
 from cfaig_integrations.simulator.state import State, state_of
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, State], Awaitable[Response]]
+ACCOUNT = "/client/v4/accounts/{account}"
+GATEWAYS = ACCOUNT + "/ai-gateway/gateways"
+LOGS = GATEWAYS + "/{gateway}/logs"
+ROUTES = GATEWAYS + "/{gateway}/routes"
+MANAGEMENT: list[BaseRoute] = []  # the routes of the modules of this package
 
 
 def json_response(body: Any, status: int = 200) -> Response:
@@ -34,30 +41,40 @@ def _error_response(error: ApiError) -> Response:
     return json_response({**json.loads(body), "result": None}, error.status)
 
 
-def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A handler behind the checks of token and account."""
+def served(method: str, path: str) -> Callable[[Endpoint], Endpoint]:
+    """Serves a path."""
 
-    async def checked(request: Request) -> Response:
-        state = state_of(request)
-        try:
-            admit(request.headers, state.api_token)
-            account = request.path_params.get("account", state.account_id)
-            check_account(account, state.account_id, request.url.path)
-            return await handler(request, state)
-        except ApiError as error:
-            return _error_response(error)
-        except (OverflowError, UnicodeError, sqlite3.Error) as error:
-            return _error_response(ApiError(400, 7001, f"Invalid value in the request: {error}"))
+    def register(endpoint: Endpoint) -> Endpoint:
+        MANAGEMENT.append(Route(path, endpoint, methods=[method]))
+        return endpoint
 
-    return checked
+    return register
+
+
+def managed(method: str, path: str) -> Callable[[Handler], Handler]:
+    """Serves a path behind the checks of token and account."""
+
+    def register(handler: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            state = state_of(request)
+            try:
+                admit(request.headers, state.api_token)
+                account = request.path_params.get("account", state.account_id)
+                check_account(account, state.account_id, request.url.path)
+                return await handler(request, state)
+            except ApiError as error:
+                return _error_response(error)
+            except (OverflowError, UnicodeError, sqlite3.Error) as error:
+                return _error_response(ApiError(400, 7001, f"Invalid value in the request: {error}"))
+
+        served(method, path)(checked)
+        return handler
+
+    return register
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """The body as an object.
-
-    Raises:
-        ApiError: 400/7001, or 413/7001 for a body that is too large.
-    """
+    """The body as an object."""
     raw = await read_body(request)
     if raw is None:
         raise ApiError(413, 7001, "The request body is too large")
@@ -78,11 +95,7 @@ def _integer(request: Request, name: str, default: int, low: int, high: int) -> 
 
 
 def page_of(request: Request, default: int, maximum: int) -> tuple[int, int]:
-    """`page` and `per_page` of the query.
-
-    Raises:
-        ApiError: 400/7001 when one is out of range.
-    """
+    """`page` and `per_page` of the query."""
     return _integer(request, "page", 1, 1, 10**6), _integer(request, "per_page", default, 1, maximum)
 
 

@@ -1,4 +1,4 @@
-"""The gateways API (facts §8.6)."""
+"""The APIs of gateways (facts §8.6) and dynamic routes (§1.6)."""
 
 from __future__ import annotations
 
@@ -9,54 +9,51 @@ from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.settings import REQUIRED
 from cfaig_integrations.simulator.http.bodies import ApiError, success
-from cfaig_integrations.simulator.management.common import guarded, json_body, json_response, page_of, page_response
+from cfaig_integrations.simulator.management.common import (
+    GATEWAYS,
+    ROUTES,
+    json_body,
+    json_response,
+    managed,
+    page_of,
+    page_response,
+)
 from cfaig_integrations.simulator.state import State
 
 
-@guarded
-async def create_gateway(request: Request, state: State) -> Response:
-    """`POST .../gateways`."""
+@managed("POST", GATEWAYS)
+async def _create_gateway(request: Request, state: State) -> Response:
     body = await json_body(request)
     _require(body, "id", *REQUIRED)
     gateway = body.pop("id")
     return json_response(success(state.gateways.create(request.path_params["account"], str(gateway), body)))
 
 
-@guarded
-async def list_gateways(request: Request, state: State) -> Response:
-    """`GET .../gateways`."""
+@managed("GET", GATEWAYS)
+async def _list_gateways(request: Request, state: State) -> Response:
     text = request.query_params.get("search", "")
     gateways = state.gateways.list(request.path_params["account"])
-    return _paged(request, [gateway for gateway in gateways if text in gateway["id"]])
+    found = [gateway for gateway in gateways if text in gateway["id"]]
+    page, per_page = page_of(request, 20, 100)
+    return page_response(found[(page - 1) * per_page : page * per_page], page, per_page, len(found))
 
 
-@guarded
-async def get_gateway(request: Request, state: State) -> Response:
-    """`GET .../gateways/{id}`."""
+@managed("GET", GATEWAYS + "/{gateway}")
+async def _get_gateway(request: Request, state: State) -> Response:
     return json_response(success(state.gateways.existing(**_ids(request))))
 
 
-@guarded
-async def replace_gateway(request: Request, state: State) -> Response:
-    """`PUT .../gateways/{id}`: replaces, so all required fields must be present."""
+@managed("PUT", GATEWAYS + "/{gateway}")
+async def _replace_gateway(request: Request, state: State) -> Response:
+    """Replaces, so all required fields must be present."""
     body = await json_body(request)
     _require(body, *REQUIRED)
     return json_response(success(state.gateways.replace(**_ids(request), settings=body)))
 
 
-@guarded
-async def delete_gateway(request: Request, state: State) -> Response:
-    """`DELETE .../gateways/{id}`."""
+@managed("DELETE", GATEWAYS + "/{gateway}")
+async def _delete_gateway(request: Request, state: State) -> Response:
     return json_response(success(state.gateways.delete(**_ids(request))))
-
-
-@guarded
-async def get_url(request: Request, state: State) -> Response:
-    """`GET .../gateways/{id}/url/{provider}`: the base URL of a provider on the legacy host."""
-    ids = _ids(request)
-    state.gateways.existing(**ids)
-    base = f"{request.url.scheme}://{request.url.netloc}/v1/{ids['account']}/{ids['gateway']}"
-    return json_response(success(f"{base}/{request.path_params['provider']}"))
 
 
 def _ids(request: Request) -> dict[str, Any]:
@@ -69,6 +66,35 @@ def _require(body: dict[str, Any], *names: str) -> None:
         raise ApiError(400, 7001, f"Required: {', '.join(missing)}")
 
 
-def _paged(request: Request, items: list[dict[str, Any]]) -> Response:
+def _gateway(request: Request, state: State) -> tuple[str, str]:
+    account, gateway = request.path_params["account"], request.path_params["gateway"]
+    state.gateways.existing(account, gateway)
+    return account, gateway
+
+
+@managed("POST", ROUTES)
+async def _create_route(request: Request, state: State) -> Response:
+    """`name` and `elements`."""
+    body = await json_body(request)
+    return json_response(
+        success(state.routes.create(*_gateway(request, state), body.get("name"), body.get("elements")))
+    )
+
+
+@managed("GET", ROUTES)
+async def _list_routes(request: Request, state: State) -> Response:
+    """Whose envelope differs from that of other lists."""
     page, per_page = page_of(request, 20, 100)
-    return page_response(items[(page - 1) * per_page : page * per_page], page, per_page, len(items))
+    routes = state.routes.list(*_gateway(request, state))[(page - 1) * per_page : page * per_page]
+    order = {"order_by": "name", "order_by_direction": "asc", "page": page, "per_page": per_page}
+    return json_response({"success": True, "data": {"routes": routes, **order}})
+
+
+@managed("GET", ROUTES + "/{route}")
+async def _get_route(request: Request, state: State) -> Response:
+    return json_response(success(state.routes.existing(*_gateway(request, state), request.path_params["route"])))
+
+
+@managed("DELETE", ROUTES + "/{route}")
+async def _delete_route(request: Request, state: State) -> Response:
+    return json_response(success(state.routes.delete(*_gateway(request, state), request.path_params["route"])))

@@ -10,8 +10,15 @@ from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.log_store import METADATA_TEXT, LogEntry, Scalar
 from cfaig_integrations.simulator.http.bodies import ApiError, success
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json
-from cfaig_integrations.simulator.management.common import guarded, json_body, json_response, page_of, page_response
+from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, scalar_text
+from cfaig_integrations.simulator.management.common import (
+    LOGS,
+    json_body,
+    json_response,
+    managed,
+    page_of,
+    page_response,
+)
 from cfaig_integrations.simulator.state import State
 
 Condition = tuple[str, list[Any]]
@@ -82,10 +89,8 @@ def _read_filter(entry: Any) -> Condition:
 
 def _parameter(key: str, value: Any) -> Any:
     if key in _FLAGS:
-        return str(value).lower() in {"true", "1"}
-    if key == "metadata.value":
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    return value
+        return scalar_text(value) in {"true", "1"}
+    return scalar_text(value) if key == "metadata.value" else value
 
 
 def _scope(request: Request, state: State) -> Condition:
@@ -130,55 +135,51 @@ def _detailed(entry: LogEntry) -> dict[str, Any]:
     return shown
 
 
-@guarded
-async def list_logs(request: Request, state: State) -> Response:
-    """`GET .../logs`."""
-    where, values = _selected(request, state)
+@managed("GET", LOGS)
+async def _list_logs(request: Request, state: State) -> Response:
+    which = _selected(request, state)
     page, per_page = page_of(request, 20, 50)
     order = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
-    total = state.logs.count_where(where, values)
-    entries = [_listed(entry) for entry in state.logs.select(where, values, order)]
-    return page_response(entries, page, per_page, total)
+    entries = [_listed(entry) for entry in state.logs.select(which, order)]
+    return page_response(entries, page, per_page, state.logs.count(which))
 
 
-@guarded
-async def delete_logs(request: Request, state: State) -> Response:
-    """`DELETE .../logs`, with the same filters as the list."""
-    where, values = _selected(request, state)
-    state.logs.delete_where(where, values)
+@managed("DELETE", LOGS)
+async def _delete_logs(request: Request, state: State) -> Response:
+    """With the same filters as the list."""
+    state.logs.delete(_selected(request, state))
     return json_response(success({}))
 
 
 def _find(request: Request, state: State) -> LogEntry:
     where, values = _scope(request, state)
-    entries = state.logs.select(f"{where} AND id = ?", [*values, request.path_params["log"]], bodies=True)
+    entries = state.logs.select((f"{where} AND id = ?", [*values, request.path_params["log"]]), bodies=True)
     if not entries:
         raise ApiError(404, 7002, "Log not found")
     return entries[0]
 
 
-@guarded
-async def get_log(request: Request, state: State) -> Response:
-    """`GET .../logs/{id}`."""
+@managed("GET", LOGS + "/{log}")
+async def _get_log(request: Request, state: State) -> Response:
     return json_response(success(_detailed(_find(request, state))))
 
 
-@guarded
-async def get_request(request: Request, state: State) -> Response:
-    """`GET .../logs/{id}/request`: the body, without an envelope."""
+@managed("GET", LOGS + "/{log}/request")
+async def _get_request(request: Request, state: State) -> Response:
+    """The body, without an envelope."""
     return Response(_find(request, state).get("request") or "null", media_type="application/json")
 
 
-@guarded
-async def get_response(request: Request, state: State) -> Response:
-    """`GET .../logs/{id}/response`: the body, without an envelope."""
+@managed("GET", LOGS + "/{log}/response")
+async def _get_response(request: Request, state: State) -> Response:
+    """The body, without an envelope."""
     entry = _find(request, state)
     return Response(entry.get("response") or "null", media_type=entry["response_content_type"])
 
 
-@guarded
-async def patch_log(request: Request, state: State) -> Response:
-    """`PATCH .../logs/{id}`: feedback, score and metadata."""
+@managed("PATCH", LOGS + "/{log}")
+async def _patch_log(request: Request, state: State) -> Response:
+    """Feedback, score and metadata."""
     entry, body = _find(request, state), await json_body(request)
     changes = {name: value for name, value in body.items() if name in _CHANGES}
     if not changes:

@@ -1,13 +1,80 @@
-"""The chart of cost and latency by a metadata key: two lists of bars, as SVG."""
+"""Totals over the newest entries and by the values of a metadata key, and their chart, as SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
 
-from cfaig_integrations.simulator.page import formats
+from cfaig_integrations.simulator.gateway.log_store import Outline
+from cfaig_integrations.simulator.json_types import scalar_text
+from cfaig_integrations.simulator.page import markup
 from cfaig_integrations.simulator.page.markup import Child, Markup, tag
-from cfaig_integrations.simulator.page.overview import Totals
 from cfaig_integrations.simulator.page.query import PageQuery
+
+
+@dataclass(slots=True)
+class Totals:
+    """The totals of some entries."""
+
+    value: str = ""  # the metadata value that they share
+    calls: int = 0
+    failed: int = 0
+    cached: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    durations: list[float] = field(default_factory=list[float], repr=False)
+
+    def add(self, entry: Outline) -> None:
+        """Count one entry."""
+        self.calls += 1
+        self.failed += not entry.success
+        self.cached += entry.cached
+        self.tokens_in += entry.tokens_in
+        self.tokens_out += entry.tokens_out
+        self.cost += entry.cost
+        self.durations.append(entry.duration)
+
+    @property
+    def median_duration(self) -> float:
+        """Milliseconds."""
+        return median(self.durations) if self.durations else 0.0
+
+    @property
+    def p95_duration(self) -> float:
+        """Milliseconds that 95 % of the calls did not exceed."""
+        return sorted(self.durations)[math.ceil(0.95 * self.calls) - 1] if self.durations else 0.0
+
+
+def total(entries: Iterable[Outline]) -> Totals:
+    """The totals of all entries."""
+    totals = Totals()
+    for entry in entries:
+        totals.add(entry)
+    return totals
+
+
+def metadata_keys(entries: Iterable[Outline]) -> list[str]:
+    """The metadata keys in use, the most frequent first; ids, which differ from call to call, last.
+
+    Of equally frequent ones the first in the metadata comes first, where programs put their own entries.
+    """
+    counts = Counter(key for entry in entries for key in entry.metadata or ())
+    return sorted(counts, key=lambda key: (key.endswith("_id"), -counts[key]))
+
+
+def totals_by(key: str, entries: Sequence[Outline]) -> list[Totals]:
+    """Totals by the values of a metadata key, the most expensive value first."""
+    groups: dict[str, Totals] = {}
+    for entry in entries:
+        if entry.metadata and key in entry.metadata:
+            value = scalar_text(entry.metadata[key])
+            groups.setdefault(value, Totals(value)).add(entry)
+    return sorted(groups.values(), key=lambda group: (-group.cost, -group.calls, group.value))
+
 
 MAX_VALUES = 8
 _ROW = 38
@@ -27,10 +94,10 @@ def charts(groups: Sequence[Totals], key: str, query: PageQuery) -> Markup:
     slowest = max((group.p95_duration for group in groups), default=0.0)
 
     def cost_row(group: Totals) -> tuple[str, list[Markup]]:
-        return formats.money(group.cost), [_bar(group.cost, highest_cost, "bar cost")]
+        return markup.money(group.cost), [_bar(group.cost, highest_cost, "bar cost")]
 
     def latency_row(group: Totals) -> tuple[str, list[Markup]]:
-        label = f"{formats.duration(group.median_duration)} · {formats.duration(group.p95_duration)}"
+        label = f"{markup.duration(group.median_duration)} · {markup.duration(group.p95_duration)}"
         return label, [
             _bar(group.p95_duration, slowest, "bar p95"),
             _bar(group.median_duration, slowest, "bar median"),
@@ -59,10 +126,10 @@ def _chart(
 
 
 def _row(index: int, group: Totals, key: str, query: PageQuery, value: str, bars: list[Markup]) -> Markup:
-    name = formats.shorten(group.value, _LONGEST_NAME)
-    calls = f"{formats.count(group.calls)} {'call' if group.calls == 1 else 'calls'}"
+    name = markup.shorten(group.value, _LONGEST_NAME)
+    calls = f"{markup.count(group.calls)} {'call' if group.calls == 1 else 'calls'}"
     if group.failed:
-        calls += f", {formats.count(group.failed)} failed"
+        calls += f", {markup.count(group.failed)} failed"
     content: list[Child] = [
         tag("title", f"{key} = {group.value}: {value}, {calls}"),
         tag("rect", x=0, y=0, width="100%", height=_ROW, class_="hit"),

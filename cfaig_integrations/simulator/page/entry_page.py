@@ -1,20 +1,141 @@
-"""The page of one log entry: what was sent, what came back, and what is known about the call."""
+"""The page of one log entry: what was sent, what came back, as a conversation where it can be read, and the facts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from cfaig_integrations.simulator.dialects import DIALECTS
 from cfaig_integrations.simulator.gateway.log_store import LogEntry
-from cfaig_integrations.simulator.page import formats
-from cfaig_integrations.simulator.page.conversation import answer_messages, request_messages
-from cfaig_integrations.simulator.page.layout import document
-from cfaig_integrations.simulator.page.log_table import ENTRY_PATH, metadata_links, status_badge
-from cfaig_integrations.simulator.page.markup import Child, Markup, tag
+from cfaig_integrations.simulator.gateway.target import read_chat_body
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, records
+from cfaig_integrations.simulator.page import markup
+from cfaig_integrations.simulator.page.log_page import ENTRY_PATH, metadata_links, status_badge
+from cfaig_integrations.simulator.page.markup import Child, Markup, document, tag
 from cfaig_integrations.simulator.page.query import PageQuery
+from cfaig_integrations.simulator.types import Message
 
-MAX_SHOWN = 200_000
-"""Characters of a body that the page shows; the rest is behind a link."""
+Record = dict[str, Any]
+
+
+_Kind = Literal["text", "reasoning", "tool call"]
+_TEXTS: dict[str, _Kind] = {
+    "reasoning_content": "reasoning", "thinking": "reasoning", "content": "text", "text": "text", "refusal": "text",
+    "response": "text", "partial_json": "tool call",
+}  # fmt: skip
+_CALLS = ("tool_use", "server_tool_use", "function_call", "custom_tool_call")
+_PARTS = ("result", "choices", "message", "delta", "content_block", "summary", *_TEXTS, "output", "tool_calls")
+"""The fields that hold an answer in the bodies and events of all formats, in the order in which they are shown."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part of an answer."""
+
+    kind: _Kind
+    text: str
+
+
+def read_answer(body: str, content_type: str) -> list[Piece]:
+    """The parts of an answer, in order; none for an error, and for what is no chat."""
+    pieces: list[Piece] = []
+    is_stream = content_type.startswith("text/event-stream")
+    for text in [line[5:] for line in body.split("\n") if line.startswith("data:")] if is_stream else [body]:
+        try:
+            _read(as_record(json.loads(text)), pieces)
+        except (ValueError, RecursionError):
+            continue
+    return [piece for piece in pieces if piece.text.strip()]
+
+
+def _read(record: Record, pieces: list[Piece], kind: _Kind = "text") -> None:
+    name = str(record.get("type"))
+    if name in _CALLS:
+        _add_call(record, pieces)
+    elif name.startswith("response.") and name not in ("response.completed", "response.incomplete"):
+        return  # the last event repeats everything
+    else:
+        for key in _PARTS:
+            value = record.get(key)
+            if isinstance(value, str) and key in _TEXTS:
+                _add(pieces, kind if key == "text" else _TEXTS[key], value)
+            elif key == "tool_calls":
+                for call in records(value):
+                    _add_call(call, pieces)
+            else:
+                inner = records(value if is_list(value) else [value])
+                for each in inner[:1] if key == "choices" else inner:
+                    _read(each, pieces, "reasoning" if key == "summary" else kind)
+
+
+def _add(pieces: list[Piece], kind: _Kind, text: str, *, new: bool = False) -> None:
+    """Add text to the last piece, or begin a new one."""
+    if pieces and pieces[-1].kind == kind and not new:
+        pieces[-1].text += text
+    else:
+        pieces.append(Piece(kind, text))
+
+
+def _add_call(call: Record, pieces: list[Piece]) -> None:
+    function: Record = next((call[key] for key in ("function", "custom") if is_record(call.get(key))), call)
+    arguments = function.get("arguments") or function.get("input") or ""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    name = function.get("name")
+    _add(pieces, "tool call", f"{name} {text}" if name else text, new=bool(name))
+
+
+MAX_BODY = 1_000_000  # characters; longer bodies are shown as they are only
+_MAX_TEXT = 20_000
+
+
+def request_messages(entry: LogEntry) -> Markup | None:
+    """The messages of the request; None where they cannot be read."""
+    text, api = entry.get("request") or "", entry["request_type"]
+    if api not in DIALECTS or len(text) > MAX_BODY:
+        return None
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not is_record(body):
+        return None
+    request = read_chat_body(api, body, entry["path"].partition("run/")[2] or None)
+    items = [item for message in request.messages for item in _items(message)]
+    if request.tools:
+        items.append(_item("tools", ", ".join(tool.name for tool in request.tools)))
+    return tag("ol", items, class_="messages") if items else None
+
+
+def answer_messages(entry: LogEntry) -> Markup | None:
+    """What the model said; None where that cannot be read."""
+    text = entry.get("response") or ""
+    if len(text) > 5 * MAX_BODY:
+        return None
+    items = [_item(piece.kind, piece.text) for piece in read_answer(text, entry["response_content_type"])]
+    return tag("ol", items, class_="messages") if items else None
+
+
+def _items(message: Message) -> list[Markup]:
+    texts: list[tuple[str, str]] = [(message.role, message.text)] if message.text else []
+    texts += [(message.role, f"[{kind}]") for kind in message.media]
+    texts += [
+        ("tool call", f"{call.name} {call.text if call.custom else call.raw or json.dumps(call.arguments)}")
+        for call in message.calls
+    ]
+    texts += [("failed tool" if result.failed else "tool result", result.text) for result in message.results]
+    return [_item(role, text) for role, text in texts]
+
+
+def _item(role: str, text: str) -> Markup:
+    shown: Child = text
+    if len(text) > _MAX_TEXT:
+        shown = [text[:_MAX_TEXT], tag("span", f" ... and {len(text) - _MAX_TEXT:,} more characters", class_="muted")]
+    return tag("li", tag("span", role, class_="role"), tag("div", shown, class_="text"))
+
+
+MAX_SHOWN = 200_000  # characters of a body that the page shows; the rest is behind a link
 
 
 def entry_page(entry: LogEntry) -> Markup:
@@ -44,16 +165,16 @@ def missing_page(log_id: str) -> Markup:
 
 
 def _facts(entry: LogEntry) -> Markup:
-    moment = tag("time", formats.local_time(entry["created_at"]), datetime=entry["created_at"])
-    tokens = f"{formats.count(entry['tokens_in'])} in, {formats.count(entry['tokens_out'])} out"
-    wire = formats.wire_of(entry["request_type"]) + (", streamed" if entry["streamed"] else "")
+    moment = tag("time", markup.local_time(entry["created_at"]), datetime=entry["created_at"])
+    tokens = f"{markup.count(entry['tokens_in'])} in, {markup.count(entry['tokens_out'])} out"
+    wire = markup.wire_of(entry["request_type"]) + (", streamed" if entry["streamed"] else "")
     facts: list[tuple[str, Child]] = [
         ("Time", moment),
-        ("Framework", formats.framework_of(entry.get("user_agent")) or "unknown"),
+        ("Framework", markup.framework_of(entry.get("user_agent")) or "unknown"),
         ("Wire", wire),
-        ("Latency", formats.duration(entry["duration"])),
+        ("Latency", markup.duration(entry["duration"])),
         ("Tokens", tokens),
-        ("Cost", formats.money(entry["cost"])),
+        ("Cost", markup.money(entry["cost"])),
         ("Cache", "hit" if entry["cached"] else "miss"),
         ("Provider", entry["provider"]),
         ("Gateway", entry["gateway"]),
@@ -65,12 +186,9 @@ def _facts(entry: LogEntry) -> Markup:
         facts.append(("Metadata", metadata_links(entry, PageQuery())))
     if entry["feedback"] is not None or entry["score"] is not None:
         facts.append(("Feedback", f"{entry['feedback'] or 'none'}, score {entry['score'] or 'none'}"))
-    pairs = [tag("div", tag("dt", name), tag("dd", value), class_=_slug(name)) for name, value in facts]
+    rows = [(name.lower().replace(" ", "-"), tag("dt", name), tag("dd", value)) for name, value in facts]
+    pairs = [tag("div", term, value, class_=slug) for slug, term, value in rows]
     return tag("dl", pairs, class_="facts")
-
-
-def _slug(name: str) -> str:
-    return name.lower().replace(" ", "-")
 
 
 def _side(
@@ -99,9 +217,7 @@ def _body(label: str, body: str | None) -> Markup:
     text = _pretty(body)
     note = None
     if len(text) > MAX_SHOWN:
-        note = tag(
-            "p", f"The first {formats.count(MAX_SHOWN)} of {formats.count(len(text))} characters.", class_="muted"
-        )
+        note = tag("p", f"The first {markup.count(MAX_SHOWN)} of {markup.count(len(text))} characters.", class_="muted")
     return Markup(tag("pre", text[:MAX_SHOWN], tabindex=0, role="region", aria_label=label) + (note or ""))
 
 

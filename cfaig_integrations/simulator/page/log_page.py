@@ -6,13 +6,89 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cfaig_integrations.simulator.gateway.log_store import LogEntry, LogStore
-from cfaig_integrations.simulator.page import formats
-from cfaig_integrations.simulator.page.chart import MAX_VALUES, charts
-from cfaig_integrations.simulator.page.layout import document
-from cfaig_integrations.simulator.page.log_table import log_table
-from cfaig_integrations.simulator.page.markup import Markup, tag
-from cfaig_integrations.simulator.page.overview import Totals, metadata_keys, total, totals_by
+from cfaig_integrations.simulator.json_types import scalar_text
+from cfaig_integrations.simulator.page import markup
+from cfaig_integrations.simulator.page.chart import (
+    MAX_VALUES,
+    Totals,
+    charts,
+    metadata_keys,
+    total,
+    totals_by,
+)
+from cfaig_integrations.simulator.page.markup import Markup, document, tag
 from cfaig_integrations.simulator.page.query import STATUSES, PageQuery
+
+ENTRY_PATH = "/_simulator/logs"
+_COLUMNS = (
+    ("status", "Status"), ("time", "Time"), ("model", "Model"), ("framework", "Framework"), ("wire", "Wire"),
+    ("metadata", "Metadata"), ("tokens number", "Tokens in / out"), ("cost number", "Cost"), ("cache", "Cache"),
+    ("latency number", "Latency"),
+)  # fmt: skip
+_LONGEST_VALUE = 32
+
+
+def log_table(entries: Sequence[LogEntry], query: PageQuery) -> Markup:
+    """The table, the newest entry first; roles are explicit because narrow screens lay the rows out as cards."""
+    head = [tag("th", label, class_=name, role="columnheader", scope="col") for name, label in _COLUMNS]
+    return tag(
+        "table",
+        tag("caption", "Calls, the newest first", class_="hidden"),
+        tag("thead", tag("tr", head, role="row"), role="rowgroup"),
+        tag("tbody", [_row(entry, query) for entry in entries], role="rowgroup", id="rows"),
+        role="table",
+    )
+
+
+def _row(entry: LogEntry, query: PageQuery) -> Markup:
+    moment = markup.local_time(entry["created_at"])
+    cells = (
+        status_badge(entry),
+        tag("time", moment, datetime=entry["created_at"], title=entry["created_at"]),
+        tag("a", entry["model"] or "(unknown model)", href=f"{ENTRY_PATH}/{entry['id']}"),
+        markup.framework_of(entry.get("user_agent")),
+        [markup.wire_of(entry["request_type"]), tag("span", " stream", class_="muted") if entry["streamed"] else None],
+        metadata_links(entry, query),
+        f"{markup.count(entry['tokens_in'])} / {markup.count(entry['tokens_out'])}",
+        markup.money(entry["cost"]),
+        tag("span", "HIT", class_="badge cached") if entry["cached"] else tag("span", "miss", class_="muted"),
+        markup.duration(entry["duration"]),
+    )
+    columns = zip(_COLUMNS, cells, strict=True)
+    return tag(
+        "tr",
+        [tag("td", cell, class_=name, role="cell", data_label=label) for (name, label), cell in columns],
+        id=f"call-{entry['number']}",
+        data_version=f"{entry['revision']} {moment}",  # which the next day shows with its date
+        role="row",
+    )
+
+
+def status_badge(entry: LogEntry) -> Markup:
+    """The status code; red unless the call succeeded, with a word where the status does not say that it failed."""
+    text = str(entry["status_code"])
+    if not entry["success"] and entry["status_code"] < 400:
+        text += " failed"
+    return tag("span", text, class_="badge ok" if entry["success"] else "badge error")
+
+
+def metadata_links(entry: LogEntry, query: PageQuery) -> Markup:
+    """The metadata of an entry; each is a link to the entries that share it."""
+    links: list[Markup] = []
+    for key, value in (entry["metadata"] or {}).items():
+        text = scalar_text(value)
+        links.append(
+            tag(
+                "a",
+                tag("span", key, class_="key"),
+                tag("span", markup.shorten(text, _LONGEST_VALUE)),
+                href=query.narrowed(key, text),
+                class_="chip",
+                title=f"Show only {key} = {text}",
+            )
+        )
+    return tag("div", links, class_="chips")
+
 
 PAGE_SIZE = 50
 MAX_SUGGESTIONS = 50
@@ -25,11 +101,9 @@ class PageData:
     """What the page shows, read from the log."""
 
     entries: list[LogEntry]
-    totals: Totals
-    """Of the newest entries that pass the filter."""
+    totals: Totals  # of the newest entries that pass the filter
     keys: list[str]
-    groups: list[Totals]
-    """By the values of the chart's key."""
+    groups: list[Totals]  # by the values of the chart's key
     gateways: list[str]
     models: list[str]
     wires: list[str]
@@ -43,14 +117,10 @@ def read_data(logs: LogStore, query: PageQuery) -> tuple[PageQuery, PageData]:
     if not query.by and keys:
         query = replace(query, by=keys[0])
     return query, PageData(
-        entries=logs.find(query.filter(paged=True), limit=PAGE_SIZE),
-        totals=total(chosen),
-        keys=keys,
-        groups=totals_by(query.by, chosen) if query.by else [],
-        gateways=sorted({entry.gateway for entry in recent}),
-        models=sorted({entry.model for entry in recent}),
-        wires=sorted({entry.request_type for entry in recent}),
-    )
+        entries=logs.find(query.filter(paged=True), limit=PAGE_SIZE), totals=total(chosen), keys=keys,
+        groups=totals_by(query.by, chosen) if query.by else [], gateways=sorted({entry.gateway for entry in recent}),
+        models=sorted({entry.model for entry in recent}), wires=sorted({entry.request_type for entry in recent}),
+    )  # fmt: skip
 
 
 def log_page(query: PageQuery, data: PageData) -> Markup:
@@ -91,7 +161,7 @@ def _filters(query: PageQuery, data: PageData) -> Markup:
         hidden += [tag("input", type="hidden", name=n, value=v) for n, v in (("key", key), ("value", value))]
     fields = [
         _select("model", "Model", query.model, [("", "Any"), *((model, model) for model in data.models)]),
-        _select("wire", "Wire", query.wire, [("", "Any"), *((wire, formats.wire_of(wire)) for wire in data.wires)]),
+        _select("wire", "Wire", query.wire, [("", "Any"), *((wire, markup.wire_of(wire)) for wire in data.wires)]),
         _select("status", "Status", query.status, statuses.items()),
         _select("key", "Metadata key", "", [("", "None"), *((key, key) for key in data.keys)]),
         _input("value", "Metadata value", "", list_="values"),
@@ -151,14 +221,14 @@ def _input(name: str, label: str, current: str, *, list_: str | None = None, typ
 def _totals(totals: Totals) -> Markup | None:
     if not totals.calls:
         return None
-    failed = f"{formats.count(totals.failed)} ({totals.failed / totals.calls:.0%})" if totals.failed else "0"
+    failed = f"{markup.count(totals.failed)} ({totals.failed / totals.calls:.0%})" if totals.failed else "0"
     pairs = (
-        ("Calls" if totals.calls < WINDOW else "Newest calls", formats.count(totals.calls)),
+        ("Calls" if totals.calls < WINDOW else "Newest calls", markup.count(totals.calls)),
         ("Failed", failed),
         ("From cache", f"{totals.cached / totals.calls:.0%}"),
-        ("Tokens in / out", f"{formats.compact(totals.tokens_in)} / {formats.compact(totals.tokens_out)}"),
-        ("Cost", formats.money(totals.cost)),
-        ("Median latency", formats.duration(totals.median_duration)),
+        ("Tokens in / out", f"{markup.compact(totals.tokens_in)} / {markup.compact(totals.tokens_out)}"),
+        ("Cost", markup.money(totals.cost)),
+        ("Median latency", markup.duration(totals.median_duration)),
     )
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs], class_="totals")
 
@@ -177,7 +247,7 @@ def _chart_section(query: PageQuery, data: PageData) -> Markup | None:
         tag("h2", "Cost and latency by"),
         tag("nav", links, aria_label="Metadata key of the chart", class_="tabs"),
         charts(data.groups[:MAX_VALUES], query.by, query) if data.groups else tag("p", "No values.", class_="muted"),
-        tag("p", f"{formats.count(more)} more, with less cost", class_="muted") if more > 0 else None,
+        tag("p", f"{markup.count(more)} more, with less cost", class_="muted") if more > 0 else None,
         id="chart",
         aria_label=f"Cost and latency by {query.by}",
     )

@@ -11,9 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cfaig_integrations.simulator.page.entry_page import entry_page, missing_page
-from cfaig_integrations.simulator.page.layout import STATIC_PATH
-from cfaig_integrations.simulator.page.log_page import log_page, read_data
-from cfaig_integrations.simulator.page.log_table import ENTRY_PATH
+from cfaig_integrations.simulator.page.log_page import ENTRY_PATH, log_page, read_data
+from cfaig_integrations.simulator.page.markup import STATIC_PATH
 from cfaig_integrations.simulator.page.query import PageQuery
 from cfaig_integrations.simulator.state import state_of
 
@@ -28,8 +27,7 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 _TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_STARTED = secrets.token_hex(4)
-"""Part of the tag of a page: revisions of a log in memory begin anew with every process."""
+_STARTED = secrets.token_hex(4)  # part of the tag of a page: revisions of a log in memory begin anew with every process
 
 
 def page_routes() -> list[BaseRoute]:

@@ -1,4 +1,4 @@
-"""Sends requests to the upstream server."""
+"""Sends requests to a real OpenAI- or Anthropic-compatible server, instead of answering them here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.http.bodies import ApiError, encode
-from cfaig_integrations.simulator.http.redaction import MASK, HiddenText
+from cfaig_integrations.simulator.http.recorder import MASK, HiddenText
 from cfaig_integrations.simulator.json_types import as_record, parse_json, records
 
 Format = str
@@ -38,7 +38,6 @@ class UpstreamError(ApiError):
     """An error response of the upstream server, which is passed on as it is."""
 
     def __init__(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
-        """Create the error."""
         super().__init__(status, status, f"the upstream server answered {status}")
         self.body = body
         self.content_type = content_type
@@ -201,3 +200,6 @@ def _check_url(url: str) -> None:
         raise ValueError("upstream must be a URL without user name and password: pass the API key by itself")
     if not valid or parsed.query or parsed.fragment:
         raise ValueError(f"upstream={url!r} must be a URL such as http://127.0.0.1:11434/v1")
+
+
+__all__ = ["Upstream", "UpstreamError"]

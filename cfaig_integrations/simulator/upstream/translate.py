@@ -1,20 +1,102 @@
-"""Converts a request to a format that the upstream server has, and its answer back: text, tools and JSON schemas."""
+"""Reads token counts from what passes through, and converts text, tools and JSON schemas between formats."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, records
+from cfaig_integrations.simulator.dialects import dialect
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest
+
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_EVENT = 10_000_000
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts, as far as they are known."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+
+    def update(self, body: Any) -> None:
+        """Take the counts of a body or an event; later ones replace earlier ones."""
+        if not is_record(body):
+            return
+        for holder in (body, body.get("message"), body.get("response")):
+            usage = holder.get("usage") if is_record(holder) else None
+            if is_record(usage):
+                self._take(usage)
+
+    def _take(self, usage: dict[str, Any]) -> None:
+        details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+        read = _count(usage, "cache_read_input_tokens")
+        written = _count(usage, "cache_creation_input_tokens") or 0
+        cached = read if read is not None else _count(details if is_record(details) else {}, "cached_tokens")
+        into = _count(usage, "prompt_tokens", "input_tokens")
+        if into is not None:
+            # Anthropic counts what was read from and written to the prompt cache outside `input_tokens`
+            self.tokens_in = into + (read or 0) + written
+        self.tokens_out = _count(usage, "completion_tokens", "output_tokens") or self.tokens_out
+        self.tokens_cached = cached or self.tokens_cached
+
+
+def _count(record: dict[str, Any], *names: str) -> int | None:
+    return next((record[name] for name in names if type(record.get(name)) is int), None)
+
+
+class StreamMeter:
+    """Splits a stream into events, and reads their usage; `hide_tail` drops OpenAI's last one, of only usage."""
+
+    def __init__(self, *, hide_tail: bool) -> None:
+        self.usage = Usage()
+        self._hide_tail = hide_tail
+        self._pending = bytearray()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes to pass on now: all complete events."""
+        start = max(0, len(self._pending) - 3)
+        self._pending += chunk
+        passed = bytearray()
+        position = 0
+        for match in _EVENT_END.finditer(self._pending, start):
+            event = bytes(self._pending[position : match.end()])
+            position = match.end()
+            if self._keeps(event):
+                passed += event
+        del self._pending[:position]
+        if len(self._pending) > _LONGEST_EVENT:
+            passed += self.finish()
+        return bytes(passed)
+
+    def finish(self) -> bytes:
+        """What is left at the end of the stream."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return rest if self._keeps(rest) else b""
+
+    def _keeps(self, event: bytes) -> bool:
+        if b'"usage"' not in event:
+            return True
+        lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
+        try:
+            body = parse_json(b"\n".join(lines))
+        except ValueError:
+            return True
+        self.usage.update(body)
+        is_tail = is_record(body) and body.get("choices") == [] and is_record(body.get("usage"))
+        return not (self._hide_tail and is_tail)
+
 
 Record = dict[str, Any]
 
 _COPIED = ("temperature", "top_p")
-_MAX_TOKENS = 4096
-"""Messages requests need a limit."""
+_MAX_TOKENS = 4096  # messages requests need a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +118,16 @@ def obstacle(request: ModelRequest) -> str | None:
     return None
 
 
-# --------------------------------------------------------------------------------------------------- chat completions
-
-
 def _write_chat(request: ModelRequest) -> Record:
-    body: Record = {
-        "messages": [message for turn in request.messages for message in _chat_messages(turn)],
-        **_sampling(request),
-    }
+    messages = [message for turn in request.messages for message in _chat_messages(turn)]
+    body: Record = {"messages": messages, **_sampling(request)}
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stop:
         body["stop"] = request.stop
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
-            }
-            for t in request.tools
-        ]
+        functions = [{"name": t.name, "description": t.description, "parameters": t.parameters} for t in request.tools]
+        body["tools"] = [{"type": "function", "function": function} for function in functions]
         named = {"type": "function", "function": {"name": request.choice}}
         body["tool_choice"] = request.choice if request.choice in {"auto", "none", "required"} else named
     if request.schema is not None:
@@ -72,14 +144,8 @@ def _sampling(request: ModelRequest) -> Record:
 def _chat_messages(message: Message) -> Iterator[Record]:
     for result in message.results:
         yield {"role": "tool", "tool_call_id": result.call_id, "content": result.text}
-    calls = [
-        {
-            "id": c.id,
-            "type": "function",
-            "function": {"name": c.name, "arguments": c.raw or json.dumps(c.arguments, ensure_ascii=False)},
-        }
-        for c in message.calls
-    ]
+    written = [(c, {"name": c.name, "arguments": dialect.arguments(c)}) for c in message.calls]
+    calls = [{"id": c.id, "type": "function", "function": function} for c, function in written]
     if message.text or calls or not message.results:
         yield {"role": message.role, "content": message.text, **({"tool_calls": calls} if calls else {})}
 
@@ -113,9 +179,6 @@ def _call(identity: str, name: Any, arguments: Any) -> Call:
     return Call(identity, str(name), parsed if is_record(parsed) else {})
 
 
-# ----------------------------------------------------------------------------------------------------------- messages
-
-
 def _write_messages(request: ModelRequest) -> Record:
     turns: list[Record] = []
     for message in request.messages:
@@ -134,9 +197,8 @@ def _write_messages(request: ModelRequest) -> Record:
     if request.stop:
         body["stop_sequences"] = request.stop
     if request.tools:
-        body["tools"] = [
-            {"name": t.name, "description": t.description, "input_schema": t.parameters} for t in request.tools
-        ]
+        tools = [(t.name, t.description, t.parameters) for t in request.tools]
+        body["tools"] = [{"name": name, "description": text, "input_schema": form} for name, text, form in tools]
         plain = {"auto": "auto", "none": "none", "required": "any"}.get(request.choice)
         body["tool_choice"] = {"type": plain} if plain else {"type": "tool", "name": request.choice}
     if request.schema:

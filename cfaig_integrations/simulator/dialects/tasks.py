@@ -1,23 +1,25 @@
-"""Embedding and rerank bodies, on `/ai/v1/embeddings` and inside `result` of `/ai/run` (facts §6)."""
+"""Models that do not chat: embeddings and ranking (facts §6), decisions (§14.7), and the web search (§8.9)."""
 
 from __future__ import annotations
 
 import base64
+import json
 import math
+import re
 import struct
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.catalogue import is_workers_ai
+from cfaig_integrations.simulator.dialects import shapes
+from cfaig_integrations.simulator.dialects.shapes import anything
 from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.fake_model import vectors
 from cfaig_integrations.simulator.fake_model.vectors import Kind
-from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.json_types import is_list, is_record
 from cfaig_integrations.simulator.types import InvalidBody
 
-_NO_MODEL = 5007
-_NOT_FOUND, _NOT_FOUND_STATUS = 7003, 404
-_CONTEXT, _CONTEXT_STATUS = 5021, 413
 _NEURONS = 1 / 1000
 
 
@@ -28,14 +30,12 @@ class Model:
     dims: int
     most_items: int = 100
     most_tokens: int = 512
-    pooling: str = ""
-    """Default pooling, where the response contains it."""
+    pooling: str = ""  # default pooling, where the response contains it
     poolable: bool = False
     fields: tuple[str, ...] = ("text",)
     usage: bool = True
     neurons: bool = False
-    openai: bool = False
-    """A model of the legacy host, which honors `encoding_format` and `dimensions` (facts §6.3)."""
+    openai: bool = False  # a model of the legacy host, which honors `encoding_format` and `dimensions` (facts §6.3)
 
 
 _MODELS: dict[str, Model] = {
@@ -59,29 +59,21 @@ _RERANKERS = ("@cf/baai/bge-reranker-base",)
 
 
 def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
-    """Embed or rerank.
-
-    Returns:
-        The body (the content of `result` for `/ai/run`), and the tokens it took.
-    """
+    """The body (the content of `result` for `/ai/run`), and the tokens it took."""
     validator = WorkersAIValidator()
     validator.no_tracing_fields(body)
     if model in _RERANKERS and not openai:
         return _rerank(validator, body)
     spec = _MODELS.get(model)
     if spec is None:
-        _unknown_model(model)
+        if is_workers_ai(model):
+            raise InvalidBody(f"AiError: No such model {model} or task", param="model", code=5007)
+        raise InvalidBody(f"Model not found: {model}", param="model", code=7003, status=404)
     if openai:
         return _openai(validator, model, spec, body)
     if "contexts" in body and "contexts" in spec.fields:
         return _contexts(validator, model, spec, body)
     return _native(validator, model, spec, body)
-
-
-def _unknown_model(model: str) -> NoReturn:
-    if model.startswith(("@cf/", "@hf/")):
-        raise InvalidBody(f"AiError: No such model {model} or task", param="model", code=_NO_MODEL)
-    raise InvalidBody(f"Model not found: {model}", param="model", code=_NOT_FOUND, status=_NOT_FOUND_STATUS)
 
 
 def _texts(validator: Validator, value: Any, key: str, most: int) -> list[str]:
@@ -134,7 +126,11 @@ def _native(validator: Validator, model: str, spec: Model, body: Record) -> tupl
     if spec.poolable and body.get("pooling") is not None:
         pooling = validator.one_of(body["pooling"], ("pooling",), ("mean", "cls"))
     if "truncate_inputs" in spec.fields and not body.get("truncate_inputs"):
-        _check_length(texts, spec)
+        longest = max(tokens.count(t) for t in texts)
+        if longest > spec.most_tokens:
+            limit = f"exceeded this model context window limit ({spec.most_tokens})"
+            message = f"AiError: Ai: The estimated number of input and maximum output tokens ({longest}) {limit}."
+            raise InvalidBody(message, code=5021, status=413)
     kind: Kind | None = None
     if "queries" in spec.fields:
         kind = "query" if key == "queries" else "document"
@@ -143,14 +139,6 @@ def _native(validator: Validator, model: str, spec: Model, body: Record) -> tupl
     if pooling:
         result["pooling"] = pooling
     return {**result, **_usage(spec, token_count)}, token_count
-
-
-def _check_length(texts: list[str], spec: Model) -> None:
-    longest = max(tokens.count(t) for t in texts)
-    if longest > spec.most_tokens:
-        limit = f"exceeded this model context window limit ({spec.most_tokens})"
-        message = f"AiError: Ai: The estimated number of input and maximum output tokens ({longest}) {limit}."
-        raise InvalidBody(message, code=_CONTEXT, status=_CONTEXT_STATUS)
 
 
 def _usage(spec: Model, token_count: int) -> Record:
@@ -173,24 +161,16 @@ def _context_texts(validator: Validator, body: Record, most: int) -> list[str]:
     listed = validator.array(validator.required(body, "contexts"), ("contexts",))
     if not listed or len(listed) > most:
         validator.fail(f"'/contexts' must have between 1 and {most} items, got {len(listed)}", ("contexts",))
-    return [_context_text(validator, entry, ("contexts", i)) for i, entry in enumerate(listed)]
-
-
-def _context_text(validator: Validator, entry: Any, path: JsonPath) -> str:
-    text = validator.text(validator.required(validator.record(entry, path), "text", path), (*path, "text"))
-    if not text:
-        place = validator.format_path((*path, "text"))
-        validator.fail(f"Length of '{place}' must be >= 1 not met", (*path, "text"))  # facts §14.3
-    return text
+    shapes.list_of(shapes.fields({"text!": shapes.text}, closed=False))(validator, listed, ("contexts",))
+    for i, entry in enumerate(listed):
+        if not entry["text"]:
+            validator.fail(f"Length of '/contexts/{i}/text' must be >= 1 not met", ("contexts", i, "text"))
+    return [entry["text"] for entry in listed]  # facts §14.3
 
 
 def _scores(query: str, texts: list[str]) -> list[Record]:
     scored: list[Record] = [{"id": i, "score": round(vectors.relevance(query, t), 8)} for i, t in enumerate(texts)]
-    return sorted(scored, key=_by_score)
-
-
-def _by_score(entry: Record) -> tuple[float, int]:
-    return -float(entry["score"]), int(entry["id"])
+    return sorted(scored, key=lambda entry: (-entry["score"], entry["id"]))
 
 
 def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
@@ -207,10 +187,129 @@ def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
 def _contexts(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
     """bge-m3 with contexts: scores against a query, or vectors under another name (facts §6.1)."""
     texts = _context_texts(validator, body, spec.most_items)
-    query: str | None = validator.optional(body, "query", str)
-    token_count = sum(tokens.count(t) for t in texts) + tokens.count(query or "")
+    query = validator.text(body.get("query") or "", ("query",))
+    token_count = sum(tokens.count(t) for t in texts) + tokens.count(query)
     meta = {k: v for k, v in _usage(spec, token_count).items() if k == "meta"}
     if query:
         return {"response": _scores(query, texts), **meta}, token_count
     embeddings = _vectors(texts, model, spec, spec.pooling, None)
     return {"response": embeddings, "shape": [len(embeddings), spec.dims], "pooling": spec.pooling, **meta}, token_count
+
+
+_DECISION_MODEL = re.compile(r"@cf/cloudflare/(clef(?:-[a-z]+)?)")
+_MOST_QUESTIONS = 64
+_MOST_IMAGES = 4
+_READ_LENGTH = 20_000
+_SHARPNESS = 6.0  # how much more probable a criterion is that fits the state better
+
+
+_DECISION = shapes.fields({"model": anything, "state": anything, "questions": shapes.of_type(dict), "images": anything})
+_QUESTION = shapes.tagged(
+    {
+        "noul": {"instructions!": shapes.filled, "criteria": anything},
+        "choice": {"instructions!": shapes.filled, "criteria!": anything},
+        "score": {"instructions!": shapes.filled, "criteria!": shapes.list_of(shapes.text)},
+    }
+)
+
+
+def is_decision_model(model: str) -> bool:
+    """Whether a model answers questions about a state."""
+    return _DECISION_MODEL.fullmatch(model) is not None
+
+
+def decide(model: str, body: Record) -> tuple[Record, int]:
+    """The content of `result` with all answers, and the tokens it took."""
+    validator = WorkersAIValidator()
+    if not {"model", "state", "questions"} <= body.keys():
+        validator.fail("required properties at '/' are 'model,state,questions'")
+    name = model.rpartition("/")[2]
+    questions = body["questions"]
+    _DECISION(validator, {**body, "images": None}, ())
+    validator.one_of(body["model"], ("model",), (name,))
+    if not 1 <= len(questions) <= _MOST_QUESTIONS:
+        validator.fail(f"'/questions' must have between 1 and {_MOST_QUESTIONS} entries, got {len(questions)}")
+    for key, question in questions.items():
+        _QUESTION(validator, question, ("questions", key))
+    _check_images(validator, body.get("images"))
+    state = body["state"] if isinstance(body["state"], str) else json.dumps(body["state"], ensure_ascii=False)
+    answers = {key: _answer(validator, state, entry, ("questions", key)) for key, entry in questions.items()}
+    count = tokens.count(state) + tokens.count(json.dumps(questions, ensure_ascii=False))
+    return {"model": name, "answers": answers, "usage": {"input_tokens": count, "output_tokens": 0}}, count
+
+
+def _check_images(validator: Validator, images: Any) -> None:
+    if images is None:
+        return
+    listed = validator.array(images, ("images",))
+    valid = [
+        (isinstance(image, str) and image.startswith("data:image/"))
+        or (is_record(image) and {"content_type", "base64"} <= image.keys())
+        for image in listed
+    ]
+    if len(listed) > _MOST_IMAGES or not all(valid):
+        problems: Record = {"formErrors": [], "fieldErrors": {"images": ["image payload is invalid"]}}
+        error: Record = {"type": "invalid_request", "message": "Request body failed validation", "details": problems}
+        text = json.dumps({"error": error}, separators=(",", ":"))
+        raise InvalidBody(f"AiError: AiError: {text}", code=5012, status=422)
+
+
+def _answer(validator: Validator, state: str, question: Record, path: JsonPath) -> Record:
+    kind, instructions = question["type"], question["instructions"]
+    if kind == "noul":
+        return {"type": kind, "noul": round(_fit(state, instructions), 4)}
+    options = _options(validator, question["criteria"], kind, (*path, "criteria"))
+    weights = [math.exp(_SHARPNESS * _fit(state, f"{instructions} {text}")) for text in options.values()]
+    chances = {name: round(w / sum(weights), 4) for name, w in zip(options, weights, strict=True)}
+    best = max(chances, key=lambda name: chances[name])
+    if kind == "choice":
+        return {"type": kind, "choice": best, "probabilities": chances, "confidence": chances[best]}
+    score = round(sum(int(level) * chance for level, chance in chances.items()), 4)
+    legend = {"legend": options, "probabilities": chances, "confidence": chances[best]}
+    return {"type": kind, "score": score, **legend}
+
+
+def _options(validator: Validator, criteria: Any, kind: str, path: JsonPath) -> dict[str, str]:
+    """The texts of the options by name; of a score, by level from 0."""
+    if kind == "score":
+        options = {str(level): str(text) for level, text in enumerate(criteria)}
+    elif is_list(criteria):
+        options = {validator.text(name, (*path, i)): "" for i, name in enumerate(criteria)}
+    else:
+        options = {name: f"{name} {text or ''}" for name, text in validator.record(criteria, path).items()}
+    if len(options) < 2:
+        validator.fail(f"'{validator.format_path(path)}' must have at least 2 entries", path)
+    return options
+
+
+def _fit(state: str, text: str) -> float:
+    """How well a text fits the state, from 0 to 1."""
+    return min(1.0, max(0.0, vectors.relevance(text, state[:_READ_LENGTH])))
+
+
+PROVIDERS = ("ceramic", "exa", "linkup")
+_SEARCH_FIELDS = ("query", "provider", "limit", "options", "byokAlias")
+_MOST, _DEFAULT = 10, 5
+_PAGES = (
+    ("https://example.com/{slug}", "{query}: an overview", "What is known about {query}, with sources."),
+    ("https://example.org/wiki/{slug}", "{query} - encyclopedia", "An article about {query} and its history."),
+    ("https://example.net/news/{slug}", "News about {query}", "What has changed about {query} this year."),
+)
+
+
+def search(body: Record) -> tuple[Record, int]:
+    """The results of a search, and the tokens of its query."""
+    validator = WorkersAIValidator()
+    validator.only_fields(body, _SEARCH_FIELDS)
+    query = validator.required_text(body, "query").strip()
+    if not query:
+        validator.missing_field(("query",))
+    provider = validator.one_of(body.get("provider", PROVIDERS[0]), ("provider",), PROVIDERS)
+    limit = validator.integer(body, "limit", most=_MOST) or _DEFAULT
+    slug = "-".join("".join(c if c.isalnum() else " " for c in query.lower()).split()) or "search"
+    words = {"query": query, "slug": slug}
+    items = [
+        {name: text.format(**words) for name, text in zip(("url", "title", "description"), page, strict=True)}
+        for page in _PAGES[:limit]
+    ]
+    return {"items": items, "metadata": {"provider": provider, "count": len(items)}}, tokens.count(query)
