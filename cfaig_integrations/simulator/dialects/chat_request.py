@@ -66,14 +66,14 @@ _WITH_REASONING = {**_ROLES, "assistant": fields({**_ASSISTANT, **dict.fromkeys(
 """`openai/` models refuse reasoning in the history (facts §9.3: it is replayed to `@cf/` models only)."""
 
 
-def _described(validator: Validator, value: Any, path: JsonPath) -> None:
+def _check_description(validator: Validator, value: Any, path: JsonPath) -> None:
     if isinstance(value, bool) and not isinstance(validator, OpenAIValidator):
         # facts §5.6: `description: false` gives 8001 on Workers AI
         raise InvalidBody("AiError: Invalid input", param=validator.format_path(path), code=8001)
     validator.text(value, path)
 
 
-_NAMED: Shape = {"name!": shapes.tool_name, "description": _described}
+_NAMED: Shape = {"name!": shapes.tool_name, "description": _check_description}
 _TOOLS = {
     "function": {"function!": fields({**_NAMED, "parameters": anything, "strict": flag}), "cache_control": anything},
     "custom": {"custom!": fields({**_NAMED, "format": anything}), "cache_control": anything},

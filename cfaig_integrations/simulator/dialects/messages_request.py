@@ -27,23 +27,23 @@ _SERVER_TOOL = re.compile(
 _LEAST_BUDGET, _CACHE_MARKS = 1024, 4
 
 
-def _identity(validator: Validator, value: Any, path: JsonPath) -> None:
+def _check_id(validator: Validator, value: Any, path: JsonPath) -> None:
     if not re.fullmatch(r"[a-zA-Z0-9_-]+", validator.text(value, path, empty=False)):
         validator.fail(f"{validator.format_path(path)}: String should match pattern '^[a-zA-Z0-9_-]+$'", path)
 
 
-def _said(validator: Validator, value: Any, path: JsonPath) -> None:
+def _check_text(validator: Validator, value: Any, path: JsonPath) -> None:
     if not validator.text(value, path):
         validator.fail("messages: text content blocks must be non-empty", path)
 
 
-def _said_by_user(validator: Validator, value: Any, path: JsonPath) -> None:
-    _said(validator, value, path)
+def _check_user_text(validator: Validator, value: Any, path: JsonPath) -> None:
+    _check_text(validator, value, path)
     if not value.strip():
         validator.fail("messages: text content blocks must contain non-whitespace text", path)
 
 
-def _source(*kinds: str, mimes: tuple[str, ...]) -> Check:
+def _source_of(*kinds: str, mimes: tuple[str, ...]) -> Check:
     sources: dict[str, Shape] = {
         "base64": {"media_type!": one_of(*mimes), "data!": shapes.encoded},
         "url": {"url!": shapes.url()},
@@ -55,23 +55,25 @@ def _source(*kinds: str, mimes: tuple[str, ...]) -> Check:
 
 
 _MARK: Shape = {"cache_control": fields({"type!": one_of("ephemeral")}, closed=False)}
-_IMAGE = _source("base64", "url", "file", mimes=("image/jpeg", "image/png", "image/gif", "image/webp"))
-_DOCUMENT = _source("base64", "text", "content", "url", "file", mimes=("application/pdf",))
-_FOUND = shapes.list_of(fields({"text!": filled}, closed=False))
+_IMAGE = _source_of("base64", "url", "file", mimes=("image/jpeg", "image/png", "image/gif", "image/webp"))
+_DOCUMENT = _source_of("base64", "text", "content", "url", "file", mimes=("application/pdf",))
+_SEARCH_CONTENT = shapes.list_of(fields({"text!": filled}, closed=False))
 _OPAQUE = fields({}, closed=False)
-_GIVEN: dict[str, Shape | Check] = {
-    "text": {"text!": _said_by_user, "citations": anything, **_MARK},
+_INPUT_BLOCKS: dict[str, Shape | Check] = {
+    "text": {"text!": _check_user_text, "citations": anything, **_MARK},
     "image": {"source!": _IMAGE, **_MARK},
     "document": {"source!": _DOCUMENT, "citations": anything, "context": anything, "title": anything, **_MARK},
-    "search_result": fields({"source!": filled, "title!": filled, "content!": _FOUND}, closed=False),
+    "search_result": fields({"source!": filled, "title!": filled, "content!": _SEARCH_CONTENT}, closed=False),
 }
-_RESULT = tagged({**_GIVEN, "text": {"text!": _said, "citations": anything, **_MARK}, "tool_reference": _OPAQUE})
+_RESULT = tagged(
+    {**_INPUT_BLOCKS, "text": {"text!": _check_text, "citations": anything, **_MARK}, "tool_reference": _OPAQUE}
+)
 _BLOCKS = {
     "user": tagged(
         {
-            **_GIVEN,
+            **_INPUT_BLOCKS,
             "tool_result": {
-                "tool_use_id!": _identity, "content": shapes.text_or_list(_RESULT, "string"), "is_error": shapes.flag,
+                "tool_use_id!": _check_id, "content": shapes.text_or_list(_RESULT, "string"), "is_error": shapes.flag,
                 **_MARK,
             },
             "container_upload": _OPAQUE,
@@ -79,11 +81,11 @@ _BLOCKS = {
     ),
     "assistant": tagged(
         {
-            "text": {"text!": _said, "citations": anything, **_MARK},
+            "text": {"text!": _check_text, "citations": anything, **_MARK},
             "thinking": {"thinking!": shapes.text, "signature!": filled},
             "redacted_thinking": {"data!": filled},
             "tool_use": {
-                "id!": _identity, "name!": shapes.tool_name, "input!": shapes.of_type(dict), "caller": anything,
+                "id!": _check_id, "name!": shapes.tool_name, "input!": shapes.of_type(dict), "caller": anything,
                 **_MARK,
             },
             **dict.fromkeys(_SERVER, _OPAQUE),

@@ -29,12 +29,12 @@ _FILE: Shape = {
     "filename": filled, **_MARK,
 }  # fmt: skip
 _AUDIO = fields({"input_audio!": fields({"data!": shapes.encoded}, closed=False)}, closed=False)
-_INPUT: dict[str, Shape | Check] = {
+_INPUT_PARTS: dict[str, Shape | Check] = {
     "input_text": {"text!": shapes.text, **_MARK},
     "input_image": shapes.file_of(_IMAGE, "image_url", "file_id"),
     "input_file": shapes.file_of(_FILE, "file_id", "file_data", "file_url"),
 }
-_SAID: dict[str, Shape | Check] = {
+_OUTPUT_PARTS: dict[str, Shape | Check] = {
     "output_text": {"text!": shapes.text, "annotations": anything, "logprobs": anything},
     "refusal": {"refusal!": shapes.text},
 }
@@ -48,36 +48,36 @@ _ITEM: Shape = {
     "type": anything, "id": shapes.text, "status": one_of("in_progress", "completed", "incomplete"),
 }  # fmt: skip
 _MESSAGE: Shape = {**_ITEM, "role": anything, "phase": anything, "name": anything}
-_GIVEN = fields({**_MESSAGE, "content!": _content({**_INPUT, "input_audio": _AUDIO})})
+_INPUT_MESSAGE = fields({**_MESSAGE, "content!": _content({**_INPUT_PARTS, "input_audio": _AUDIO})})
 _ROLES = {
-    "assistant": fields({**_MESSAGE, "content!": _content(_SAID)}),
-    "system": _GIVEN,
-    "developer": _GIVEN,
-    "user": _GIVEN,
+    "assistant": fields({**_MESSAGE, "content!": _content(_OUTPUT_PARTS)}),
+    "system": _INPUT_MESSAGE,
+    "developer": _INPUT_MESSAGE,
+    "user": _INPUT_MESSAGE,
 }
 
 
-def _message(validator: Validator, item: Any, path: tuple[str | int, ...]) -> None:
+def _check_message(validator: Validator, item: Any, path: tuple[str | int, ...]) -> None:
     role = validator.one_of(validator.required(item, "role", path), (*path, "role"), tuple(_ROLES))
     _ROLES[role](validator, item, path)
 
 
-_THOUGHTS = {
+_REASONING_PARTS = {
     "summary!": shapes.list_of(tagged({"summary_text": {"text!": shapes.text}}, closed=False)),
     "content": shapes.list_of(tagged({"reasoning_text": {"text!": shapes.text}}, closed=False)),
 }
-_CALLED: Shape = {"call_id!": filled, "name!": shapes.tool_name}
+_CALL: Shape = {"call_id!": filled, "name!": shapes.tool_name}
 _ITEMS = tagged(
     {
-        "message": _message,
+        "message": _check_message,
         "function_call": {
-            **_ITEM, **_CALLED, "arguments!": shapes.text, "namespace": anything, "caller": anything,
+            **_ITEM, **_CALL, "arguments!": shapes.text, "namespace": anything, "caller": anything,
             "thought_signature": anything,
         },
-        "function_call_output": {**_ITEM, "call_id!": filled, "output!": _content(_INPUT), "caller": anything},
-        "custom_tool_call": fields({**_CALLED, "input!": shapes.text}, closed=False),
-        "custom_tool_call_output": fields({"call_id!": filled, "output!": _content(_INPUT)}, closed=False),
-        "reasoning": {**_ITEM, **_THOUGHTS, "encrypted_content": shapes.text},
+        "function_call_output": {**_ITEM, "call_id!": filled, "output!": _content(_INPUT_PARTS), "caller": anything},
+        "custom_tool_call": fields({**_CALL, "input!": shapes.text}, closed=False),
+        "custom_tool_call_output": fields({"call_id!": filled, "output!": _content(_INPUT_PARTS)}, closed=False),
+        "reasoning": {**_ITEM, **_REASONING_PARTS, "encrypted_content": shapes.text},
         **dict.fromkeys(_OPAQUE, fields({"id": shapes.text, "call_id": shapes.text}, closed=False)),
     },
     default="message",

@@ -33,9 +33,9 @@ async def _create_gateway(request: Request, state: State) -> Response:
 async def _list_gateways(request: Request, state: State) -> Response:
     text = request.query_params.get("search", "")
     gateways = state.gateways.list(request.path_params["account"])
-    found = [gateway for gateway in gateways if text in gateway["id"]]
+    matching = [gateway for gateway in gateways if text in gateway["id"]]
     page, per_page = page_of(request, 20, 100)
-    return page_response(found[(page - 1) * per_page : page * per_page], page, per_page, len(found))
+    return page_response(matching[(page - 1) * per_page : page * per_page], page, per_page, len(matching))
 
 
 @managed("GET", GATEWAYS + "/{gateway}")
