@@ -65,9 +65,8 @@ _INPUT_BLOCKS: dict[str, Shape | Check] = {
     "document": {"source!": _DOCUMENT, "citations": anything, "context": anything, "title": anything, **_MARK},
     "search_result": fields({"source!": filled, "title!": filled, "content!": _SEARCH_CONTENT}, closed=False),
 }
-_RESULT = tagged(
-    {**_INPUT_BLOCKS, "text": {"text!": _check_text, "citations": anything, **_MARK}, "tool_reference": _OPAQUE}
-)
+_TEXT: Shape = {"text!": _check_text, "citations": anything, **_MARK}
+_RESULT = tagged({**_INPUT_BLOCKS, "text": _TEXT, "tool_reference": _OPAQUE})
 _BLOCKS = {
     "user": tagged(
         {
@@ -81,7 +80,7 @@ _BLOCKS = {
     ),
     "assistant": tagged(
         {
-            "text": {"text!": _check_text, "citations": anything, **_MARK},
+            "text": _TEXT,
             "thinking": {"thinking!": shapes.text, "signature!": filled},
             "redacted_thinking": {"data!": filled},
             "tool_use": {
