@@ -39,3 +39,12 @@ def test_the_key_of_the_upstream_server_is_in_no_repr() -> None:
     upstream = Upstream("http://127.0.0.1:9/v1", key=CANARY)
     assert upstream.key == CANARY
     assert CANARY not in f"{upstream!r} {vars(upstream)} {vars(Simulator(upstream=upstream))}"
+
+
+@pytest.mark.parametrize("name", ["key", "api_key", "access_token"])
+def test_a_credential_in_the_address_is_not_shown(name: str, sim: Simulator) -> None:
+    address = f"{sim.legacy_url}/chat/completions?{name}={CANARY}&alt=sse"
+    httpx.post(address, json={"password": CANARY}, headers={"cf-aig-authorization": f"Bearer {sim.api_token}"})
+    (captured,) = sim.requests
+    assert captured.shown()["query"] == {name: "***", "alt": "sse"}
+    assert CANARY not in str(captured.shown())

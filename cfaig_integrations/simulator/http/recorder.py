@@ -13,14 +13,15 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cfaig_integrations.simulator.http.bodies import encode
 from cfaig_integrations.simulator.http.connections import connection_of
 from cfaig_integrations.simulator.json_types import parse_json
 
 MASK = "***"
 
-_SECRET_NAME = re.compile(
-    "authorization|cookie|(?:api|auth|access|subscription)[-_]?key|secret|password|token$|credential|signature", re.I
-)
+_ANYWHERE = "authorization|cookie|(?:api|auth|access|subscription)[-_]?key|secret|password"
+_SECRET_NAME = re.compile(rf"{_ANYWHERE}|token$|credential|signature", re.IGNORECASE)
+_SECRET_FIELD = re.compile(rf'("[^"\\]{{0,64}}(?:{_ANYWHERE})[^"\\]{{0,64}}"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _SHORTEST = 8
 
 
@@ -72,11 +73,27 @@ class Captured:
     @property
     def body(self) -> Any:
         """The body parsed from JSON; as text if it is not JSON, and None if it is empty."""
-        text = self.raw.decode("utf-8", "replace")
+        return _parsed(self.raw.decode("utf-8", "replace"))
+
+    def shown(self) -> dict[str, Any]:
+        """The request as a JSON object, without the credentials."""
+        text = redact_text(self.raw.decode("utf-8", "replace"), secrets_of(self.headers))
+        body = _parsed(text := _SECRET_FIELD.sub(rf'\1"{MASK}"', text))
         try:
-            return parse_json(text) if text else None
-        except ValueError:
-            return text
+            encode(body)
+        except RecursionError:
+            body = text
+        query = {name: MASK if name.lower() == "key" else value for name, value in redact_headers(self.query).items()}
+        headers, number = redact_headers(self.headers), self.connection
+        start = {"method": self.method, "path": self.path, "query": query, "headers": headers}
+        return {**start, "connection": number, "port": self.port, "body": body}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_json(text) if text else None
+    except ValueError:
+        return text
 
 
 async def read_body(request: Request) -> bytes | None:
