@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cache
-from operator import itemgetter
 from typing import Annotated, Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +30,6 @@ _REQUEST_PARAMETERS = tuple(
 )
 """Fields of the model that a call may override and that the request has under the same name."""
 _OVERRIDABLE = frozenset(_REQUEST_PARAMETERS)
-_request_values = itemgetter(*_REQUEST_PARAMETERS)
 MODEL_PARAMETERS = (*_REQUEST_PARAMETERS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_PARAMETERS = frozenset(
@@ -120,8 +118,8 @@ def chat_request(
     for name in ("model", "previous_response_id"):
         if not isinstance(recognized.get(name), str | None):
             raise _wrong_type(name, recognized[name], "Give a str.")
-    values = zip(_REQUEST_PARAMETERS, _request_values(vars(fields)), strict=True)
-    parameters = {name: value for name, value in values if value is not None}
+    values = vars(fields)
+    parameters = {name: value for name in _REQUEST_PARAMETERS if (value := values[name]) is not None}
     for name, value in recognized.items():
         if name in _OVERRIDABLE:
             parameters[name] = _validated(name, value)

@@ -52,18 +52,18 @@ def usual_reply(reply: JsonObject) -> ChatReply | None:
     Raises:
         ProtocolError: A field of a tool call has the wrong type.
     """
-    choices, choice = reply.get("choices"), JsonObject()
-    if "response" in reply:
-        message: JsonValue = native_message(reply) if choices is None else None
-    else:
-        choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
-        if not isinstance(choice, dict) or choice.get("delta") is not None or choice.get("error"):
-            return None
-        message = choice.get("message")
+    native, choices = "response" in reply, reply.get("choices")
+    if native:
+        only: JsonValue = {"message": native_message(reply)}
+        choices = [only] if choices is None else None
+    choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+    if not isinstance(choice, dict) or choice.get("delta") is not None or choice.get("error"):
+        return None
+    message = choice.get("message")
     if not isinstance(message, dict):
         return None
     id_, fields, rest = as_str(reply.get("id")), reply_fields(reply), message_fields(message)
-    parts = _parts(message, rest, id_, native=not choice)
+    parts = _parts(message, rest, id_, native=native)
     if parts is None or "usage" in object_or_empty(fields.get("x_groq")):
         return None
     usage, raw_finish = reply.get("usage"), as_str(choice.get("finish_reason"))

@@ -105,9 +105,8 @@ class _Writer:
 
     def _add_result(self, result: ToolResult, name: str) -> None:
         media = [part for part in result.parts if isinstance(part, Media)]
-        content = content_of(
-            tuple([part for part in result.parts if not isinstance(part, Media)]) if media else result.parts
-        )
+        others = tuple([part for part in result.parts if not isinstance(part, Media)]) if media else result.parts
+        content = content_of(others)
         if media:
             # Tool messages carry text only (official SDK: `ChatCompletionToolMessageParam`).
             content = content or "The result follows as a message of the user."
