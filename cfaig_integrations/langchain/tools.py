@@ -56,7 +56,8 @@ def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
 
 def _converted_once(tool: AnyTool, strict: bool | None) -> BoundTool:
     """The conversion of a tool object, which is dropped together with it."""
-    key, state = (id(tool), strict), None
+    key = id(tool), strict
+    state: tuple[object, ...] | None = None
     if isinstance(tool, BaseTool):
         state = _parts(tool)
         if isinstance(tool.args_schema, dict) or tool.extras is not None:  # which may be changed in place
