@@ -123,6 +123,14 @@ def test_a_tool_whose_schema_was_changed_in_place_is_converted_again() -> None:
     assert bound(remote)["function"]["parameters"]["properties"]["unit"] == {"enum": ["C", "F"]}
 
 
+def test_a_tool_whose_extras_were_filled_in_place_is_converted_again() -> None:
+    extras: dict[str, Any] = {}
+    marked = weather.model_copy(update={"extras": extras})
+    assert "defer_loading" not in bound(marked)
+    extras["defer_loading"] = True
+    assert bound(marked)["defer_loading"] is True
+
+
 @pytest.mark.parametrize(
     "value", [42, {"type": "function"}, {"input_schema": SCHEMA}, {"type": "function", "function": {}}]
 )
