@@ -157,7 +157,7 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
 
 
 def _text(node: BaseNode) -> str:
-    """A node's text with its metadata; where it has none, LlamaIndex takes a hundred times as long to find that out."""
+    """A node's text with its metadata; where it has none, the text itself, which LlamaIndex takes longer to find."""
     if type(node) is TextNode and not node.metadata:
         return node.text
     return node.get_content(metadata_mode=MetadataMode.EMBED)
