@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from cfaig_integrations.core.events import ArgumentsDelta, Event, Finished, PartStarted
+from cfaig_integrations.core.content import Opaque
+from cfaig_integrations.core.events import ArgumentsDelta, Event, Finished, PartAdded, PartStarted
 from cfaig_integrations.langchain.chunks import ChunkMaker, quick_chunk
 from cfaig_integrations.langchain.inbound import to_turns
 from cfaig_integrations.langchain.outbound import PROVIDER
@@ -65,6 +66,11 @@ def streamed(pieces: Sequence[str]) -> tuple[AIMessage, AIMessage]:
     events: list[Event] = [PartStarted(0, "tool_call", 0, "call_1", "f")]
     events += [*(ArgumentsDelta(0, piece) for piece in pieces), Finished("tool_calls", "tool_calls")]
     return summed(events, as_blocks=False), invoked(events)
+
+
+def test_the_state_of_a_part_that_came_as_a_whole_is_in_one_chunk() -> None:
+    events: list[Event] = [PartAdded(0, Opaque("chat_completions", {"type": "x"})), Finished("stop", "stop")]
+    assert summed(events, as_blocks=False).additional_kwargs == invoked(events).additional_kwargs != {}
 
 
 ARGUMENTS = {

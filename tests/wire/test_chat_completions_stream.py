@@ -55,6 +55,13 @@ def test_usage_and_finish_are_one_event_each() -> None:
     assert [type(event) for event in events].count(Finished) == 1
 
 
+def test_the_answer_that_comes_first_is_the_first() -> None:
+    first, second = delta(content="x", finish="stop"), delta(content="y", finish="stop")
+    first["choices"][0]["index"] = 1
+    assert folded_reply(sse(first)).turn.text == "x"
+    assert [each.turn.text for each in folded_reply(sse(first, second)).choices] == ["x", "y"]
+
+
 def test_native_chunks() -> None:
     stream = sse(
         {"response": "Hel", "tool_calls": [], "p": "abc"},

@@ -40,6 +40,11 @@ def test_top_limits_the_ranking_if_the_server_does_not(listed: list[tuple[int, f
     assert decode(answer, count=3, top=2).ranking == (Ranked(1, 0.9), Ranked(0, 0.5))
 
 
+def test_equal_scores_keep_the_order_of_the_passages() -> None:
+    answer = json.dumps({"response": scores((2, 0.5), (0, 0.5), (1, 0.5))}).encode()
+    assert [each.index for each in decode(answer, count=3).ranking] == [0, 1, 2]
+
+
 def test_a_top_above_the_number_of_passages_returns_all() -> None:
     assert len(decode(json.dumps({"response": scores((0, 1))}).encode(), count=1, top=5).ranking) == 1
 
