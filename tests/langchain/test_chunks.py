@@ -68,9 +68,11 @@ def streamed(pieces: Sequence[str]) -> tuple[AIMessage, AIMessage]:
     return summed(events, as_blocks=False), invoked(events)
 
 
-def test_the_state_of_a_part_that_came_as_a_whole_is_in_one_chunk() -> None:
-    events: list[Event] = [PartAdded(0, Opaque("chat_completions", {"type": "x"})), Finished("stop", "stop")]
-    assert summed(events, as_blocks=False).additional_kwargs == invoked(events).additional_kwargs != {}
+@pytest.mark.parametrize("choice", [0, 1])
+def test_the_state_of_a_whole_part_is_in_one_chunk_if_it_is_of_the_first_answer(choice: int) -> None:
+    events: list[Event] = [PartAdded(0, Opaque("chat_completions", {"type": "x"}), choice), Finished("stop", "stop")]
+    assert summed(events, as_blocks=False).additional_kwargs == invoked(events).additional_kwargs
+    assert bool(invoked(events).additional_kwargs) is (choice == 0)
 
 
 ARGUMENTS = {
