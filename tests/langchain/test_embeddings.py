@@ -131,9 +131,11 @@ def test_an_empty_text_is_reported_with_its_index(make: Make, simulator: Simulat
     assert not simulator.requests
 
 
-def test_queries_and_documents_have_separate_fields(make: Make, simulator: Simulator) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_queries_and_documents_have_separate_fields(make: Make, simulator: Simulator, asynchronous: bool) -> None:
     model = make(model=QWEN, instruction="Find the capital")
-    query, [document] = model.embed_query("Paris"), model.embed_documents(["Paris"])
+    query = asyncio.run(model.aembed_query("Paris")) if asynchronous else model.embed_query("Paris")
+    [document] = embed(model, ["Paris"], asynchronous)
     assert query != document
     assert [request.body for request in simulator.requests] == [
         {"queries": ["Paris"], "instruction": "Find the capital"},
