@@ -202,7 +202,6 @@ class GatewayFields(BaseModel):
             if private is not None and "_clients" not in private and name in type(self).model_fields:
                 # A validator of the framework that fills in a default during construction: its values are valid.
                 self.__dict__[name] = value
-                self.__pydantic_fields_set__.add(name)
                 return
             if name == "api_token":
                 value = hidden(value)

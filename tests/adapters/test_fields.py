@@ -21,7 +21,7 @@ class FrameworkChat(ChatFields):
 def test_a_validator_may_fill_in_a_default_before_there_is_a_connection() -> None:
     chat = FrameworkChat(model="openai/gpt-4.1", account_id="acc", api_token="tok")
     assert chat.prompt == "default"
-    assert "prompt" in chat.model_fields_set
+    assert "prompt" not in chat.model_fields_set
 
 
 def test_assignments_after_construction_are_validated() -> None:

@@ -130,3 +130,25 @@ def test_a_long_reply_of_embeddings_is_not_copied(framework: str) -> None:
     assert len(found) == texts
     assert json.loads(row)[0] == found[0][0]
     assert peak - kept < 1.2 * len(body)
+
+
+SIZES = {"langchain": 3600, "llama_index": 3000}
+"""Bytes of one more model; 832 of LangChain's are its model profile, which a program may change."""
+
+
+@frameworks
+def test_a_further_model_takes_little_memory(framework: str) -> None:
+    model = getattr(import_module(f"cfaig_integrations.{framework}"), CLASSES[framework, "chat"])
+
+    def models(n: int) -> list[Any]:
+        return [model(model="openai/gpt-4o-mini", account_id=ACCOUNT, api_token="x") for _ in range(n)]
+
+    models(5)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = models(1000)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] / len(kept) < SIZES[framework]
+    finally:
+        tracemalloc.stop()
