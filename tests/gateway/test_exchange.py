@@ -259,7 +259,10 @@ def test_invalid_input_sends_nothing() -> None:
         ("mine", "Ids look like author/model or @cf/author/model."),
     ],
 )
-@pytest.mark.parametrize("base_url", [DEFAULT_BASE_URL, "https://gateway.ai.cloudflare.com/v1/acc/gw/compat"])
+@pytest.mark.parametrize(
+    "base_url",
+    [DEFAULT_BASE_URL, "https://API.Cloudflare.com/client/v4", "https://gateway.ai.cloudflare.com/v1/acc/gw/compat"],
+)
 def test_a_model_id_without_an_author_is_sent_to_other_hosts_only(model: str, remedy: str, base_url: str) -> None:
     to = connect(base_url=base_url)
     with pytest.raises(ConfigError, match="has no author") as refused:

@@ -127,7 +127,7 @@ def require_author(model: str, base_url: str) -> None:
     Raises:
         ConfigError: It has none, and the host is one of Cloudflare's.
     """
-    if "/" in model or not base_url.startswith(_CLOUDFLARE):
+    if "/" in model or not base_url.lower().startswith(_CLOUDFLARE):
         return
     author = next((author for author, begins in _AUTHORS.items() if model.startswith(begins)), "")
     remedy = f"Did you mean '{author}/{model}'?" if author else "Ids look like author/model or @cf/author/model."
