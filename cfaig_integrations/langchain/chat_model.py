@@ -158,16 +158,13 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
 
     streaming: bool = False
     use_previous_response_id: bool = False
-    _connection_fields = frozenset({"model", "output_version"})
+    _connection_fields = frozenset({"output_version"})
 
     def _connect(self) -> None:
         if self.output_version not in (None, "v0", "v1"):
             what, remedy = f"output_version={self.output_version!r} is unknown.", 'Write output_version="v1".'
             raise ConfigError(what, field="output_version", value=self.output_version, remedy=remedy)
         super()._connect()
-        fields = vars(self)
-        if fields["profile"] is None or "profile" not in self.model_fields_set:
-            fields["profile"] = self._resolve_model_profile()
 
     @property
     def _llm_type(self) -> str:
@@ -206,13 +203,40 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
     # validation, and the other reads the annotations of its TypedDict again (langchain-core 1.6 to 1.7).
     @model_validator(mode="after")
     def _set_model_profile(self) -> Self:
-        return self  # `_connect` sets it
+        fields = vars(self)
+        if fields["profile"] is None:
+            fields["profile"] = self._resolve_model_profile()
+        return self
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
         """Core's validator, for a profile that the user gave."""
         check = getattr(super(), "_check_profile_keys", None)
         return self if check is None or "profile" not in self.model_fields_set else check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "model":
+            self._update_profile()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with its own connection; if `model` is updated, with that model's profile.
+
+        Args:
+            update: Fields to change.
+            deep: Copy the fields' values too.
+
+        Raises:
+            ConfigError: A field does not exist, or its value is invalid.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        if copied.model != self.model:
+            copied._update_profile()
+        return copied
+
+    def _update_profile(self) -> None:
+        if "profile" not in self.model_fields_set:
+            vars(self)["profile"] = self._resolve_model_profile()
 
     def _request(
         self,

@@ -12,7 +12,7 @@ from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.language_models import ModelProfile
 from langchain_core.load import dumpd
 from langchain_core.messages import HumanMessage
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from cfaig_integrations.gateway.models.profiles import TABLE, WORKERS_AI, profile_of
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
@@ -100,6 +100,27 @@ def test_another_model_has_its_own_profile() -> None:
     assert result == [922_000, 16_385]
     first.model = "acme/unheard-of"
     assert first.profile is None
+
+
+def test_a_changed_profile_is_kept_while_the_model_is_the_same() -> None:
+    first = model()
+    assert first.profile is not None
+    first.profile["max_input_tokens"] = 7
+    first.timeout = 5
+    result = [each.profile for each in (first, first.model_copy(), first.model_copy(update={"temperature": 0.5}))]
+    assert [each and each["max_input_tokens"] for each in result] == [7, 7, 7]
+    first.profile = None
+    assert first.profile == model().profile
+
+
+def test_a_subclass_may_set_the_profile_in_a_validator() -> None:
+    class Chat(ChatCloudflareAIGateway):
+        @model_validator(mode="after")
+        def fill_in(self) -> Chat:
+            self.profile = {"max_input_tokens": 7}
+            return self
+
+    assert Chat(model="openai/gpt-5.4", account_id="a" * 32, api_token="t").profile == {"max_input_tokens": 7}
 
 
 def test_profiles_are_not_shared() -> None:
