@@ -15,7 +15,7 @@ _HEADERS = "extra_headers"
 _MASK = "**********"
 _KEYS = frozenset({"authorization", "authorization_token", "headers"})
 """Keys of OpenAI's and Anthropic's objects for MCP servers that hold secrets."""
-_CONTAINERS: tuple[type, ...] = (dict, list)
+_CONTAINERS: tuple[type, ...] = (dict, list, tuple)
 _WITH_SCHEMAS = frozenset({"tools", "response_format"})
 """Arguments in whose schemas a property may have such a name; of tools only the outermost keys are hidden."""
 
@@ -51,5 +51,7 @@ def _without_secrets(value: Any) -> Any:
             return _masked({key: _without_secrets(inner) for key, inner in values.items()})
         case list():
             return [_without_secrets(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]  # a user's list
+        case tuple():
+            return tuple([_without_secrets(inner) for inner in value])  # pyright: ignore[reportUnknownVariableType]
         case _:
             return value

@@ -25,6 +25,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "constructor's body": ({"extra_body": MCP}, {}),
     "call's body": ({}, {"extra_body": MCP}),
     "call's own word": ({}, MCP),
+    "a tuple": ({}, {"extra_body": {"mcp_servers": tuple(MCP["mcp_servers"])}}),
     "constructor's headers": ({"extra_headers": {"x-key": SECRET}}, {}),
     "call's headers": ({}, {"extra_headers": {"x-key": SECRET}}),
 }
