@@ -171,6 +171,8 @@ class GatewayFields(BaseModel):
     """Name of the framework, which the user agent of every request carries."""
     _connection_fields: ClassVar[frozenset[str]] = frozenset()
     """Further fields, of a subclass, that `_connect` reads."""
+    _filled_in: ClassVar[frozenset[str]] = frozenset()
+    """Fields in which a validator of the framework puts a default, which the caller did not set."""
 
     if TYPE_CHECKING:  # a subclass has the arguments of `signatures`, or those that pydantic makes of the fields
 
@@ -200,8 +202,10 @@ class GatewayFields(BaseModel):
         def __setattr__(self, name: str, value: Any) -> None:
             private = self.__pydantic_private__
             if private is not None and "_clients" not in private and name in type(self).model_fields:
-                # A validator of the framework that fills in a default during construction: its values are valid.
+                # A validator that fills in a value during construction: it is valid.
                 self.__dict__[name] = value
+                if name not in self._filled_in:
+                    self.__pydantic_fields_set__.add(name)
                 return
             if name == "api_token":
                 value = hidden(value)

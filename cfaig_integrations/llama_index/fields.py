@@ -39,6 +39,7 @@ class LlamaFields(GatewayFields):
     bound_metadata: dict[str, Any] | None = None
 
     _framework: ClassVar[str] = "llama-index"
+    _filled_in = frozenset({"completion_to_prompt", "messages_to_prompt"})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for method in vars(cls).values():

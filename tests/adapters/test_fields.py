@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError, model_validator
+from pydantic import SecretStr, ValidationError, model_validator
 
 from cfaig_integrations.adapters.fields import ChatFields
+from cfaig_integrations.gateway.settings import Secret
 
 
 class FrameworkChat(ChatFields):
+    _filled_in = frozenset({"prompt"})
     prompt: str | None = None
 
     @model_validator(mode="after")
@@ -31,3 +33,18 @@ def test_assignments_after_construction_are_validated() -> None:
     assert chat.prompt == "default"
     chat.prompt = None
     assert chat.prompt == "default"
+
+
+class OwnChat(ChatFields):
+    @model_validator(mode="after")
+    def fill_in(self) -> OwnChat:
+        self.api_token, self.gateway_id = SecretStr("own"), "mine"
+        return self
+
+
+def test_a_users_validator_may_set_the_token_and_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "of-the-environment")
+    monkeypatch.setenv("CLOUDFLARE_AI_GATEWAY_ID", "of-the-environment")
+    settings = OwnChat(model="openai/gpt-4.1", account_id="acc")._clients.settings
+    assert isinstance(settings.api_token, Secret)
+    assert (settings.api_token.get_secret_value(), settings.gateway_id) == ("own", "mine")
