@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_serializer
@@ -44,7 +45,8 @@ class LlamaFields(GatewayFields):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for method in vars(cls).values():
             if inspect.isfunction(method):  # LlamaIndex's spans read the signature at every call, or else compute it
-                vars(method)["__signature__"] = inspect.signature(method)
+                with suppress(Exception):  # it may have none, or one with names that only type checkers know
+                    vars(method)["__signature__"] = inspect.signature(method)
         super().__init_subclass__(**kwargs)
 
     def with_gateway(

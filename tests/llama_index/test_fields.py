@@ -86,6 +86,15 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name(make: Make) -> Non
         make(acount_id="x")
 
 
+def test_a_subclass_may_have_a_method_whose_signature_cannot_be_read(kind: type[Model]) -> None:
+    def method(self: Any) -> str:
+        return "called"
+
+    method.__dict__["__signature__"] = "unknown"
+    subclass: Any = type("Own", (kind,), {"method": method})
+    assert subclass(model=MODELS[kind], account_id="a" * 32, api_token="t").method() == "called"
+
+
 def test_an_argument_and_its_alias_are_refused_together(make: Make) -> None:
     with pytest.raises(errors.ConfigError, match="twice"):
         make(api_key="other")
