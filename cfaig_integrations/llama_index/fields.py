@@ -45,7 +45,7 @@ class LlamaFields(GatewayFields):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for method in vars(cls).values():
             if inspect.isfunction(method):  # LlamaIndex's spans read the signature at every call, or else compute it
-                with suppress(Exception):  # it may have none, or one with names that only type checkers know
+                with suppress(ValueError, TypeError, NameError):  # none, or names that only type checkers know
                     vars(method)["__signature__"] = inspect.signature(method)
         super().__init_subclass__(**kwargs)
 
