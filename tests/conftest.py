@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from tests.recordings import AVAILABLE, COMPLETE, SHARED
 
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a script starts with `&`; tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KINDS = {"/ai/v1/chat/completions": "chat", "/ai/v1/responses": "responses", "/ai/v1/messages": "messages"}
 VALIDATOR = """
