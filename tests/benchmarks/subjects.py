@@ -49,7 +49,7 @@ def ours(framework: str, kind: str, api: str, base: str) -> Any:
     elif kind == "chat":
         arguments["api"] = api
     if "hold=" in base:
-        arguments["timeout"] = 600  # a client under valgrind is 50 times slower
+        arguments["timeout"] = (600, 600)  # a client under valgrind is 50 times slower
     model = getattr(import_module(f"cfaig_integrations.{framework}"), CLASSES[framework, kind])
     return model(base_url=base, account_id=ACCOUNT, api_token="x", max_retries=0, **arguments)
 
