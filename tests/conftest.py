@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import signal
@@ -64,6 +65,7 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Collects what LlamaIndex has left before a test that must leave nothing."""
     if item.nodeid.startswith(LEAKING) and not (nextitem and nextitem.nodeid.startswith(LEAKING)):
+        asyncio.set_event_loop(None)  # which the next `asyncio.run` would do, and leave the loop as garbage
         gc.collect()
 
 

@@ -88,7 +88,7 @@ class Calls:
     def toolbox(self, n: int) -> list[BaseTool]:
         return [tool(i) for i in range(n)]
 
-    def offer(self, model: Any, tools: list[BaseTool]) -> str:
+    def call_with_tools(self, model: Any, tools: list[BaseTool]) -> str:
         return self.call(model.bind_tools(tools) if tools else model)
 
     def rerank(self, model: Any) -> int:

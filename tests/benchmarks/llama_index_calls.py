@@ -96,7 +96,7 @@ class Calls:
     def toolbox(self, n: int) -> list[FunctionTool]:
         return [tool(i) for i in range(n)]
 
-    def offer(self, model: Any, tools: list[FunctionTool]) -> str:
+    def call_with_tools(self, model: Any, tools: list[FunctionTool]) -> str:
         return model.chat_with_tools(tools, chat_history=self.short).message.content or ""
 
     def rerank(self, model: Any) -> int:

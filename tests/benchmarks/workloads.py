@@ -99,7 +99,7 @@ _CURVES = {
         (1, 10, 100, 1000, 10_000, 100_000),
     ),
     "messages": (Workload("converse", "message", 1), (1, 500, 1000, 1500, 2000)),
-    "tools": (Workload("offer", "tool", 1), (0, 32, 64, 96, 128)),
+    "tools": (Workload("call_with_tools", "tool", 1), (0, 32, 64, 96, 128)),
 }
 CURVES = {
     f"{name}: {n}": replace(work, n=n, formats=work.formats[:1], once=True, floors=())
@@ -126,7 +126,7 @@ def prepared(
             return (await asyncio.gather(*[method(model) for _ in range(number)]))[-1]
 
         return lambda: loop.run_until_complete(together())
-    if work.method in {"embed", "converse", "offer"}:
+    if work.method in {"embed", "converse", "call_with_tools"}:
         values = inputs_of(work.method, n, calls)
         return lambda: method(model, values)
     repeats = 1 if "stream" in work.method else n
@@ -144,7 +144,7 @@ def inputs_of(method: str, n: int, calls: Any) -> Any:
     """n texts, messages or tools."""
     if method == "converse":
         return calls.conversation(n)
-    if method == "offer":
+    if method == "call_with_tools":
         return calls.toolbox(n)
     from tests.benchmarks.inputs import texts  # which imports pydantic
 
