@@ -113,6 +113,11 @@ def transport_error(
             fault = "The stream was idle for too long" if streaming else fault.format(host=host)
             limit = _limit(request, connecting="ConnectTimeout" in names)
             return TimeoutFault(f"{fault}: {limit} ({details}).{note}", maybe_billed=sent)
+        case "network" if "CERTIFICATE_VERIFY_FAILED" in details:
+            remedy = "If a proxy inspects TLS, set SSL_CERT_FILE to its CA certificates."
+            untrusted = ConnectFault(f"The certificate of {host} is not trusted. {remedy} ({details})")
+            untrusted.retryable = False  # the next request would meet the same one
+            return untrusted
         case "network" if streaming:
             return StreamBroken(f"The connection to {host} broke before the end of the stream ({details}).")
         case "network":

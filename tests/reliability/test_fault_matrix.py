@@ -19,6 +19,7 @@ import pytest
 
 from cfaig_integrations import errors
 from cfaig_integrations.client import aio, pool, sync
+from tests.cli.kit import RawServer, raw_server
 from tests.client.loopback import Loopback, loopback
 from tests.reliability import FULL
 from tests.reliability.bodies import STREAMS, TEXT, Wire
@@ -71,6 +72,12 @@ def server(running: Loopback, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopb
     pool.close_all()
 
 
+@pytest.fixture(scope="module")
+def untrusted() -> Iterator[RawServer]:
+    with raw_server({}, tls=True) as server:
+        yield server
+
+
 def check(outcome: Outcome, expected: Expected, way: Way) -> None:
     """Compares a call with what it should lead to."""
     error = outcome.error
@@ -114,10 +121,11 @@ def test_fault(server: Loopback, monkeypatch: pytest.MonkeyPatch, fault: Fault, 
 
 
 @pytest.mark.parametrize("way", WAYS if FULL else WAYS[1::3], ids=str)
-@pytest.mark.parametrize("kind", ["refused", "no such host", "no TLS"])
+@pytest.mark.parametrize("kind", ["refused", "no such host", "no TLS", "untrusted certificate"])
 def test_a_server_that_cannot_be_reached(
-    server: Loopback, monkeypatch: pytest.MonkeyPatch, kind: str, way: Way
+    server: Loopback, untrusted: RawServer, monkeypatch: pytest.MonkeyPatch, kind: str, way: Way
 ) -> None:
+    """Connecting is tried again, except where the certificate is not trusted, which would not change."""
     settings: dict[str, Any] = {}
     match kind:
         case "refused":
@@ -134,14 +142,19 @@ def test_a_server_that_cannot_be_reached(
 
             monkeypatch.setattr(socket, "getaddrinfo", fail)
             settings["base_url"] = "http://gateway.invalid/client/v4"
+        case "untrusted certificate":
+            settings["base_url"] = untrusted.base_url
         case _:
             server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
             settings["base_url"] = f"https://127.0.0.1:{server.port}/client/v4"
     outcome = call(way, server, None, **settings)
     assert isinstance(outcome.error, errors.ConnectFault)
-    assert (outcome.error.requests_sent, outcome.error.maybe_billed, outcome.error.retryable) == (3, False, True)
+    again = kind != "untrusted certificate"
+    assert (outcome.error.requests_sent, outcome.error.retryable) == ((3, True) if again else (1, False))
+    assert ("SSL_CERT_FILE" in str(outcome.error)) is not again
+    assert not outcome.error.maybe_billed
     assert outcome.error.log_ids == ()
-    assert server.seen == []
+    assert (server.seen, untrusted.requests) == ([], [])
     assert server.accepted == (3 if kind == "no TLS" else 0)
 
 
