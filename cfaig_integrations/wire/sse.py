@@ -14,7 +14,8 @@ DEFAULT_EVENT_LIMIT = 64 * 1024 * 1024
 LINE_COST = 64
 """What a line of an event counts in addition to its bytes, so that empty lines do not fill the memory."""
 
-_BOM = b"\xef\xbb\xbf"
+_INVISIBLE = b"\xef\xbb\xbf\0"
+"""Bytes of byte-order marks and NULs. A standard reader would ignore a line that begins with them, and its data."""
 
 
 class SseParser:
@@ -32,7 +33,7 @@ class SseParser:
         ([], [('', b'{}')], [('', b'[DONE]')])
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_data", "_data_size", "_limit", "_name", "_partial_line", "_partial_size")
+    __slots__ = ("_after_cr", "_data", "_data_size", "_limit", "_name", "_partial_line", "_partial_size")
 
     def __init__(self, event_limit: int = DEFAULT_EVENT_LIMIT) -> None:
         self._limit = event_limit
@@ -42,7 +43,6 @@ class SseParser:
         self._data_size = 0
         self._name = ""
         self._after_cr = False
-        self._at_start = True
 
     @property
     def buffered(self) -> int:
@@ -71,7 +71,7 @@ class SseParser:
             self._partial_line.clear()
             self._partial_size = 0
         events: list[tuple[str, bytes]] = []
-        if not (self._data or self._name or self._at_start) and len(chunk) <= self._limit:
+        if not (self._data or self._name) and len(chunk) <= self._limit:
             chunk = self._parse_blocks(chunk, events)
         if chunk:
             lines = chunk.split(b"\n")
@@ -102,9 +102,6 @@ class SseParser:
     def _parse(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events: list[tuple[str, bytes]] = []
         data = self._data
-        if self._at_start:
-            lines[0] = lines[0].removeprefix(_BOM)
-            self._at_start = False
         for line in lines:
             if line.startswith(b"data:") or line == b"data":  # a field without a colon has an empty value
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
@@ -123,6 +120,8 @@ class SseParser:
                     events.append(("", line))
                 else:
                     self._name = ""
+            elif (visible := line.lstrip(_INVISIBLE)) and visible != line:
+                events += self._parse([visible])
         return events
 
     def _buffer(self, piece: bytes) -> None:

@@ -404,6 +404,12 @@ UNUSUAL = (
         COMPLETE,
     ),
     Fault("NUL between events", lambda way: sized(_inserted(way, b"\0\n\n")), None, COMPLETE),
+    Fault(
+        "byte-order marks and NULs before lines",
+        lambda way: sized(body(way).replace(b"data:", b"\xef\xbb\xbf\0data:")),
+        None,
+        COMPLETE,
+    ),
     Fault("a comment of 1 MB", lambda way: sized(_inserted(way, b": " + b"x" * 2**20 + b"\n\n")), None, COMPLETE),
     Fault(
         "an event of 20 MB",

@@ -22,9 +22,10 @@ def parsed(*chunks: bytes, limit: int = DEFAULT_EVENT_LIMIT) -> list[tuple[str, 
 
 
 def reference(data: bytes) -> list[tuple[str, bytes]]:
-    """What the HTML standard says of event streams, over whole bytes, plus our two leniencies.
+    """What the HTML standard says of event streams, over whole bytes, plus our three leniencies.
 
     A last event without its blank line counts, and so does a `[DONE]` or an object that has lost its field name.
+    Byte-order marks and NULs before a line count as absent, wherever it is.
     """
     events: list[tuple[str, bytes]] = []
     name, data_lines = "", list[bytes]()
@@ -34,7 +35,8 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
             events.append((name, b"\n".join(data_lines)))
             data_lines.clear()
 
-    for line in [*re.split(rb"\r\n|\r|\n", data.removeprefix(BOM)), b""]:
+    for each in [*re.split(rb"\r\n|\r|\n", data), b""]:
+        line = each.lstrip(BOM + b"\0") or each
         field, _, value = line.partition(b":")
         if not line:
             dispatch()
@@ -73,6 +75,9 @@ LINES = st.sampled_from(
         b"data: [DONE]",
         b"  data: indented is unknown",
         BOM + b"data: not at the start",
+        BOM + BOM + b"event: ping",
+        b"\0\0data: after NULs",
+        b"\0",
     ]
 )
 STREAMS = st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r", b"\r\n"])), max_size=30).map(
@@ -111,6 +116,7 @@ def test_byte_by_byte(data: bytes) -> None:
         (b'data: x\n{"error": 1}\n\ndata: y\n\n', [("", b"x"), ("", b'{"error": 1}'), ("", b"y")]),
         ("data: a\u2028b\u0085c\x0bd\n\n".encode(), [("", "a\u2028b\u0085c\x0bd".encode())]),
         (BOM + b"data: x\n\n", [("", b"x")]),
+        (BOM + BOM + b"event: a\n\0\0data: x\n\n", [("a", b"x")]),
         (b"", []),
     ],
 )
