@@ -23,7 +23,7 @@ from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import is_error
+from cfaig_integrations.wire.jsonio import is_error
 from cfaig_integrations.wire.sniff import sniff
 
 _T = TypeVar("_T")

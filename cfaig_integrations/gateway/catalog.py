@@ -15,8 +15,7 @@ from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_p
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import is_error
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import excerpt, is_error
 
 SearchProvider: TypeAlias = Literal["ceramic", "exa", "linkup"]
 

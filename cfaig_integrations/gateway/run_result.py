@@ -17,8 +17,7 @@ from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.media_types import media_type_of
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import is_error
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import excerpt, is_error
 from cfaig_integrations.wire.sniff import sniff
 
 _Bytes: TypeAlias = bytes

@@ -9,9 +9,15 @@ from cfaig_integrations.core.chat import Usage
 from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.errors import ConfigError, ProtocolError, UnsupportedContent
-from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
-from cfaig_integrations.wire.fields import as_str, count_of, object_of, wrong_type
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import (
+    as_str,
+    count_of,
+    excerpt,
+    load_reply,
+    malformed_as_protocol_error,
+    object_of,
+    wrong_type,
+)
 
 _TYPES = ("noul", "choice", "score")
 _MOST_QUESTIONS = 64

@@ -15,8 +15,7 @@ from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.text import read_int
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import MALFORMED, is_error, malformed_as_protocol_error, unwrap
-from cfaig_integrations.wire.jsonio import excerpt, load
+from cfaig_integrations.wire.jsonio import MALFORMED, excerpt, is_error, load, malformed_as_protocol_error, unwrap
 
 _DONE = b"[DONE]"
 """The end marker of chat completions."""

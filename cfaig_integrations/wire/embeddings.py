@@ -14,9 +14,7 @@ from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest
 from cfaig_integrations.errors import ProtocolError, UnsupportedContent
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import load_reply
-from cfaig_integrations.wire.fields import count_of
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import count_of, excerpt, load_reply
 
 _FINITE_NUMBERS = SchemaValidator(
     core_schema.list_schema(core_schema.float_schema(strict=True, allow_inf_nan=False), strict=True)

@@ -1,13 +1,15 @@
-"""JSON in and out, the one place where bytes become objects.
+"""JSON in and out, the one place where bytes become objects, and what the replies of all wires share.
 
-Reading uses `pydantic_core.from_json`, two to four times as fast as the standard library's.
+A reply is read by the types of its fields; it may stand in Cloudflare's envelopes, or be an error. Reading uses
+`pydantic_core.from_json`, two to four times as fast as the standard library's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from secrets import token_hex
-from typing import cast
+from typing import TypeGuard, cast
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core import from_json, to_json
@@ -15,8 +17,14 @@ from pydantic_core import from_json, to_json
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.text import read_json, repair_value
 from cfaig_integrations.errors import ConfigError, ProtocolError
+from cfaig_integrations.wire.codec import EmbeddedError
+
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What Python raises where a JSON value is not of the type that its format defines."""
 
 _EXCERPT_LENGTH = 500
+_LARGEST = 2**53
+"""The largest whole number that every JSON reader can represent."""
 _MASK = b'"**********"'
 """As what a secret is written."""
 _PLACE = token_hex(16)
@@ -67,6 +75,174 @@ def load_object(data: bytes | str | JsonObject) -> JsonObject:
     if not isinstance(value, dict):
         raise ProtocolError(f"The answer is a JSON {type(value).__name__}, not an object.", body=excerpt(data))
     return value
+
+
+def is_object_text(text: str) -> bool:
+    """Whether `text` is exactly one JSON object."""
+    try:
+        return isinstance(load(text), dict)
+    except ProtocolError:
+        return False
+
+
+def as_str(value: JsonValue) -> str:
+    """An id, a name or an enumeration value; a number as its digits, empty if it is anything else."""
+    return value if isinstance(value, str) else dump_text(value) if type(value) in (int, float) else ""
+
+
+def as_text(content: JsonValue) -> str:
+    """Content as text: numbers as their digits, objects as JSON (facts §5.1, §5.3)."""
+    return content if isinstance(content, str) else dump_text(content)
+
+
+def is_object(value: object) -> TypeGuard[JsonObject]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def count_of(value: JsonValue) -> int | None:
+    """A number of tokens or a position in a list; None if it is not a whole number from 0 to 2**53."""
+    if type(value) is not int:
+        if type(value) is not float or not value.is_integer():
+            return None
+        value = int(value)
+    return value if 0 <= value <= _LARGEST else None
+
+
+def object_or_empty(value: JsonValue) -> JsonObject:
+    """An object; empty if the value is anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_or_empty(value: JsonValue) -> list[JsonValue]:
+    """A list; empty if the value is anything else."""
+    return value if isinstance(value, list) else []
+
+
+def objects_among(value: JsonValue) -> list[JsonObject]:
+    """The objects in a list; none if the value is anything else."""
+    return [item for item in list_or_empty(value) if isinstance(item, dict)]
+
+
+def object_of(holder: Mapping[str, JsonValue], key: str) -> JsonObject | None:
+    """The object under `key`; None if there is none.
+
+    Raises:
+        ProtocolError: The value is not an object.
+    """
+    value = holder.get(key)
+    if value is None or isinstance(value, dict):
+        return value
+    raise wrong_type(key, value, "an object")
+
+
+def objects_of(holder: Mapping[str, JsonValue], key: str, *, one: bool = False) -> list[JsonObject]:
+    """The objects in the list under `key`; with `one`, a single object may stand there without a list.
+
+    Raises:
+        ProtocolError: The value is not a list of objects.
+    """
+    value = holder.get(key)
+    if value is None or (one and value == ""):
+        return []
+    if one and isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise wrong_type(key, value, "a list")
+    objects = [item for item in value if isinstance(item, dict)]
+    if len(objects) < len(value):
+        raise wrong_type(f"{key}[]", next(item for item in value if not isinstance(item, dict)), "an object")
+    return objects
+
+
+def text_of(holder: Mapping[str, JsonValue], key: str) -> str:
+    """The text under `key`; empty if there is none, and a number's digits, for models that answer with one digit.
+
+    Raises:
+        ProtocolError: The value is neither text nor a number.
+    """
+    value = holder.get(key)
+    if value is None or type(value) in (str, int, float):
+        return as_str(value)
+    raise wrong_type(key, value, "text")
+
+
+def wrong_type(key: str, value: JsonValue, expected: str) -> ProtocolError:
+    """The error for a required field of the wrong type."""
+    return ProtocolError(f"The answer's {key} is of type {type(value).__name__}, not {expected}.")
+
+
+def is_error(body: Mapping[str, JsonValue]) -> bool:
+    """Whether a body or an event is an error, in any known shape (facts §5.5)."""
+    return bool(
+        body.get("error")
+        or body.get("errors")
+        or body.get("success") is False
+        or body.get("type") in ("error", "response.failed")  # the latter also where chunks were requested
+        or body.get("object") == "error"  # vLLM and Mistral, whose message stands at the top
+        or "internalCode" in body
+        or ("state" in body and isinstance(result := body.get("result"), dict) and is_error(result))
+    )
+
+
+def unwrap(body: JsonObject) -> JsonObject:
+    """The reply inside Cloudflare's envelopes, or `body` if it has none.
+
+    They are `{"result", "success"}` and `{"state", "result"}`, or one around the other (facts §5.2, §14.5).
+
+    Raises:
+        ProtocolError: The state is not that of a complete reply.
+    """
+    while "result" in body and not is_error(body):
+        state, result = body.get("state"), body["result"]
+        if not isinstance(state, str) and "success" not in body:
+            break
+        if isinstance(state, str) and state.lower() != "completed":
+            raise ProtocolError(
+                f"The request's state is {state[:100]!r}, not 'Completed': the response holds no reply.",
+                body=excerpt(dump_text(body)),
+            )
+        if not isinstance(result, dict):
+            break
+        body = result
+    return body
+
+
+def open_envelope(body: JsonObject) -> JsonObject:
+    """The reply inside Cloudflare's envelopes, as `unwrap`.
+
+    Raises:
+        ProtocolError: The state is not that of a complete reply.
+        EmbeddedError: The body or the reply is an error.
+    """
+    if is_error(body):
+        raise EmbeddedError(body)
+    reply = unwrap(body)
+    if is_error(reply):
+        raise EmbeddedError(reply)
+    return reply
+
+
+def load_reply(body: bytes | JsonObject) -> JsonObject:
+    """The JSON object of a whole body, without Cloudflare's envelopes.
+
+    Raises:
+        ProtocolError: It is not a JSON object.
+        EmbeddedError: It is an error.
+    """
+    return open_envelope(load_object(body))
+
+
+@contextmanager
+def malformed_as_protocol_error(message: str, data: bytes | str | JsonObject) -> Generator[None]:
+    """Raises what malformed values raise as a `ProtocolError` with `message` and an excerpt of `data`."""
+    try:
+        yield
+    except ProtocolError as error:
+        error.body = error.body or excerpt(data) or None
+        raise
+    except MALFORMED as error:
+        raise ProtocolError(f"{message}: {error!r}.", body=excerpt(data) or None) from error
 
 
 class SharedObject(dict[str, JsonValue]):
@@ -162,11 +338,3 @@ def _dump(value: object) -> bytes:
 def dump_text(value: object) -> str:
     """A JSON value as compact text, characters beyond ASCII as they are, surrogates repaired."""
     return _dump(value).decode()
-
-
-def is_object_text(text: str) -> bool:
-    """Whether `text` is exactly one JSON object."""
-    try:
-        return isinstance(load(text), dict)
-    except ProtocolError:
-        return False

@@ -6,9 +6,14 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.core.vectors import Ranked, RerankReply, RerankRequest
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.embeddings import usage_of
-from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
-from cfaig_integrations.wire.fields import count_of, objects_of, wrong_type
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import (
+    count_of,
+    excerpt,
+    load_reply,
+    malformed_as_protocol_error,
+    objects_of,
+    wrong_type,
+)
 
 _SCORE_LIMIT = 1e300
 """Beyond every score; a float, so that Python compares it with a whole number of any length."""

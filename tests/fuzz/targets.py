@@ -24,8 +24,7 @@ from cfaig_integrations.gateway.run_result import read_answer
 from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.wire import decisions, embeddings, rerank
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import load_reply
-from cfaig_integrations.wire.jsonio import load
+from cfaig_integrations.wire.jsonio import load, load_reply
 from cfaig_integrations.wire.registry import codec
 from cfaig_integrations.wire.sse import SseParser
 from tests.fuzz.answers import check_answer

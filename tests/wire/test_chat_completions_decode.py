@@ -16,7 +16,7 @@ from cfaig_integrations.wire.chat_completions import CODEC
 from cfaig_integrations.wire.chat_completions.decode import usual_reply
 from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import is_error
+from cfaig_integrations.wire.jsonio import is_error
 from tests.wire.chat_kit import body
 from tests.wire.mutations import VALUES, paths, with_value
 

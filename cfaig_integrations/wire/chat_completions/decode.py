@@ -23,9 +23,14 @@ from cfaig_integrations.wire.chat_completions.values import (
     usage_of,
     wire_extras,
 )
-from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
-from cfaig_integrations.wire.fields import as_str, object_or_empty, objects_of
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import (
+    as_str,
+    excerpt,
+    load_reply,
+    malformed_as_protocol_error,
+    object_or_empty,
+    objects_of,
+)
 
 _UNUSUAL_KEYS = ("refusal", "function_call", "images", "audio")
 

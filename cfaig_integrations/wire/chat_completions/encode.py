@@ -38,7 +38,7 @@ from cfaig_integrations.wire.encoding import (
     parameters_of,
     too_deep,
 )
-from cfaig_integrations.wire.fields import is_object
+from cfaig_integrations.wire.jsonio import is_object
 from cfaig_integrations.wire.limits import has_tools
 
 _SAME_NAME = (

@@ -13,8 +13,16 @@ from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyStat
 from cfaig_integrations.wire.chat_completions.values import native_message, reply_fields, usage_of, wire_extras
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder, is_keep_alive
-from cfaig_integrations.wire.envelope import MALFORMED, is_error, unwrap
-from cfaig_integrations.wire.fields import as_str, count_of, object_of, object_or_empty, objects_of
+from cfaig_integrations.wire.jsonio import (
+    MALFORMED,
+    as_str,
+    count_of,
+    is_error,
+    object_of,
+    object_or_empty,
+    objects_of,
+    unwrap,
+)
 
 
 @dataclass(slots=True, eq=False)

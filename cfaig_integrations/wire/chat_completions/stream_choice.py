@@ -38,7 +38,7 @@ from cfaig_integrations.wire.chat_completions.values import (
     reasoning_of,
     wire_extras,
 )
-from cfaig_integrations.wire.fields import (
+from cfaig_integrations.wire.jsonio import (
     as_str,
     as_text,
     list_or_empty,

@@ -9,7 +9,7 @@ from cfaig_integrations.core.chat import FinishReason, Usage
 from cfaig_integrations.core.content import NO_EXTRAS, Citation, Extras
 from cfaig_integrations.core.events import PartKind
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
-from cfaig_integrations.wire.fields import (
+from cfaig_integrations.wire.jsonio import (
     as_str,
     as_text,
     count_of,

@@ -24,11 +24,12 @@ from cfaig_integrations.core.content import (
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.envelope import load_reply, malformed_as_protocol_error
-from cfaig_integrations.wire.fields import (
+from cfaig_integrations.wire.jsonio import (
     as_str,
     as_text,
     count_of,
+    load_reply,
+    malformed_as_protocol_error,
     object_or_empty,
     objects_among,
     objects_of,

@@ -27,8 +27,7 @@ from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder
 from cfaig_integrations.wire.encoding import arguments_object
-from cfaig_integrations.wire.fields import as_str, count_of, object_of, object_or_empty, text_of
-from cfaig_integrations.wire.jsonio import is_object_text
+from cfaig_integrations.wire.jsonio import as_str, count_of, is_object_text, object_of, object_or_empty, text_of
 from cfaig_integrations.wire.messages.decode import (
     BLOCK_KEYS,
     REFUSED,

@@ -32,19 +32,21 @@ from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
-from cfaig_integrations.wire.envelope import is_error, load_reply, malformed_as_protocol_error
-from cfaig_integrations.wire.fields import (
+from cfaig_integrations.wire.jsonio import (
     as_str,
     as_text,
     count_of,
+    excerpt,
+    is_error,
     list_or_empty,
+    load_reply,
+    malformed_as_protocol_error,
     object_or_empty,
     objects_among,
     objects_of,
     text_of,
     wrong_type,
 )
-from cfaig_integrations.wire.jsonio import excerpt
 
 CONTENT_PART = "cfaig.content_part"
 PARAGRAPH = "\n\n"

@@ -22,9 +22,7 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder
-from cfaig_integrations.wire.envelope import is_error
-from cfaig_integrations.wire.fields import as_str, count_of, object_of, objects_of, text_of
-from cfaig_integrations.wire.jsonio import excerpt
+from cfaig_integrations.wire.jsonio import as_str, count_of, excerpt, is_error, object_of, objects_of, text_of
 from cfaig_integrations.wire.responses.decode import (
     PARAGRAPH,
     citation_of,

@@ -26,8 +26,7 @@ from cfaig_integrations.core.events import (
 )
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.fields import as_str, count_of
-from cfaig_integrations.wire.jsonio import excerpt, is_object_text
+from cfaig_integrations.wire.jsonio import as_str, count_of, excerpt, is_object_text
 from cfaig_integrations.wire.responses.decode import parts_of
 
 _MAX_SKIPPED = 100

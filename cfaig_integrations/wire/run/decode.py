@@ -12,9 +12,14 @@ from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import ChatCodec
-from cfaig_integrations.wire.envelope import malformed_as_protocol_error, open_envelope
-from cfaig_integrations.wire.fields import object_or_empty
-from cfaig_integrations.wire.jsonio import dump_text, excerpt, load_object
+from cfaig_integrations.wire.jsonio import (
+    dump_text,
+    excerpt,
+    load_object,
+    malformed_as_protocol_error,
+    object_or_empty,
+    open_envelope,
+)
 from cfaig_integrations.wire.run.gemini import GeminiDecoder
 
 Format: TypeAlias = Literal["chat_completions", "messages", "responses", "gemini"]

@@ -31,15 +31,16 @@ from cfaig_integrations.core.legal import made_call_id
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder, is_keep_alive
-from cfaig_integrations.wire.envelope import is_error, unwrap
-from cfaig_integrations.wire.fields import (
+from cfaig_integrations.wire.jsonio import (
     as_str,
     as_text,
     count_of,
+    is_error,
     object_of,
     object_or_empty,
     objects_among,
     objects_of,
+    unwrap,
     wrong_type,
 )
 

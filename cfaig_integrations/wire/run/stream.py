@@ -10,7 +10,7 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError, StreamBroken
 from cfaig_integrations.wire.codec import ChatCodec, EmbeddedError, StreamDecoder
 from cfaig_integrations.wire.decoder import is_keep_alive, split_objects
-from cfaig_integrations.wire.envelope import is_error, unwrap
+from cfaig_integrations.wire.jsonio import is_error, unwrap
 from cfaig_integrations.wire.run.decode import Format, format_by_keys
 from cfaig_integrations.wire.run.gemini import GeminiDecoder
 
