@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.content import Media, Opaque, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
-from cfaig_integrations.wire.chat_completions.media import WIRE, sendable_extras
+from cfaig_integrations.wire.chat_completions.turns import WIRE, sendable_extras
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.limits import (
     ANTHROPIC_FIELDS,

@@ -29,10 +29,19 @@ from cfaig_integrations.core.content import (
     ToolCall,
     ToolResult,
     Turn,
+    Wire,
 )
-from cfaig_integrations.wire.chat_completions.media import WIRE, content_of, data_url, part_block, sendable_extras
 from cfaig_integrations.wire.codec import Quirks
 from cfaig_integrations.wire.encoding import arguments_text, digest
+
+WIRE: Wire = "chat_completions"
+# The API knows audio by format, not by media type (official SDK: `InputAudio.format`); other servers know more.
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a", "mp4": "m4a"}
+_MARKS = frozenset({"detail", "image"})
+"""Extras of a medium that are not further keys of its part."""
+# The API takes its answers' annotations back (recorded), although its request type has no such key.
+_OPENAI_KEYS = frozenset({"annotations", "id", "legacy"})
+"""Extras that are OpenAI's: of a message, of speech, and of a call from before there were tools."""
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]+")
 """Moonshot's ids are `functions.name:0`, which its chat template wants back."""
@@ -98,7 +107,7 @@ class _Writer:
         parts = tuple([part for part in turn.parts if not isinstance(part, ToolResult)])
         if results and not parts:
             return
-        message = {"role": turn.role, "content": content_of(parts)}
+        message = {"role": turn.role, "content": _content_of(parts)}
         if turn.name:
             message["name"] = turn.name
         self._messages.append({**message, **turn.extras.get(WIRE, {})})
@@ -106,12 +115,12 @@ class _Writer:
     def _add_result(self, result: ToolResult, name: str) -> None:
         media = [part for part in result.parts if isinstance(part, Media)]
         others = tuple([part for part in result.parts if not isinstance(part, Media)]) if media else result.parts
-        content = content_of(others)
+        content = _content_of(others)
         if media:
             # Tool messages carry text only (official SDK: `ChatCompletionToolMessageParam`).
             content = content or "The result follows as a message of the user."
             self._result_media.append({"type": "text", "text": f"Result of tool call {result.call_id}:"})
-            self._result_media += [block for part in media if (block := part_block(part))]
+            self._result_media += [block for part in media if (block := _part_block(part))]
         if legacy_name := self._legacy_calls.get(result.call_id):
             self._messages.append({"role": "function", "name": legacy_name, "content": content})
             return
@@ -171,10 +180,10 @@ class _AssistantMessage:
                 if part.kind == "audio":
                     self.fields["audio"] = {"id": extras["id"]}  # all that the API takes back (official SDK: `Audio`)
                 else:
-                    image = {**extras["image"], "image_url": {"url": part.url or data_url(part)}}
+                    image = {**extras["image"], "image_url": {"url": part.url or _data_url(part)}}
                     self.fields.setdefault("images", []).append(image)
             case Opaque():
-                self._add_block(part_block(part))
+                self._add_block(_part_block(part))
             case ToolResult():
                 pass  # refused by `limits`
             case _:
@@ -282,3 +291,62 @@ def _joined(before: str | list[JsonDict], after: str | list[JsonDict]) -> str | 
         for content in (before, after)
         for block in ([{"type": "text", "text": content}] if isinstance(content, str) else content)
     ]
+
+
+def sendable_extras(source: Turn | Text | Reasoning | ToolCall | Media, quirks: Quirks) -> JsonDict:
+    """The extras of an assistant's turn or part that the model takes."""
+    if quirks.closed_history or not source.extras:
+        return {}
+    extras = source.extras.get(WIRE, {})
+    return {key: extras[key] for key in extras if key in _OPENAI_KEYS or not quirks.openai_history}
+
+
+def _content_of(parts: tuple[Part, ...]) -> str | list[JsonDict]:
+    """Content of a message: a string if there is only text, because older models know no lists (facts §9.2)."""
+    if len(parts) == 1 and type(only := parts[0]) is Text and not only.extras:
+        return only.text
+    texts = [part.text for part in parts if type(part) is Text and WIRE not in part.extras]
+    if len(texts) == len(parts):
+        # A server that joins the parts of a list does so without a separator, too.
+        return "\n".join(filter(None, texts))
+    return [block for part in parts if (block := _part_block(part)) is not None]
+
+
+def _part_block(part: Part) -> JsonDict | None:
+    """One part as an entry of a content list; None if it is another format's, which may be left out."""
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text, **part.extras.get(WIRE, {})}
+        case Media():
+            block = _media_block(part)
+            block.update({key: value for key, value in part.extras.get(WIRE, {}).items() if key not in _MARKS})
+            return block
+        case Opaque(wire, raw) if wire == WIRE:
+            return dict(raw)
+        case _:
+            return None
+
+
+def _media_block(media: Media) -> JsonDict:
+    match media.kind:
+        case "image":
+            image: JsonDict = {"url": media.url or _data_url(media)}
+            detail = media.extras.get(WIRE, {}).get("detail")
+            return {"type": "image_url", "image_url": image if detail is None else {**image, "detail": detail}}
+        case "audio":
+            kind = media.mime.removeprefix("audio/").partition(";")[0]
+            return {
+                "type": "input_audio",
+                "input_audio": {"data": media.data, "format": _AUDIO_FORMATS.get(kind, kind)},
+            }
+        case _ if media.file_id:
+            return {"type": "file", "file": {"file_id": media.file_id}}
+        case _:
+            # With file_data the API demands a name (official docs, file inputs).
+            name = media.name or "document." + media.mime.rpartition("/")[2].rpartition("+")[2]
+            return {"type": "file", "file": {"file_data": _data_url(media), "filename": name}}
+
+
+def _data_url(media: Media) -> str:
+    """The bytes of a medium as a `data:` URL."""
+    return f"data:{media.mime};base64,{media.data}"

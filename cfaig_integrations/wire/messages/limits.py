@@ -26,7 +26,7 @@ from cfaig_integrations.wire.limits import (
     model_limits,
     part_limits,
 )
-from cfaig_integrations.wire.messages.media import CACHE_MARKER, IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
+from cfaig_integrations.wire.messages.turns import CACHE_MARKER, IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
 
 _ON_CHAT = 'Remove it, or use api="chat_completions" with a model that takes it.'
 _ON_RESPONSES = 'Remove it and send the whole conversation, or use api="responses".'

@@ -9,6 +9,8 @@ A speaker's `name` has no place in the format and is left out: it is a label, as
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
@@ -16,6 +18,7 @@ from cfaig_integrations.core.content import (
     Json,
     JsonDict,
     Media,
+    Modelled,
     Opaque,
     Part,
     Reasoning,
@@ -27,7 +30,15 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.encoding import arguments_object, call_id
-from cfaig_integrations.wire.messages.media import CACHE_MARKER, SEARCH_RESULT, media_block, own_extras
+
+PDF = "application/pdf"
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+"""Official SDK: `Base64ImageSourceParam`."""
+SEARCH_RESULT = "search_result"
+"""Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
+CACHE_MARKER = "cache_control"
+"""Key of Anthropic's cache marker."""
+_NO_VALUES: Json = {}
 
 _Content: TypeAlias = str | list[JsonDict]
 
@@ -142,7 +153,7 @@ def _block(part: Part) -> JsonDict | None:
             id_ = call_id(part.id, prefix="toolu_")
             return {"type": "tool_use", "id": id_, "name": part.name, "input": arguments, **own_extras(part)}
         case Media():
-            return media_block(part)
+            return _media_block(part)
         case ToolResult():
             return _tool_result(part)
         case Opaque(wire, raw):
@@ -189,3 +200,49 @@ def _tool_result(result: ToolResult) -> JsonDict:
         entry["is_error"] = True
     entry.update(own_extras(result))
     return entry
+
+
+def own_extras(part: Modelled) -> Json:
+    """What this format wrote into a part's extras, or a user wrote for it (`cache_control` ...)."""
+    return part.extras.get("messages", _NO_VALUES)
+
+
+def image_type(media: Media) -> str:
+    """The media type of an image, in the format's spelling."""
+    return "image/jpeg" if media.mime == "image/jpg" else media.mime
+
+
+def _media_block(media: Media) -> JsonDict:
+    """An `image` or `document` block. A document's name is its title; an image's name has no place in the format.
+
+    Raises:
+        ConfigError: A text document is not UTF-8 text.
+    """
+    block: JsonDict = {"type": "image" if media.kind == "image" else "document", "source": _source(media)}
+    if media.kind == "file" and media.name:
+        block["title"] = media.name
+    block.update(own_extras(media))
+    return block
+
+
+def _source(media: Media) -> JsonDict:
+    if media.url:
+        return {"type": "url", "url": media.url}
+    if media.file_id:
+        return {"type": "file", "file_id": media.file_id}
+    if media.mime.startswith("text/"):
+        # The only text type that the format has (official SDK: `PlainTextSourceParam`).
+        return {"type": "text", "media_type": "text/plain", "data": _text_of(media)}
+    return {"type": "base64", "media_type": image_type(media), "data": media.data}
+
+
+def _text_of(media: Media) -> str:
+    try:
+        return base64.b64decode(media.data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The text document {media.name or 'without a name'} is not UTF-8 text in base64: {error}.",
+            field="data",
+            value=media.data[:40],
+            remedy="Pass its UTF-8 bytes in base64.",
+        ) from error

@@ -17,7 +17,7 @@ from cfaig_integrations.wire.limits import (
     model_limits,
     part_limits,
 )
-from cfaig_integrations.wire.responses.media import INPUT_PARTS
+from cfaig_integrations.wire.responses.turns import INPUT_PARTS
 
 _MIN_TOKENS = 16
 _ON_CHAT = "Remove it, or use api='chat_completions'."

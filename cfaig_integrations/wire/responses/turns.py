@@ -16,9 +16,11 @@ it is a label, which agent frameworks set by themselves.
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable
 
 from cfaig_integrations.core.content import (
+    Extras,
     Json,
     JsonDict,
     Media,
@@ -34,7 +36,10 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.wire.encoding import arguments_text, call_id
 from cfaig_integrations.wire.responses.decode import CONTENT_PART
-from cfaig_integrations.wire.responses.media import INPUT_PARTS, input_part, own_extras
+
+INPUT_PARTS = frozenset({"input_text", "input_image", "input_file", "input_audio"})
+_REPLY_KEYS = frozenset({"item", "part", "index"})
+"""Extras that tell where a part of a reply came from, and mean nothing in an input part."""
 
 _KEEP_ID = frozenset({"item_reference", "mcp_approval_request"})
 """Items whose id another item or the server needs, stored or not."""
@@ -105,8 +110,8 @@ class _Input:
     def _add_message(self, role: Role, parts: list[Text | Media | Opaque]) -> None:
         if not parts:
             return
-        content: str | list[JsonDict] = [input_part(part) for part in parts]
-        if len(parts) == 1 and isinstance(parts[0], Text) and not own_extras(parts[0].extras):
+        content: str | list[JsonDict] = [_input_part(part) for part in parts]
+        if len(parts) == 1 and isinstance(parts[0], Text) and not _own_extras(parts[0].extras):
             content = parts[0].text
         self._add({"role": role, "content": content})
         parts.clear()
@@ -121,7 +126,7 @@ class _Input:
             case (Text(text),):
                 output = text
             case parts:
-                output = [input_part(part) for part in parts]
+                output = [_input_part(part) for part in parts]
         item: JsonDict = {
             "type": "custom_tool_call_output" if custom else "function_call_output",
             "call_id": call_id(result.call_id),
@@ -130,7 +135,7 @@ class _Input:
         caller = _item(call).get("caller") if call is not None else None
         if caller is not None:
             item["caller"] = caller
-        return {**item, **own_extras(result.extras)}
+        return {**item, **_own_extras(result.extras)}
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
         alone = len(parts) <= 1
@@ -233,3 +238,42 @@ def _item(part: Text | Refusal | Reasoning | ToolCall) -> Json:
     """What is kept of a part's item; nothing, if the part came in another format."""
     item: Json = part.extras.get("responses", {}).get("item") or {}
     return item
+
+
+def _input_part(part: Text | Media | Opaque) -> JsonDict:
+    """One content part of a user's or system's message, or of a tool's output.
+
+    Extras of this format, such as an image's `detail`, become keys of the part.
+    """
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text, **_own_extras(part.extras)}
+        case Media(kind="image", file_id=""):
+            return {"type": "input_image", "image_url": part.url or _data_url(part), **_own_extras(part.extras)}
+        case Media(kind="image"):
+            return {"type": "input_image", "file_id": part.file_id, **_own_extras(part.extras)}
+        case Media():
+            return {"type": "input_file", **_file(part), **_own_extras(part.extras)}
+        case Opaque():
+            return dict(part.raw)
+
+
+def _own_extras(extras: Extras) -> JsonDict:
+    """What the user added to an input part in this format."""
+    if not extras:
+        return {}
+    return {key: value for key, value in extras.get("responses", {}).items() if key not in _REPLY_KEYS}
+
+
+def _file(part: Media) -> JsonDict:
+    name = {"filename": part.name} if part.name else {}
+    if part.file_id:
+        return {"file_id": part.file_id}
+    if part.url:
+        return {"file_url": part.url, **name}
+    # The API refuses `file_data` without a file name.
+    return {"filename": f"document{mimetypes.guess_extension(part.mime) or ''}", **name, "file_data": _data_url(part)}
+
+
+def _data_url(part: Media) -> str:
+    return f"data:{part.mime};base64,{part.data}"
