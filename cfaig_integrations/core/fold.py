@@ -1,13 +1,14 @@
-"""Events to a reply: the only accumulator of the package.
+"""Events to a reply, and back: the only accumulator of the package.
 
 `fold` of a stream's events equals the reply that a whole body with the same answer decodes to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from itertools import count
+from typing import assert_never
 
 from cfaig_integrations.core.chat import ChatReply, Choice, FinishReason, Usage
 from cfaig_integrations.core.content import (
@@ -21,11 +22,13 @@ from cfaig_integrations.core.content import (
     Refusal,
     Text,
     ToolCall,
+    ToolResult,
     Turn,
     Wire,
     merge_extras,
 )
 from cfaig_integrations.core.events import (
+    ArgumentsDelta,
     CitationAdded,
     Delta,
     Event,
@@ -34,16 +37,15 @@ from cfaig_integrations.core.events import (
     PartExtras,
     PartKind,
     PartStarted,
+    ReasoningDelta,
+    RefusalDelta,
     ReplyExtras,
     Started,
+    TextDelta,
     UsageUpdated,
 )
 from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ProtocolError
-
-_NotDelta: TypeAlias = (
-    Started | PartStarted | CitationAdded | PartExtras | PartAdded | ReplyExtras | UsageUpdated | Finished
-)
 
 
 @dataclass(slots=True)
@@ -118,10 +120,7 @@ class Fold:
         """Takes one more event."""
         if isinstance(event, Delta):
             self._open_part(event.part).pieces.append(event.text)
-        else:
-            self._add_other(event)
-
-    def _add_other(self, event: _NotDelta) -> None:
+            return
         match event:
             case PartStarted(part, kind, choice, id_, name):
                 self._parts[part] = _OpenPart(kind, choice, id_, name)
@@ -184,3 +183,53 @@ def fold(wire: Wire, events: Iterable[Event]) -> ChatReply:
     for event in events:
         accumulator.add(event)
     return accumulator.reply()
+
+
+def unfold(reply: ChatReply) -> list[Event]:
+    """The events of a stream that would have carried a reply; folded, they are the reply again.
+
+    For a server that answers a stream request with one whole body: a text becomes one delta.
+
+    Raises:
+        ProtocolError: The reply holds a tool's result, which no model writes.
+    """
+    events: list[Event] = [Started(reply.id, reply.model)]
+    numbers = count()
+    for index, choice in enumerate(reply.choices):
+        for part in choice.turn.parts:
+            events += _part_events(part, next(numbers), index)
+        if choice.turn.extras:
+            events.append(ReplyExtras(choice.turn.extras, index, turn=True))
+        if choice.extras:
+            events.append(ReplyExtras(choice.extras, index))
+        events.append(Finished(choice.finish, choice.provider_finish, index))
+    if reply.extras:
+        events.append(ReplyExtras(reply.extras))
+    if reply.usage is not None:
+        events.append(UsageUpdated(reply.usage))
+    return events
+
+
+def _part_events(part: Part, number: int, choice: int) -> Iterator[Event]:
+    match part:
+        case Media() | Opaque():
+            yield PartAdded(number, part, choice)
+            return
+        case ToolResult(call_id):
+            raise ProtocolError("The reply holds a tool's result, which only a caller provides.", body=call_id)
+        case ToolCall(id_, name, arguments, kind):
+            yield PartStarted(number, "custom_tool_call" if kind == "custom" else "tool_call", choice, id_, name)
+            yield ArgumentsDelta(number, arguments)
+        case Text(text, citations):
+            yield PartStarted(number, "text", choice)
+            yield TextDelta(number, text)
+            for citation in citations:
+                yield CitationAdded(number, citation)
+        case Reasoning(text):
+            yield PartStarted(number, "reasoning", choice)
+            yield ReasoningDelta(number, text)
+        case Refusal(text):
+            yield PartStarted(number, "refusal", choice)
+            yield RefusalDelta(number, text)
+    if part.extras:
+        yield PartExtras(number, part.extras)

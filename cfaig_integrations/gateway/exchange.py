@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Wire
-from cfaig_integrations.core.fold import fold
+from cfaig_integrations.core.fold import fold, unfold
 from cfaig_integrations.core.forced_calls import with_forced_call
 from cfaig_integrations.core.legal import renamed
 from cfaig_integrations.core.stops import cut
-from cfaig_integrations.core.unfold import unfold
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpResponse

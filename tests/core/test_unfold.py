@@ -21,8 +21,7 @@ from cfaig_integrations.core.content import (
     Turn,
 )
 from cfaig_integrations.core.events import TextDelta
-from cfaig_integrations.core.fold import fold
-from cfaig_integrations.core.unfold import unfold
+from cfaig_integrations.core.fold import fold, unfold
 from cfaig_integrations.errors import GatewayError, ProtocolError
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.registry import codec

@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.core.events import Event
-from cfaig_integrations.core.fold import fold
-from cfaig_integrations.core.unfold import unfold
+from cfaig_integrations.core.fold import fold, unfold
 from cfaig_integrations.errors import GatewayError, ProtocolError
 from cfaig_integrations.gateway.actions import HttpResponse
 from cfaig_integrations.gateway.failures import from_embedded, from_html, from_response

@@ -23,7 +23,7 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
-from cfaig_integrations.core.unfold import unfold
+from cfaig_integrations.core.fold import unfold
 from cfaig_integrations.langchain.generations import GenerationChunkMaker, to_generations
 from cfaig_integrations.langchain.inbound import to_turns
 from cfaig_integrations.langchain.outbound_blocks import translate

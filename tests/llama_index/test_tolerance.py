@@ -36,7 +36,7 @@ from cfaig_integrations.core.content import (
     ToolCall,
     Turn,
 )
-from cfaig_integrations.core.unfold import unfold
+from cfaig_integrations.core.fold import unfold
 from cfaig_integrations.gateway import truncation
 from cfaig_integrations.gateway.info import read_info
 from cfaig_integrations.llama_index import CloudflareAIGateway
