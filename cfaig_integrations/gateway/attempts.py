@@ -141,15 +141,15 @@ class Attempts(ABC, Generic[_T]):
         return without_html(response)
 
 
-class JsonRequest(Attempts[_T]):
-    """One request with a JSON response.
+class SimpleRequest(Attempts[_T]):
+    """One request that stays the same, and whose response is read as a whole.
 
     Args:
         connection: Account, host and defaults.
         path: Path of the endpoint, or its whole URL.
         read: Makes the result of the response, given the number of requests sent; an `EmbeddedError` of it becomes the
             error that the body holds.
-        body: JSON object to send, if any.
+        body: JSON object or bytes to send, if any.
         method: HTTP method.
         call: What this call changes.
         repeatable: Whether sending it twice costs nothing more; None: unless it is a `POST`.
@@ -163,7 +163,7 @@ class JsonRequest(Attempts[_T]):
         path: str,
         read: Callable[[HttpResponse, int], _T],
         *,
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | bytes = b"",
         method: Literal["GET", "PATCH", "POST"] = "POST",
         call: CallOptions = NO_CALL_OPTIONS,
         repeatable: bool | None = None,
@@ -171,7 +171,7 @@ class JsonRequest(Attempts[_T]):
         super().__init__(connection, call)
         self._method, self._path, self._read = method, path, read
         self.repeatable = method != "POST" if repeatable is None else repeatable
-        self._body = b"" if body is None else jsonio.dump(body)
+        self._body = body if isinstance(body, bytes) else jsonio.dump(body)
 
     def _attempt(self) -> Actions[_T]:
         url = self._connection.url(self._path) if self._path.startswith("/") else self._path

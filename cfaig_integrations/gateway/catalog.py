@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from cfaig_integrations.errors import ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
-from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, query
@@ -176,7 +176,7 @@ def _gateway(raw: object) -> GatewayEntry:
 def credits(connection: Connection) -> Actions[Credits]:
     """The balance of the account's credits."""
     path = f"{management_path(connection, '/ai-gateway/billing')}/credit-balance"
-    return JsonRequest(connection, path, lambda response, _: _credits(result_of(response)), method="GET").run()
+    return SimpleRequest(connection, path, lambda response, _: _credits(result_of(response)), method="GET").run()
 
 
 def _credits(raw: object) -> Credits:
@@ -212,7 +212,7 @@ def web_search(
     fields = {"query": text, "provider": provider, "limit": limit}
     body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     body["options"] = {"gateway": {"id": gateway}}
-    return JsonRequest(connection, f"{path}/", _web_search, body=body, call=call).run()
+    return SimpleRequest(connection, f"{path}/", _web_search, body=body, call=call).run()
 
 
 def _web_search(response: HttpResponse, _: int) -> WebSearch:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from cfaig_integrations.core.text import read_json
 from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
-from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.failures.redaction import redacted
 from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, quoted_id
@@ -99,7 +99,7 @@ def _metadata(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-class _LogRequest(JsonRequest[_T]):
+class _LogRequest(SimpleRequest[_T]):
     """Reads or changes an entry; one that is not written yet is requested a second time."""
 
     _delayed = False
@@ -116,7 +116,7 @@ def entry(
 ) -> Actions[LogEntry]:
     """Reads one entry; with `wait`, one that is not written yet is requested a second time."""
     path = _entry_path(connection, log_id, gateway_id)
-    request = _LogRequest[LogEntry] if wait else JsonRequest[LogEntry]
+    request = _LogRequest[LogEntry] if wait else SimpleRequest[LogEntry]
     return request(connection, path, lambda response, _: read_entry(result_of(response)), method="GET").run()
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from cfaig_integrations.errors import ConfigError, ProtocolError, invalid
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
-from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.wire import jsonio
 
@@ -80,7 +80,7 @@ def get_page(connection: Connection, path: str, read: Callable[[object], _T]) ->
         entries = [read(each) for each in cast("list[object]", result)]
         return Page(entries, total if type(total) is int else None)
 
-    return JsonRequest(connection, path, page, method="GET").run()
+    return SimpleRequest(connection, path, page, method="GET").run()
 
 
 def query(parameters: Mapping[str, str | int | None]) -> str:

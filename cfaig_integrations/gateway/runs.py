@@ -12,7 +12,7 @@ from cfaig_integrations.errors import GatewayError, ProtocolError, TimeoutFault,
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.addresses import is_private
-from cfaig_integrations.gateway.attempts import Attempts
+from cfaig_integrations.gateway.attempts import Attempts, SimpleRequest
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo, read_info
 from cfaig_integrations.gateway.run_input import RunRequest
@@ -158,14 +158,15 @@ def _answer(
     return answer, headers, replace(info, log_ids=attempts.log_ids)
 
 
-class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
+class _RunAttempts(SimpleRequest[tuple[Answer, Mapping[str, str]]]):
     """The requests of one run, or of one question for its result."""
 
     __slots__ = ("_request",)
 
     def __init__(self, connection: Connection, request: RunRequest, call: CallOptions) -> None:
         headers = {**call.extra_headers, "accept": "*/*", "content-type": request.content_type}
-        super().__init__(connection, replace(call, extra_headers=headers))
+        call = replace(call, extra_headers=headers)
+        super().__init__(connection, request.path, _read, body=request.body, call=call)
         self._request = request
 
     @property
@@ -181,18 +182,12 @@ class _RunAttempts(Attempts[tuple[Answer, Mapping[str, str]]]):
         attempts._log_ids = self.log_ids
         return attempts
 
-    def _attempt(self) -> Actions[tuple[Answer, Mapping[str, str]]]:
-        url = self._connection.url(self._request.path)
-        headers = self._connection.headers_of(self._call, {}, stream=False, event_id=self.event_id)
-        timeouts = self._connection.timeouts_of(self._call, stream=False)
-        response = yield from self._send(HttpRequest("POST", url, headers, self._request.body, timeouts))
-        try:
-            return read_answer(response), response.headers
-        except EmbeddedError as error:
-            raise failures.from_embedded(error.body, response.headers, response.status) from None
-
     def _check(self, response: HttpResponse) -> HttpResponse:
         return response if is_media(response) else super()._check(response)
+
+
+def _read(response: HttpResponse, _: int) -> tuple[Answer, Mapping[str, str]]:
+    return read_answer(response), response.headers
 
 
 def _downloaded(connection: Connection, call: CallOptions, files: tuple[RunFile, ...]) -> Actions[tuple[RunFile, ...]]:

@@ -9,7 +9,7 @@ from cfaig_integrations.core.decisions import DecisionReply, DecisionRequest
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest, Ranked, RerankReply, RerankRequest
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, NotFound
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
-from cfaig_integrations.gateway.attempts import JsonRequest
+from cfaig_integrations.gateway.attempts import SimpleRequest
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import Format, GatewayInfo, read_info
 from cfaig_integrations.gateway.models.embeddings import EmbedApi, decision_route, embed_route, rerank_route
@@ -19,7 +19,7 @@ from cfaig_integrations.wire import decisions, embeddings, rerank
 _T = TypeVar("_T")
 
 
-class _EmbedRequest(JsonRequest[_T]):
+class _EmbedRequest(SimpleRequest[_T]):
     """Embeds; the error of a model that is not found says where such models are (facts §6.3)."""
 
     __slots__ = ()
@@ -86,7 +86,7 @@ def rank(
             ranking = tuple([Ranked(indexes[ranked.index], ranked.score) for ranked in ranking])
         return replace(reply, ranking=ranking), _info(response, request.model, sent)
 
-    return (yield from JsonRequest(connection, route.path, read, body=body, call=call).run())
+    return (yield from SimpleRequest(connection, route.path, read, body=body, call=call).run())
 
 
 def decide(
@@ -104,7 +104,7 @@ def decide(
         reply = decisions.decode(response.body or b"", request.questions)
         return reply, _info(response, request.model, sent)
 
-    return JsonRequest(connection, path, read, body=body, call=call).run()
+    return SimpleRequest(connection, path, read, body=body, call=call).run()
 
 
 def _info(response: HttpResponse, model: str, sent: int, wire: Format = "run") -> GatewayInfo:

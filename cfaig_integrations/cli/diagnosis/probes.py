@@ -23,7 +23,7 @@ from cfaig_integrations.errors import (
     TransportFault,
 )
 from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
-from cfaig_integrations.gateway.attempts import JsonRequest, result_of
+from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
 
 _NO_ROUTE = 7000
@@ -44,7 +44,7 @@ class Probe:
             GatewayError: The server returns an error, something else than JSON, or nothing.
         """
         path = path if of_account else self.settings.base_url + path
-        read = JsonRequest(self._connection, path, lambda response, _: result_of(response), method="GET")
+        read = SimpleRequest(self._connection, path, lambda response, _: result_of(response), method="GET")
         return self._client.run(read.run())
 
 

@@ -163,10 +163,11 @@ def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool =
     if legacy:
         if api == "run":
             remedy = "Leave base_url out to use the REST API, or use api='auto'."
-            raise _no_endpoint("run", "on the legacy host", remedy)
+            raise invalid("api", api, "does not exist on the legacy host", remedy)
         return EmbedRoute("embeddings", routes.legacy_id(model), _LEGACY_EMBEDDINGS, row)
     if api == "run" and not on_workers_ai:
-        raise _no_endpoint(api, f"for {model}", "Use api='auto': /ai/run embeds with Workers AI's models only.")
+        remedy = "Use api='auto': /ai/run embeds with Workers AI's models only."
+        raise invalid("api", api, f"does not exist for {model}", remedy)
     if api == "embeddings" or not on_workers_ai:
         return EmbedRoute("embeddings", model, _EMBEDDINGS, row)
     return EmbedRoute("run", model, f"{_RUN}/{model}", row)
@@ -211,7 +212,3 @@ def _require_run(sent: str, model: str, action: str, default: str, *, legacy: bo
             value=model,
             remedy=f"Use a Workers AI model, such as {default}.",
         )
-
-
-def _no_endpoint(api: str, where: str, remedy: str) -> ConfigError:
-    return invalid("api", api, f"does not exist {where}", remedy)

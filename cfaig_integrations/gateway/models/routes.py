@@ -121,6 +121,14 @@ def checked_id(model: str) -> str:
     return _id_and_row(model)[0]
 
 
+def _row_if_valid(model: str) -> Row | None:
+    """The row of a model; None for an id that cannot be right, which the call itself refuses."""
+    try:
+        return row_of(model)
+    except ConfigError:
+        return None
+
+
 def require_author(model: str, base_url: str) -> None:
     """Refuses an id without its author, which Cloudflare's hosts take on no path (§1.3, §1.5); other hosts may.
 
@@ -142,10 +150,10 @@ def refuses_force(model: str, api: Wire | Literal["auto"], *, several: bool = Fa
         api: The user's choice.
         several: Whether it may choose one of several tools.
     """
-    try:
-        quirks = row_of(model).quirks_on(api)
-    except ConfigError:  # raised again by the call itself
+    row = _row_if_valid(model)
+    if row is None:
         return False
+    quirks = row.quirks_on(api)
     return quirks.no_forced_tool or (several and quirks.required_as_named)
 
 
@@ -166,36 +174,28 @@ def affinity_of(model: str) -> Literal["session_affinity", "session_id"] | None:
 
 def carries_pdf_results(model: str) -> bool:
     """Whether a wire of the model can carry a PDF in a tool's result."""
-    try:
-        return not PDF_RESULTS.isdisjoint(row_of(model).wires.tools)
-    except ConfigError:
-        return False
+    row = _row_if_valid(model)
+    return row is not None and not PDF_RESULTS.isdisjoint(row.wires.tools)
 
 
 def takes_cache_markers(model: str, api: Api) -> bool:
     """Whether a request with Anthropic's cache markers goes out in its format."""
     if api != "auto":
         return api == "messages"
-    try:
-        return "messages" in row_of(model).wires.tools
-    except ConfigError:
-        return False
+    row = _row_if_valid(model)
+    return row is not None and "messages" in row.wires.tools
 
 
 def takes(model: str, field: str) -> bool:
     """Whether a model takes a field of a request, such as `temperature`; True if that is not known."""
-    try:
-        return field not in row_of(model).quirks.refused
-    except ConfigError:
-        return True
+    row = _row_if_valid(model)
+    return row is None or field not in row.quirks.refused
 
 
 def efforts_of(model: str) -> tuple[str, ...]:
     """The reasoning efforts that a model takes; empty if they are not known."""
-    try:
-        return row_of(model).quirks.efforts
-    except ConfigError:
-        return ()
+    row = _row_if_valid(model)
+    return () if row is None else row.quirks.efforts
 
 
 def legacy_id(model: str) -> str:
