@@ -41,13 +41,12 @@ from cfaig_integrations.gateway.actions import (
     ReadOn,
     Send,
     Sleep,
-    TokenFunction,
 )
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.models.embeddings import EmbedApi
 from cfaig_integrations.gateway.session import StreamSession
-from cfaig_integrations.gateway.settings import Secret, secret_of
+from cfaig_integrations.gateway.settings import Secret, TokenFunction, secret_of
 
 _T = TypeVar("_T")
 _POOLED = AsyncPooled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from pydantic import SecretStr
@@ -18,9 +18,9 @@ from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.run_input import Upload
 from cfaig_integrations.gateway.run_result import RunResult
 from cfaig_integrations.gateway.runs import Polling, Progress
-from cfaig_integrations.gateway.settings import Unset, resolve
+from cfaig_integrations.gateway.settings import TokenFunction, Unset, resolve
 
-Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+Token: TypeAlias = str | SecretStr | TokenFunction | None
 GatewayId: TypeAlias = str | Literal[Unset.UNSET] | None
 Options: TypeAlias = GatewayOptions | Mapping[str, Any] | None
 Metadata: TypeAlias = Mapping[str, Any] | None

@@ -5,17 +5,15 @@ The generator decides what is sent, when it is sent again and how long it is wai
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import field
 from typing import TypeAlias, TypeVar
 
 from cfaig_integrations.core.records import record
 from cfaig_integrations.gateway.connection import Pairs, Timeouts
-from cfaig_integrations.gateway.settings import Secret
+from cfaig_integrations.gateway.settings import Secret, TokenFunction
 
 _T = TypeVar("_T")
-TokenFunction: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
-"""Called for a token before every request."""
 
 
 @record

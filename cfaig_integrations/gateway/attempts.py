@@ -152,7 +152,6 @@ class SimpleRequest(Attempts[_T]):
         body: JSON object or bytes to send, if any.
         method: HTTP method.
         call: What this call changes.
-        repeatable: Whether sending it twice costs nothing more; None: unless it is a `POST`.
     """
 
     __slots__ = ("_body", "_method", "_path", "_read")
@@ -166,11 +165,10 @@ class SimpleRequest(Attempts[_T]):
         body: dict[str, Any] | bytes = b"",
         method: Literal["GET", "PATCH", "POST"] = "POST",
         call: CallOptions = NO_CALL_OPTIONS,
-        repeatable: bool | None = None,
     ) -> None:
         super().__init__(connection, call)
         self._method, self._path, self._read = method, path, read
-        self.repeatable = method != "POST" if repeatable is None else repeatable
+        self.repeatable = method != "POST"
         self._body = body if isinstance(body, bytes) else jsonio.dump(body)
 
     def _attempt(self) -> Actions[_T]:

@@ -44,7 +44,9 @@ class Unset(Enum):
 
 UNSET: Final = Unset.UNSET
 """An argument that was left out, where None has a meaning."""
-_Token: TypeAlias = str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | Literal[Unset.UNSET] | None
+TokenFunction: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
+"""Called for a token before every request."""
+_Token: TypeAlias = str | SecretStr | TokenFunction | Literal[Unset.UNSET] | None
 
 
 class Secret(SecretStr):
@@ -84,8 +86,7 @@ def secret_of(token: object) -> Secret:
     return Secret(cast("str", token.get_secret_value() if isinstance(token, SecretStr) else token))
 
 
-TokenSource: TypeAlias = Secret | Callable[[], str] | Callable[[], Awaitable[str]]
-"""A token, or a function that is called for one before every request."""
+TokenSource: TypeAlias = Secret | TokenFunction
 
 
 @record

@@ -116,9 +116,9 @@ def answer_schema(schema: Json) -> Json:
     return object_schema(schema, "The schema of the answer", "output")
 
 
-def too_deep(field: str) -> ConfigError:
-    """The error for a schema that is nested too deeply to be rewritten."""
-    return ConfigError("The schema is nested too deeply.", field=field, remedy="Use one of at most 200 levels.")
+def too_deep() -> ConfigError:
+    """The error for an output schema that is nested too deeply to be rewritten."""
+    return ConfigError("The schema is nested too deeply.", field="output", remedy="Use one of at most 200 levels.")
 
 
 def effective_tool_choice(request: ChatRequest, quirks: Quirks) -> ToolChoice | None:

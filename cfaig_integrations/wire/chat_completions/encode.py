@@ -122,7 +122,7 @@ def _type_only(schema: Json) -> Json:
     try:
         return cast("Json", _inlined(whole, definitions, ()))
     except RecursionError:
-        raise too_deep("output") from None
+        raise too_deep() from None
 
 
 def _inlined(value: object, definitions: Json, path: tuple[str, ...]) -> object:

@@ -115,7 +115,7 @@ def _schema(output: OutputSchema) -> JsonDict:
     try:
         schema = _closed(answer_schema(output.schema or {}))
     except RecursionError:
-        raise too_deep("output") from None
+        raise too_deep() from None
     if output.description:
         schema.setdefault("description", output.description)
     return schema
