@@ -186,23 +186,14 @@ __all__ = [
     "gateway_context",
 ]
 
+_API = ("AIGateway", "AsyncAIGateway", "Credits", "GatewayEntry", "LogEntry", "LogFilter", "ModelEntry")
+_RESULTS = ("RunCost", "RunFile", "RunResult", "WebPage", "WebSearch")
 _HOMES = {
-    "AIGateway": "client.api",
-    "AsyncAIGateway": "client.api",
-    "Credits": "client.api",
+    **dict.fromkeys((*_API, *_RESULTS), "client.api"),
     "CustomCost": "gateway.options",
-    "GatewayEntry": "client.api",
     "GatewayInfo": "gateway.info",
     "GatewayOptions": "gateway.options",
-    "LogEntry": "client.api",
-    "LogFilter": "client.api",
-    "ModelEntry": "client.api",
-    "RunCost": "client.api",
-    "RunFile": "client.api",
     "RunInfo": "adapters.run_metadata",
-    "RunResult": "client.api",
-    "WebPage": "client.api",
-    "WebSearch": "client.api",
     "gateway_context": "gateway.context",
 }
 """Module of each name that is not an error."""

@@ -223,12 +223,8 @@ class ApiError(GatewayError):
         self.body = body
         self.log_id = self.headers.get("cf-aig-log-id")
         self.event_id = self.headers.get("cf-aig-event-id")
-        self.request_id = (
-            self.headers.get("cf-aig-request-id")
-            or self.headers.get("x-request-id")
-            or self.headers.get("request-id")
-            or self.headers.get("cf-ai-req-id")
-        )
+        ids = ("cf-aig-request-id", "x-request-id", "request-id", "cf-ai-req-id")
+        self.request_id = next((found for name in ids if (found := self.headers.get(name))), None)
         self.ray_id = self.headers.get("cf-ray")
 
     def __str__(self) -> str:

@@ -244,14 +244,7 @@ TABLE: tuple[Row, ...] = (
     Row("llama-3.3-70b-versatile", 131_072, 32_768, _TEXT, _TOOLS, "LC, MD"),
     Row("qwen3-32b", 131_072, 40_960, _TEXT, _REASONING, "LC"),
     Row("deepseek-r1-distill-llama-70b", 131_072, 8_192, _TEXT, _REASONING, "LC"),
-    Row(
-        "llama-4-scout-17b-16e-instruct llama-4-maverick-17b-128e-instruct",
-        131_072,
-        8_192,
-        _IMAGE,
-        _CHAT,
-        "LC",
-    ),
+    Row("llama-4-scout-17b-16e-instruct llama-4-maverick-17b-128e-instruct", 131_072, 8_192, _IMAGE, _CHAT, "LC"),
     # Mistral
     Row("mistral-large-latest mistral-large-2512 mistral-medium-2508", 262_144, None, _IMAGE, _TOOLS, "LC, MD"),
     Row("mistral-medium-latest mistral-medium-2604", 262_144, None, _IMAGE, _FULL, "LC, MD"),
@@ -262,12 +255,7 @@ TABLE: tuple[Row, ...] = (
     Row("magistral-medium-latest", 128_000, 16_384, _TEXT, _REASONING, "LC, MD"),
     Row("magistral-small", 128_000, None, _TEXT, _REASONING, "LC, MD"),
     Row(
-        "ministral-3b-latest ministral-8b-latest mistral-nemo open-mistral-nemo",
-        128_000,
-        None,
-        _TEXT,
-        _TOOLS,
-        "LC, MD",
+        "ministral-3b-latest ministral-8b-latest mistral-nemo open-mistral-nemo", 128_000, None, _TEXT, _TOOLS, "LC, MD"
     ),
     Row("pixtral-12b pixtral-large-latest", 128_000, None, _IMAGE, _TOOLS, "LC, MD"),
     Row("codestral-latest", 256_000, 4_096, _TEXT, _TOOLS, "LC, MD"),

@@ -6,13 +6,9 @@ from cfaig_integrations.wire.chat_completions.decode import decode
 from cfaig_integrations.wire.chat_completions.encode import encode
 from cfaig_integrations.wire.chat_completions.limits import limits
 from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
-from cfaig_integrations.wire.codec import ChatCodec, Features, Quirks
+from cfaig_integrations.wire.codec import ChatCodec, Features
 
 __all__ = ["CODEC"]
-
-
-def _features(quirks: Quirks) -> Features:
-    return Features(stop_texts="stop" not in quirks.refused, body_options=True, stored_replies=False)
 
 
 CODEC = ChatCodec(
@@ -21,5 +17,5 @@ CODEC = ChatCodec(
     decode=decode,
     decoder=ChatCompletionsDecoder,
     limits=limits,
-    features=_features,
+    features=lambda quirks: Features(stop_texts="stop" not in quirks.refused, body_options=True, stored_replies=False),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cfaig_integrations.wire.codec import ChatCodec, Features, Quirks
+from cfaig_integrations.wire.codec import ChatCodec, Features
 from cfaig_integrations.wire.messages.betas import headers
 from cfaig_integrations.wire.messages.decode import decode
 from cfaig_integrations.wire.messages.encode import encode
@@ -12,16 +12,12 @@ from cfaig_integrations.wire.messages.stream import MessagesDecoder
 __all__ = ["CODEC"]
 
 
-def _features(quirks: Quirks) -> Features:
-    return Features(stop_texts="stop" not in quirks.refused, body_options=False, stored_replies=False)
-
-
 CODEC = ChatCodec(
     wire="messages",
     encode=encode,
     decode=decode,
     decoder=MessagesDecoder,
     limits=limits,
-    features=_features,
+    features=lambda quirks: Features(stop_texts="stop" not in quirks.refused, body_options=False, stored_replies=False),
     headers=lambda request, _: headers(request),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cfaig_integrations.wire.codec import ChatCodec, Features, Quirks
+from cfaig_integrations.wire.codec import ChatCodec, Features
 from cfaig_integrations.wire.responses.decode import decode
 from cfaig_integrations.wire.responses.encode import encode
 from cfaig_integrations.wire.responses.limits import limits
@@ -11,15 +11,13 @@ from cfaig_integrations.wire.responses.stream import ResponsesDecoder
 __all__ = ["CODEC"]
 
 
-def _features(quirks: Quirks) -> Features:
-    return Features(stop_texts=False, body_options=False, stored_replies="previous_response_id" not in quirks.refused)
-
-
 CODEC = ChatCodec(
     wire="responses",
     encode=encode,
     decode=decode,
     decoder=ResponsesDecoder,
     limits=limits,
-    features=_features,
+    features=lambda quirks: Features(
+        stop_texts=False, body_options=False, stored_replies="previous_response_id" not in quirks.refused
+    ),
 )
