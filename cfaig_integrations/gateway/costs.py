@@ -190,22 +190,18 @@ class RunLogs:
     def cost(self) -> RunCost:
         """The sum of the entries that were found."""
         entries = {log_id: self._entries[log_id] for log_id in self._log_ids if log_id in self._entries}
-        return _sum(entries, self._missing, self._by)
-
-
-def _sum(entries: Mapping[str, LogEntry], missing: list[str], by: str) -> RunCost:
-    models: dict[str, list[float]] = defaultdict(list)
-    values: dict[str, list[float]] = defaultdict(list)
-    for entry in entries.values():
-        models[entry.model or ""].append(entry.cost or 0.0)
-        if by != "model":
-            values[str(entry.metadata.get(by, ""))].append(entry.cost or 0.0)
-    return RunCost(
-        total=fsum(entry.cost or 0.0 for entry in entries.values()),
-        by_model={name: fsum(costs) for name, costs in models.items()},
-        by_metadata={name: fsum(costs) for name, costs in values.items()},
-        calls=len(entries),
-        cached=sum(bool(entry.cached) for entry in entries.values()),
-        missing=tuple(missing),
-        unpriced=tuple(log_id for log_id, entry in entries.items() if entry.cost is None),
-    )
+        models: dict[str, list[float]] = defaultdict(list)
+        values: dict[str, list[float]] = defaultdict(list)
+        for entry in entries.values():
+            models[entry.model or ""].append(entry.cost or 0.0)
+            if self._by != "model":
+                values[str(entry.metadata.get(self._by, ""))].append(entry.cost or 0.0)
+        return RunCost(
+            total=fsum(entry.cost or 0.0 for entry in entries.values()),
+            by_model={name: fsum(costs) for name, costs in models.items()},
+            by_metadata={name: fsum(costs) for name, costs in values.items()},
+            calls=len(entries),
+            cached=sum(bool(entry.cached) for entry in entries.values()),
+            missing=tuple(self._missing),
+            unpriced=tuple(log_id for log_id, entry in entries.items() if entry.cost is None),
+        )
