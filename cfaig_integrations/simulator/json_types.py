@@ -1,12 +1,14 @@
-"""Parsed JSON: reading it from a request, and telling objects from lists."""
+"""JSON: reading it from a request, telling objects from lists, and writing it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, TypeGuard
 
+Record = dict[str, Any]
 
-def is_record(value: object) -> TypeGuard[dict[str, Any]]:
+
+def is_record(value: object) -> TypeGuard[Record]:
     """Whether a parsed value is an object."""
     return isinstance(value, dict)
 
@@ -16,12 +18,12 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def as_record(value: object) -> dict[str, Any]:
+def as_record(value: object) -> Record:
     """The value if it is an object, else an empty object."""
     return value if is_record(value) else {}
 
 
-def records(value: object) -> list[dict[str, Any]]:
+def records(value: object) -> list[Record]:
     """The objects of a list; none if the value is no list."""
     return [item for item in value if is_record(item)] if is_list(value) else []
 
@@ -50,3 +52,11 @@ def parse_json(raw: bytes | str) -> Any:
 
 def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def encode(body: Any) -> bytes:
+    """Compact JSON in UTF-8, as the API writes it; a lone surrogate, which UTF-8 does not have, is escaped."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()

@@ -16,7 +16,7 @@ from cfaig_integrations.simulator.catalogue import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
-from cfaig_integrations.simulator.scripting.script import RawAnswer, Script, make_answer, make_fault
+from cfaig_integrations.simulator.scripting.script import RawAnswer, Script, Step, make_answer, make_fault
 from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import Call
 from cfaig_integrations.simulator.upstream.client import Upstream
@@ -224,7 +224,7 @@ class Simulator:
             times: For how many requests; None for all that follow.
             **answer: Tool calls (each a `Call`, or a mapping with `name`, `arguments`, `id`), reasoning and so on.
         """
-        self._state.script.add_reply(make_answer({"text": text, **answer}), times)
+        self._state.script.add_reply(Step(make_answer({"text": text, **answer})), times)
 
     def reply_raw(
         self,

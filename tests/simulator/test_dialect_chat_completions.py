@@ -77,7 +77,7 @@ def rejection(wrong: dict[str, Any]) -> InvalidBody:
         (body(thread_id="x"), "Unknown parameter: 'thread_id'."),
         (body(ls_model_name="x"), "Unknown parameter: 'ls_model_name'."),
         (body(max_output_tokens=20), "Unknown parameter: 'max_output_tokens'."),
-        (body(temperature=3), "Invalid 'temperature': integer above maximum value. Expected a value <= 2, but got 3"),
+        (body(temperature=3), "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3"),
         (body(max_tokens="5"), "Invalid type for 'max_tokens': expected an integer, but got a string instead."),
         (body(max_tokens=0), "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1, but got 0"),
         (body(stop=["a"] * 5), "Invalid 'stop': array too long."),

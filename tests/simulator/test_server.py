@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -234,13 +235,46 @@ def test_raw_socket_garbage_does_no_harm(sim: Simulator, caller: Caller) -> None
     assert caller.chat().status_code == 200
 
 
-def test_odd_text_survives(sim: Simulator, caller: Caller) -> None:
-    sim.reply("\ud83d half an emoji", times=1)
-    body = b'{"model": "openai/gpt-\\ud800", "messages": [{"role": "user", "content": "say \\ud83d"}]}'
-    url = caller.account + "/ai/v1/chat/completions"
-    answer = caller.http.post(url, content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 200
-    assert len(sim.logs()) == 1
+HALF = "\ud83d"  # of a surrogate pair, which JSON can express and UTF-8 cannot
+SAYING: list[object] = [{"role": "user", "content": f"say {HALF}"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("v1/chat/completions", {"model": f"openai/{HALF}", "messages": SAYING, "stream": True}),
+        ("v1/chat/completions", {"model": "@cf/openai/gpt-oss-120b", "messages": SAYING, "stream": True}),
+        (
+            "v1/responses",
+            {
+                "model": "openai/gpt-5", "input": f"say {HALF}", "stream": True, "reasoning": {"effort": "low"},
+                "include": ["reasoning.encrypted_content"],
+            },
+        ),
+        (
+            "v1/messages",
+            {
+                "model": "anthropic/claude-haiku-4.5", "messages": SAYING, "max_tokens": 2000, "stream": True,
+                "thinking": {"type": "enabled", "budget_tokens": 1024},
+            },
+        ),
+        ("run/@cf/meta/llama-3.1-8b-instruct", {"prompt": f"say {HALF}", "stream": True}),
+        ("run/@cf/baai/bge-m3", {"text": HALF}),
+        ("run/@cf/baai/bge-reranker-base", {"query": HALF, "contexts": [{"text": HALF}]}),
+        ("run/@cf/lykon/dreamshaper-8-lcm", {"prompt": HALF}),
+        ("run/@cf/deepgram/aura-2-en", {"text": HALF}),
+        ("run/@cf/deepgram/aura-2-en", {"text": HALF, "encoding": "linear16"}),
+        ("run/@cf/myshell-ai/melotts", {"prompt": HALF}),
+    ],
+)  # fmt: skip
+def test_half_of_a_surrogate_pair_does_no_harm(
+    sim: Simulator, caller: Caller, path: str, body: dict[str, object]
+) -> None:
+    for stream in {False, bool(body.pop("stream", False))}:
+        sent = json.dumps({**body, "stream": True} if stream else body)
+        answer = caller.http.post(f"{caller.account}/ai/{path}", content=sent, headers={"cf-aig-gateway-id": "default"})
+        assert answer.status_code == 200
+        assert sim.logs()[-1]["success"]
 
 
 def test_many_at_once(sim: Simulator) -> None:

@@ -146,6 +146,14 @@ def test_without_strict_the_fake_model_answers(gateway: ScriptedGateway, caller:
     assert gateway.unscripted == []
 
 
+def test_a_reply_waits_until_a_fault_is_over(gateway: ScriptedGateway, caller: Caller) -> None:
+    gateway.reply("scripted")
+    gateway.simulator.fault("gateway_rate_limit")
+    assert caller.chat().status_code == 429
+    assert gateway.remaining == 1
+    assert caller.chat().json()["choices"][0]["message"]["content"] == "scripted"
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

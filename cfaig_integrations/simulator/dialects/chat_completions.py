@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import chat_request, dialect
 from cfaig_integrations.simulator.dialects.dialect import Dialect
+from cfaig_integrations.simulator.json_types import Record
 from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
-
-Record = dict[str, Any]
 
 _NEURONS_IN, _NEURONS_OUT = 1 / 110, 3 / 110
 """Neurons per token, as in a published response of a Gemma model."""
 _FINISHES = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "refusal": "stop"}
 
 
-@dataclass(slots=True)
 class Shape:
     """The differences between providers' chat completions."""
 
-    model: str
-    response_model_name: str = ""
-    workers: bool = False
-    shows_reasoning: bool = False
-    signs_calls: bool = False
-    id: str = ""
-    created: int = field(default_factory=dialect.now)
-
-    def __post_init__(self) -> None:
-        self.workers = is_workers_ai(self.model)
-        self.response_model_name = response_model_name(self.model)
-        self.shows_reasoning = not self.model.startswith("openai/")
-        # facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
-        self.signs_calls = self.model.startswith("google/gemini-3")
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.workers = is_workers_ai(model)
+        self.shows_reasoning = not model.startswith("openai/")
         self.id = dialect.new_id("", 32).lower() if self.workers else dialect.new_id("chatcmpl-", 29)
+        self.created = dialect.now()
 
     def head(self, kind: str) -> Record:
         """The fields that every body and every chunk begin with."""
-        head: Record = {"id": self.id, "object": kind, "created": self.created, "model": self.response_model_name}
+        model = response_model_name(self.model)
+        head: Record = {"id": self.id, "object": kind, "created": self.created, "model": model}
         return head if self.workers else {**head, "service_tier": "default", "system_fingerprint": None}
 
 
@@ -68,20 +56,21 @@ def total(shape: Shape, request: ModelRequest, answer: Answer) -> Record:
 
 def tool_call(shape: Shape, call: Call) -> Record:
     """One entry of `tool_calls`."""
-    if call.custom:
-        return {
-            "id": call.id or call_id(shape.model),
-            "type": "custom",
-            "custom": {"name": call.name, "input": call.text},
-        }
+    kind, key = _kind_of(call)
     entry: Record = {
         "id": call.id or call_id(shape.model),
-        "type": "function",
-        "function": {"name": call.name, "arguments": dialect.arguments(call)},
+        "type": kind,
+        kind: {"name": call.name, key: dialect.arguments(call)},
     }
-    if shape.signs_calls:
+    if not call.custom and shape.model.startswith("google/gemini-3"):
+        # facts §1.4: Gemini 3 wants each replayed call's `thought_signature`
         entry["extra_content"] = {"google": {"thought_signature": dialect.fake_signature(call.name)}}
     return entry
+
+
+def _kind_of(call: Call) -> tuple[str, str]:
+    """The type of a call, and the field of its arguments."""
+    return ("custom", "input") if call.custom else ("function", "arguments")
 
 
 def call_id(model: str) -> str:
@@ -128,10 +117,10 @@ def deltas(shape: Shape, answer: Answer) -> Iterator[Record]:
         yield from ({"refusal": piece} for piece in dialect.text_fragments(answer.refusal))
     for index, call in enumerate(answer.calls):
         opened = tool_call(shape, call)
-        kind, key = ("custom", "input") if call.custom else ("function", "arguments")
+        kind, key = _kind_of(call)
         opened[kind][key] = ""
         yield {"tool_calls": [{"index": index, **opened}]}
-        for piece in dialect.argument_fragments(call):
+        for piece in dialect.argument_fragments(dialect.arguments(call)):
             yield {"tool_calls": [{"index": index, kind: {key: piece}}]}
 
 

@@ -9,14 +9,8 @@ from typing import Any, cast
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, flag, one_of, tagged
-from cfaig_integrations.simulator.dialects.validation import (
-    JsonPath,
-    OpenAIValidator,
-    Record,
-    Validator,
-    WorkersAIValidator,
-)
-from cfaig_integrations.simulator.json_types import as_record, is_record, records
+from cfaig_integrations.simulator.dialects.validation import JsonPath, OpenAIValidator, Validator, WorkersAIValidator
+from cfaig_integrations.simulator.json_types import Record, as_record, is_record, records
 from cfaig_integrations.simulator.types import (
     Call,
     InvalidBody,

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote_plus
 
 from cfaig_integrations.simulator import tokens
+from cfaig_integrations.simulator.json_types import encode
 from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -32,22 +34,19 @@ def now() -> int:
 
 def fake_signature(text: str) -> str:
     """An opaque string, like a provider's signature or encrypted reasoning."""
-    digest = hashlib.blake2b(text.encode(), digest_size=48).digest()
-    return "sim" + base64.b64encode(digest + text.encode()[:64]).decode()
+    content = text.encode("utf-8", "replace")
+    digest = hashlib.blake2b(content, digest_size=48).digest()
+    return "sim" + base64.b64encode(digest + content[:64]).decode()
 
 
 def data(payload: Any) -> bytes:
     """One event without a name."""
-    return f"data: {_dump(payload)}\n\n".encode()
+    return b"data: " + encode(payload) + b"\n\n"
 
 
 def event(payload: dict[str, Any]) -> bytes:
     """One event with the `type` of its payload as its name."""
-    return f"event: {payload['type']}\ndata: {_dump(payload)}\n\n".encode()
-
-
-def _dump(payload: Any) -> str:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {payload['type']}\n".encode() + data(payload)
 
 
 def text_fragments(text: str) -> list[str]:
@@ -62,10 +61,15 @@ def arguments(call: Call) -> str:
     return call.raw or json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
 
 
-def argument_fragments(call: Call) -> list[str]:
+def argument_fragments(text: str) -> list[str]:
     """The arguments of a call in several pieces."""
-    pieces = tokens.pieces(arguments(call))
+    pieces = tokens.pieces(text)
     return ["".join(pieces[i : i + _ARGUMENT_STEP]) for i in range(0, len(pieces), _ARGUMENT_STEP)]
+
+
+def search_result(query: str) -> dict[str, Any]:
+    """The page of the simulated web for a query."""
+    return {"title": f"About {query}", "url": f"https://example.com/about?q={quote_plus(query)}"}
 
 
 def finish_reason(answer: Answer) -> Literal["stop", "length", "tool_calls", "refusal"]:

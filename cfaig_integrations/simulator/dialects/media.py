@@ -11,10 +11,10 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from cfaig_integrations.simulator import tokens
-from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Record, Validator, WorkersAIValidator
+from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.fake_model import media
 from cfaig_integrations.simulator.fake_model.text import split_sentences
-from cfaig_integrations.simulator.json_types import is_list
+from cfaig_integrations.simulator.json_types import Record, is_list
 
 Shape = Literal["native", "raw", "completed", "no_key", "alias", "bare", "object"]
 """How the output is returned: in Workers AI's envelope; as the bytes of a file; with `state`; the same without
@@ -108,11 +108,11 @@ class Files:
 class Output:
     """What a model returns."""
 
-    value: Any = None  # JSON; with the shape `raw`, nothing
+    value: Any  # JSON; with the shape `raw`, nothing
+    tokens_in: int
+    tokens_out: int = 0
     data: bytes = b""
     content_type: str = "application/json"
-    tokens_in: int = 0
-    tokens_out: int = 0
 
 
 def read_upload(row: MediaModel, content_type: str, raw: bytes) -> Record | None:
@@ -174,10 +174,10 @@ class _Job:
         """The output for a file."""
         counts = (tokens.count(text), round(tokens_out))
         if self.row.shape == "raw":
-            return Output(None, data, content_type, *counts)
+            return Output(None, *counts, data, content_type)
         value = self.files.publish(data, content_type) if self.row.urls else b64encode(data).decode()
         name = self.row.output
-        return Output({name: [value] if name == "images" else value}, b"", "application/json", *counts)
+        return Output({name: [value] if name == "images" else value}, *counts)
 
     def input_file(self) -> bytes | str:
         """The file in the input: its bytes, or a URL from which nothing is downloaded."""
@@ -252,8 +252,10 @@ def _speech(job: _Job) -> Output:
 
 
 def _music(job: _Job) -> Output:
-    milliseconds = job.validator.number(job.body, "music_length_ms", least=1000, most=_MOST_MUSIC_SECONDS * 1000)
-    seconds = milliseconds / 1000 if milliseconds else _MUSIC_SECONDS
+    milliseconds = job.body.get("music_length_ms")
+    if milliseconds is None:
+        milliseconds = _MUSIC_SECONDS * 1000
+    seconds = job.validator.number(milliseconds, ("music_length_ms",), 1000, _MOST_MUSIC_SECONDS * 1000) / 1000
     return job.file(media.mp3(job.text, seconds), "audio/mpeg", job.text, seconds * _TOKENS_PER_SECOND)
 
 
@@ -271,7 +273,7 @@ def _transcript(job: _Job) -> Output:
         value = _whisper(job, heard, words)
     else:
         value = {"text": heard.text}
-    return Output(value, b"", "application/json", *counts)
+    return Output(value, *counts)
 
 
 def _assembly(job: _Job, heard: media.Recording, words: list[tuple[str, float, float]]) -> Record:
@@ -307,23 +309,19 @@ def _translation(job: _Job) -> Output:
     texts = job.validator.text_list(job.body, "text", 100)
     translated = [media.translate(text, language) for text in texts]
     value: Record = {"translations": translated} if "indictrans" in job.model else {"translated_text": translated[0]}
-    return _text_output(job, value, "\n".join(texts), "\n".join(translated))
-
-
-def _text_output(job: _Job, value: Any, taken: str, made: str) -> Output:
-    return Output(value, b"", "application/json", tokens.count(taken), tokens.count(made))
+    return Output(value, tokens.count("\n".join(texts)), tokens.count("\n".join(translated)))
 
 
 def _summary(job: _Job) -> Output:
     most = job.validator.integer(job.body, "max_length") or 1024
     summary = tokens.cut(" ".join(split_sentences(job.text)[:_SUMMARY_SENTENCES]), most)
-    return _text_output(job, {"summary": summary}, job.text, summary)
+    return Output({"summary": summary}, tokens.count(job.text), tokens.count(summary))
 
 
 def _sentiment(job: _Job) -> Output:
     good = media.sentiment(job.text)
     scores = [{"label": "NEGATIVE", "score": round(1 - good, 4)}, {"label": "POSITIVE", "score": good}]
-    return _text_output(job, scores, job.text, "")
+    return Output(scores, tokens.count(job.text))
 
 
 def _labels(job: _Job) -> Output:
@@ -335,7 +333,7 @@ def _labels(job: _Job) -> Output:
             left, top = round(picture.width * step * number), round(picture.height * step * number)
             size = round(min(picture.width, picture.height) * step)
             each["box"] = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
-    return Output(found, tokens_in=_looked_at(picture))
+    return Output(found, _looked_at(picture))
 
 
 def _looked_at(picture: media.Picture) -> int:
@@ -346,14 +344,14 @@ def _description(job: _Job) -> Output:
     picture = job.picture()
     size = f" It has {picture.width} x {picture.height} pixels." if picture.width else ""
     text = f"The picture shows {picture.text or 'nothing that the fake model knows'}.{size}"
-    return Output({"description": text}, tokens_in=_looked_at(picture), tokens_out=tokens.count(text))
+    return Output({"description": text}, _looked_at(picture), tokens.count(text))
 
 
 def _turn(job: _Job) -> Output:
     heard = job.recording()
     ends = heard.text.rstrip().endswith((".", "!", "?"))
     value: Record = {"is_complete": ends, "probability": 0.95 if ends else 0.2}
-    return Output(value, tokens_in=round(heard.seconds * _TOKENS_PER_SECOND))
+    return Output(value, round(heard.seconds * _TOKENS_PER_SECOND))
 
 
 _MAKERS: dict[str, Callable[[_Job], Output]] = {

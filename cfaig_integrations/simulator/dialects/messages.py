@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote_plus
 
-from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.catalogue import response_model_name
 from cfaig_integrations.simulator.dialects import dialect, messages_request
 from cfaig_integrations.simulator.dialects.dialect import Dialect
+from cfaig_integrations.simulator.json_types import Record
 from cfaig_integrations.simulator.types import Answer, ModelRequest
-
-Record = dict[str, Any]
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "refusal": "refusal"}
 
@@ -29,8 +25,8 @@ def content_blocks(answer: Answer) -> list[Record]:
     for query in answer.searches:
         blocks += _search_blocks(query)
     if answer.text:
-        text: Record = {"type": "text", "text": answer.text}
-        blocks.append({**text, "citations": _citations(answer)} if answer.searches else text)
+        citations = [_citation(query, answer) for query in answer.searches]
+        blocks.append({"type": "text", "text": answer.text, **({"citations": citations} if citations else {})})
     return blocks + [_call(answer, i) for i in range(len(answer.calls))]
 
 
@@ -41,16 +37,12 @@ def _call(answer: Answer, index: int) -> Record:
     return {**block, "input": {} if call.raw else call.arguments, "caller": {"type": "direct"}}
 
 
-def _source(query: str) -> Record:
-    return {"title": f"About {query}", "url": f"https://example.com/about?q={quote_plus(query)}"}
-
-
 def _search_blocks(query: str) -> list[Record]:
     identity = dialect.new_id("srvtoolu_01", 22)
     caller = {"type": "direct"}
     page = {
         "type": "web_search_result",
-        **_source(query),
+        **dialect.search_result(query),
         "encrypted_content": dialect.fake_signature(query),
         "page_age": None,
     }
@@ -59,12 +51,9 @@ def _search_blocks(query: str) -> list[Record]:
     return [{**use, "caller": caller}, {**result, "caller": caller}]
 
 
-def _citations(answer: Answer) -> list[Record]:
-    kind = "web_search_result_location"
-    return [
-        {"type": kind, "cited_text": answer.text[:150], **_source(q), "encrypted_index": dialect.fake_signature(q)}
-        for q in answer.searches
-    ]
+def _citation(query: str, answer: Answer) -> Record:
+    place = {"type": "web_search_result_location", "cited_text": answer.text[:150]}
+    return {**place, **dialect.search_result(query), "encrypted_index": dialect.fake_signature(query)}
 
 
 def stop_fields(answer: Answer) -> Record:
@@ -106,9 +95,6 @@ def message(request: ModelRequest, answer: Answer) -> Record:
         "role": "assistant", "content": content_blocks(answer), **stop_fields(answer),
         "usage": usage_of(answer, answer.tokens_out),
     }  # fmt: skip
-
-
-_STEP = 3
 
 
 def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
@@ -174,10 +160,8 @@ def _deltas(block: Record, arguments: str | None) -> Iterator[Record]:
 
 def _json_deltas(text: str) -> Iterator[Record]:
     """The first fragment is empty, and it is the only one of a call without arguments."""
-    pieces = tokens.pieces(text) if text != "{}" else []
-    yield {"type": "input_json_delta", "partial_json": ""}
-    for i in range(0, len(pieces), _STEP):
-        yield {"type": "input_json_delta", "partial_json": "".join(pieces[i : i + _STEP])}
+    for piece in ["", *(dialect.argument_fragments(text) if text != "{}" else [])]:
+        yield {"type": "input_json_delta", "partial_json": piece}
 
 
 MESSAGES = Dialect(

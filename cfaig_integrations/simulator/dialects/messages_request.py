@@ -9,8 +9,8 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, one_of, tagged
-from cfaig_integrations.simulator.dialects.validation import AnthropicValidator, JsonPath, Record, Validator
-from cfaig_integrations.simulator.json_types import as_record
+from cfaig_integrations.simulator.dialects.validation import AnthropicValidator, JsonPath, Validator
+from cfaig_integrations.simulator.json_types import Record, as_record
 from cfaig_integrations.simulator.types import Call, Message, ModelRequest, Tool, ToolResult
 
 _SERVER = (
@@ -224,8 +224,7 @@ def read(body: Record) -> ModelRequest:
 
 
 def _check_budget(validator: Validator, body: Record, budget: int) -> None:
-    if budget < _LEAST_BUDGET:
-        validator.out_of_range(("thinking", "enabled", "budget_tokens"), budget, least=_LEAST_BUDGET, most=None)
+    validator.number(budget, ("thinking", "enabled", "budget_tokens"), _LEAST_BUDGET, None, whole=True)
     if budget >= body["max_tokens"]:
         validator.fail("`max_tokens` must be greater than `thinking.budget_tokens`.", ("max_tokens",))
     if body.get("temperature") not in (None, 1):

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote_plus
 
-from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import dialect, responses_request
 from cfaig_integrations.simulator.dialects.dialect import Dialect
+from cfaig_integrations.simulator.json_types import Record
 from cfaig_integrations.simulator.types import Answer, Call, InvalidBody, ModelRequest
-
-Record = dict[str, Any]
 
 _ID = 50
 _ECHOED: Record = {
@@ -81,17 +78,11 @@ def _cited(part: Record, answer: Answer) -> Record:
     """The text with a link after it for each search, and the annotation that points at the link."""
     text, notes = answer.text, list[Record]()
     for query in answer.searches:
-        url = source(query)
-        link = f" ([example.com]({url}))"
-        note = {"type": "url_citation", "title": f"About {query}", "url": url}
+        note = {"type": "url_citation", **dialect.search_result(query)}
+        link = f" ([example.com]({note['url']}))"
         notes.append({**note, "start_index": len(text) + 1, "end_index": len(text) + len(link)})
         text += link
     return {**part, "text": text, "annotations": notes}
-
-
-def source(query: str) -> str:
-    """The page of the simulated web for a query."""
-    return f"https://example.com/about?q={quote_plus(query)}"
 
 
 def usage_of(answer: Answer) -> Record:
@@ -143,18 +134,9 @@ def finished(response: Record, answer: Answer, items: list[Record]) -> Record:
     }
 
 
-_STEP = 3
-
-
-def stream(response: Record, answer: Answer, items: list[Record]) -> Iterator[bytes]:
-    """All events of a stream, numbered from 0; the last one carries the whole response."""
+def _events(response: Record, answer: Answer, items: list[Record]) -> Iterator[Record]:
+    """All events of a stream; the last one carries the whole response."""
     last = finished(response, answer, items)
-    ends = "response.incomplete" if last["status"] == "incomplete" else "response.completed"
-    for number, event in enumerate(_events(response, items, ends, last)):
-        yield dialect.event({**event, "sequence_number": number})
-
-
-def _events(response: Record, items: list[Record], ends: str, last: Record) -> Iterator[Record]:
     yield {"type": "response.created", "response": response}
     yield {"type": "response.in_progress", "response": response}
     for index, item in enumerate(items):
@@ -162,7 +144,7 @@ def _events(response: Record, items: list[Record], ends: str, last: Record) -> I
         for event in _inside(item):
             yield {**event, "item_id": item["id"], "output_index": index}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
-    yield {"type": ends, "response": last}
+    yield {"type": f"response.{last['status']}", "response": last}
 
 
 def _empty_item(item: Record) -> Record:
@@ -209,9 +191,8 @@ def _part(part: Record) -> Iterator[Record]:
 
 
 def _arguments(text: str, name: str, key: str) -> Iterator[Record]:
-    pieces = tokens.pieces(text)
-    for i in range(0, len(pieces), _STEP):
-        yield {"type": f"response.{name}.delta", "delta": "".join(pieces[i : i + _STEP])}
+    for piece in dialect.argument_fragments(text):
+        yield {"type": f"response.{name}.delta", "delta": piece}
     yield {"type": f"response.{name}.done", key: text}
 
 
@@ -253,7 +234,8 @@ def _whole(request: ModelRequest, answer: Answer) -> dict[str, Any]:
 def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     items, response = output_items(request, answer), in_progress(request)
     _store(response["id"], request, items)
-    return stream(response, answer, items)
+    events = enumerate(_events(response, answer, items))
+    return (dialect.event({**event, "sequence_number": number}) for number, event in events)
 
 
 def _store(response_id: str, request: ModelRequest, items: list[dict[str, Any]]) -> None:

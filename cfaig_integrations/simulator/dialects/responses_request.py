@@ -8,8 +8,8 @@ from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.chat_request import call_of
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, flag, one_of, tagged
-from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Record, Validator
-from cfaig_integrations.simulator.json_types import as_record
+from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Validator
+from cfaig_integrations.simulator.json_types import Record, as_record
 from cfaig_integrations.simulator.types import Message, ModelRequest, Tool, ToolResult, custom_tool
 
 _OPAQUE = (

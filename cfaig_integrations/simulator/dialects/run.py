@@ -17,11 +17,8 @@ from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETI
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import Record, is_list, is_record
 from cfaig_integrations.simulator.types import Answer, ModelRequest
-
-Record = dict[str, Any]
-
 
 _NO_INPUT = "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are "
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator, type_name
-from cfaig_integrations.simulator.json_types import as_record, is_list, is_record
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Validator, type_name
+from cfaig_integrations.simulator.json_types import Record, as_record, is_list, is_record
 
 Check = Callable[[Validator, Any, JsonPath], object]
 Shape = Mapping[str, Check]  # a check for each field; `!` after the name marks a required one. Null counts as absent
@@ -62,13 +62,13 @@ def one_of(*allowed: str) -> Check:
 
 
 def number(least: float, most: float) -> Check:
-    """A number within these limits, in a field of the body."""
-    return lambda v, value, path: v.number({str(path[-1]): value}, str(path[-1]), least=least, most=most)
+    """A number within these limits."""
+    return lambda validator, value, path: validator.number(value, path, least, most)
 
 
 def integer(least: int = 1, most: int | None = None) -> Check:
-    """An integer within these limits, in a field of the body."""
-    return lambda v, value, path: v.integer({str(path[-1]): value}, str(path[-1]), least=least, most=most)
+    """An integer within these limits."""
+    return lambda validator, value, path: validator.number(value, path, least, most, whole=True)
 
 
 def list_of(item: Check, *, empty: bool = True) -> Check:

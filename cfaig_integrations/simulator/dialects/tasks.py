@@ -14,10 +14,10 @@ from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.shapes import anything
-from cfaig_integrations.simulator.dialects.validation import JsonPath, Record, Validator, WorkersAIValidator
+from cfaig_integrations.simulator.dialects.validation import JsonPath, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.fake_model import vectors
 from cfaig_integrations.simulator.fake_model.vectors import Kind
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import Record, is_list, is_record
 from cfaig_integrations.simulator.types import InvalidBody
 
 _NEURONS = 1 / 1000

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, ClassVar, NoReturn
 
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import Record, is_list, is_record
 from cfaig_integrations.simulator.types import InvalidBody
 
 JsonPath = tuple[str | int, ...]  # where a value is in the body: keys and indexes
-Record = dict[str, Any]
 _TYPE_NAMES: dict[type, str] = {
     str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
 }  # fmt: skip
@@ -63,12 +62,6 @@ class Validator:
         """Reject the body: a value is not one of those allowed."""
         self._fail(self.not_in_list, path, value=value, allowed=_join(allowed), listed=", ".join(map(repr, allowed)))
 
-    def out_of_range(self, path: JsonPath, value: float, *, least: float | None, most: float | None) -> NoReturn:
-        """Reject the body: a number is below `least` or above `most`."""
-        low = least is not None and value < least
-        kind = "integer" if isinstance(value, int) else "decimal"
-        self._fail(self.below if low else self.above, path, limit=least if low else most, value=value, kind=kind)
-
     def record(self, value: Any, path: JsonPath) -> Record:
         """An object."""
         return value if is_record(value) else self.wrong_type(path, "object", value)
@@ -95,22 +88,24 @@ class Validator:
         return self.text(self.required(record, key, path), (*path, key), empty=False)
 
     def number(
-        self, record: Record, key: str, *, least: float | None = None, most: float | None = None, whole: bool = False
-    ) -> float | None:
-        """A number that may be absent, within its limits."""
-        value = record.get(key)
-        if value is None:
-            return None
+        self, value: Any, path: JsonPath, least: float | None, most: float | None, *, whole: bool = False
+    ) -> float:
+        """A number within its limits."""
+        kind = "integer" if whole else "number"
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value % 1 != 0):
-            self.wrong_type((key,), "integer" if whole else "number", value)
-        if (least is not None and value < least) or (most is not None and value > most):
-            self.out_of_range((key,), value, least=least, most=most)
+            self.wrong_type(path, kind, value)
+        for template, limit, is_outside in (
+            (self.below, least, least is not None and value < least),
+            (self.above, most, most is not None and value > most),
+        ):
+            if is_outside:
+                self._fail(template, path, limit=limit, value=value, kind="integer" if whole else "decimal")
         return value
 
     def integer(self, record: Record, key: str, *, least: int = 1, most: int | None = None) -> int | None:
         """An integer that may be absent, within its limits."""
-        value = self.number(record, key, least=least, most=most, whole=True)
-        return None if value is None else int(value)
+        value = record.get(key)
+        return None if value is None else int(self.number(value, (key,), least, most, whole=True))
 
     def one_of(self, value: Any, path: JsonPath, allowed: Collection[str]) -> str:
         """A string that must be one of these."""

@@ -52,7 +52,7 @@ def wav(text: str) -> bytes:
     """A WAV file with one tone for each word."""
     words = text.split()[:_MOST_WORDS] or [""]
     sound = b"".join(_tone(len(word) % len(_TONES)) for word in words)
-    comment = text.encode() + b"\0"
+    comment = text.encode("utf-8", "replace") + b"\0"
     info = b"INFO" + _COMMENT + struct.pack("<I", len(comment)) + comment + b"\0" * (len(comment) % 2)
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, RATE * 2, 2, 16)
     body = head + b"data" + struct.pack("<I", len(sound)) + sound + b"LIST" + struct.pack("<I", len(info)) + info
@@ -69,7 +69,7 @@ def _tone(number: int) -> bytes:
 
 def mp3(text: str, seconds: float | None = None) -> bytes:
     """A silent MP3 file as long as the text takes, or of so many seconds."""
-    lyrics = b"\x03eng\0" + text.encode() + b"\0"
+    lyrics = b"\x03eng\0" + text.encode("utf-8", "replace") + b"\0"
     tag = _LYRICS + _synchsafe(len(lyrics)) + b"\0\0" + lyrics
     frames = math.ceil((seconds or seconds_to_say(text)) / _MP3_FRAME_SECONDS)
     return b"ID3\x04\0\0" + _synchsafe(len(tag)) + tag + _MP3_FRAME * frames

@@ -70,6 +70,6 @@ def _features(text: str) -> Iterator[tuple[str, float]]:
 
 @lru_cache(maxsize=65536)
 def _places(feature: str, dims: int) -> tuple[tuple[int, float], ...]:
-    digest = hashlib.blake2b(feature.encode(), digest_size=4 * _PLACES).digest()
+    digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=4 * _PLACES).digest()
     words = [int.from_bytes(digest[4 * i : 4 * i + 4], "little") for i in range(_PLACES)]
     return tuple(((w >> 1) % dims, 0.5 if w & 1 else -0.5) for w in words)

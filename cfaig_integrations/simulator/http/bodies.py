@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from cfaig_integrations.simulator.dialects import dialect
+from cfaig_integrations.simulator.json_types import encode
 
 Shape = Literal[
     "v4", "gateway", "gateway_bare", "workers_ai", "policy", "openai", "openai_code", "anthropic", "string",
@@ -98,11 +98,3 @@ def render(shape: Shape, error: ApiError, request_id: str) -> tuple[bytes, str]:
     if shape == "html":
         return _PAGE.format(title=html.escape(error.message), status=error.status).encode(), "text/html"
     return encode(_JSON[shape](error, request_id)), "application/json"
-
-
-def encode(body: Any) -> bytes:
-    """Compact JSON in UTF-8, as the API writes it; a lone surrogate, which UTF-8 does not have, is escaped."""
-    try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()

@@ -13,9 +13,8 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cfaig_integrations.simulator.http.bodies import encode
 from cfaig_integrations.simulator.http.connections import connection_of
-from cfaig_integrations.simulator.json_types import parse_json
+from cfaig_integrations.simulator.json_types import encode, parse_json
 
 MASK = "***"
 

@@ -196,7 +196,7 @@ def _retry_delay(context: RequestContext, number: int) -> float:
 
 async def _attempt(context: RequestContext, handler: Handler, *, last: bool) -> Reply:
     """One attempt, with the next queued fault that applies to it."""
-    step_fault = handler.next_step() if isinstance(handler, ChatHandler) else None
+    step_fault = handler.next_fault() if isinstance(handler, ChatHandler) else None
     queued = step_fault or context.state.script.next_fault(stream=handler.stream)
     if queued is None:
         return await _reply(context, handler, last=last)

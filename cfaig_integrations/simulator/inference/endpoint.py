@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cfaig_integrations.simulator.gateway.headers import admit_gateway
-from cfaig_integrations.simulator.http.bodies import ApiError, encode
+from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import read_body
 from cfaig_integrations.simulator.http.reply import ClientDisconnected, EmptyResponse, Reply, ReplyResponse
 from cfaig_integrations.simulator.inference.call import answer_call
@@ -24,7 +24,7 @@ from cfaig_integrations.simulator.inference.request_context import (
     finish_call,
     open_context,
 )
-from cfaig_integrations.simulator.json_types import is_list, parse_json, scalar_text
+from cfaig_integrations.simulator.json_types import encode, is_list, parse_json, scalar_text
 from cfaig_integrations.simulator.state import state_of
 
 

@@ -11,15 +11,13 @@ import httpx
 from cfaig_integrations.simulator.dialects import DIALECTS, find_media
 from cfaig_integrations.simulator.dialects.chat_request import enveloped
 from cfaig_integrations.simulator.dialects.run import conversation
-from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
+from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.http.reply import Reply, SourceError
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
+from cfaig_integrations.simulator.json_types import Record, encode, is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.types import InvalidBody, ModelRequest
 from cfaig_integrations.simulator.upstream.client import Upstream
 from cfaig_integrations.simulator.upstream.translate import TRANSLATIONS, StreamMeter, Usage, obstacle
-
-Record = dict[str, Any]
 
 EVENT_STREAM = "text/event-stream"
 _EMBEDDED = ("text", "documents", "queries")

@@ -20,11 +20,11 @@ from cfaig_integrations.simulator.dialects import (
 from cfaig_integrations.simulator.dialects.media import Files, MediaModel, Shape
 from cfaig_integrations.simulator.fake_model import generate_answer, measure
 from cfaig_integrations.simulator.gateway.rules import check
-from cfaig_integrations.simulator.http.bodies import ApiError, encode, success
+from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.http.reply import Reply
 from cfaig_integrations.simulator.inference.forwarding import ForwardingHandler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
-from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, records
+from cfaig_integrations.simulator.json_types import Record, encode, is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.scripting.script import QueuedFault, RawAnswer, Step, fit_answer
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
 
@@ -46,15 +46,16 @@ class ChatHandler:
         """Whether a stream was requested."""
         return self.request.stream
 
-    def next_step(self) -> QueuedFault | None:
-        """Take the next step of the script, whose answer `reply` gives; returns its fault."""
-        self.step = self.context.state.script.next_step()
+    def next_fault(self) -> QueuedFault | None:
+        """The fault of the next step of the script, whose answer `reply` then gives."""
+        self.step = self.context.state.script.next_step(faulty=True)
         return self.step.fault if self.step is not None else None
 
     async def reply(self) -> Reply:
         """The rendered answer."""
         state = self.context.state
-        scripted = self.step.answer if self.step is not None else state.script.next_answer()
+        step = self.step or state.script.next_step()
+        scripted = step.answer if step is not None else None
         if scripted is None and state.script.strict:
             raise self._unscripted()
         if scripted is not None:
@@ -191,8 +192,6 @@ def _media_body(shape: Shape, value: Any, metadata: dict[str, str]) -> Any:
         case _:
             return success(value)
 
-
-Record = dict[str, Any]
 
 _MOST_BYTES = 10_000_000
 

@@ -19,9 +19,10 @@ from cfaig_integrations.simulator.gateway.routing import Routed
 from cfaig_integrations.simulator.gateway.rules import USER_ERROR
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.gateway.target import Target
-from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render
+from cfaig_integrations.simulator.http.bodies import ApiError, Shape, render
 from cfaig_integrations.simulator.http.recorder import redact_headers, redact_text, secrets_of
 from cfaig_integrations.simulator.http.reply import ClientConnection, Reply
+from cfaig_integrations.simulator.json_types import encode
 from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import InvalidBody
 from cfaig_integrations.simulator.upstream.client import UpstreamError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from cfaig_integrations.simulator.management.common import (
     page_response,
     served,
 )
-from cfaig_integrations.simulator.scripting.script import make_answer, make_fault
+from cfaig_integrations.simulator.scripting.script import Step, make_answer, make_fault
 from cfaig_integrations.simulator.state import State, state_of
 
 _CREDITS = 10_000  # in cents, as public programs read the balance (facts §8.7)
@@ -125,35 +124,22 @@ def _times(fields: dict[str, Any]) -> int | None:
     return times
 
 
-def _queue_reply(state: State, fields: dict[str, Any]) -> None:
-    times = _times(fields)
-    state.script.add_reply(make_answer(fields), times)
-
-
-def _queue_fault(state: State, fields: dict[str, Any]) -> None:
-    times, after = _times(fields), int(fields.pop("after", 0))
-    state.script.add_fault(make_fault(str(fields.pop("name", "")), fields), times, after)
-
-
 @served("POST", "/_simulator/replies")
-async def _post_reply(request: Request) -> Response:
-    """The fields of an answer and `times`."""
-    return await _queued(request, _queue_reply)
-
-
 @served("POST", "/_simulator/faults")
-async def _post_fault(request: Request) -> Response:
-    """`name`, `times`, `after`, and the fault's details."""
-    return await _queued(request, _queue_fault)
-
-
-async def _queued(request: Request, queue: Callable[[State, dict[str, Any]], None]) -> Response:
-    state = state_of(request)
+async def _queue(request: Request) -> Response:
+    """The fields of an answer, or `name`, `after` and the details of a fault; and `times`."""
+    script = state_of(request).script
     try:
-        queue(state, await json_body(request))
+        fields = await json_body(request)
+        times = _times(fields)
+        if request.url.path.endswith("replies"):
+            script.add_reply(Step(make_answer(fields)), times)
+        else:
+            after = int(fields.pop("after", 0))
+            script.add_fault(make_fault(str(fields.pop("name", "")), fields), times, after)
     except (ApiError, TypeError, ValueError, OverflowError) as error:
         return json_response({"error": str(error)}, 400)
-    replies, faults = state.script.waiting
+    replies, faults = script.waiting
     return json_response({"replies": replies, "faults": faults})
 
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cfaig_integrations.simulator.gateway.headers import admit, check_account
-from cfaig_integrations.simulator.http.bodies import ApiError, Shape, encode, render, success
+from cfaig_integrations.simulator.http.bodies import ApiError, Shape, render, success
 from cfaig_integrations.simulator.http.recorder import read_body
-from cfaig_integrations.simulator.json_types import is_record, parse_json
+from cfaig_integrations.simulator.json_types import encode, is_record, parse_json
 from cfaig_integrations.simulator.state import State, state_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]

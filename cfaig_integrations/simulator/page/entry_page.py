@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from cfaig_integrations.simulator.dialects import DIALECTS
 from cfaig_integrations.simulator.gateway.log_store import LogEntry
 from cfaig_integrations.simulator.gateway.target import read_chat_body
-from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, records
+from cfaig_integrations.simulator.json_types import Record, as_record, is_list, is_record, records
 from cfaig_integrations.simulator.page import markup
 from cfaig_integrations.simulator.page.log_page import ENTRY_PATH, metadata_links, status_badge
 from cfaig_integrations.simulator.page.markup import Child, Markup, document, tag
 from cfaig_integrations.simulator.page.query import PageQuery
 from cfaig_integrations.simulator.types import Message
-
-Record = dict[str, Any]
-
 
 _Kind = Literal["text", "reasoning", "tool call"]
 _TEXTS: dict[str, _Kind] = {

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from cfaig_integrations.simulator.http.bodies import Shape, encode
+from cfaig_integrations.simulator.http.bodies import Shape
 from cfaig_integrations.simulator.http.reply import Reply
+from cfaig_integrations.simulator.json_types import encode
 
 Kind = Literal["error", "delay", "effect"]
 Layer = Literal["edge", "gateway", "provider"]

@@ -73,7 +73,6 @@ def _call(call: Call | Mapping[str, Any]) -> Call:
 
 
 Item = TypeVar("Item")
-ReplyT = TypeVar("ReplyT", "Answer", RawAnswer, "Step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +123,15 @@ class Script:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._replies: list[_Queued[Answer | RawAnswer | Step]] = []
+        self._replies: list[_Queued[RawAnswer | Step]] = []
         self._faults: list[_Queued[QueuedFault]] = []
         self.strict = False
         """Refuse chat requests for which no answer is queued."""
         self.unscripted: list[str] = []
         """Descriptions of the requests that were refused."""
 
-    def add_reply(self, reply: Answer | RawAnswer | Step, times: int | None = 1) -> None:
-        """Queue an answer for `times` requests, None for all that follow."""
+    def add_reply(self, reply: RawAnswer | Step, times: int | None = 1) -> None:
+        """Queue a reply for `times` requests, None for all that follow."""
         with self._lock:
             self._replies.append(_Queued(reply, times))
 
@@ -142,23 +141,19 @@ class Script:
             self._faults.append(_Queued(fault, times, after))
 
     def next_raw(self) -> RawAnswer | None:
-        """The next answer, if it is in exact bytes."""
-        return self._next(RawAnswer)
+        """The next reply, if it is in exact bytes."""
+        reply = self._next(lambda reply: isinstance(reply, RawAnswer))
+        return reply if isinstance(reply, RawAnswer) else None
 
-    def next_answer(self) -> Answer | None:
-        """A copy of the next answer, if it is not in exact bytes."""
-        return deepcopy(self._next(Answer))
+    def next_step(self, *, faulty: bool = False) -> Step | None:
+        """A copy of the next reply, if it is not in exact bytes; with `faulty`, only one that has a fault."""
+        reply = self._next(lambda reply: isinstance(reply, Step) and not (faulty and reply.fault is None))
+        return deepcopy(reply) if isinstance(reply, Step) else None
 
-    def next_step(self) -> Step | None:
-        """A copy of the next answer, if it is a step."""
-        return deepcopy(self._next(Step))
-
-    def _next(self, kind: type[ReplyT]) -> ReplyT | None:
+    def _next(self, applies: Callable[[RawAnswer | Step], bool]) -> RawAnswer | Step | None:
         with self._lock:
-            if not self._replies or not isinstance(self._replies[0].item, kind):
-                return None
-            taken = _take(self._replies, lambda _: True)
-            return taken if isinstance(taken, kind) else None
+            is_next = bool(self._replies) and applies(self._replies[0].item)
+            return _take(self._replies, applies) if is_next else None
 
     def next_fault(self, *, stream: bool) -> QueuedFault | None:
         """The first fault that applies to the request."""

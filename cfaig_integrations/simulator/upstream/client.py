@@ -11,13 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
-from cfaig_integrations.simulator.http.bodies import ApiError, encode
+from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import MASK, HiddenText
-from cfaig_integrations.simulator.json_types import as_record, parse_json, records
+from cfaig_integrations.simulator.json_types import as_record, encode, parse_json, records
 
-Format = str
-
-PATHS: Mapping[Format, str] = {
+PATHS: Mapping[str, str] = {
     "chat_completions": "/chat/completions",
     "responses": "/responses",
     "messages": "/messages",
@@ -65,7 +63,7 @@ class Upstream:
         self._model = model
         self._key = None if key is None else HiddenText(key)
         self._client: httpx.AsyncClient | None = None
-        self._lacks: set[Format] = set()
+        self._lacks: set[str] = set()
         self._listed: frozenset[str] = frozenset()
         self._listed_until = 0.0
         self._listing = asyncio.Lock()
@@ -75,7 +73,7 @@ class Upstream:
         """API key of the server."""
         return self._key
 
-    def lacks(self, form: Format) -> bool:
+    def lacks(self, form: str) -> bool:
         """Whether the server is known not to have a format."""
         return form in self._lacks
 
@@ -86,7 +84,7 @@ class Upstream:
             self._client = None
             self._listing = asyncio.Lock()
 
-    async def send(self, form: Format, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
+    async def send(self, form: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
         """Send a request and wait for the headers of its response.
 
         Returns:
@@ -165,22 +163,17 @@ class Upstream:
         response = await self._opened().get(self.url + "/models", headers=headers, timeout=_LISTING_SECONDS)
         return frozenset(str(row.get("id")) for row in records(as_record(parse_json(response.content)).get("data")))
 
-    def _headers(self, form: Format, headers: Mapping[str, str]) -> httpx.Headers:
-        texts = self._texts(form, headers).items()
-        return httpx.Headers([(name.encode(), value.encode("latin-1", "replace")) for name, value in texts])
-
-    def _texts(self, form: Format, headers: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self, form: str, headers: Mapping[str, str]) -> httpx.Headers:
         sent = {name: headers[name] for name in _FORWARDED if name in headers}
         if form == "messages":
             sent.setdefault("anthropic-version", _ANTHROPIC_VERSION)
         sent |= {"accept-encoding": "identity", "content-type": "application/json"}
-        if self._key is None:
-            return sent
-        if form == "messages":
-            sent["x-api-key"] = self._key
-        if form != "messages" or not (urlsplit(self.url).hostname or "").endswith("anthropic.com"):
-            sent["authorization"] = f"Bearer {self._key}"
-        return sent
+        if self._key is not None:
+            if form == "messages":
+                sent["x-api-key"] = self._key
+            if form != "messages" or not (urlsplit(self.url).hostname or "").endswith("anthropic.com"):
+                sent["authorization"] = f"Bearer {self._key}"
+        return httpx.Headers([(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.items()])
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -200,6 +193,3 @@ def _check_url(url: str) -> None:
         raise ValueError("upstream must be a URL without user name and password: pass the API key by itself")
     if not valid or parsed.query or parsed.fragment:
         raise ValueError(f"upstream={url!r} must be a URL such as http://127.0.0.1:11434/v1")
-
-
-__all__ = ["Upstream", "UpstreamError"]

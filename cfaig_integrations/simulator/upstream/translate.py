@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import dialect
-from cfaig_integrations.simulator.json_types import as_record, is_list, is_record, parse_json, records
+from cfaig_integrations.simulator.json_types import Record, as_record, is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
@@ -92,8 +92,6 @@ class StreamMeter:
         is_tail = is_record(body) and body.get("choices") == [] and is_record(body.get("usage"))
         return not (self._hide_tail and is_tail)
 
-
-Record = dict[str, Any]
 
 _COPIED = ("temperature", "top_p")
 _MAX_TOKENS = 4096  # messages requests need a limit
