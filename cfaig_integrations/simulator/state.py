@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
@@ -22,43 +23,35 @@ from cfaig_integrations.simulator.scripting.script import Script
 from cfaig_integrations.simulator.upstream.client import Upstream
 
 
+@dataclass
 class State:
     """The state of the simulated account; the arguments are those of `Simulator`."""
 
-    def __init__(
-        self,
-        *,
-        account_id: str,
-        api_token: str,
-        database: str | Path,
-        seed: int | None,
-        dynamic_routes: Mapping[str, str | Sequence[str]] | None,
-        pace: float,
-        log_delay: float,
-        host_names: Collection[str],
-        prices: PriceTable,
-        upstream: Upstream | None,
-        keep_requests: int,
-    ) -> None:
-        self.account_id = account_id
-        self.api_token = api_token
-        self.host_names = frozenset(host_names)
-        self.pace = pace
-        self.log_delay = log_delay
-        self.prices = prices
-        self.upstream = upstream
+    account_id: str
+    api_token: str
+    database: str | Path
+    seed: int | None
+    dynamic_routes: Mapping[str, str | Sequence[str]] | None
+    pace: float
+    log_delay: float
+    host_names: Collection[str]
+    prices: PriceTable
+    upstream: Upstream | None
+    keep_requests: int
+
+    def __post_init__(self) -> None:
         self.clock = Clock()
-        self.ids = Ids(self.clock, seed)
-        self.store = Store(database)
+        self.ids = Ids(self.clock, self.seed)
+        self.store = Store(self.database)
         self.logs = LogStore(self.store)
         self.gateways = Gateways(self.store, self.clock)
         self.cache = Results(self.clock, self.ids)
         self.limits = RateLimits(self.clock)
         self.spending = Spending(self.logs, self.clock)
         self.routes = Routes(self.store, self.clock, self.ids)
-        self.router = Router(self.ids, self.routes, prices, dynamic_routes)
+        self.router = Router(self.ids, self.routes, self.prices, self.dynamic_routes)
         self.script = Script()
-        self.recorder = Recorder(keep_requests)
+        self.recorder = Recorder(self.keep_requests)
         self.connections = Connections()
         self.prompts = PromptMemory()
         self.files = Results(self.clock, self.ids)

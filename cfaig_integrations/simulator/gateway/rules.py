@@ -83,10 +83,6 @@ def _unknown_to(*names: str) -> Condition:
     return lambda body: not body.keys() <= {*names, "model", "options"}
 
 
-def _effort_not_in(*efforts: str) -> Condition:
-    return lambda body: body.get("reasoning_effort") not in {None, *efforts}
-
-
 def _choice_is(word: str) -> Condition:
     return lambda body: body.get("tool_choice") == word
 
@@ -95,35 +91,14 @@ def _unknown_in_schema(*names: str) -> Condition:
     return lambda body: not _json_schema(body).keys() <= set(names)
 
 
-def _unknown_in_inner_schema(*names: str) -> Condition:
-    return lambda body: not as_record(_json_schema(body).get("schema")).keys() <= set(names)
-
-
-def _tools_unlike(*names: str) -> Condition:
-    return lambda body: any(as_record(t.get("function")).keys() != set(names) for t in records(body.get("tools")))
-
-
 def _forces_tool(body: Body) -> bool:
     return _kind(body.get("tool_choice")) not in {None, "auto", "none"}
-
-
-def _tools_while_reasoning(body: Body) -> bool:
-    return bool(body.get("tools")) and body.get("reasoning_effort") != "none"
-
-
-def _unknown_in_messages(body: Body) -> bool:
-    allowed = {"role", "content", "tool_calls", "name"}
-    return any(m.get("role") == "assistant" and not m.keys() <= allowed for m in _messages(body))
 
 
 def _remote_image(body: Body) -> bool:
     parts = [part.get("image_url") for message in _messages(body) for part in records(message.get("content"))]
     urls = [image.get("url") if is_record(image) else image for image in parts]
     return any(isinstance(url, str) and not url.startswith("data:") for url in urls)
-
-
-def _bare_schema(body: Body) -> bool:
-    return _kind(body.get("response_format")) == "json_schema" and not {"schema", "name"} <= _json_schema(body).keys()
 
 
 def _first(test: Condition) -> Place:
@@ -145,6 +120,8 @@ _MINIMAX = r"minimax/m3|minimax/m2\.7"
 _GPT_OSS = r"@cf/openai/gpt-oss-.*"
 _OLDER_TEXT = r"@(cf|hf)/(meta/llama-(2|3)\b.*|meta/llama-3[.-].*|mistral/.*|thebloke/.*)"
 
+_XAI_MESSAGE = {"role", "content", "tool_calls", "name"}
+_TOOL_FIELDS = {"name", "description", "parameters"}
 _CLOSED_XAI = (
     "max_completion_tokens", "max_tokens", "messages", "n", "parallel_tool_calls", "prompt_cache_key",
     "reasoning_effort", "response_format", "search_parameters", "seed", "service_tier", "stream", "stream_options",
@@ -201,7 +178,7 @@ RULES: tuple[Rule, ...] = (
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object",
         "facts §14.3: the schema is closed; whether it is enforced is not known", _unknown_to(*_CLOSED_XAI)),
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'messages'", "facts §14.3: as above",
-        _unknown_in_messages),
+        lambda body: any(not m.keys() <= _XAI_MESSAGE for m in _messages(body) if m.get("role") == "assistant")),
     _user_error(_XAI, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'", "facts §14.3: as above",
         _unknown_in_schema("name", "schema", "strict")),
     _user_error(_XAI, CHAT, "Invalid value at 'messages.role': expected 'system' | 'user' | 'assistant' | 'tool'",
@@ -213,9 +190,11 @@ RULES: tuple[Rule, ...] = (
     _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema'",
         "facts §14.3: as above", _unknown_in_schema("name", "description", "schema")),
     _user_error(_MINIMAX, CHAT, "Unrecognized key(s) in object at 'response_format.json_schema.schema'",
-        "facts §14.3: as above", _unknown_in_inner_schema("type", "properties")),
+        "facts §14.3: as above",
+        lambda body: not as_record(_json_schema(body).get("schema")).keys() <= {"type", "properties"}),
     _user_error(_MINIMAX, CHAT, "Invalid value at 'tools.function': expected name, description and parameters only",
-        "facts §14.3: as above", _tools_unlike("name", "description", "parameters")),
+        "facts §14.3: as above",
+        lambda body: any(as_record(t.get("function")).keys() != _TOOL_FIELDS for t in records(body.get("tools")))),
     _user_error(r"minimax/m3", CHAT, "Unrecognized key(s) in object", "facts §14.3: as above",
         _unknown_to(*_CLOSED_MINIMAX)),
     _user_error(_MINIMAX, CHAT, "Invalid value at 'tool_choice': expected 'none' | 'auto'",
@@ -223,7 +202,8 @@ RULES: tuple[Rule, ...] = (
     _user_error(r"openai/gpt-6.*", CHAT,
         "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function "
         "tools, use /v1/responses or set reasoning_effort to 'none'.",
-        "facts §1.4 (O: FX:70236987120)", _tools_while_reasoning),
+        "facts §1.4 (O: FX:70236987120)",
+        lambda body: bool(body.get("tools")) and body.get("reasoning_effort") != "none"),
     _user_error(_NEWER_GPT, CHAT,
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
         "facts §1.4 (C: FX:59651001731)", _has("max_tokens")),
@@ -244,14 +224,17 @@ RULES: tuple[Rule, ...] = (
         "facts §1.4 (D: usage/web-search; O: FX:55310556057)",
         lambda body: any("thought_signature" not in str(call.get("extra_content")) for call in _calls(body))),
     _user_error(r"(?!@).*", CHAT, "Missing required parameter: 'response_format.json_schema.name'.",
-        "facts §9.1 (O: FX:66202895225)", _bare_schema),
+        "facts §9.1 (O: FX:66202895225)",
+        lambda body: _kind(body.get("response_format")) == "json_schema"
+        and not {"schema", "name"} <= _json_schema(body).keys()),
     Rule(r"(?!@).*", EMBEDDINGS, _NOT_FOUND, "facts §6.3: the REST catalogue has no third-party embedding model",
         status=404),
     Rule(r"@(cf|hf)/.*", CHAT | RUN, "tool_choice: Input should be 'auto', 'none' or 'required'",
         "facts §5.6 and §9.2: 8001 (O: LC)", _choice_is("any"), code=8001),
     Rule(r"@cf/.*", CHAT | RUN,
         "AiError: Bad input: reasoning_effort: Input should be 'none', 'low', 'medium', 'high' or 'max'",
-        "facts §14.1, §14.4", _effort_not_in("none", "low", "medium", "high", "max"), code=8007),
+        "facts §14.1, §14.4",
+        lambda body: body.get("reasoning_effort") not in {None, "none", "low", "medium", "high", "max"}, code=8007),
     Rule(r"@cf/zai-org/glm-4\.7-flash", CHAT | RUN, "tool_choice 'required' is not supported by this model",
         "facts §9.2", _choice_is("required"), code=8001),
     _bad_input(r"@(cf|hf)/.*",

@@ -40,7 +40,7 @@ async def _list_gateways(request: Request, state: State) -> Response:
 
 @managed("GET", GATEWAYS + "/{gateway}")
 async def _get_gateway(request: Request, state: State) -> Response:
-    return json_response(success(state.gateways.existing(**_ids(request))))
+    return json_response(success(state.gateways.existing(*_ids(request))))
 
 
 @managed("PUT", GATEWAYS + "/{gateway}")
@@ -48,16 +48,16 @@ async def _replace_gateway(request: Request, state: State) -> Response:
     """Replaces, so all required fields must be present."""
     body = await json_body(request)
     _require(body, *REQUIRED)
-    return json_response(success(state.gateways.replace(**_ids(request), settings=body)))
+    return json_response(success(state.gateways.replace(*_ids(request), body)))
 
 
 @managed("DELETE", GATEWAYS + "/{gateway}")
 async def _delete_gateway(request: Request, state: State) -> Response:
-    return json_response(success(state.gateways.delete(**_ids(request))))
+    return json_response(success(state.gateways.delete(*_ids(request))))
 
 
-def _ids(request: Request) -> dict[str, Any]:
-    return {"account": request.path_params["account"], "gateway": request.path_params["gateway"]}
+def _ids(request: Request) -> tuple[str, str]:
+    return request.path_params["account"], request.path_params["gateway"]
 
 
 def _require(body: dict[str, Any], *names: str) -> None:
@@ -66,35 +66,33 @@ def _require(body: dict[str, Any], *names: str) -> None:
         raise ApiError(400, 7001, f"Required: {', '.join(missing)}")
 
 
-def _gateway(request: Request, state: State) -> tuple[str, str]:
-    account, gateway = request.path_params["account"], request.path_params["gateway"]
-    state.gateways.existing(account, gateway)
-    return account, gateway
+def _owner(request: Request, state: State) -> tuple[str, str]:
+    """The account and the gateway of a route, which must exist."""
+    state.gateways.existing(*_ids(request))
+    return _ids(request)
 
 
 @managed("POST", ROUTES)
 async def _create_route(request: Request, state: State) -> Response:
     """`name` and `elements`."""
     body = await json_body(request)
-    return json_response(
-        success(state.routes.create(*_gateway(request, state), body.get("name"), body.get("elements")))
-    )
+    return json_response(success(state.routes.create(*_owner(request, state), body.get("name"), body.get("elements"))))
 
 
 @managed("GET", ROUTES)
 async def _list_routes(request: Request, state: State) -> Response:
     """Whose envelope differs from that of other lists."""
     page, per_page = page_of(request, 20, 100)
-    routes = state.routes.list(*_gateway(request, state))[(page - 1) * per_page : page * per_page]
+    routes = state.routes.list(*_owner(request, state))[(page - 1) * per_page : page * per_page]
     order = {"order_by": "name", "order_by_direction": "asc", "page": page, "per_page": per_page}
     return json_response({"success": True, "data": {"routes": routes, **order}})
 
 
 @managed("GET", ROUTES + "/{route}")
 async def _get_route(request: Request, state: State) -> Response:
-    return json_response(success(state.routes.existing(*_gateway(request, state), request.path_params["route"])))
+    return json_response(success(state.routes.existing(*_owner(request, state), request.path_params["route"])))
 
 
 @managed("DELETE", ROUTES + "/{route}")
 async def _delete_route(request: Request, state: State) -> Response:
-    return json_response(success(state.routes.delete(*_gateway(request, state), request.path_params["route"])))
+    return json_response(success(state.routes.delete(*_owner(request, state), request.path_params["route"])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -93,36 +93,21 @@ def charts(groups: Sequence[Totals], key: str, query: PageQuery) -> Markup:
     highest_cost = max((group.cost for group in groups), default=0.0)
     slowest = max((group.p95_duration for group in groups), default=0.0)
 
-    def cost_row(group: Totals) -> tuple[str, list[Markup]]:
-        return markup.money(group.cost), [_bar(group.cost, highest_cost, "bar cost")]
+    costs = [(markup.money(g.cost), [_bar(g.cost, highest_cost, "bar cost")]) for g in groups]
+    latencies = [
+        (
+            f"{markup.duration(g.median_duration)} · {markup.duration(g.p95_duration)}",
+            [_bar(g.p95_duration, slowest, "bar p95"), _bar(g.median_duration, slowest, "bar median")],
+        )
+        for g in groups
+    ]
 
-    def latency_row(group: Totals) -> tuple[str, list[Markup]]:
-        label = f"{markup.duration(group.median_duration)} · {markup.duration(group.p95_duration)}"
-        return label, [
-            _bar(group.p95_duration, slowest, "bar p95"),
-            _bar(group.median_duration, slowest, "bar median"),
-        ]
+    def chart(caption: Sequence[Child], name: str, values: Sequence[tuple[str, list[Markup]]]) -> Markup:
+        rows = [_row(i, group, key, query, *value) for i, (group, value) in enumerate(zip(groups, values, strict=True))]
+        svg = tag("svg", rows, width="100%", height=_ROW * len(rows), role="group", aria_label=f"{name} by {key}")
+        return tag("figure", tag("figcaption", caption), svg)
 
-    return tag(
-        "div",
-        _chart(["Cost"], f"Cost by {key}", groups, key, query, cost_row),
-        _chart(_LATENCY, f"Latency by {key}", groups, key, query, latency_row),
-        class_="charts",
-    )
-
-
-def _chart(
-    caption: Sequence[Child],
-    label: str,
-    groups: Sequence[Totals],
-    key: str,
-    query: PageQuery,
-    row: Callable[[Totals], tuple[str, list[Markup]]],
-) -> Markup:
-    rows = [_row(index, group, key, query, *row(group)) for index, group in enumerate(groups)]
-    height = _ROW * len(rows)
-    svg = tag("svg", rows, width="100%", height=height, role="group", aria_label=label)
-    return tag("figure", tag("figcaption", caption), svg)
+    return tag("div", chart(["Cost"], "Cost", costs), chart(_LATENCY, "Latency", latencies), class_="charts")
 
 
 def _row(index: int, group: Totals, key: str, query: PageQuery, value: str, bars: list[Markup]) -> Markup:
