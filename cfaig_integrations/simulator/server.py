@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import uvicorn
 
@@ -16,7 +16,7 @@ from cfaig_integrations.simulator.catalogue import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
-from cfaig_integrations.simulator.scripting.script import RawAnswer, Script, Step, make_answer, make_fault
+from cfaig_integrations.simulator.scripting.script import AnswerParts, RawAnswer, Script, Step, make_answer, make_fault
 from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import Call
 from cfaig_integrations.simulator.upstream.client import Upstream
@@ -31,18 +31,11 @@ _STARTING = 10.0
 _STOPPING = 5.0
 
 
-class AnswerFields(TypedDict, total=False):
+class AnswerFields(AnswerParts, total=False):
     """Arguments of [Simulator.reply][] besides the text."""
 
     calls: Sequence[Call | Mapping[str, Any]]
-    reasoning: str
-    refusal: str
     finish: Literal["stop", "length", "tool_calls", "refusal"]
-    tokens_in: int
-    tokens_out: int
-    tokens_cached: int
-    tokens_reasoning: int
-    searches: Sequence[str]
 
 
 class Simulator:

@@ -15,8 +15,9 @@ from cfaig_integrations.simulator.gateway.log_store import Scalar
 from cfaig_integrations.simulator.gateway.target import read_chat_body
 from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import Captured
-from cfaig_integrations.simulator.inference.endpoint import ProviderPath, read_provider_path
+from cfaig_integrations.simulator.inference.endpoint import read_provider_path
 from cfaig_integrations.simulator.inference.handlers import is_poll
+from cfaig_integrations.simulator.inference.request_context import Endpoint
 from cfaig_integrations.simulator.json_types import is_record
 from cfaig_integrations.simulator.scripting.script import ReplyFields, ScriptEntry, make_step
 from cfaig_integrations.simulator.server import Simulator
@@ -151,17 +152,17 @@ class ScriptedGateway:
 def _read(captured: Captured) -> ChatRequest | None:
     """A captured request as a chat request; None for any other."""
     endpoint, body = _locate(unquote(captured.path)), captured.body
-    if endpoint is None or endpoint.endpoint not in DIALECTS or not is_record(body):
+    if endpoint is None or endpoint.name not in DIALECTS or not is_record(body):
         return None
     if is_poll(body) or "queueRequest" in captured.query:
         return None
     named = {**body, "model": f"{endpoint.prefix}{body['model']}"} if "model" in body else body
-    parsed = read_chat_body(endpoint.endpoint, named, endpoint.model)
+    parsed = read_chat_body(endpoint.name, named, endpoint.model)
     if is_embedding(parsed.model) or is_decision_model(parsed.model) or find_media(parsed.model) is not None:
         return None
     return ChatRequest(
         model=parsed.model,
-        api=endpoint.endpoint,
+        api=endpoint.name,
         messages=parsed.messages,
         tools=[tool.name for tool in parsed.tools],
         schema=parsed.schema,
@@ -172,11 +173,11 @@ def _read(captured: Captured) -> ChatRequest | None:
     )
 
 
-def _locate(path: str) -> ProviderPath | None:
-    """The format and the model that a path stands for."""
+def _locate(path: str) -> Endpoint | None:
+    """The format and the model that a path stands for; None for a path that takes no model calls."""
     if match := _API_PATH.search(path):
         name = match[1] or match[2]
-        return ProviderPath("chat_completions" if name == "chat/completions" else name, model=match[3])
+        return Endpoint("chat_completions" if name == "chat/completions" else name, model=match[3])
     if match := _LEGACY_PATH.match(path):
         try:
             return read_provider_path(match[1], match[2])

@@ -77,7 +77,7 @@ class LogFilter:
 
     def condition(self) -> Condition:
         """The SQL condition and its values."""
-        tests: list[Condition] = [("1", ())]
+        tests: list[Condition] = []
         for column in ("account", "gateway", "model", "request_type", "status_code", "success", "cached"):
             value = getattr(self, column)
             if value is not None:
@@ -88,12 +88,22 @@ class LogFilter:
         if self.since is not None:
             tests.append(("created_at >= ?", (timestamp(self.since),)))
         if self.text:
-            columns = ("model", "request", "response")
-            contains = " OR ".join(f"instr(lower(coalesce({column}, '')), lower(?))" for column in columns)
-            tests.append((f"({contains})", (self.text,) * len(columns)))
+            tests.append(contains(self.text, "model", "request", "response"))
         if self.before_number is not None:
             tests.append(("number < ?", (self.before_number,)))
-        return " AND ".join(test for test, _ in tests), [value for _, values in tests for value in values]
+        return all_of(tests)
+
+
+def contains(text: str, *columns: str) -> Condition:
+    """That one of the columns contains a text, in any case."""
+    test = " OR ".join(f"instr(lower(coalesce({column}, '')), lower(?))" for column in columns)
+    return f"({test})", (text,) * len(columns)
+
+
+def all_of(conditions: Sequence[Condition]) -> Condition:
+    """That every condition is met."""
+    tests = ["1", *(test for test, _ in conditions)]
+    return " AND ".join(tests), [value for _, values in conditions for value in values]
 
 
 EVERYTHING = LogFilter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -27,16 +26,6 @@ from cfaig_integrations.simulator.inference.request_context import (
 from cfaig_integrations.simulator.json_types import encode, is_list, parse_json, scalar_text
 from cfaig_integrations.simulator.state import state_of
 
-
-@dataclass(frozen=True, slots=True)
-class ProviderPath:
-    """What a path of a provider means."""
-
-    endpoint: str  # the format
-    prefix: str = ""  # what the model ids of the bodies lack
-    model: str | None = None  # the model, if the path names it
-
-
 _AUTHORS = {
     **{name: f"{name}/" for name in ("openai", "anthropic", "groq", "deepseek", "mistral", "cerebras", "openrouter")},
     "fireworks": "fireworks/", "google-ai-studio": "google/", "grok": "xai/", "perplexity-ai": "perplexity/",
@@ -52,19 +41,19 @@ _PATHS = {"chat/completions": "chat_completions", **{name: name for name in ("re
 _VERSION = re.compile(r"^(?:api/)?(?:v1beta/)?(?:openai/)?(?:v1/)?")
 
 
-def read_provider_path(provider: str, path: str) -> ProviderPath:
-    """What `{provider}/{path}` means."""
+def read_provider_path(provider: str, path: str) -> Endpoint:
+    """What `{provider}/{path}` means on the legacy host."""
     if provider not in _KNOWN and not provider.startswith("custom-"):
         raise ApiError(400, 2008, "Invalid provider", shape="gateway", at_edge=True)
     path = path.strip("/")
     if provider == "workers-ai" and not path.startswith("v1/"):
-        return ProviderPath("run", model=path.removeprefix("run/"))
+        return Endpoint("run", legacy=True, provider=provider, model=path.removeprefix("run/"))
     name = _PATHS.get(_VERSION.sub("", path))
     prefix = _AUTHORS.get(provider)
     if name is None or prefix is None:
         reason = f"the simulator does not serve {provider}/{path}; it serves {', '.join(_PATHS)}"
         raise ApiError(400, 7000, f"No route for that URI: {reason}", shape="gateway", at_edge=True)
-    return ProviderPath(name, prefix)
+    return Endpoint(name, legacy=True, provider=provider, prefix=prefix)
 
 
 _CONFIG_HEADERS = {
@@ -84,7 +73,7 @@ class _UniversalStep(BaseModel):
     config: dict[str, Any] | None = None
 
     @property
-    def path(self) -> ProviderPath:
+    def path(self) -> Endpoint:
         return read_provider_path(self.provider, self.endpoint.partition("?")[0])
 
     def all_headers(self) -> dict[str, str]:
@@ -136,17 +125,17 @@ async def answer_steps(context: RequestContext) -> tuple[RequestContext, Reply]:
 def _step_context(context: RequestContext, step: _UniversalStep, number: int, event_id: str) -> RequestContext:
     shared = {name: value for name, value in context.headers.items() if name not in {"authorization", "content-length"}}
     shared |= {"cf-aig-authorization": f"Bearer {context.state.api_token}", "cf-aig-event-id": event_id}
-    state, path = context.state, step.path
+    state, endpoint = context.state, step.path
     return RequestContext(
         state=state,
-        endpoint=Endpoint(path.endpoint, legacy=True, provider=step.provider, prefix=path.prefix),
+        endpoint=endpoint,
         path=context.path,
         escaped=False,
         queued=False,
         headers={**shared, **step.all_headers()},
         account=context.account,
         path_gateway=context.path_gateway,
-        path_model=path.model,
+        path_model=endpoint.model,
         raw=encode(step.query),
         client=context.client,
         request_id=context.request_id if number == 0 else state.ids.uuid7(),
@@ -171,14 +160,11 @@ async def universal(request: Request) -> Response:
 
 async def provider_path(request: Request) -> Response:
     """`POST /v1/{account}/{gateway}/{provider}/{path}`: the provider's own API."""
-    provider = request.path_params["provider"]
     try:
-        path = read_provider_path(provider, request.path_params["path"])
+        endpoint = read_provider_path(request.path_params["provider"], request.path_params["path"])
     except ApiError as error:
-        endpoint = Endpoint("chat_completions", legacy=True)
-        return await _handle(endpoint, partial(_refuse, error), request)
-    endpoint = Endpoint(path.endpoint, legacy=True, provider=provider, prefix=path.prefix)
-    return await _handle(endpoint, _answer_one, request, path.model)
+        return await _handle(Endpoint("chat_completions", legacy=True), partial(_refuse, error), request)
+    return await _handle(endpoint, _answer_one, request)
 
 
 async def _answer_one(context: RequestContext) -> tuple[RequestContext, Reply]:
@@ -189,11 +175,9 @@ async def _refuse(error: ApiError, context: RequestContext) -> tuple[RequestCont
     return context, error_reply(context, error)
 
 
-async def _handle(
-    endpoint: Endpoint, answering: Answering, request: Request, path_model: str | None = None
-) -> Response:
+async def _handle(endpoint: Endpoint, answering: Answering, request: Request) -> Response:
     raw = await read_body(request)
-    context = open_context(state_of(request), endpoint, request, raw or b"", path_model)
+    context = open_context(state_of(request), endpoint, request, raw or b"")
     if raw is None:
         too_large = ApiError(413, 3006, "AiError: AiError: Request is too large ({request})")
         answering = partial(_refuse, too_large)

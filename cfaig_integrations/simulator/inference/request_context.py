@@ -40,6 +40,7 @@ class Endpoint:
     custom: bool = False  # on a custom domain, whose request does not name the gateway (facts §14.6)
     provider: str | None = None  # on the legacy host, the provider that the path or the step names
     prefix: str = ""  # what the model ids of this provider's own API lack
+    model: str | None = None  # the model that the path names
 
 
 @dataclass(slots=True)
@@ -121,9 +122,7 @@ class RequestContext:
         return DIALECTS.get(self.endpoint.name, DIALECTS["chat_completions"])
 
 
-def open_context(
-    state: State, endpoint: Endpoint, request: Request, raw: bytes, path_model: str | None = None
-) -> RequestContext:
+def open_context(state: State, endpoint: Endpoint, request: Request, raw: bytes) -> RequestContext:
     """The context of a request whose body was read."""
     path_parameters = request.path_params
     return RequestContext(
@@ -135,7 +134,7 @@ def open_context(
         headers={name.lower(): value for name, value in request.headers.items()},
         account=path_parameters.get("account", state.account_id),
         path_gateway="default" if endpoint.custom else path_parameters.get("gateway"),
-        path_model=path_model or path_parameters.get("model"),
+        path_model=endpoint.model or path_parameters.get("model"),
         raw=raw,
         client=ClientConnection(request.receive),
         request_id=state.ids.uuid7(),

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cfaig_integrations.simulator.gateway.log_store import METADATA_TEXT, LogEntry, Scalar
+from cfaig_integrations.simulator.gateway.log_store import METADATA_TEXT, Condition, LogEntry, Scalar, all_of, contains
 from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.json_types import is_list, is_record, parse_json, scalar_text
 from cfaig_integrations.simulator.management.common import (
@@ -20,8 +20,6 @@ from cfaig_integrations.simulator.management.common import (
     page_response,
 )
 from cfaig_integrations.simulator.state import State
-
-Condition = tuple[str, list[Any]]
 
 _ORDERS = ("created_at", "provider", "model", "model_type", "success", "cached")
 _FLAGS = frozenset({"success", "cached", "authentication", "wholesale", "compatibilityMode"})
@@ -105,10 +103,8 @@ def _selected(request: Request, state: State) -> Condition:
     if text := request.query_params.get("filters"):
         conditions += _read_filters(text)
     if text := request.query_params.get("search"):
-        columns = [f"coalesce({name}, '')" for name in ("model", "provider", "request", "response")]
-        tests = " OR ".join(f"instr(lower({column}), lower(?))" for column in columns)
-        conditions.append((f"({tests})", [text] * len(columns)))
-    return " AND ".join(test for test, _ in conditions), [value for _, values in conditions for value in values]
+        conditions.append(contains(text, "model", "provider", "request", "response"))
+    return all_of(conditions)
 
 
 def _order(request: Request) -> str:

@@ -198,11 +198,9 @@ class ToolCall(TypedDict, total=False):
     id: str
 
 
-class ReplyFields(TypedDict, total=False):
-    """The fields of a scripted reply, all optional; see `ScriptedGateway.reply`."""
+class AnswerParts(TypedDict, total=False):
+    """What an answer has besides text and tool calls."""
 
-    tool_calls: Sequence[ToolCall]
-    structured: Mapping[str, Any] | Sequence[Any]
     reasoning: str
     refusal: str
     searches: Sequence[str]
@@ -210,6 +208,13 @@ class ReplyFields(TypedDict, total=False):
     tokens_out: int
     tokens_cached: int
     tokens_reasoning: int
+
+
+class ReplyFields(AnswerParts, total=False):
+    """The fields of a scripted reply, all optional; see `ScriptedGateway.reply`."""
+
+    tool_calls: Sequence[ToolCall]
+    structured: Mapping[str, Any] | Sequence[Any]
     error: str | Mapping[str, Any]
     delay: float
     pace: float
@@ -225,7 +230,7 @@ class ScriptEntry(ReplyFields, total=False):
 
 KEYS = tuple(sorted(ScriptEntry.__optional_keys__))
 """The keys of a script's entry."""
-_ANSWER = ("text", "reasoning", "refusal", "searches", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+_ANSWER = ("text", *AnswerParts.__optional_keys__)
 _CALLS = "tool_calls must be a list of mappings, such as {'name': 'weather', 'arguments': {...}}"
 _TRUNCATED = ("length", "connection")
 
