@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 import uuid
 from datetime import UTC, datetime
@@ -33,12 +32,7 @@ class Ids:
 
     def __init__(self, clock: Clock, seed: int | None = None) -> None:
         self._clock = clock
-        self._random = random.Random(seed)
-        self._lock = threading.Lock()
-
-    def _bits(self, count: int) -> int:
-        with self._lock:
-            return self._random.getrandbits(count)
+        self._bits = random.Random(seed).getrandbits
 
     def uuid7(self) -> str:
         """A UUID of version 7, lowercase: 48 bits of milliseconds, then random bits."""

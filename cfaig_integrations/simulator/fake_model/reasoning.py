@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from typing import Any
 
 from cfaig_integrations.simulator import tokens
@@ -58,7 +57,6 @@ class PromptMemory:
 
     def __init__(self) -> None:
         self._digests: set[bytes] = set()
-        self._lock = threading.Lock()
 
     def recall(self, request: ModelRequest) -> int:
         """The number of a prompt's first tokens that an earlier prompt had too, from 1024 on; the prompt is stored."""
@@ -66,16 +64,12 @@ class PromptMemory:
             return 0
         pieces = tokens.pieces("\n".join(prompt(request))[: tokens.EXACT_LENGTH])
         running_hash = hashlib.blake2b(request.model.encode("utf-8", "surrogatepass"), digest_size=16)
-        cached = 0
-        for end in range(_BLOCK, len(pieces) + 1, _BLOCK):
-            running_hash.update("".join(pieces[end - _BLOCK : end]).encode("utf-8", "surrogatepass"))
-            if end >= _LEAST and self._remember(running_hash.digest()):
+        cached = start = 0
+        for end in range(_LEAST, len(pieces) + 1, _BLOCK):
+            running_hash.update("".join(pieces[start:end]).encode("utf-8", "surrogatepass"))
+            start, digest = end, running_hash.digest()
+            if digest in self._digests:
                 cached = end
-        return cached
-
-    def _remember(self, digest: bytes) -> bool:
-        with self._lock:
-            cached = digest in self._digests
             if len(self._digests) >= _MOST_DIGESTS:
                 self._digests.clear()
             self._digests.add(digest)
@@ -83,8 +77,7 @@ class PromptMemory:
 
     def clear(self) -> None:
         """Remove all prompts."""
-        with self._lock:
-            self._digests.clear()
+        self._digests.clear()
 
 
 _SEARCH = re.compile(r"\bsearch", re.IGNORECASE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 from typing import Any, cast
 
 import h11
@@ -22,34 +21,28 @@ _CHECK_EVERY = 1.0
 
 
 class Connections:
-    """The open connections of one server."""
+    """The open connections of one server; all but the numbers must be used in the server's loop."""
 
     def __init__(self) -> None:
         self._open: set[LiveProtocol] = set()
-        self._lock = threading.Lock()
         self.total = 0
 
     def __len__(self) -> int:
-        with self._lock:
-            return len(self._open)
+        return len(self._open)
 
     def opened(self, connection: LiveProtocol) -> int:
         """Add a new connection and return its number, counted from 1."""
-        with self._lock:
-            self._open.add(connection)
-            self.total += 1
-            return self.total
+        self._open.add(connection)
+        self.total += 1
+        return self.total
 
     def closed(self, connection: LiveProtocol) -> None:
         """Remove a closed connection."""
-        with self._lock:
-            self._open.discard(connection)
+        self._open.discard(connection)
 
     def abort_all(self) -> None:
-        """Abort every connection; must be called in the server's loop."""
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
+        """Abort every connection."""
+        for connection in list(self._open):
             connection.transport.abort()
 
 

@@ -15,8 +15,7 @@ from cfaig_integrations.simulator.management.common import (
     json_body,
     json_response,
     managed,
-    page_of,
-    page_response,
+    page_of_list,
     served,
 )
 from cfaig_integrations.simulator.scripting.script import Step, make_answer, make_fault
@@ -36,9 +35,8 @@ async def _verify_token(_: Request, _state: State) -> Response:
 @managed("GET", "/client/v4/accounts")
 async def _list_accounts(request: Request, state: State) -> Response:
     """The simulated account alone."""
-    page, per_page = page_of(request, 20, 50)
-    accounts = [{"id": state.account_id, "name": "Simulated account", "type": "standard"}]
-    return page_response(accounts if page == 1 else [], page, per_page, len(accounts))
+    account = {"id": state.account_id, "name": "Simulated account", "type": "standard"}
+    return page_of_list(request, [account], 20, 50)
 
 
 @managed("GET", ACCOUNT + "/ai-gateway/billing/credit-balance")
@@ -93,15 +91,13 @@ async def _search_models(request: Request, state: State) -> Response:
     query = request.query_params
     text, author, task = (query.get(name, "").lower() for name in ("search", "author", "task"))
     models = [
-        model
+        _shown(model, state)
         for model in WORKERS_AI
         if text in model.name.lower()
         and (not author or model.name.split("/")[1].lower() == author)
         and (not task or model.task.lower() == task)
     ]
-    page, per_page = page_of(request, 20, 1000)
-    shown = [_shown(model, state) for model in models[(page - 1) * per_page : page * per_page]]
-    return page_response(shown, page, per_page, len(models))
+    return page_of_list(request, models, 20, 1000)
 
 
 @managed("GET", "/v1/{account}/{gateway}/compat/models")

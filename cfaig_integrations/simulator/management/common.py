@@ -105,6 +105,12 @@ def page_response(items: list[dict[str, Any]], page: int, per_page: int, total: 
     return json_response(success(items, result_info=info))
 
 
+def page_of_list(request: Request, items: list[dict[str, Any]], default: int, maximum: int) -> Response:
+    """The page of a list that a request asks for."""
+    page, per_page = page_of(request, default, maximum)
+    return page_response(items[(page - 1) * per_page : page * per_page], page, per_page, len(items))
+
+
 async def no_route(request: Request, _: Exception) -> Response:
     """The response for an unknown path (facts §5.7)."""
     return _error_response(ApiError(400, 7000, "No route for that URI"))

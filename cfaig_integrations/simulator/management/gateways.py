@@ -16,7 +16,7 @@ from cfaig_integrations.simulator.management.common import (
     json_response,
     managed,
     page_of,
-    page_response,
+    page_of_list,
 )
 from cfaig_integrations.simulator.state import State
 
@@ -33,9 +33,7 @@ async def _create_gateway(request: Request, state: State) -> Response:
 async def _list_gateways(request: Request, state: State) -> Response:
     text = request.query_params.get("search", "")
     gateways = state.gateways.list(request.path_params["account"])
-    matching = [gateway for gateway in gateways if text in gateway["id"]]
-    page, per_page = page_of(request, 20, 100)
-    return page_response(matching[(page - 1) * per_page : page * per_page], page, per_page, len(matching))
+    return page_of_list(request, [gateway for gateway in gateways if text in gateway["id"]], 20, 100)
 
 
 @managed("GET", GATEWAYS + "/{gateway}")

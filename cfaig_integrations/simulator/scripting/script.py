@@ -337,12 +337,8 @@ def _effects(entry: Mapping[str, Any]) -> QueuedFault | None:
 def fit_answer(answer: Answer, request: ModelRequest) -> None:
     """Give a scripted answer the form that the request asks for.
 
-    Programs ask for an object by a JSON schema, or by a tool whose parameters are the object's fields. Calls of a
-    custom tool have text instead of arguments.
+    Programs ask for an object by a JSON schema, or by a tool whose parameters are the object's fields.
     """
-    custom = {tool.name for tool in request.tools if tool.custom}
-    for call in answer.calls:
-        call.custom = call.custom or call.name in custom
     value = answer.structured
     if value is None:
         return
