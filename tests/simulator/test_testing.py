@@ -146,6 +146,13 @@ def test_without_strict_the_fake_model_answers(gateway: ScriptedGateway, caller:
     assert gateway.unscripted == []
 
 
+def test_token_counts_that_are_not_set_are_estimated(gateway: ScriptedGateway, caller: Caller) -> None:
+    gateway.reply("scripted", tokens_out=99)
+    usage = caller.chat().json()["usage"]
+    assert usage["completion_tokens"] == 99
+    assert 0 < usage["prompt_tokens"] < 20
+
+
 def test_a_reply_waits_until_a_fault_is_over(gateway: ScriptedGateway, caller: Caller) -> None:
     gateway.reply("scripted")
     gateway.simulator.fault("gateway_rate_limit")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, cast
+from typing import Any
 
 from cfaig_integrations.simulator.fake_model import replies
 from cfaig_integrations.simulator.fake_model.text import ExtractedText, find_words, word_set
@@ -52,7 +52,7 @@ class _Form:
             if "$ref" in record:
                 record = {**self._target(str(record.pop("$ref"))), **record}
             elif "allOf" in record:
-                for part in cast("list[Any]", record.pop("allOf")):
+                for part in record.pop("allOf"):
                     record = _merged(record, self.plain(part))
             else:
                 break
@@ -61,8 +61,8 @@ class _Form:
     def _target(self, ref: str) -> Schema:
         node: Any = self.root
         for step in ref.removeprefix("#").strip("/").split("/"):
-            node = cast("Schema", node).get(step.replace("~1", "/").replace("~0", "~"), {}) if step else node
-        return cast("Schema", node)
+            node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if step else node
+        return node
 
     def variants(self, schema: Schema) -> list[Schema]:
         """The alternatives of `anyOf`, `oneOf` or a list of types; or the schema itself."""
@@ -73,7 +73,7 @@ class _Form:
         listed: Any = schema.get("anyOf") or schema.get("oneOf")
         if not listed:
             return [schema]
-        return [{"title": schema.get("title", ""), **self.plain(v)} for v in cast("list[Any]", listed)]
+        return [{"title": schema.get("title", ""), **self.plain(v)} for v in listed]
 
     def value(self, raw: Any, name: str, depth: int) -> Any:
         self.values_left -= 1
@@ -112,15 +112,15 @@ class _Form:
         return None if kind == "null" else self._string(schema, name)
 
     def _choice(self, schema: Schema) -> Any:
-        options = cast("list[Any]", schema["enum"])
+        options: list[Any] = schema["enum"]
         mentioned = [o for o in options if isinstance(o, (str, int)) and self.m.mentions(str(o))]
         if mentioned:
             return max(mentioned, key=lambda o: len(str(o)))
         return schema["default"] if schema.get("default") in options and "default" in schema else options[0]
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
-        properties = cast("dict[str, Any]", schema.get("properties") or {})
-        required = [k for k in cast("list[str]", schema.get("required") or []) if k in properties]
+        properties: dict[str, Any] = schema.get("properties") or {}
+        required: list[str] = [k for k in schema.get("required") or () if k in properties]
         filled: dict[str, Any] = {}
         if depth < _DEPTH:
             filled = {k: self.value(properties[k], k, depth + 1) for k in required}
@@ -133,7 +133,7 @@ class _Form:
 
     def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
         least, most = int(schema.get("minItems") or 0), int(schema.get("maxItems") or _ITEMS)
-        fixed = cast("list[Any]", schema.get("prefixItems") or [])
+        fixed: list[Any] = schema.get("prefixItems") or []
         if fixed:
             return [self.value(item, name, depth + 1) for item in fixed]
         item = self.plain(schema.get("items") or {})
@@ -149,12 +149,13 @@ class _Form:
         strings = len(self.m.quoted) or len(self.m.names) or min(1, len(self.m.words))
         kind = _kind(item)
         if item.get("enum"):
-            return sum(self.m.mentions(str(o)) for o in cast("list[Any]", item["enum"]))
+            return sum(self.m.mentions(str(o)) for o in item["enum"])
         if kind in ("integer", "number"):
             return len(self.m.numbers)
         if kind != "object":
             return strings
-        kinds = {_kind(self.plain(p)) for p in cast("dict[str, Any]", item.get("properties") or {}).values()}
+        properties: dict[str, Any] = item.get("properties") or {}
+        kinds = {_kind(self.plain(p)) for p in properties.values()}
         return max(1, strings) if "string" in kinds else max(1, len(self.m.numbers))
 
     def _number(self, schema: Schema, name: str, kind: str) -> int | float:
@@ -197,7 +198,7 @@ class _Form:
         """Whether the text has a value for an optional field."""
         kind = _kind(schema)
         if schema.get("enum"):
-            return any(self.m.mentions(str(o)) for o in cast("list[Any]", schema["enum"]))
+            return any(self.m.mentions(str(o)) for o in schema["enum"])
         options = self.variants(schema)
         if len(options) > 1:
             return any(self.fits(o, name) for o in options if o.get("type") != "null")

@@ -7,8 +7,9 @@ each clause may call its own tool.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from cfaig_integrations.simulator.fake_model import replies
 from cfaig_integrations.simulator.fake_model.conversation import Conversation, field_names
@@ -118,16 +119,16 @@ def _best(text: str, tools: list[Tool]) -> Tool | None:
 
 
 def _count_required_numbers(tool: Tool) -> int:
-    properties = cast("dict[str, Any]", tool.parameters.get("properties") or {})
-    required = cast("list[str]", tool.parameters.get("required") or [])
+    properties: dict[str, Any] = tool.parameters.get("properties") or {}
+    required: list[str] = tool.parameters.get("required") or []
     return sum(properties[k].get("type") in ("integer", "number") for k in required if k in properties)
 
 
 def _follows_on(clause: str, tool: Tool) -> bool:
     """Whether a clause only names another subject for the previous tool."""
-    required = cast("list[str]", tool.parameters.get("required") or tool.parameters.get("properties") or [])
+    required: Collection[str] = tool.parameters.get("required") or tool.parameters.get("properties") or ()
     subject = find_names(clause) or find_quoted(clause) or find_numbers(clause)
-    return len(list(required)) == 1 and bool(subject) and len(find_words(clause)) <= _FOLLOW_ON
+    return len(required) == 1 and bool(subject) and len(find_words(clause)) <= _FOLLOW_ON
 
 
 def _spread(before: _Step, clause: str) -> list[_Step]:
@@ -163,14 +164,12 @@ def _required_step(request: ModelRequest, conversation: Conversation) -> _Step:
 def _call(step: _Step, request: ModelRequest, conversation: Conversation) -> Call:
     form = step.tool.parameters
     results = " ".join(r.text for r in conversation.results)
+    uses_results = results and request.choice == "required" and not step.needs_result
     extracted = ExtractedText(
-        step.text
-        if not (results and request.choice == "required" and not step.needs_result)
-        else f"{results}\n{step.text}",
+        f"{results}\n{step.text}" if uses_results else step.text,
         backup=conversation.question,
         extra_numbers=find_numbers(conversation.results[-1].text) if step.needs_result and conversation.results else (),
         ignore=[step.tool.name, *field_names(form)],
         prose=lambda: replies.answer_from_context(request, conversation),
     )
-    filled: Any = fill_schema({"type": "object", **form}, extracted)
-    return Call(id="", name=step.tool.name, arguments=cast("dict[str, Any]", filled))
+    return Call(id="", name=step.tool.name, arguments=fill_schema({"type": "object", **form}, extracted))

@@ -60,8 +60,7 @@ class ChatHandler:
             raise self._unscripted()
         if scripted is not None:
             fit_answer(scripted, self.request)
-            if not scripted.tokens_out:
-                measure(self.request, scripted)
+            measure(self.request, scripted)
         self.answer = answer = scripted if scripted is not None else generate_answer(self.request)
         custom = {tool.name for tool in self.request.tools if tool.custom}
         for call in answer.calls:
