@@ -1,13 +1,17 @@
-"""The official Python clients against `cfaig serve`'s server: chat, stream, tools, embeddings, the legacy host.
+"""The vendors' own Python clients, pointed at the simulator's addresses: they parse strictly what it writes.
 
-A client that is not installed is skipped, with its name.
+Cloudflare's client is skipped where it is not installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, cast
 
+import anthropic
+import httpx
+import openai
 import pytest
 
 from cfaig_integrations.simulator import Simulator
@@ -15,13 +19,12 @@ from cfaig_integrations.simulator import Simulator
 QUESTION = "What is the weather in Paris?"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 FUNCTION = {"name": "get_weather", "description": "Weather of a city", "parameters": PARAMETERS}
+TOOLS: list[Any] = [{"type": "function", "function": FUNCTION}]
 HELLO: list[Any] = [{"role": "user", "content": "Say hello"}]
 ASK: list[Any] = [{"role": "user", "content": QUESTION}]
+CLAUDE = "anthropic/claude-haiku-4.5"
+GPT = "openai/gpt-4.1"
 KIMI = "@cf/moonshotai/kimi-k2.6"
-
-
-def client_of(module: str) -> Any:
-    return pytest.importorskip(module, reason=f"the client `{module}` is not installed")
 
 
 @pytest.fixture
@@ -32,64 +35,93 @@ def gateway_header(sim: Simulator) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------- openai
 
 
-@pytest.fixture(params=["api", "compat", "openai", "workers-ai"])
-def openai_client(request: pytest.FixtureRequest, sim: Simulator, gateway_header: dict[str, str]) -> tuple[Any, str]:
+@pytest.fixture
+def vendor(sim: Simulator) -> Iterator[openai.OpenAI]:
+    base, headers = f"{sim.base_url}/accounts/{sim.account_id}/ai/v1", {"cf-aig-gateway-id": "default"}
+    with openai.OpenAI(api_key=sim.api_token, base_url=base, default_headers=headers, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(
+    params=[
+        *(("api", model) for model in (GPT, CLAUDE, "google/gemini-3-flash", KIMI, "cloudflare/auto", "dynamic/x")),
+        ("compat", GPT),
+        ("openai", "gpt-4.1"),
+        ("workers-ai/v1", KIMI),
+    ]
+)
+def chat(
+    request: pytest.FixtureRequest, sim: Simulator, vendor: openai.OpenAI, gateway_header: dict[str, str]
+) -> tuple[openai.OpenAI, str]:
     """A client on each of the addresses that OpenAI's clients can use, and a model."""
-    openai = client_of("openai")
-    legacy = f"{sim.url}/v1/{sim.account_id}/default"
-    base, key, headers, model = {
-        "api": (f"{sim.base_url}/accounts/{sim.account_id}/ai/v1", sim.api_token, {}, "openai/gpt-4.1"),
-        "compat": (f"{legacy}/compat", sim.api_token, {}, "openai/gpt-4.1"),
-        "openai": (f"{legacy}/openai", "sk-provider", gateway_header, "gpt-4.1"),
-        "workers-ai": (f"{legacy}/workers-ai/v1", sim.api_token, {}, KIMI),
-    }[request.param]
-    return openai.OpenAI(api_key=key, base_url=base, default_headers=headers, max_retries=0), model
+    address, model = request.param
+    if address == "api":
+        return vendor, model
+    legacy = f"{sim.url}/v1/{sim.account_id}/default/{address}"
+    key, headers = ("sk-provider", gateway_header) if address == "openai" else (sim.api_token, {})
+    return vendor.with_options(api_key=key, base_url=legacy, default_headers=headers), model
 
 
-def test_openai_chat(openai_client: tuple[Any, str], sim: Simulator) -> None:
-    client, model = openai_client
+def test_openai_chat(chat: tuple[openai.OpenAI, str], sim: Simulator) -> None:
+    client, model = chat
     sim.reply("Good morning", tokens_in=5, tokens_out=2)
     answer = client.chat.completions.create(model=model, messages=HELLO)
-    assert answer.choices[0].message.content == "Good morning"
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Good morning", "stop")
+    assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (5, 2)
     assert sim.logs()[0]["success"] is True
 
 
-def test_openai_stream(openai_client: tuple[Any, str], sim: Simulator) -> None:
-    client, model = openai_client
+def test_openai_stream(chat: tuple[openai.OpenAI, str], sim: Simulator) -> None:
+    client, model = chat
     sim.reply("Good morning to you", tokens_in=5, tokens_out=4)
-    options = {"include_usage": True}
     text, usage = "", None
-    for chunk in client.chat.completions.create(model=model, messages=HELLO, stream=True, stream_options=options):
+    for chunk in client.chat.completions.create(
+        model=model, messages=HELLO, stream=True, stream_options={"include_usage": True}
+    ):
         text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
         usage = chunk.usage or usage
     assert text == "Good morning to you"
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == (5, 4)
+    (entry,) = sim.logs()
+    assert (entry["tokens_in"], entry["tokens_out"], entry["success"]) == (5, 4, True)
 
 
-def test_openai_tools(openai_client: tuple[Any, str]) -> None:
-    client, model = openai_client
-    tools = [{"type": "function", "function": FUNCTION}]
-    message = client.chat.completions.create(model=model, messages=ASK, tools=tools).choices[0].message
-    assert message.tool_calls[0].function.name == "get_weather"
-    result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "It is sunny in Paris."}
-    history = [*ASK, {"role": "assistant", "content": "", "tool_calls": [c.model_dump() for c in message.tool_calls]}]
-    again = client.chat.completions.create(model=model, messages=[*history, result], tools=tools)
-    assert "sunny" in again.choices[0].message.content
+def test_openai_tools(chat: tuple[openai.OpenAI, str]) -> None:
+    client, model = chat
+    first = client.chat.completions.create(model=model, messages=ASK, tools=TOOLS).choices[0]
+    assert first.finish_reason == "tool_calls"
+    (call,) = cast("list[Any]", first.message.tool_calls)
+    assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Paris"})
+    turn: Any = {**first.message.model_dump(exclude_none=True), "content": ""}
+    history = [*ASK, turn, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees, sunny"}]
+    second = client.chat.completions.create(model=model, messages=history, tools=TOOLS).choices[0]
+    assert second.finish_reason == "stop"
+    assert "21" in (second.message.content or "")
+
+
+def test_openai_tool_stream(sim: Simulator, vendor: openai.OpenAI) -> None:
+    sim.reply(calls=[{"name": "get_weather", "arguments": {"city": city}} for city in ("Paris", "Rome")])
+    arguments: dict[int, str] = {}
+    for chunk in vendor.chat.completions.create(model=GPT, messages=ASK, tools=TOOLS, stream=True):
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or []:
+                assert call.function is not None
+                arguments[call.index] = arguments.get(call.index, "") + (call.function.arguments or "")
+    assert {index: json.loads(text)["city"] for index, text in arguments.items()} == {0: "Paris", 1: "Rome"}
 
 
 @pytest.mark.parametrize("encoding", [None, "base64", "float"])
-def test_openai_embeddings(sim: Simulator, gateway_header: dict[str, str], encoding: Any) -> None:
-    openai = client_of("openai")
+def test_openai_embeddings(
+    sim: Simulator, vendor: openai.OpenAI, gateway_header: dict[str, str], encoding: Any
+) -> None:
     legacy = f"{sim.url}/v1/{sim.account_id}/default"
     extra: dict[str, Any] = {} if encoding is None else {"encoding_format": encoding}
-    workers_ai = openai.OpenAI(api_key=sim.api_token, base_url=f"{legacy}/workers-ai/v1", max_retries=0)
-    answer = workers_ai.embeddings.create(model="@cf/baai/bge-m3", input=["a", "b"])
-    assert [len(row.embedding) for row in answer.data] == [1024, 1024]
-    client = openai.OpenAI(
-        api_key="sk-provider", base_url=f"{legacy}/openai", default_headers=gateway_header, max_retries=0
-    )
+    for workers_ai in (vendor, vendor.with_options(base_url=f"{legacy}/workers-ai/v1")):
+        rows = workers_ai.embeddings.create(model="@cf/baai/bge-m3", input=["a", "b"], **extra).data
+        assert [(row.index, len(row.embedding)) for row in rows] == [(0, 1024), (1, 1024)]
+    client = vendor.with_options(api_key="sk-provider", base_url=f"{legacy}/openai", default_headers=gateway_header)
     answer = client.embeddings.create(model="text-embedding-3-small", input="a", **extra)
     assert isinstance(answer.data[0].embedding, str) is (encoding == "base64")
     assert encoding == "base64" or len(answer.data[0].embedding) == 1536
@@ -97,48 +129,116 @@ def test_openai_embeddings(sim: Simulator, gateway_header: dict[str, str], encod
     assert len(small.data[0].embedding) == 8
 
 
-def test_openai_responses(sim: Simulator) -> None:
-    openai = client_of("openai")
-    base = f"{sim.base_url}/accounts/{sim.account_id}/ai/v1"
-    client = openai.OpenAI(api_key=sim.api_token, base_url=base, max_retries=0)
-    tools = [{"type": "function", "strict": False, **FUNCTION}]
-    answer = client.responses.create(model="openai/gpt-4.1", input=QUESTION, tools=tools)
-    assert answer.output[-1].name == "get_weather"
-    sim.reply("Good morning")
-    with client.responses.stream(model="openai/gpt-4.1", input="hi") as stream:
-        kinds = [event.type for event in stream]
-        assert stream.get_final_response().output_text == "Good morning"
-    assert kinds[0] == "response.created"
+def test_responses(sim: Simulator, vendor: openai.OpenAI) -> None:
+    sim.reply("Good morning", reasoning="They said hi.", tokens_in=5, tokens_out=9)
+    answer = vendor.responses.create(model="openai/gpt-5.6-luna", input="hi")
+    assert answer.output_text == "Good morning"
+    assert answer.status == "completed"
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == 5
+
+
+def test_responses_stream(sim: Simulator, vendor: openai.OpenAI) -> None:
+    sim.reply("Good morning to you")
+    with vendor.responses.stream(model=GPT, input="hi") as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        assert stream.get_final_response().output_text == text == "Good morning to you"
+
+
+def test_responses_tools(vendor: openai.OpenAI) -> None:
+    tools: list[Any] = [{"type": "function", "strict": False, **FUNCTION}]
+    first = vendor.responses.create(model=GPT, input=QUESTION, tools=tools)
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    assert json.loads(call.arguments) == {"city": "Paris"}
+    history: list[Any] = [*ASK, *first.output]
+    history.append({"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"})
+    second = vendor.responses.create(model=GPT, input=history, tools=tools)
+    assert "21" in second.output_text
+    with vendor.responses.stream(model=GPT, input=QUESTION, tools=tools) as stream:
+        final = stream.get_final_response()
+    assert json.loads(cast("Any", final.output[-1]).arguments) == {"city": "Paris"}
 
 
 # ---------------------------------------------------------------------------------------------------------- anthropic
 
 
+@pytest.fixture
+def claude(sim: Simulator) -> Iterator[anthropic.Anthropic]:
+    base = f"{sim.base_url}/accounts/{sim.account_id}/ai"
+    with anthropic.Anthropic(auth_token=sim.api_token, base_url=base, max_retries=0) as client:
+        yield client
+
+
 @pytest.fixture(params=["api", "legacy"])
-def anthropic_client(request: pytest.FixtureRequest, sim: Simulator, gateway_header: dict[str, str]) -> tuple[Any, str]:
-    anthropic = client_of("anthropic")
+def messages(
+    request: pytest.FixtureRequest, sim: Simulator, claude: anthropic.Anthropic, gateway_header: dict[str, str]
+) -> tuple[anthropic.Anthropic, str]:
+    """A client on each of the addresses that Anthropic's clients can use, and a model."""
     if request.param == "api":
-        base = f"{sim.base_url}/accounts/{sim.account_id}/ai"
-        return anthropic.Anthropic(auth_token=sim.api_token, base_url=base, max_retries=0), "anthropic/claude-haiku-4.5"
+        return claude, CLAUDE
     base = f"{sim.url}/v1/{sim.account_id}/default/anthropic"
-    client = anthropic.Anthropic(api_key="sk-provider", base_url=base, default_headers=gateway_header, max_retries=0)
-    return client, "claude-haiku-4-5"
+    return claude.with_options(api_key="sk-provider", base_url=base, default_headers=gateway_header), "claude-haiku-4-5"
 
 
-def test_anthropic_chat_stream_and_tools(anthropic_client: tuple[Any, str], sim: Simulator) -> None:
-    client, model = anthropic_client
-    sim.reply("Good morning", tokens_in=5, tokens_out=2)
-    answer = client.messages.create(model=model, max_tokens=100, messages=HELLO)
-    assert (answer.content[0].text, answer.usage.output_tokens) == ("Good morning", 2)
-    sim.reply("Good morning to you")
-    with client.messages.stream(model=model, max_tokens=100, messages=HELLO) as stream:
-        assert "".join(stream.text_stream) == "Good morning to you"
+def ask(client: tuple[anthropic.Anthropic, str], streamed: bool, history: list[Any], **body: Any) -> Any:
+    sent: dict[str, Any] = {"model": client[1], "max_tokens": 500, "messages": history, **body}
+    if not streamed:
+        return client[0].messages.create(**sent)
+    with client[0].messages.stream(**sent) as stream:
+        text, message = "".join(stream.text_stream), stream.get_final_message()
+    assert text == "".join(block.text for block in message.content if block.type == "text")
+    return message
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_anthropic_chat(messages: tuple[anthropic.Anthropic, str], sim: Simulator, streamed: bool) -> None:
+    sim.reply("Good morning to you", tokens_in=5, tokens_out=6)
+    answer = ask(messages, streamed, HELLO, system="Be kind")
+    assert (answer.content[0].text, answer.stop_reason) == ("Good morning to you", "end_turn")
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (5, 6)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_anthropic_tools(messages: tuple[anthropic.Anthropic, str], streamed: bool) -> None:
     tools = [{"name": "get_weather", "description": "Weather of a city", "input_schema": PARAMETERS}]
-    answer = client.messages.create(model=model, max_tokens=100, messages=ASK, tools=tools)
-    assert (answer.stop_reason, answer.content[-1].input) == ("tool_use", {"city": "Paris"})
+    first = ask(messages, streamed, ASK, tools=tools)
+    call = first.content[-1]
+    assert (first.stop_reason, call.input) == ("tool_use", {"city": "Paris"})
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "21 degrees"}
+    history = [*ASK, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+    second = ask(messages, streamed, history, tools=tools)
+    assert second.stop_reason == "end_turn"
+    assert "21" in second.content[-1].text
+
+
+def test_errors_are_the_sdks_own_classes(sim: Simulator, vendor: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    sim.fault("provider_rate_limit")
+    with pytest.raises(openai.RateLimitError):
+        vendor.chat.completions.create(model=GPT, messages=HELLO)
+    sim.fault("provider_overloaded")
+    with pytest.raises(anthropic.APIStatusError) as caught:
+        claude.messages.create(model=CLAUDE, max_tokens=9, messages=HELLO)
+    assert caught.value.status_code == 529
+    assert cast("Any", caught.value.body)["error"]["type"] == "overloaded_error"
+    sim.fault("error_event", message="Broken off")
+    with pytest.raises(openai.APIError, match="Broken off"):
+        list(vendor.chat.completions.create(model=GPT, messages=HELLO, stream=True))
+    sim.fault("error_event", message="Broken off")
+    with (
+        pytest.raises(anthropic.APIError, match="Broken off"),
+        claude.messages.stream(model=CLAUDE, max_tokens=9, messages=HELLO) as stream,
+    ):
+        stream.get_final_message()
+    sim.fault("close_before_response")
+    with pytest.raises(openai.APIConnectionError):
+        vendor.chat.completions.create(model=GPT, messages=HELLO)
 
 
 # --------------------------------------------------------------------------------------------------------- cloudflare
+
+
+def client_of(module: str) -> Any:
+    return pytest.importorskip(module, reason=f"the client `{module}` is not installed")
 
 
 @pytest.fixture
@@ -193,7 +293,6 @@ def test_cloudflare_manages_gateways_and_logs(cloudflare_client: Any, sim: Simul
     route = api.dynamic_routing.create("mine", **account, name="support", elements=elements)
     listed = api.dynamic_routing.list("mine", **account)
     assert [entry.id for entry in listed.data.routes] == [route.id]
-    openai = client_of("openai")
     client = openai.OpenAI(
         api_key=sim.api_token,
         base_url=f"{sim.base_url}/accounts/{sim.account_id}/ai/v1",
@@ -216,8 +315,6 @@ def test_cloudflare_manages_gateways_and_logs(cloudflare_client: Any, sim: Simul
 
 
 def test_the_universal_endpoint_gives_what_clients_parse(sim: Simulator, gateway_header: dict[str, str]) -> None:
-    openai = client_of("openai")
-    httpx: Callable[..., Any] = client_of("httpx").post
     steps = [
         {"provider": "openai", "endpoint": "chat/completions", "headers": {}, "query": {"model": "x", "messages": []}},
         {
@@ -227,7 +324,7 @@ def test_the_universal_endpoint_gives_what_clients_parse(sim: Simulator, gateway
             "query": {"messages": HELLO},
         },
     ]
-    answer = httpx(f"{sim.url}/v1/{sim.account_id}/default", json=steps, headers=gateway_header)
+    answer = httpx.post(f"{sim.url}/v1/{sim.account_id}/default", json=steps, headers=gateway_header)
     assert answer.headers["cf-aig-step"] == "1"
     completion = openai.types.chat.ChatCompletion.model_validate(answer.json()["result"])
     assert completion.choices[0].message.content
