@@ -86,7 +86,17 @@ def rejection(wrong: dict[str, Any]) -> InvalidBody:
         (body(tools=[{"type": "function", "name": "x"}]), "Missing required parameter: 'tools[0].function'."),
         (body(tools=[{"type": "web_search"}]), "Invalid value: 'web_search'."),
         (with_tool(name="get weather"), "Invalid 'tools[0].function.name': string does not match pattern."),
-        (with_tool(name="x" * 129), "Invalid 'tools[0].function.name': string does not match pattern."),
+        (with_tool(name="x" * 65), "Invalid 'tools[0].function.name': string does not match pattern."),
+        (
+            with_tool(name="x", parameters={"type": "object"}),
+            "Invalid schema for function 'x': In context=(), object schema missing properties.",
+        ),
+        (body({**USER, "name": "Ann Lee"}), "Invalid 'messages[0].name': string does not match pattern."),
+        (
+            body(USER, {**CALLING, "tool_calls": [{**CALLING["tool_calls"][0], "id": "c" * 65}]}),
+            "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 64",
+        ),
+        (body(USER, {**RESULT, "tool_call_id": "c" * 65}), "Invalid 'messages[1].tool_call_id': string too long."),
         (with_tool(name="x", parameters={"type": "array"}), "Invalid schema for function 'x': schema must be"),
         (with_tool(name="x", parameters={**FORM, "properties": {"a": {"type": "str"}}}), "Invalid schema for function"),
         (with_tool(name="x", parameters={**FORM, "properties": {"a": {"$ref": "#/a"}}}), "Invalid schema for function"),

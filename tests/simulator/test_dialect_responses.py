@@ -73,6 +73,12 @@ def body(*items: Any, **more: Any) -> dict[str, Any]:
         (body(tools=[{"type": "function", "function": {"name": "x"}}]), "Missing required parameter: 'tools[0].name'."),
         (body(tools=[{"type": "browse"}]), "Invalid value: 'browse'."),
         (body(tools=[{"type": "mcp"}]), "Missing required parameter: 'tools[0].server_label'."),
+        (body(USER, {**CALL, "call_id": "c" * 65}, OUTPUT), "Invalid 'input[1].call_id': string too long."),
+        (body(tools=[{**TOOL, "name": "a" * 65}]), "Invalid 'tools[0].name': string does not match pattern."),
+        (
+            body(tools=[{**TOOL, "parameters": {"type": "object"}}]),
+            "Invalid schema for function 'get_weather': In context=(), object schema missing properties.",
+        ),
         (body(tools=[{**TOOL, "name": "a b"}]), "Invalid 'tools[0].name': string does not match pattern."),
         (body(tools=[TOOL], tool_choice="any"), "Invalid value: 'any'."),
         (body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "x"}}), "Missing required parameter"),

@@ -20,7 +20,8 @@ PATHS = {
     "embeddings": "/ai/v1/embeddings",
 }
 HI = [{"role": "user", "content": "Say hi"}]
-TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
+FORM = {"type": "object", "properties": {}}
+TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": FORM}}
 LLAMA, KIMI, MISTRAL = (
     "@cf/meta/llama-3.1-8b-instruct",
     "@cf/moonshotai/kimi-k2.6",

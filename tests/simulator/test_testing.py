@@ -13,6 +13,7 @@ from cfaig_integrations.simulator.scripting.script import KEYS
 
 from .conftest import Caller
 
+NO_FIELDS = {"type": "object", "properties": {}}
 TOOL = {
     "name": "weather",
     "description": "Weather in a city",
@@ -169,7 +170,7 @@ def test_a_reply_waits_until_a_fault_is_over(gateway: ScriptedGateway, caller: C
         (
             {
                 "tools": [
-                    {"type": "function", "function": {**TOOL, "name": "other", "parameters": {"type": "object"}}},
+                    {"type": "function", "function": {**TOOL, "name": "other", "parameters": NO_FIELDS}},
                     {"type": "function", "function": TOOL},
                 ],
                 "tool_choice": "required",

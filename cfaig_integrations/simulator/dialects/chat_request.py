@@ -41,9 +41,10 @@ def _content(*kinds: str) -> Check:
 
 _FUNCTION = fields({"name!": shapes.tool_name, "arguments!": shapes.text}, closed=False)
 _CUSTOM = fields({"name!": shapes.tool_name, "input!": shapes.text}, closed=False)
-_CALL: Shape = {"id!": filled, "index": anything, "extra_content": anything}
+_CALL: Shape = {"id!": shapes.call_id, "index": anything, "extra_content": anything}
 _CALLS = tagged({"function": {**_CALL, "function!": _FUNCTION}, "custom": {**_CALL, "custom!": _CUSTOM}})
-_MESSAGE: Shape = {"role": anything, "name": shapes.text, "cache_control": anything}
+_SPEAKER = shapes.matching(r"[^\s<|\\/>]+")  # facts §14.3
+_MESSAGE: Shape = {"role": anything, "name": _SPEAKER, "cache_control": anything}
 _ASSISTANT: Shape = {
     **_MESSAGE, "content": _content("text", "refusal"), "tool_calls": shapes.list_of(_CALLS, empty=False),
     "refusal": anything, "audio": anything, "annotations": anything,
@@ -53,7 +54,7 @@ _ROLES: dict[str, Check] = {
     "system": fields({**_MESSAGE, "content!": _content("text")}),
     "assistant": fields(_ASSISTANT),
     "user": fields({**_MESSAGE, "content!": _content("text", "image_url", "input_audio", "file", "video_url")}),
-    "tool": fields({**_MESSAGE, "content!": _content("text"), "tool_call_id!": filled}),
+    "tool": fields({**_MESSAGE, "content!": _content("text"), "tool_call_id!": shapes.call_id}),
     "developer": fields({**_MESSAGE, "content!": _content("text")}),
 }
 _WITH_REASONING = {**_ROLES, "assistant": fields({**_ASSISTANT, **dict.fromkeys(_REASONING, anything)})}

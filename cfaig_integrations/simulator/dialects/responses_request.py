@@ -66,7 +66,8 @@ _REASONING_PARTS = {
     "summary!": shapes.list_of(tagged({"summary_text": {"text!": shapes.text}}, closed=False)),
     "content": shapes.list_of(tagged({"reasoning_text": {"text!": shapes.text}}, closed=False)),
 }
-_CALL: Shape = {"call_id!": filled, "name!": shapes.tool_name}
+_CALL: Shape = {"call_id!": shapes.call_id, "name!": shapes.tool_name}
+_OUTPUT: Shape = {"call_id!": shapes.call_id, "output!": _content(_INPUT_PARTS)}
 _ITEMS = tagged(
     {
         "message": _check_message,
@@ -74,9 +75,9 @@ _ITEMS = tagged(
             **_ITEM, **_CALL, "arguments!": shapes.text, "namespace": anything, "caller": anything,
             "thought_signature": anything,
         },
-        "function_call_output": {**_ITEM, "call_id!": filled, "output!": _content(_INPUT_PARTS), "caller": anything},
+        "function_call_output": {**_ITEM, **_OUTPUT, "caller": anything},
         "custom_tool_call": fields({**_CALL, "input!": shapes.text}, closed=False),
-        "custom_tool_call_output": fields({"call_id!": filled, "output!": _content(_INPUT_PARTS)}, closed=False),
+        "custom_tool_call_output": fields(_OUTPUT, closed=False),
         "reasoning": {**_ITEM, **_REASONING_PARTS, "encrypted_content": shapes.text},
         **dict.fromkeys(_OPAQUE, fields({"id": shapes.text, "call_id": shapes.text}, closed=False)),
     },

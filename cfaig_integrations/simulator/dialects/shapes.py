@@ -18,9 +18,9 @@ Check = Callable[[Validator, Any, JsonPath], object]
 Shape = Mapping[str, Check]  # a check for each field; `!` after the name marks a required one. Null counts as absent
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=-]+)*;base64,(.+)", re.DOTALL)
 _WEB = re.compile(r"https?://[^\s/]+\S*")
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 _DEPTH = 40
+_LONGEST_ID = 64
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  # of reasoning, as OpenAI names them
 _MEDIA = {
     "image_url": "image", "input_image": "image", "input_audio": "audio", "file": "file", "input_file": "file",
@@ -181,12 +181,27 @@ def content_of(value: Any) -> tuple[str, list[str]]:
     return "\n".join(filter(None, texts)), [_MEDIA[part["type"]] for part in parts if part["type"] in _MEDIA]
 
 
-def tool_name(validator: Validator, value: Any, path: JsonPath) -> None:
-    """The name of a tool: up to 128 letters, digits, `_` and `-`."""
-    if not _NAME.fullmatch(validator.text(value, path, empty=False)):
-        pattern = "^[a-zA-Z0-9_-]{1,128}$"
+def matching(pattern: str) -> Check:
+    """A string that matches a pattern as a whole."""
+
+    def check(validator: Validator, value: Any, path: JsonPath) -> None:
+        if not re.fullmatch(pattern, validator.text(value, path, empty=False)):
+            place = validator.format_path(path)
+            validator.fail(f"Invalid '{place}': string does not match pattern. Expected '^{pattern}$'.", path)
+
+    return check
+
+
+tool_name = matching("[a-zA-Z0-9_-]{1,64}")  # facts §14.3
+
+
+def call_id(validator: Validator, value: Any, path: JsonPath) -> None:
+    """The id of a call in OpenAI's formats: at most 64 characters (facts §14.3)."""
+    length = len(validator.text(value, path, empty=False))
+    if length > _LONGEST_ID:
+        limits = f"maximum length {_LONGEST_ID}, but got a string with length {length} instead"
         place = validator.format_path(path)
-        validator.fail(f"Invalid '{place}': string does not match pattern. Expected '{pattern}'.", path)
+        validator.fail(f"Invalid '{place}': string too long. Expected a string with {limits}.", path)
 
 
 def parameters(validator: Validator, tool: Record, key: str, path: JsonPath) -> Record:
@@ -197,6 +212,9 @@ def parameters(validator: Validator, tool: Record, key: str, path: JsonPath) -> 
     if schema and schema.get("type") != "object":
         message = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'."
         validator.fail(f"Invalid schema for function '{name}': {message}", (*path, key))
+    if schema and "properties" not in schema and key == "parameters":
+        # facts §14.3; Anthropic takes it, as in recorded/messages.jsonl 2b72033f1da7
+        validator.fail(f"Invalid schema for function '{name}': In context=(), object schema missing properties.", path)
     return json_schema(validator, tool, key, f"function '{name}'", path)
 
 
