@@ -10,35 +10,34 @@ from cfaig_integrations.simulator.http.guard import Guard
 from cfaig_integrations.simulator.inference.endpoint import endpoint, provider_path, universal
 from cfaig_integrations.simulator.management import MANAGEMENT
 from cfaig_integrations.simulator.management.common import ACCOUNT, no_route, wrong_method
-from cfaig_integrations.simulator.page.routes import page_routes
+from cfaig_integrations.simulator.page.routes import PAGE
 from cfaig_integrations.simulator.state import State
 
 LEGACY = "/v1/{account}/{gateway}"
 COMPAT = LEGACY + "/compat"
 
 
-def _inference() -> list[BaseRoute]:
-    return [
-        Route(ACCOUNT + "/ai/run", endpoint("run"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/run/{model:path}", endpoint("run"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/v1/chat/completions", endpoint("chat_completions"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/v1/responses", endpoint("responses"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/v1/messages", endpoint("messages"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/websearch", endpoint("websearch"), methods=["POST"]),
-        Route(ACCOUNT + "/ai/websearch/", endpoint("websearch"), methods=["POST"]),
-        Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
-        Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
-        Route(LEGACY, universal, methods=["POST"]),
-        Route(LEGACY + "/{provider}/{path:path}", provider_path, methods=["POST"]),
-        Route("/compat/chat/completions", endpoint("chat_completions", custom=True), methods=["POST"]),
-    ]
+_INFERENCE: list[BaseRoute] = [
+    Route(ACCOUNT + "/ai/run", endpoint("run"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/run/{model:path}", endpoint("run"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/v1/chat/completions", endpoint("chat_completions"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/v1/responses", endpoint("responses"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/v1/messages", endpoint("messages"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/websearch", endpoint("websearch"), methods=["POST"]),
+    Route(ACCOUNT + "/ai/websearch/", endpoint("websearch"), methods=["POST"]),
+    Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
+    Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
+    Route(LEGACY, universal, methods=["POST"]),
+    Route(LEGACY + "/{provider}/{path:path}", provider_path, methods=["POST"]),
+    Route("/compat/chat/completions", endpoint("chat_completions", custom=True), methods=["POST"]),
+]
 
 
 def build_app(state: State) -> ASGIApp:
     """The ASGI application of one simulator."""
     app = Starlette(
-        routes=[*_inference(), *MANAGEMENT, *page_routes()],
+        routes=[*_INFERENCE, *MANAGEMENT, *PAGE],
         exception_handlers={404: no_route, 405: wrong_method},
     )
     app.router.redirect_slashes = False

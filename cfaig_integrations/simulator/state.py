@@ -25,7 +25,10 @@ from cfaig_integrations.simulator.upstream.client import Upstream
 
 @dataclass
 class State:
-    """The state of the simulated account; the arguments are those of `Simulator`."""
+    """The state of the simulated account; the arguments are those of `Simulator`.
+
+    Calls are handled in the server's loop: what only they change needs no lock.
+    """
 
     account_id: str
     api_token: str

@@ -73,10 +73,11 @@ def test_m3_with_a_query_scores_and_without_one_embeds() -> None:
     assert embed(M3, {"text": "x"}, openai=False)[0]["response"] is None
 
 
-def test_rerank_sorts_and_cuts() -> None:
+@pytest.mark.parametrize("model", [RERANKER, M3])
+def test_rerank_sorts_and_cuts(model: str) -> None:
     texts = ["Bananas are yellow.", "Paris is the capital of France.", "France has many rivers."]
     contexts = [{"text": t} for t in texts]
-    body, spent = embed(RERANKER, {"query": "capital of France", "contexts": contexts, "top_k": 2}, openai=False)
+    body, spent = embed(model, {"query": "capital of France", "contexts": contexts, "top_k": 2}, openai=False)
     assert [r["id"] for r in body["response"]] == [1, 2]
     assert 1 >= body["response"][0]["score"] > body["response"][1]["score"] >= 0
     assert spent > 0

@@ -27,7 +27,7 @@ _NEURONS = 1 / 1000
 class Model:
     """One row of facts §6.1."""
 
-    dims: int
+    dims: int  # of its vectors; 0 for a model that only ranks
     most_items: int = 100
     most_tokens: int = 512
     pooling: str = ""  # default pooling, where the response contains it
@@ -54,24 +54,22 @@ _MODELS: dict[str, Model] = {
     "openai/text-embedding-3-small": Model(1536, most_items=2048, most_tokens=8192, openai=True),
     "openai/text-embedding-3-large": Model(3072, most_items=2048, most_tokens=8192, openai=True),
     "google/gemini-embedding-001": Model(3072, most_items=2048, most_tokens=2048, openai=True),
+    "@cf/baai/bge-reranker-base": Model(0, most_items=1000, fields=("query", "contexts", "top_k")),
 }
-_RERANKERS = ("@cf/baai/bge-reranker-base",)
 
 
 def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
     """The body (the content of `result` for `/ai/run`), and the tokens it took."""
     validator = WorkersAIValidator()
     validator.no_tracing_fields(body)
-    if model in _RERANKERS and not openai:
-        return _rerank(validator, body)
     spec = _MODELS.get(model)
-    if spec is None:
+    if spec is None or (openai and not spec.dims):
         if is_workers_ai(model):
             raise InvalidBody(f"AiError: No such model {model} or task", param="model", code=5007)
         raise InvalidBody(f"Model not found: {model}", param="model", code=7003, status=404)
     if openai:
         return _openai(validator, model, spec, body)
-    if "contexts" in body and "contexts" in spec.fields:
+    if not spec.dims or ("contexts" in body and "contexts" in spec.fields):
         return _contexts(validator, model, spec, body)
     return _native(validator, model, spec, body)
 
@@ -173,27 +171,17 @@ def _scores(query: str, texts: list[str]) -> list[Record]:
     return sorted(scored, key=lambda entry: (-entry["score"], entry["id"]))
 
 
-def _rerank(validator: Validator, body: Record) -> tuple[Record, int]:
-    query = validator.required_text(body, "query")
-    texts = _context_texts(validator, body, 1000)
-    top = validator.integer(body, "top_k")
-    token_count = sum(tokens.count(query) + tokens.count(t) for t in texts)
-    return {
-        "response": _scores(query, texts)[:top],
-        "usage": {"prompt_tokens": token_count, "total_tokens": token_count},
-    }, token_count
-
-
 def _contexts(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
-    """bge-m3 with contexts: scores against a query, or vectors under another name (facts §6.1)."""
+    """Scores against a query; of bge-m3 without one, vectors under another name (facts §6.1, §6.4)."""
+    query = validator.text(body.get("query") or "", ("query",)) if spec.dims else validator.required_text(body, "query")
     texts = _context_texts(validator, body, spec.most_items)
-    query = validator.text(body.get("query") or "", ("query",))
     token_count = sum(tokens.count(t) for t in texts) + tokens.count(query)
-    meta = {k: v for k, v in _usage(spec, token_count).items() if k == "meta"}
+    usage = {k: v for k, v in _usage(spec, token_count).items() if k != "response"}
     if query:
-        return {"response": _scores(query, texts), **meta}, token_count
+        return {"response": _scores(query, texts)[: validator.integer(body, "top_k")], **usage}, token_count
     embeddings = _vectors(texts, model, spec, spec.pooling, None)
-    return {"response": embeddings, "shape": [len(embeddings), spec.dims], "pooling": spec.pooling, **meta}, token_count
+    result = {"response": embeddings, "shape": [len(embeddings), spec.dims], "pooling": spec.pooling}
+    return {**result, **usage}, token_count
 
 
 _DECISION_MODEL = re.compile(r"@cf/cloudflare/(clef(?:-[a-z]+)?)")

@@ -8,7 +8,6 @@ category when it contains one of its words, where Cloudflare asks a model (§5.7
 from __future__ import annotations
 
 import re
-import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ class RateLimits:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._times: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._lock = threading.Lock()
 
     def enter(self, gateway: Mapping[str, Any]) -> None:
         """Count one request."""
@@ -38,18 +36,16 @@ class RateLimits:
         now = self._clock.now()
         fixed = gateway["rate_limiting_technique"] != "sliding"
         opened = now - now % interval if fixed else now - interval
-        with self._lock:
-            times = self._times[f"{gateway['account_id']}/{gateway['id']}"]
-            while times and (times[0] < opened if fixed else times[0] <= opened):
-                times.popleft()
-            if len(times) >= limit:
-                raise ApiError(429, 2003, "Rate limited", shape="gateway")
-            times.append(now)
+        times = self._times[f"{gateway['account_id']}/{gateway['id']}"]
+        while times and (times[0] < opened if fixed else times[0] <= opened):
+            times.popleft()
+        if len(times) >= limit:
+            raise ApiError(429, 2003, "Rate limited", shape="gateway")
+        times.append(now)
 
     def clear(self) -> None:
         """Remove all requests."""
-        with self._lock:
-            self._times.clear()
+        self._times.clear()
 
 
 _DIMENSIONS = ("model", "provider")
@@ -113,7 +109,6 @@ class Spending:
         self._logs = logs
         self._clock = clock
         self._payments: dict[str, deque[_Payment]] = {}
-        self._lock = threading.Lock()
 
     def check(self, gateway: Mapping[str, Any], spender: Spender) -> None:
         """Check all rules before a call."""
@@ -121,8 +116,7 @@ class Spending:
         if not rules:
             return
         now = self._clock.now()
-        with self._lock:
-            payments = list(self._payments_of(gateway, rules, now))
+        payments = self._payments_of(gateway, rules, now)
         for number, rule in enumerate(rules):
             if not _applies(rule, spender):
                 continue
@@ -139,13 +133,11 @@ class Spending:
         if not rules or not cost:
             return
         now = self._clock.now()
-        with self._lock:
-            self._payments_of(gateway, rules, now).append(_Payment(now, cost, spender))
+        self._payments_of(gateway, rules, now).append(_Payment(now, cost, spender))
 
     def clear(self) -> None:
         """Remove everything."""
-        with self._lock:
-            self._payments.clear()
+        self._payments.clear()
 
     def _payments_of(self, gateway: Mapping[str, Any], rules: list[dict[str, Any]], now: float) -> deque[_Payment]:
         account, name = str(gateway["account_id"]), str(gateway["id"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -197,7 +196,6 @@ class Router:
         self._prices = prices
         self._fixed = fixed
         self._sessions: dict[str, str] = {}
-        self._lock = threading.Lock()
 
     def resolve(self, model: str, endpoint: str, options: Options, gateway: Mapping[str, Any] | None) -> list[Routed]:
         """The models that may answer for the model id of a request, at least one."""
@@ -230,10 +228,9 @@ class Router:
         reason = "forced_by_candidate_pool" if len(allowed) == 1 else "cost_optimal_within_pool"
         session = options.turn_id or options.session_id
         if session and not options.no_session_affinity:
-            with self._lock:
-                if len(self._sessions) >= _MOST_SESSIONS:
-                    self._sessions.clear()
-                before = self._sessions.setdefault(session, model)
+            if len(self._sessions) >= _MOST_SESSIONS:
+                self._sessions.clear()
+            before = self._sessions.setdefault(session, model)
             if before in fits and before != model:
                 model, reason = before, "pinned_by_turn"
         chosen = {
@@ -245,5 +242,4 @@ class Router:
 
     def clear(self) -> None:
         """Remove all sessions."""
-        with self._lock:
-            self._sessions.clear()
+        self._sessions.clear()

@@ -30,17 +30,6 @@ _TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "ima
 _STARTED = secrets.token_hex(4)  # part of the tag of a page: revisions of a log in memory begin anew with every process
 
 
-def page_routes() -> list[BaseRoute]:
-    """All routes of the page."""
-    return [
-        Route("/", get_log, methods=["GET"]),
-        Route(ENTRY_PATH + "/{log}", get_entry, methods=["GET"]),
-        Route(ENTRY_PATH + "/{log}/request", _body("request"), methods=["GET"]),
-        Route(ENTRY_PATH + "/{log}/response", _body("response"), methods=["GET"]),
-        Route(STATIC_PATH + "/{name}", get_static, methods=["GET"]),
-    ]
-
-
 def get_log(request: Request) -> Response:
     """`GET /`: the log; 304 if it has not changed since the page of the tag in `If-None-Match`."""
     logs = state_of(request).logs
@@ -83,3 +72,12 @@ def get_static(request: Request) -> Response:
 def _html(page: str, status: int = 200, etag: str | None = None) -> Response:
     headers = _HEADERS if etag is None else {**_HEADERS, "etag": etag}
     return Response(page.encode("utf-8", "replace"), status, headers=headers, media_type="text/html")
+
+
+PAGE: list[BaseRoute] = [
+    Route("/", get_log, methods=["GET"]),
+    Route(ENTRY_PATH + "/{log}", get_entry, methods=["GET"]),
+    Route(ENTRY_PATH + "/{log}/request", _body("request"), methods=["GET"]),
+    Route(ENTRY_PATH + "/{log}/response", _body("response"), methods=["GET"]),
+    Route(STATIC_PATH + "/{name}", get_static, methods=["GET"]),
+]
