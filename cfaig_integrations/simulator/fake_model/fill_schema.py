@@ -59,7 +59,7 @@ class _Form:
         return record
 
     def _target(self, ref: str) -> Schema:
-        node: Any = self.root
+        node = self.root
         for step in ref.removeprefix("#").strip("/").split("/"):
             node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if step else node
         return node
