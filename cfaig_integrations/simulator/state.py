@@ -23,7 +23,7 @@ from cfaig_integrations.simulator.scripting.script import Script
 from cfaig_integrations.simulator.upstream.client import Upstream
 
 
-@dataclass
+@dataclass(eq=False, repr=False)  # no repr, which would show the token
 class State:
     """The state of the simulated account; the arguments are those of `Simulator`.
 

@@ -91,15 +91,13 @@ class Validator:
         self, value: Any, path: JsonPath, least: float | None, most: float | None, *, whole: bool = False
     ) -> float:
         """A number within its limits."""
-        kind = "integer" if whole else "number"
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value % 1 != 0):
-            self.wrong_type(path, kind, value)
-        for template, limit, is_outside in (
-            (self.below, least, least is not None and value < least),
-            (self.above, most, most is not None and value > most),
-        ):
-            if is_outside:
-                self._fail(template, path, limit=limit, value=value, kind="integer" if whole else "decimal")
+            self.wrong_type(path, "integer" if whole else "number", value)
+        kind = "integer" if whole else "decimal"
+        if least is not None and value < least:
+            self._fail(self.below, path, limit=least, value=value, kind=kind)
+        if most is not None and value > most:
+            self._fail(self.above, path, limit=most, value=value, kind=kind)
         return value
 
     def integer(self, record: Record, key: str, *, least: int = 1, most: int | None = None) -> int | None:

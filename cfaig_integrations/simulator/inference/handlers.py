@@ -54,7 +54,7 @@ class ChatHandler:
     async def reply(self) -> Reply:
         """The rendered answer."""
         state = self.context.state
-        step = self.step or state.script.next_step()
+        step = self.step or state.script.next_step(faulty=False)
         scripted = step.answer if step is not None else None
         if scripted is None and state.script.strict:
             raise self._unscripted()

@@ -145,9 +145,9 @@ class Script:
         reply = self._next(lambda reply: isinstance(reply, RawAnswer))
         return reply if isinstance(reply, RawAnswer) else None
 
-    def next_step(self, *, faulty: bool = False) -> Step | None:
-        """A copy of the next reply, if it is not in exact bytes; with `faulty`, only one that has a fault."""
-        reply = self._next(lambda reply: isinstance(reply, Step) and not (faulty and reply.fault is None))
+    def next_step(self, *, faulty: bool) -> Step | None:
+        """A copy of the next reply, if it is not in exact bytes and has a fault, or has none."""
+        reply = self._next(lambda reply: isinstance(reply, Step) and (reply.fault is not None) is faulty)
         return deepcopy(reply) if isinstance(reply, Step) else None
 
     def _next(self, applies: Callable[[RawAnswer | Step], bool]) -> RawAnswer | Step | None:
