@@ -83,3 +83,15 @@ def report(call: GatewayInfo | GatewayError | Mapping[str, Any]) -> None:
         for collector in (*_ACTIVE.get(), *get_dispatcher().event_handlers):
             if isinstance(collector, LogCollector):
                 collector.add(log_id)
+
+
+class reported_errors:  # named as the function that it is used as
+    """Tells the collectors of a call that fails inside the block."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, GatewayError):
+            report(error)

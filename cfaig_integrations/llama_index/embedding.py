@@ -18,7 +18,7 @@ from cfaig_integrations.adapters.fields import Count, EmbedFields
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
 from cfaig_integrations.errors import GatewayError
 from cfaig_integrations.gateway.models.embeddings import batch_size
-from cfaig_integrations.llama_index.costs import report
+from cfaig_integrations.llama_index.costs import reported_errors
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.signatures import EmbeddingArguments
@@ -267,10 +267,9 @@ def _one_batch(request: EmbedRequest) -> Generator[None]:
     if progress.failure is not None:
         raise GatewayError("Not sent: another batch of this call has failed.") from progress.failure
     try:
-        yield
+        with reported_errors():
+            yield
     except BaseException as error:
         progress.failure = error
-        if isinstance(error, GatewayError):
-            report(error)
         raise
     progress.embedded += len(request.texts)

@@ -6,26 +6,23 @@ search; media type and contents (`data`, in base64) or `path` of a file; the mod
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from cfaig_integrations.adapters.gateway_tools import GatewayTool, ToolResult, within_run
 from cfaig_integrations.adapters.tool_makers import ToolMaker
-from cfaig_integrations.errors import GatewayError
-from cfaig_integrations.llama_index.costs import report
+from cfaig_integrations.llama_index.costs import report, reported_errors
 from cfaig_integrations.llama_index.run_metadata import tool_entries
 
 
 def _tool(tool: GatewayTool) -> FunctionTool:
     def call(**arguments: str) -> dict[str, Any]:
-        with _run_of(tool):
+        with reported_errors(), within_run(tool_entries(tool.operation)):
             return _output(tool.call(*arguments.values()))
 
     async def acall(**arguments: str) -> dict[str, Any]:
-        with _run_of(tool):
+        with reported_errors(), within_run(tool_entries(tool.operation)):
             return _output(await tool.acall(*arguments.values()))
 
     def text(output: dict[str, Any]) -> str:
@@ -41,17 +38,6 @@ def _tool(tool: GatewayTool) -> FunctionTool:
         callback=text,
         async_callback=atext,
     )
-
-
-@contextmanager
-def _run_of(tool: GatewayTool) -> Generator[None]:
-    """What the tool's run contributes to the gateway's log; collectors hear of a call that fails."""
-    try:
-        with within_run(tool_entries(tool.operation)):
-            yield
-    except GatewayError as error:
-        report(error)
-        raise
 
 
 def _output(result: ToolResult) -> dict[str, Any]:

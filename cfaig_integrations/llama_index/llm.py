@@ -33,10 +33,10 @@ from cfaig_integrations.adapters.tools import choice_among, tools_at_once
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.profiles import profile_of
-from cfaig_integrations.llama_index.costs import report
+from cfaig_integrations.llama_index.costs import reported_errors
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_completion, to_response
@@ -45,7 +45,7 @@ from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.signatures import LLMArguments
 from cfaig_integrations.llama_index.structured import StructuredPredict, to_output
 from cfaig_integrations.llama_index.tool_calls import first_call_only, tool_selections
-from cfaig_integrations.llama_index.tools import chat_arguments, to_specs
+from cfaig_integrations.llama_index.tools import bound_tools, chat_arguments
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
@@ -289,22 +289,16 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
 
     def _chat(self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
-        try:
+        with reported_errors():
             reply, info = self._clients.sync.chat(request, options)
-        except GatewayError as error:
-            report(error)
-            raise
         return to_response(reply, info)
 
     async def _achat(
         self, messages: Sequence[ChatMessage], operation: Operation, kwargs: Mapping[str, Any]
     ) -> ChatResponse:
         request, options = self._request(messages, operation, kwargs)
-        try:
+        with reported_errors():
             reply, info = await self._clients.aio.chat(request, options)
-        except GatewayError as error:
-            report(error)
-            raise
         return to_response(reply, info)
 
     def _stream_chat(
@@ -330,7 +324,8 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             kwargs, remedy="Give it to the constructor, or call llm.model_copy(update={'{name}': ...})."
         )
         recognized = arguments.recognized
-        tools, choice = to_specs(recognized.get("tools")), recognized.get("tool_choice")
+        tools = tuple([tool.spec for tool in bound_tools(recognized.get("tools"))])
+        choice = recognized.get("tool_choice")
         request = chat_request(
             self,
             arguments,
@@ -412,28 +407,24 @@ def _context_window(model: str) -> int:
 
 def _responses(client: Client, request: ChatRequest, options: CallOptions) -> Generator[ChatResponse]:
     """The responses of a stream, the first one twice: the caller takes one, so that an error before it raises there."""
-    try:
-        with client.stream(request, options) as stream:
-            maker, started = ResponseMaker(stream.info), False
-            for event in stream:
-                response = maker.make(event)
-                if response is not None:
-                    if not started:
-                        started = True
-                        yield response
+    with reported_errors(), client.stream(request, options) as stream:
+        maker, started = ResponseMaker(stream.info), False
+        for event in stream:
+            response = maker.make(event)
+            if response is not None:
+                if not started:
+                    started = True
                     yield response
-            last = maker.last()
-            if not started:
-                yield last
+                yield response
+        last = maker.last()
+        if not started:
             yield last
-    except GatewayError as error:
-        report(error)
-        raise
+        yield last
 
 
 async def _aresponses(client: AsyncClient, request: ChatRequest, options: CallOptions) -> AsyncGenerator[ChatResponse]:
     """The responses of a stream, the first one twice; as `_responses`."""
-    try:
+    with reported_errors():
         async with await client.stream(request, options) as stream:
             maker, started = ResponseMaker(stream.info), False
             async for event in stream:
@@ -447,6 +438,3 @@ async def _aresponses(client: AsyncClient, request: ChatRequest, options: CallOp
             if not started:
                 yield last
             yield last
-    except GatewayError as error:
-        report(error)
-        raise

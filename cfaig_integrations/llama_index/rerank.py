@@ -15,9 +15,9 @@ from llama_index_instrumentation import get_dispatcher
 from cfaig_integrations.adapters.arguments import run_options
 from cfaig_integrations.adapters.fields import Count, ExtraBody
 from cfaig_integrations.core.vectors import RerankReply, RerankRequest, ranking_of
-from cfaig_integrations.errors import ConfigError, GatewayError
+from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
-from cfaig_integrations.llama_index.costs import report
+from cfaig_integrations.llama_index.costs import reported_errors
 from cfaig_integrations.llama_index.fields import LlamaFields
 from cfaig_integrations.llama_index.run_metadata import run_entries
 from cfaig_integrations.llama_index.signatures import RerankArguments
@@ -147,11 +147,8 @@ class CloudflareAIGatewayRerank(LlamaFields, BaseNodePostprocessor):
             EventPayload.TOP_K: top,
         }
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
-            try:
+            with reported_errors():
                 yield best
-            except GatewayError as error:
-                report(error)
-                raise
             event.on_end(payload={EventPayload.NODES: best})
         _dispatcher.event(ReRankEndEvent(nodes=best))
 

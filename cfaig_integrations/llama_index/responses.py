@@ -22,7 +22,6 @@ from llama_index.core.base.llms.types import (
 )
 
 from cfaig_integrations.adapters.templates import Template
-from cfaig_integrations.core.chat import FinishReason
 from cfaig_integrations.core.content import Media, Opaque, Wire
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
@@ -49,13 +48,9 @@ class ResponseMaker:
 
     Args:
         info: What the gateway reported in the response's headers.
-
-    Attributes:
-        finish: Why the answer ended, after `last` was called.
     """
 
     def __init__(self, info: GatewayInfo) -> None:
-        self.finish: FinishReason = "unknown"
         self._info = info
         self._fold = Fold(cast("Wire", info.wire))  # only chats stream
         self._raw: dict[str, Any] = {INFO_KEY: info.as_dict()}
@@ -87,9 +82,7 @@ class ResponseMaker:
 
     def last(self) -> ChatResponse:
         """The response that ends the stream."""
-        reply = self._fold.reply()
-        self.finish = reply.finish
-        return to_response(reply, self._info, delta="")
+        return to_response(self._fold.reply(), self._info, delta="")
 
     def _text_delta(self, text: str) -> ChatResponse:
         if self._text is None:

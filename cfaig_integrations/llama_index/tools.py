@@ -17,7 +17,7 @@ from cfaig_integrations.adapters.tools import (
     tool_of_mapping,
     tools_at_once,
 )
-from cfaig_integrations.core.chat import FunctionTool, ToolSpec
+from cfaig_integrations.core.chat import FunctionTool
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.schemas import object_schema
 
@@ -117,11 +117,6 @@ def bound_class(
         _converted.clear()
     _converted[key] = (ref(owner, lambda _: _converted.pop(key, None)), bound)
     return bound
-
-
-def to_specs(tools: Iterable[AnyTool] | None) -> tuple[ToolSpec, ...]:
-    """The tools of a call, as they are sent; raises as `bound_tools`."""
-    return tuple([tool.spec for tool in bound_tools(tools)])
 
 
 def chat_arguments(

@@ -22,12 +22,7 @@ from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
 from cfaig_integrations.llama_index.outbound import to_message
 from cfaig_integrations.llama_index.tool_calls import first_call_only, tool_selections
-from cfaig_integrations.llama_index.tools import (
-    BoundTool,
-    bound_tools,
-    chat_arguments,
-    to_specs,
-)
+from cfaig_integrations.llama_index.tools import BoundTool, bound_tools, chat_arguments
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 
@@ -163,7 +158,6 @@ def test_the_same_tool_is_converted_once() -> None:
     assert spec_of(tool_of(Open)) is spec_of(tool_of(Open))
     bound = bound_tools([WEATHER, BOX])
     assert [again.spec for again in bound_tools(bound)] == [tool.spec for tool in bound]
-    assert to_specs(bound) == tuple(tool.spec for tool in bound)
 
 
 def test_a_changed_tool_is_converted_again() -> None:
@@ -259,13 +253,13 @@ CHOICES: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("original", "expected"), CHOICES, ids=str)
 def test_every_form_of_a_tool_choice_is_read(original: Any, expected: Any) -> None:
     tools = bound_tools([WEATHER, BOX, {"type": "web_search"}])
-    assert choice_among(original, to_specs(tools)) == expected
+    assert choice_among(original, [tool.spec for tool in tools]) == expected
 
 
 @pytest.mark.parametrize("original", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
 def test_a_choice_of_an_absent_tool_is_refused(original: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        choice_among(original, to_specs(bound_tools([WEATHER])))
+        choice_among(original, [spec_of(WEATHER)])
     with pytest.raises(ConfigError, match="tool_choice"):
         chat_arguments([WEATHER], user_msg="Hi", tool_choice=original)
 
