@@ -29,7 +29,6 @@ _REQUEST_PARAMETERS = tuple(
     if name in ChatRequest.__dataclass_fields__ and name not in {"model", "stop", "extra_body"}
 )
 """Fields of the model that a call may override and that the request has under the same name."""
-_OVERRIDABLE = frozenset(_REQUEST_PARAMETERS)
 MODEL_PARAMETERS = (*_REQUEST_PARAMETERS, "model", "stop", "extra_body")
 """Fields of the model that shape an answer."""
 CALL_PARAMETERS = frozenset(
@@ -121,7 +120,7 @@ def chat_request(
     values = vars(fields)
     parameters = {name: value for name in _REQUEST_PARAMETERS if (value := values[name]) is not None}
     for name, value in recognized.items():
-        if name in _OVERRIDABLE:
+        if name in _REQUEST_PARAMETERS:
             parameters[name] = _validated(name, value)
     extra_body = _extra_body(fields, arguments)
     if "betas" in extra_body:  # which are sent in a header

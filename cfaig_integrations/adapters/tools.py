@@ -52,7 +52,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> B
     """
     kind = tool.get("type")
     markers = {key: tool[key] for key in MARKERS if key in tool}
-    flat = {key: markers[key] for key in _SHARED_MARKERS if key in markers}
+    extras = marker_hints(markers)
     match tool:
         case {"input_schema": parameters} if kind in (None, "custom"):
             function = {"name": tool.get("name"), "parameters": parameters}
@@ -61,7 +61,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> B
             function = dict(cast("Mapping[str, Any]", tool["function"]))
         case {"type": "function", "name": _}:
             function = {key: value for key, value in tool.items() if key != "type" and key not in MARKERS}
-            flat = {key: tool[key] for key in _OPENAI_MARKERS if key in tool}
+            extras = tool_hints(anthropic=markers, openai={key: tool[key] for key in _OPENAI_MARKERS if key in tool})
         case {"type": "function"}:
             raise _nameless(tool)
         case {"type": str()} if kind != "object":
@@ -77,7 +77,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> B
         function["strict"] = strict
     if strict:
         function["parameters"] = closed_schema(function.get("parameters") or _NO_PARAMETERS)
-    bound = tool_of_function(function, tool_hints(anthropic=markers, openai=flat))
+    bound = tool_of_function(function, extras)
     bound.update(markers)
     return bound
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import distribution
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +19,12 @@ from rich.table import Table
 
 from cfaig_integrations.cli import demo_gateway
 from cfaig_integrations.cli.log_rows import dollars, lines_of, totals, totals_table
+from cfaig_integrations.cli.options import Json
+from cfaig_integrations.cli.output import console, print_json, reported
 from cfaig_integrations.client.api import AIGateway, LogFilter
-from cfaig_integrations.simulator import Simulator
+
+if TYPE_CHECKING:
+    from cfaig_integrations.simulator import Simulator
 
 APP = "cfaig-demo"
 CHAT_MODEL = "openai/gpt-5.4"
@@ -54,6 +60,30 @@ FRAMEWORKS = (
 """Name, the package that must be installed, the extra that installs it, and the module that has `show`."""
 
 
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="Use the account in the environment instead of a simulated gateway.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --live: do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Run LangChain and LlamaIndex programs on this package's own README, through a gateway."""
+    try:
+        from cfaig_integrations.simulator import Simulator
+    except ImportError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    where = Console(quiet=True) if json else console()
+    if live:
+        typer.echo(estimate(), err=True)
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Send them?", abort=True, err=True)
+    with reported(as_json=json), nullcontext() if live else Simulator() as simulator:
+        summary = _run(where, simulator)
+        if json:
+            print_json(summary)
+
+
 def estimate() -> str:
     """What the demo costs on an account, at most."""
     cost = (TOKENS_IN * _DOLLARS_IN + TOKENS_OUT * _DOLLARS_OUT) / 1e6
@@ -63,43 +93,31 @@ def estimate() -> str:
     )
 
 
-def run(console: Console, *, live: bool) -> dict[str, Any]:
-    """Runs the demo.
-
-    Returns:
-        The summary, as JSON.
-    """
-    with _gateway(console, live=live) as (connection, simulator):
-        sections = _sections()
-        for name, package, extra, module in FRAMEWORKS:
-            if find_spec(package) is None:
-                install = escape(f"pip install 'cfaig-integrations[{extra}]'")
-                console.print(f"{name} is not installed, so its part is left out: {install}\n")
-                continue
-            import_module(f"cfaig_integrations.cli.{module}").show(console, connection, sections)
-        demo_gateway.show(console, connection, simulator, CHAT_MODEL)
-        return _summarize(console, AIGateway(**connection), live=live)
-
-
-@contextmanager
-def _gateway(console: Console, *, live: bool) -> Generator[tuple[dict[str, Any], Simulator | None]]:
-    """The constructor arguments that lead to the gateway, and the simulated one."""
-    if live:
+def _run(console: Console, simulator: Simulator | None) -> dict[str, Any]:
+    """Runs the demo on the simulated gateway, or on the account in the environment; returns the summary."""
+    connection: dict[str, Any] = {}
+    if simulator is None:
         console.print("Using the Cloudflare account in the environment.\n")
-        yield {}, None
-        return
-    with Simulator() as simulator:
+    else:
         console.print(
             f"No account needed: a simulated gateway is listening on {simulator.url}. "
             "Its models are toys; requests, answers, streams and logs have the real form.\n"
         )
-        arguments = {
+        connection = {
             "base_url": simulator.base_url,
             "account_id": simulator.account_id,
             "api_token": simulator.api_token,
             "gateway_id": "default",
         }
-        yield arguments, simulator
+    sections = _sections()
+    for name, package, extra, module in FRAMEWORKS:
+        if find_spec(package) is None:
+            install = escape(f"pip install 'cfaig-integrations[{extra}]'")
+            console.print(f"{name} is not installed, so its part is left out: {install}\n")
+            continue
+        import_module(f"cfaig_integrations.cli.{module}").show(console, connection, sections)
+    demo_gateway.show(console, connection, simulator, CHAT_MODEL)
+    return _summarize(console, AIGateway(**connection), live=simulator is None)
 
 
 def _sections() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +17,9 @@ from cfaig_integrations.errors import StreamBroken
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.simulator import Simulator
+
+if TYPE_CHECKING:
+    from cfaig_integrations.simulator import Simulator
 
 _QUESTION = "Name the capital of France."
 _SECONDS = 300

@@ -89,9 +89,7 @@ class _Examination:
             return
         settings = connection.settings
         if settings.legacy:
-            self._add(
-                Finding("settings", "ok", f"{settings.base_url} (only calls can be checked on this host)"),
-            )
+            self._add(Finding("settings", "ok", f"{settings.base_url} (only calls can be checked on this host)"))
             self._check_calls(connection)
             return
         if not self._add(account_checks.check_ids(settings)):
@@ -102,14 +100,13 @@ class _Examination:
             self._check_calls(connection)
 
     def _check_account(self, probe: Probe) -> bool:
-        settings = probe.settings
-        if not self._add(account_checks.check_token(probe, settings)):
+        if not self._add(account_checks.check_token(probe)):
             return False
-        access, gateway = account_checks.check_access(probe, settings)
+        access, gateway = account_checks.check_access(probe)
         if not self._add(*access):
             return False
         is_sold = not self._model.startswith(("@", "workers-ai/@"))
-        exists = self._add(*account_checks.check_gateway(probe, settings, gateway, is_sold=is_sold))
+        exists = self._add(account_checks.check_gateway(probe, gateway, is_sold=is_sold))
         if not exists and self.findings[-1].problem is Problem.NO_GATEWAY:
             return False
         self._add(account_checks.check_credits(probe, is_sold=is_sold))
@@ -122,8 +119,7 @@ class _Examination:
             self._add(Finding("model", "failed", str(error), Problem.UNKNOWN_MODEL))
             return
         if not self._consent(len(wires)):
-            reason = "not sent: they cost a little; --yes sends them"
-            self._add(Finding("test calls", "skipped", reason))
+            self._add(Finding("test calls", "skipped", "not sent: they cost a little; --yes sends them"))
             return
         with progress_bar() as progress:
             task = progress.add_task("Calling", total=len(wires), rate="")

@@ -1,4 +1,4 @@
-"""What `cfaig serve` runs: a local gateway, until it is interrupted."""
+"""`cfaig serve`: a local gateway, until it is interrupted."""
 
 from __future__ import annotations
 
@@ -7,41 +7,78 @@ import shlex
 import signal
 import threading
 from ipaddress import ip_address
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfaig_integrations.simulator import Simulator, Upstream
-from cfaig_integrations.simulator.server import API_TOKEN
+if TYPE_CHECKING:
+    from cfaig_integrations.simulator import Simulator
 
 IN_MEMORY = ":memory:"
 _KEPT_REQUESTS = 100
 
 
-def serve(host: str, database: str, upstream: Upstream | None, token: str | None, **options: Any) -> None:
-    """Serve until SIGINT or SIGTERM; print the environment variables that point a program at the server.
+def serve(
+    *,
+    port: Annotated[int, typer.Option(help="TCP port, 0 for any free one.", min=0, max=65535)] = 8787,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Domain name by which clients reach the server, besides localhost; repeatable."),
+    ] = None,
+    database: Annotated[
+        str, typer.Option(metavar="FILE", help="SQLite file for the log and the gateways.")
+    ] = IN_MEMORY,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Forward calls to this OpenAI- or Anthropic-compatible server, such as http://127.0.0.1:11434/v1.",
+        ),
+    ] = None,
+    upstream_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Ask the upstream server for this model, whatever was requested.")
+    ] = None,
+    upstream_key: Annotated[
+        str | None, typer.Option(envvar="CFAIG_UPSTREAM_API_KEY", help="API key of the upstream server.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON file with dollars per million tokens, by model.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="CFAIG_SERVE_TOKEN", help="API token that clients must send.")
+    ] = None,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Pause between the events of a stream.", min=0)] = 0.0,
+) -> None:
+    """Run a local gateway with a log, until interrupted. Prints the environment variables to use it with."""
+    try:
+        from cfaig_integrations.simulator import Simulator, Upstream
+        from cfaig_integrations.simulator.server import API_TOKEN
 
-    Args:
-        host: Address to listen on.
-        database: SQLite file.
-        upstream: Server that calls are forwarded to.
-        token: API token that clients must send; None: a known one on a loopback address, elsewhere a random one.
-        **options: Further arguments of `Simulator`.
+        is_local = _is_loopback(host)
+        target = None if upstream is None else Upstream(upstream, model=upstream_model, key=upstream_key)
+        simulator = Simulator(
+            host=host,
+            port=port,
+            host_names=host_name or (),
+            database=database,
+            upstream=target,
+            prices=prices,
+            api_token=token or (API_TOKEN if is_local else secrets.token_urlsafe(24)),
+            pace=pace,
+            keep_requests=_KEPT_REQUESTS,
+        )
+        kept = "in memory" if database == IN_MEMORY else f"in {database}"
+        answering = f"forwarded to {target.url}" if target else "answered by the fake model"
+        _run(simulator, f"(kept {kept}). Calls are {answering}.", is_local=is_local)
+    except (ImportError, OSError, ValueError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
-    Raises:
-        ValueError: A file or an option is wrong.
-        OSError: The port is in use, or a file cannot be read.
-    """
-    is_local = _is_loopback(host)
-    simulator = Simulator(
-        host=host,
-        database=database,
-        upstream=upstream,
-        api_token=token or (API_TOKEN if is_local else secrets.token_urlsafe(24)),
-        keep_requests=_KEPT_REQUESTS,
-        **options,
-    )
+
+def _run(simulator: Simulator, about: str, *, is_local: bool) -> None:
     stopped = threading.Event()
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -52,10 +89,8 @@ def serve(host: str, database: str, upstream: Upstream | None, token: str | None
     simulator.start()
     for name, value in simulator.environment.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-    kept = "in memory" if database == IN_MEMORY else f"in {database}"
-    answering = f"forwarded to {upstream.url}" if upstream else "answered by the fake model"
     paths = f"{simulator.base_url}/accounts/{simulator.account_id}/ai"
-    typer.echo(f"# Log: {simulator.url}/ (kept {kept}). Calls are {answering}.")
+    typer.echo(f"# Log: {simulator.url}/ {about}")
     typer.echo(f"# Legacy host: {simulator.legacy_url}")
     typer.echo(f'# OpenAI\'s clients: OPENAI_BASE_URL={paths}/v1 OPENAI_API_KEY="$CLOUDFLARE_API_TOKEN"')
     typer.echo(f'# Anthropic\'s clients: ANTHROPIC_BASE_URL={paths} ANTHROPIC_AUTH_TOKEN="$CLOUDFLARE_API_TOKEN"')

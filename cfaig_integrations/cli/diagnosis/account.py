@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from cfaig_integrations.cli.diagnosis import probes
-from cfaig_integrations.cli.diagnosis.findings import Finding, Problem, failed
+from cfaig_integrations.cli.diagnosis.findings import Finding, Problem, Status, failed
 from cfaig_integrations.cli.diagnosis.probes import Probe
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY, Settings
@@ -41,12 +41,12 @@ def check_ids(settings: Settings) -> Finding:
     return Finding("settings", "ok", f"account {account}, gateway {gateway or 'none'}, {settings.base_url}")
 
 
-def check_token(probe: Probe, settings: Settings) -> Finding:
+def check_token(probe: Probe) -> Finding:
     """Whether the server is Cloudflare's API, and the token valid."""
     try:
         verified, owner = _verified(probe)
     except GatewayError as error:
-        problem = probes.network_problem(error, settings.base_url)
+        problem = probes.network_problem(error, probe.settings.base_url)
         if problem is not None and not probes.has_no_such_path(error):
             return failed("connection", problem[0], f"{error}{problem[1]}")
         if probes.has_no_such_path(error):
@@ -83,8 +83,9 @@ def _without_hint(error: GatewayError) -> str:
     return str(error).removesuffix(f". {error.hint}") if isinstance(error, ApiError) and error.hint else str(error)
 
 
-def check_access(probe: Probe, settings: Settings) -> tuple[list[Finding], Mapping[str, Any] | None]:
+def check_access(probe: Probe) -> tuple[list[Finding], Mapping[str, Any] | None]:
     """What the token may do in the account; and the gateway, if it can be read."""
+    settings = probe.settings
     models = _outcome(probe, "/ai/models/search?per_page=1")
     gateway = _outcome(probe, f"/ai-gateway/gateways/{settings.gateway_id or DEFAULT_GATEWAY}")
     errors = [each for each in (models, gateway) if isinstance(each, GatewayError)]
@@ -93,7 +94,7 @@ def check_access(probe: Probe, settings: Settings) -> tuple[list[Finding], Mappi
         return [failed("connection", Problem.WRONG_BASE_URL, detail)], None
     is_unroutable = isinstance(models, GatewayError) and probes.is_unroutable(models)
     if is_unroutable or (len(errors) == 2 and all(map(probes.is_denied, errors))):
-        finding = _account_problem(probe, settings, errors[0], is_unroutable=is_unroutable)
+        finding = _account_problem(probe, errors[0], is_unroutable=is_unroutable)
         if finding is not None:
             return [finding], None
     findings = [Finding("account", "ok", f"{settings.account_id} exists")]
@@ -113,15 +114,16 @@ def _outcome(probe: Probe, path: str) -> object:
         return error
 
 
-def _account_problem(probe: Probe, settings: Settings, error: GatewayError, *, is_unroutable: bool) -> Finding | None:
+def _account_problem(probe: Probe, error: GatewayError, *, is_unroutable: bool) -> Finding | None:
     """The finding if the account is not one of the token's; None if it is one, and the token lacks permissions."""
+    account = probe.settings.account_id
     reached = _listed_at(probe, "/accounts?per_page=50", of_account=False)
     accounts = {str(each.get("id")): str(each.get("name") or "") for each in reached}
-    if settings.account_id in accounts:
+    if account in accounts:
         return None
     if accounts:
         reach = ", ".join(f"{id_} ({name})" if name else id_ for id_, name in list(accounts.items())[:5])
-        detail = f"the token does not reach {settings.account_id}; it reaches {reach}"
+        detail = f"the token does not reach {account}; it reaches {reach}"
         return failed("account", Problem.WRONG_ACCOUNT, detail, f"Set CLOUDFLARE_ACCOUNT_ID to {min(accounts)}.")
     if is_unroutable:
         return failed("account", Problem.WRONG_ACCOUNT, _without_hint(error))
@@ -138,7 +140,7 @@ def _listed_at(probe: Probe, path: str, *, of_account: bool = True) -> list[Mapp
     return cast("list[Mapping[str, Any]]", listed if isinstance(listed, list) else [])
 
 
-def _permission(outcome: object, name: str, problem: Problem, status: Any) -> Finding:
+def _permission(outcome: object, name: str, problem: Problem, status: Status) -> Finding:
     match outcome:
         case GatewayError() if probes.is_denied(outcome):
             return Finding("permission", status, f"the token lacks {name}", problem)
@@ -148,36 +150,27 @@ def _permission(outcome: object, name: str, problem: Problem, status: Any) -> Fi
             return Finding("permission", "ok", name)
 
 
-def check_gateway(
-    probe: Probe, settings: Settings, gateway: Mapping[str, Any] | None, *, is_sold: bool
-) -> list[Finding]:
+def check_gateway(probe: Probe, gateway: Mapping[str, Any] | None, *, is_sold: bool) -> Finding:
     """Whether the gateway exists and is authenticated.
 
     Args:
         probe: Reads other gateways if it does not exist.
-        settings: Its id.
         gateway: Its settings; empty: it does not exist; None: it could not be read.
         is_sold: Whether the model is one of another vendor, which Cloudflare sells on authenticated gateways only.
     """
-    name = settings.gateway_id or DEFAULT_GATEWAY
+    name = probe.settings.gateway_id or DEFAULT_GATEWAY
     if gateway is None:
-        return [Finding("gateway", "skipped", f"{name!r} could not be looked up without AI Gateway > Read")]
+        return Finding("gateway", "skipped", f"{name!r} could not be looked up without AI Gateway > Read")
     if not gateway:
         if name == DEFAULT_GATEWAY:
-            return [Finding("gateway", "ok", "'default' does not exist yet; the first call creates it")]
+            return Finding("gateway", "ok", "'default' does not exist yet; the first call creates it")
         names = [str(each.get("id")) for each in _listed_at(probe, "/ai-gateway/gateways?per_page=20")]
         detail = f"{name!r} does not exist" + (f"; there are: {', '.join(names)}" if names else "")
-        return [failed("gateway", Problem.NO_GATEWAY, detail)]
+        return failed("gateway", Problem.NO_GATEWAY, detail)
     if gateway.get("authentication") is False:
-        return [
-            Finding(
-                "gateway",
-                "failed" if is_sold else "warning",
-                f"{name!r} exists, and its authentication is off",
-                Problem.GATEWAY_NOT_AUTHENTICATED,
-            )
-        ]
-    return [Finding("gateway", "ok", f"{name!r} exists and is authenticated")]
+        detail = f"{name!r} exists, and its authentication is off"
+        return Finding("gateway", "failed" if is_sold else "warning", detail, Problem.GATEWAY_NOT_AUTHENTICATED)
+    return Finding("gateway", "ok", f"{name!r} exists and is authenticated")
 
 
 def check_credits(probe: Probe, *, is_sold: bool) -> Finding:

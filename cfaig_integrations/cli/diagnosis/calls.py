@@ -67,7 +67,7 @@ def check_calls(connection: Connection, model: str, wires: Sequence[Wire], calle
     findings: list[Finding] = []
     request = ChatRequest(model, (Turn("user", (Text(_PROMPT),)),), max_tokens=MAX_TOKENS)
     for wire in wires:
-        findings.append(_call(Client(replace(connection, api=wire)), request, wire, connection))
+        findings.append(_call(replace(connection, api=wire), request, wire))
         called()
     if any(each.status == "ok" for each in findings):  # the model exists: what another format lacks is the format
         findings = [
@@ -77,9 +77,9 @@ def check_calls(connection: Connection, model: str, wires: Sequence[Wire], calle
     return findings
 
 
-def _call(client: Client, request: ChatRequest, wire: Wire, connection: Connection) -> Finding:
+def _call(connection: Connection, request: ChatRequest, wire: Wire) -> Finding:
     try:
-        reply, info = client.chat(request)
+        reply, info = Client(connection).chat(request)
     except GatewayError as error:
         problem, fix = _problem_of(error, request.model, connection.settings.base_url)
         return failed(wire, problem, str(error), fix)
