@@ -9,7 +9,7 @@ import asyncio
 import gc
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -30,64 +30,25 @@ from langsmith.run_helpers import tracing_context
 from langsmith.run_trees import RunTree
 
 from cfaig_integrations import GatewayOptions, RunInfo, errors, gateway_context
-from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
-from cfaig_integrations.langchain.run_tracking import CURRENT_RUN
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
+from tests.langchain.run_metadata import (
+    SYNC,
+    USERS,
+    Entries,
+    Witness,
+    asynchronous,
+    broken,
+    config_of,
+    finish,
+    logged,
+    nothing_held,
+    ordered,
+)
 from tests.waiting import until_async
 
 Model = ChatCloudflareAIGateway
-Entries = dict[str, Any]
-USERS = ("ann", "bob", "cid", "dee")
-NOISE = {"prompt": "private", "lc_versions": {"a": "1"}, "tenant": "acme", "nested": [1]}
-"""What a run's metadata also hold, and no log may."""
-
-
-class Witness(BaseCallbackHandler):
-    """Writes down which model runs began, and what the log should say of them."""
-
-    def __init__(self) -> None:
-        self.expected: list[Entries] = []
-
-    def on_chat_model_start(
-        self,
-        serialized: Any,
-        messages: Any,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        metadata: Entries | None = None,
-        **_: Any,
-    ) -> None:
-        known = metadata or {}
-        agent = ":".join(known[key] for key in ("lc_agent_name", "langgraph_node") if known.get(key))
-        entries = {
-            "user_id": known.get("user_id"),
-            "thread_id": known.get("thread_id"),
-            "agent": agent or None,
-            "run_id": str(run_id),
-            "parent_run_id": str(parent_run_id) if parent_run_id else None,
-            "op": "chat",
-        }
-        there = [(key, value) for key, value in entries.items() if value is not None]
-        self.expected.append(dict(there[:5]))
-
-
-def config_of(user: str, witness: Witness | None = None) -> RunnableConfig:
-    return {
-        "metadata": {"user_id": user, "thread_id": f"thread of {user}", **NOISE},
-        "configurable": {"thread_id": f"thread of {user}"},
-        "callbacks": [witness] if witness else None,
-    }
-
-
-def logged(simulator: Simulator) -> list[Entries]:
-    return [entry["metadata"] for entry in simulator.logs()]
-
-
-def ordered(entries: list[Entries]) -> list[str]:
-    return sorted(json.dumps(each, sort_keys=True) for each in entries)
 
 
 class State(TypedDict):
@@ -125,10 +86,6 @@ def chain_of(model: Model) -> Runnable[Any, Any]:
     return ChatPromptTemplate.from_template("{text}") | model | StrOutputParser()
 
 
-def broken(_: Any) -> Any:
-    raise ValueError
-
-
 ASK = {"text": "Hi"}
 TOOLS_ASK = {"messages": [("user", "What is the weather in Oslo?")]}
 RUNNABLES: dict[str, tuple[Callable[[Model], Runnable[Any, Any]], Any]] = {
@@ -145,29 +102,7 @@ RUNNABLES: dict[str, tuple[Callable[[Model], Runnable[Any, Any]], Any]] = {
     "agent": (agent_of, TOOLS_ASK),
 }
 
-SYNC: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "invoke": lambda it, ask, config: it.invoke(ask, config),
-    "batch": lambda it, ask, config: it.batch([ask], [config]),
-    "stream": lambda it, ask, config: list(it.stream(ask, config)),
-}
-
-
-async def events(it: Any, ask: Any, config: Any, version: str) -> None:
-    result = [event async for event in it.astream_events(ask, config, version=version)]
-    assert any(event["event"] == "on_chat_model_end" for event in result)
-
-
-async def astream(it: Any, ask: Any, config: Any) -> None:
-    assert [chunk async for chunk in it.astream(ask, config)]
-
-
-ASYNC: dict[str, Callable[[Any, Any, Any], Awaitable[Any]]] = {
-    "ainvoke": lambda it, ask, config: it.ainvoke(ask, config),
-    "abatch": lambda it, ask, config: it.abatch([ask], [config]),
-    "astream": astream,
-    "astream_events v1": lambda it, ask, config: events(it, ask, config, "v1"),
-    "astream_events v2": lambda it, ask, config: events(it, ask, config, "v2"),
-}
+ASYNC = asynchronous("on_chat_model_end")
 
 every_runnable = pytest.mark.parametrize("runnable", RUNNABLES)
 
@@ -178,21 +113,11 @@ def check(simulator: Simulator, witness: Witness) -> None:
 
 
 @every_runnable
-@pytest.mark.parametrize("path", SYNC)
-def test_sync(make: Make, simulator: Simulator, runnable: str, path: str) -> None:
+@pytest.mark.parametrize("path", SYNC | ASYNC)
+def test_every_path(make: Make, simulator: Simulator, runnable: str, path: str) -> None:
     build, ask = RUNNABLES[runnable]
     witness = Witness()
-    SYNC[path](build(make()), ask, config_of("ann", witness))
-    check(simulator, witness)
-    assert {entry["user_id"] for entry in logged(simulator)} == {"ann"}
-
-
-@every_runnable
-@pytest.mark.parametrize("path", ASYNC)
-async def test_async(make: Make, simulator: Simulator, runnable: str, path: str) -> None:
-    build, ask = RUNNABLES[runnable]
-    witness = Witness()
-    await ASYNC[path](build(make()), ask, config_of("ann", witness))
+    finish((SYNC | ASYNC)[path](build(make()), ask, config_of("ann", witness)))
     check(simulator, witness)
     assert {entry["user_id"] for entry in logged(simulator)} == {"ann"}
 
@@ -204,12 +129,12 @@ MODES = ("values", "updates", "messages", "custom", "debug", ["values", "message
 @pytest.mark.parametrize("runnable", ["graph", "agent"])
 async def test_every_stream_mode(make: Make, simulator: Simulator, runnable: str, mode: Any) -> None:
     build, ask = RUNNABLES[runnable]
-    it, sync, asynchronous = build(make()), Witness(), Witness()
+    it, sync, apart = build(make()), Witness(), Witness()
     list(it.stream(ask, config_of("ann", sync), stream_mode=mode))
     check(simulator, sync)
     simulator.reset()
-    _ = [chunk async for chunk in it.astream(ask, config_of("bob", asynchronous), stream_mode=mode)]
-    check(simulator, asynchronous)
+    _ = [chunk async for chunk in it.astream(ask, config_of("bob", apart), stream_mode=mode)]
+    check(simulator, apart)
     nodes = {"graph": {"ask", "again"}, "agent": {"scout:model"}}
     assert {entry["agent"] for entry in logged(simulator)} == nodes[runnable]
     assert {entry["user_id"] for entry in logged(simulator)} == {"bob"}
@@ -280,10 +205,6 @@ def test_a_bare_thread_has_only_its_own_run(make: Make, simulator: Simulator) ->
     RunnableLambda(work).invoke("Hi", config_of("ann"))
     [entries] = logged(simulator)
     assert entries.keys() == {"run_id", "op"}
-
-
-def nothing_held() -> bool:
-    return CURRENT_RUN.get() is None and current() == Context()
 
 
 def test_an_abandoned_stream_leaves_nothing(make: Make, simulator: Simulator) -> None:

@@ -10,15 +10,13 @@ import asyncio
 import gc
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Literal, NamedTuple, TypedDict
-from uuid import UUID
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseLLM
 from langchain_core.output_parsers import StrOutputParser
@@ -27,66 +25,31 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.graph import END, START, StateGraph
 
 from cfaig_integrations import RunInfo, errors, gateway_context
-from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.langchain import (
     CloudflareAIGatewayEmbeddings,
     CloudflareAIGatewayLLM,
     CloudflareAIGatewayReranker,
 )
-from cfaig_integrations.langchain.run_tracking import CURRENT_RUN
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import where
+from tests.langchain.run_metadata import (
+    LEAF,
+    SYNC,
+    USERS,
+    Entries,
+    Witness,
+    asynchronous,
+    broken,
+    config_of,
+    finish,
+    logged,
+    nothing_held,
+    ordered,
+)
 
-Entries = dict[str, Any]
 Kind = Literal["llm", "streaming llm", "embeddings", "documents", "reranker"]
 KINDS: tuple[Kind, ...] = ("llm", "streaming llm", "embeddings", "documents", "reranker")
-OPERATIONS = {"llm": "completion", "streaming llm": "completion", "reranker": "rerank"}
-USERS = ("ann", "bob", "cid", "dee")
-NOISE = {"prompt": "private", "lc_versions": {"a": "1"}, "tenant": "acme", "nested": [1]}
-LEAF = "leaf"
-
-
-class Witness(BaseCallbackHandler):
-    """Writes down which calls began, and what the log should say of them."""
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.expected: list[Entries] = []
-
-    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **reported: Any) -> None:
-        self._expect(reported["metadata"], run_id, reported["parent_run_id"])
-
-    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **reported: Any) -> None:
-        if reported.get("name") == LEAF:
-            self._expect(reported["metadata"], None, run_id)
-
-    def _expect(self, known: Entries, run_id: UUID | None, parent_run_id: UUID | None) -> None:
-        entries = {
-            "user_id": known.get("user_id"),
-            "thread_id": known.get("thread_id"),
-            "agent": known.get("langgraph_node"),
-            "run_id": str(run_id) if run_id else None,
-            "parent_run_id": str(parent_run_id) if parent_run_id else None,
-            "op": OPERATIONS.get(self.kind, "embedding"),
-        }
-        there = [(key, value) for key, value in entries.items() if value is not None]
-        self.expected.append(dict(there[:5]))
-
-
-def config_of(user: str, witness: Witness | None = None) -> RunnableConfig:
-    return {
-        "metadata": {"user_id": user, "thread_id": f"thread of {user}", **NOISE},
-        "configurable": {"thread_id": f"thread of {user}"},
-        "callbacks": [witness] if witness else None,
-    }
-
-
-def logged(simulator: Simulator) -> list[Entries]:
-    return [entry["metadata"] for entry in simulator.logs()]
-
-
-def ordered(entries: list[Entries]) -> list[str]:
-    return sorted(json.dumps(each, sort_keys=True) for each in entries)
+OPERATIONS = dict(zip(KINDS, ("completion", "completion", "embedding", "embedding", "rerank"), strict=True))
 
 
 def llm_of(simulator: Simulator, **arguments: Any) -> CloudflareAIGatewayLLM:
@@ -145,10 +108,6 @@ def graph_of(leaf: Runnable[Any, Any]) -> Runnable[Any, Any]:
     return RunnableLambda(lambda text: {"text": text}) | graph.compile()
 
 
-def broken(_: Any) -> Any:
-    raise ValueError
-
-
 class Form(NamedTuple):
     """A runnable around a leaf, and how often it calls it."""
 
@@ -169,40 +128,16 @@ FORMS: dict[str, Form] = {
     "graph": Form(graph_of),
 }
 
-SYNC: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "invoke": lambda it, ask, config: it.invoke(ask, config),
-    "batch": lambda it, ask, config: it.batch([ask], [config]),
-    "stream": lambda it, ask, config: list(it.stream(ask, config)),
-}
-
-
-async def events(it: Any, ask: Any, config: Any, version: str) -> None:
-    assert [event async for event in it.astream_events(ask, config, version=version)]
-
-
-async def astream(it: Any, ask: Any, config: Any) -> None:
-    assert [chunk async for chunk in it.astream(ask, config)]
-
-
-ASYNC: dict[str, Callable[[Any, Any, Any], Awaitable[Any]]] = {
-    "ainvoke": lambda it, ask, config: it.ainvoke(ask, config),
-    "abatch": lambda it, ask, config: it.abatch([ask], [config]),
-    "astream": astream,
-    "astream_events v1": lambda it, ask, config: events(it, ask, config, "v1"),
-    "astream_events v2": lambda it, ask, config: events(it, ask, config, "v2"),
-}
-
+ASYNC = asynchronous("on_llm_end", "on_chain_end")
 V1_FORM = "sequence"
 """The one form that the deprecated version 1 of `astream_events` is tested with."""
 
 
-def asynchronous_cases(forms: Iterable[str]) -> list[tuple[str, str]]:
-    """Forms and ways to call them."""
-    return [(form, path) for form in forms for path in ASYNC if path != "astream_events v1" or form == V1_FORM]
+def cases(forms: Iterable[str], paths: Iterable[str]) -> list[tuple[str, str]]:
+    return [(form, path) for form in forms for path in paths if path != "astream_events v1" or form == V1_FORM]
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-every_form = pytest.mark.parametrize("form", FORMS)
 
 
 def check(simulator: Simulator, witnesses: dict[str, Witness], form: str, kind: Kind) -> None:
@@ -216,19 +151,10 @@ def check(simulator: Simulator, witnesses: dict[str, Witness], form: str, kind: 
 
 
 @every_kind
-@every_form
-@pytest.mark.parametrize("path", SYNC)
-def test_sync(simulator: Simulator, kind: Kind, form: str, path: str) -> None:
-    witness = Witness(kind)
-    SYNC[path](FORMS[form].build(leaf_of(kind, simulator)), "Hi", config_of("ann", witness))
-    check(simulator, {"ann": witness}, form, kind)
-
-
-@every_kind
-@pytest.mark.parametrize(("form", "path"), asynchronous_cases(FORMS))
-async def test_async(simulator: Simulator, kind: Kind, form: str, path: str) -> None:
-    witness = Witness(kind)
-    await ASYNC[path](FORMS[form].build(leaf_of(kind, simulator)), "Hi", config_of("ann", witness))
+@pytest.mark.parametrize(("form", "path"), cases(FORMS, SYNC | ASYNC))
+def test_every_path(simulator: Simulator, kind: Kind, form: str, path: str) -> None:
+    witness = Witness(OPERATIONS[kind])
+    finish((SYNC | ASYNC)[path](FORMS[form].build(leaf_of(kind, simulator)), "Hi", config_of("ann", witness)))
     check(simulator, {"ann": witness}, form, kind)
 
 
@@ -237,17 +163,17 @@ async def test_async(simulator: Simulator, kind: Kind, form: str, path: str) -> 
 @pytest.mark.parametrize("path", SYNC)
 def test_four_users_in_threads(simulator: Simulator, kind: Kind, form: str, path: str) -> None:
     it = FORMS[form].build(leaf_of(kind, simulator))
-    witnesses = {user: Witness(kind) for user in USERS}
+    witnesses = {user: Witness(OPERATIONS[kind]) for user in USERS}
     with ThreadPoolExecutor(len(USERS)) as pool:
         list(pool.map(lambda user: SYNC[path](it, "Hi", config_of(user, witnesses[user])), USERS))
     check(simulator, witnesses, form, kind)
 
 
 @every_kind
-@pytest.mark.parametrize(("form", "path"), asynchronous_cases(["alone", "sequence", "parallel", "graph"]))
+@pytest.mark.parametrize(("form", "path"), cases(["alone", "sequence", "parallel", "graph"], ASYNC))
 async def test_four_users_in_one_loop(simulator: Simulator, kind: Kind, form: str, path: str) -> None:
     it = FORMS[form].build(leaf_of(kind, simulator))
-    witnesses = {user: Witness(kind) for user in USERS}
+    witnesses = {user: Witness(OPERATIONS[kind]) for user in USERS}
     await asyncio.gather(*(ASYNC[path](it, "Hi", config_of(user, witness)) for user, witness in witnesses.items()))
     check(simulator, witnesses, form, kind)
 
@@ -257,7 +183,7 @@ async def test_four_users_in_one_loop(simulator: Simulator, kind: Kind, form: st
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_four_users_in_one_batch(simulator: Simulator, kind: Kind, form: str, asynchronous: bool) -> None:
     it = FORMS[form].build(leaf_of(kind, simulator))
-    witnesses = {user: Witness(kind) for user in USERS}
+    witnesses = {user: Witness(OPERATIONS[kind]) for user in USERS}
     configs = [config_of(user, witness) for user, witness in witnesses.items()]
     if asynchronous:
         asyncio.run(it.abatch(["Hi"] * 4, configs))
@@ -350,7 +276,7 @@ TOLD: dict[str, Any] = {
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_joint_prompts_have_their_own_runs(simulator: Simulator, asynchronous: bool, streaming: bool) -> None:
-    witnesses = [Witness("llm") for _ in USERS]
+    witnesses = [Witness("completion") for _ in USERS]
     llm = llm_of(simulator, streaming=streaming, max_concurrency=2)
     callbacks: Any = [[witness] for witness in witnesses]
     if asynchronous:
@@ -399,37 +325,23 @@ def test_without_the_overridden_methods_only_the_runs_of_joint_prompts_are_lost(
 
 
 def test_interleaved_streams_of_one_thread(simulator: Simulator) -> None:
-    llm, witnesses = llm_of(simulator), {user: Witness("llm") for user in USERS}
+    llm, witnesses = llm_of(simulator), {user: Witness("completion") for user in USERS}
     pieces = [llm.stream("Hi", config_of(user, witness)) for user, witness in witnesses.items()]
     assert all(next(each) for each in pieces)
     assert all(list(each) for each in reversed(pieces))
     check(simulator, witnesses, "alone", "llm")
 
 
-def nothing_held() -> bool:
-    return CURRENT_RUN.get() is None and current() == Context()
-
-
-def test_an_abandoned_stream_leaves_nothing(simulator: Simulator) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_an_abandoned_stream_leaves_nothing(simulator: Simulator, asynchronous: bool) -> None:
     llm = llm_of(simulator)
-    pieces = llm.stream("Hi", config_of("ann"))
+    pieces: Any = (llm.astream if asynchronous else llm.stream)("Hi", config_of("ann"))
     assert nothing_held()
-    next(pieces)
+    _ = await anext(pieces) if asynchronous else next(pieces)
     assert nothing_held()
     del pieces
     gc.collect()
-    llm.invoke("Hi")
-    assert logged(simulator)[-1].keys() == {"run_id", "op"}
-
-
-async def test_an_abandoned_async_stream_leaves_nothing(simulator: Simulator) -> None:
-    llm = llm_of(simulator)
-    pieces = llm.astream("Hi", config_of("ann"))
-    await anext(pieces)
-    assert nothing_held()
-    del pieces
-    gc.collect()
-    await llm.ainvoke("Hi")
+    _ = await llm.ainvoke("Hi") if asynchronous else llm.invoke("Hi")
     assert logged(simulator)[-1].keys() == {"run_id", "op"}
 
 
@@ -494,6 +406,6 @@ def test_a_mapper_decides_alone(simulator: Simulator, kind: Kind) -> None:
         return {"who": run.metadata["user_id"], "op": run.operation}
 
     leaf_of(kind, simulator, metadata_mapper=mapped).invoke("Hi", config_of("ann"))
-    operation = OPERATIONS.get(kind, "embedding")
+    operation = OPERATIONS[kind]
     assert {json.dumps(entries) for entries in logged(simulator)} == {json.dumps({"who": "ann", "op": operation})}
     assert {(run.framework, run.operation) for run in seen} == {("langchain", operation)}

@@ -66,6 +66,9 @@ class OnTheSimulator(ChatModelIntegrationTests):
     output_version = "v0"
     details: tuple[Detail, ...] = ("cache_read_input",)
     """What the wire counts apart; Anthropic and Workers AI do not tell the tokens of reasoning (facts §5.4)."""
+    carries: frozenset[str]
+    """What the wire carries besides JSON mode, images and Anthropic's inputs."""
+    other_model: str
     _simulated: Simulator
 
     @pytest.fixture(autouse=True)
@@ -97,6 +100,26 @@ class OnTheSimulator(ChatModelIntegrationTests):
     @property
     def supports_anthropic_inputs(self) -> bool:
         return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return "image_urls" in self.carries
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return "audio_inputs" in self.carries
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return "pdf_inputs" in self.carries
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
+        return "pdf_tool_message" in self.carries
+
+    @property
+    def model_override_value(self) -> str:
+        return self.other_model
 
     @property
     def supported_usage_metadata_details(self) -> dict[str, list[Any]]:
@@ -145,80 +168,28 @@ class OnTheSimulator(ChatModelIntegrationTests):
 class TestChatCompletions(OnTheSimulator):
     api = "chat_completions"
     details = ("audio_input", "audio_output", "reasoning_output", "cache_read_input")
-
-    @property
-    def supports_image_urls(self) -> bool:
-        return True
-
-    @property
-    def supports_audio_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_inputs(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "openai/gpt-4.1-mini"
+    carries = frozenset({"image_urls", "audio_inputs", "pdf_inputs"})
+    other_model = "openai/gpt-4.1-mini"
 
 
 class TestResponses(OnTheSimulator):
     api = "responses"
     details = ("reasoning_output", "cache_read_input", "cache_creation_input")
-
-    @property
-    def supports_image_urls(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_tool_message(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "openai/gpt-5.5"
+    carries = frozenset({"image_urls", "pdf_inputs", "pdf_tool_message"})
+    other_model = "openai/gpt-5.5"
 
 
 class TestMessages(OnTheSimulator):
     api = "messages"
     details = ("cache_read_input", "cache_creation_input")
-
-    @property
-    def supports_image_urls(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_tool_message(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "anthropic/claude-sonnet-5"
+    carries = frozenset({"image_urls", "pdf_inputs", "pdf_tool_message"})
+    other_model = "anthropic/claude-sonnet-5"
 
 
 class TestRun(OnTheSimulator):
     api = "run"
-
-    @property
-    def supports_audio_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_pdf_inputs(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "@cf/moonshotai/kimi-k2.6"
+    carries = frozenset({"audio_inputs", "pdf_inputs"})
+    other_model = "@cf/moonshotai/kimi-k2.6"
 
 
 class TestChatCompletionsInBlocks(TestChatCompletions):
