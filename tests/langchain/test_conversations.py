@@ -186,14 +186,16 @@ async def test_a_forgotten_history_is_sent_again(
     assert follow.response_metadata["previous_response_id"] == reply.response_metadata["id"]
 
 
-@pytest.mark.parametrize("fault", LOST)
-def test_the_history_is_sent_again_only_once(make: Make, simulator: Simulator, fault: str) -> None:
+@pytest.mark.parametrize(("fault", "requests"), [*((fault, 2) for fault in LOST), ("provider_bad_request", 1)])
+def test_the_history_is_sent_again_once_where_it_is_forgotten(
+    make: Make, simulator: Simulator, fault: str, requests: int
+) -> None:
     messages: list[BaseMessage] = [HumanMessage("Hi")]
     messages += [chaining(make).invoke(messages), HumanMessage("And?")]
     simulator.fault(fault, times=None)
     with pytest.raises(ApiError) as raised:
         chaining(make).invoke(messages)
-    assert raised.value.requests_sent == 2
+    assert raised.value.requests_sent == requests
 
 
 def test_a_response_that_is_gone_for_good_costs_one_request(make: Make, simulator: Simulator) -> None:
@@ -204,15 +206,6 @@ def test_a_response_that_is_gone_for_good_costs_one_request(make: Make, simulato
     messages[1].response_metadata = {**reply, "id": "resp_gone"}
     assert "Ann" in chaining(make).invoke(messages).text
     assert sent_ids(simulator) == [None, "resp_gone", None]
-
-
-def test_other_failures_are_not_retried_as_forgotten(make: Make, simulator: Simulator) -> None:
-    messages: list[BaseMessage] = [HumanMessage("Hi")]
-    messages += [chaining(make).invoke(messages), HumanMessage("And?")]
-    simulator.fault("provider_bad_request")
-    with pytest.raises(ApiError) as raised:
-        chaining(make).invoke(messages)
-    assert raised.value.requests_sent == 1
 
 
 def edited(message: AIMessage) -> AIMessage:

@@ -95,13 +95,8 @@ def test_embeddings_and_rerankers_of_a_chain(make: Make, simulator: Simulator) -
         reranker.compress_documents([Document("a")], question)
         return make(api="responses").invoke(question).text
 
-    async def answer_async(question: str) -> str:
-        await embeddings.aembed_documents(["a", "b"])
-        await reranker.acompress_documents([Document("a")], question)
-        return question
-
     collector = LogCollector()
-    RunnableLambda(answer, answer_async).invoke("Why?", {"callbacks": [collector]})
+    RunnableLambda(answer).invoke("Why?", {"callbacks": [collector]})
     assert (len(collector.log_ids), set(collector.log_ids)) == (5, set(logged(simulator)))
     embeddings.embed_query("outside")
     assert len(collector.log_ids) == 5

@@ -23,8 +23,8 @@ from cfaig_integrations.llama_index import (
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 from tests.late_logs import LATE, late_logs
-from tests.llama_index.call_methods import Make
-from tests.llama_index.programs.kit import M3, MODELS, QUESTION, nodes
+from tests.llama_index.call_methods import MODELS, Make
+from tests.llama_index.programs.kit import M3, QUESTION, nodes
 
 every_wire = pytest.mark.parametrize("api", MODELS)
 

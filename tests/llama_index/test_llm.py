@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
@@ -21,28 +21,11 @@ from pydantic import Field
 from cfaig_integrations import ConfigError, GatewayError, NotFound, RateLimited, StreamBroken
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.conftest import where
+from tests.llama_index.call_methods import METHODS, MODELS, Make
 from tests.waiting import until
 
-MODELS = {
-    "chat_completions": "openai/gpt-4.1",
-    "responses": "openai/gpt-5.4",
-    "messages": "anthropic/claude-haiku-4.5",
-    "run": "@cf/zai-org/glm-5.2",
-}
 QUESTION = [ChatMessage(role=MessageRole.USER, content="What is Cloudflare?")]
 ANSWER = "A network, and a good one."
-
-Make = Callable[..., CloudflareAIGateway]
-
-
-@pytest.fixture
-def make(simulator: Simulator) -> Make:
-    def created(**arguments: Any) -> CloudflareAIGateway:
-        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator), **arguments)
-
-    return created
 
 
 async def ask(llm: CloudflareAIGateway, method: str, **kwargs: Any) -> list[Any]:
@@ -56,18 +39,6 @@ async def ask(llm: CloudflareAIGateway, method: str, **kwargs: Any) -> list[Any]
     if isinstance(result, Generator):
         return list(result)
     return [result]
-
-
-METHODS = [
-    "chat",
-    "achat",
-    "stream_chat",
-    "astream_chat",
-    "complete",
-    "acomplete",
-    "stream_complete",
-    "astream_complete",
-]
 
 
 def text_of(response: ChatResponse | CompletionResponse) -> str | None:

@@ -31,17 +31,11 @@ from cfaig_integrations import GatewayError
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.llama_index.call_methods import MODELS, every_wire
 from tests.llama_index.conftest import Events
 
-MODELS = {
-    "chat_completions": "openai/gpt-4.1",
-    "responses": "openai/gpt-5.4",
-    "messages": "anthropic/claude-haiku-4.5",
-    "run": "@cf/zai-org/glm-5.2",
-}
 QUESTION = "What is the weather in Paris?"
 ASK = PromptTemplate(QUESTION)
-every_wire = pytest.mark.parametrize("api", MODELS)
 
 
 class City(BaseModel):

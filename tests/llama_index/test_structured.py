@@ -27,23 +27,15 @@ from pydantic import BaseModel, ConfigDict, RootModel, field_validator
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.llama_index.llm import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.conftest import where
+from tests.llama_index.call_methods import Make, every_wire
 
 Way = Literal["json_schema", "function_calling", "prompt"]
 Method = Callable[..., list[Any]]
-Make = Callable[..., CloudflareAIGateway]
 Thing = TypeVar("Thing")
 
-MODELS = {
-    "chat_completions": "openai/gpt-4.1",
-    "responses": "openai/gpt-5.4",
-    "messages": "anthropic/claude-haiku-4.5",
-    "run": "@cf/zai-org/glm-5.2",
-}
 ASK = PromptTemplate("Give a point {where}.")
 ANSWER = '{"x": 1, "y": 2}'
 
-every_wire = pytest.mark.parametrize("api", MODELS)
 every_program_method = pytest.mark.parametrize("way", get_args(Way))
 
 
@@ -114,15 +106,6 @@ KINDS: dict[str, tuple[Any, str]] = {
         '"id": "00000000-0000-0000-0000-000000000007", "pair": [1, "a"]}',
     ),
 }
-
-
-@pytest.fixture
-def make(simulator: Simulator) -> Make:
-    def created(**arguments: Any) -> CloudflareAIGateway:
-        arguments.setdefault("model", MODELS.get(arguments.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator), **arguments)
-
-    return created
 
 
 def once(llm: CloudflareAIGateway, kind: type[BaseModel], **arguments: Any) -> list[Any]:
@@ -319,14 +302,6 @@ def test_an_invalid_answer_is_an_error(make: Make, simulator: Simulator, way: Wa
 
 
 @every_method
-@pytest.mark.parametrize("way", ["json_schema", "prompt"])
-def test_a_truncated_answer_is_reported(make: Make, simulator: Simulator, way: Way, method: Method) -> None:
-    simulator.reply(BROKEN["cut"], finish="length")
-    with pytest.raises(ValueError, match="'length'"):
-        method(make(api="chat_completions", structured_output=way), Point)
-
-
-@every_method
 @pytest.mark.parametrize(
     ("model", "remedy"), [("openai/gpt-4.1", ""), ("minimax/m2.7", r" It cannot be .*: use structured_output=.*")]
 )
@@ -347,12 +322,6 @@ def test_a_refusal_is_an_error(make: Make, simulator: Simulator, api: str, way: 
         method(make(api=api, structured_output=way), Point)
 
 
-@every_method
-def test_json_in_a_code_fence_is_read(make: Make, simulator: Simulator, method: Method) -> None:
-    simulator.reply(f"```json\n{ANSWER}\n```")
-    assert method(make(api="chat_completions"), Point)[-1] == Point(x=1, y=2)
-
-
 CONTEXTS: dict[str, str] = {
     "thoughts": "<think>\nEasy.\n</think>\n\n{}",
     "thoughts without their opening tag": "Easy.\n</think>\n{}",
@@ -360,9 +329,12 @@ CONTEXTS: dict[str, str] = {
     "thoughts with an answer": '<think>{{"x": 7, "y": 7}}?</think>{}',
     "a fence after thoughts": "<think>x {{y}}</think>\n```json\n{}\n```",
     "a list of one": "[{}]",
+    "a fence": "```json\n{}\n```",
+    "a fence between prose": "Sure!\n```json\n{}\n```\nAnything else?",
     "a fence in capitals": "```JSON\n{}\n```",
     "a fence of another name": "Here:\n~~~json5\n{}\n~~~\nOr so.",
     "prose before": "Here is the JSON: {}",
+    "prose around": "Here: {} That is it.",
     "prose with a brace after": "{}\nHope that helps :}} ",
     "prose with brackets before": "As asked [1] {{so}}: {}",
     "a BOM": "\ufeff{}",
@@ -387,7 +359,7 @@ def test_text_around_an_answer_is_ignored(
 @every_method
 @pytest.mark.parametrize("way", ["json_schema", "prompt"])
 @pytest.mark.parametrize(
-    "text", ['<think>{{"x": 1}}</think>{"x": 1, "y"', '```json\n{"x": 1, "y": 2', 'See {"x": 1, "y": 2']
+    "text", [BROKEN["cut"], '<think>{{"x": 1}}</think>{"x": 1, "y"', '```json\n{"x": 1, "y": 2', 'See {"x": 1, "y": 2']
 )
 def test_a_truncated_answer_is_not_completed(
     make: Make, simulator: Simulator, text: str, way: Way, method: Method
@@ -427,13 +399,6 @@ def test_the_cost_of_a_stream_is_linear(make: Make, simulator: Simulator) -> Non
     assert 100 < len(partials) < 2000
     lengths = [len(getattr(partial, "second", None) or ()) for partial in partials]
     assert lengths == sorted(lengths)
-
-
-@every_method
-@pytest.mark.parametrize("form", ["Here: {} That is it.", "Sure!\n```json\n{}\n```\nAnything else?"])
-def test_text_around_json_is_ignored_with_a_prompt(make: Make, simulator: Simulator, method: Method, form: str) -> None:
-    simulator.reply(form.replace("{}", ANSWER))
-    assert method(make(api="chat_completions", structured_output="prompt"), Point)[-1] == Point(x=1, y=2)
 
 
 def test_a_list_without_its_wrapper_is_read(make: Make, simulator: Simulator) -> None:

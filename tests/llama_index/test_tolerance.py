@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any
@@ -45,27 +44,9 @@ from cfaig_integrations.llama_index.outbound import to_completion, to_response
 from cfaig_integrations.llama_index.responses import ResponseMaker
 from cfaig_integrations.llama_index.tool_calls import tool_selections
 from cfaig_integrations.simulator import Simulator
-from tests.conftest import where
+from tests.llama_index.call_methods import METHODS, MODELS, Make, every_wire
 
-MODELS = {
-    "chat_completions": "openai/gpt-4.1",
-    "responses": "openai/gpt-5.4",
-    "messages": "anthropic/claude-haiku-4.5",
-    "run": "@cf/zai-org/glm-5.2",
-}
-Make = Callable[..., CloudflareAIGateway]
-
-every_wire = pytest.mark.parametrize("api", MODELS)
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-
-
-@pytest.fixture
-def make(simulator: Simulator) -> Make:
-    def created(**kwargs: Any) -> CloudflareAIGateway:
-        kwargs.setdefault("model", MODELS.get(kwargs.get("api", ""), "openai/gpt-4.1"))
-        return CloudflareAIGateway(**where(simulator) | kwargs)
-
-    return created
 
 
 async def awaited(result: Any) -> Any:
@@ -330,20 +311,8 @@ def test_any_reply_becomes_a_response_and_goes_back(reply: ChatReply) -> None:
             assert to_turns([message])
 
 
-LIMITED = [
-    "chat",
-    "achat",
-    "stream_chat",
-    "astream_chat",
-    "complete",
-    "acomplete",
-    "stream_complete",
-    "astream_complete",
-]
-
-
 @every_wire
-@pytest.mark.parametrize("method", LIMITED)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kwargs", [{}, {"max_tokens": 20}])
 async def test_a_truncated_answer_is_logged_once(
     make: Make, simulator: Simulator, caplog: pytest.LogCaptureFixture, api: str, method: str, kwargs: dict[str, Any]

@@ -12,7 +12,8 @@ from llama_index_instrumentation import get_dispatcher
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.llama_index.programs.kit import M3, MODELS, Observers, nodes
+from tests.llama_index.call_methods import MODELS
+from tests.llama_index.programs.kit import M3, Observers, nodes
 
 Make = Callable[..., CloudflareAIGateway]
 

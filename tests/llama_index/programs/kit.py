@@ -22,12 +22,6 @@ from pydantic import BaseModel, Field
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Captured, Simulator
 
-MODELS = {
-    "chat_completions": "openai/gpt-4.1",
-    "responses": "openai/gpt-5.4",
-    "messages": "anthropic/claude-haiku-4.5",
-    "run": "@cf/zai-org/glm-5.2",
-}
 M3 = "@cf/baai/bge-m3"
 QWEN = "@cf/qwen/qwen3-embedding-0.6b"
 FACTS = {

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
+from tests.llama_index.call_methods import MODELS
 from tests.llama_index.programs.agents_kit import (
     ASK,
     MANY,
@@ -32,7 +33,6 @@ from tests.llama_index.programs.agents_kit import (
     weather,
 )
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.kit import MODELS
 from tests.llama_index.programs.tool_call_streams import Begin, More, Pieces, stream_of
 
 both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])

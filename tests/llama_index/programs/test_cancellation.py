@@ -14,9 +14,10 @@ from workflows.errors import WorkflowTimeoutError
 
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
+from tests.llama_index.call_methods import MODELS
 from tests.llama_index.programs.agents_kit import ASK, SUNNY, weather
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.kit import MODELS, Observers, nodes
+from tests.llama_index.programs.kit import Observers, nodes
 from tests.waiting import until, until_async
 
 MESSAGES = [ChatMessage(role=MessageRole.USER, content="Go on for ever.")]

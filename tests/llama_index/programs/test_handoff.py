@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.llama_index.call_methods import MODELS
 from tests.llama_index.programs.agents_kit import (
     ASK,
     MANY,
@@ -29,7 +30,7 @@ from tests.llama_index.programs.agents_kit import (
     weather,
 )
 from tests.llama_index.programs.conftest import Make
-from tests.llama_index.programs.kit import MODELS, Observers
+from tests.llama_index.programs.kit import Observers
 
 both_modes = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 ANSWER = "Sunny, 21 degrees."

@@ -26,12 +26,12 @@ from sqlalchemy.pool import StaticPool
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.llama_index.call_methods import MODELS
 from tests.llama_index.programs.conftest import Make
 from tests.llama_index.programs.kit import (
     ANSWER,
     FACTS,
     M3,
-    MODELS,
     QUESTION,
     QWEN,
     both_methods,

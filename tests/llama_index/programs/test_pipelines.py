@@ -16,18 +16,8 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.llama_index.programs.kit import (
-    ANSWER,
-    FACTS,
-    M3,
-    MODELS,
-    QUESTION,
-    QWEN,
-    both_methods,
-    embedded,
-    nodes,
-    steps,
-)
+from tests.llama_index.call_methods import MODELS
+from tests.llama_index.programs.kit import ANSWER, FACTS, M3, QUESTION, QWEN, both_methods, embedded, nodes, steps
 
 
 @both_methods

@@ -73,43 +73,34 @@ def choices(simulator: Simulator, *numbers: int, called: str = "") -> None:
 
 
 @both_methods
-@pytest.mark.parametrize(("kind", "called"), [(LLMSingleSelector, ""), (PydanticSingleSelector, "SingleSelection")])
-async def test_a_router_selects_one_engine(
+@pytest.mark.parametrize(
+    ("kind", "called", "numbers"),
+    [
+        (LLMSingleSelector, "", (1,)),
+        (PydanticSingleSelector, "SingleSelection", (1,)),
+        (LLMMultiSelector, "", (1, 2)),
+        (PydanticMultiSelector, "MultiSelection", (1, 2)),
+    ],
+)
+async def test_a_router_selects_engines(
     tools: list[QueryEngineTool],
     llm: CloudflareAIGateway,
     simulator: Simulator,
     kind: Any,
     called: str,
+    numbers: tuple[int, ...],
     asynchronous: bool,
 ) -> None:
-    choices(simulator, 1, called=called)
+    choices(simulator, *numbers, called=called)
     router = RouterQueryEngine(selector=kind.from_defaults(llm=llm), query_engine_tools=tools, llm=llm)
     response = await ask(router, QUESTION, asynchronous)
     assert str(response) == ANSWER
-    assert response.metadata["selector_result"].ind == 0
-    assert steps(simulator) == ["embed", "ask", "embed", "ask"]
+    assert response.metadata["selector_result"].inds == [number - 1 for number in numbers]
+    assert steps(simulator)[:3] == ["embed", "ask", "embed"]
+    assert sorted(steps(simulator)) == ["ask"] * 2 * len(numbers) + ["embed"] * 2
     choose = llm_requests(simulator)[0]
     assert must_call(choose) is bool(called)
     assert "(1) Single facts about countries." in prompt_text(choose)
-
-
-@both_methods
-@pytest.mark.parametrize(("kind", "called"), [(LLMMultiSelector, ""), (PydanticMultiSelector, "MultiSelection")])
-async def test_a_router_selects_several_engines(
-    tools: list[QueryEngineTool],
-    llm: CloudflareAIGateway,
-    simulator: Simulator,
-    kind: Any,
-    called: str,
-    asynchronous: bool,
-) -> None:
-    choices(simulator, 1, 2, called=called)
-    router = RouterQueryEngine(selector=kind.from_defaults(llm=llm), query_engine_tools=tools, llm=llm)
-    response = await ask(router, QUESTION, asynchronous)
-    assert str(response) == ANSWER
-    assert response.metadata["selector_result"].inds == [0, 1]
-    assert sorted(steps(simulator)) == ["ask"] * 4 + ["embed"] * 2
-    assert must_call(llm_requests(simulator)[0]) is bool(called)
 
 
 @both_methods

@@ -56,28 +56,23 @@ async def test_a_react_agent_calls_tools_in_text(
 
 
 @both_modes
-async def test_an_unreadable_step_is_requested_again(
-    llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
+@pytest.mark.parametrize(
+    ("step", "complaint"),
+    [
+        ("Thought: I need a tool.\nAction: weather", "Error while parsing the output"),
+        ("", "Your previous response was empty"),  # LlamaIndex puts the empty message into the history
+    ],
+    ids=["unreadable", "empty"],
+)
+async def test_a_step_that_is_none_is_requested_again(
+    llm: CloudflareAIGateway, simulator: Simulator, streaming: bool, step: str, complaint: str
 ) -> None:
-    simulator.reply("Thought: I need a tool.\nAction: weather")
+    simulator.reply(step)
     simulator.reply(answer(SUNNY))
     run = await run_agent(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
     assert run.answer == SUNNY
     assert len(simulator.requests) == 2
-    assert "Error while parsing the output" in sent(simulator)
-
-
-@both_modes
-async def test_an_empty_answer_is_requested_again(
-    llm: CloudflareAIGateway, simulator: Simulator, streaming: bool
-) -> None:
-    """LlamaIndex puts the empty message into the history."""
-    simulator.reply("")
-    simulator.reply(answer(SUNNY))
-    run = await run_agent(ReActAgent(tools=[weather], llm=llm, streaming=streaming).run(ASK))
-    assert run.answer == SUNNY
-    assert len(simulator.requests) == 2
-    assert "Your previous response was empty" in sent(simulator)
+    assert complaint in sent(simulator)
 
 
 @both_modes
