@@ -44,8 +44,6 @@ _THIRD_PARTY: Mapping[str, str] = {
 }
 """Vendors and names in Cloudflare's catalog and documentation (facts §1.4, §1.6): no API lists them; others exist."""
 
-_ARTICLES = ("a ", "an ")
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -111,9 +109,7 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
             is_guess=not profile.is_listed,
         )
     if kind.kind != "embedding":
-        task = kind.task
-        for article in _ARTICLES:
-            task = task.removeprefix(article)
+        task = kind.task.removeprefix("a ").removeprefix("an ")
         return Model(
             id=model,
             kind=task.removesuffix(" model"),

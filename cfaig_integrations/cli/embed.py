@@ -30,6 +30,8 @@ from cfaig_integrations.gateway.models.embeddings import embed_route
 
 DEFAULT_MODEL = "@cf/baai/bge-m3"
 _SUFFIXES = (".jsonl", ".npy")
+_RUN_FIELDS = ("model", "side", "dimensions", "pooling", "instruction", "truncate")
+"""Fields of the requests that must be equal in a run that is resumed."""
 
 
 def embed(
@@ -134,8 +136,8 @@ def _partial_file(output: Path, request: EmbedRequest, texts: Mapping[int, str],
     elif output.exists():
         raise ConfigError(f"{output} exists.", field="--output", remedy="--restart replaces it.")
     digest = hashlib.sha256("\n".join(f"{index} {text}" for index, text in texts.items()).encode("utf-8", "replace"))
-    fields = {name: getattr(request, name) for name in ("model", "side", "dimensions", "pooling", "instruction")}
-    return PartialFile(path, {**fields, "truncate": request.truncate, "texts": digest.hexdigest()})
+    fields = {name: getattr(request, name) for name in _RUN_FIELDS}
+    return PartialFile(path, {**fields, "texts": digest.hexdigest()})
 
 
 @dataclass

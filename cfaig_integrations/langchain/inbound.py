@@ -106,14 +106,6 @@ def _tool_turn(message: ToolMessage) -> Turn:
     return Turn("tool", (ToolResult(message.tool_call_id, result_parts(message.content), failed),))
 
 
-def _function_turn(message: FunctionMessage) -> Turn:
-    return Turn("tool", (ToolResult(message.name, result_parts(message.content)),))
-
-
-def _human_turn(message: HumanMessage) -> Turn:
-    return Turn("user", _content_parts(message.content), message.name or "")
-
-
 def _system_turn(message: SystemMessage) -> Turn:
     extras = _role_extras(message.additional_kwargs.get(_OPENAI_ROLE))
     return Turn("system", _content_parts(message.content), message.name or "", extras)
@@ -167,8 +159,8 @@ def assistant_turn(message: AIMessage) -> Turn:
 _CONVERTERS: Mapping[type, Callable[[Any], Turn]] = {
     AIMessage: assistant_turn,
     ToolMessage: _tool_turn,
-    FunctionMessage: _function_turn,
-    HumanMessage: _human_turn,
+    FunctionMessage: lambda message: Turn("tool", (ToolResult(message.name, result_parts(message.content)),)),
+    HumanMessage: lambda message: Turn("user", _content_parts(message.content), message.name or ""),
     SystemMessage: _system_turn,
     ChatMessage: _role_turn,
 }

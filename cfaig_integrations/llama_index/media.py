@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from io import IOBase
 from mimetypes import guess_type
 from pathlib import Path
-from typing import IO, TypeAlias, cast
+from typing import IO, cast
 
 from filetype import guess_mime  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from llama_index.core.base.llms.types import (
@@ -30,15 +30,13 @@ from cfaig_integrations.core.hints import anthropic_hints, image_detail
 from cfaig_integrations.core.sources import MediaKind, media_at, search_result
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 
-MediaBlock: TypeAlias = ImageBlock | AudioBlock | VideoBlock | DocumentBlock
-
 _DEFAULT_TITLE = "input_document"
 """The title that LlamaIndex gives to a document without one."""
 _HEAD_SIZE = 8192
 """How much of a file is looked at for its type, in base64 characters: a multiple of four."""
 
 
-def media(block: MediaBlock) -> Media:
+def media(block: ImageBlock | AudioBlock | VideoBlock | DocumentBlock) -> Media:
     """The content of a media block.
 
     Raises:
