@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from cfaig_integrations.langchain import ChatCloudflareAIGateway
+from cfaig_integrations.langchain import ChatCloudflareAIGateway, register, unregister
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
 
@@ -33,3 +33,14 @@ def make(simulator: Simulator) -> Make:
         return ChatCloudflareAIGateway(**where(simulator), **arguments)
 
     return made
+
+
+@pytest.fixture
+def registered(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This package's classes by name, at the simulator."""
+    for name, value in simulator.environment.items():
+        monkeypatch.setenv(name, value)
+    register()
+    register()  # which has no effect
+    yield
+    unregister()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
 
 from cfaig_integrations import GatewayOptions, gateway_context
-from cfaig_integrations.langchain import register, unregister
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.llms import (
     LLM,
@@ -102,13 +100,6 @@ def test_a_changed_model_has_another_cache_key(make: Make, simulator: Simulator)
 
 
 # What is written down
-
-
-@pytest.fixture
-def registered() -> Iterator[None]:
-    register()
-    yield
-    unregister()
 
 
 @pytest.mark.usefixtures("registered")

@@ -27,7 +27,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_core.tools import tool
 
 from cfaig_integrations import errors
-from cfaig_integrations.langchain import ChatCloudflareAIGateway, register, unregister
+from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, Make
 from tests.langchain.programs import (
@@ -265,15 +265,6 @@ def test_parallel_calls_then_one(make: Make, simulator: Simulator, api: str) -> 
     assert reduced.invoke(cities).text
     assert len(simulator.requests) == 7
     assert all(any(f"hello to {city}" in sent(simulator, number) for number in range(6)) for city in cities)
-
-
-@pytest.fixture
-def registered(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in simulator.environment.items():
-        monkeypatch.setenv(name, value)
-    register()
-    yield
-    unregister()
 
 
 @pytest.mark.usefixtures("registered")

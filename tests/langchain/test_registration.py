@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,16 +19,6 @@ from cfaig_integrations.langchain import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import Make
-
-
-@pytest.fixture
-def registered(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in simulator.environment.items():
-        monkeypatch.setenv(name, value)
-    register()
-    register()
-    yield
-    unregister()
 
 
 @pytest.mark.usefixtures("registered")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from pydantic import Field
 from cfaig_integrations import ConfigError, GatewayError, NotFound, RateLimited, StreamBroken
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.call_methods import METHODS, MODELS, Make
+from tests.llama_index.call_methods import METHODS, MODELS, Make, answers
 from tests.waiting import until
 
 QUESTION = [ChatMessage(role=MessageRole.USER, content="What is Cloudflare?")]
@@ -30,15 +29,7 @@ ANSWER = "A network, and a good one."
 
 async def ask(llm: CloudflareAIGateway, method: str, **kwargs: Any) -> list[Any]:
     """What one of the eight methods returns: one response, or those of a stream."""
-    original: Any = "What is Cloudflare?" if method.endswith("complete") else QUESTION
-    result: Any = getattr(llm, method)(original, **kwargs)
-    if method.startswith("a"):
-        result = await result
-    if isinstance(result, AsyncGenerator):
-        return [each async for each in result]
-    if isinstance(result, Generator):
-        return list(result)
-    return [result]
+    return await answers(llm, method, "What is Cloudflare?", **kwargs)
 
 
 def text_of(response: ChatResponse | CompletionResponse) -> str | None:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.llama_index.run_metadata.kit import PRIVATE, Make, context_is_clean
-
-
-@pytest.fixture
-def make(simulator: Simulator) -> Make:
-    def created(**arguments: Any) -> CloudflareAIGateway:
-        return CloudflareAIGateway(**where(simulator), **{"model": "openai/gpt-4.1", **arguments})
-
-    return created
+from tests.llama_index.call_methods import Make
+from tests.llama_index.run_metadata.kit import PRIVATE, context_is_clean
 
 
 @pytest.fixture

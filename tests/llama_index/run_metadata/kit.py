@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 from llama_index.core import VectorStoreIndex
@@ -15,9 +14,9 @@ from llama_index.core.schema import Document
 from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
+from tests.llama_index.call_methods import answers
 
 Entries = dict[str, Any]
-Make = Callable[..., CloudflareAIGateway]
 
 PRIVATE = "Sesame"
 """In every question and document here, and in no log."""
@@ -27,28 +26,13 @@ DOCUMENTS = [Document(text=f"{PRIVATE} opens the cave."), Document(text=f"The se
 USERS = ("ann", "bob", "cid", "dee")
 ANN = {"user": "ann", "tenant": "acme"}
 
-METHODS = [f"{form}{kind}" for kind in ("chat", "complete") for form in ("", "a", "stream_", "astream_")]
-"""The eight methods of an LLM."""
-
 
 def purpose(method: str) -> str:
     return "completion" if method.endswith("complete") else "chat"
 
 
-async def begun(llm: CloudflareAIGateway, method: str, **arguments: Any) -> Any:
-    """What a method returns; a stream is not read yet."""
-    result: Any = getattr(llm, method)(QUESTION if method.endswith("complete") else QUESTIONS, **arguments)
-    return await result if method.startswith("a") else result
-
-
-async def read(result: Any) -> list[Any]:
-    if isinstance(result, AsyncGenerator):
-        return [each async for each in result]
-    return list(result) if isinstance(result, Generator) else [result]
-
-
 async def ask(llm: CloudflareAIGateway, method: str, **arguments: Any) -> None:
-    assert await read(await begun(llm, method, **arguments))
+    assert await answers(llm, method, QUESTION, **arguments)
 
 
 def logged(simulator: Simulator) -> list[Entries]:

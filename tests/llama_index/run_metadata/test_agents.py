@@ -18,17 +18,8 @@ from pydantic import BaseModel
 from cfaig_integrations import gateway_context
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.run_metadata.kit import (
-    ANN,
-    PRIVATE,
-    QUESTION,
-    QUESTIONS,
-    USERS,
-    Entries,
-    Make,
-    index_of,
-    logged,
-)
+from tests.llama_index.call_methods import Make
+from tests.llama_index.run_metadata.kit import ANN, PRIVATE, QUESTION, QUESTIONS, USERS, Entries, index_of, logged
 
 USER = {"user": "ann"}
 

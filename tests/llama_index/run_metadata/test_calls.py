@@ -26,21 +26,18 @@ from cfaig_integrations.llama_index import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.llama_index.call_methods import METHODS, Make, begun, read
 from tests.llama_index.run_metadata.kit import (
     ANN,
-    METHODS,
     PRIVATE,
     QUESTION,
     QUESTIONS,
     USERS,
-    Make,
     ask,
-    begun,
     context_is_clean,
     logged,
     ordered,
     purpose,
-    read,
 )
 from tests.waiting import until_async
 
@@ -62,7 +59,7 @@ async def test_a_stream_has_the_tags_of_its_request(
     llm: CloudflareAIGateway, simulator: Simulator, method: str
 ) -> None:
     with instrument_tags(ANN):
-        stream = await begun(llm, method)
+        stream = await begun(llm, method, QUESTION)
     with instrument_tags({"user": "reader"}):
         assert await read(stream)
     assert logged(simulator) == [{**ANN, "op": purpose(method)}]
@@ -254,7 +251,7 @@ async def test_an_abandoned_stream_leaves_no_context(
     llm: CloudflareAIGateway, simulator: Simulator, method: str
 ) -> None:
     with instrument_tags(ANN):
-        stream = await begun(llm, method)
+        stream = await begun(llm, method, QUESTION)
     assert context_is_clean()
     assert await anext(stream) if method.startswith("a") else next(stream)
     assert context_is_clean()

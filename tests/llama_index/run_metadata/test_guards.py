@@ -17,7 +17,8 @@ from llama_index.core.instrumentation.dispatcher import instrument_tags
 
 from cfaig_integrations.llama_index import CloudflareAIGateway, run_metadata
 from cfaig_integrations.simulator import Simulator
-from tests.llama_index.run_metadata.kit import METHODS, QUESTION, QUESTIONS, Entries, Make, ask, logged, purpose
+from tests.llama_index.call_methods import METHODS, Make
+from tests.llama_index.run_metadata.kit import QUESTION, QUESTIONS, Entries, ask, logged, purpose
 
 every_method = pytest.mark.parametrize("method", METHODS)
 

@@ -20,7 +20,8 @@ from cfaig_integrations.llama_index import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
-from tests.llama_index.run_metadata.kit import ANN, METHODS, PRIVATE, QUESTION, Entries, Make, ask, logged, purpose
+from tests.llama_index.call_methods import METHODS, Make
+from tests.llama_index.run_metadata.kit import ANN, PRIVATE, QUESTION, Entries, ask, logged, purpose
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
