@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.gateway.failures.redaction import redacted
 
-DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+_REST_HOST = "api.cloudflare.com"
+DEFAULT_BASE_URL = f"https://{_REST_HOST}/client/v4"
 LEGACY_HOST = "gateway.ai.cloudflare.com"
 VISIBLE_ASCII = re.compile(r"[!-~]+")
 
@@ -69,13 +70,14 @@ def address(source: str, value: str) -> Address:
         ConfigError: It is not the URL of an API that this package can use.
     """
     base = _parsed_url(source, value)
-    legacy = base.hostname == LEGACY_HOST or base.path.endswith("/compat")
+    is_legacy_host = host_of(base) == LEGACY_HOST
+    legacy = is_legacy_host or base.path.endswith("/compat")
     path = base.path.removesuffix("/compat")
     if not legacy:
         return _rest_address(source, base)
-    if base.hostname != LEGACY_HOST and not _COMPLETED_PATH.search(path):
+    if not is_legacy_host and not _COMPLETED_PATH.search(path):
         return Address(base, urlunsplit(base), legacy, None, custom=True)
-    if base.hostname == LEGACY_HOST and (provider := _PROVIDER_PATH.fullmatch(path)):
+    if is_legacy_host and (provider := _PROVIDER_PATH.fullmatch(path)):
         raise _provider_path(source, provider)
     match = _LEGACY_PATH.fullmatch(path)
     if match is None:
@@ -84,7 +86,7 @@ def address(source: str, value: str) -> Address:
 
 
 def _rest_address(source: str, base: SplitResult) -> Address:
-    if model := _PROVIDER_HOSTS.get(base.hostname or ""):
+    if model := _PROVIDER_HOSTS.get(host_of(base)):
         raise ConfigError(
             f"{source} is a provider's own address, {base.hostname!r}.",
             field=source,
@@ -133,6 +135,16 @@ def _parsed_url(source: str, value: str) -> SplitResult:
     if parts.scheme == "http" and not is_private(cast("str", parts.hostname)):
         _log.warning("%s=%r is not encrypted, so that the token can be read in transit. Use https.", source, shown)
     return parts
+
+
+def host_of(url: SplitResult) -> str:
+    """A URL's host without port, in lower case and without the final dot of a complete name."""
+    return (url.hostname or "").removesuffix(".")
+
+
+def is_cloudflare(url: str) -> bool:
+    """Whether a URL, however it is spelled, is on one of Cloudflare's hosts."""
+    return host_of(urlsplit(url)) in (_REST_HOST, LEGACY_HOST)
 
 
 def is_private(host: str) -> bool:

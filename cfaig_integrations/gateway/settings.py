@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from cfaig_integrations.core.records import record
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST, VISIBLE_ASCII, Address, address
+from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST, VISIBLE_ASCII, Address, address, host_of
 from cfaig_integrations.gateway.failures.redaction import is_credential
 
 DEFAULT_GATEWAY = "default"
@@ -239,7 +239,7 @@ def _completed(base: SplitResult, prefix: str, account: str, gateway: str | None
             field="gateway_id",
             remedy="Set gateway_id, or leave base_url out to use the REST API.",
         )
-    if prefix and base.hostname == LEGACY_HOST:
+    if prefix and host_of(base) == LEGACY_HOST:
         raise ConfigError(
             f"base_url has the path {base.path!r}, which is not supported.",
             field="base_url",

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.cli.diagnosis.findings import Problem
+from cfaig_integrations.cli.diagnosis.probes import network_problem
+from cfaig_integrations.errors import ConnectFault
 from cfaig_integrations.simulator import Simulator
 from tests.cli.kit import ACCOUNT, TOKEN, Outcome, Request, Response, Route, environment, error, raw_server, result, run
 
@@ -328,6 +330,24 @@ def test_a_server_that_cannot_be_reached(env: dict[str, str | None], problem: Pr
     (failure,) = failures(outcome)
     assert (outcome.code, failure["problem"]) == (problem.code, problem.name.lower())
     assert fix in failure["fix"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "problem"),
+    [
+        ("https://api.cloudflare.com:443/client/v4", Problem.NO_NETWORK),
+        ("https://api.cloudfare.com/client/v4", Problem.WRONG_BASE_URL),
+    ],
+)
+def test_only_another_host_than_cloudflares_may_be_misspelled(
+    base_url: str, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    error = ConnectFault("The connection failed.")
+    error.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    found = network_problem(error, base_url)
+    assert found is not None
+    assert found[0] is problem
 
 
 def test_a_healthy_account_costs_nothing_without_consent() -> None:

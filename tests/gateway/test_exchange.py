@@ -261,7 +261,16 @@ def test_invalid_input_sends_nothing() -> None:
 )
 @pytest.mark.parametrize(
     "base_url",
-    [DEFAULT_BASE_URL, "https://API.Cloudflare.com/client/v4", "https://gateway.ai.cloudflare.com/v1/acc/gw/compat"],
+    [
+        DEFAULT_BASE_URL,
+        "https://API.Cloudflare.com/client/v4",
+        "https://api.cloudflare.com:443/client/v4",
+        "https://api.cloudflare.com./client/v4",
+        "http://api.cloudflare.com/client/v4",
+        "https://gateway.ai.cloudflare.com/v1/acc/gw/compat",
+        "https://gateway.ai.cloudflare.com:443/v1/acc/gw/compat",
+        "https://gateway.ai.cloudflare.com./v1/acc/gw/compat",
+    ],
 )
 def test_a_model_id_without_an_author_is_sent_to_other_hosts_only(model: str, remedy: str, base_url: str) -> None:
     to = connect(base_url=base_url)

@@ -121,6 +121,7 @@ def test_a_missing_value_names_argument_and_variable(missing: str, parameter: st
         ("base_url", f"{DEFAULT_BASE_URL}/accounts/acc0/ai/v2"),
         ("base_url", f"{DEFAULT_BASE_URL}/accounts"),
         ("base_url", "https://api.openai.com/v1"),
+        ("base_url", "https://api.openai.com.:443/v1"),
         ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/compat/chat/completions"),
         ("base_url", "https://gateway.ai.cloudflare.com/v1/acc0/gw/openai"),
     ],
@@ -179,6 +180,15 @@ def test_a_legacy_url_is_completed(base: str) -> None:
     assert Connection(settings=resolved).url("/chat/completions") == (
         "https://gateway.ai.cloudflare.com/v1/acc0/default/compat/chat/completions"
     )
+
+
+@pytest.mark.parametrize(
+    "host", ["Gateway.AI.Cloudflare.com", "gateway.ai.cloudflare.com:443", "gateway.ai.cloudflare.com."]
+)
+def test_the_legacy_host_is_recognized_however_it_is_spelled(host: str) -> None:
+    resolved = settings(base_url=f"https://{host}/v1/acc0")
+    assert (resolved.legacy, resolved.custom) == (True, False)
+    assert resolved.base_url.lower() == f"https://{host}/v1/acc0/default/compat".lower()
 
 
 @pytest.mark.parametrize(

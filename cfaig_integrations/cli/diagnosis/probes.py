@@ -22,7 +22,7 @@ from cfaig_integrations.errors import (
     ProtocolError,
     TransportFault,
 )
-from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
+from cfaig_integrations.gateway.addresses import is_cloudflare
 from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
 
@@ -78,7 +78,7 @@ def _transport_problem(error: TransportFault, base_url: str) -> tuple[Problem, s
     if proxy or any(isinstance(cause, httpx.ProxyError) for cause in causes):
         return Problem.PROXY, f" The environment sets {proxy}." if proxy else ""
     is_unknown = any(isinstance(cause, socket.gaierror) for cause in causes) or "name or service" in text
-    if isinstance(error, ConnectFault) and is_unknown and base_url != DEFAULT_BASE_URL:
+    if isinstance(error, ConnectFault) and is_unknown and not is_cloudflare(base_url):
         return Problem.WRONG_BASE_URL, " No such host."
     return Problem.NO_NETWORK, ""
 

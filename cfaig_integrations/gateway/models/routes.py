@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool
 from cfaig_integrations.core.content import Opaque, Part, Reasoning, Text, ToolCall, Wire
 from cfaig_integrations.errors import ConfigError, invalid
-from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL, LEGACY_HOST
+from cfaig_integrations.gateway.addresses import is_cloudflare
 from cfaig_integrations.gateway.models.modalities import require_kind
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.route_table import AUTO, TABLE, Row
@@ -70,7 +70,6 @@ _AUTHORS: Mapping[str, tuple[str, ...]] = {
     "alibaba": ("qwen",),
 }
 """How the names of some authors' models begin."""
-_CLOUDFLARE = (DEFAULT_BASE_URL, f"https://{LEGACY_HOST}/")
 
 _lock = threading.Lock()
 _learned: dict[tuple[str, bool], Wire] = {}
@@ -135,7 +134,7 @@ def require_author(model: str, base_url: str) -> None:
     Raises:
         ConfigError: It has none, and the host is one of Cloudflare's.
     """
-    if "/" in model or not base_url.lower().startswith(_CLOUDFLARE):
+    if "/" in model or not is_cloudflare(base_url):
         return
     author = next((author for author, begins in _AUTHORS.items() if model.startswith(begins)), "")
     remedy = f"Did you mean '{author}/{model}'?" if author else "Ids look like author/model or @cf/author/model."
