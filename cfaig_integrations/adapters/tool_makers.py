@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 from cfaig_integrations.adapters.gateway_tools import (
     ConnectionArguments,
@@ -17,6 +19,19 @@ from cfaig_integrations.adapters.gateway_tools import (
 from cfaig_integrations.gateway.catalog import SearchProvider
 
 _Tool = TypeVar("_Tool")
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def returning(kind: type, function: _Function) -> _Function:
+    """A function of a `ToolMaker` whose signature, at run time too, names the type of the framework's tools."""
+
+    @wraps(function)
+    def make(*args: Any, **kwargs: Any) -> object:
+        return function(*args, **kwargs)
+
+    make.__annotations__ = {**function.__annotations__, "return": kind}
+    cast("Any", make).__signature__ = inspect.signature(function).replace(return_annotation=kind)
+    return cast("_Function", make)
 
 
 class ToolMaker(Generic[_Tool]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from langchain_core.tools import BaseTool, StructuredTool
 
 from cfaig_integrations.adapters.gateway_tools import GatewayTool, ToolResult, within_run
-from cfaig_integrations.adapters.tool_makers import ToolMaker
+from cfaig_integrations.adapters.tool_makers import ToolMaker, returning
 from cfaig_integrations.langchain.costs import report
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.run_tracking import run_entries
@@ -39,7 +39,7 @@ def _tool(tool: GatewayTool) -> BaseTool:
 
 
 _make = ToolMaker(_tool)
-web_search_tool = _make.web_search_tool
-image_generation_tool = _make.image_generation_tool
-text_to_speech_tool = _make.text_to_speech_tool
-speech_to_text_tool = _make.speech_to_text_tool
+web_search_tool = returning(BaseTool, _make.web_search_tool)
+image_generation_tool = returning(BaseTool, _make.image_generation_tool)
+text_to_speech_tool = returning(BaseTool, _make.text_to_speech_tool)
+speech_to_text_tool = returning(BaseTool, _make.speech_to_text_tool)

@@ -11,7 +11,7 @@ from typing import Any
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from cfaig_integrations.adapters.gateway_tools import GatewayTool, ToolResult, within_run
-from cfaig_integrations.adapters.tool_makers import ToolMaker
+from cfaig_integrations.adapters.tool_makers import ToolMaker, returning
 from cfaig_integrations.llama_index.costs import report, reported_errors
 from cfaig_integrations.llama_index.run_metadata import tool_entries
 
@@ -46,7 +46,7 @@ def _output(result: ToolResult) -> dict[str, Any]:
 
 
 _make = ToolMaker(_tool)
-web_search_tool = _make.web_search_tool
-image_generation_tool = _make.image_generation_tool
-text_to_speech_tool = _make.text_to_speech_tool
-speech_to_text_tool = _make.speech_to_text_tool
+web_search_tool = returning(FunctionTool, _make.web_search_tool)
+image_generation_tool = returning(FunctionTool, _make.image_generation_tool)
+text_to_speech_tool = returning(FunctionTool, _make.text_to_speech_tool)
+speech_to_text_tool = returning(FunctionTool, _make.speech_to_text_tool)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import pickle
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from uuid import uuid4
 
 import pytest
@@ -55,6 +56,13 @@ def make(name: str, server: Loopback, /, **more: Any) -> BaseTool:
     factory, arguments, _, reply = TOOLS[name]
     server.usual = reply
     return factory(**arguments, base_url=server.base_url, **ACCOUNT, **more)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_signature_names_the_type_of_the_tool(name: str) -> None:
+    factory = TOOLS[name][0]
+    assert inspect.signature(factory).return_annotation is BaseTool
+    assert get_type_hints(factory)["return"] is BaseTool
 
 
 @pytest.mark.parametrize("name", TOOLS)
