@@ -31,7 +31,7 @@ from cfaig_integrations.gateway.truncation import warn_of_default_limit
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError, StreamDecoder
 from cfaig_integrations.wire.sniff import sniff
-from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, SseParser
+from cfaig_integrations.wire.sse import EVENT_LIMIT, SseParser
 
 _Invisible: TypeAlias = Started | PartStarted | PartExtras | ReplyExtras | UsageUpdated
 """Events that show a reader nothing of the reply."""
@@ -269,7 +269,7 @@ def read_document(head: bytes) -> Actions[bytes]:
     """The rest of a document that came in place of a stream; if the connection fails, complete JSON is enough."""
     body = bytearray(head)
     chunk: bytes | None = b""
-    while chunk is not None and len(body) <= DEFAULT_EVENT_LIMIT:
+    while chunk is not None and len(body) <= EVENT_LIMIT:
         body += chunk
         try:
             chunk = _as_bytes((yield ReadOn()))
@@ -277,9 +277,9 @@ def read_document(head: bytes) -> Actions[bytes]:
             if not jsonio.is_object_text(body.decode("utf-8", "replace")):
                 raise
             break
-    if len(body) > DEFAULT_EVENT_LIMIT:
+    if len(body) > EVENT_LIMIT:
         excerpt = jsonio.excerpt(bytes(body[:2000]))
-        raise ProtocolError(f"The response is larger than {DEFAULT_EVENT_LIMIT} bytes.", body=excerpt)
+        raise ProtocolError(f"The response is larger than {EVENT_LIMIT} bytes.", body=excerpt)
     return bytes(body)
 
 

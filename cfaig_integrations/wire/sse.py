@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from cfaig_integrations.errors import ProtocolError
 
-DEFAULT_EVENT_LIMIT = 64 * 1024 * 1024
-"""Most bytes of one event: room for a base64 image."""
+EVENT_LIMIT = 64 * 1024 * 1024
+"""Most bytes of one event, with room for a base64 image; more is a `ProtocolError`."""
 
 LINE_COST = 64
 """What a line of an event counts in addition to its bytes, so that empty lines do not fill the memory."""
@@ -24,19 +24,15 @@ class SseParser:
     Any split of the same bytes gives the same events. An event at the very end without its blank line is returned by
     `close`: the wire's end marker decides whether the stream was complete.
 
-    Args:
-        event_limit: Most bytes of one event; more is a `ProtocolError`.
-
     Example:
         >>> parser = SseParser()
         >>> parser.feed(b"data: {}\r"), parser.feed(b"\n\ndata:[DO"), parser.feed(b"NE]\n\n")
         ([], [('', b'{}')], [('', b'[DONE]')])
     """
 
-    __slots__ = ("_after_cr", "_data", "_data_size", "_limit", "_name", "_partial_line", "_partial_size")
+    __slots__ = ("_after_cr", "_data", "_data_size", "_name", "_partial_line", "_partial_size")
 
-    def __init__(self, event_limit: int = DEFAULT_EVENT_LIMIT) -> None:
-        self._limit = event_limit
+    def __init__(self) -> None:
         self._partial_line: list[bytes] = []
         self._partial_size = 0
         self._data: list[bytes] = []
@@ -71,7 +67,7 @@ class SseParser:
             self._partial_line.clear()
             self._partial_size = 0
         events: list[tuple[str, bytes]] = []
-        if not (self._data or self._name) and len(chunk) <= self._limit:
+        if not (self._data or self._name) and len(chunk) <= EVENT_LIMIT:
             chunk = self._parse_blocks(chunk, events)
         if chunk:
             lines = chunk.split(b"\n")
@@ -106,7 +102,7 @@ class SseParser:
             if line.startswith(b"data:") or line == b"data":  # a field without a colon has an empty value
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
                 self._data_size += len(value) + LINE_COST if data else len(value)
-                if self._data_size > self._limit:
+                if self._data_size > EVENT_LIMIT:
                     raise self._too_large(value)
                 data.append(value)
             elif line.startswith(b"event:"):
@@ -129,12 +125,12 @@ class SseParser:
         if piece:
             self._partial_line.append(piece)
             self._partial_size += len(piece)
-            if self._data_size + self._partial_size > self._limit + len(b"data: "):
+            if self._data_size + self._partial_size > EVENT_LIMIT + len(b"data: "):
                 raise self._too_large(piece)
 
     def _too_large(self, piece: bytes) -> ProtocolError:
         return ProtocolError(
-            f"One event of the stream is larger than {self._limit} bytes.",
+            f"One event of the stream is larger than {EVENT_LIMIT} bytes.",
             body=piece[:200].decode("utf-8", "replace"),
         )
 

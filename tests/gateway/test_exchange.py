@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +31,7 @@ from cfaig_integrations.errors import (
     TimeoutFault,
     TransportFault,
 )
-from cfaig_integrations.gateway import exchange, logs, session, vectors
+from cfaig_integrations.gateway import exchange, logs, vectors
 from cfaig_integrations.gateway.actions import (
     Action,
     Actions,
@@ -48,7 +47,7 @@ from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.options import GatewayOptions
 from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.wire.sse import SseParser
+from cfaig_integrations.wire import sse
 
 JSON = {"content-type": "application/json", "cf-aig-log-id": "log1"}
 SSE = {"content-type": "text/event-stream; charset=utf-8", "cf-aig-log-id": "log1"}
@@ -693,7 +692,7 @@ def test_a_truncated_stream_in_place_of_a_document_is_an_error() -> None:
 
 
 def test_an_event_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "SseParser", partial(SseParser, 50))
+    monkeypatch.setattr(sse, "EVENT_LIMIT", 50)
     ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0])
     assert isinstance(ended.raised, ProtocolError)
 

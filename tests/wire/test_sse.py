@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import itertools
 import re
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cfaig_integrations.errors import ProtocolError
-from cfaig_integrations.wire.sse import DEFAULT_EVENT_LIMIT, LINE_COST, SseParser
+from cfaig_integrations.wire import sse
+from cfaig_integrations.wire.sse import EVENT_LIMIT, LINE_COST, SseParser
 
 BOM = b"\xef\xbb\xbf"
 
 
-def parsed(*chunks: bytes, limit: int = DEFAULT_EVENT_LIMIT) -> list[tuple[str, bytes]]:
-    parser = SseParser(limit)
-    events = [event for chunk in chunks for event in parser.feed(chunk)]
-    return events + parser.close()
+def parsed(*chunks: bytes, limit: int = EVENT_LIMIT) -> list[tuple[str, bytes]]:
+    parser = SseParser()
+    with patch.object(sse, "EVENT_LIMIT", limit):
+        events = [event for chunk in chunks for event in parser.feed(chunk)]
+        return events + parser.close()
 
 
 def reference(data: bytes) -> list[tuple[str, bytes]]:
@@ -167,8 +170,8 @@ def test_an_event_over_the_limit_is_refused(stream: bytes, chunk: int) -> None:
         parsed(*(stream[at : at + chunk] for at in range(0, len(stream), chunk)), limit=100)
 
 
-def test_the_default_limit_is_64_mib() -> None:
-    assert DEFAULT_EVENT_LIMIT == 64 * 2**20
+def test_the_limit_is_64_mib() -> None:
+    assert EVENT_LIMIT == 64 * 2**20
     parser = SseParser()
     parser.feed(b"data: ")
     half = bytes(32 * 2**20)
