@@ -8,6 +8,7 @@ import gzip
 import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -251,6 +252,44 @@ def test_a_dropped_stream_is_closed(server: Loopback) -> None:
 
     asyncio.run(main())
     assert bodies[0].closed == 1
+
+
+class Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that remembers which of its pieces were read."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        self.read: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._pieces:
+            self.read.append(part)
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def test_nothing_is_read_after_a_stop_text(server: Loopback, driver: Driver) -> None:
+    place = {"output_index": 0, "content_index": 0, "item_id": "m1"}
+    item = {"type": "message", "id": "m1", "role": "assistant", "content": []}
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        *({"type": "response.output_text.delta", **place, "delta": text} for text in ("one ", "STOP two", " three")),
+    ]
+    body = Counted([f"data: {json.dumps(event)}\n\n".encode() for event in events])
+    extensions = {"network_stream": SimpleNamespace(read=None)}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=SSE, stream=body, extensions=extensions))
+    to, request = connect(server, api="responses"), replace(REQUEST, stop=("STOP",))
+
+    async def read() -> list[Event]:
+        return [each async for each in await AsyncClient(to, httpx.AsyncClient(transport=transport)).stream(request)]
+
+    client = httpx.Client(transport=transport)
+    got = list(Client(to, client).stream(request)) if driver.name == "sync" else asyncio.run(read())
+    assert "".join(event.text for event in got if isinstance(event, TextDelta)) == "one "
+    assert len(body.read) == len(events) - 1
 
 
 def test_the_end_of_the_loop_closes_streams_without_an_error(server: Loopback) -> None:
