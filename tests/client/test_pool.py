@@ -19,8 +19,8 @@ from cfaig_integrations.client import pool
 from cfaig_integrations.client.aio import AsyncClient
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.errors import GatewayError, TimeoutFault
-from tests.client.conftest import REQUEST, connect
-from tests.client.loopback import TEXT, Loopback, Reply, piece, streamed
+from tests.client.conftest import REQUEST, Driver, connect
+from tests.client.loopback import JSON, TEXT, WHOLE, Loopback, Reply, piece, streamed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -317,3 +317,25 @@ def test_a_call_that_gets_no_connection_names_the_settings(
     assert not caught.value.maybe_billed
     asyncio.run(main())
     assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "your own"])
+def test_the_timeouts_of_a_call_reach_the_transport(
+    server: Loopback, driver: Driver, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    timeouts: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"])
+        return httpx.Response(200, headers=JSON, content=WHOLE)
+
+    transport = httpx.MockTransport(answer)
+
+    async def loop_pool(*, secure: bool) -> httpx.AsyncBaseTransport:
+        return transport
+
+    monkeypatch.setattr(pool, "shared", lambda *, secure: transport)
+    monkeypatch.setattr(pool, "loop_pool", loop_pool)
+    client = (httpx.Client if driver.name == "sync" else httpx.AsyncClient)(transport=transport) if own else None
+    driver.chat(connect(server, timeout=(1, 2)), client=client)
+    assert timeouts == [{"connect": 1, "read": 2, "write": 2, "pool": 2}]
