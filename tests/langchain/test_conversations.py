@@ -147,6 +147,20 @@ async def test_only_new_messages_are_sent(make: Make, simulator: Simulator, call
 
 
 @every_way
+async def test_a_message_that_is_two_items_does_not_end_the_chain(
+    make: Make, simulator: Simulator, call_method: str
+) -> None:
+    """Anthropic's form has the results of tools and a question in one message of the user."""
+    call = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Oslo"}, "id": "call_1"}])
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "Rain."}
+    messages = [HumanMessage("Oslo?"), call, HumanMessage([result, {"type": "text", "text": "In one word."}])]
+    reply = await CALL_METHODS[call_method](chaining(make), messages)
+    await CALL_METHODS[call_method](chaining(make), [*messages, reply, HumanMessage("Sure?")])
+    assert sent_ids(simulator) == [None, reply.response_metadata["id"]]
+    assert inputs(simulator) == ["user"]
+
+
+@every_way
 async def test_the_answer_names_the_previous_response(make: Make, simulator: Simulator, call_method: str) -> None:
     messages: list[BaseMessage] = [HumanMessage("The password is swordfish.")]
     messages += [chaining(make).invoke(messages), HumanMessage("What is the password?")]
