@@ -281,7 +281,8 @@ class AnswerParser(BaseTransformOutputParser[Any]):
                 if call["name"] == self.tool:
                     return call["args"]
             for broken in message.invalid_tool_calls:
-                _fail(f"The call of {broken['name']!r} is invalid: {broken['error']}", message)
+                reason = broken["error"] or "The arguments are not one JSON object."  # core gives none in streams
+                _fail(f"The call of {broken['name']!r} is invalid: {reason}", message)
             if self.accepts_text and not message.tool_calls:
                 with suppress(ValueError):
                     return find_json(message.text)

@@ -227,6 +227,14 @@ def test_a_truncated_dict_raises(make: Make, simulator: Simulator, method: Metho
         list(model.stream(ASK)) if streamed else model.invoke(ASK)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_with_broken_arguments_is_not_a_missing_call(make: Make, simulator: Simulator, streamed: bool) -> None:
+    script(simulator, "function_calling", BROKEN["cut"])
+    model = make(api="chat_completions").with_structured_output(Point, method="function_calling")
+    with pytest.raises(OutputParserException, match=r"The call of 'Point' is invalid: .* not one JSON object"):
+        list(model.stream(ASK)) if streamed else model.invoke(ASK)
+
+
 def test_fenced_json_is_json(make: Make, simulator: Simulator) -> None:
     simulator.reply(f"```json\n{ANSWER}\n```", times=2)
     model = make(api="chat_completions").with_structured_output(PointDict, method="json_mode")

@@ -302,6 +302,13 @@ def test_an_invalid_answer_is_an_error(make: Make, simulator: Simulator, way: Wa
 
 
 @every_method
+def test_a_call_with_broken_arguments_is_not_a_missing_call(make: Make, simulator: Simulator, method: Method) -> None:
+    script(simulator, "function_calling", BROKEN["cut"])
+    with pytest.raises(ValueError, match=r"The call of 'Point' is broken: '\{\"x\": 1"):
+        method(make(api="chat_completions", structured_output="function_calling"), Point)
+
+
+@every_method
 @pytest.mark.parametrize(
     ("model", "remedy"), [("openai/gpt-4.1", ""), ("minimax/m2.7", r" It cannot be .*: use structured_output=.*")]
 )
