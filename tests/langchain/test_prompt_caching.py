@@ -145,6 +145,17 @@ def test_the_middleware_keeps_markers_and_adds_up_to_four(make: Make, simulator:
     assert simulator.requests[1].body["messages"][0]["content"][-1] == {"type": "text", "text": "Hi", **hour}
 
 
+def test_the_middleware_counts_markers_wherever_they_are(make: Make, simulator: Simulator) -> None:
+    system = SystemMessage([{"type": "text", "text": "Be brief.", **MARK}])
+    tool, caching = weather.model_copy(update={"extras": MARK}), CloudflarePromptCachingMiddleware()
+    model = make(model="anthropic/claude-haiku-4.5")
+    agent: Any = create_agent(model, [tool], system_prompt=system, middleware=[caching])
+    simulator.reply("Fine.")
+    extra = HumanMessage([{"type": "text", "text": "2", "extras": MARK}])
+    agent.invoke({"messages": [HumanMessage("0"), marked("1", **MARK), extra, HumanMessage("Hi")]})
+    assert markers(last_request(simulator)) == 4
+
+
 @pytest.mark.parametrize("behavior", ["ignore", "warn", "raise"])
 @pytest.mark.parametrize("api", ["chat_completions", "responses"])
 def test_the_middleware_on_other_models(make: Make, simulator: Simulator, api: str, behavior: Any) -> None:
