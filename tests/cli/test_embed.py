@@ -24,6 +24,8 @@ PATH = f"POST /ai/run/{MODEL}"
 SIZE = 1024
 LINES = [f"text {number}" for number in range(40)]
 OPTIONS = ("--batch-size", "4")
+SIDED = ("--model", "@cf/qwen/qwen3-embedding-0.6b")
+"""A model that distinguishes queries from documents, and takes an instruction."""
 
 
 def vector(text: str) -> list[float]:
@@ -31,7 +33,7 @@ def vector(text: str) -> list[float]:
 
 
 def embedded(request: Request) -> Response:
-    texts = request.body["text"]
+    texts = next(request.body[name] for name in ("text", "documents", "queries") if name in request.body)
     return result({"shape": [len(texts), SIZE], "data": [vector(text) for text in texts]})
 
 
@@ -67,6 +69,27 @@ def test_jsonl_is_in_the_order_of_the_lines(texts: Path) -> None:
         {"index": index, "text": text, "embedding": vector(text)} for index, text in enumerate(LINES)
     ]
     assert {file.name for file in texts.parent.iterdir()} == {"texts.txt", "out.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ((), {"documents": LINES}),
+        (("--query", "--instruction", "Find it."), {"queries": LINES, "instruction": "Find it."}),
+    ],
+)
+def test_texts_are_documents_unless_they_are_queries(
+    texts: Path, options: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    with raw_server({"POST /ai/run/": embedded}) as server:
+        output = str(texts.with_name("out.npy"))
+        arguments = ("--concurrency", "1", *SIDED, *options)
+        assert run("embed", str(texts), "-o", output, *arguments, env=environment(server)).code == 0
+        sent = [request.body for request in server.requests]
+    joined = {
+        name: [text for body in sent for text in body[name]] for name in ("documents", "queries") if name in sent[0]
+    }
+    assert {**sent[0], **joined} == fields
 
 
 def test_npy_is_read_by_numpy(texts: Path) -> None:
@@ -156,6 +179,10 @@ def test_a_killed_run_goes_on_after_its_last_complete_line(texts: Path) -> None:
     output = texts.with_name("out.jsonl")
     partial = texts.with_name("out.jsonl.partial")
     held = Held(free=3)
+
+    def picky(request: Request) -> Response:
+        return error(400, 5006, "no") if LINES[20] in request.body["text"] else embedded(request)
+
     with raw_server({PATH: held}) as server:
         with process(server, texts, output, "--concurrency", "1") as running:
             assert until(lambda: held.started == 4)
@@ -164,9 +191,12 @@ def test_a_killed_run_goes_on_after_its_last_complete_line(texts: Path) -> None:
         held.release.set()
         data = partial.read_bytes()
         partial.write_bytes(data[:-100])  # the last write reached the disk in part
-        server.requests.clear()
-        assert run("embed", str(texts), "-o", str(output), *OPTIONS, env=environment(server)).code == 0
-        assert lines_of(server) == Counter(LINES[11:])
+        again = ("embed", str(texts), "-o", str(output), *OPTIONS, "--concurrency", "1")
+        for route, code, lines in ((picky, 1, LINES[11:23]), (embedded, 0, LINES[19:])):
+            server.requests.clear()
+            server.routes[PATH] = route
+            assert run(*again, env=environment(server)).code == code
+            assert lines_of(server) == Counter(lines)
     assert [record["embedding"] for record in records(output)] == [vector(text) for text in LINES]
 
 
@@ -188,22 +218,24 @@ def test_a_failed_request_ends_the_run_and_keeps_what_came(texts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "more"),
+    ("change", "before", "more"),
     [
-        (lambda texts: texts.write_text("\n".join([*LINES[:-1], "another text 3"])), ()),
-        (lambda _: None, ("--query",)),
-        (lambda _: None, ("--truncate",)),
-        (lambda _: None, ("--model", "@cf/baai/bge-large-en-v1.5")),
+        (lambda texts: texts.write_text("\n".join([*LINES[:-1], "another text 3"])), (), ()),
+        (lambda texts: texts.write_text("\n".join(["", *LINES])), (), ("--skip-empty",)),
+        (lambda _: None, (), ("--query",)),
+        (lambda _: None, (*SIDED, "--query"), (*SIDED, "--query", "--instruction", "Find it.")),
+        (lambda _: None, (), ("--truncate",)),
+        (lambda _: None, (), ("--model", "@cf/baai/bge-large-en-v1.5")),
     ],
-    ids=["text", "side", "option", "model"],
+    ids=["text", "line", "side", "instruction", "option", "model"],
 )
 def test_another_run_does_not_go_on_from_the_partial_file(
-    texts: Path, change: Callable[[Path], Any], more: tuple[str, ...]
+    texts: Path, change: Callable[[Path], Any], before: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
     output = texts.with_name("out.jsonl")
-    with raw_server({PATH: error(400, 5006, "no"), "POST /ai/run/": embedded}) as server:
-        assert run("embed", str(texts), "-o", str(output), env=environment(server)).code == 1
-        server.routes[PATH] = embedded
+    with raw_server({"POST /ai/run/": error(400, 5006, "no")}) as server:
+        assert run("embed", str(texts), "-o", str(output), *before, env=environment(server)).code == 1
+        server.routes["POST /ai/run/"] = embedded
         server.requests.clear()
         change(texts)
         outcome = run("embed", str(texts), "-o", str(output), *more, env=environment(server))

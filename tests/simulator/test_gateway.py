@@ -187,6 +187,14 @@ def test_cache_by_gateway_ttl(sim: Simulator, caller: Caller) -> None:
     assert caller.chat().headers["cf-aig-cache-status"] == "MISS"
 
 
+def test_the_cache_ttl_of_a_request_overrides_that_of_the_gateway(sim: Simulator, caller: Caller) -> None:
+    sim.gateway(cache_ttl=60)
+    headers = {"cf-aig-cache-ttl": "600"}
+    assert caller.chat(headers=headers).headers["cf-aig-cache-status"] == "MISS"
+    sim.advance(599)
+    assert caller.chat(headers=headers).headers["cf-aig-cache-status"] == "HIT"
+
+
 def test_cache_is_off_by_default(caller: Caller) -> None:
     assert [caller.chat().headers["cf-aig-cache-status"] for _ in range(2)] == ["MISS", "MISS"]
 
