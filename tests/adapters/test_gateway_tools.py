@@ -133,6 +133,7 @@ def test_some_models_take_the_recording_as_the_body(
     [
         ("https://a/x.wav", {}, "data URL"),
         ("data:audio/wav;base64,!", {}, "base64"),
+        ("data:audio/wav,QUJD", {}, "data URL in base64"),
         (SOUND_URL, {"language": "en"}, "Leave input out"),
     ],
 )

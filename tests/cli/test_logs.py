@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,7 +41,8 @@ class Log:
         query = parse_qs(urlsplit(request.path).query)
         self.queries.append(query)
         page, size = int(query["page"][0]), int(query["per_page"][0])
-        newest = sorted(self.entries, key=lambda each: each["created_at"], reverse=True)
+        found = [each for each in self.entries if query.get("search", [""])[0] in json.dumps(each)]
+        newest = sorted(found, key=lambda each: each["created_at"], reverse=True)
         kept = [each for each in newest if all(self.passes(each, rule) for rule in self.rules(query))]
         return result(kept[(page - 1) * size : page * size])
 
@@ -98,6 +100,7 @@ def test_metadata_is_compared_key_by_key() -> None:
         (("--cached",), [4]),
         (("--model", "claude"), [2]),
         (("--provider", "anthropic"), [2]),
+        (("--search", "haiku"), [2]),
         (("--provider", "anthropic", "--failed"), []),
     ],
 )
@@ -159,10 +162,15 @@ def test_an_entry_that_moves_to_the_next_page_is_counted_once() -> None:
 
 def test_follow_shows_each_new_entry_once_in_order_even_if_it_comes_late() -> None:
     log = Log([entry(number) for number in (1, 2, 5)])
-    arrivals = [[], [entry(7)], [], [entry(6), entry(8)], [entry(4)]]
+    at_once = {**entry(9), "created_at": entry(1)["created_at"]}
+    arrivals = [[], [entry(7)], [], [entry(6), entry(8)], [entry(4)], [at_once]]
+    busy = replace(error(503, 7009, "Upstream service unavailable"), headers={"retry-after": "0"})
+    failures = [busy] * 3  # a call and its retries
 
     def serve(request: Request) -> Response:
         step = len(log.queries)
+        if step == 2 and failures:
+            return failures.pop()
         if step > len(arrivals):
             return error(401, 10000, "Authentication error")  # ends the command
         if step:
@@ -172,7 +180,7 @@ def test_follow_shows_each_new_entry_once_in_order_even_if_it_comes_late() -> No
     with raw_server({PATH: serve}) as server:
         outcome = run("logs", "--follow", "--interval", "0", "--limit", "2", "--json", env=environment(server))
     assert outcome.code == 1
-    assert [line["id"] for line in outcome.lines] == [entry(number)["id"] for number in (2, 5, 7, 6, 8, 4)]
+    assert [line["id"] for line in outcome.lines] == [entry(number)["id"] for number in (2, 5, 7, 6, 8, 4, 9)]
 
 
 def test_follow_does_not_show_old_entries_when_the_log_is_long() -> None:

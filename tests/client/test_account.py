@@ -104,6 +104,14 @@ def test_one_page_of_logs(server: Loopback, api: Api) -> None:
     assert all_logs(api, server, page=2) == ["a"]
 
 
+@pytest.mark.parametrize("method", ["log", "feedback", "request_body", "response_body", "cost", "run_cost"])
+def test_a_call_of_another_gateway(server: Loopback, api: Api, method: str) -> None:
+    server.usual = found(log("a"))
+    arguments = {"score": 50} if method == "feedback" else {}
+    getattr(api, method)("a", gateway_id="other", **arguments)
+    assert target(server)[0].startswith("/ai-gateway/gateways/other/logs/a")
+
+
 def test_awaited_logs_are_the_first_page(server: Loopback) -> None:
     server.usual = listed([log("a")], total_count=90)
     logs = Api(server, asynchronous=True).logs()

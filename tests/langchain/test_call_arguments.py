@@ -346,6 +346,13 @@ def test_audio_of_unknown_type_raises(make: Make, simulator: Simulator, api: str
     assert not simulator.requests
 
 
+def test_lists_of_extra_body_are_extended_and_other_values_replaced(make: Make, simulator: Simulator) -> None:
+    model = make(api="responses", extra_body={"tools": [{"type": "web_search"}], "temperature": 1})
+    model.bind_tools([weather]).invoke("Hi", temperature=0.5)
+    assert {tool["type"] for tool in body_of(simulator)["tools"]} == {"function", "web_search"}
+    assert body_of(simulator)["temperature"] == 0.5
+
+
 # Answers
 
 

@@ -186,6 +186,14 @@ def test_arguments_of_a_call_override_the_constructor(make: Make, simulator: Sim
     assert request.headers["x-own"] == "1"
 
 
+def test_lists_of_extra_body_are_extended_and_other_values_replaced(make: Make, simulator: Simulator) -> None:
+    llm = make(api="responses", extra_body={"tools": [{"type": "web_search"}], "temperature": 1})
+    llm.chat(QUESTION, tools=[{"type": "custom", "name": "shell"}], temperature=0.5)
+    (request,) = simulator.requests
+    assert {tool["type"] for tool in request.body["tools"]} == {"custom", "web_search"}
+    assert request.body["temperature"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
