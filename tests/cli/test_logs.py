@@ -134,16 +134,21 @@ def test_totals_are_those_of_all_pages() -> None:
 
 
 def test_totals_by_a_key_of_the_metadata() -> None:
-    entries = [entry(1, metadata={"team": "a"}), entry(2, metadata={"team": "b"}, cost=2), entry(3, metadata={})]
+    entries = [
+        entry(1, metadata={"team": "a"}),
+        entry(2, metadata={"team": "b"}, cost=2),
+        entry(3, metadata={}, cost=0),
+    ]
     outcome = logs(entries, "--totals", "--by", "team")
     rows = [line.split() for line in outcome.stdout.splitlines()]
     assert [(row[0], row[-1]) for row in rows] == [
         ("team", "cost"),
         ("b", "$2.00"),
-        ("(none)", "$0.500000"),
         ("a", "$0.500000"),
-        ("total", "$3.00"),
+        ("(none)", "$0.00"),
+        ("total", "$2.50"),
     ]
+    assert "no cost" not in outcome.stderr
 
 
 def test_an_entry_that_moves_to_the_next_page_is_counted_once() -> None:

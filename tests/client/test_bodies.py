@@ -235,6 +235,19 @@ def test_a_compressed_body_is_limited_by_its_decompressed_size(
         texts_of(connect(server, max_retries=0), client_kind, "w")
 
 
+def test_gzip_in_place_of_deflate_is_decompressed() -> None:
+    assert b"".join(Inflater("deflate").feed(gzip.compress(b"text"))) == b"text"
+
+
+def test_a_blank_piece_of_a_body_is_no_progress() -> None:
+    body = bodies.WholeBody(HttpRequest("POST", "https://example.org", [], b"", Timeouts()), is_error=False)
+    idle: list[bool] = []
+    for part in (b" \n", b'{"a":', b" ", b"", b"1}"):
+        body.add(part)
+        idle.append(body.idle)
+    assert idle == [True, False, True, True, False]
+
+
 def test_decompression_yields_small_pieces() -> None:
     pieces = list(Inflater().feed(gzip.compress(b"x" * 5_000_000)))
     assert b"".join(pieces) == b"x" * 5_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from types import ModuleType
 
 import httpx
@@ -92,6 +93,12 @@ def test_an_idle_stream_is_a_timeout() -> None:
     translated = transport_error(error_of(httpx.ReadTimeout), REQUEST, streaming=True)
     assert type(translated) is TimeoutFault
     assert "idle" in translated.message
+
+
+def test_a_connection_that_is_not_made_in_time_names_its_own_limit() -> None:
+    request = replace(REQUEST, timeouts=Timeouts(connect=1.0, read=2.0))
+    translated = transport_error(error_of(httpx.ConnectTimeout), request)
+    assert ": 1 s, set by timeout=(connect, read)" in translated.message
 
 
 def test_an_unknown_exception_is_a_protocol_error() -> None:

@@ -477,6 +477,14 @@ def test_run_wraps_the_input_and_adds_options() -> None:
     assert ended.calls[0].url.endswith("/accounts/acc/ai/run")
 
 
+def test_an_error_after_a_stop_text_is_not_raised() -> None:
+    request = ChatRequest("xai/grok-4.7", REQUEST.turns, stop=("STOP",))
+    text = PIECES[0].replace(b'"Hi"', b'"one STOP two"')
+    failure = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
+    session = run(exchange.stream(connect(), request), HttpResponse(200, SSE, None), text + failure).result
+    assert (session.partial, session.ended, session.error) == ("one ", True, None)
+
+
 def test_run_applies_stop_texts_here_if_the_inner_format_has_none() -> None:
     request = ChatRequest("openai/gpt-5.6-luna", REQUEST.turns, stop=("STOP",))
     answer = HttpResponse(200, JSON, WHOLE.replace(b"Hi", b"one STOP two"))
