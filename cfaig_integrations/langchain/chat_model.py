@@ -32,6 +32,7 @@ from cfaig_integrations.langchain.arguments import (
     to_output,
 )
 from cfaig_integrations.langchain.base import GatewayModel
+from cfaig_integrations.langchain.chat_methods import ChatModelMethods
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.inbound import continuation_of, to_turns
@@ -39,7 +40,7 @@ from cfaig_integrations.langchain.outbound import combined_llm_output, to_result
 from cfaig_integrations.langchain.outbound_blocks import register_translations
 from cfaig_integrations.langchain.profile import model_profile
 from cfaig_integrations.langchain.run_tracking import CURRENT_RUN, awithin_run, run_entries, track_stream, within_run
-from cfaig_integrations.langchain.signatures import ChatModelArguments, ChatModelMethods
+from cfaig_integrations.langchain.signatures import ChatModelArguments
 from cfaig_integrations.langchain.structured import Method, structured
 from cfaig_integrations.langchain.tools import ToolArguments, bound, tool_arguments
 

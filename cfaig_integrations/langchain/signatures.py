@@ -1,17 +1,14 @@
-"""The constructor arguments of the LangChain classes, and the chat model's methods, as type checkers see them."""
+"""The constructor arguments of the LangChain classes, as type checkers see them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict
 
 from langchain_core.caches import BaseCache
 from langchain_core.callbacks import Callbacks
-from langchain_core.language_models import LanguageModelInput, ModelProfile
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.language_models import ModelProfile
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import RunnableConfig
 
 from cfaig_integrations.adapters.signatures import BodyArguments, ChatArguments, EmbedArguments, GatewayArguments
 
@@ -56,44 +53,3 @@ class RerankerArguments(GatewayArguments, BodyArguments, total=False):
     """Arguments of `CloudflareAIGatewayReranker` besides `model`."""
 
     top_n: int | None
-
-
-if TYPE_CHECKING:
-
-    class ChatModelMethods(BaseChatModel):
-        """LangChain's chat model, where one stop text need not be a list."""
-
-        def invoke(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> AIMessage: ...
-        async def ainvoke(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> AIMessage: ...
-        def stream(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> Iterator[AIMessageChunk]: ...
-        def astream(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> AsyncIterator[AIMessageChunk]: ...
-else:
-    ChatModelMethods = BaseChatModel
