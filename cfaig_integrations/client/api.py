@@ -278,6 +278,7 @@ class AIGateway(GatewayApi):
             gateway_id: Gateway, if it is another one.
 
         Raises:
+            ConfigError: The query cannot be encoded; nothing was sent.
             GatewayError: The API returns an error, or cannot be reached.
         """
         query = LogQuery(page or 1, per_page, order_by, descending, search, filters)

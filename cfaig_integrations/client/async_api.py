@@ -218,6 +218,7 @@ class AsyncLogs:
     def __init__(
         self, client: AsyncClient, connection: Connection, query: LogQuery, gateway_id: str | None, *, all_pages: bool
     ) -> None:
+        logs.pages(connection, query, gateway_id)  # refuses a query that cannot be sent, before it is iterated
         self._client, self._connection = client, connection
         self._query, self._gateway_id = query, gateway_id
         self._all_pages = all_pages

@@ -118,9 +118,17 @@ def test_awaited_logs_are_the_first_page(server: Loopback) -> None:
     assert (isinstance(logs, list), len(server.seen)) == (True, 1)
 
 
-def test_invalid_filters_are_not_sent(server: Loopback, api: Api) -> None:
-    with pytest.raises(ConfigError, match="filters"):
-        all_logs(api, server, filters=[{"key": "model"}])
+@pytest.mark.parametrize("gateway", [AIGateway, AsyncAIGateway])
+@pytest.mark.parametrize(
+    ("query", "field"), [({"filters": [{"key": "a"}]}, "filters"), ({"gateway_id": 7}, "gateway_id")]
+)
+@pytest.mark.parametrize("page", [None, 2])
+def test_an_invalid_query_is_refused_at_the_call(
+    server: Loopback, gateway: type[AIGateway | AsyncAIGateway], query: dict[str, Any], field: str, page: int | None
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        gateway(base_url=server.base_url, **ACCOUNT).logs(page=page, **query)  # neither iterated nor awaited
+    assert caught.value.field == field
     assert not server.seen
 
 
