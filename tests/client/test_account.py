@@ -330,7 +330,7 @@ def test_the_cost_of_all_requests_of_a_call(server: Loopback, api: Api) -> None:
 RUN_LOGS = {
     "a": log("a", 0.1, metadata={"team": "x"}),
     "b": log("b", 0.2, model="other", metadata={"team": "x"}),
-    "d": log("d", 0.0, cached=True, metadata='{"team": "y"}'),
+    "d": log("d", 0.0, cached=1, metadata='{"team": "y"}'),
     "e": log("e", None, model="other"),
 }
 

@@ -270,6 +270,8 @@ def test_feedback_goes_to_the_log_of_the_call(simulator: Simulator, driver: Driv
     AIGateway(**account(simulator)).feedback(log_id, 1)
     told = AIGateway(**account(simulator)).log(log_id)
     assert (told.raw["feedback"], told.raw["score"], told.metadata) == (1, 7.5, {"by": "ann"})
+    AIGateway(**account(simulator)).feedback(log_id, score=0)
+    assert AIGateway(**account(simulator)).log(log_id).raw["score"] == 0
 
 
 @pytest.mark.parametrize(

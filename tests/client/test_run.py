@@ -83,6 +83,7 @@ def test_a_url_is_downloaded_without_the_token_and_our_headers(server: Loopback,
 
 FILE_SHAPES: dict[str, tuple[Any, list[bytes], str]] = {
     "data URL": (completed({"image": f"data:image/png;base64,{b64(PNG)}"}), [PNG], "image/png"),
+    "data URL in capitals": (completed({"image": f"DATA:Image/PNG;BASE64,{b64(PNG)}"}), [PNG], "image/png"),
     "images": (completed({"images": [f"data:image/webp;base64,{b64(PNG)}", b64(WAV)]}), [PNG, WAV], "image/webp"),
     "without gatewayMetadata": (completed({"image": b64(PNG)}, None), [PNG], "image/png"),
     "audio without state": ({"audio": b64(WAV), "gatewayMetadata": {"keySource": "BYOK"}}, [WAV], "audio/wav"),
@@ -530,7 +531,7 @@ def test_errors(server: Loopback, api: Api, reply: Reply, kind: type[GatewayErro
 
 def test_a_batch_in_the_order_of_its_inputs(server: Loopback, api: Api, pauses: list[float]) -> None:
     responses = [
-        {"id": 2, "external_reference": "2", "success": True, "result": {"audio": b64(WAV)}},
+        {"id": 2, "external_reference": "2", "success": True, "result": completed({"audio": b64(WAV)}, "BYOK")},
         {"id": 1, "external_reference": "1", "success": False, "error": {"message": "AiError: bad input"}},
         {"id": 0, "success": True, "result": {"response": "one"}},
         "noise",
@@ -547,7 +548,7 @@ def test_a_batch_in_the_order_of_its_inputs(server: Loopback, api: Api, pauses: 
     assert one.json == {"response": "one"}
     assert isinstance(two, ApiError)
     assert "bad input" in str(two)
-    assert seconds_of(three.bytes) == 0.5
+    assert (seconds_of(three.bytes), three.key_source, one.key_source) == (0.5, "BYOK", None)
     assert isinstance(four, ProtocolError)
     assert "input 3" in str(four)
 

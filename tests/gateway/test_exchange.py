@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool
-from cfaig_integrations.core.content import Media, Text, Turn
+from cfaig_integrations.core.chat import ChatRequest, Continuation, FunctionTool
+from cfaig_integrations.core.content import Media, Text, ToolCall, Turn
 from cfaig_integrations.core.decisions import DecisionRequest
 from cfaig_integrations.core.events import TextDelta
 from cfaig_integrations.core.fold import fold
@@ -317,7 +317,9 @@ def test_what_may_be_billed_is_sent_again_only_if_the_user_says_so(make: Callabl
 def test_reads_of_the_management_api_are_free() -> None:
     lost = ConnectFault("reset", maybe_billed=True)
     page = HttpResponse(200, {}, b'{"success": true, "result": []}')
-    assert run(logs.entries(connect(), logs.LogQuery()), lost, page).result == []
+    ended = run(logs.entries(connect(), logs.LogQuery()), lost, page)
+    assert ended.result == []
+    assert not any(name == b"cf-aig-event-id" for call in ended.calls for name, _ in call.headers), "not inference"
 
 
 def test_all_requests_of_a_call_share_an_event_id_and_keep_their_log_ids() -> None:
@@ -434,6 +436,8 @@ def test_if_both_formats_are_refused_the_first_refusal_is_raised() -> None:
     ended = run(exchange.chat(connect(), REQUEST), WRONG_SHAPE, second)
     assert isinstance(ended.raised, InvalidRequest)
     assert "at input" in ended.raised.message
+    assert isinstance(ended.raised.__cause__, InvalidRequest)
+    assert "at tools" in ended.raised.__cause__.message
     assert ended.raised.requests_sent == 2
     assert run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, WHOLE)).result[1].wire == "chat_completions"
 
@@ -464,7 +468,43 @@ def test_an_explicit_format_is_never_switched(where: str) -> None:
     assert len(ended.calls) == 1
 
 
+def test_a_request_that_could_not_be_sent_is_not_counted() -> None:
+    refused = ConfigError("The certificates cannot be read.", field="verify")
+    assert run(exchange.chat(connect(), REQUEST), refused).raised.requests_sent == 0
+    refused = ConfigError("The certificates cannot be read.", field="verify")
+    assert run(exchange.chat(connect(), REQUEST), BUSY, refused).raised.requests_sent == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "kept"),
+    [
+        ({}, None, True),
+        ({"store": False}, None, False),
+        ({"extra_body": {"store": False}}, None, False),
+        ({"store": False, "extra_body": {"store": True}}, None, True),
+        ({"stop": ("STOP",)}, None, False),
+        ({}, GatewayOptions(zdr=True), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+def test_a_conversation_continues_from_a_reply_that_the_provider_stores_whole(
+    fields: dict[str, Any], options: GatewayOptions | None, kept: bool, api: Any
+) -> None:
+    request = replace(REQUEST, continues=Continuation(), **fields)
+    answer = HttpResponse(200, JSON, {"responses": RESPONSES, "chat_completions": WHOLE}[api])
+    info = run(exchange.chat(connect(api=api, options=options), request), answer).result[1]
+    assert (info.history is not None) is (kept and api == "responses")
+
+
 # Bodies
+
+
+def test_options_of_the_body_override_those_of_the_gateway() -> None:
+    connection = connect(api="chat_completions", options=GatewayOptions(reject_if_busy=True))
+    request = replace(REQUEST, extra_body={"options": {"rejectIfBusy": False, "background": True}})
+    (body,) = run(exchange.chat(connection, request), HttpResponse(200, JSON, WHOLE)).bodies
+    assert body["options"] == {"rejectIfBusy": False, "background": True}
 
 
 def test_run_wraps_the_input_and_adds_options() -> None:
@@ -655,6 +695,12 @@ def test_a_connection_lost_within_the_reply_is_an_error() -> None:
     assert lost.partial == "Hi"
 
 
+def test_an_error_of_the_server_is_raised_though_the_connection_is_lost_after_it() -> None:
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
+    assert session.feed(ERROR_EVENT.rstrip()) == session.lost(StreamBroken("reset")) == []
+    assert isinstance(session.error, ServerFault)
+
+
 @pytest.mark.parametrize(
     ("chunk", "idle"),
     [
@@ -680,11 +726,30 @@ def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\U0001f600 and \ufffd"
 
 
+def test_surrogate_pairs_of_parallel_calls_are_joined() -> None:
+    def piece(index: int, arguments: str) -> bytes:
+        call = {
+            "index": index,
+            "id": f"c{index}",
+            "type": "function",
+            "function": {"name": "f", "arguments": arguments},
+        }
+        chunk = {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
+        return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+    pieces = piece(0, '{"a": "\ud83d') + piece(1, '{"a": "\ud83d') + piece(0, '\ude00"}') + piece(1, '\ude01"}')
+    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), pieces).result
+    calls = fold("chat_completions", [*session.waiting, *session.feed(PIECES[2])]).turn.parts
+    arguments = [call.arguments for call in calls if isinstance(call, ToolCall)]
+    assert arguments == ['{"a": "\U0001f600"}', '{"a": "\U0001f601"}']
+
+
 def test_a_document_in_place_of_a_stream_becomes_a_stream() -> None:
     """facts §5.3: some models answer `stream: true` with one JSON document."""
-    pieces = (b"  \n", WHOLE[:9], WHOLE[9:], None)
+    document = WHOLE[:-1] + b', "gatewayMetadata": {"keySource": "BYOK"}}'
+    pieces = (b"  \n", document[:9], document[9:], None)
     session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), *pieces).result
-    assert session.ended
+    assert (session.ended, session.info.key_source) == (True, "BYOK")
     assert fold("chat_completions", session.waiting).turn.text == "Hi there"
 
 
@@ -744,6 +809,12 @@ def test_a_missing_log_entry_is_requested_a_second_time() -> None:
     gone = run(logs.entry(connect(), "log/1"), late, late)
     assert isinstance(gone.raised, NotFound)
     assert gone.raised.requests_sent == 2
+
+
+def test_failures_before_a_missing_log_entry_do_not_count_after_it() -> None:
+    late = error(404, 7002, "Log not found")
+    ended = run(logs.entry(connect(max_retries=1), "log/1"), BUSY, late, BUSY, entry_answer())
+    assert (ended.result.id, len(ended.calls)) == ("log/1", 4)
 
 
 def test_query_of_log_entries() -> None:
