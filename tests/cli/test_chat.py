@@ -156,6 +156,15 @@ def test_a_conversation_keeps_its_history_and_survives_a_failure() -> None:
     ]
 
 
+def test_a_setting_that_is_not_valid_ends_a_conversation() -> None:
+    arguments = ("chat", "--model", "@cf/baai/bge-m3")
+    with raw_server({}) as server, terminal(server, *arguments) as (running, end):
+        read_until(end, "> ")
+        os.write(end, b"one\n/exit\n")
+        read_until(end, "embedding model")
+        assert (running.wait(PATIENCE), server.requests) == (2, [])
+
+
 @pytest.mark.parametrize(("answer", "calls"), [("n", 0), ("y", 1)])
 def test_doctor_asks_before_it_sends_what_costs(answer: str, calls: int) -> None:
     reply = {"choices": [{"message": {"content": "OK"}, "finish_reason": "stop"}]}

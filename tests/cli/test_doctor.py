@@ -253,6 +253,13 @@ CASES: dict[str, Case] = {
         {"POST /ai/v1/": error(400, 2005, "Failed to get response from provider")},
         arguments=("--yes",),
     ),
+    "the gateway is throttled": Case(
+        Problem.CALL_FAILED,
+        "back off",
+        "rate limit",
+        {"POST /ai/v1/": error(402, 2021, "Wholesale rate limit exceeded for this gateway.")},
+        arguments=("--yes",),
+    ),
     "the API fails": Case(
         Problem.CALL_FAILED, "See the error", "Oops", {"GET /user/tokens/verify": error(500, 1001, "Oops")}
     ),
@@ -348,6 +355,30 @@ def test_only_another_host_than_cloudflares_may_be_misspelled(
     found = network_problem(error, base_url)
     assert found is not None
     assert found[0] is problem
+
+
+@pytest.mark.parametrize(
+    ("bypass", "problem"),
+    [
+        ("cloudflare.com", Problem.NO_NETWORK),
+        ("example.com, .api.cloudflare.com", Problem.NO_NETWORK),
+        ("*", Problem.NO_NETWORK),
+        ("flare.com", Problem.PROXY),
+        ("", Problem.PROXY),
+    ],
+)
+def test_a_proxy_is_blamed_only_if_it_was_used(bypass: str, problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HTTPS_PROXY": "http://proxy.invalid", "NO_PROXY": bypass, "no_proxy": ""}.items():
+        monkeypatch.setenv(name, value)
+    found = network_problem(ConnectFault("The connection failed."), "https://api.cloudflare.com/client/v4")
+    assert found is not None
+    assert found[0] is problem
+
+
+def test_a_token_without_a_status_is_valid() -> None:
+    outcome = doctor(Case(Problem.TOKEN_INACTIVE, "", "", {"GET /user/tokens/verify": result({"id": "t"})}), "--json")
+    assert outcome.code == 0
+    assert {"check": "token", "status": "ok", "detail": "valid, owned by the user"} in outcome.json["checks"]
 
 
 def test_a_healthy_account_costs_nothing_without_consent() -> None:

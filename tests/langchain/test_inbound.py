@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
@@ -49,6 +49,12 @@ def test_calls_that_a_program_removed_are_not_sent() -> None:
     assert turn.parts == (Text("a"),)
     some = AIMessage([block, {**block, "id": "call_2"}], tool_calls=[{**CALL, "id": "call_2"}])  # type: ignore[list-item]
     assert [call.id for call in to_turn(some).tool_calls] == ["call_2"]
+
+
+def test_calls_of_one_tool_keep_the_order_of_their_blocks() -> None:
+    blocks = [{"type": "tool_call", "id": name, "name": "w", "args": {}} for name in ("call_2", "call_1")]
+    turn = to_turn(AIMessage(blocks, tool_calls=[CALL, {**CALL, "id": "call_2", "args": {"c": 2}}]))  # type: ignore[list-item]
+    assert turn.parts == (ToolCall("call_2", "w", '{"c":2}'), ToolCall("call_1", "w", '{"c":1}'))
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "google_genai"])
@@ -261,10 +267,13 @@ def test_outputs_of_openais_built_in_tools_are_sent_as_items(kind: str) -> None:
         assert to_turn(message) == Turn("user", (Opaque("responses", item),))
 
 
-@pytest.mark.parametrize("result", ["no", "", "I would rather not", "nope"])
-def test_only_explicit_approvals_approve(result: str) -> None:
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [("no", "success"), ("", "success"), ("I would rather not", "success"), ("nope", "success"), ("yes", "error")],
+)
+def test_only_explicit_approvals_approve(result: str, status: Literal["success", "error"]) -> None:
     extra = {"type": "mcp_approval_response"}
-    (part,) = to_turn(ToolMessage(result, tool_call_id="c", additional_kwargs=extra)).parts
+    (part,) = to_turn(ToolMessage(result, tool_call_id="c", additional_kwargs=extra, status=status)).parts
     assert isinstance(part, Opaque)
     assert part.raw["approve"] is False
 

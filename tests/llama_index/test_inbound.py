@@ -152,6 +152,9 @@ def test_reasoning_is_never_marked() -> None:
     thought = ThinkingBlock(content="hm", additional_information={"signature": "S"})
     marked = turn_of(model("a", thought, point()))
     assert marked.parts == (Text("a", extras=MARKED), Reasoning("hm", {"messages": {"signature": "S"}}))
+    redacted = {"type": "redacted_thinking", "data": "x"}
+    marked = turn_of(model("a", ThinkingBlock(additional_information=redacted), point()))
+    assert marked.parts == (Text("a", extras=MARKED), Opaque("messages", redacted))
 
 
 @pytest.mark.parametrize(

@@ -257,8 +257,9 @@ def test_metadata_describes_the_model(make: Make, caplog: pytest.LogCaptureFixtu
     assert llm.metadata.is_function_calling_model
     assert llm.metadata.model_name == "openai/gpt-4.1"
     assert not caplog.records
-    small = make(model="openai/gpt-4.1", context_window=16_000, max_tokens=16_000)
+    small = make(model="openai/gpt-4.1", context_window=16_000, max_tokens=8_000)
     assert (small.metadata.context_window, small.metadata.num_output) == (16_000, -1)
+    assert make(model="openai/gpt-4.1", context_window=16_000, max_tokens=7_999).metadata.num_output == 7_999
 
 
 def test_an_unknown_model_is_logged_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock
 
-from cfaig_integrations.core.chat import ChatReply, Choice
+from cfaig_integrations.core.chat import ChatReply, Choice, Usage
 from cfaig_integrations.core.content import Media, Text, Turn
 from cfaig_integrations.llama_index.inbound import to_turns
 from cfaig_integrations.llama_index.outbound import to_message, to_response
@@ -57,6 +57,17 @@ def test_a_finish_reason_that_openai_lacks_is_translated(finish: Any, normalized
     assert response.additional_kwargs["normalized_finish_reason"] == normalized
     assert response.additional_kwargs["finish_state"] == state
     assert response.raw["finish_reason"] == normalized
+
+
+def test_usage_counts_the_tokens_of_the_cache_and_of_reasoning_apart() -> None:
+    reply = ChatReply("messages", "", "", (of_chat(None),), Usage(9, 7, 16, cache_read=3, reasoning=5))
+    assert to_response(reply, info("messages")).raw["usage"] == {
+        "prompt_tokens": 9,
+        "completion_tokens": 7,
+        "total_tokens": 16,
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
 
 
 @pytest.mark.parametrize("choice", [of_chat({"content": TOKENS}), of_responses(TOKENS)], ids=["chat", "responses"])

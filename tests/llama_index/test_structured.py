@@ -505,6 +505,13 @@ def test_auto_selects_the_method_that_the_model_supports(
     assert method_of(body(simulator)) == expected
 
 
+@every_method
+def test_auto_goes_by_the_model_of_the_call(make: Make, simulator: Simulator, method: Method) -> None:
+    script(simulator, "prompt")
+    assert method(make(), Point, llm_kwargs={"model": "minimax/m2.7", "api": "chat_completions"})[-1] == Point(x=1, y=2)
+    assert method_of(body(simulator)) == "prompt"
+
+
 def test_other_program_modes_use_llama_indexs_programs(make: Make) -> None:
     llm = make(pydantic_program_mode=PydanticProgramMode.LM_FORMAT_ENFORCER)
     with pytest.raises(ImportError, match="lmformatenforcer"):
