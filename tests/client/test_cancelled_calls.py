@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -347,6 +348,39 @@ async def test_a_timeout_within_the_work_is_not_a_cancellation() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_a_cancellation_that_ended_before_the_work_does_not_hide_its_timeouts() -> None:
+    loop = asyncio.get_running_loop()
+
+    def count_down(end: asyncio.Future[None], cycles: int) -> None:
+        if cycles:
+            loop.call_soon(count_down, end, cycles - 1)
+        elif not end.done():
+            end.set_result(None)
+
+    async def work() -> int:
+        timeouts = 0
+        for _ in range(3):
+            end = loop.create_future()
+            count_down(end, 50)
+            try:
+                async with asyncio.timeout(0):
+                    await end
+            except TimeoutError:
+                timeouts += 1
+                await asyncio.sleep(0)
+        return timeouts
+
+    async def main() -> int:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await defer_cancellation(work())
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert (await task, task.cancelling()) == (3, 1)
 
 
 async def test_a_cancellation_after_a_timeout_within_the_work_reaches_it() -> None:

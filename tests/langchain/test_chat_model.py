@@ -15,6 +15,8 @@ from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 
 from cfaig_integrations import GatewayOptions, errors
+from cfaig_integrations.core.chat import Usage
+from cfaig_integrations.langchain.outbound import to_usage
 from cfaig_integrations.langchain.outbound_blocks import HAS_REFUSAL_BLOCK
 from cfaig_integrations.simulator import Simulator
 from tests.langchain.conftest import MODELS, Make
@@ -478,3 +480,14 @@ def test_token_counts_and_model_name_where_tracers_read_them(
         if not streamed:  # in a stream core has no place for it
             counts = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
             assert result.llm_output == {"token_usage": counts, "model_name": MODELS[api]}
+
+
+def test_token_counts_of_the_cache_of_reasoning_and_of_audio_are_told_apart() -> None:
+    usage = Usage(20, 9, 29, cache_read=1, cache_write=2, reasoning=3, audio_in=4, audio_out=5)
+    assert to_usage(usage) == {
+        "input_tokens": 20,
+        "output_tokens": 9,
+        "total_tokens": 29,
+        "input_token_details": {"cache_read": 1, "cache_creation": 2, "audio": 4},
+        "output_token_details": {"reasoning": 3, "audio": 5},
+    }

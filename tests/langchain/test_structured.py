@@ -167,6 +167,9 @@ def test_a_thinking_model_is_not_forced(make: Make, simulator: Simulator) -> Non
         model.invoke(ASK)
     with pytest.raises(OutputParserException, match="did not call 'Point'"):
         list(model.stream(ASK))
+    simulator.reply(json.dumps(ANSWER), calls=[{"name": "other", "arguments": {}}])
+    with pytest.raises(OutputParserException, match="did not call 'Point'"):
+        model.invoke(ASK)
     off = {"type": "disabled"}
     make(api="messages", thinking=off).with_structured_output(
         Point, method="function_calling", include_raw=True

@@ -210,6 +210,14 @@ def test_the_deltas_join_to_the_whole(answer: Answer, model: str) -> None:
     assert list(texts.values()) == [c["function"]["arguments"] for c in message.get("tool_calls", [])]
 
 
+def test_usage_counts_all_choices() -> None:
+    answer = Answer(text="a", reasoning="b", tokens_in=9, tokens_out=7, tokens_reasoning=4)
+    request = CHAT.read(body(n=2, stream=True, stream_options={"include_usage": True}))
+    for usage in (CHAT.whole(request, answer)["usage"], oracle.events(CHAT.stream(request, answer))[-1]["usage"]):
+        assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (9, 14, 23)
+        assert usage["completion_tokens_details"]["reasoning_tokens"] == 8
+
+
 def test_plain_stream_gives_usage_only_when_asked() -> None:
     answer = Answer(text="a b c", tokens_in=3, tokens_out=3)
     quiet = oracle.events(CHAT.stream(CHAT.read(body(stream=True)), answer))

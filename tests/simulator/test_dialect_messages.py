@@ -185,6 +185,7 @@ def test_the_stream_adds_up_to_the_whole(answer: Answer, stop: str) -> None:
 
     assert plain(folded(events)) == plain(whole["content"])
     assert events[-2]["delta"]["stop_reason"] == whole["stop_reason"] == stop
+    assert events[-2]["delta"]["stop_sequence"] == whole["stop_sequence"] == (answer.stopped_by or None)
     assert events[-2]["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
 
 

@@ -99,6 +99,9 @@ def test_details(sim: Simulator, caller: Caller) -> None:
 def test_times_and_after(sim: Simulator, caller: Caller) -> None:
     sim.fault("edge_520", times=2, after=1)
     assert [caller.chat().status_code for _ in range(4)] == [200, 520, 520, 200]
+    sim.fault("edge_520", after=1)
+    sim.fault("no_credits")
+    assert [caller.chat().status_code for _ in range(4)] == [200, 520, 402, 200], "in their order"
     sim.fault("edge_520", times=None)
     assert [caller.chat().status_code for _ in range(4)] == [520] * 4
 

@@ -344,6 +344,9 @@ def test_auto_router(sim: Simulator, caller: Caller) -> None:
     first = routed(session_id="t", allowed_models="anthropic/claude-opus-5")
     assert routed(session_id="t", allowed_models="anthropic/*") == (first[0], "pinned_by_turn")
     assert routed(session_id="t", allowed_models="anthropic/*", no_session_affinity="true")[1] != "pinned_by_turn"
+    in_turn = routed(session_id="a", turn_id="b", allowed_models="anthropic/claude-opus-5")
+    assert routed(session_id="c", turn_id="b", allowed_models="anthropic/*") == (in_turn[0], "pinned_by_turn")
+    assert routed(session_id="a", turn_id="d", allowed_models="anthropic/*")[1] != "pinned_by_turn"
     for unmatched in ("nobody/*", "*"):
         answer = caller.chat("cloudflare/auto", headers={"cf-aig-allowed-models": unmatched})
         assert error_of(answer)[0] == 400, "a wildcard does not cross a slash"

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from cfaig_integrations.simulator import Simulator
+from cfaig_integrations.simulator.clock import Clock, Ids
+from cfaig_integrations.simulator.gateway import cache
 from tests.client.gateway_api import png, seconds_of, size_of, wav
 from tests.simulator.conftest import Caller, error_of
 
@@ -268,3 +270,14 @@ def test_a_batch_that_the_gateway_refuses(sim: Simulator, caller: Caller) -> Non
 @pytest.mark.parametrize("body", [{"requests": []}, {"requests": ["a"]}, {"text": "a"}])
 def test_a_batch_that_is_none(caller: Caller, body: Any) -> None:
     assert error_of(caller.post("/ai/run/@cf/baai/bge-m3?queueRequest=true", body))[:2] == (400, 5006)
+
+
+def test_results_that_are_replaced_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_MOST_BYTES", 100)
+    clock = Clock()
+    results = cache.Results(clock, Ids(clock))
+    for name in "abbb":
+        results.add(bytes(40), "text/plain", name)
+    assert [results.get(name) is not None for name in "ab"] == [True, True]
+    results.add(bytes(40), "text/plain", "c")
+    assert [results.get(name) is not None for name in "abc"] == [False, True, True]

@@ -237,6 +237,20 @@ def test_a_slow_stream(gateway: ScriptedGateway, caller: Caller) -> None:
         caller.chat(stream=True)
 
 
+@pytest.mark.parametrize(
+    ("api", "place"),
+    [
+        ("chat_completions", lambda answer: answer["choices"][0]["finish_reason"]),
+        ("messages", lambda answer: answer["stop_reason"]),
+    ],
+)
+def test_a_refusal_after_a_call_ends_the_reply(gateway: ScriptedGateway, caller: Caller, api: str, place: Any) -> None:
+    gateway.reply(refusal="I cannot.")
+    gateway.reply(refusal="I cannot.", tool_calls=[{"name": "weather", "arguments": {"city": "Paris"}}])
+    alone, after_a_call = (place(send(caller, api).json()) for _ in range(2))
+    assert after_a_call == alone
+
+
 def test_the_details_of_an_error(gateway: ScriptedGateway, caller: Caller) -> None:
     gateway.reply(error={"name": "gateway_rate_limit", "message": "Slow down", "retry_after": 7})
     response = caller.chat()
