@@ -353,6 +353,13 @@ def test_lists_of_extra_body_are_extended_and_other_values_replaced(make: Make, 
     assert body_of(simulator)["temperature"] == 0.5
 
 
+def test_betas_of_extra_body_are_added_to_those_of_the_constructor(make: Make, simulator: Simulator) -> None:
+    make(api="messages", betas=["one"]).invoke("Hi", extra_body={"betas": ["two"]})
+    (request,) = simulator.requests
+    assert request.headers["anthropic-beta"].split(",") == ["one", "two"]
+    assert "betas" not in request.body
+
+
 # Answers
 
 

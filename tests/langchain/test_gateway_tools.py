@@ -114,8 +114,9 @@ def test_a_call_carries_the_metadata_of_its_run(server: Loopback, name: str, asy
         "thread_id": "t1",
         "parent_run_id": str(run_id),
     }
-    tool.invoke({argument: "https://a/x"})
-    assert json.loads(server.seen[1].headers["cf-aig-metadata"])["op"] == OPERATIONS[name]
+    tool.invoke({argument: "https://a/x"}, {"metadata": {"cf_aig_metadata": {"area": "north"}}})
+    logged = json.loads(server.seen[1].headers["cf-aig-metadata"])
+    assert (logged["op"], logged["area"]) == (OPERATIONS[name], "north")
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
