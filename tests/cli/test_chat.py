@@ -39,6 +39,10 @@ def chat(*arguments: str, route: Response | None = None, stdin: str | None = Non
         return run("chat", *arguments, env=environment(server), stdin=stdin), server.requests
 
 
+def test_a_line_break_at_the_end_of_a_reply_is_printed_once() -> None:
+    assert chat("Hi", route=stream("Hello", "\n"))[0].stdout == "Hello\n"
+
+
 def test_the_reply_is_printed() -> None:
     outcome, (request,) = chat("Say hi", "--system", "Be brief.", "--max-tokens", "50", "--temperature", "0.5")
     assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "Hello there\n", "")

@@ -443,8 +443,26 @@ def test_if_both_formats_are_refused_the_first_refusal_is_raised() -> None:
 
 
 def test_a_config_error_of_the_other_format_is_hidden() -> None:
+    request = replace(REQUEST, extra_body={"input": "x"})  # which Responses has for the conversation
+    raised = run(exchange.chat(connect(), request), WRONG_SHAPE).raised
+    assert isinstance(raised, InvalidRequest)
+    assert isinstance(raised.__context__, ConfigError)
+    assert raised.__suppress_context__, "nor is it in the traceback"
+
+
+def test_a_format_without_a_place_for_an_option_is_not_switched_to() -> None:
     connection = connect(options=GatewayOptions(reject_if_busy=True))  # for which Responses has no place
-    assert isinstance(run(exchange.chat(connection, REQUEST), WRONG_SHAPE).raised, InvalidRequest)
+    raised = run(exchange.chat(connection, REQUEST), WRONG_SHAPE).raised
+    assert isinstance(raised, InvalidRequest)
+    assert not isinstance(raised.__context__, ConfigError), "it was not tried"
+
+
+def test_a_format_of_requests_with_tools_is_remembered_for_them() -> None:
+    answer = HttpResponse(200, JSON, WHOLE)
+    switched = run(exchange.chat(connect(), WITH_A_TOOL), NO_AUTHENTICATION, answer).result[1]
+    again = run(exchange.chat(connect(), WITH_A_TOOL), answer).result[1]
+    assert (switched.switched_from, switched.wire) == ("responses", "chat_completions")
+    assert (again.switched_from, again.wire) == (None, "chat_completions")
 
 
 def test_another_error_of_the_other_format_is_raised() -> None:
