@@ -281,7 +281,7 @@ class AIGateway(GatewayApi):
             ConfigError: The query cannot be encoded; nothing was sent.
             GatewayError: The API returns an error, or cannot be reached.
         """
-        query = LogQuery(page or 1, per_page, order_by, descending, search, filters)
+        query = LogQuery(1 if page is None else page, per_page, order_by, descending, search, filters)
         if page is not None:
             return self._client.run(logs.entries(self._connection, query, gateway_id))
         return self._each(logs.pages(self._connection, query, gateway_id))

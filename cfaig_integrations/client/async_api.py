@@ -157,7 +157,7 @@ class AsyncAIGateway(GatewayApi):
         `async for` iterates over all pages, or over the one with the number `page`; `await` returns the list of one
         page, the first by default.
         """
-        query = LogQuery(page or 1, per_page, order_by, descending, search, filters)
+        query = LogQuery(1 if page is None else page, per_page, order_by, descending, search, filters)
         return AsyncLogs(self._client, self._connection, query, gateway_id, all_pages=page is None)
 
     async def request_body(self, log_id: str, *, gateway_id: str | None = None) -> Any:

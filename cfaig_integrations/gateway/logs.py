@@ -211,7 +211,14 @@ class LogQuery:
     filters: Sequence[LogFilter] = ()
 
     def encoded(self) -> str:
-        """The query string."""
+        """The query string.
+
+        Raises:
+            ConfigError: A value is out of range, or cannot be encoded.
+        """
+        for name, number in (("page", self.page), ("per_page", self.per_page)):
+            if type(number) is not int or number < 1:
+                raise invalid(name, number, "is out of range", "Use a whole number from 1.")
         parameters = {
             "page": str(self.page),
             "per_page": str(self.per_page),
@@ -243,7 +250,7 @@ def pages(connection: Connection, query: LogQuery, gateway_id: str | None = None
     """The entries of all pages, from the first.
 
     Raises:
-        ConfigError: The query cannot be encoded.
+        ConfigError: As of `LogQuery.encoded`.
     """
     query.encoded()
     _logs_path(connection, gateway_id)

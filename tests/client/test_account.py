@@ -120,7 +120,8 @@ def test_awaited_logs_are_the_first_page(server: Loopback) -> None:
 
 @pytest.mark.parametrize("gateway", [AIGateway, AsyncAIGateway])
 @pytest.mark.parametrize(
-    ("query", "field"), [({"filters": [{"key": "a"}]}, "filters"), ({"gateway_id": 7}, "gateway_id")]
+    ("query", "field"),
+    [({"filters": [{"key": "a"}]}, "filters"), ({"gateway_id": 7}, "gateway_id"), ({"per_page": 0}, "per_page")],
 )
 @pytest.mark.parametrize("page", [None, 2])
 def test_an_invalid_query_is_refused_at_the_call(
@@ -129,6 +130,14 @@ def test_an_invalid_query_is_refused_at_the_call(
     with pytest.raises(ConfigError) as caught:
         gateway(base_url=server.base_url, **ACCOUNT).logs(page=page, **query)  # neither iterated nor awaited
     assert caught.value.field == field
+    assert not server.seen
+
+
+@pytest.mark.parametrize("gateway", [AIGateway, AsyncAIGateway])
+@pytest.mark.parametrize("page", [0, -1, True])
+def test_pages_of_the_log_count_from_1(server: Loopback, gateway: type[AIGateway | AsyncAIGateway], page: int) -> None:
+    with pytest.raises(ConfigError, match="Use a whole number from 1"):
+        gateway(base_url=server.base_url, **ACCOUNT).logs(page=page)
     assert not server.seen
 
 
