@@ -14,8 +14,11 @@ EVENT_LIMIT = 64 * 1024 * 1024
 LINE_COST = 64
 """What a line of an event counts in addition to its bytes, so that empty lines do not fill the memory."""
 
-_INVISIBLE = b"\xef\xbb\xbf\0"
-"""Bytes of byte-order marks and NULs. A standard reader would ignore a line that begins with them, and its data."""
+_INVISIBLE = b"\xef\xbb\xbf\0 \t"
+"""Bytes of byte-order marks, NULs, and blanks, with which some servers show that a model works (facts §14.2).
+
+A standard reader would ignore a line that begins with them, and its data.
+"""
 
 
 class SseParser:

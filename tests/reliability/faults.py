@@ -405,8 +405,8 @@ UNUSUAL = (
     ),
     Fault("NUL between events", lambda way: sized(_inserted(way, b"\0\n\n")), None, COMPLETE),
     Fault(
-        "byte-order marks and NULs before lines",
-        lambda way: sized(body(way).replace(b"data:", b"\xef\xbb\xbf\0data:")),
+        "byte-order marks, NULs and blanks before lines",
+        lambda way: sized(body(way).replace(b"data:", b"\xef\xbb\xbf\0 data:")),
         None,
         COMPLETE,
     ),

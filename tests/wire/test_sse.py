@@ -28,7 +28,7 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
     """What the HTML standard says of event streams, over whole bytes, plus our three leniencies.
 
     A last event without its blank line counts, and so does a `[DONE]` or an object that has lost its field name.
-    Byte-order marks and NULs before a line count as absent, wherever it is.
+    Byte-order marks, NULs and blanks before a line count as absent, wherever it is.
     """
     events: list[tuple[str, bytes]] = []
     name, data_lines = "", list[bytes]()
@@ -39,7 +39,7 @@ def reference(data: bytes) -> list[tuple[str, bytes]]:
             data_lines.clear()
 
     for each in [*re.split(rb"\r\n|\r|\n", data), b""]:
-        line = each.lstrip(BOM + b"\0") or each
+        line = each.lstrip(BOM + b"\0 \t") or each
         field, _, value = line.partition(b":")
         if not line:
             dispatch()
@@ -76,7 +76,7 @@ LINES = st.sampled_from(
         b"[DONE]",
         b'{"error": "x"}',
         b"data: [DONE]",
-        b"  data: indented is unknown",
+        b" \tdata: after blanks",
         BOM + b"data: not at the start",
         BOM + BOM + b"event: ping",
         b"\0\0data: after NULs",
@@ -120,6 +120,7 @@ def test_byte_by_byte(data: bytes) -> None:
         ("data: a\u2028b\u0085c\x0bd\n\n".encode(), [("", "a\u2028b\u0085c\x0bd".encode())]),
         (BOM + b"data: x\n\n", [("", b"x")]),
         (BOM + BOM + b"event: a\n\0\0data: x\n\n", [("a", b"x")]),
+        (b"data: x\n\n   data: y\n\n \n\n", [("", b"x"), ("", b"y")]),
         (b"", []),
     ],
 )
