@@ -20,8 +20,8 @@ LEGACY_HOST = "gateway.ai.cloudflare.com"
 VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 _log = logging.getLogger(__name__)
-_PRIVATE_HOST = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test)")
-"""Names that no public name server knows (RFC 2606, RFC 6761, RFC 6762)."""
+_PRIVATE_HOST = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test|\d+|0x[\da-f]*)")
+"""Names that no public name server knows (RFC 2606, RFC 6761, RFC 6762), and short forms of addresses: `127.1`."""
 # {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5).
 _COMPLETED_PATH = re.compile(r"/v1(?:/|$)")
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
@@ -149,6 +149,7 @@ def is_cloudflare(url: str) -> bool:
 
 def is_private(host: str) -> bool:
     """Whether a host is this machine, or one that only a private network knows."""
+    host = host.removesuffix(".")
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:

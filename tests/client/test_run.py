@@ -359,7 +359,10 @@ def test_other_schemes_are_not_downloaded(server: Loopback, api: Api) -> None:
     assert api.run(IMAGE, {}).files == ()
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "localhost", "metadata.internal"])
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "127.0.0.1", "127.1", "0x7f.0.0.1", "[::1]", "localhost", "localhost.", "metadata.internal."],
+)
 @pytest.mark.parametrize("redirected", [False, True], ids=["in the result", "redirected to"])
 def test_private_addresses_are_not_downloaded(host: str, redirected: bool) -> None:
     seen: list[str] = []
