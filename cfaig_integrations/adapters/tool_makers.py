@@ -23,14 +23,19 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def returning(kind: type, function: _Function) -> _Function:
-    """A function of a `ToolMaker` whose signature, at run time too, names the type of the framework's tools."""
+    """A function of a `ToolMaker` as one of the module that made it, by whose name it can be pickled.
+
+    Its signature, at run time too, names the type of the framework's tools.
+    """
 
     @wraps(function)
     def make(*args: Any, **kwargs: Any) -> object:
         return function(*args, **kwargs)
 
-    make.__annotations__ = {**function.__annotations__, "return": kind}
-    cast("Any", make).__signature__ = inspect.signature(function).replace(return_annotation=kind)
+    made, method = cast("Any", make), cast("Any", function)
+    made.__annotations__ = {**function.__annotations__, "return": kind}
+    made.__signature__ = inspect.signature(function).replace(return_annotation=kind)
+    made.__module__, made.__qualname__ = method.__self__.wrap.__module__, method.__name__
     return cast("_Function", make)
 
 
@@ -42,7 +47,7 @@ class ToolMaker(Generic[_Tool]):
     """
 
     def __init__(self, wrap: Callable[[GatewayTool], _Tool]) -> None:
-        self._wrap = wrap
+        self.wrap = wrap
 
     def web_search_tool(
         self,
@@ -65,7 +70,7 @@ class ToolMaker(Generic[_Tool]):
         Raises:
             ConfigError: A value is missing or not valid.
         """
-        return self._wrap(WebSearchTool(name, description, provider=provider, limit=limit, **connection))
+        return self.wrap(WebSearchTool(name, description, provider=provider, limit=limit, **connection))
 
     def image_generation_tool(
         self,
@@ -92,7 +97,7 @@ class ToolMaker(Generic[_Tool]):
         Raises:
             ConfigError: A value is missing or not valid.
         """
-        return self._wrap(
+        return self.wrap(
             ImageGeneration(name, description, model=model, input=input, field=field, folder=folder, **connection)
         )
 
@@ -121,7 +126,7 @@ class ToolMaker(Generic[_Tool]):
         Raises:
             ConfigError: A value is missing or not valid.
         """
-        return self._wrap(
+        return self.wrap(
             TextToSpeech(name, description, model=model, input=input, field=field, folder=folder, **connection)
         )
 
@@ -150,6 +155,6 @@ class ToolMaker(Generic[_Tool]):
         Raises:
             ConfigError: A value is missing or not valid.
         """
-        return self._wrap(
+        return self.wrap(
             SpeechToText(name, description, model=model, input=input, field=field, folder=folder, **connection)
         )

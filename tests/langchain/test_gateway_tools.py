@@ -66,6 +66,12 @@ def test_the_signature_names_the_type_of_the_tool(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOOLS)
+def test_a_function_that_makes_tools_can_be_pickled(name: str) -> None:
+    factory = TOOLS[name][0]
+    assert pickle.loads(pickle.dumps(factory)) is factory
+
+
+@pytest.mark.parametrize("name", TOOLS)
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_a_call_has_a_text_and_an_artifact(server: Loopback, name: str, asynchronous: bool) -> None:
     tool, argument = make(name, server), TOOLS[name][2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import pickle
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -61,6 +62,12 @@ def test_the_signature_names_the_type_of_the_tool(name: str) -> None:
     factory = TOOLS[name][0]
     assert inspect.signature(factory).return_annotation is FunctionTool
     assert get_type_hints(factory)["return"] is FunctionTool
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_function_that_makes_tools_can_be_pickled(name: str) -> None:
+    factory = TOOLS[name][0]
+    assert pickle.loads(pickle.dumps(factory)) is factory
 
 
 @pytest.mark.parametrize("name", TOOLS)
