@@ -45,8 +45,8 @@ class SseParser:
 
     @property
     def buffered(self) -> int:
-        """How many bytes of an incomplete event are buffered; comments and blanks do not count."""
-        is_comment = self._partial_line and self._partial_line[0][:1] in b": \t"
+        """How many bytes of an incomplete event are buffered; comments and what may precede a line do not count."""
+        is_comment = self._partial_line and self._partial_line[0].lstrip(_INVISIBLE)[:1] in b":"
         return self._data_size + (0 if is_comment else self._partial_size)
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:

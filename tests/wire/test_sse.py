@@ -137,6 +137,19 @@ def test_events_are_returned_as_soon_as_they_are_complete() -> None:
     assert parser.feed(b"") == []
 
 
+@pytest.mark.parametrize("piece", [b":", b" \t", b"\0\0", BOM, b" \0: x"])
+def test_comments_and_bytes_before_a_line_are_no_progress(piece: bytes) -> None:
+    parser = SseParser()
+    parser.feed(piece)
+    assert parser.buffered == 0
+
+
+def test_a_line_after_blanks_is_progress() -> None:
+    parser = SseParser()
+    parser.feed(b"  data: x")
+    assert parser.buffered > 0
+
+
 def test_an_event_larger_than_any_network_read() -> None:
     value = b"x" * 3_000_000
     stream = b"data: " + value + b"\n\n"
