@@ -219,6 +219,8 @@ def _closed_object(schema: Mapping[str, Any]) -> dict[str, Any]:
         reference: str = closed.pop("$ref")
         target: dict[str, Any] | None = closed.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
         closed = {**target, **closed} if target else {**closed, "anyOf": [{"$ref": reference}]}
+    if "properties" in closed:
+        closed.setdefault("type", "object")
     if closed.get("type") == "object" and ("properties" in closed or not closed.get("additionalProperties")):
         properties: dict[str, Any] = closed.get("properties") or {}
         closed |= {"properties": properties, "required": list(properties)}

@@ -114,7 +114,6 @@ class GatewayApi:
         download: bool,
     ) -> Actions[list[RunResult | GatewayError]]:
         self._require_rest()
-        require_author(run_input.checked_model(model), self._connection.settings.base_url)
         request = run_input.batch_request(model, inputs)
         return runs.run_batch(self._connection, request, call, polling, count=len(inputs), download=download)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 from urllib.parse import urlencode
 
 from cfaig_integrations.core.text import read_json
@@ -218,7 +218,9 @@ class LogQuery:
         """
         for name, number in (("page", self.page), ("per_page", self.per_page)):
             if type(number) is not int or number < 1:
-                raise invalid(name, number, "is out of range", "Use a whole number from 1.")
+                raise invalid(name, number, "is not a whole number above 0", "Use 1 or more.")
+        if self.order_by not in get_args(OrderBy):
+            raise invalid("order_by", self.order_by, "is not known", f"Use one of {', '.join(get_args(OrderBy))}.")
         parameters = {
             "page": str(self.page),
             "per_page": str(self.per_page),

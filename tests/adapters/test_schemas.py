@@ -64,6 +64,14 @@ def test_an_object_with_any_keys_is_not_emptied() -> None:
     assert pages == {"title": "Pages", "type": "object", "additionalProperties": {"type": "integer"}}
 
 
+def test_a_schema_with_properties_is_an_object_though_it_does_not_say_so() -> None:
+    """A property may have the name of a keyword."""
+    point = {"properties": {"x": {"type": "number"}, "properties": {"type": "string"}}}
+    closed = closed_schema({"properties": {"from": point}})
+    assert closed == closed_schema({"type": "object", "properties": {"from": {"type": "object", **point}}})
+    assert len(objects(closed)) == 2
+
+
 def test_what_is_closed_stays_as_it_is() -> None:
     once = closed_schema(Tree.model_json_schema())
     assert closed_schema(once) == once

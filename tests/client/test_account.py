@@ -121,7 +121,12 @@ def test_awaited_logs_are_the_first_page(server: Loopback) -> None:
 @pytest.mark.parametrize("gateway", [AIGateway, AsyncAIGateway])
 @pytest.mark.parametrize(
     ("query", "field"),
-    [({"filters": [{"key": "a"}]}, "filters"), ({"gateway_id": 7}, "gateway_id"), ({"per_page": 0}, "per_page")],
+    [
+        ({"filters": [{"key": "a"}]}, "filters"),
+        ({"gateway_id": 7}, "gateway_id"),
+        ({"per_page": 0}, "per_page"),
+        ({"order_by": "cost_usd"}, "order_by"),
+    ],
 )
 @pytest.mark.parametrize("page", [None, 2])
 def test_an_invalid_query_is_refused_at_the_call(
@@ -136,7 +141,7 @@ def test_an_invalid_query_is_refused_at_the_call(
 @pytest.mark.parametrize("gateway", [AIGateway, AsyncAIGateway])
 @pytest.mark.parametrize("page", [0, -1, True])
 def test_pages_of_the_log_count_from_1(server: Loopback, gateway: type[AIGateway | AsyncAIGateway], page: int) -> None:
-    with pytest.raises(ConfigError, match="Use a whole number from 1"):
+    with pytest.raises(ConfigError, match="Use 1 or more"):
         gateway(base_url=server.base_url, **ACCOUNT).logs(page=page)
     assert not server.seen
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from email import message_from_bytes
@@ -15,7 +14,6 @@ from pydantic import SecretStr
 
 from cfaig_integrations import gateway_context
 from cfaig_integrations.client.api import AIGateway
-from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.errors import (
     ApiError,
     ConfigError,
@@ -576,12 +574,3 @@ def test_an_invalid_batch_is_not_sent(server: Loopback, api: Api, model: str, in
         api.run_batch(model, inputs)
     assert caught.value.field == field
     assert not server.seen
-
-
-def test_a_batch_of_a_model_without_an_author_is_not_sent() -> None:
-    arguments: dict[str, Any] = {"account_id": "acc", "api_token": "tok"}
-    with pytest.raises(ConfigError, match="has no author") as caught:
-        AIGateway(**arguments).run_batch("bge-m3", [{"text": "a"}])
-    with pytest.raises(ConfigError, match="has no author"):
-        asyncio.run(AsyncAIGateway(**arguments).run_batch("bge-m3", [{"text": "a"}]))
-    assert caught.value.field == "model"
