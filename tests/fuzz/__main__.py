@@ -30,7 +30,9 @@ def fuzz(target: str, seconds: float, folder: Path) -> bool:
         (inputs / hashlib.sha1(each).hexdigest()).write_bytes(each)
     failures = folder / "failures"
     failures.mkdir(exist_ok=True)
-    options = {"artifact_prefix": f"{failures}/{target}-", "max_len": 6000, "rss_limit_mb": 2048, "timeout": 900}
+    # The worker limits the CPU time of an input: these are seconds of the clock, which pass also while others run.
+    patience = {"timeout": 900, "report_slow_units": 900}
+    options = {"artifact_prefix": f"{failures}/{target}-", "max_len": 6000, "rss_limit_mb": 2048, **patience}
     command = [sys.executable, "-m", "tests.fuzz.worker", target, str(seconds), str(failures), str(inputs)]
     command += [f"-{name}={value}" for name, value in options.items()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
