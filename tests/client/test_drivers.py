@@ -429,7 +429,7 @@ def test_no_request_follows_a_cancelled_pause(server: Loopback, monkeypatch: pyt
 
 
 def test_a_keyboard_interrupt_closes_the_stream(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.usual = streamed(piece("Hello"), piece(" there"), end="stall")
+    server.usual = streamed(piece("Hello"), again=piece(" there"))  # more comes, however much is read at once
     stream = Client(connect(server)).stream(REQUEST)
     monkeypatch.setattr("cfaig_integrations.gateway.session.StreamSession.feed", _interrupt)
     with pytest.raises(KeyboardInterrupt):
