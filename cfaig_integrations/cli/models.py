@@ -98,7 +98,7 @@ def _of_account(search: str, account: str | None, gateway: str | None, base_url:
     if connection.settings.legacy:
         return []
     notes = console(stderr=True)
-    # The catalog's search knows no authors: the name alone finds an id.
+    # The catalog cannot be searched by author: the name alone finds an id.
     with notes.status("Reading the catalog"):
         return workers_ai(connection, search.rpartition("/")[2])
 
