@@ -99,7 +99,7 @@ def _media_block(media: Media) -> Block:
 def _opaque_blocks(part: Opaque) -> list[Block]:
     """A provider's own block as core's translator for the provider writes it."""
     provider = provider_of(part)
-    if provider is not None:
+    if provider is not None and part.raw.get("type") != "text":  # a text that is not as documented stays as it is
         # The translators may remove entries from their input.
         message = AIMessage(content=[dict(part.raw)], response_metadata={"model_provider": provider})
         try:

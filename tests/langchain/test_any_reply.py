@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
@@ -145,8 +145,12 @@ def facts(message: AIMessage) -> dict[str, Any]:
     }
 
 
+UNREADABLE = Turn("assistant", (Opaque("responses", {"type": "text", "text": True}),))
+
+
 @settings(max_examples=120)
 @given(REPLIES)
+@example(ChatReply("chat_completions", "", "", (Choice(UNREADABLE, "stop", "", {}),), None, {}))
 def test_chunks_add_up_to_the_message(reply: ChatReply) -> None:
     events = unfold(reply)
     whole = invoked(events, reply.wire)
