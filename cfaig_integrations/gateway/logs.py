@@ -221,6 +221,8 @@ class LogQuery:
                 raise invalid(name, number, "is not a whole number above 0", "Use 1 or more.")
         if self.order_by not in get_args(OrderBy):
             raise invalid("order_by", self.order_by, "is not known", f"Use one of {', '.join(get_args(OrderBy))}.")
+        if type(self.descending) is not bool:
+            raise invalid("descending", self.descending, "is not a boolean", "Use True or False.")
         parameters = {
             "page": str(self.page),
             "per_page": str(self.per_page),

@@ -418,19 +418,25 @@ def test_on_the_simulated_gateway_everything_is_checked_and_in_order(model: str)
     }
 
 
-def test_a_token_that_the_account_owns_is_valid() -> None:
-    case = Case(
-        Problem.TOKEN_REJECTED,
-        "",
-        "",
-        {
-            "GET /user/tokens/verify": error(401, 1000, "Invalid API Token"),
-            "GET /tokens/verify": result({"status": "active"}),
-        },
-    )
-    outcome = doctor(case, "--json")
+@pytest.mark.parametrize(
+    "refusal", [error(401, 1000, "Invalid API Token"), error(400, 6003, "Invalid headers"), DENIED]
+)
+def test_a_token_that_the_account_owns_is_valid(refusal: Response) -> None:
+    routes = {"GET /user/tokens/verify": refusal, "GET /tokens/verify": result({"status": "active"})}
+    outcome = doctor(Case(Problem.TOKEN_REJECTED, "", "", routes), "--json")
     assert outcome.code == 0
     assert {"check": "token", "status": "ok", "detail": "valid, owned by the account"} in outcome.json["checks"]
+
+
+@pytest.mark.parametrize(
+    "answer", [error(400, 7000, "No route for that URI"), Response({}, status=404), Response({}, status=405)]
+)
+def test_a_server_without_the_path_does_not_verify_tokens(answer: Response) -> None:
+    routes = {"GET /user/tokens/verify": answer, "GET /tokens/verify": answer}
+    outcome = doctor(Case(Problem.TOKEN_REJECTED, "", "", routes), "--json")
+    skipped = {"check": "token", "status": "skipped", "detail": "this server does not verify tokens"}
+    assert outcome.code == 0
+    assert skipped in outcome.json["checks"]
 
 
 def test_the_permission_for_logs_is_missed_without_failing() -> None:

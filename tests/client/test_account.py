@@ -126,6 +126,7 @@ def test_awaited_logs_are_the_first_page(server: Loopback) -> None:
         ({"gateway_id": 7}, "gateway_id"),
         ({"per_page": 0}, "per_page"),
         ({"order_by": "cost_usd"}, "order_by"),
+        ({"descending": "asc"}, "descending"),
     ],
 )
 @pytest.mark.parametrize("page", [None, 2])

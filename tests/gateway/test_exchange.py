@@ -18,6 +18,7 @@ from cfaig_integrations.core.events import TextDelta
 from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.vectors import EmbedRequest, RerankRequest
 from cfaig_integrations.errors import (
+    ApiError,
     AuthError,
     ConfigError,
     ConnectFault,
@@ -780,6 +781,13 @@ def test_a_stream_in_place_of_a_document_becomes_a_reply() -> None:
 def test_a_truncated_stream_in_place_of_a_document_is_an_error() -> None:
     ended = run(exchange.chat(connect(max_retries=0), REQUEST), HttpResponse(200, SSE, PIECES[0]))
     assert isinstance(ended.raised, StreamBroken)
+
+
+def test_an_error_event_in_place_of_a_document_is_the_error_and_not_the_missing_end() -> None:
+    event = b'data: {"error": {"code": 3040, "message": "out of capacity"}}\n\n'
+    ended = run(exchange.chat(connect(max_retries=0), REQUEST), HttpResponse(200, SSE, PIECES[0] + event))
+    assert isinstance(ended.raised, ApiError)
+    assert ended.raised.code == 3040
 
 
 def test_an_event_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,6 @@ def _verified(probe: Probe) -> tuple[object, str]:
     try:
         return probe.get("/user/tokens/verify", of_account=False), "user"
     except ApiError as error:
-        if error.status not in (400, 401, 403) or error.code is None or probes.has_no_such_path(error):
-            raise
         try:
             return probe.get("/tokens/verify"), "account"
         except ApiError:

@@ -223,10 +223,6 @@ RULES: tuple[Rule, ...] = (
     _user_error(r"google/gemini-3.*", CHAT, "Function call is missing a thought_signature in functionCall parts.",
         "facts §1.4 (D: usage/web-search; O: FX:55310556057)",
         lambda body: any("thought_signature" not in str(call.get("extra_content")) for call in _calls(body))),
-    _user_error(r"(?!@).*", CHAT, "Missing required parameter: 'response_format.json_schema.name'.",
-        "facts §9.1 (O: FX:66202895225)",
-        lambda body: _kind(body.get("response_format")) == "json_schema"
-        and not {"schema", "name"} <= _json_schema(body).keys()),
     Rule(r"(?!@).*", EMBEDDINGS, _NOT_FOUND, "facts §6.3: the REST catalogue has no third-party embedding model",
         status=404),
     Rule(r"@(cf|hf)/.*", CHAT | RUN, "tool_choice: Input should be 'auto', 'none' or 'required'",
