@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from cfaig_integrations.core.chat import ChatRequest, Continuation, FunctionTool
-from cfaig_integrations.core.content import Media, Text, ToolCall, Turn
+from cfaig_integrations.core.chat import ChatRequest, Continuation
+from cfaig_integrations.core.content import Media, Turn
 from cfaig_integrations.core.decisions import DecisionRequest
-from cfaig_integrations.core.events import TextDelta
-from cfaig_integrations.core.fold import fold
 from cfaig_integrations.core.vectors import EmbedRequest, RerankRequest
 from cfaig_integrations.errors import (
-    ApiError,
     AuthError,
     ConfigError,
     ConnectFault,
@@ -27,128 +24,28 @@ from cfaig_integrations.errors import (
     NotFound,
     ProtocolError,
     RateLimited,
-    ServerFault,
-    StreamBroken,
     TimeoutFault,
     TransportFault,
 )
 from cfaig_integrations.gateway import exchange, logs, vectors
-from cfaig_integrations.gateway.actions import (
-    Action,
-    Actions,
-    AskToken,
-    HttpRequest,
-    HttpResponse,
-    ReadOn,
-    Send,
-    Sleep,
-)
+from cfaig_integrations.gateway.actions import AskToken, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.addresses import DEFAULT_BASE_URL
-from cfaig_integrations.gateway.connection import CallOptions, Connection
-from cfaig_integrations.gateway.models import routes
+from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.options import GatewayOptions
-from cfaig_integrations.gateway.settings import resolve
-from cfaig_integrations.wire import sse
-
-JSON = {"content-type": "application/json", "cf-aig-log-id": "log1"}
-SSE = {"content-type": "text/event-stream; charset=utf-8", "cf-aig-log-id": "log1"}
-WHOLE = json.dumps(
-    {
-        "id": "1",
-        "model": "m",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi there"}, "finish_reason": "stop"}],
-    }
-).encode()
-RESPONSES = json.dumps(
-    {
-        "id": "r1",
-        "object": "response",
-        "status": "completed",
-        "model": "m",
-        "output": [
-            {
-                "type": "message",
-                "id": "m1",
-                "role": "assistant",
-                "status": "completed",
-                "content": [{"type": "output_text", "text": "From responses", "annotations": []}],
-            }
-        ],
-    }
-).encode()
-PIECES = [
-    b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"}}]}\n\n',
-    b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":" there"},"finish_reason":"stop"}]}\n\n',
-    b"data: [DONE]\n\n",
-]
-REQUEST = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
-WITH_A_TOOL = replace(REQUEST, tools=(FunctionTool("add", "Adds.", {"type": "object", "properties": {}}),))
-
-
-def error(status: int, code: int, message: str, **headers: str) -> HttpResponse:
-    body = {"success": False, "errors": [{"code": code, "message": message}], "result": None}
-    return HttpResponse(status, {**JSON, **headers}, json.dumps(body).encode())
-
-
-BUSY = error(429, 3040, "out of capacity")
-WRONG_SHAPE = error(400, 7003, "Model execution failed (User Input Error): Invalid value at input")
-NO_AUTHENTICATION = error(402, 2021, "Gateway authentication is required to use unified billing")
-"""As an authenticated gateway answered on one wire only (facts §14.1)."""
-
-
-@pytest.fixture(autouse=True)
-def _forget_formats() -> Iterator[None]:
-    routes.forget()
-    yield
-    routes.forget()
-
-
-def connect(**arguments: Any) -> Connection:
-    settings = resolve(
-        account_id="acc",
-        api_token=arguments.pop("api_token", "tok"),
-        base_url=arguments.pop("base_url", "http://host/client/v4"),
-    )
-    return Connection(settings=settings, **arguments)
-
-
-@dataclass
-class Ended:
-    """A call that has ended, and its actions."""
-
-    result: Any
-    raised: BaseException | None
-    actions: list[Action]
-
-    @property
-    def calls(self) -> list[HttpRequest]:
-        return [action.request for action in self.actions if isinstance(action, Send)]
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [json.loads(call.body) for call in self.calls]
-
-    @property
-    def pauses(self) -> list[float]:
-        return [action.seconds for action in self.actions if isinstance(action, Sleep)]
-
-
-def run(call: Actions[Any], *outcomes: Any) -> Ended:
-    """Runs a call against a script: the outcome of `Sleep` is None, that of other actions is the next in the script."""
-    script = list(outcomes)
-    actions: list[Action] = []
-    try:
-        action = next(call)
-        while True:
-            actions.append(action)
-            outcome = None if isinstance(action, Sleep) else script.pop(0)
-            action = call.throw(outcome) if isinstance(outcome, Exception) else call.send(outcome)
-    except StopIteration as end:
-        assert not script, "the call ended before its script"
-        return Ended(end.value, None, actions)
-    except GatewayError as raised:
-        assert not script, "the call ended before its script"
-        return Ended(None, raised, actions)
+from tests.gateway.kit import (
+    BUSY,
+    JSON,
+    PIECES,
+    REQUEST,
+    RESPONSES,
+    SSE,
+    WHOLE,
+    WITH_A_TOOL,
+    WRONG_SHAPE,
+    connect,
+    error,
+    run,
+)
 
 
 def test_a_whole_reply_takes_one_request() -> None:
@@ -383,37 +280,6 @@ def test_every_retry_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 # The other format
 
 
-@pytest.mark.parametrize("refusal", [WRONG_SHAPE, NO_AUTHENTICATION], ids=["shape", "authentication"])
-def test_a_refused_format_is_replaced_by_the_other_and_remembered(refusal: HttpResponse) -> None:
-    ended = run(exchange.chat(connect(), REQUEST), refusal, HttpResponse(200, JSON, RESPONSES))
-    reply, info = ended.result
-    assert [call.url.rpartition("/")[2] for call in ended.calls] == ["completions", "responses"]
-    assert reply.turn.text == "From responses"
-    assert (info.wire, info.switched_from, info.attempts) == ("responses", "chat_completions", 2)
-    assert ended.pauses == []
-    again = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, RESPONSES))
-    assert again.result[1].switched_from is None
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        error(402, 2021, "Gateway authentication is required"),
-        error(405, 7000, "Method not allowed"),
-        error(404, 7000, "No route for that URI"),
-        HttpResponse(404, {"content-type": "text/html"}, b"<html><head><title>404 Not Found</title></head></html>"),
-        HttpResponse(404, {}, b""),
-    ],
-)
-def test_an_unserved_path_is_replaced_by_the_other_format(refusal: HttpResponse) -> None:
-    """facts §14.1."""
-    ended = run(exchange.chat(connect(), WITH_A_TOOL), refusal, HttpResponse(200, JSON, WHOLE))
-    assert [call.url.rpartition("/")[2] for call in ended.calls] == ["responses", "completions"]
-    assert (ended.result[1].switched_from, ended.pauses) == ("responses", [])
-    chosen = run(exchange.chat(connect(), WITH_A_TOOL, CallOptions(api="responses")), refusal)
-    assert (chosen.raised is None, len(chosen.calls)) == (False, 1)
-
-
 def test_body_options_select_a_format_that_has_them() -> None:
     connection = connect(options=GatewayOptions(reject_if_busy=True))
     ended = run(exchange.chat(connection, WITH_A_TOOL), HttpResponse(200, JSON, WHOLE))
@@ -425,66 +291,6 @@ def test_stop_texts_are_applied_here_if_the_schema_has_no_field() -> None:
     ended = run(exchange.chat(connect(), request), HttpResponse(200, JSON, WHOLE))
     assert "stop" not in json.loads(ended.calls[0].body)
     assert "completions" not in ended.result[0].turn.text
-
-
-def test_streams_switch_formats() -> None:
-    ended = run(exchange.stream(connect(), REQUEST), WRONG_SHAPE, HttpResponse(200, JSON, None), RESPONSES, None)
-    assert ended.result.info.switched_from == "chat_completions"
-
-
-def test_if_both_formats_are_refused_the_first_refusal_is_raised() -> None:
-    second = error(400, 7003, "Model execution failed (User Input Error): Invalid value at tools")
-    ended = run(exchange.chat(connect(), REQUEST), WRONG_SHAPE, second)
-    assert isinstance(ended.raised, InvalidRequest)
-    assert "at input" in ended.raised.message
-    assert isinstance(ended.raised.__cause__, InvalidRequest)
-    assert "at tools" in ended.raised.__cause__.message
-    assert ended.raised.requests_sent == 2
-    assert run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, WHOLE)).result[1].wire == "chat_completions"
-
-
-def test_a_config_error_of_the_other_format_is_hidden() -> None:
-    request = replace(REQUEST, extra_body={"input": "x"})  # which Responses has for the conversation
-    raised = run(exchange.chat(connect(), request), WRONG_SHAPE).raised
-    assert isinstance(raised, InvalidRequest)
-    assert isinstance(raised.__context__, ConfigError)
-    assert raised.__suppress_context__, "nor is it in the traceback"
-
-
-def test_a_format_without_a_place_for_an_option_is_not_switched_to() -> None:
-    connection = connect(options=GatewayOptions(reject_if_busy=True))  # for which Responses has no place
-    raised = run(exchange.chat(connection, REQUEST), WRONG_SHAPE).raised
-    assert isinstance(raised, InvalidRequest)
-    assert not isinstance(raised.__context__, ConfigError), "it was not tried"
-
-
-def test_a_format_of_requests_with_tools_is_remembered_for_them() -> None:
-    answer = HttpResponse(200, JSON, WHOLE)
-    switched = run(exchange.chat(connect(), WITH_A_TOOL), NO_AUTHENTICATION, answer).result[1]
-    again = run(exchange.chat(connect(), WITH_A_TOOL), answer).result[1]
-    assert (switched.switched_from, switched.wire) == ("responses", "chat_completions")
-    assert (again.switched_from, again.wire) == (None, "chat_completions")
-
-
-def test_another_error_of_the_other_format_is_raised() -> None:
-    denied = error(401, 10000, "Authentication error")
-    assert isinstance(run(exchange.chat(connect(), REQUEST), WRONG_SHAPE, denied).raised, AuthError)
-
-
-def test_both_formats_share_the_retries() -> None:
-    outcomes = [BUSY, WRONG_SHAPE, BUSY, BUSY]
-    ended = run(exchange.chat(connect(), REQUEST), *outcomes)
-    assert isinstance(ended.raised, RateLimited)
-    assert len(ended.pauses) == 2
-
-
-@pytest.mark.parametrize("where", ["call", "connection"])
-def test_an_explicit_format_is_never_switched(where: str) -> None:
-    connection = connect(api="chat_completions") if where == "connection" else connect()
-    call = CallOptions(api="chat_completions") if where == "call" else CallOptions()
-    ended = run(exchange.chat(connection, REQUEST, call), WRONG_SHAPE)
-    assert isinstance(ended.raised, InvalidRequest)
-    assert len(ended.calls) == 1
 
 
 def test_a_request_that_could_not_be_sent_is_not_counted() -> None:
@@ -592,295 +398,3 @@ def test_an_invalid_token_of_a_function_sends_nothing(token: Any) -> None:
 
 
 # Streams
-
-
-def test_a_stream_is_returned_with_its_first_text() -> None:
-    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0])
-    session = ended.result
-    assert [type(action) for action in ended.actions] == [Send, ReadOn]
-    events = [*session.waiting, *session.feed(PIECES[1]), *session.feed(PIECES[2] + PIECES[1])]
-    assert session.ended
-    assert session.error is None
-    assert fold("chat_completions", events).turn.text == "Hi there"
-    assert session.info.log_id == "log1"
-    assert ended.bodies[0]["stream"] is True
-
-
-def test_a_stream_is_read_until_something_is_visible() -> None:
-    silent = b": processing\n\n"
-    head = b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'
-    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), silent, head, PIECES[1])
-    assert any(isinstance(event, TextDelta) for event in ended.result.waiting)
-
-
-SENT_AND_RESET = ConnectFault("reset", maybe_billed=True)
-ERROR_EVENT = b'data: {"error":{"message":"Overloaded","code":529,"type":"overloaded_error"}}\n\n'
-
-
-@pytest.mark.parametrize(
-    "outcomes",
-    [[SENT_AND_RESET], [None], [TimeoutFault("idle", maybe_billed=True)], [PIECES[0][:20], None]],
-    ids=["reset", "empty", "idle", "half an event"],
-)
-def test_a_stream_that_fails_before_its_first_text_may_be_billed(outcomes: list[Any]) -> None:
-    opened = HttpResponse(200, SSE, None)
-    ended = run(exchange.stream(connect(), REQUEST), opened, *outcomes)
-    assert isinstance(ended.raised, GatewayError)
-    assert (ended.raised.requests_sent, ended.raised.retryable, ended.raised.maybe_billed) == (1, False, True)
-    assert (ended.raised.log_id, ended.raised.log_ids) == ("log1", ("log1",))
-    again = replace(opened, headers={**SSE, "cf-aig-log-id": "log2"})
-    allowed = run(exchange.stream(connect(retry_after_send=True), REQUEST), opened, *outcomes, again, PIECES[0])
-    assert allowed.result.requests_sent == 2
-    assert allowed.result.info.log_ids == ("log1", "log2")
-    assert len(allowed.pauses) == 1
-
-
-def test_an_error_event_before_the_first_text_is_handled_like_an_error_response() -> None:
-    throttled = b'data: {"success":false,"errors":[{"code":3040,"message":"out of capacity"}]}\n\n'
-    opened = HttpResponse(200, SSE, None)
-    ended = run(exchange.stream(connect(), REQUEST), opened, throttled, opened, PIECES[0])
-    assert ended.result.requests_sent == 2
-    final = b'data: {"success":false,"errors":[{"code":5007,"message":"No such model"}]}\n\n'
-    assert isinstance(run(exchange.stream(connect(), REQUEST), opened, final).raised, NotFound)
-
-
-def test_a_stream_truncated_after_its_first_text_keeps_the_partial_text() -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    assert session.close() == []
-    assert isinstance(session.error, StreamBroken)
-    assert (session.error.partial, session.error.requests_sent) == ("Hi", 1)
-
-
-def test_an_error_event_after_the_first_text_is_raised_after_its_events() -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    (event,) = session.feed(PIECES[0].replace(b"Hi", b" you") + ERROR_EVENT)
-    assert event == TextDelta(0, " you"), "what came before the error is delivered"
-    assert session.ended
-    assert isinstance(session.error, ServerFault)
-    assert (session.error.message, session.error.log_id, session.error.requests_sent) == ("Overloaded", "log1", 1)
-
-
-STARTS = {
-    "chat_completions": PIECES[0].replace(b'"Hi"', b'""'),
-    "messages": b"".join(
-        b"data: " + json.dumps(event).encode() + b"\n\n"
-        for event in (
-            {"type": "message_start", "message": {"id": "m", "model": "m", "content": []}},
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        )
-    ),
-    "responses": b"".join(
-        b"data: " + json.dumps(event).encode() + b"\n\n"
-        for event in (
-            {"type": "response.created", "response": {"id": "r", "model": "m", "status": "in_progress"}},
-            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "id": "i"}},
-            {
-                "type": "response.content_part.added",
-                "output_index": 0,
-                "content_index": 0,
-                "part": {"type": "output_text", "text": ""},
-            },
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("failure", [ConnectFault("reset"), TimeoutFault("idle"), None], ids=["reset", "idle", "end"])
-@pytest.mark.parametrize("api", STARTS)
-def test_a_stream_that_fails_after_the_start_of_a_part_is_retried(api: Any, failure: Any) -> None:
-    opened = HttpResponse(200, SSE, None)
-    connection = connect(api=api, retry_after_send=True)
-    ended = run(exchange.stream(connection, REQUEST), opened, STARTS[api], failure, opened, STARTS[api], BROKEN)
-    assert isinstance(ended.raised, ProtocolError)
-    assert len(ended.calls) == 2
-
-
-BROKEN = b"data: {]\n\ndata: {}\n\n"
-
-
-@pytest.mark.parametrize("lost", [ConnectFault("reset"), TimeoutFault("idle")], ids=["reset", "idle"])
-def test_a_connection_lost_after_the_reply_is_no_error(lost: GatewayError) -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    events = [*session.waiting, *session.feed(PIECES[1] + b'data: {"usage":{"prom'), *session.lost(lost)]
-    assert session.error is None
-    assert fold("chat_completions", events).turn.text == "Hi there"
-
-
-def test_a_connection_lost_within_the_reply_is_an_error() -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    lost = StreamBroken("reset")
-    assert session.lost(lost) == []
-    assert session.error is lost
-    assert lost.partial == "Hi"
-
-
-def test_an_error_of_the_server_is_raised_though_the_connection_is_lost_after_it() -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    assert session.feed(ERROR_EVENT.rstrip()) == session.lost(StreamBroken("reset")) == []
-    assert isinstance(session.error, ServerFault)
-
-
-@pytest.mark.parametrize(
-    ("chunk", "idle"),
-    [
-        (b": ping\n\n", True),
-        (b"\n\n", True),
-        (b"data: ping\n\n", True),
-        (b": half of a comment", True),
-        (b'data: {"half of', False),
-        (PIECES[1], False),
-        (b": ping\n\n" + PIECES[1], False),
-    ],
-)
-def test_only_parts_of_the_reply_are_progress(chunk: bytes, idle: bool) -> None:
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0]).result
-    session.feed(chunk)
-    assert session.idle is idle
-
-
-def test_a_surrogate_pair_in_two_deltas_is_one_character() -> None:
-    high, low = PIECES[0].replace(b'"Hi"', rb'"\ud83d"'), PIECES[1].replace(b" there", rb"\ude00 and \ud83d")
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), high + low).result
-    events = [*session.waiting, *session.feed(PIECES[2])]
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\U0001f600 and \ufffd"
-
-
-def test_surrogate_pairs_of_parallel_calls_are_joined() -> None:
-    def piece(index: int, arguments: str) -> bytes:
-        call = {
-            "index": index,
-            "id": f"c{index}",
-            "type": "function",
-            "function": {"name": "f", "arguments": arguments},
-        }
-        chunk = {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
-        return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-    pieces = piece(0, '{"a": "\ud83d') + piece(1, '{"a": "\ud83d') + piece(0, '\ude00"}') + piece(1, '\ude01"}')
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), pieces).result
-    calls = fold("chat_completions", [*session.waiting, *session.feed(PIECES[2])]).turn.parts
-    arguments = [call.arguments for call in calls if isinstance(call, ToolCall)]
-    assert arguments == ['{"a": "\U0001f600"}', '{"a": "\U0001f601"}']
-
-
-def test_a_document_in_place_of_a_stream_becomes_a_stream() -> None:
-    """facts §5.3: some models answer `stream: true` with one JSON document."""
-    document = WHOLE[:-1] + b', "gatewayMetadata": {"keySource": "BYOK"}}'
-    pieces = (b"  \n", document[:9], document[9:], None)
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), *pieces).result
-    assert (session.ended, session.info.key_source) == (True, "BYOK")
-    assert fold("chat_completions", session.waiting).turn.text == "Hi there"
-
-
-def test_a_stream_in_place_of_a_document_becomes_a_reply() -> None:
-    reply, info = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, b"".join(PIECES))).result
-    assert reply.turn.text == "Hi there"
-    assert info.log_id == "log1"
-
-
-def test_a_truncated_stream_in_place_of_a_document_is_an_error() -> None:
-    ended = run(exchange.chat(connect(max_retries=0), REQUEST), HttpResponse(200, SSE, PIECES[0]))
-    assert isinstance(ended.raised, StreamBroken)
-
-
-def test_an_error_event_in_place_of_a_document_is_the_error_and_not_the_missing_end() -> None:
-    event = b'data: {"error": {"code": 3040, "message": "out of capacity"}}\n\n'
-    ended = run(exchange.chat(connect(max_retries=0), REQUEST), HttpResponse(200, SSE, PIECES[0] + event))
-    assert isinstance(ended.raised, ApiError)
-    assert ended.raised.code == 3040
-
-
-def test_an_event_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "EVENT_LIMIT", 50)
-    ended = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PIECES[0])
-    assert isinstance(ended.raised, ProtocolError)
-
-
-PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
-
-
-def test_an_html_page_is_an_error_with_any_content_type() -> None:
-    whole = run(exchange.chat(connect(), REQUEST), HttpResponse(200, JSON, PAGE)).raised
-    streamed = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), PAGE, None).raised
-    for raised in (whole, streamed):
-        assert isinstance(raised, GatewayError)
-        assert "HTML page" in str(raised)
-
-
-# Logs
-
-
-def entry_answer(**fields: Any) -> HttpResponse:
-    return HttpResponse(200, JSON, json.dumps({"success": True, "result": {"id": "log/1", **fields}}).encode())
-
-
-@pytest.mark.parametrize("metadata", [{"team": "a"}, '{"team": "a"}'], ids=["object", "string"])
-def test_a_log_entry_has_the_cost(metadata: Any) -> None:
-    """facts §8.5: metadata is a string by the published types, an object on the wire."""
-    ended = run(
-        logs.entry(connect(), "log/1"),
-        entry_answer(cost=0.25, tokens_in=3, cached=False, model="m", metadata=metadata, byok=True),
-    )
-    assert (ended.result.cost, ended.result.tokens_in, ended.result.cached) == (0.25, 3, False)
-    assert ended.result.metadata == {"team": "a"}
-    assert ended.result.raw["byok"] is True
-    assert ended.calls[0].method == "GET"
-    assert ended.calls[0].url == "http://host/client/v4/accounts/acc/ai-gateway/gateways/default/logs/log%2F1"
-
-
-def test_a_missing_log_entry_is_requested_a_second_time() -> None:
-    late = error(404, 7002, "Log not found")
-    ended = run(logs.entry(connect(), "log/1"), late, entry_answer())
-    assert (ended.result.id, ended.pauses) == ("log/1", [0.5])
-    gone = run(logs.entry(connect(), "log/1"), late, late)
-    assert isinstance(gone.raised, NotFound)
-    assert gone.raised.requests_sent == 2
-
-
-def test_failures_before_a_missing_log_entry_do_not_count_after_it() -> None:
-    late = error(404, 7002, "Log not found")
-    ended = run(logs.entry(connect(max_retries=1), "log/1"), BUSY, late, BUSY, entry_answer())
-    assert (ended.result.id, len(ended.calls)) == ("log/1", 4)
-
-
-def test_query_of_log_entries() -> None:
-    query = logs.LogQuery(2, 5, "model", False, "hey", (logs.LogFilter("cost", "gt", (0.1,)),))
-    ended = run(
-        logs.entries(connect(), query, "other"), HttpResponse(200, JSON, b'{"success":true,"result":[{"id":"a"}]}')
-    )
-    assert [entry.id for entry in ended.result] == ["a"]
-    path, _, query_string = ended.calls[0].url.partition("?")
-    assert path.endswith("/gateways/other/logs")
-    assert set(query_string.split("&")) == {
-        "page=2",
-        "per_page=5",
-        "order_by=model",
-        "order_by_direction=asc",
-        "search=hey",
-        "filters=%5B%7B%22key%22%3A%22cost%22%2C%22operator%22%3A%22gt%22%2C%22value%22%3A%5B0.1%5D%7D%5D",
-    }
-
-
-@pytest.mark.parametrize("body", [b'{"success":true,"result":{}}', b'{"success":true,"result":[{}]}', b"[]"])
-def test_an_invalid_list_of_logs_is_an_error(body: bytes) -> None:
-    raised = run(logs.entries(connect(), logs.LogQuery()), HttpResponse(200, JSON, body)).raised
-    assert isinstance(raised, ProtocolError)
-    assert raised.requests_sent == 1
-
-
-def test_an_error_inside_a_log_response_is_raised() -> None:
-    body = b'{"errors": [{"code": 10000, "message": "Authentication error"}]}'
-    assert isinstance(run(logs.entry(connect(), "1"), HttpResponse(200, JSON, body)).raised, AuthError)
-
-
-def test_the_legacy_host_has_no_logs() -> None:
-    connection = connect(base_url="https://gateway.ai.cloudflare.com/v1/acc/gw/compat")
-    with pytest.raises(ConfigError, match="base_url"):
-        logs.entry(connection, "1")
-
-
-def test_an_unpaired_surrogate_ends_its_text() -> None:
-    thought = PIECES[0].replace(b'"content":"Hi"', rb'"reasoning_content":"so \ud83d"')
-    session = run(exchange.stream(connect(), REQUEST), HttpResponse(200, SSE, None), thought + PIECES[0]).result
-    texts = [event.text for event in session.waiting if hasattr(event, "text")]
-    assert texts == ["so ", "\ufffd", "Hi"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,11 +28,6 @@ MODELS = {"run": "@cf/zai-org/glm-5.2", "messages": "anthropic/claude-haiku-4.5"
 LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 NAMES = ["weather.get", "basic/music", "Weather in a city", "w" * 80, "wetter_für", "天气", "3d", "-", "", "\ud83d"]
 HELLO = Turn("user", (Text("hi"),))
-
-
-@pytest.fixture(autouse=True)
-def _forget_formats() -> Iterator[None]:
-    routes.forget()
 
 
 def connect(api: Any, **options: Any) -> Connection:

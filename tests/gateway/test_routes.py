@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, get_args
@@ -41,13 +40,6 @@ from cfaig_integrations.wire.registry import codec
 
 ADD = FunctionTool("add", "Adds.", {"type": "object", "properties": {}})
 SEARCH = NativeTool({"type": "web_search"})
-
-
-@pytest.fixture(autouse=True)
-def _forget_learned_wires() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 def ask(model: str, *tools: ToolSpec, turns: tuple[Turn, ...] = (), **fields: Any) -> ChatRequest:
