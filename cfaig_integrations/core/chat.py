@@ -83,7 +83,7 @@ class OutputSchema:
         schema: JSON schema that it must satisfy; None for any JSON object.
         name: Name of the schema, at most 64 characters of `[A-Za-z0-9_-]`.
         strict: Whether the server must enforce it; None for its default.
-        loose: Ask for any JSON object where the format can; formats that cannot use the schema.
+        loose: Ask for any JSON object, without the schema, in formats that can; the others send the schema.
     """
 
     schema: Json | None
@@ -135,7 +135,7 @@ class ChatRequest:
         inference_geo: Where Anthropic runs the model.
         betas: Names of Anthropic's beta features, for the header `anthropic-beta`.
         previous_response_id: The response that `turns` continue; they contain only what came after it.
-        continues: Which of `turns` the server may keep already. All are here, in case it does not.
+        continues: Which of `turns` the server may already have. `turns` has them all, in case it does not.
         items_by_id: Whether items of earlier replies may be sent with the ids under which the provider keeps them.
         stream_usage: Ask for token counts in a stream, where asking is needed.
         extra_body: Further body fields, added last.

@@ -76,17 +76,6 @@ class _OpenPart:
 
 
 @dataclass(slots=True)
-class _WholePart:
-    """A part that came as a whole."""
-
-    value: Media | Opaque
-    choice: int
-
-    def part(self) -> Part:
-        return self.value
-
-
-@dataclass(slots=True)
 class _ChoiceState:
     """One answer without its parts."""
 
@@ -113,7 +102,7 @@ class Fold:
     model: str = ""
     usage: Usage | None = None
     extras: Extras = NO_EXTRAS
-    _parts: dict[int, _OpenPart | _WholePart] = field(default_factory=dict[int, "_OpenPart | _WholePart"])
+    _parts: dict[int, _OpenPart | PartAdded] = field(default_factory=dict[int, "_OpenPart | PartAdded"])
     _choices: dict[int, _ChoiceState] = field(default_factory=dict[int, _ChoiceState])
 
     def add(self, event: Event) -> None:
@@ -129,8 +118,8 @@ class Fold:
             case PartExtras(part, extras):
                 open_part = self._open_part(part)
                 open_part.extras = merge_extras(open_part.extras, extras)
-            case PartAdded(part, value, choice):
-                self._parts[part] = _WholePart(value, choice)
+            case PartAdded(part):
+                self._parts[part] = event
             case Started(id_, model):
                 self.id, self.model = id_ or self.id, model or self.model
             case ReplyExtras():
@@ -164,8 +153,8 @@ class Fold:
 
     def turn(self, choice: int = 0) -> Turn:
         """The answer so far."""
-        ordered = (self._parts[number] for number in sorted(self._parts))
-        parts = tuple(each.part() for each in ordered if each.choice == choice)
+        chosen = [self._parts[number] for number in sorted(self._parts) if self._parts[number].choice == choice]
+        parts = tuple([each.value if isinstance(each, PartAdded) else each.part() for each in chosen])
         return Turn("assistant", parts, extras=self._choice(choice).turn_extras)
 
     def reply(self) -> ChatReply:

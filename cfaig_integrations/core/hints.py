@@ -96,8 +96,8 @@ class ReasoningIdentity(NamedTuple):
 
 def reasoning_identity(extras: Extras) -> ReasoningIdentity:
     """The signature and the item in the extras of a reasoning part."""
-    found: object = extras.get("responses", {}).get("item")
-    item: Json = cast("Json", found) if isinstance(found, Mapping) else {}
+    value: object = extras.get("responses", {}).get("item")
+    item: Json = cast("Json", value) if isinstance(value, Mapping) else {}
     signature = extras.get("messages", {}).get("signature")
     return ReasoningIdentity(signature, item.get("id"), item.get("encrypted_content"))
 
@@ -124,6 +124,6 @@ def refusal_category(refusal: Refusal) -> object:
 
 
 def text_logprobs(text: Text) -> object:
-    """The log probabilities of a text's tokens, where OpenAI tells them with the text and not with the reply."""
+    """The log probabilities of a text's tokens, where OpenAI sends them with the text and not with the reply."""
     part: object = text.extras.get("responses", {}).get("part")
     return cast("Json", part).get("logprobs") if isinstance(part, Mapping) else None

@@ -105,13 +105,10 @@ def legal(request: ChatRequest) -> tuple[ChatRequest, Names]:
     if unpaired or "" in ids or len(set(ids)) < len(ids):
         request = replace(request, turns=_paired(request.turns))
     names = dict.fromkeys([*[name for name in tools if name is not None], *called])
-    if all(map(_is_legal, names)) and all(map(_is_legal, speakers)) and _output_is_legal(request):
+    schema_names = () if request.output is None else (request.output.name,)
+    if all(map(_is_legal, (*names, *speakers, *schema_names))):
         return request, NO_NAMES
     return _with_legal_names(request, _Namer(names), _Namer(speakers))
-
-
-def _output_is_legal(request: ChatRequest) -> bool:
-    return request.output is None or _is_legal(request.output.name)
 
 
 def _with_legal_names(request: ChatRequest, name: _Namer, speaker: _Namer) -> tuple[ChatRequest, Names]:
@@ -122,7 +119,7 @@ def _with_legal_names(request: ChatRequest, name: _Namer, speaker: _Namer) -> tu
     )
     if isinstance(request.tool_choice, NamedTool):
         request = replace(request, tool_choice=NamedTool(name(request.tool_choice.name)))
-    if request.output is not None and not _output_is_legal(request):
+    if request.output is not None:
         request = replace(request, output=replace(request.output, name=legal_name(request.output.name)))
     return request, name.reverse
 

@@ -102,9 +102,7 @@ def read_json(text: str, *, repair: bool = True) -> JsonValue:
         raise ValueError("the JSON is nested too deeply") from None
     if text.count("{") + text.count("[") > _MAX_DEPTH and _is_too_deep(value):
         raise ValueError("the JSON is nested too deeply")
-    if repair and _MAYBE_SURROGATE.search(text):
-        value = repair_value(value)
-    return value
+    return repair_value(value) if repair and _MAYBE_SURROGATE.search(text) else value
 
 
 def _is_too_deep(value: JsonValue) -> bool:
