@@ -104,6 +104,11 @@ class Media:
     text: str = ""
     extras: Extras = NO_EXTRAS
 
+    @property
+    def address(self) -> str:
+        """Its URL, or its data as a `data:` URL."""
+        return self.url or f"data:{self.mime};base64,{self.data}"
+
 
 @record
 class Reasoning:

@@ -33,9 +33,9 @@ class Quirks:
 
     Attributes:
         max_tokens_field: Name of the body field `max_tokens` on chat completions.
-        max_output: Most tokens of an answer, if it is known: `max_tokens` on messages, where it is required, if the
-            request has none.
-        default_max_tokens: The same where it is not known; a budget for thinking is added.
+        max_output: Most tokens of an answer, if known. Messages requires `max_tokens`: this is sent if the request has
+            none.
+        default_max_tokens: Sent in that case if `max_output` is not known; a budget for thinking is added.
         data_urls_only: Remote image URLs are not fetched (facts §9.2).
         refused: Fields of a `ChatRequest` that the model's closed schema does not have; a value for one raises. Stop
             texts among them are applied by this package instead.

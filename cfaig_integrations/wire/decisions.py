@@ -91,7 +91,7 @@ def _answer(path: str, question: JsonObject, answer: JsonObject) -> JsonObject:
     if answer.get("type", kind) != kind:
         raise ProtocolError(f"The answer's {path} is of type {answer['type']!r} to a question of type {kind!r}.")
     if kind == "noul":
-        return {"type": kind, "noul": _probability(f"{path}.noul", answer.get("noul"))}
+        return {"type": kind, "noul": _number(f"{path}.noul", answer.get("noul"))}
     criteria = question["criteria"]
     levels = [str(level) for level in range(len(criteria))] if isinstance(criteria, Sequence) else []
     names = levels or list(cast("JsonObject", criteria))
@@ -100,8 +100,8 @@ def _answer(path: str, question: JsonObject, answer: JsonObject) -> JsonObject:
         raise ProtocolError(f"The answer's {path}.probabilities have the keys {sorted(chances)}, not {sorted(names)}.")
     checked: JsonObject = {
         "type": kind,
-        "probabilities": {name: _probability(f"{path}.probabilities", chances[name]) for name in names},
-        "confidence": _probability(f"{path}.confidence", answer.get("confidence")),
+        "probabilities": {name: _number(f"{path}.probabilities", chances[name]) for name in names},
+        "confidence": _number(f"{path}.confidence", answer.get("confidence")),
     }
     if kind == "choice":
         if answer.get("choice") not in names:
@@ -111,11 +111,7 @@ def _answer(path: str, question: JsonObject, answer: JsonObject) -> JsonObject:
     return {**checked, "score": _number(f"{path}.score", answer.get("score"), len(levels) - 1), "legend": legend}
 
 
-def _probability(path: str, value: JsonValue) -> float:
-    return _number(path, value, 1)
-
-
-def _number(path: str, value: JsonValue, largest: int) -> float:
+def _number(path: str, value: JsonValue, largest: int = 1) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= largest:
         raise ProtocolError(f"The answer's {path} is {value!r}, not a number from 0 to {largest}.")
     return float(value)

@@ -22,7 +22,7 @@ _FINITE_NUMBERS = SchemaValidator(
 _BASE64 = SchemaValidator(core_schema.bytes_schema(), {"val_json_bytes": "base64"})
 """Decodes in half the time of the standard library."""
 _LEAST_LENGTH = 64
-"""Bytes of a list of numbers that is read by itself."""
+"""Most bytes of a list of numbers that is not read by itself."""
 _LAST_BYTES = bytes(byte for byte in range(256) if byte & 0x7F <= 0x4E)
 """Last bytes of little-endian 32-bit floats between -2**31 and 2**31."""
 
@@ -81,11 +81,7 @@ def encode_openai(request: EmbedRequest, *, base64: bool = False) -> JsonObject:
     Raises:
         UnsupportedContent: This endpoint has no field for a value that was set.
     """
-    fields = (
-        ("pooling", request.pooling),
-        ("instruction", request.instruction),
-        ("truncate_inputs", request.truncate),
-    )
+    fields = (("pooling", request.pooling), ("instruction", request.instruction), ("truncate_inputs", request.truncate))
     for name, value in fields:
         if value is not None:
             raise _unsupported(name, value, "/ai/v1/embeddings has no field for it")
@@ -134,7 +130,7 @@ def decode(body: bytes, *, count: int, dimensions: int | None = None) -> EmbedRe
     except (TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"A vector of the answer is malformed: {error}.", body=excerpt(body)) from error
     lengths = {len(vector) for vector in vectors}
-    if len(lengths) > 1 or 0 in lengths or not lengths <= (lengths if dimensions is None else {dimensions}):
+    if len(lengths) > 1 or 0 in lengths or (dimensions is not None and not lengths <= {dimensions}):
         expected = "one and the same" if dimensions is None else str(dimensions)
         raise ProtocolError(
             f"The vectors have lengths {sorted(lengths)}, where {expected} was expected.", body=excerpt(body)
@@ -164,7 +160,7 @@ def _without_lists(body: bytes, count: int) -> tuple[JsonObject, dict[str, list[
         if len(lists) == count:
             return load_reply(b"".join([*rest, body[end:]])), lists
     except (ValueError, ProtocolError, EmbeddedError):
-        pass  # for an error that shows the body as it is
+        pass  # the body is read again, so that an error shows it as it is
     return load_reply(body), {}
 
 

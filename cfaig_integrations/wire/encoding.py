@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic_core import from_json
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, ToolChoice
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolChoice
 from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.errors import ConfigError
@@ -126,13 +126,37 @@ def effective_tool_choice(request: ChatRequest, quirks: Quirks) -> ToolChoice | 
     choice = request.tool_choice
     if choice is None or not has_tools(request):
         return None
-    if choice == "required" and (quirks.required_as_named or quirks.single_as_named):
-        match request.tools:
-            case (FunctionTool(name=name),):
-                return NamedTool(name)
-            case _:
-                pass
-    return choice
+    match choice, request.tools:
+        case "required", (FunctionTool(name),) if quirks.required_as_named or quirks.single_as_named:
+            return NamedTool(name)
+        case _:
+            return choice
+
+
+def add_tools(
+    body: JsonDict,
+    request: ChatRequest,
+    quirks: Quirks,
+    *,
+    function: Callable[[FunctionTool], JsonDict],
+    named_choice: Callable[[str, ChatRequest], JsonDict],
+) -> None:
+    """Adds `tools`, `tool_choice` and `parallel_tool_calls` as OpenAI's formats have them.
+
+    Args:
+        body: The body.
+        request: The request.
+        quirks: Properties of the model.
+        function: Encodes a function tool.
+        named_choice: The choice of the tool that has a name.
+    """
+    if request.tools:
+        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else function(tool) for tool in request.tools]
+    choice = effective_tool_choice(request, quirks)
+    if choice is not None:
+        body["tool_choice"] = named_choice(choice.name, request) if isinstance(choice, NamedTool) else choice
+    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
+        body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
 def once_per_tool(encode: Callable[[FunctionTool], JsonDict]) -> Callable[[FunctionTool], JsonDict]:

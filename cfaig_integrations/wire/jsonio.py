@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import TypeGuard, cast
+from typing import cast
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core import from_json, to_json
@@ -26,7 +26,7 @@ _EXCERPT_LENGTH = 500
 _LARGEST = 2**53
 """The largest whole number that every JSON reader can represent."""
 _MASK = b'"**********"'
-"""As what a secret is written."""
+"""What pydantic writes in place of a secret."""
 _PLACE = token_hex(16)
 """Stands for the tools of a body, and occurs in no text of a user."""
 
@@ -93,11 +93,6 @@ def as_str(value: JsonValue) -> str:
 def as_text(content: JsonValue) -> str:
     """Content as text: numbers as their digits, objects as JSON (facts §5.1, §5.3)."""
     return content if isinstance(content, str) else dump_text(content)
-
-
-def is_object(value: object) -> TypeGuard[JsonObject]:
-    """Whether a JSON value is an object."""
-    return isinstance(value, dict)
 
 
 def count_of(value: JsonValue) -> int | None:
@@ -200,7 +195,7 @@ def unwrap(body: JsonObject) -> JsonObject:
         if isinstance(state, str) and state.lower() != "completed":
             raise ProtocolError(
                 f"The request's state is {state[:100]!r}, not 'Completed': the response holds no reply.",
-                body=excerpt(dump_text(body)),
+                body=excerpt(body),
             )
         if not isinstance(result, dict):
             break
@@ -235,7 +230,7 @@ def load_reply(body: bytes | JsonObject) -> JsonObject:
 
 @contextmanager
 def malformed_as_protocol_error(message: str, data: bytes | str | JsonObject) -> Generator[None]:
-    """Raises what malformed values raise as a `ProtocolError` with `message` and an excerpt of `data`."""
+    """Turns the errors that malformed values raise into a `ProtocolError` with `message` and an excerpt of `data`."""
     try:
         yield
     except ProtocolError as error:

@@ -30,8 +30,6 @@ from cfaig_integrations.wire.codec import Quirks
 
 _NO_EFFECT: Mapping[str, object] = {"n": 1, "logprobs": False, "stop": ()}
 """Values that ask for what every server does anyway."""
-
-
 ANTHROPIC_FIELDS = ("output_config", "mcp_servers", "container", "inference_geo", "betas")
 """Fields that only Anthropic's format has (official request types)."""
 
@@ -187,31 +185,16 @@ def media_limits(media: Media, quirks: Quirks) -> Iterator[UnsupportedContent]:
 _SERVER_TOOL_BLOCKS: Mapping[Wire, frozenset[str]] = {
     "messages": frozenset(
         {
-            "advisor_tool_result",
-            "bash_code_execution_tool_result",
-            "code_execution_tool_result",
-            "fallback",
-            "mcp_tool_result",
-            "mcp_tool_use",
-            "redacted_thinking",
-            "server_tool_use",
-            "text_editor_code_execution_tool_result",
-            "tool_search_tool_result",
-            "web_fetch_tool_result",
-            "web_search_tool_result",
+            *("advisor_tool_result", "bash_code_execution_tool_result", "code_execution_tool_result", "fallback"),
+            *("mcp_tool_result", "mcp_tool_use", "redacted_thinking", "server_tool_use"),
+            *("text_editor_code_execution_tool_result", "tool_search_tool_result"),
+            *("web_fetch_tool_result", "web_search_tool_result"),
         }
     ),
     "responses": frozenset(
         {
-            "code_interpreter_call",
-            "file_search_call",
-            "mcp_call",
-            "mcp_list_tools",
-            "program",
-            "program_output",
-            "tool_search_call",
-            "tool_search_output",
-            "web_search_call",
+            *("code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools", "program", "program_output"),
+            *("tool_search_call", "tool_search_output", "web_search_call"),
         }
     ),
     "run": frozenset({"executableCode", "codeExecutionResult"}),  # Gemini's parts have a key instead of a type
@@ -232,22 +215,10 @@ def block_limits(block: Opaque, wire: Wire) -> Iterator[UnsupportedContent]:
 
 
 _FORMATS_OF: Mapping[str, tuple[Wire, ...]] = {
-    **dict.fromkeys(
-        (
-            "chat_template_kwargs",
-            "enable_search",
-            "logit_bias",
-            "modalities",
-            "prediction",
-            "verbosity",
-            "web_search_options",
-        ),
-        ("chat_completions",),
-    ),
-    **dict.fromkeys(
-        ("background", "conversation", "include", "instructions", "max_tool_calls", "prompt", "text", "truncation"),
-        ("responses",),
-    ),
+    **dict.fromkeys(("chat_template_kwargs", "enable_search", "logit_bias", "modalities"), ("chat_completions",)),
+    **dict.fromkeys(("prediction", "verbosity", "web_search_options"), ("chat_completions",)),
+    **dict.fromkeys(("background", "conversation", "include", "instructions"), ("responses",)),
+    **dict.fromkeys(("max_tool_calls", "prompt", "text", "truncation"), ("responses",)),
     "context_management": ("responses", "messages"),
 }
 """Body field -> the formats that have it (facts §14.4; official request types)."""
@@ -256,19 +227,8 @@ _FORMATS_OF: Mapping[str, tuple[Wire, ...]] = {
 _ANTHROPIC_TYPE = re.compile(r".+_20\d{6}|mcp_toolset")
 _RESPONSES_TYPES = frozenset(
     {
-        "apply_patch",
-        "code_interpreter",
-        "computer",
-        "computer_use_preview",
-        "custom",
-        "file_search",
-        "function",
-        "image_generation",
-        "local_shell",
-        "mcp",
-        "namespace",
-        "shell",
-        "tool_search",
+        *("apply_patch", "code_interpreter", "computer", "computer_use_preview", "custom", "file_search", "function"),
+        *("image_generation", "local_shell", "mcp", "namespace", "shell", "tool_search"),
     }
 )
 

@@ -9,7 +9,7 @@ from cfaig_integrations.core.content import Wire
 from cfaig_integrations.wire.codec import ChatCodec
 
 PDF_RESULTS: frozenset[Wire] = frozenset({"messages", "responses"})
-"""Wires whose tool results can hold a PDF. Their codecs say more, and take longer to load."""
+"""Wires whose tool results can hold a PDF, known without loading their codecs."""
 
 
 @cache

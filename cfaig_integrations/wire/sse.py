@@ -57,8 +57,7 @@ class SseParser:
         """
         if self._after_cr and chunk:
             self._after_cr = False
-            if chunk[0] == 10:
-                chunk = chunk[1:]
+            chunk = chunk.removeprefix(b"\n")
         if b"\r" in chunk:
             self._after_cr = chunk[-1] == 13
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -133,8 +132,7 @@ class SseParser:
 
     def _too_large(self, piece: bytes) -> ProtocolError:
         return ProtocolError(
-            f"One event of the stream is larger than {EVENT_LIMIT} bytes.",
-            body=piece[:200].decode("utf-8", "replace"),
+            f"One event of the stream is larger than {EVENT_LIMIT} bytes.", body=piece[:200].decode("utf-8", "replace")
         )
 
     def close(self) -> list[tuple[str, bytes]]:

@@ -8,9 +8,6 @@ from cfaig_integrations.wire.chat_completions.limits import limits
 from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
 from cfaig_integrations.wire.codec import ChatCodec, Features
 
-__all__ = ["CODEC"]
-
-
 CODEC = ChatCodec(
     wire="chat_completions",
     encode=encode,

@@ -11,15 +11,16 @@ from cfaig_integrations.core.text import repair_surrogates
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream import ChatCompletionsDecoder
 from cfaig_integrations.wire.chat_completions.values import (
+    CHOICE_KEYS,
+    MESSAGE_KEYS,
+    REPLY_KEYS,
     call_fields,
     call_piece,
-    choice_fields,
     citations_of,
     finish_reason,
-    message_fields,
     native_message,
     reasoning_of,
-    reply_fields,
+    unmodelled,
     usage_of,
     wire_extras,
 )
@@ -67,7 +68,7 @@ def usual_reply(reply: JsonObject) -> ChatReply | None:
     message = choice.get("message")
     if not isinstance(message, dict):
         return None
-    id_, fields, rest = as_str(reply.get("id")), reply_fields(reply), message_fields(message)
+    id_, fields, rest = as_str(reply.get("id")), unmodelled(reply, REPLY_KEYS), unmodelled(message, MESSAGE_KEYS)
     parts = _parts(message, rest, id_, native=native)
     if parts is None or "usage" in object_or_empty(fields.get("x_groq")):
         return None
@@ -78,7 +79,7 @@ def usual_reply(reply: JsonObject) -> ChatReply | None:
         wire="chat_completions",
         id=id_,
         model=as_str(reply.get("model")),
-        choices=(Choice(turn, finish, raw_finish, wire_extras(choice_fields(choice))),),
+        choices=(Choice(turn, finish, raw_finish, wire_extras(unmodelled(choice, CHOICE_KEYS))),),
         usage=usage_of(usage) if usage and isinstance(usage, dict) else None,
         extras=wire_extras(fields),
     )
@@ -99,7 +100,7 @@ def _parts(message: JsonObject, rest: JsonObject, reply_id: str, *, native: bool
         call = call_piece(raw)
         if not call.name or (native and not call.complete):
             return None
-        seed = (reply_id, "0", str(number), call.name, call.arguments if call.complete else "")
+        seed = (reply_id, 0, number, call.name, call.arguments if call.complete else "")
         parts.append(
             ToolCall(
                 call.id or made_call_id(*seed),

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Json, JsonDict
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.chat_completions.limits import limits
@@ -32,32 +32,18 @@ from cfaig_integrations.wire.chat_completions.turns import messages_of
 from cfaig_integrations.wire.codec import PLAIN, Quirks
 from cfaig_integrations.wire.encoding import (
     add_extra_body,
+    add_tools,
     answer_schema,
-    effective_tool_choice,
     once_per_tool,
     parameters_of,
     too_deep,
 )
-from cfaig_integrations.wire.jsonio import is_object
-from cfaig_integrations.wire.limits import has_tools
+from cfaig_integrations.wire.jsonio import objects_among
 
 _SAME_NAME = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "service_tier",
-    "store",
-    "verbosity",
-    "logit_bias",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
+    *("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "n"),
+    *("logprobs", "top_logprobs", "service_tier", "store", "verbosity", "logit_bias"),
+    *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
 )
 
 
@@ -72,10 +58,10 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
         raise error
     body: JsonDict = {"model": request.model, "messages": messages_of(request.turns, quirks)}
     if request.tools or "tools" in request.extra_body:
-        _add_tools(body, request, quirks)
+        function = _bare_function if quirks.bare_tools else _function
+        add_tools(body, request, quirks, function=function, named_choice=_named_choice)
     for field in _SAME_NAME:
-        value = getattr(request, field)
-        if value is not None:
+        if (value := getattr(request, field)) is not None:
             body[field] = value
     if request.max_tokens is not None:
         body[quirks.max_tokens_field] = request.max_tokens
@@ -153,17 +139,6 @@ def _add_reasoning(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None
         body["chat_template_kwargs"] = {quirks.thinking_switch: request.thinking["type"] == "enabled"}
 
 
-def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
-    if request.tools:
-        function = _bare_function if quirks.bare_tools else _function
-        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else function(tool) for tool in request.tools]
-    choice = effective_tool_choice(request, quirks)
-    if choice is not None:
-        body["tool_choice"] = _named_choice(choice.name, request) if isinstance(choice, NamedTool) else choice
-    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-
-
 @once_per_tool
 def _function(tool: FunctionTool) -> JsonDict:
     function: JsonDict = {"name": tool.name, "parameters": parameters_of(tool)}
@@ -180,6 +155,6 @@ def _bare_function(tool: FunctionTool) -> JsonDict:
 
 
 def _named_choice(name: str, request: ChatRequest) -> JsonDict:
-    custom = [tool.raw.get("custom") for tool in request.tools if isinstance(tool, NativeTool)]
-    kind = "custom" if any(is_object(each) and each.get("name") == name for each in custom) else "function"
+    custom = objects_among([tool.raw.get("custom") for tool in request.tools if isinstance(tool, NativeTool)])
+    kind = "custom" if any(each.get("name") == name for each in custom) else "function"
     return {"type": kind, kind: {"name": name}}

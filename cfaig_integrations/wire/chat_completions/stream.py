@@ -10,7 +10,13 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream_choice import ChoiceReader
 from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyState
-from cfaig_integrations.wire.chat_completions.values import native_message, reply_fields, usage_of, wire_extras
+from cfaig_integrations.wire.chat_completions.values import (
+    REPLY_KEYS,
+    native_message,
+    unmodelled,
+    usage_of,
+    wire_extras,
+)
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder, is_keep_alive
 from cfaig_integrations.wire.jsonio import (
@@ -120,7 +126,7 @@ class ChatCompletionsDecoder(EventDecoder):
         """Takes the fields of a chunk other than its choices."""
         if (usage := chunk.get("usage")) and isinstance(usage, dict):
             self._usage = usage  # each replaces the one before, facts §5.3
-        for key, value in reply_fields(chunk).items():
+        for key, value in unmodelled(chunk, REPLY_KEYS).items():
             before = self._extras.get(key)
             self._extras[key] = {**object_or_empty(before), **value} if isinstance(value, dict) else value
         id_ = "" if self._state.id else as_str(chunk.get("id"))

@@ -27,15 +27,16 @@ from cfaig_integrations.core.events import (
 from cfaig_integrations.core.json_types import JsonObject, JsonValue
 from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyState, ToolCalls
 from cfaig_integrations.wire.chat_completions.values import (
+    CHOICE_KEYS,
+    MESSAGE_KEYS,
     REASONING_DETAILS,
-    choice_fields,
     citations_of,
     finish_reason,
     is_empty,
     join_objects,
     join_values,
-    message_fields,
     reasoning_of,
+    unmodelled,
     wire_extras,
 )
 from cfaig_integrations.wire.jsonio import (
@@ -101,8 +102,11 @@ class ChoiceReader:
             self._tool_calls.take(raw, events, whole=whole)
         if (call := object_of(delta, "function_call")) and not is_empty(call):
             self._tool_calls.take(call, events, whole=whole, legacy=True)
-        self._take_audio(object_or_empty(delta.get("audio")))
-        for key, value in message_fields(delta).items():
+        if not is_empty(audio := object_or_empty(delta.get("audio"))):
+            if self._audio_part is None:
+                self._audio_part = self.reply.next_part()
+            self._audio.append(audio)
+        for key, value in unmodelled(delta, MESSAGE_KEYS).items():
             self._unmodelled.setdefault(key, []).append(value)
         self.began = self.began or self.reply.parts > parts
 
@@ -121,7 +125,7 @@ class ChoiceReader:
 
     def take_metadata(self, choice: JsonObject) -> None:
         """Takes the fields of a choice other than its message."""
-        fields = choice_fields(choice)
+        fields = unmodelled(choice, CHOICE_KEYS)
         if "logprobs" in fields:
             self._logprobs.append(fields.pop("logprobs"))
         self._extras |= fields
@@ -180,12 +184,6 @@ class ChoiceReader:
                 case _:
                     events.append(PartAdded(self.reply.next_part(), Opaque("chat_completions", block), self.number))
                     self._text_part, self._in_thinking = None, False
-
-    def _take_audio(self, audio: JsonObject) -> None:
-        if not is_empty(audio):
-            if self._audio_part is None:
-                self._audio_part = self.reply.next_part()
-            self._audio.append(audio)
 
     def _add_annotated_text(self, block: JsonObject, events: list[Event]) -> None:
         """Adds a text block with further keys, which is a part of its own."""

@@ -110,7 +110,7 @@ class ToolCalls:
         call.started = True
         arguments = "".join(call.pieces)
         if not call.id:
-            seed = (self.reply.id, str(self.answer), str(call.ordinal), call.name, arguments if complete else "")
+            seed = (self.reply.id, self.answer, call.ordinal, call.name, arguments if complete else "")
             call.id, call.id_generated = made_call_id(*seed), True
         events.append(PartStarted(call.part, call.kind, self.answer, call.id, call.name))
         if arguments:

@@ -124,11 +124,7 @@ class _Writer:
         if legacy_name := self._legacy_calls.get(result.call_id):
             self._messages.append({"role": "function", "name": legacy_name, "content": content})
             return
-        message: JsonDict = {
-            "role": "tool",
-            "tool_call_id": _call_id(result.call_id, self._quirks),
-            "content": content,
-        }
+        message: JsonDict = {"role": "tool", "tool_call_id": _call_id(result.call_id, self._quirks), "content": content}
         if name:
             message["name"] = name
         if result.extras:
@@ -180,7 +176,7 @@ class _AssistantMessage:
                 if part.kind == "audio":
                     self.fields["audio"] = {"id": extras["id"]}  # all that the API takes back (official SDK: `Audio`)
                 else:
-                    image = {**extras["image"], "image_url": {"url": part.url or _data_url(part)}}
+                    image = {**extras["image"], "image_url": {"url": part.address}}
                     self.fields.setdefault("images", []).append(image)
             case Opaque():
                 self._add_block(_part_block(part))
@@ -330,7 +326,7 @@ def _part_block(part: Part) -> JsonDict | None:
 def _media_block(media: Media) -> JsonDict:
     match media.kind:
         case "image":
-            image: JsonDict = {"url": media.url or _data_url(media)}
+            image: JsonDict = {"url": media.address}
             detail = media.extras.get(WIRE, {}).get("detail")
             return {"type": "image_url", "image_url": image if detail is None else {**image, "detail": detail}}
         case "audio":
@@ -344,9 +340,4 @@ def _media_block(media: Media) -> JsonDict:
         case _:
             # With file_data the API demands a name (official docs, file inputs).
             name = media.name or "document." + media.mime.rpartition("/")[2].rpartition("+")[2]
-            return {"type": "file", "file": {"file_data": _data_url(media), "filename": name}}
-
-
-def _data_url(media: Media) -> str:
-    """The bytes of a medium as a `data:` URL."""
-    return f"data:{media.mime};base64,{media.data}"
+            return {"type": "file", "file": {"file_data": media.address, "filename": name}}

@@ -37,7 +37,7 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Where reasoning may stand; some endpoints fill two, and only the first is read (facts §5.2)."""
 REASONING_DETAILS = "reasoning_details"
 """OpenRouter's, of endpoints that fill no other field."""
-_REPLY_KEYS = frozenset(
+REPLY_KEYS = frozenset(
     {
         *("choices", "error", "id", "model", "object", "response", "tool_calls", "usage"),
         # Padding and internals (facts §5.3), which a body and a stream do not have alike.
@@ -45,8 +45,8 @@ _REPLY_KEYS = frozenset(
     }
 )
 """Keys of a body or a chunk that are modelled or meaningless."""
-_CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
-_MESSAGE_KEYS = frozenset(
+CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
+MESSAGE_KEYS = frozenset(
     {
         *("role", "content", "refusal", "tool_calls", "function_call", "audio", "images"),
         # Labels that only streams have (facts §5.3).
@@ -78,23 +78,9 @@ def is_empty(value: JsonValue) -> bool:
     return not any(value.values()) if isinstance(value, dict) else value is None or value in ("", [])
 
 
-def _unmodelled(values: JsonObject, modelled: frozenset[str]) -> JsonObject:
+def unmodelled(values: JsonObject, modelled: frozenset[str]) -> JsonObject:
+    """The fields that have a value and are not modelled."""
     return {key: value for key, value in values.items() if key not in modelled and not is_empty(value)}
-
-
-def reply_fields(reply: JsonObject) -> JsonObject:
-    """The unmodelled fields of a body or a chunk."""
-    return _unmodelled(reply, _REPLY_KEYS)
-
-
-def choice_fields(choice: JsonObject) -> JsonObject:
-    """The unmodelled fields of a choice."""
-    return _unmodelled(choice, _CHOICE_KEYS)
-
-
-def message_fields(message: JsonObject) -> JsonObject:
-    """The unmodelled fields of a message or a delta."""
-    return _unmodelled(message, _MESSAGE_KEYS)
 
 
 def native_message(reply: JsonObject) -> JsonObject:
@@ -174,7 +160,7 @@ def call_piece(raw: JsonObject, *, legacy: bool = False) -> CallPiece:
 
 def call_fields(raw: JsonObject) -> JsonObject:
     """The unmodelled fields of a call, such as the `extra_content` that Gemini wants back (facts §5.2)."""
-    rest = _unmodelled(raw, _CALL_KEYS)
+    rest = unmodelled(raw, _CALL_KEYS)
     if (kind := as_str(raw.get("type"))) not in _CALL_TYPES:
         rest["type"] = kind
     return rest

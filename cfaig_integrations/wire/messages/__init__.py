@@ -9,9 +9,6 @@ from cfaig_integrations.wire.messages.encode import encode
 from cfaig_integrations.wire.messages.limits import limits
 from cfaig_integrations.wire.messages.stream import MessagesDecoder
 
-__all__ = ["CODEC"]
-
-
 CODEC = ChatCodec(
     wire="messages",
     encode=encode,

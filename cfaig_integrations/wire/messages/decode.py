@@ -147,11 +147,11 @@ def call_id_and_name(block: JsonObject, reply_id: str, position: int) -> tuple[s
         ProtocolError: It has no name.
     """
     name = required_str(block, "name", "name of a tool_use block", "tool_use.name")
-    return as_str(block.get("id")) or made_call_id(reply_id, str(position), name), name
+    return as_str(block.get("id")) or made_call_id(reply_id, position, name), name
 
 
 def input_text(block: JsonObject) -> str:
-    """The arguments of a tool call: `{}` if there are none, and text as it is, for some servers encode them first."""
+    """The arguments of a tool call: `{}` if there are none; text as it is, because some servers send JSON text."""
     value = block.get("input")
     text = "" if value is None else as_text(value)
     return text if text.strip() else "{}"

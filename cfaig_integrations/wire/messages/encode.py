@@ -42,14 +42,8 @@ from cfaig_integrations.wire.messages.limits import limits
 from cfaig_integrations.wire.messages.turns import conversation
 
 _SAME_NAME = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "service_tier",
-    "container",
-    "context_management",
-    "inference_geo",
-    "mcp_servers",
+    *("temperature", "top_p", "top_k", "service_tier"),
+    *("container", "context_management", "inference_geo", "mcp_servers"),
 )
 
 

@@ -19,13 +19,7 @@ from cfaig_integrations.core.content import (
 )
 from cfaig_integrations.errors import ConfigError, UnsupportedContent
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.limits import (
-    MissingFields,
-    block_limits,
-    media_limits,
-    model_limits,
-    part_limits,
-)
+from cfaig_integrations.wire.limits import MissingFields, block_limits, media_limits, model_limits, part_limits
 from cfaig_integrations.wire.messages.turns import CACHE_MARKER, IMAGE_TYPES, PDF, SEARCH_RESULT, image_type, own_extras
 
 _ON_CHAT = 'Remove it, or use api="chat_completions" with a model that takes it.'
@@ -92,8 +86,9 @@ def limits(request: ChatRequest, quirks: Quirks) -> Iterator[ConfigError]:
 
 
 def _system_limits(turns: Sequence[Turn]) -> Iterator[UnsupportedContent]:
-    for index in [index for index, turn in enumerate(turns) if turn.role == "system"]:
-        turn = turns[index]
+    for index, turn in enumerate(turns):
+        if turn.role != "system":
+            continue
         for part in turn.parts:
             if isinstance(part, Text) and (marks := own_extras(part).keys() - {CACHE_MARKER, SEARCH_RESULT}):
                 yield UnsupportedContent(

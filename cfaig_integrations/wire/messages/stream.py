@@ -85,12 +85,10 @@ class _OpenBlock:
     Attributes:
         raw: The block as it began; an unmodelled one with its deltas.
         pieces: The pieces of its text, or of its input's JSON text.
-        delta_type: The type of its usual deltas; empty if there are none.
-        delta_key: The key of their text.
-        delta_event: The event that they become.
+        form: The form of its usual deltas.
     """
 
-    __slots__ = ("delta_event", "delta_key", "delta_type", "part", "pieces", "raw", "type")
+    __slots__ = ("form", "part", "pieces", "raw", "type")
 
     def __init__(self, part: int, type_: str, raw: JsonObject) -> None:
         self.part = part
@@ -98,8 +96,7 @@ class _OpenBlock:
         self.raw = raw
         self.pieces: list[str] = []
         has_text_input = isinstance(raw.get("input"), str)
-        form = _NO_DELTA_FORM if has_text_input else _DELTA_FORMS.get(type_, _NO_DELTA_FORM)
-        self.delta_type, self.delta_key, self.delta_event = form
+        self.form = _NO_DELTA_FORM if has_text_input else _DELTA_FORMS.get(type_, _NO_DELTA_FORM)
 
     def take(self, delta: JsonObject, target: str | None) -> Sequence[Event]:
         """Takes a delta that is meant for a block of type `target`."""
@@ -193,11 +190,11 @@ class MessagesDecoder(EventDecoder):
             index, delta = event.get("index"), event.get("delta")
             block = self._open.get(index) if type(index) is int else None
             if block is not None and isinstance(delta, dict):
-                text = delta.get(block.delta_key)
-                if delta.get("type") == block.delta_type and isinstance(text, str) and text:
+                delta_type, key, event_class = block.form
+                text = delta.get(key)
+                if delta.get("type") == delta_type and isinstance(text, str) and text:
                     block.pieces.append(text)
-                    return (block.delta_event(block.part, text),)
-            return self._delta(event)
+                    return (event_class(block.part, text),)
         return self._take_type(kind if isinstance(kind, str) and kind in _EVENT_TYPES else name, event)
 
     def _take_type(self, type_: str, event: JsonObject) -> Sequence[Event]:

@@ -38,7 +38,6 @@ SEARCH_RESULT = "search_result"
 """Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
 CACHE_MARKER = "cache_control"
 """Key of Anthropic's cache marker."""
-_NO_VALUES: Json = {}
 
 _Content: TypeAlias = str | list[JsonDict]
 
@@ -78,7 +77,7 @@ def conversation(turns: Iterable[Turn]) -> tuple[str, list[JsonDict]]:
 
 
 def _mark_first_user_block(messages: list[JsonDict], marker: object) -> None:
-    """Moves the cache marker of the system text, which has no place for it, to the first block behind it.
+    """Moves the cache marker of the system text, which has no place for it, to the first block after it.
 
     A breakpoint there covers the tools and the system text too (facts §14.4).
     """
@@ -111,17 +110,14 @@ def _as_blocks(content: _Content) -> list[JsonDict]:
 
 def _put_in_order(messages: list[JsonDict]) -> None:
     for message in messages:
-        if message["role"] == "user" and not isinstance(message["content"], str):
-            message["content"].sort(key=_after_results)
+        content: _Content = message["content"]
+        if message["role"] == "user" and not isinstance(content, str):
+            content.sort(key=lambda block: block["type"] != "tool_result")
     if messages and messages[-1]["role"] == "assistant":
         if content := _trimmed(messages[-1]["content"]):
             messages[-1]["content"] = content
         else:
             messages.pop()
-
-
-def _after_results(block: JsonDict) -> bool:
-    return bool(block["type"] != "tool_result")
 
 
 def _trimmed(content: _Content) -> _Content:
@@ -204,7 +200,7 @@ def _tool_result(result: ToolResult) -> JsonDict:
 
 def own_extras(part: Modelled) -> Json:
     """What this format wrote into a part's extras, or a user wrote for it (`cache_control` ...)."""
-    return part.extras.get("messages", _NO_VALUES)
+    return part.extras.get("messages", {})
 
 
 def image_type(media: Media) -> str:

@@ -8,9 +8,6 @@ from cfaig_integrations.wire.responses.encode import encode
 from cfaig_integrations.wire.responses.limits import limits
 from cfaig_integrations.wire.responses.stream import ResponsesDecoder
 
-__all__ = ["CODEC"]
-
-
 CODEC = ChatCodec(
     wire="responses",
     encode=encode,

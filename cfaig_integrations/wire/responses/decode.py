@@ -97,10 +97,10 @@ def _reply(response: JsonObject) -> ChatReply:
 
 
 def require_success(response: JsonObject) -> None:
-    """Lets a response object through unless it is an error.
+    """Refuses a response object that is an error.
 
     Raises:
-        EmbeddedError: It is one, with the whole object.
+        EmbeddedError: It is one; with the whole object.
     """
     if is_error(response) or response.get("status") == "failed":
         raise EmbeddedError(response)

@@ -11,8 +11,8 @@ Unset fields are omitted, except `strict` of tools.
 | `max_tokens` | `max_output_tokens`, at least 16 (facts §5.3) |
 | `temperature`, `top_p`, `top_logprobs`, `service_tier`, `store`, `previous_response_id`, `truncation`, \
 `context_management`, `prompt_cache_...` | the same |
-| `include` | `include`, with what the next two rows add |
 | `reasoning`, `reasoning_effort` | `reasoning`, `reasoning.effort` |
+| `include` | `include`, with what the next two rows add |
 | `logprobs` | `include: ["message.output_text.logprobs"]` |
 | replies are not stored, and reasoning in play | `include: ["reasoning.encrypted_content"]`, or it could not go back |
 | `stream_usage` | nothing: this format always reports usage |
@@ -23,32 +23,17 @@ Anthropic's arguments | refused by `limits` |
 
 from __future__ import annotations
 
-from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, OutputSchema, ToolSpec
+from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NativeTool, OutputSchema
 from cfaig_integrations.core.content import Json, JsonDict, Reasoning
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import PLAIN, Quirks
-from cfaig_integrations.wire.encoding import (
-    add_extra_body,
-    answer_schema,
-    effective_tool_choice,
-    once_per_tool,
-    parameters_of,
-)
-from cfaig_integrations.wire.limits import has_tools
+from cfaig_integrations.wire.encoding import add_extra_body, add_tools, answer_schema, once_per_tool, parameters_of
 from cfaig_integrations.wire.responses.limits import limits
 from cfaig_integrations.wire.responses.turns import input_items, was_not_stored
 
 _SAME_NAME = (
-    "temperature",
-    "top_p",
-    "top_logprobs",
-    "service_tier",
-    "store",
-    "previous_response_id",
-    "truncation",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
+    *("temperature", "top_p", "top_logprobs", "service_tier", "store", "previous_response_id", "truncation"),
+    *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
 )
 
 
@@ -64,7 +49,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
     stored = request.items_by_id and request.extra_body.get("store", request.store) is not False
     body: JsonDict = {"model": request.model, "input": input_items(request.turns, stored=stored)}
     if request.tools or "tools" in request.extra_body:
-        _add_tools(body, request, quirks)
+        add_tools(body, request, quirks, function=_function, named_choice=_named_choice)
     if text := _text(request):
         body["text"] = text
     if request.context_management is not None:
@@ -72,8 +57,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
     if request.max_tokens is not None:
         body["max_output_tokens"] = request.max_tokens
     for field in _SAME_NAME:
-        value = getattr(request, field)
-        if value is not None:
+        if (value := getattr(request, field)) is not None:
             body[field] = value
     body |= _reasoning(request)
     if "store" not in quirks.refused:  # a closed schema without it has no `include` either (facts §14.3)
@@ -124,16 +108,6 @@ def _reasons(request: ChatRequest) -> bool:
     )
 
 
-def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
-    if request.tools:
-        body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else _function(tool) for tool in request.tools]
-    choice = effective_tool_choice(request, quirks)
-    if choice is not None:
-        body["tool_choice"] = _named_choice(choice.name, request.tools) if isinstance(choice, NamedTool) else choice
-    if request.parallel_tool_calls is not None and quirks.parallel_choice and has_tools(request):
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-
-
 @once_per_tool
 def _function(tool: FunctionTool) -> JsonDict:
     """A tool's object, with `strict` in any case.
@@ -145,17 +119,12 @@ def _function(tool: FunctionTool) -> JsonDict:
     body: JsonDict = {"type": "function", "name": tool.name}
     if tool.description:
         body["description"] = tool.description
-    return {
-        **body,
-        "parameters": parameters_of(tool),
-        "strict": bool(tool.strict),
-        **tool.extras.get("responses", {}),
-    }
+    return {**body, "parameters": parameters_of(tool), "strict": bool(tool.strict), **tool.extras.get("responses", {})}
 
 
-def _named_choice(name: str, tools: tuple[ToolSpec, ...]) -> JsonDict:
+def _named_choice(name: str, request: ChatRequest) -> JsonDict:
     """A function by its name, and a native tool by the key that identifies it."""
-    for raw in (tool.raw for tool in tools if isinstance(tool, NativeTool)):
+    for raw in (tool.raw for tool in request.tools if isinstance(tool, NativeTool)):
         kind = raw.get("type")
         if kind == "custom" and raw.get("name") == name:
             return {"type": "custom", "name": name}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import partial
 
 from cfaig_integrations.core.events import CitationAdded, Event, Finished, PartKind, ReplyExtras, Started, UsageUpdated
 from cfaig_integrations.core.json_types import JsonObject
@@ -260,34 +260,19 @@ class ResponsesDecoder(EventDecoder):
         raise EmbeddedError(response if response and isinstance(response, dict) else event)
 
 
-_Handler: TypeAlias = Callable[[ResponsesDecoder, JsonObject], Sequence[Event]]
-
-
-def _text_delta(kind: PartKind) -> _Handler:
-    return lambda decoder, event: decoder.text_delta(event, kind)
-
-
-def _text_done(kind: PartKind, key: str) -> _Handler:
-    return lambda decoder, event: decoder.text_done(event, kind, key)
-
-
-def _reasoning(source: str, key: str) -> _Handler:
-    return lambda decoder, event: decoder.reasoning(event, source, key)
-
-
-HANDLERS: Mapping[str, _Handler] = {
-    "response.output_text.delta": _text_delta("text"),
-    "response.refusal.delta": _text_delta("refusal"),
-    "response.function_call_arguments.delta": _text_delta("tool_call"),
-    "response.custom_tool_call_input.delta": _text_delta("custom_tool_call"),
-    "response.reasoning_summary_text.delta": _reasoning("summary", "delta"),
-    "response.reasoning_text.delta": _reasoning("content", "delta"),
-    "response.output_text.done": _text_done("text", "text"),
-    "response.refusal.done": _text_done("refusal", "refusal"),
-    "response.function_call_arguments.done": _text_done("tool_call", "arguments"),
-    "response.custom_tool_call_input.done": _text_done("custom_tool_call", "input"),
-    "response.reasoning_summary_text.done": _reasoning("summary", "text"),
-    "response.reasoning_text.done": _reasoning("content", "text"),
+HANDLERS: Mapping[str, Callable[[ResponsesDecoder, JsonObject], Sequence[Event]]] = {
+    "response.output_text.delta": partial(ResponsesDecoder.text_delta, kind="text"),
+    "response.refusal.delta": partial(ResponsesDecoder.text_delta, kind="refusal"),
+    "response.function_call_arguments.delta": partial(ResponsesDecoder.text_delta, kind="tool_call"),
+    "response.custom_tool_call_input.delta": partial(ResponsesDecoder.text_delta, kind="custom_tool_call"),
+    "response.reasoning_summary_text.delta": partial(ResponsesDecoder.reasoning, source="summary", key="delta"),
+    "response.reasoning_text.delta": partial(ResponsesDecoder.reasoning, source="content", key="delta"),
+    "response.output_text.done": partial(ResponsesDecoder.text_done, kind="text", key="text"),
+    "response.refusal.done": partial(ResponsesDecoder.text_done, kind="refusal", key="refusal"),
+    "response.function_call_arguments.done": partial(ResponsesDecoder.text_done, kind="tool_call", key="arguments"),
+    "response.custom_tool_call_input.done": partial(ResponsesDecoder.text_done, kind="custom_tool_call", key="input"),
+    "response.reasoning_summary_text.done": partial(ResponsesDecoder.reasoning, source="summary", key="text"),
+    "response.reasoning_text.done": partial(ResponsesDecoder.reasoning, source="content", key="text"),
     "response.output_text.annotation.added": ResponsesDecoder.annotation,
     "response.content_part.added": ResponsesDecoder.content_added,
     "response.content_part.done": ResponsesDecoder.content_done,

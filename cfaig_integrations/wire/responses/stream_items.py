@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from cfaig_integrations.core.events import (
@@ -247,7 +246,7 @@ class OpenItem:
         return parts[position] if position < len(parts) else self.part(self._next_index())
 
     def identify(self, item: JsonObject) -> OpenItem:
-        """The same, with the type and the ids of its JSON object."""
+        """Stores the type and the ids of its JSON object, and returns the item."""
         self.type = as_str(item.get("type")) or self.type
         self.id = as_str(item.get("id")) or self.id
         self.call_id = as_str(item.get("call_id")) or self.call_id
@@ -370,8 +369,7 @@ class OpenItems:
         return sorted((part for item in self._all for part in item.parts.values()), key=lambda part: part.number)
 
 
-_Criterion: TypeAlias = Callable[[OpenItem, JsonObject, bool], bool]
-_CRITERIA: tuple[_Criterion, ...] = (
+_CRITERIA: tuple[Callable[[OpenItem, JsonObject, bool], bool], ...] = (
     lambda known, item, _: bool(known.id) and known.id == item.get("id") and known.type in ("", item.get("type")),
     lambda known, item, _: bool(known.call_id) and known.call_id == item.get("call_id"),
     lambda known, item, same_index: same_index and known.type == item.get("type"),

@@ -132,20 +132,17 @@ class _Input:
             "call_id": call_id(result.call_id),
             "output": output,
         }
-        caller = _item(call).get("caller") if call is not None else None
-        if caller is not None:
+        if call is not None and (caller := _item(call).get("caller")) is not None:
             item["caller"] = caller
         return {**item, **_own_extras(result.extras)}
 
     def _assistant(self, parts: tuple[Part, ...]) -> None:
-        alone = len(parts) <= 1
         for part in parts or (Text(""),):
             match part:
                 case Text() | Refusal():
-                    head = _item(part)
-                    if head:
+                    if head := _item(part):
                         self._message_text(part, head)
-                    elif part.text or alone:
+                    elif part.text or len(parts) <= 1:
                         self._plain_text(part.text)
                 case Reasoning():
                     self._reasoning(_item(part))
@@ -212,19 +209,19 @@ class _Input:
 
 
 def _followed(items: list[JsonDict]) -> list[JsonDict]:
-    """The items without reasoning that nothing of the model's follows, as in an answer that was cut.
+    """The items, but reasoning only before another item of the model: it comes last in a truncated answer.
 
     The API answers 400: "reasoning was provided without its required following item".
     """
     kept: list[JsonDict] = []
     for item in reversed(items):
-        if item.get("type") != "reasoning" or (kept and _is_models(kept[-1])):
+        if item.get("type") != "reasoning" or (kept and _is_from_model(kept[-1])):
             kept.append(item)
     kept.reverse()
     return kept
 
 
-def _is_models(item: Json) -> bool:
+def _is_from_model(item: Json) -> bool:
     is_input = str(item.get("type")).endswith(("_output", "_response"))
     return item.get("role", "assistant") == "assistant" and not is_input
 
@@ -249,7 +246,7 @@ def _input_part(part: Text | Media | Opaque) -> JsonDict:
         case Text():
             return {"type": "input_text", "text": part.text, **_own_extras(part.extras)}
         case Media(kind="image", file_id=""):
-            return {"type": "input_image", "image_url": part.url or _data_url(part), **_own_extras(part.extras)}
+            return {"type": "input_image", "image_url": part.address, **_own_extras(part.extras)}
         case Media(kind="image"):
             return {"type": "input_image", "file_id": part.file_id, **_own_extras(part.extras)}
         case Media():
@@ -272,8 +269,4 @@ def _file(part: Media) -> JsonDict:
     if part.url:
         return {"file_url": part.url, **name}
     # The API refuses `file_data` without a file name.
-    return {"filename": f"document{mimetypes.guess_extension(part.mime) or ''}", **name, "file_data": _data_url(part)}
-
-
-def _data_url(part: Media) -> str:
-    return f"data:{part.mime};base64,{part.data}"
+    return {"filename": f"document{mimetypes.guess_extension(part.mime) or ''}", **name, "file_data": part.address}

@@ -18,8 +18,6 @@ from cfaig_integrations.wire.run.decode import decode
 from cfaig_integrations.wire.run.encode import body_wire, encode
 from cfaig_integrations.wire.run.stream import RunDecoder
 
-__all__ = ["run_codec"]
-
 
 def run_codec(inner: Callable[[Wire], ChatCodec]) -> ChatCodec:
     """The codec of `run`.

@@ -1,8 +1,8 @@
 """A request to a model's input.
 
 Left out is `model`, which `/ai/run` takes beside the input or in its path (facts §1.2). The `native` input of older
-Workers AI models is a chat completion's but for two things: a schema stands bare in `response_format` (facts §9.1), and
-there are no `stream_options`, as usage always comes (facts §5.3).
+Workers AI models is that of chat completions with two exceptions: a schema stands bare in `response_format` (facts
+§9.1), and there are no `stream_options`, because usage always comes (facts §5.3).
 """
 
 from __future__ import annotations

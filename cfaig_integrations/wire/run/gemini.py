@@ -219,7 +219,7 @@ class GeminiDecoder(EventDecoder):
             raise wrong_type("functionCall.name", name, "a name")
         arguments = as_text(call.get("args") or {})
         number = candidate.number
-        id_ = as_str(call.get("id")) or made_call_id(self._id, str(number), str(candidate.calls), name, arguments)
+        id_ = as_str(call.get("id")) or made_call_id(self._id, number, candidate.calls, name, arguments)
         candidate.calls += 1
         events += (PartStarted(part, "tool_call", number, id_, name), ArgumentsDelta(part, arguments))
         if signature := as_str(raw.get("thoughtSignature")):
