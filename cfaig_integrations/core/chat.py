@@ -95,7 +95,7 @@ class OutputSchema:
 
 @record
 class Continuation:
-    """A conversation that the server keeps, where a format and a provider can.
+    """A conversation that the server keeps, if the format and the provider can.
 
     Attributes:
         response_id: A response that the provider keeps; empty if there is none yet.

@@ -163,14 +163,14 @@ class Refusal:
 
 @record
 class Opaque:
-    """A block that is not modelled: kept unchanged and sent only in the format that it came in."""
+    """A block that is not modeled: kept unchanged and sent only in the format that it came in."""
 
     wire: Wire
     raw: Json
 
 
-Modelled: TypeAlias = Text | Media | Reasoning | ToolCall | ToolResult | Refusal
-Part: TypeAlias = Modelled | Opaque
+Modeled: TypeAlias = Text | Media | Reasoning | ToolCall | ToolResult | Refusal
+Part: TypeAlias = Modeled | Opaque
 
 
 @record

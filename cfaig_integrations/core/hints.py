@@ -28,7 +28,7 @@ def anthropic_hints(*, cache_control: object = None, citations: object = None, c
     Args:
         cache_control: Cache marker, such as `{"type": "ephemeral"}`.
         citations: Whether a document may be cited, `{"enabled": True}`.
-        context: What the model gets about a document besides its text.
+        context: Further information about a document for the model.
     """
     return extras_of("messages", cache_control=cache_control, citations=citations, context=context)
 
@@ -63,7 +63,7 @@ def reasoning_signature(signature: object) -> Extras:
 def encrypted_reasoning(
     text: str, *, id_: object, encrypted_content: object, summary: Iterable[Json] | None = None
 ) -> Extras:
-    """OpenAI's reasoning item; nothing without its encrypted content, for it could only be found where it was stored.
+    """OpenAI's reasoning item; nothing without its encrypted content, because an id works only where it is stored.
 
     Args:
         text: The summary as one text.

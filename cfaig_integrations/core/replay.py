@@ -1,7 +1,7 @@
 """The replay state of a turn: what a framework's message cannot hold, so that the provider gets its own blocks back.
 
 A framework shows text, reasoning and tool calls in its own form, each kind joined. The replay state is stored next to
-them as JSON: where each part begins and ends, the extras, the citations, the unmodelled blocks. Digests tie it to the
+them as JSON: where each part begins and ends, the extras, the citations, the unmodeled blocks. Digests tie it to the
 text and the reasoning that it was made with, and to itself, because a program may have edited either.
 """
 

@@ -1,4 +1,4 @@
-"""Stop sequences where a wire has no field for them: the answer ends before the first one, whole or as a stream.
+"""Stop sequences for wires without a field for them: an answer, whole or streamed, ends before the first one.
 
 Of several stop sequences, the one that is complete first counts, as it would for a model that stops by itself. Each
 text part is searched separately; what follows the truncated part is removed, because it would not have been generated.

@@ -116,8 +116,8 @@ def _is_too_deep(value: JsonValue) -> bool:
 def read_arguments(text: str | None) -> JsonObject:
     """The arguments of a tool call: one JSON object.
 
-    Empty text and `null` are an empty object. An object may be encoded twice, stand in a Markdown fence, or be the
-    only item of a list.
+    Empty text and `null` are an empty object. An object may be encoded twice, be in a Markdown fence, or be the only
+    item of a list.
 
     Raises:
         ValueError: The text does not hold a complete object.

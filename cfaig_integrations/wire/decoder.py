@@ -194,7 +194,7 @@ def split_objects(data: bytes) -> list[JsonObject]:
 
 
 def _skip_separator(text: str, at: int) -> int:
-    """Where the next value begins: after white space, end markers, and the label of an event without its own line."""
+    """Where the next value begins: after whitespace, end markers, and the label of an event without its own line."""
     separator = _SEPARATOR.match(text, at)
     return separator.end() if separator else at
 

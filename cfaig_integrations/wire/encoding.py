@@ -34,7 +34,7 @@ def digest(text: str) -> str:
 
 
 def arguments_object(text: str) -> JsonDict:
-    """The arguments of a call in a history as the one JSON object that every server demands (facts §14.3).
+    """The arguments of a call in a history as the one JSON object that every server requires (facts §14.3).
 
     Empty text means no arguments. Text that is not one JSON object (a truncated answer, a model's mistake) is wrapped,
     so that the model sees what it wrote.
@@ -66,7 +66,7 @@ def _repaired(text: str) -> str:
 
 
 def parameters_of(tool: FunctionTool) -> Json:
-    """The schema of a tool's arguments, with the `type` and `properties` that servers demand (facts §14.3).
+    """The schema of a tool's arguments, with the `type` and `properties` that servers require (facts §14.3).
 
     Raises:
         ConfigError: It is not the schema of an object.

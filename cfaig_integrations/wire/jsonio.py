@@ -1,6 +1,6 @@
 """JSON in and out, the one place where bytes become objects, and what the replies of all wires share.
 
-A reply is read by the types of its fields; it may stand in Cloudflare's envelopes, or be an error. Reading uses
+A reply is read by the types of its fields; it may be in Cloudflare's envelopes, or be an error. Reading uses
 `pydantic_core.from_json`, two to four times as fast as the standard library's.
 """
 
@@ -132,7 +132,7 @@ def object_of(holder: Mapping[str, JsonValue], key: str) -> JsonObject | None:
 
 
 def objects_of(holder: Mapping[str, JsonValue], key: str, *, one: bool = False) -> list[JsonObject]:
-    """The objects in the list under `key`; with `one`, a single object may stand there without a list.
+    """The objects in the list under `key`; with `one`, a single object may be there without a list.
 
     Raises:
         ProtocolError: The value is not a list of objects.

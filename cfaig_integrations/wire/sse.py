@@ -1,6 +1,6 @@
 """Server-sent events: bytes in, (event name, data) out.
 
-Lines end with CR, LF or CRLF and with nothing else: U+2028 and U+0085 may stand unescaped inside JSON, which is why
+Lines end with CR, LF or CRLF and with nothing else: U+2028 and U+0085 may be unescaped inside JSON, which is why
 `splitlines` is not used (facts §5.3).
 """
 

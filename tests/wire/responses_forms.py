@@ -176,11 +176,11 @@ def _item_events(item: Json, style: Style) -> Iterator[Json]:
             if not (style == "done texts only" and (event["type"].endswith(".delta") or "part" in event)):
                 yield {"item_id": item.get("id", ""), **event}
     if style != "done texts only":
-        renamed = style == "ids change" and _is_modelled(item)
+        renamed = style == "ids change" and _is_modeled(item)
         yield {"type": "response.output_item.done", "item": dict(item, id="new") if renamed else item}
 
 
-def _is_modelled(item: Json) -> bool:
+def _is_modeled(item: Json) -> bool:
     if item["type"] == "message" and isinstance(item["content"], list):
         return bool(item["content"]) and all(part["type"] in ("output_text", "refusal") for part in item["content"])
     return item["type"] in ("message", "reasoning", "function_call", "custom_tool_call")

@@ -211,7 +211,7 @@ def test_empty_values_are_ignored() -> None:
     assert reply.facts == {"created": 7}
 
 
-def test_unmodelled_fields_become_extras() -> None:
+def test_unmodeled_fields_become_extras() -> None:
     whole = json.loads(body({"content": "x", "executed_tools": [{"index": 0}], "prefix": False}))
     whole |= {"service_tier": "flex", "citations": ["https://a"], "gatewayMetadata": {"keySource": "BYOK"}, "p": "abc"}
     whole["choices"][0] |= {"logprobs": {"content": [{"token": "x", "logprob": -1}]}, "native_finish_reason": "end"}

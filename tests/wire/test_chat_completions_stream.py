@@ -209,7 +209,7 @@ def test_audio_in_pieces() -> None:
     )
 
 
-def test_unmodelled_fields_of_a_stream_are_joined() -> None:
+def test_unmodeled_fields_of_a_stream_are_joined() -> None:
     stream = sse(
         delta(reasoning="a", reasoning_details=[{"type": "reasoning.text", "text": "a", "index": 0}])
         | {"x_groq": {"id": "req"}},

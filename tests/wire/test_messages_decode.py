@@ -80,7 +80,7 @@ def test_stop_reasons(stop_reason: str | None, finish: str) -> None:
     assert (choice.finish, choice.provider_finish) == (finish, stop_reason or "")
 
 
-def test_unmodelled_fields_of_the_answer_and_of_the_reply() -> None:
+def test_unmodeled_fields_of_the_answer_and_of_the_reply() -> None:
     reply = decode(message(text("a"), stop_reason="stop_sequence", stop_sequence="END", stop_details={"type": "x"}))
     assert reply.choices[0].extras == extras_of("messages", stop_sequence="END")
     assert reply.facts == {"stop_details": {"type": "x"}}

@@ -229,7 +229,7 @@ def test_final_counts_replace_the_first_ones() -> None:
     }
 
 
-def test_unmodelled_fields_of_the_start_and_of_the_end() -> None:
+def test_unmodeled_fields_of_the_start_and_of_the_end() -> None:
     start = message(stop_details=None, gatewayMetadata={"keySource": "Unified"})
     delta = {"stop_reason": "stop_sequence", "stop_sequence": "END", "container": {"id": "c"}}
     end = {**END, "delta": delta, "context_management": {"applied_edits": []}}

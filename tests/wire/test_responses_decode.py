@@ -152,7 +152,7 @@ def test_finish_reasons(
     assert (reply.finish, reply.choices[0].provider_finish) == (finish, raw_finish)
 
 
-def test_unmodelled_fields_without_those_of_the_request() -> None:
+def test_unmodeled_fields_without_those_of_the_request() -> None:
     facts = {
         "service_tier": "flex",
         "previous_response_id": "resp_0",

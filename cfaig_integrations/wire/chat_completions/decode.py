@@ -20,7 +20,7 @@ from cfaig_integrations.wire.chat_completions.values import (
     finish_reason,
     native_message,
     reasoning_of,
-    unmodelled,
+    unmodeled,
     usage_of,
     wire_extras,
 )
@@ -68,7 +68,7 @@ def usual_reply(reply: JsonObject) -> ChatReply | None:
     message = choice.get("message")
     if not isinstance(message, dict):
         return None
-    id_, fields, rest = as_str(reply.get("id")), unmodelled(reply, REPLY_KEYS), unmodelled(message, MESSAGE_KEYS)
+    id_, fields, rest = as_str(reply.get("id")), unmodeled(reply, REPLY_KEYS), unmodeled(message, MESSAGE_KEYS)
     parts = _parts(message, rest, id_, native=native)
     if parts is None or "usage" in object_or_empty(fields.get("x_groq")):
         return None
@@ -79,7 +79,7 @@ def usual_reply(reply: JsonObject) -> ChatReply | None:
         wire="chat_completions",
         id=id_,
         model=as_str(reply.get("model")),
-        choices=(Choice(turn, finish, raw_finish, wire_extras(unmodelled(choice, CHOICE_KEYS))),),
+        choices=(Choice(turn, finish, raw_finish, wire_extras(unmodeled(choice, CHOICE_KEYS))),),
         usage=usage_of(usage) if usage and isinstance(usage, dict) else None,
         extras=wire_extras(fields),
     )

@@ -51,8 +51,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
     """The request body.
 
     Raises:
-        UnsupportedContent: The wire cannot carry a part.
-        ConfigError: A value cannot be right on this wire.
+        ConfigError: The format cannot carry a part or a value.
     """
     for error in limits(request, quirks):
         raise error

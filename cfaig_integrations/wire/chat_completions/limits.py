@@ -79,7 +79,7 @@ def _content_limits(part: Part, role: Role | None, quirks: Quirks) -> Iterator[U
         case Media(kind="file") if part.url:
             yield _no_place(part, "a file's address", 'Use api="responses" or "messages", or pass its bytes.')
         case Media(kind="video"):
-            remedy = f"A server that takes video takes its own part, as Opaque({WIRE!r}, raw)."
+            remedy = f"Pass a part in the form that your server takes, as Opaque({WIRE!r}, raw)."
             yield _no_place(part, "video", remedy)
         case Media():
             yield from media_limits(part, quirks)

@@ -13,7 +13,7 @@ from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyStat
 from cfaig_integrations.wire.chat_completions.values import (
     REPLY_KEYS,
     native_message,
-    unmodelled,
+    unmodeled,
     usage_of,
     wire_extras,
 )
@@ -126,7 +126,7 @@ class ChatCompletionsDecoder(EventDecoder):
         """Takes the fields of a chunk other than its choices."""
         if (usage := chunk.get("usage")) and isinstance(usage, dict):
             self._usage = usage  # each replaces the one before, facts §5.3
-        for key, value in unmodelled(chunk, REPLY_KEYS).items():
+        for key, value in unmodeled(chunk, REPLY_KEYS).items():
             before = self._extras.get(key)
             self._extras[key] = {**object_or_empty(before), **value} if isinstance(value, dict) else value
         id_ = "" if self._state.id else as_str(chunk.get("id"))

@@ -36,7 +36,7 @@ from cfaig_integrations.wire.chat_completions.values import (
     join_objects,
     join_values,
     reasoning_of,
-    unmodelled,
+    unmodeled,
     wire_extras,
 )
 from cfaig_integrations.wire.jsonio import (
@@ -80,7 +80,7 @@ class ChoiceReader:
     _thinking: list[tuple[int, list[JsonObject]]] = field(default_factory=list[tuple[int, list[JsonObject]]])
     _audio: list[JsonObject] = field(default_factory=list[JsonObject])
     _audio_part: int | None = None
-    _unmodelled: dict[str, list[JsonValue]] = field(default_factory=dict[str, list[JsonValue]])
+    _unmodeled: dict[str, list[JsonValue]] = field(default_factory=dict[str, list[JsonValue]])
     _extras: JsonObject = field(default_factory=JsonObject)
     _logprobs: list[JsonValue] = field(default_factory=list[JsonValue])
 
@@ -106,8 +106,8 @@ class ChoiceReader:
             if self._audio_part is None:
                 self._audio_part = self.reply.next_part()
             self._audio.append(audio)
-        for key, value in unmodelled(delta, MESSAGE_KEYS).items():
-            self._unmodelled.setdefault(key, []).append(value)
+        for key, value in unmodeled(delta, MESSAGE_KEYS).items():
+            self._unmodeled.setdefault(key, []).append(value)
         self.began = self.began or self.reply.parts > parts
 
     def continuation(self, key: str, value: JsonValue) -> Event | None:
@@ -125,7 +125,7 @@ class ChoiceReader:
 
     def take_metadata(self, choice: JsonObject) -> None:
         """Takes the fields of a choice other than its message."""
-        fields = unmodelled(choice, CHOICE_KEYS)
+        fields = unmodeled(choice, CHOICE_KEYS)
         if "logprobs" in fields:
             self._logprobs.append(fields.pop("logprobs"))
         self._extras |= fields
@@ -212,7 +212,7 @@ class ChoiceReader:
             events.append(PartAdded(self._audio_part, _join_audio(self._audio), self.number))
         for part, pieces in self._thinking:
             events.append(PartExtras(part, wire_extras({"block": _join_thinking(pieces)})))
-        rest: JsonObject = {key: join_values(pieces, key) for key, pieces in self._unmodelled.items()}
+        rest: JsonObject = {key: join_values(pieces, key) for key, pieces in self._unmodeled.items()}
         if self._first_text is not None:
             for citation in citations_of(rest.get("annotations")):
                 events.append(CitationAdded(self._first_text, citation))

@@ -91,7 +91,7 @@ class ToolCalls:
                 self._start(call, events, complete=piece.complete)
         if legacy:
             _add_extras(call, {"legacy": True}, events)
-        elif len(raw) > 2:  # more than the index and the function of a mere fragment
+        elif len(raw) > 2:  # a mere fragment has an index and a function
             _add_extras(call, call_fields(raw), events)
 
     def _find_or_add(self, piece: CallPiece, *, whole: bool) -> _Call | None:

@@ -3,7 +3,7 @@
 A system turn with `{"role": "developer"}` in its extras is a developer message. Only the text of a failed tool's result
 shows the failure. Media that tools return follow their results as one user message: tool messages carry text only.
 
-An assistant's turn is written from what is modelled of it and, for everything else, from its extras, so that a reply
+An assistant's turn is written from what is modeled of it and, for everything else, from its extras, so that a reply
 goes back as the message that it came in. Reasoning belongs to the provider that made it: that of another format is left
 out, and so is reasoning without a source unless the model has a field for it (`Quirks.reasoning_field`). Providers also
 add fields and blocks to this format; a model that takes OpenAI's only (`Quirks.openai_history`) is not sent those of
@@ -338,6 +338,6 @@ def _media_block(media: Media) -> JsonDict:
         case _ if media.file_id:
             return {"type": "file", "file": {"file_id": media.file_id}}
         case _:
-            # With file_data the API demands a name (official docs, file inputs).
+            # With file_data the API requires a name (official docs, file inputs).
             name = media.name or "document." + media.mime.rpartition("/")[2].rpartition("+")[2]
             return {"type": "file", "file": {"file_data": media.address, "filename": name}}

@@ -34,7 +34,7 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
-"""Where reasoning may stand; some endpoints fill two, and only the first is read (facts §5.2)."""
+"""Where reasoning may be; some endpoints fill two, and only the first is read (facts §5.2)."""
 REASONING_DETAILS = "reasoning_details"
 """OpenRouter's, of endpoints that fill no other field."""
 REPLY_KEYS = frozenset(
@@ -44,7 +44,7 @@ REPLY_KEYS = frozenset(
         *("obfuscation", "p", "prompt_token_ids", "token_ids", "kv_transfer_params"),
     }
 )
-"""Keys of a body or a chunk that are modelled or meaningless."""
+"""Keys of a body or a chunk that are modeled or meaningless."""
 CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "token_ids"})
 MESSAGE_KEYS = frozenset(
     {
@@ -53,7 +53,7 @@ MESSAGE_KEYS = frozenset(
         *("channel", "token_ids", *REASONING_FIELDS),
     }
 )
-"""Keys of a message or a delta that are modelled, or left out because no whole message has them."""
+"""Keys of a message or a delta that are modeled, or left out because no whole message has them."""
 _CALL_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _CALL_TYPES = frozenset({"function", "custom", ""})
 _LEGACY_INDEX = "function_call"
@@ -78,9 +78,9 @@ def is_empty(value: JsonValue) -> bool:
     return not any(value.values()) if isinstance(value, dict) else value is None or value in ("", [])
 
 
-def unmodelled(values: JsonObject, modelled: frozenset[str]) -> JsonObject:
-    """The fields that have a value and are not modelled."""
-    return {key: value for key, value in values.items() if key not in modelled and not is_empty(value)}
+def unmodeled(values: JsonObject, modeled: frozenset[str]) -> JsonObject:
+    """The fields that have a value and are not modeled."""
+    return {key: value for key, value in values.items() if key not in modeled and not is_empty(value)}
 
 
 def native_message(reply: JsonObject) -> JsonObject:
@@ -159,8 +159,8 @@ def call_piece(raw: JsonObject, *, legacy: bool = False) -> CallPiece:
 
 
 def call_fields(raw: JsonObject) -> JsonObject:
-    """The unmodelled fields of a call, such as the `extra_content` that Gemini wants back (facts §5.2)."""
-    rest = unmodelled(raw, _CALL_KEYS)
+    """The unmodeled fields of a call, such as the `extra_content` that Gemini wants back (facts §5.2)."""
+    rest = unmodeled(raw, _CALL_KEYS)
     if (kind := as_str(raw.get("type"))) not in _CALL_TYPES:
         rest["type"] = kind
     return rest

@@ -1,6 +1,6 @@
 """A whole message to a reply, and the values that a stream has in common with it.
 
-Blocks become parts in their order; an unmodelled block (server tools and their results, redacted thinking, compaction
+Blocks become parts in their order; an unmodeled block (server tools and their results, redacted thinking, compaction
 ...) becomes `Opaque`, unchanged, so no block is dropped.
 """
 
@@ -52,7 +52,7 @@ BLOCK_KEYS: Mapping[str, frozenset[str]] = {
     "thinking": frozenset({"type", "thinking", "signature"}),
     "tool_use": frozenset({"type", "id", "name", "input"}),
 }
-"""Modelled keys of the modelled blocks; all others are extras."""
+"""Modeled keys of the modeled blocks; all others are extras."""
 REFUSED = "refusal"
 """The stop reason of a refusal, which has no block of its own."""
 _REPLY_KEYS = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
@@ -158,7 +158,7 @@ def input_text(block: JsonObject) -> str:
 
 
 def block_extras(block: JsonObject) -> Extras:
-    """The unmodelled fields of a modelled block (`signature`, `caller` ...).
+    """The unmodeled fields of a modeled block (`signature`, `caller` ...).
 
     A thinking block always has a signature here, even if it is empty: that is how the encoder knows its own.
     """
@@ -207,12 +207,12 @@ def choice_extras(message: JsonObject) -> Extras:
     return extras_of("messages", stop_sequence=message.get("stop_sequence"))
 
 
-def reply_extras(message: JsonObject, modelled: Iterable[str] = _REPLY_KEYS) -> Extras:
-    """The unmodelled fields of a message: container, stop_details, context_management, gatewayMetadata ...
+def reply_extras(message: JsonObject, modeled: Iterable[str] = _REPLY_KEYS) -> Extras:
+    """The unmodeled fields of a message: container, stop_details, context_management, gatewayMetadata ...
 
     And the service tier, which Anthropic reports among the token counts (official SDK: `Usage.service_tier`).
     """
-    fields = {key: value for key, value in message.items() if key not in modelled}
+    fields = {key: value for key, value in message.items() if key not in modeled}
     tier: JsonValue = object_or_empty(message.get("usage")).get("service_tier")
     return extras_of("messages", **{"service_tier": tier, **fields})
 

@@ -51,8 +51,7 @@ def encode(request: ChatRequest, *, stream: bool, quirks: Quirks = PLAIN) -> Jso
     """The request body.
 
     Raises:
-        UnsupportedContent: The wire cannot carry a part.
-        ConfigError: A value cannot be right on this wire.
+        ConfigError: The format cannot carry a part or a value.
     """
     for error in limits(request, quirks):
         raise error
@@ -137,7 +136,7 @@ def _closed_or_boolean(schema: object) -> object:
 
 
 def _add_tools(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
-    """Writes the tools and the `tool_choice` object, which also tells whether several may be called at once."""
+    """Writes the tools and the `tool_choice` object, which also says whether several may be called at once."""
     if request.tools:
         body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else _function(tool) for tool in request.tools]
     choice, parallel = _tool_choice(request, quirks), request.parallel_tool_calls

@@ -58,7 +58,7 @@ _DELTA_EVENT_KEYS = frozenset({"type", "delta", "usage"})
 
 
 class _DeltaForm(NamedTuple):
-    """The delta that continues a modelled block: its type, the key of its text, and the event that it becomes."""
+    """The delta that continues a modeled block: its type, the key of its text, and the event that it becomes."""
 
     delta_type: str
     key: str
@@ -83,7 +83,7 @@ class _OpenBlock:
     """A block that has begun.
 
     Attributes:
-        raw: The block as it began; an unmodelled one with its deltas.
+        raw: The block as it began; an unmodeled one with its deltas.
         pieces: The pieces of its text, or of its input's JSON text.
         form: The form of its usual deltas.
     """
@@ -118,14 +118,14 @@ class _OpenBlock:
         return ()
 
     def append(self, text: str) -> Sequence[Event]:
-        """Continues a modelled block."""
+        """Continues a modeled block."""
         if not text:
             return ()
         self.pieces.append(text)
         return (_DELTA_FORMS[self.type].event(self.part, text),)
 
     def _update_raw(self, delta: JsonObject) -> None:
-        """Adds a delta to an unmodelled block: texts are appended, other values replaced."""
+        """Adds a delta to an unmodeled block: texts are appended, other values replaced."""
         for key, value in delta.items():
             if key != "type":
                 before = self.raw.get(key)
@@ -157,8 +157,8 @@ class _OpenBlock:
 class MessagesDecoder(EventDecoder):
     """Push decoder of one stream, ended by `message_stop`.
 
-    Without that marker an answer is complete all the same once it has its stop reason, because only the marker comes
-    after that (facts §14.2).
+    Without that marker an answer is complete, too, once it has its stop reason: only the marker comes after that (facts
+    §14.2).
 
     A second message after the first one's end continues the answer: its parts follow, its id, model, usage and finish
     reason replace the first ones. A second message inside an unfinished one means that the first was truncated.

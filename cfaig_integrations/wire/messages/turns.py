@@ -1,8 +1,8 @@
-"""A conversation to `system` and `messages`, in the order that Anthropic demands.
+"""A conversation to `system` and `messages`, in the order that Anthropic requires.
 
 - `system` is one string, before the conversation: Cloudflare answers 400 to an array of blocks (facts §1.4).
 - Neighbors of one role become one message; tool results come first in theirs.
-- Empty text is refused, and so is white space at the end of a last assistant message (the start of the answer).
+- Empty text is refused, and so is whitespace at the end of a last assistant message (the start of the answer).
 
 A speaker's `name` has no place in the format and is left out: it is a label, as every agent framework sets it.
 """
@@ -18,7 +18,7 @@ from cfaig_integrations.core.content import (
     Json,
     JsonDict,
     Media,
-    Modelled,
+    Modeled,
     Opaque,
     Part,
     Reasoning,
@@ -35,7 +35,7 @@ PDF = "application/pdf"
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """Official SDK: `Base64ImageSourceParam`."""
 SEARCH_RESULT = "search_result"
-"""Extra of a text: the block that says the same, and can be cited (`core.sources`)."""
+"""Extra of a text: a block with the same content, which can be cited (`core.sources`)."""
 CACHE_MARKER = "cache_control"
 """Key of Anthropic's cache marker."""
 
@@ -94,13 +94,13 @@ def _content(turn: Turn) -> _Content:
         return "" if part.text.isspace() else part.text
     if turn.role != "assistant":
         return [block for part in parts if (block := _block(part)) and not _is_blank(block)]
-    # White space between other blocks is taken back (seen in a request with a 2xx answer), alone it is not.
+    # Whitespace between other blocks is accepted (seen in a request with a 2xx answer); alone it is not.
     blocks = [block for part in parts if (block := _block(part)) and (block["type"] != "text" or block["text"])]
     return [] if all(map(_is_blank, blocks)) else blocks
 
 
 def _is_blank(block: JsonDict) -> bool:
-    """Whether a block is only white space, which Anthropic refuses ("must contain non-whitespace text")."""
+    """Whether a block is only whitespace, which Anthropic refuses ("must contain non-whitespace text")."""
     return block["type"] == "text" and not block["text"].strip()
 
 
@@ -198,7 +198,7 @@ def _tool_result(result: ToolResult) -> JsonDict:
     return entry
 
 
-def own_extras(part: Modelled) -> Json:
+def own_extras(part: Modeled) -> Json:
     """What this format wrote into a part's extras, or a user wrote for it (`cache_control` ...)."""
     return part.extras.get("messages", {})
 

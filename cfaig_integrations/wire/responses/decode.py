@@ -53,7 +53,7 @@ PARAGRAPH = "\n\n"
 """Between the sections of one reasoning item."""
 _IGNORED_KEYS = frozenset(
     {
-        # modelled
+        # modeled
         *("id", "model", "object", "output", "output_text", "usage", "error"),
         # the request, repeated; `metadata` and `previous_response_id` are repeated too, but identify the reply
         *("background", "frequency_penalty", "include", "input", "instructions", "max_output_tokens"),
@@ -162,7 +162,7 @@ def turn_extras(response: JsonObject) -> Extras:
 
 
 def reply_extras(response: JsonObject) -> Extras:
-    """The unmodelled fields: creation time, service tier, status, incomplete details ..."""
+    """The unmodeled fields: creation time, service tier, status, incomplete details ..."""
     fields = {key: value for key, value in response.items() if key not in _IGNORED_KEYS and value not in (None, {})}
     return {"responses": fields} if fields else NO_EXTRAS
 

@@ -4,7 +4,7 @@ Three rules keep the sum of the events equal to the decoded final body:
 
 - Deltas become events as they come. Whatever `output_item.done` and the final `response.completed` add (text without
   deltas, citations, the item itself for sending it back) becomes events when it comes.
-- An item that is not modelled becomes one event with its `output_item.done`; its number is reserved when it begins.
+- An item that is not modeled becomes one event with its `output_item.done`; its number is reserved when it begins.
 - All other events only carry what `output_item.done` repeats (progress, commands, code, previews of images), so they
   are skipped.
 

@@ -88,7 +88,7 @@ class OpenPart:
         self._append(piece, events)
 
     def complete(self, whole: str, events: list[Event]) -> None:
-        """Adds what is missing of the whole text; where a vendor retracts text, what became events remains."""
+        """Adds what is missing of the whole text; text that became events remains, even if a vendor retracts it."""
         text = "".join(self.pieces)
         self.pieces[:] = [text]
         if whole:
@@ -237,8 +237,8 @@ class OpenItem:
     def _at_position(self, position: int) -> OpenPart:
         """The part at a position of the finished item.
 
-        That is its content index, unless the vendor counts on from item to item: Bedrock's GPT-OSS gives the only part
-        of its second item the content index 1.
+        That is its content index, unless the vendor does not begin at 0 in each item: Bedrock's GPT-OSS gives the only
+        part of its second item the content index 1.
         """
         if 0 in self.parts or not self.parts:
             return self.part(position)

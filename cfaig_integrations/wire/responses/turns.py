@@ -39,7 +39,7 @@ from cfaig_integrations.wire.responses.decode import CONTENT_PART
 
 INPUT_PARTS = frozenset({"input_text", "input_image", "input_file", "input_audio"})
 _REPLY_KEYS = frozenset({"item", "part", "index"})
-"""Extras that tell where a part of a reply came from, and mean nothing in an input part."""
+"""Extras that say where a part of a reply came from, and mean nothing in an input part."""
 
 _KEEP_ID = frozenset({"item_reference", "mcp_approval_request"})
 """Items whose id another item or the server needs, stored or not."""

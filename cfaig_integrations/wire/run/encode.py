@@ -1,7 +1,7 @@
 """A request to a model's input.
 
-Left out is `model`, which `/ai/run` takes beside the input or in its path (facts §1.2). The `native` input of older
-Workers AI models is that of chat completions with two exceptions: a schema stands bare in `response_format` (facts
+`model` is left out: `/ai/run` takes it beside the input or in its path (facts §1.2). The `native` input of older
+Workers AI models is that of chat completions with two exceptions: `response_format` holds the schema itself (facts
 §9.1), and there are no `stream_options`, because usage always comes (facts §5.3).
 """
 
@@ -22,8 +22,7 @@ def encode(
     """The model's input.
 
     Raises:
-        UnsupportedContent: The model's format cannot carry a part.
-        ConfigError: A value cannot be right in the model's format.
+        ConfigError: The model's format cannot carry a part or a value.
     """
     plain = replace(request, extra_body={}) if request.extra_body else request
     if quirks.run_body == "native":

@@ -74,7 +74,7 @@ class _Candidate:
         calls: How many calls it has.
         finished: Whether its last chunk with a part had a finish reason.
         raw_finish: The finish reason as Google writes it.
-        extras: Its unmodelled fields.
+        extras: Its unmodeled fields.
     """
 
     number: int
