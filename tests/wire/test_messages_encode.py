@@ -396,7 +396,7 @@ def test_media(media: Media, expected: dict[str, Any]) -> None:
     assert result["content"] == [expected, block("x")]
 
 
-@pytest.mark.parametrize("data", ["not base64!", base64.b64encode(b"\xff\xfe").decode()])
+@pytest.mark.parametrize("data", ["not base64!", "née", base64.b64encode(b"\xff\xfe").decode()])
 def test_a_text_document_that_is_not_utf8_is_refused(data: str) -> None:
     with pytest.raises(ConfigError, match="not UTF-8 text in base64"):
         encode(user(Media("file", data=data, mime="text/plain")))

@@ -10,7 +10,6 @@ A speaker's `name` has no place in the format and is left out: it is a label, as
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
@@ -235,7 +234,7 @@ def _source(media: Media) -> JsonDict:
 def _text_of(media: Media) -> str:
     try:
         return base64.b64decode(media.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"The text document {media.name or 'without a name'} is not UTF-8 text in base64: {error}.",
             field="data",
