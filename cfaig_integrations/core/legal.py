@@ -43,17 +43,18 @@ def legal_name(name: str) -> str:
         return name
     legal_part = _ILLEGAL.sub("_", name)
     if not legal_part.strip("_-"):  # nothing of it is left
-        return f"name_{_digest(name)}"
+        return f"name_{digest(name)[:24]}"
     return (legal_part if legal_part[0] == "_" or legal_part[0].isalpha() else f"_{legal_part}")[:_MAX_LENGTH]
 
 
-def _digest(*values: object) -> str:
-    return sha256("\0".join(map(str, values)).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+def digest(*values: object) -> str:
+    """SHA-256 of values as text, in hex."""
+    return sha256("\0".join(map(str, values)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def made_call_id(*values: object) -> str:
     """An id for a tool call that came without one: the same for the same values, in a body and in a stream of it."""
-    return f"call_{_digest(*values)}"
+    return f"call_{digest(*values)[:24]}"
 
 
 class _Namer:
@@ -68,7 +69,7 @@ class _Namer:
         if legal is None:
             legal, attempt = legal_name(name), 0
             while legal in self._taken:
-                legal, attempt = f"{legal[: _MAX_LENGTH - 9]}_{_digest(name, attempt)[:8]}", attempt + 1
+                legal, attempt = f"{legal[: _MAX_LENGTH - 9]}_{digest(name, attempt)[:8]}", attempt + 1
             self._legal[name] = legal
             self._taken.add(legal)
         return legal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import cast
 from weakref import WeakKeyDictionary
 
@@ -12,6 +11,7 @@ from pydantic_core import from_json
 
 from cfaig_integrations.core.chat import ChatRequest, FunctionTool, NamedTool, NativeTool, ToolChoice
 from cfaig_integrations.core.content import Json, JsonDict
+from cfaig_integrations.core.legal import digest
 from cfaig_integrations.core.text import read_arguments
 from cfaig_integrations.errors import ConfigError
 from cfaig_integrations.wire.codec import Quirks
@@ -26,11 +26,6 @@ _MAYBE_HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9]{308})")
 def call_id(id_: str, prefix: str = "call_") -> str:
     """A tool call's id; one that servers would refuse is hashed, the same way wherever it occurs."""
     return id_ if _ID.fullmatch(id_) else prefix + digest(id_)[:24]
-
-
-def digest(text: str) -> str:
-    """SHA-256 of any text, in hex."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def arguments_object(text: str) -> JsonDict:

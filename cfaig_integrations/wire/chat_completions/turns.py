@@ -31,8 +31,9 @@ from cfaig_integrations.core.content import (
     Turn,
     Wire,
 )
+from cfaig_integrations.core.legal import digest
 from cfaig_integrations.wire.codec import Quirks
-from cfaig_integrations.wire.encoding import arguments_text, digest
+from cfaig_integrations.wire.encoding import arguments_text
 
 WIRE: Wire = "chat_completions"
 # The API knows audio by format, not by media type (official SDK: `InputAudio.format`); other servers know more.

@@ -20,17 +20,11 @@ from cfaig_integrations.wire.limits import (
 from cfaig_integrations.wire.responses.turns import INPUT_PARTS
 
 _MIN_TOKENS = 16
-_ON_CHAT = "Remove it, or use api='chat_completions'."
+_ON_CHAT = ("stop", "seed", "n", "top_k", "frequency_penalty", "presence_penalty", "logit_bias")
 _MISSING = MissingFields(
     "responses",
     {
-        "stop": _ON_CHAT,
-        "seed": _ON_CHAT,
-        "n": _ON_CHAT,
-        "top_k": _ON_CHAT,
-        "frequency_penalty": _ON_CHAT,
-        "presence_penalty": _ON_CHAT,
-        "logit_bias": _ON_CHAT,
+        **dict.fromkeys(_ON_CHAT, "Remove it, or use api='chat_completions'."),
         **dict.fromkeys(ANTHROPIC_FIELDS, "Remove it, or use api='messages' with a model that takes it."),
         "thinking": "Use reasoning_effort, or reasoning={'effort': ...}, or use api='messages'.",
     },
