@@ -188,7 +188,7 @@ __all__ = [
 
 _API = ("AIGateway", "AsyncAIGateway", "Credits", "GatewayEntry", "LogEntry", "LogFilter", "ModelEntry")
 _RESULTS = ("RunCost", "RunFile", "RunResult", "WebPage", "WebSearch")
-_HOMES = {
+_MODULES = {
     **dict.fromkeys((*_API, *_RESULTS), "client.api"),
     "CustomCost": "gateway.options",
     "GatewayInfo": "gateway.info",
@@ -202,7 +202,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

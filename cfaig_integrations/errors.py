@@ -80,7 +80,6 @@ __all__ = [
     "UnsupportedContent",
 ]
 
-
 _MAX_SHOWN = 100
 
 

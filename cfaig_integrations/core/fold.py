@@ -102,7 +102,7 @@ class Fold:
     model: str = ""
     usage: Usage | None = None
     extras: Extras = NO_EXTRAS
-    _parts: dict[int, _OpenPart | PartAdded] = field(default_factory=dict[int, "_OpenPart | PartAdded"])
+    _parts: dict[int, _OpenPart | PartAdded] = field(default_factory=dict[int, _OpenPart | PartAdded])
     _choices: dict[int, _ChoiceState] = field(default_factory=dict[int, _ChoiceState])
 
     def add(self, event: Event) -> None:

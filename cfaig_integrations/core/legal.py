@@ -27,7 +27,6 @@ NO_NAMES: Names = MappingProxyType({})
 _MAX_LENGTH = 64
 _LEGAL = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{_MAX_LENGTH - 1}}}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
-_USER_TOOL_TYPES = ("function", "custom")
 _renamed_tools: WeakKeyDictionary[FunctionTool, FunctionTool] = WeakKeyDictionary()
 """The latest copy with another name: encoders cache a tool's encoded form by its identity."""
 
@@ -128,7 +127,7 @@ def _with_legal_names(request: ChatRequest, name: _Namer, speaker: _Namer) -> tu
 def _holder(tool: NativeTool) -> Json:
     """The object that contains the name of a function or a free-text tool; empty for a provider's built-in tool."""
     raw, kind = tool.raw, tool.raw.get("type")
-    if kind not in _USER_TOOL_TYPES:
+    if kind not in ("function", "custom"):
         return raw if "input_schema" in raw else {}
     return cast("Json", raw[kind]) if isinstance(raw.get(kind), Mapping) else raw
 

@@ -91,7 +91,6 @@ canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """A JSON value in the one form in which tool arguments are written."""
 _encode_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _DEFAULT_ORDER: Mapping[str, int] = {"reasoning": 0, "text": 1, "tool_call": 2}
-_DIGEST_SIZE = 8
 
 
 def replay_state(turn: Turn, *, sent: Iterable[int] = (), shows_media: bool = False) -> ReplayState | None:
@@ -125,7 +124,7 @@ def _joined(turn: Turn, *types: type[Text | Reasoning | Refusal]) -> str:
 
 
 def _digest(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_SIZE).hexdigest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _state_digest(state: ReplayState) -> str:

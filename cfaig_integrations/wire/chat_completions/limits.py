@@ -20,7 +20,6 @@ from cfaig_integrations.wire.limits import (
 )
 
 _ON_RESPONSES = 'Remove it, or use api="responses" with a model that takes it.'
-_ON_MESSAGES = 'Remove it, or use api="messages" with a model that takes it.'
 _MISSING = MissingFields(
     WIRE,
     {
@@ -28,7 +27,7 @@ _MISSING = MissingFields(
         "include": _ON_RESPONSES,
         "truncation": _ON_RESPONSES,
         "context_management": 'Remove it, or use api="responses" or "messages" with a model that takes it.',
-        **dict.fromkeys(ANTHROPIC_FIELDS, _ON_MESSAGES),
+        **dict.fromkeys(ANTHROPIC_FIELDS, 'Remove it, or use api="messages" with a model that takes it.'),
     },
 )
 

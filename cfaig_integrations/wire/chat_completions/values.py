@@ -55,8 +55,6 @@ MESSAGE_KEYS = frozenset(
 )
 """Keys of a message or a delta that are modeled, or left out because no whole message has them."""
 _CALL_KEYS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
-_CALL_TYPES = frozenset({"function", "custom", ""})
-_LEGACY_INDEX = "function_call"
 _APPENDED_KEYS = frozenset({"text", "summary", "data"})
 """Keys of `reasoning_details` that a stream sends piece by piece, even if two pieces happen to be equal."""
 
@@ -149,7 +147,7 @@ def call_piece(raw: JsonObject, *, legacy: bool = False) -> CallPiece:
     arguments = inner.get("input" if custom else "arguments")
     whole_object = arguments is not None and not isinstance(arguments, str)
     return CallPiece(
-        index=_LEGACY_INDEX if legacy else index if index and isinstance(index, str) else count_of(index),
+        index="function_call" if legacy else index if index and isinstance(index, str) else count_of(index),
         id=as_str(raw.get("id")),
         name=name or "",
         arguments="" if arguments is None else as_text(arguments),
@@ -161,7 +159,7 @@ def call_piece(raw: JsonObject, *, legacy: bool = False) -> CallPiece:
 def call_fields(raw: JsonObject) -> JsonObject:
     """The unmodeled fields of a call, such as the `extra_content` that Gemini wants back (facts §5.2)."""
     rest = unmodeled(raw, _CALL_KEYS)
-    if (kind := as_str(raw.get("type"))) not in _CALL_TYPES:
+    if (kind := as_str(raw.get("type"))) not in ("function", "custom", ""):
         rest["type"] = kind
     return rest
 

@@ -6,7 +6,7 @@ Blocks become parts in their order; an unmodeled block (server tools and their r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from cfaig_integrations.core.chat import ChatReply, Choice, FinishReason, Usage
 from cfaig_integrations.core.content import (
@@ -207,7 +207,7 @@ def choice_extras(message: JsonObject) -> Extras:
     return extras_of("messages", stop_sequence=message.get("stop_sequence"))
 
 
-def reply_extras(message: JsonObject, modeled: Iterable[str] = _REPLY_KEYS) -> Extras:
+def reply_extras(message: JsonObject, modeled: Collection[str] = _REPLY_KEYS) -> Extras:
     """The unmodeled fields of a message: container, stop_details, context_management, gatewayMetadata ...
 
     And the service tier, which Anthropic reports among the token counts (official SDK: `Usage.service_tier`).

@@ -53,8 +53,6 @@ _EVENT_TYPES = frozenset(
         *("content_block_start", "content_block_delta", "content_block_stop"),
     }
 )
-_DELTA_KEYS = frozenset({"stop_reason", "stop_sequence"})
-_DELTA_EVENT_KEYS = frozenset({"type", "delta", "usage"})
 
 
 class _DeltaForm(NamedTuple):
@@ -269,8 +267,8 @@ class MessagesDecoder(EventDecoder):
             # Counts are totals so far, and omitted ones keep message_start's value.
             self._usage = {**self._usage, **{key: value for key, value in usage.items() if value is not None}}
             events.append(UsageUpdated(usage_of(self._usage)))
-        for extras in (reply_extras(delta, _DELTA_KEYS), reply_extras(event, _DELTA_EVENT_KEYS)):
-            if extras:
+        for holder, keys in ((delta, ("stop_reason", "stop_sequence")), (event, ("type", "delta", "usage"))):
+            if extras := reply_extras(holder, keys):
                 events.append(ReplyExtras(extras))
         return events
 

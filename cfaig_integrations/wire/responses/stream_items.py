@@ -73,7 +73,7 @@ class OpenPart:
             id_, name = (call.id, call.name) if isinstance(call, ToolCall) else ("", "")
             events.append(PartStarted(self.number, kind, id=id_, name=name))
 
-    def _append(self, text: str, events: list[Event]) -> None:
+    def _emit(self, text: str, events: list[Event]) -> None:
         if text and self.kind is not None:
             self.pieces.append(text)
             events.append(DELTA_OF[self.kind](self.number, text))
@@ -84,8 +84,8 @@ class OpenPart:
             pending, self.pending = self.pending, ""
             repeated = piece.startswith(pending) or pending.startswith(piece)
             if not repeated and not (self.kind == "tool_call" and is_object_text(pending)):
-                self._append(pending, events)
-        self._append(piece, events)
+                self._emit(pending, events)
+        self._emit(piece, events)
 
     def complete(self, whole: str, events: list[Event]) -> None:
         """Adds what is missing of the whole text; text that became events remains, even if a vendor retracts it."""
@@ -94,7 +94,7 @@ class OpenPart:
         if whole:
             self.pending = ""
         if len(whole) > len(text) and whole.startswith(text):
-            self._append(whole[len(text) :], events)
+            self._emit(whole[len(text) :], events)
 
     def finish(self, part: Part, events: list[Event]) -> None:
         """Adds whatever a finished part has beyond the events so far."""
@@ -125,7 +125,7 @@ class OpenPart:
         if pending and self.kind is None:
             raise ProtocolError("The stream has the arguments of a tool call, but not its name.", body=excerpt(pending))
         if not self.pieces:
-            self._append(pending, events)
+            self._emit(pending, events)
 
 
 def kind_of(part: Part) -> PartKind:
