@@ -22,7 +22,7 @@ _FINITE_NUMBERS = SchemaValidator(
 _BASE64 = SchemaValidator(core_schema.bytes_schema(), {"val_json_bytes": "base64"})
 """Decodes in half the time of the standard library."""
 _LEAST_LENGTH = 64
-"""Most bytes of a list of numbers that is not read by itself."""
+"""A list of numbers with more bytes is read by itself."""
 _LAST_BYTES = bytes(byte for byte in range(256) if byte & 0x7F <= 0x4E)
 """Last bytes of little-endian 32-bit floats between -2**31 and 2**31."""
 

@@ -143,7 +143,7 @@ def add_tools(
         request: The request.
         quirks: Properties of the model.
         function: Encodes a function tool.
-        named_choice: The choice of the tool that has a name.
+        named_choice: Encodes the choice of a tool by its name.
     """
     if request.tools:
         body["tools"] = [dict(tool.raw) if isinstance(tool, NativeTool) else function(tool) for tool in request.tools]

@@ -10,13 +10,7 @@ from cfaig_integrations.core.json_types import JsonObject
 from cfaig_integrations.errors import ProtocolError
 from cfaig_integrations.wire.chat_completions.stream_choice import ChoiceReader
 from cfaig_integrations.wire.chat_completions.stream_tool_calls import ReplyState
-from cfaig_integrations.wire.chat_completions.values import (
-    REPLY_KEYS,
-    native_message,
-    unmodeled,
-    usage_of,
-    wire_extras,
-)
+from cfaig_integrations.wire.chat_completions.values import REPLY_KEYS, native_message, unmodeled, usage_of, wire_extras
 from cfaig_integrations.wire.codec import EmbeddedError
 from cfaig_integrations.wire.decoder import EventDecoder, is_keep_alive
 from cfaig_integrations.wire.jsonio import (
