@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from cfaig_integrations.core.content import Opaque, extras_of
 from cfaig_integrations.core.events import (
@@ -55,7 +54,8 @@ _EVENT_TYPES = frozenset(
 )
 
 
-class _DeltaForm(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _DeltaForm:
     """The delta that continues a modeled block: its type, the key of its text, and the event that it becomes."""
 
     delta_type: str
@@ -188,11 +188,11 @@ class MessagesDecoder(EventDecoder):
             index, delta = event.get("index"), event.get("delta")
             block = self._open.get(index) if type(index) is int else None
             if block is not None and isinstance(delta, dict):
-                delta_type, key, event_class = block.form
-                text = delta.get(key)
-                if delta.get("type") == delta_type and isinstance(text, str) and text:
+                form = block.form
+                text = delta.get(form.key)
+                if delta.get("type") == form.delta_type and isinstance(text, str) and text:
                     block.pieces.append(text)
-                    return (event_class(block.part, text),)
+                    return (form.event(block.part, text),)
         return self._take_type(kind if isinstance(kind, str) and kind in _EVENT_TYPES else name, event)
 
     def _take_type(self, type_: str, event: JsonObject) -> Sequence[Event]:
