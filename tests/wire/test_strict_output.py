@@ -445,6 +445,9 @@ def test_schema_with_type_and_properties_only() -> None:
     }
     with pytest.raises(ConfigError, match="without a schema"):
         sent("chat_completions", ChatRequest("m", HELLO, output=OutputSchema(None)), MINIMAX)
+    anything = {"type": "object", "properties": {"b": {"$ref": "#/$defs/B"}}, "$defs": {"B": True}}
+    body = sent("chat_completions", ChatRequest("m", HELLO, output=OutputSchema(anything)), MINIMAX)
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object", "properties": {"b": True}}
     endless = {**schema, "$defs": {"B": {"type": "object", "properties": {"b": {"$ref": "#/$defs/B"}}}}}
     with pytest.raises(ConfigError, match="recursion"):
         sent("chat_completions", ChatRequest("m", HELLO, output=OutputSchema(endless)), MINIMAX)

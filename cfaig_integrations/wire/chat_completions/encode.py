@@ -126,8 +126,10 @@ def _inlined(value: object, definitions: Json, path: tuple[str, ...]) -> object:
             value=name,
             remedy="Use a schema without recursion, or another model.",
         )
-    siblings = {key: each for key, each in schema.items() if key != "$ref"}
-    return _inlined({**definitions[name], **siblings}, definitions, (*path, name))
+    definition: object = definitions[name]
+    if isinstance(definition, Mapping):  # a schema may also be a boolean
+        definition = {**cast("Json", definition), **{key: each for key, each in schema.items() if key != "$ref"}}
+    return _inlined(definition, definitions, (*path, name))
 
 
 def _add_reasoning(body: JsonDict, request: ChatRequest, quirks: Quirks) -> None:
