@@ -223,7 +223,7 @@ class _AssistantMessage:
 
 
 def _call_id(id_: str, quirks: Quirks) -> str:
-    """A tool call's id as the model takes it, made of nothing but `id_`; Mistral has nine alphanumerics (§9.2)."""
+    """A tool call's id as the model takes it, derived from `id_` alone; Mistral has nine alphanumerics (facts §9.2)."""
     if not quirks.mistral_turns:
         return id_ if len(id_) <= quirks.call_id_limit and _ID.fullmatch(id_) else f"call_{digest(id_)[:24]}"
     if _MISTRAL_ID.fullmatch(id_):

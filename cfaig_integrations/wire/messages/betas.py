@@ -8,7 +8,7 @@ from typing import cast
 from cfaig_integrations.core.chat import ChatRequest, NativeTool
 from cfaig_integrations.core.content import Json
 
-_OF_TOOL: Mapping[str, str] = {
+_BETA_OF_TOOL: Mapping[str, str] = {
     "advisor_20260301": "advisor-tool-2026-03-01",
     "code_execution_20250522": "code-execution-2025-05-22",
     "computer_20250124": "computer-use-2025-01-24",
@@ -34,7 +34,7 @@ def _required(request: ChatRequest) -> Iterator[str]:
     extra = request.extra_body
     for tool in request.tools:
         raw: Json = tool.raw if isinstance(tool, NativeTool) else tool.extras.get("messages", {})
-        if (name := _OF_TOOL.get(raw.get("type", ""))) is not None:
+        if (name := _BETA_OF_TOOL.get(raw.get("type", ""))) is not None:
             yield name
         if raw.get("input_examples"):
             yield "advanced-tool-use-2025-11-20"
