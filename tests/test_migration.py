@@ -123,7 +123,7 @@ ADVICE: dict[str, str] = {
     "cache_ttl": "gateway=GatewayOptions(cache_ttl=...)",
     "call_metadata": "gateway_metadata=",
     "client": "http_client=httpx.Client(...)",
-    "default_query": "no meaning here",
+    "default_query": "takes no query parameters",
     "disabled_params": "omitted",
     "endpoint_format": 'api="chat_completions"',
     "function_call": "tool_choice=",
@@ -248,7 +248,7 @@ CALLS: dict[str, str] = {
     "max_retries": "model_copy(update={'max_retries': ...})",
     "base_url": "model_copy(update={'base_url': ...})",
     "functions": "bind_tools",
-    "extra_query": "no meaning here",
+    "extra_query": "takes no query parameters",
 }
 
 

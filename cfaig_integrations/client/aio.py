@@ -80,7 +80,9 @@ class AsyncClient:
         response = _OpenResponse(self._sender)
         try:
             actions = exchange.stream(self._connection, request, call)
-            return await AsyncChatStream.of(await defer_cancellation(response.perform(actions)), response)
+            stream = AsyncChatStream(await defer_cancellation(response.perform(actions)), response)
+            await anext(stream)  # once started, a generator that is dropped closes the response
+            return stream
         except BaseException:
             await defer_cancellation(response.aclose())
             raise
@@ -125,13 +127,6 @@ class AsyncChatStream:
         self.info = session.info
         self._response = response
         self._events = cast("AsyncGeneratorType[Event]", _events(session, response))
-
-    @classmethod
-    async def of(cls, session: StreamSession, response: _OpenResponse) -> AsyncChatStream:
-        """A stream that is ready to be read."""
-        stream = cls(session, response)
-        await anext(stream._events)  # once started, a generator that is dropped closes the response
-        return stream
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events

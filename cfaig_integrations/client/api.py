@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
-from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
+from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect
 from cfaig_integrations.client.async_api import AsyncAIGateway
 from cfaig_integrations.client.concurrency import run_all
 from cfaig_integrations.client.sync import Client
@@ -18,7 +18,7 @@ from cfaig_integrations.gateway.costs import RunCost
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
 from cfaig_integrations.gateway.pages import Pages
 from cfaig_integrations.gateway.run_result import RunFile, RunResult
-from cfaig_integrations.gateway.runs import Progress
+from cfaig_integrations.gateway.runs import Polling, Progress
 from cfaig_integrations.gateway.settings import UNSET, hidden
 
 __all__ = [
@@ -106,7 +106,7 @@ class AIGateway(GatewayApi):
         poll_interval: float = 2.0,
         wait: float = 600.0,
     ) -> RunResult:
-        """Runs a model of any modality: images, speech, transcription, film, music, classification, decisions, text.
+        """Runs a model of any modality: images, speech, transcription, video, music, classification, decisions, text.
 
         Files of the output are downloaded at once, because their URLs expire. If a download fails, the result is still
         returned: the file has its URL and the error.
@@ -137,7 +137,7 @@ class AIGateway(GatewayApi):
             >>> result.save("lighthouse.png")  # doctest: +SKIP
         """
         call = self._call(gateway, gateway_metadata, timeout)
-        poll = polling(poll_interval, wait, progress)
+        polling = Polling(poll_interval, wait, progress)
         actions = self._run(
             model,
             input,
@@ -145,7 +145,7 @@ class AIGateway(GatewayApi):
             files=read_files(files),
             options=options,
             call=call,
-            polling=poll,
+            polling=polling,
             download=download,
         )
         return self._client.run(actions)
@@ -185,8 +185,8 @@ class AIGateway(GatewayApi):
             GatewayError: The API refuses the batch, or cannot be reached.
         """
         call = self._call(gateway, gateway_metadata, timeout)
-        poll = polling(poll_interval, wait, progress)
-        return self._client.run(self._run_batch(model, inputs, call=call, polling=poll, download=download))
+        polling = Polling(poll_interval, wait, progress)
+        return self._client.run(self._run_batch(model, inputs, call=call, polling=polling, download=download))
 
     def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
         """The log entry of a call: its cost, its tokens, its metadata.

@@ -15,9 +15,10 @@ from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.metadata import encode_metadata
 from cfaig_integrations.gateway.models.routes import require_author
 from cfaig_integrations.gateway.options import GatewayOptions
+from cfaig_integrations.gateway.pages import rest_path
 from cfaig_integrations.gateway.run_input import Upload
 from cfaig_integrations.gateway.run_result import RunResult
-from cfaig_integrations.gateway.runs import Polling, Progress
+from cfaig_integrations.gateway.runs import Polling
 from cfaig_integrations.gateway.settings import TokenFunction, Unset, resolve
 
 Token: TypeAlias = str | SecretStr | TokenFunction | None
@@ -50,7 +51,7 @@ def connect(
 
 
 class GatewayApi:
-    """The connection, and what every run tells the gateway.
+    """The connection, and the gateway options and metadata of every run.
 
     Args:
         connection: Account, host and defaults, without gateway options: those are for runs, not for the logs API.
@@ -67,7 +68,7 @@ class GatewayApi:
         self._metadata = _checked(metadata)
 
     def _call(self, gateway: Options, metadata: Metadata, timeout: Timeout | None) -> CallOptions:
-        """What a run tells the gateway: by itself, by the blocks around it, and by the constructor."""
+        """A run's options and metadata: its own override those of `gateway_context`, and these the constructor's."""
         around = current()
         options = around.options if gateway is None else GatewayOptions.of(gateway).over(around.options)
         if self._options is not None:
@@ -92,7 +93,7 @@ class GatewayApi:
         polling: Polling,
         download: bool,
     ) -> Actions[RunResult]:
-        self._require_rest()
+        rest_path(self._connection, "/ai/run")
         request = run_input.run_request(
             model,
             input,
@@ -105,26 +106,11 @@ class GatewayApi:
         return runs.run(self._connection, request, call, polling, download=download)
 
     def _run_batch(
-        self,
-        model: str,
-        inputs: Sequence[Mapping[str, Any]],
-        *,
-        call: CallOptions,
-        polling: Polling,
-        download: bool,
+        self, model: str, inputs: Sequence[Mapping[str, Any]], *, call: CallOptions, polling: Polling, download: bool
     ) -> Actions[list[RunResult | GatewayError]]:
-        self._require_rest()
+        rest_path(self._connection, "/ai/run")
         request = run_input.batch_request(model, inputs)
         return runs.run_batch(self._connection, request, call, polling, count=len(inputs), download=download)
-
-    def _require_rest(self) -> None:
-        if self._connection.settings.legacy:
-            raise ConfigError(
-                "The legacy host and custom domains have no run endpoint.",
-                field="base_url",
-                value=self._connection.settings.base_url,
-                remedy="Leave base_url out to use Cloudflare's REST API.",
-            )
 
 
 def _checked(metadata: Metadata) -> Mapping[str, Any]:
@@ -135,14 +121,3 @@ def _checked(metadata: Metadata) -> Mapping[str, Any]:
     if metadata:
         encode_metadata(metadata)
     return metadata or {}
-
-
-def polling(poll_interval: float, wait: float, progress: Progress | None) -> Polling:
-    """How the result of a run is waited for, from the arguments of the call."""
-    if progress is not None and not callable(progress):
-        raise ConfigError(
-            f"progress is a {type(progress).__name__}.",
-            field="progress",
-            remedy="Use a function of the status and the number of polls.",
-        )
-    return Polling(poll_interval, wait, progress)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anyio.to_thread
 
 from cfaig_integrations.client.aio import AsyncClient
-from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect, polling
+from cfaig_integrations.client.api_base import GatewayApi, GatewayId, Metadata, Options, Token, connect
 from cfaig_integrations.client.concurrency import arun_all
 from cfaig_integrations.client.uploads import File, read_files
 from cfaig_integrations.errors import GatewayError
@@ -18,7 +18,7 @@ from cfaig_integrations.gateway.connection import Connection, Timeout
 from cfaig_integrations.gateway.costs import RunCost
 from cfaig_integrations.gateway.logs import Feedback, LogEntry, LogFilter, LogQuery, OrderBy
 from cfaig_integrations.gateway.run_result import RunResult
-from cfaig_integrations.gateway.runs import Progress
+from cfaig_integrations.gateway.runs import Polling, Progress
 from cfaig_integrations.gateway.settings import UNSET, hidden
 
 
@@ -93,7 +93,7 @@ class AsyncAIGateway(GatewayApi):
     ) -> RunResult:
         """Runs a model of any modality; see `AIGateway.run`. `progress` is not awaited."""
         call = self._call(gateway, gateway_metadata, timeout)
-        poll = polling(poll_interval, wait, progress)
+        polling = Polling(poll_interval, wait, progress)
         actions = self._run(
             model,
             input,
@@ -101,7 +101,7 @@ class AsyncAIGateway(GatewayApi):
             files=None if files is None else await anyio.to_thread.run_sync(read_files, files),
             options=options,
             call=call,
-            polling=poll,
+            polling=polling,
             download=download,
         )
         return await self._client.run(actions)
@@ -121,8 +121,8 @@ class AsyncAIGateway(GatewayApi):
     ) -> list[RunResult | GatewayError]:
         """Runs many inputs of a Workers AI model that takes batches; see `AIGateway.run_batch`."""
         call = self._call(gateway, gateway_metadata, timeout)
-        poll = polling(poll_interval, wait, progress)
-        return await self._client.run(self._run_batch(model, inputs, call=call, polling=poll, download=download))
+        polling = Polling(poll_interval, wait, progress)
+        return await self._client.run(self._run_batch(model, inputs, call=call, polling=polling, download=download))
 
     async def log(self, log_id: str, *, gateway_id: str | None = None) -> LogEntry:
         """The log entry of a call; see `AIGateway.log`."""

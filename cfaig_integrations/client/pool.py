@@ -93,8 +93,6 @@ def _usable_proxies() -> Generator[None]:
     try:
         yield
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        if isinstance(error, ConfigError):
-            raise
         name = next((name for name in os.environ if _names_unusable_proxy(name)), "proxy settings")
         raise ConfigError(
             f"The proxy of {name} in the environment cannot be used ({type(error).__name__}).",

@@ -9,14 +9,7 @@ from typing import Literal, TypeAlias
 
 import httpx
 
-from cfaig_integrations.errors import (
-    ConfigError,
-    ConnectFault,
-    GatewayError,
-    ProtocolError,
-    StreamBroken,
-    TimeoutFault,
-)
+from cfaig_integrations.errors import ConfigError, ConnectFault, GatewayError, ProtocolError, StreamBroken, TimeoutFault
 from cfaig_integrations.gateway.actions import HttpRequest
 
 _Category: TypeAlias = Literal["timeout", "network", "protocol", "address"]
@@ -51,14 +44,9 @@ _TIMEOUTS: Mapping[str, str] = {
 _UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
 """Exceptions that are raised before anything is written, over HTTP/1.1 and HTTP/2."""
 
-HTTPX_ERRORS: tuple[type[Exception], ...] = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.CookieConflict,
-    httpx.StreamError,
-)
+_HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
 """The base classes of httpx's exceptions."""
-_OTHER_ERRORS: tuple[type[Exception], ...] = (OSError, UnicodeError)
+_OTHER_ERRORS = (OSError, UnicodeError)
 """Other exceptions of transports."""
 
 
@@ -67,8 +55,8 @@ def errors_of(client: object) -> tuple[type[Exception], ...]:
     for kind in type(client).__mro__:
         if kind.__module__.partition(".")[0] == "httpx2":
             library = sys.modules["httpx2"]
-            return (*(getattr(library, root.__name__) for root in HTTPX_ERRORS), *_OTHER_ERRORS)
-    return (*HTTPX_ERRORS, *_OTHER_ERRORS)
+            return (*(getattr(library, root.__name__) for root in _HTTPX_ERRORS), *_OTHER_ERRORS)
+    return (*_HTTPX_ERRORS, *_OTHER_ERRORS)
 
 
 def response_of(error: Exception) -> httpx.Response:

@@ -22,8 +22,8 @@ VISIBLE_ASCII = re.compile(r"[!-~]+")
 _log = logging.getLogger(__name__)
 _PRIVATE_HOST = re.compile(r"[^.]+|.*\.(?:example|internal|invalid|lan|local|localhost|test|\d+|0x[\da-f]*)")
 """Names that no public name server knows (RFC 2606, RFC 6761, RFC 6762), and short forms of addresses: `127.1`."""
-# {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5).
 _COMPLETED_PATH = re.compile(r"/v1(?:/|$)")
+# {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5); every path is one.
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 _REST_PATH = re.compile(r"(?P<root>.*?)(?:/accounts/(?P<account>[^/]+)(?:/ai(?:/v1|/run)?)?|/ai/v1)")
 """What OpenAI's client needs as its base URL: the account's path, down to that of the formats."""
@@ -71,18 +71,15 @@ def address(source: str, value: str) -> Address:
     """
     base = _parsed_url(source, value)
     is_legacy_host = host_of(base) == LEGACY_HOST
-    legacy = is_legacy_host or base.path.endswith("/compat")
-    path = base.path.removesuffix("/compat")
-    if not legacy:
+    if not is_legacy_host and not base.path.endswith("/compat"):
         return _rest_address(source, base)
+    path = base.path.removesuffix("/compat")
     if not is_legacy_host and not _COMPLETED_PATH.search(path):
-        return Address(base, urlunsplit(base), legacy, None, custom=True)
+        return Address(base, urlunsplit(base), True, None, custom=True)
     if is_legacy_host and (provider := _PROVIDER_PATH.fullmatch(path)):
         raise _provider_path(source, provider)
-    match = _LEGACY_PATH.fullmatch(path)
-    if match is None:
-        return Address(base, urlunsplit(base), legacy, None)
-    return Address(base, "", legacy, match["prefix"], match["account"] or "", match["gateway"] or "")
+    match = cast("re.Match[str]", _LEGACY_PATH.fullmatch(path))
+    return Address(base, "", True, match["prefix"], match["account"] or "", match["gateway"] or "")
 
 
 def _rest_address(source: str, base: SplitResult) -> Address:

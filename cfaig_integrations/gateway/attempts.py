@@ -12,14 +12,13 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from cfaig_integrations.errors import ConfigError, GatewayError, TransportFault
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, AskToken, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection, Pairs
 from cfaig_integrations.gateway.failures.redaction import conceal
-from cfaig_integrations.gateway.retry import RetryPolicy
 from cfaig_integrations.gateway.settings import Secret
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
@@ -38,11 +37,6 @@ class Attempts(ABC, Generic[_T]):
         event_id: `cf-aig-event-id` that they share, unless the user sets one (facts §3.1).
         repeatable: Whether sending them twice costs nothing more, so that any transient failure is retried.
     """
-
-    __slots__ = (
-        *("_call", "_connection", "_headers", "_log_id", "_log_ids", "_retries"),
-        *("event_id", "repeatable", "sent"),
-    )
 
     def __init__(self, connection: Connection, call: CallOptions) -> None:
         self._connection = connection
@@ -85,13 +79,11 @@ class Attempts(ABC, Generic[_T]):
         if error.log_id is not None:
             self._log_ids += (error.log_id,)
 
-    def _policy(self) -> RetryPolicy:
-        policy = self._connection.policy_of(self._call)
-        return replace(policy, after_send=True) if self.repeatable else policy
-
     def _pause(self, error: GatewayError) -> float | None:
         """Seconds to wait before the same request is sent again; None: it is not."""
-        policy = self._policy()
+        policy = self._connection.policy_of(self._call)
+        if self.repeatable:
+            policy = replace(policy, after_send=True)
         error.retryable = policy.repeats(error)
         pause = policy.delay(error, self._retries + 1, random.random)
         if pause is not None:
@@ -124,12 +116,10 @@ class Attempts(ABC, Generic[_T]):
             request = replace(request, headers=self._headers)
         self.sent += 1
         try:
-            response = yield Send(request)
+            response = cast("HttpResponse", (yield Send(request)))
         except ConfigError:  # the address or the certificates: nothing was sent
             self.sent -= 1
             raise
-        if not isinstance(response, HttpResponse):
-            raise TypeError(f"the outcome of Send is a {type(response).__name__}")
         if 200 <= response.status < 300:
             self._log_id = response.headers.get("cf-aig-log-id")
             if self._log_ids:
@@ -153,8 +143,6 @@ class SimpleRequest(Attempts[_T]):
         method: HTTP method.
         call: What this call changes.
     """
-
-    __slots__ = ("_body", "_method", "_path", "_read")
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.failures.redaction import redacted
-from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, query
+from cfaig_integrations.gateway.pages import Page, Pages, get_page, query, rest_path
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
@@ -126,7 +126,7 @@ def models(
     connection: Connection, *, search: str | None = None, task: str | None = None, author: str | None = None
 ) -> Actions[list[ModelEntry]]:
     """Searches the catalog."""
-    path = management_path(connection, "/ai/models")
+    path = rest_path(connection, "/ai/models")
 
     def fetch(page: int) -> Actions[Page[ModelEntry]]:
         parameters = query({"search": search, "task": task, "author": author, "page": page, "per_page": _PER_PAGE})
@@ -157,7 +157,7 @@ def _model(raw: object) -> ModelEntry:
 
 def gateways(connection: Connection) -> Actions[list[GatewayEntry]]:
     """Lists the gateways of the account."""
-    path = management_path(connection, "/ai-gateway/gateways")
+    path = rest_path(connection, "/ai-gateway/gateways")
 
     def fetch(page: int) -> Actions[Page[GatewayEntry]]:
         return get_page(connection, f"{path}?{query({'page': page, 'per_page': _PER_PAGE})}", _gateway)
@@ -175,7 +175,7 @@ def _gateway(raw: object) -> GatewayEntry:
 
 def credits(connection: Connection) -> Actions[Credits]:
     """The balance of the account's credits."""
-    path = f"{management_path(connection, '/ai-gateway/billing')}/credit-balance"
+    path = f"{rest_path(connection, '/ai-gateway/billing')}/credit-balance"
     return SimpleRequest(connection, path, lambda response, _: _credits(result_of(response)), method="GET").run()
 
 
@@ -200,7 +200,7 @@ def web_search(
     Raises:
         ConfigError: An argument is not valid.
     """
-    path = management_path(connection, "/ai/websearch")
+    path = rest_path(connection, "/ai/websearch")
     if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
         raise invalid("query", text, "is empty", "Use a text.")
     if provider is not None and not (isinstance(provider, str) and provider):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -157,7 +157,7 @@ class Connection:
         if not isinstance(self.retry_after_send, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise invalid("retry_after_send", self.retry_after_send, "is not a bool", "Use True or False.")
         if self.extra_headers:
-            checked_headers(self.extra_headers, legacy=self._takes_provider_key)
+            checked_headers(self.extra_headers, provider_key=self._takes_provider_key)
         if self.metadata:
             encode_metadata(self.metadata, most=self._most_entries)
 
@@ -207,8 +207,8 @@ class Connection:
         if timeout is not None or options is None or options.request_timeout is None:
             return limits
         # The gateway's own limit is in milliseconds for each of its attempts, and ours must be longer (facts §13.9).
-        own_limit = cast("int", options.request_timeout) / 1000 * (options.max_attempts or 1)
-        return Timeouts(limits.connect, max(READ_TIMEOUT, own_limit + _MARGIN))
+        gateway_limit = cast("int", options.request_timeout) / 1000 * (options.max_attempts or 1)
+        return Timeouts(limits.connect, max(READ_TIMEOUT, gateway_limit + _MARGIN))
 
     def headers_of(
         self, call: CallOptions, wire_headers: Mapping[str, str], *, stream: bool, event_id: str | None = None
@@ -266,8 +266,8 @@ class Connection:
             headers["cf-aig-gateway-id"] = settings.gateway_id
         if options is not None:
             headers |= options.headers(legacy=settings.legacy)
-        headers |= checked_headers(self.extra_headers, legacy=self._takes_provider_key)
-        headers |= checked_headers(call.extra_headers, legacy=self._takes_provider_key)
+        headers |= checked_headers(self.extra_headers, provider_key=self._takes_provider_key)
+        headers |= checked_headers(call.extra_headers, provider_key=self._takes_provider_key)
         if isinstance(settings.api_token, Secret):
             headers |= settings.auth_header(settings.api_token)
         return headers
@@ -310,12 +310,12 @@ def carries_provider_key(headers: Mapping[str, object]) -> bool:
     return not {"authorization", "x-api-key"}.isdisjoint(str(name).lower() for name in headers)
 
 
-def checked_headers(headers: Mapping[str, str | SecretStr], *, legacy: bool) -> dict[str, str]:
+def checked_headers(headers: Mapping[str, str | SecretStr], *, provider_key: bool) -> dict[str, str]:
     """A user's own headers with lower-case names.
 
     Args:
         headers: The headers; a value may be a secret.
-        legacy: Whether `Authorization` may hold a provider's key (facts §2.3).
+        provider_key: Whether `Authorization` may hold a provider's key (facts §2.3).
 
     Raises:
         ConfigError: A name or a value is not valid, or would replace the token or the framing.
@@ -327,7 +327,7 @@ def checked_headers(headers: Mapping[str, str | SecretStr], *, legacy: bool) -> 
         if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _invalid_header(shown(name), "is not a header name", "Use letters, digits and hyphens.")
         lower = name.lower()
-        if lower == "cf-aig-authorization" or (lower == "authorization" and not legacy):
+        if lower == "cf-aig-authorization" or (lower == "authorization" and not provider_key):
             raise _invalid_header(repr(name), "carries the token", "Pass the token as api_token.")
         if lower in _FRAMING:
             raise _invalid_header(repr(name), "is derived from URL and body", "Leave it out.")

@@ -39,7 +39,6 @@ NO_CONTEXT = Context()
 """The context outside of all blocks."""
 _CURRENT: ContextVar[Context] = ContextVar("cfaig_gateway_context", default=NO_CONTEXT)
 
-
 current: Callable[[], Context] = _CURRENT.get
 """The context of the running code."""
 
@@ -93,10 +92,7 @@ class gateway_context:  # named as the function that it is used as
     __slots__ = ("_metadata", "_options")
 
     def __init__(
-        self,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        options: GatewayOptions | Mapping[str, Any] | None = None,
+        self, *, metadata: Mapping[str, Any] | None = None, options: GatewayOptions | Mapping[str, Any] | None = None
     ) -> None:
         if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             raise invalid("metadata", metadata, "is not a dict", "Use a dict.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import Attempts, without_html
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.continuation import history_digest, is_forgotten, is_unstored_item
-from cfaig_integrations.gateway.info import GatewayInfo, read_info
+from cfaig_integrations.gateway.info import GatewayInfo, key_source, read_info
 from cfaig_integrations.gateway.models import routes
 from cfaig_integrations.gateway.models.routes import Route
 from cfaig_integrations.gateway.prepare import PreparedChat, prepare
@@ -56,8 +55,6 @@ def stream(connection: Connection, request: ChatRequest, call: CallOptions = NO_
 
 class _Chat(Attempts[_T]):
     """The requests of one chat call, over one wire format and perhaps over another."""
-
-    __slots__ = ("_first_refusal", "_history", "_prepared", "_request", "_route", "_stream", "_whole_history")
 
     def __init__(self, connection: Connection, call: CallOptions, request: ChatRequest, *, stream: bool) -> None:
         super().__init__(connection, call)
@@ -114,7 +111,7 @@ class _Chat(Attempts[_T]):
         return True
 
     def _final_error(self, error: GatewayError) -> GatewayError:
-        """The error; after a switch, the first refusal instead of one that the user's own choices do not explain."""
+        """The error; the first refusal if the other format, which the user did not choose, does not fit either."""
         if self._first_refusal is None:
             return error
         refusal = self._first_refusal[1]
@@ -172,7 +169,7 @@ class _Chat(Attempts[_T]):
             response.headers,
             wire=prepared.route.wire,
             model=self._request.model,
-            key_source=None if reply is None else _key_source(reply),
+            key_source=None if reply is None else next(filter(None, map(key_source, reply.extras.values())), None),
             switched_from=None if self._first_refusal is None else self._first_refusal[0],
             attempts=self.sent,
             history=self._history if prepared.route.features.stored_replies else None,
@@ -181,8 +178,6 @@ class _Chat(Attempts[_T]):
 
 
 class _WholeChat(_Chat[tuple[ChatReply, GatewayInfo]]):
-    __slots__ = ()
-
     def _attempt(self) -> Actions[tuple[ChatReply, GatewayInfo]]:
         prepared = self._prepare()
         response = yield from self._send(prepared.http)
@@ -192,8 +187,6 @@ class _WholeChat(_Chat[tuple[ChatReply, GatewayInfo]]):
 
 
 class _StreamedChat(_Chat[StreamSession]):
-    __slots__ = ()
-
     def _attempt(self) -> Actions[StreamSession]:
         prepared = self._prepare()
         response = yield from self._send(prepared.http)
@@ -212,12 +205,3 @@ class _StreamedChat(_Chat[StreamSession]):
 
 def _refuses_format(error: ApiError) -> bool:
     return routes.is_shape_refusal(error.status, error.code, error.message)
-
-
-def _key_source(reply: ChatReply) -> str | None:
-    """Whose provider key was used, where the body has it (facts §2.3)."""
-    for values in reply.extras.values():
-        source = values.get("gatewayMetadata")
-        if isinstance(source, Mapping):
-            return str(source.get("keySource") or "") or None  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  # JSON
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from cfaig_integrations.core.content import Wire
 from cfaig_integrations.gateway.failures.redaction import redacted
@@ -92,7 +92,7 @@ def read_info(
         headers: Names in lower case.
         wire: Wire format of the call.
         model: Model id as the user wrote it.
-        key_source: From the body's `gatewayMetadata`, if it has one (facts §2.3).
+        key_source: As `key_source` reads it from the body.
         switched_from: Wire format that was tried before.
         attempts: HTTP requests sent.
         history: Digest of the conversation, if it can be continued from the reply.
@@ -120,6 +120,13 @@ def read_info(
         history=history,
         log_ids=earlier_log_ids if log_id is None else (*earlier_log_ids, log_id),
     )
+
+
+def key_source(body: Mapping[str, Any]) -> str | None:
+    """Whose provider key was used, if a body says so in `gatewayMetadata` (facts §2.3)."""
+    metadata = body.get("gatewayMetadata")
+    source = cast("Mapping[str, object]", metadata).get("keySource") if isinstance(metadata, Mapping) else None
+    return source if isinstance(source, str) and source else None
 
 
 def _verdict(text: str) -> Any:

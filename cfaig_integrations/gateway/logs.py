@@ -14,7 +14,7 @@ from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
 from cfaig_integrations.gateway.failures.redaction import redacted
-from cfaig_integrations.gateway.pages import Page, Pages, get_page, management_path, quoted_id
+from cfaig_integrations.gateway.pages import Page, Pages, get_page, quoted_id, rest_path
 from cfaig_integrations.gateway.settings import DEFAULT_GATEWAY
 from cfaig_integrations.wire import jsonio
 
@@ -267,7 +267,7 @@ def _page(connection: Connection, query: LogQuery, gateway_id: str | None) -> Ac
 
 def _logs_path(connection: Connection, gateway_id: str | None) -> str:
     gateway = gateway_id or connection.settings.gateway_id or DEFAULT_GATEWAY
-    return management_path(connection, f"/ai-gateway/gateways/{quoted_id('gateway_id', gateway)}/logs")
+    return rest_path(connection, f"/ai-gateway/gateways/{quoted_id('gateway_id', gateway)}/logs")
 
 
 def _entry_path(connection: Connection, log_id: str, gateway_id: str | None) -> str:

@@ -74,8 +74,7 @@ def _add(entries: dict[str, Scalar], layer: Mapping[str, object]) -> None:
     for key, value in layer.items():
         if key in entries:
             continue
-        error = _key_error(key)
-        if error:
+        if error := _key_error(key):
             raise ConfigError(
                 f"Metadata key {shown(key)} {error}.",
                 field="gateway_metadata",
@@ -97,10 +96,8 @@ def _fill(entries: dict[str, Scalar], automatic: Mapping[str, object], most: int
     for key, value in automatic.items():
         if len(entries) >= most:
             return
-        if key not in entries and not _key_error(key):
-            scalar = _scalar(value)
-            if scalar is not None:
-                entries[repair_surrogates(key)] = scalar
+        if key not in entries and not _key_error(key) and (scalar := _scalar(value)) is not None:
+            entries[repair_surrogates(key)] = scalar
 
 
 def _key_error(key: object) -> str:
@@ -114,8 +111,6 @@ def _key_error(key: object) -> str:
 
 def _scalar(value: object) -> Scalar | None:
     """The value that is sent; None if the gateway would not keep it."""
-    if type(value) is str:
-        return repair_surrogates(value[:MAX_LENGTH])
     match value:
         case Enum():
             return _scalar(value.value)

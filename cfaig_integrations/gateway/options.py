@@ -71,7 +71,7 @@ _Dollars: TypeAlias = Annotated[StrictFloat | None, Field(ge=0, lt=1e12, descrip
 _LOWER = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 _ONLY_HOST: Mapping[str, Literal["rest", "legacy"]] = {"gateway_id": "rest", "byok_alias": "legacy"}
-"""Options that exist on one host only; other hosts than the legacy one look at the alias `default` (facts §2.3)."""
+"""Options that exist on one host only; the REST API uses the stored key with the alias `default` (facts §2.3)."""
 _BODY_FIELDS: Mapping[str, str] = {"reject_if_busy": "rejectIfBusy"}
 """Options that are sent in the body's `options`."""
 _WITHOUT_HEADER = frozenset({*_BODY_FIELDS, "otel_active_span"})
@@ -273,10 +273,11 @@ class GatewayOptions(_Options):
             ConfigError: An option does not exist on that host.
         """
         headers: dict[str, str] = {}
+        host = "legacy" if legacy else "rest"
         for option, value in self:
             if value is None or option in _WITHOUT_HEADER:
                 continue
-            if _ONLY_HOST.get(option, host := "legacy" if legacy else "rest") != host:
+            if _ONLY_HOST.get(option, host) != host:
                 raise _wrong_host(option, value, legacy=legacy)
             match value:
                 case bool():

@@ -29,7 +29,7 @@ class Page(Generic[_T]):
 
 
 class Pages(Generic[_T]):
-    """All pages of a list, one after the other. Entries that move to a later page meanwhile come once.
+    """All pages of a list, one after the other. An entry that moves to a later page meanwhile is not repeated.
 
     Args:
         fetch: Gets the page with a number, from 1.
@@ -98,8 +98,8 @@ def query(parameters: Mapping[str, str | int | None]) -> str:
         raise ConfigError(f"The query cannot be encoded: {error}.", remedy="Use valid Unicode.") from error
 
 
-def management_path(connection: Connection, path: str) -> str:
-    """A path of the management API.
+def rest_path(connection: Connection, path: str) -> str:
+    """A path that only Cloudflare's REST API has.
 
     Raises:
         ConfigError: The host does not have it.
@@ -107,7 +107,7 @@ def management_path(connection: Connection, path: str) -> str:
     settings = connection.settings
     if settings.legacy:
         raise ConfigError(
-            f"The legacy host has no {path.rpartition('/')[2]} API.",
+            f"The legacy host and custom domains have no {path.rpartition('/')[2]} endpoint.",
             field="base_url",
             value=settings.base_url,
             remedy="Leave base_url out to use Cloudflare's REST API.",

@@ -37,7 +37,7 @@ class PreparedChat:
         continues: Whether the body points to a stored reply in place of the turns before it.
         stops: Stop texts that the format has no field for: the reply is cut at them here.
         names: The user's names of tools that have another name in the body.
-        forced: Tools of which one must be called, if a call may arrive as text.
+        forced: Names of the tools of which one must be called; empty unless a call may arrive as text.
     """
 
     http: HttpRequest

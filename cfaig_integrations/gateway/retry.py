@@ -12,9 +12,9 @@ MAX_WAIT = 60.0
 """Longest `Retry-After` that is waited for, in seconds; after a longer one the error is final (facts §5.8)."""
 
 _DEFAULT_RETRIES = 2
-_MINUTE_LIMITS = frozenset({"2003", "3021"})
+_RATE_LIMITS = frozenset({"2003", "3021"})
 """Codes of the gateway's own rate limit and of a Workers AI model's (facts §14.1)."""
-_WHOLESALE_RATE_LIMIT = 2018
+_WHOLESALE_RATE_LIMIT = "2018"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,15 @@ class RetryPolicy:
         """
         if attempts > self.limit or not self.repeats(error):
             return None
-        match error:
-            case ApiError(retry_after=float() | int() as seconds):
-                return seconds if seconds <= MAX_WAIT else None
-            case ApiError():
-                return _backoff(error).wait(attempts, random())
-            case _:
-                return _DEFAULT.wait(attempts, random())
+        if not isinstance(error, ApiError):
+            return _DEFAULT.wait(attempts, random())
+        if error.retry_after is not None:
+            return error.retry_after if error.retry_after <= MAX_WAIT else None
+        return _backoff(error).wait(attempts, random())
 
 
 def _backoff(error: ApiError) -> _Backoff:
-    if str(error.code) == str(_WHOLESALE_RATE_LIMIT) or "wholesale rate limit" in error.message.lower():
+    code = str(error.code)
+    if code == _WHOLESALE_RATE_LIMIT or "wholesale rate limit" in error.message.lower():
         return _WHOLESALE
-    if str(error.code) in _MINUTE_LIMITS:
-        return _GATEWAY_LIMIT
-    return _DEFAULT
+    return _GATEWAY_LIMIT if code in _RATE_LIMITS else _DEFAULT

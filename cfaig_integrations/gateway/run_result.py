@@ -13,7 +13,7 @@ from cfaig_integrations.errors import ApiError, ConfigError, GatewayError, Proto
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import HttpResponse
 from cfaig_integrations.gateway.failures.redaction import redacted
-from cfaig_integrations.gateway.info import GatewayInfo
+from cfaig_integrations.gateway.info import GatewayInfo, key_source
 from cfaig_integrations.gateway.media_types import media_type_of
 from cfaig_integrations.wire import jsonio
 from cfaig_integrations.wire.codec import EmbeddedError
@@ -35,7 +35,7 @@ _PENDING = frozenset({"queued", "running", "pending", "processing"})
 
 @dataclass(frozen=True, slots=True)
 class RunFile:
-    """A file in the result of a run: an image, a sound, a film.
+    """A file in the result of a run: an image, audio, a video.
 
     Attributes:
         media_type: From the content type or the data URL, else by the first bytes; None if neither says.
@@ -204,13 +204,13 @@ def read_answer(response: HttpResponse) -> Answer:
 
 def read_value(value: Any, response: HttpResponse) -> Answer:
     """What a JSON value says of a run: the output inside any envelopes, and its files; as `read_answer`."""
-    key_source: str | None = None
+    source: str | None = None
     while isinstance(value, dict):
         body = cast("dict[str, Any]", value)
-        key_source = _key_source(body) or key_source
+        source = key_source(body) or source
         pending = _pending(body)
         if pending is not None:
-            return Answer(body, (), key_source, pending)
+            return Answer(body, (), source, pending)
         state = body.get("state")
         has_state = isinstance(state, str) and (not body.keys().isdisjoint(_OUTCOMES) or body.keys() <= _ENVELOPE)
         if has_state and str(state).lower() != "completed":
@@ -221,13 +221,7 @@ def read_value(value: Any, response: HttpResponse) -> Answer:
             value = {name: each for name, each in body.items() if name != "gatewayMetadata"}
             break
         value = body["result"]
-    return Answer(value, tuple(_files(value)), key_source)
-
-
-def _key_source(body: Mapping[str, Any]) -> str | None:
-    metadata = body.get("gatewayMetadata")
-    source = cast("dict[str, Any]", metadata).get("keySource") if isinstance(metadata, dict) else None
-    return source if isinstance(source, str) and source else None
+    return Answer(value, tuple(_files(value)), source)
 
 
 def _pending(body: Mapping[str, Any]) -> Pending | None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, TypeAlias, cast
 from urllib.parse import urljoin, urlsplit
 
-from cfaig_integrations.errors import GatewayError, ProtocolError, TimeoutFault, invalid
+from cfaig_integrations.errors import ConfigError, GatewayError, ProtocolError, TimeoutFault, invalid
 from cfaig_integrations.gateway import failures
 from cfaig_integrations.gateway.actions import Actions, HttpRequest, HttpResponse, Send, Sleep
 from cfaig_integrations.gateway.addresses import is_private
@@ -40,7 +40,7 @@ class Polling:
     """How the result of a run is waited for.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, or `progress` is not a function.
     """
 
     def __init__(self, interval: float, wait: float, progress: Progress | None = None) -> None:
@@ -48,6 +48,12 @@ class Polling:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
             if not is_number or not (value > 0 if least == "above" else value >= 0):
                 raise invalid(name, value, "is not a duration", f"Use a number of seconds {least} zero.")
+        if progress is not None and not callable(progress):
+            raise ConfigError(
+                f"progress is a {type(progress).__name__}.",
+                field="progress",
+                remedy="Use a function of the status and the number of polls.",
+            )
         self._interval, self._wait, self._progress = interval, wait, progress
         self._began, self._slept = monotonic(), 0.0
         self._polls = 0
@@ -161,8 +167,6 @@ def _answer(
 class _RunAttempts(SimpleRequest[tuple[Answer, Mapping[str, str]]]):
     """The requests of one run, or of one question for its result."""
 
-    __slots__ = ("_request",)
-
     def __init__(self, connection: Connection, request: RunRequest, call: CallOptions) -> None:
         headers = {**call.extra_headers, "accept": "*/*", "content-type": request.content_type}
         call = replace(call, extra_headers=headers)
@@ -206,8 +210,6 @@ def _downloaded(connection: Connection, call: CallOptions, files: tuple[RunFile,
 class _Download(Attempts[RunFile]):
     """Downloads a file from the host of a provider, which must receive neither the token nor a header of ours."""
 
-    __slots__ = ("_url",)
-
     def __init__(self, connection: Connection, call: CallOptions, url: str) -> None:
         super().__init__(connection, call)
         self._url = url
@@ -219,9 +221,7 @@ class _Download(Attempts[RunFile]):
         while True:
             self._require_public(url)
             self.sent += 1
-            response = yield Send(HttpRequest("GET", url, [], b"", timeouts, anonymous=True))
-            if not isinstance(response, HttpResponse):
-                raise TypeError(f"the outcome of Send is a {type(response).__name__}")
+            response = cast("HttpResponse", (yield Send(HttpRequest("GET", url, [], b"", timeouts, anonymous=True))))
             if 200 <= response.status < 300:
                 if not response.body:
                     raise ProtocolError("The file of the result is empty.")

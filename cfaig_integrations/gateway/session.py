@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from cfaig_integrations.core.events import (
     ArgumentsDelta,
@@ -24,7 +24,7 @@ from cfaig_integrations.core.stops import Stopper
 from cfaig_integrations.core.text import SurrogateJoiner, repair_surrogates
 from cfaig_integrations.errors import GatewayError, ProtocolError, StreamBroken
 from cfaig_integrations.gateway import failures
-from cfaig_integrations.gateway.actions import Actions, Outcome, ReadOn
+from cfaig_integrations.gateway.actions import Actions, ReadOn
 from cfaig_integrations.gateway.failures.redaction import conceal
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.truncation import warn_of_default_limit
@@ -54,8 +54,8 @@ class StreamSession:
         stops: Stop texts that the format has no field for: the reply is cut at them here.
         request_headers: Request headers, whose credentials no error may show.
         names: The user's names of tools that have another name in the stream.
-        forced: Tools of which one must be called, if a call may arrive as text.
-        unlimited: The model, if the request sets no limit of tokens.
+        forced: Names of the tools of which one must be called; empty unless a call may arrive as text.
+        unlimited: Model id, if the request sets no limit of tokens.
 
     Attributes:
         info: Contents of the response headers.
@@ -66,27 +66,6 @@ class StreamSession:
         requests_sent: Number of requests it took to open the stream.
         shown: Whether a visible part of the reply came: the model ran.
     """
-
-    __slots__ = (
-        "_decoder",
-        "_forced_calls",
-        "_headers",
-        "_held",
-        "_joiners",
-        "_names",
-        "_parser",
-        "_pieces",
-        "_request_headers",
-        "_stopper",
-        "_unlimited",
-        "ended",
-        "error",
-        "idle",
-        "info",
-        "requests_sent",
-        "shown",
-        "waiting",
-    )
 
     def __init__(
         self,
@@ -259,9 +238,9 @@ def _is_complete(data: bytes) -> bool:
 
 def first_bytes() -> Actions[bytes | None]:
     """The first bytes of an open response that are not blank; None if there are none."""
-    chunk = _as_bytes((yield ReadOn()))
+    chunk = cast("bytes | None", (yield ReadOn()))
     while chunk is not None and sniff(chunk) is None:
-        chunk = _as_bytes((yield ReadOn(idle=True)))
+        chunk = cast("bytes | None", (yield ReadOn(idle=True)))
     return chunk
 
 
@@ -272,7 +251,7 @@ def read_document(head: bytes) -> Actions[bytes]:
     while chunk is not None and len(body) <= EVENT_LIMIT:
         body += chunk
         try:
-            chunk = _as_bytes((yield ReadOn()))
+            chunk = cast("bytes | None", (yield ReadOn()))
         except GatewayError:
             if not jsonio.is_object_text(body.decode("utf-8", "replace")):
                 raise
@@ -290,15 +269,9 @@ def read_until_visible(session: StreamSession, chunk: bytes | None) -> Actions[N
         if session.ended or session.shown:
             break
         try:
-            chunk = _as_bytes((yield ReadOn(session.idle)))
+            chunk = cast("bytes | None", (yield ReadOn(session.idle)))
         except GatewayError as error:
             session.waiting += session.lost(error)
             break
     if session.error is not None and not session.shown:
         raise session.error
-
-
-def _as_bytes(outcome: Outcome) -> bytes | None:
-    if outcome is None or isinstance(outcome, bytes):
-        return outcome
-    raise TypeError(f"the outcome of ReadOn is a {type(outcome).__name__}")

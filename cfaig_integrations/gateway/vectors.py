@@ -22,8 +22,6 @@ _T = TypeVar("_T")
 class _EmbedRequest(SimpleRequest[_T]):
     """Embeds; the error of a model that is not found says where such models are (facts §6.3)."""
 
-    __slots__ = ()
-
     def _final_error(self, error: GatewayError) -> GatewayError:
         on_rest = self._path == "/ai/v1/embeddings" and not self._connection.settings.legacy
         if on_rest and isinstance(error, ApiError) and (isinstance(error, NotFound) or error.code == 7003):
@@ -71,12 +69,12 @@ def rank(
     Raises:
         GatewayError: With `requests_sent`.
     """
-    route = rerank_route(request.model, legacy=connection.settings.legacy)
+    path, top_k = rerank_route(request.model, legacy=connection.settings.legacy)
     indexes = [index for index, passage in enumerate(request.passages) if passage]
     if not indexes:
         return RerankReply(()), read_info({}, wire="run", model=request.model, attempts=0)
     passages = tuple([request.passages[index] for index in indexes])
-    body = rerank.encode(replace(request, passages=passages), top_k=route.top_k)
+    body = rerank.encode(replace(request, passages=passages), top_k=top_k)
     body |= _body_options(connection, call, takes=True)
 
     def read(response: HttpResponse, sent: int) -> tuple[RerankReply, GatewayInfo]:
@@ -86,7 +84,7 @@ def rank(
             ranking = tuple([Ranked(indexes[ranked.index], ranked.score) for ranked in ranking])
         return replace(reply, ranking=ranking), _info(response, request.model, sent)
 
-    return (yield from SimpleRequest(connection, route.path, read, body=body, call=call).run())
+    return (yield from SimpleRequest(connection, path, read, body=body, call=call).run())
 
 
 def decide(

@@ -129,11 +129,10 @@ def test_the_simulator_has_the_same_models() -> None:
 
 
 def test_rerankers() -> None:
-    assert rerank_route(DEFAULT_RERANKER).path == f"/ai/run/{DEFAULT_RERANKER}"
-    assert rerank_route(DEFAULT_RERANKER).top_k
-    assert not rerank_route("@cf/baai/bge-m3").top_k
+    assert rerank_route(DEFAULT_RERANKER) == (f"/ai/run/{DEFAULT_RERANKER}", True)
+    assert rerank_route("@cf/baai/bge-m3") == ("/ai/run/@cf/baai/bge-m3", False)
     assert TABLE[-1].models == "*"
-    assert rerank_route("@cf/new/reranker").top_k
+    assert rerank_route("@cf/new/reranker") == ("/ai/run/@cf/new/reranker", True)
     with pytest.raises(ConfigError, match="Workers AI"):
         rerank_route("cohere/rerank")
     with pytest.raises(ConfigError, match="legacy"):

@@ -66,7 +66,7 @@ TABLE: tuple[EmbedModel, ...] = (
     EmbedModel("@cf/pfnet/plamo-embedding-1b", Inputs(), "§6.1: length by the model card", None, None, 2048),
     EmbedModel("@cf/qwen/qwen3-vl-embedding-2b", _ANY_FIELD, "§6.1: fields not documented", None, 32768, 1024),
     EmbedModel("openai/*", _ANY_FIELD, "§6.3: OpenAI's reference has encoding_format", base64=True),
-    EmbedModel("*", _ANY_FIELD, "§6.3: no third-party model in the REST catalogue; on the legacy host with BYOK"),
+    EmbedModel("*", _ANY_FIELD, "§6.3: no third-party model in the REST catalog; on the legacy host with BYOK"),
 )
 
 _DEFAULT_BATCH = 32
@@ -95,19 +95,6 @@ class EmbedRoute:
     model: str
     path: str
     row: EmbedModel
-
-
-@dataclass(frozen=True, slots=True)
-class RerankRoute:
-    """How passages go to their model.
-
-    Attributes:
-        path: After `{base}/accounts/{account_id}`.
-        top_k: Whether the model has a parameter for how many results to return.
-    """
-
-    path: str
-    top_k: bool
 
 
 def model_of(model: str) -> EmbedModel:
@@ -173,8 +160,8 @@ def embed_route(request: EmbedRequest, *, api: EmbedApi = "auto", legacy: bool =
     return EmbedRoute("run", model, f"{_RUN}/{model}", row)
 
 
-def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
-    """How passages go to their model.
+def rerank_route(model: str, *, legacy: bool = False) -> tuple[str, bool]:
+    """The path of a reranking model, after `{base}/accounts/{account_id}`, and whether it has the parameter `top_k`.
 
     Raises:
         ConfigError: The model id cannot be right, is no Workers AI model's, or the host has no rerank endpoint.
@@ -183,7 +170,7 @@ def rerank_route(model: str, *, legacy: bool = False) -> RerankRoute:
     if sent != _BGE_M3:
         require_kind(sent, "reranking")
     _require_run(sent, model, "rerank", DEFAULT_RERANKER, legacy=legacy)
-    return RerankRoute(f"{_RUN}/{sent}", sent != _BGE_M3)
+    return f"{_RUN}/{sent}", sent != _BGE_M3
 
 
 def decision_route(model: str, *, legacy: bool = False) -> str:

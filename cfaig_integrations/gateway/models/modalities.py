@@ -1,6 +1,6 @@
 """What kind of model an id names, where it is not a chat model.
 
-An id that no row matches may be that of a chat model: the catalogue grows.
+An id that no row matches may be that of a chat model: the catalog grows.
 """
 
 from __future__ import annotations
@@ -37,44 +37,44 @@ def _named(*words: str) -> str:
 
 TABLE: tuple[Row, ...] = (
     Row("dynamic/* cloudflare/auto", "a route", "§1.6: the gateway chooses the model", "chat"),
-    Row("@[ch]f/*/*rerank*", "a reranking model", "§6.4, catalogue", "reranking"),
+    Row("@[ch]f/*/*rerank*", "a reranking model", "§6.4, catalog", "reranking"),
     Row(
         "@[ch]f/*/bge-* @[ch]f/*/*embedding* [!@]*/text-embedding* [!@]*/gemini-embedding* [!@]*/embed-*",
         "an embedding model",
-        "§6.1, §6.3, catalogue",
+        "§6.1, §6.3, catalog",
         "embedding",
     ),
-    Row("@cf/cloudflare/clef*", "a decision model", "§14.7: its task in the catalogue misleads", "decision"),
+    Row("@cf/cloudflare/clef*", "a decision model", "§14.7: its task in the catalog misleads", "decision"),
     Row(
         _named("tts", "eleven", "speech", "realtime-tts", "aura", "melotts") + " elevenlabs/eleven* inworld/*",
         "a text-to-speech model",
-        "§1.3, §9.8, catalogue",
+        "§1.3, §9.8, catalog",
     ),
     Row(
         _named("transcribe", "whisper", "stt", "scribe") + " assemblyai/* deepgram/* @cf/deepgram/*",
         "a speech recognition model",
-        "§1.3, §9.8, catalogue",
+        "§1.3, §9.8, catalog",
     ),
-    Row(_named("music", "lyria"), "a music generation model", "§1.3, catalogue"),
+    Row(_named("music", "lyria"), "a music generation model", "§1.3, catalog"),
     Row(
         _named("video", "i2v", "t2v", "veo", "sora", "hailuo", "seedance", "kling", "ltx")
         + " klingai/* lightricks/* runwayml/* vidu/* pixverse/* alibaba/wan* google/gemini-omni*",
         "a video generation model",
-        "§1.3, catalogue",
+        "§1.3, catalog",
     ),
     Row(
         _named("image", "imagen", "imagine", "dall-e", "banana", "seedream", "stable-diffusion")
         + " black-forest-labs/* bria/* krea/* leonardo/* lykon/* recraft/* stabilityai/* @[ch]f/*/flux-*"
         " @cf/leonardo/* @cf/lykon/* @cf/stabilityai/* @cf/runwayml/* @cf/black-forest-labs/*",
         "an image generation model",
-        "§1.3, §9.8, catalogue",
+        "§1.3, §9.8, catalog",
     ),
-    Row("@[ch]f/*/m2m100* @[ch]f/*/indictrans*", "a translation model", "§9.8, catalogue"),
-    Row("@[ch]f/*/bart-large-cnn*", "a summarization model", "§9.8, catalogue"),
-    Row("@[ch]f/*/distilbert* @[ch]f/*/resnet*", "a classification model", "§9.8, catalogue"),
-    Row("@[ch]f/*/detr-*", "an object detection model", "catalogue"),
-    Row("@[ch]f/*/llava* @[ch]f/*/uform*", "an image captioning model", "catalogue: it takes one image and one prompt"),
-    Row("@[ch]f/*/smart-turn*", "a voice activity detection model", "catalogue"),
+    Row("@[ch]f/*/m2m100* @[ch]f/*/indictrans*", "a translation model", "§9.8, catalog"),
+    Row("@[ch]f/*/bart-large-cnn*", "a summarization model", "§9.8, catalog"),
+    Row("@[ch]f/*/distilbert* @[ch]f/*/resnet*", "a classification model", "§9.8, catalog"),
+    Row("@[ch]f/*/detr-*", "an object detection model", "catalog"),
+    Row("@[ch]f/*/llava* @[ch]f/*/uform*", "an image captioning model", "catalog: it takes one image and one prompt"),
+    Row("@[ch]f/*/smart-turn*", "a voice activity detection model", "catalog"),
 )
 
 _NAMES = {

@@ -2,16 +2,16 @@
 
 An input kind is what the model accepts; whether a wire can carry it is another question.
 
-Sources in the evidence: CF: Cloudflare's own page or catalogue file of the model. LC: profile data of LangChain's
+Sources in the evidence: CF: Cloudflare's own page or catalog file of the model. LC: profile data of LangChain's
 packages (openai 1.7.4, anthropic 1.7.10, google-genai 4.4.2, xai 1.3.0, deepseek 1.1.1, groq 1.1.3, mistralai 1.1.6),
 OR: that of openrouter 0.2.9. LI: tables of llama-index-llms-openai 0.8.3 and -anthropic 0.12.3. MD: models.dev of
 2026-08-18. Recorded: a recorded exchange with its number. §: facts.md.
 
 Where sources disagree, the smaller number: too small a window forgets early, too large a one ends in a refusal. One
-exception: for some models of other providers the catalogue has 128,000 tokens, or 16,384, 8,192 or 4,096 out, unlike
+exception: for some models of other providers the catalog has 128,000 tokens, or 16,384, 8,192 or 4,096 out, unlike
 all other sources (gpt-5, gpt-5.4, minimax/m3, gemini-3-flash); there the provider's numbers count. Where Cloudflare
 hosts the model, or has it hosted (deepseek-v4-pro), its numbers count. The evidence of a row that differs from the
-catalogue says so.
+catalog says so.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ TABLE: tuple[Row, ...] = (
 """Models of other providers."""
 
 # Cloudflare publishes no bound of the answer alone: §5 code 5021 counts question and answer against the window. Their
-# hosts fetch no images (§9.2). `function_calling`, `vision` and `reasoning` are properties of the catalogue (§8.8).
+# hosts fetch no images (§9.2). `function_calling`, `vision` and `reasoning` are properties of the catalog (§8.8).
 WORKERS_AI: tuple[Row, ...] = (
     Row("llama-3.1-8b-instruct", 7_968, None, _TEXT, _NONE, "CF"),
     Row("llama-3.1-8b-instruct-fp8", 32_000, None, _TEXT, _NONE, "CF, MD; recorded cloudflare 22"),

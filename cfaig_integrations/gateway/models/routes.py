@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -71,7 +70,6 @@ _AUTHORS: Mapping[str, tuple[str, ...]] = {
 }
 """How the names of some authors' models begin."""
 
-_lock = threading.Lock()
 _learned: dict[tuple[str, bool], Wire] = {}
 
 
@@ -215,14 +213,12 @@ def rest_id(model: str) -> str:
 
 def learn(model: str, *, tools: bool, wire: Wire) -> None:
     """Remembers for this process that a model takes this wire after it refused the body of another."""
-    with _lock:
-        _learned[checked_id(model), tools] = wire
+    _learned[checked_id(model), tools] = wire
 
 
 def forget() -> None:
     """Forgets all wires that `learn` remembered."""
-    with _lock:
-        _learned.clear()
+    _learned.clear()
 
 
 _SHAPE = re.compile(r"user input error|invalid value|bad input|/v1/(?:responses|chat/completions|messages)")
@@ -371,7 +367,7 @@ def _id_and_row(model: str) -> tuple[str, Row]:
 
 @lru_cache(maxsize=1024)
 def _chat_id_and_row(model: str, legacy: bool) -> tuple[str, Row]:
-    """The same of a chat model; the legacy host sends ids to providers with models that are not in the tables."""
+    """As `_id_and_row`, for a chat model; providers on the legacy host have models that are not in the tables."""
     id_, row = _id_and_row(model)
     if not legacy or id_.startswith(IN_PATH):
         require_kind(id_, "chat")

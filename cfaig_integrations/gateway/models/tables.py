@@ -23,9 +23,9 @@ class ModelRow(Protocol):
 
     @property
     def evidence(self) -> str:
-        """Where all that the row says is known from.
+        """The sources of all that the row says.
 
-        A section (§) is one of facts.md. "Catalogue" is Cloudflare's file of the model, read in November 2026.
+        A section (§) is one of facts.md. "Catalog" is Cloudflare's file of the model, read in November 2026.
         """
         ...
 
