@@ -165,9 +165,11 @@ class Feedback:
     metadata: Mapping[str, str | int | float | bool] | None = None
 
     def __post_init__(self) -> None:
+        if self.metadata is not None and not isinstance(self.metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users call this without a type checker
+            raise invalid("metadata", self.metadata, "is not valid feedback", "Use a dict.")
         if not self.fields():
             raise ConfigError("The feedback is empty.", field="value", remedy="Set value, score or metadata.")
-        if self.value not in (None, 1, -1):
+        if self.value is not None and (type(self.value) is not int or self.value not in (1, -1)):
             raise invalid("value", self.value, "is not valid feedback", "Use 1 or -1.")
         is_number = isinstance(self.score, int | float) and not isinstance(self.score, bool)
         if self.score is not None and not (is_number and 0 <= self.score <= 100):

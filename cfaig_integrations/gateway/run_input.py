@@ -17,7 +17,6 @@ from cfaig_integrations.gateway.models.routes import checked_id, is_route
 from cfaig_integrations.gateway.models.tables import IN_PATH
 from cfaig_integrations.wire import jsonio
 
-JsonObject: TypeAlias = Mapping[str, Any]
 Upload: TypeAlias = tuple[str, bytes, str]
 """A file of a form: its name, its bytes and its media type."""
 
@@ -57,8 +56,8 @@ def run_request(
     *,
     media_type: str | None = None,
     files: Mapping[str, Upload] | None = None,
-    options: JsonObject | None = None,
-    gateway_fields: JsonObject | None = None,
+    options: Mapping[str, Any] | None = None,
+    gateway_fields: Mapping[str, Any] | None = None,
 ) -> RunRequest:
     """The request of a run.
 
@@ -182,7 +181,7 @@ def _checked_input(value: object, where: str = "input") -> dict[str, Any]:
     raise ConfigError(f"{where} is a {type(value).__name__}.", field=where, value=value, remedy=remedy)
 
 
-def _checked_options(options: JsonObject | None) -> dict[str, Any]:
+def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Options with the rules that the endpoint would enforce (facts §1.2)."""
     if options is None:
         return {}
@@ -238,7 +237,7 @@ def _check_json(value: object, where: str, depth: int = 0) -> None:
             raise invalid(where, value, f"is a {type(value).__name__}, which JSON does not have", remedy)
 
 
-def _form(fields: JsonObject, files: Mapping[str, Upload]) -> tuple[bytes, str]:
+def _form(fields: Mapping[str, Any], files: Mapping[str, Upload]) -> tuple[bytes, str]:
     """A multipart form, and its content type with the boundary."""
     boundary = secrets.token_hex(16)
     parts: list[bytes] = []
@@ -269,7 +268,7 @@ def _part(boundary: str, name: str, data: bytes, filename: str | None = None, me
     if filename is not None:
         lines[-1] += f'; filename="{_quoted(PurePath(filename).name)}"'
         lines.append(f"Content-Type: {media_type}")
-    return "\r\n".join([*lines, "", ""]).encode() + data + b"\r\n"
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + data + b"\r\n"
 
 
 def _quoted(text: str) -> str:

@@ -121,12 +121,11 @@ class Settings:
         Raises:
             ConfigError: The token is not valid in a header.
         """
-        secret = token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
+        token = token if isinstance(token, SecretStr) else Secret(cast("str", token))
         remedy = " An unpickled model reads it from this process's environment: pickles contain no token."
-        error = _token_error(secret, remedy=remedy, account=self.account_id)
-        if error:
+        if error := _token_error(token, remedy=remedy, account=self.account_id):
             raise error
-        value = f"Bearer {secret.get_secret_value()}"
+        value = f"Bearer {token.get_secret_value()}"
         return {"cf-aig-authorization" if self.legacy and not self.custom else "authorization": value}
 
 
@@ -197,27 +196,24 @@ def _resolve_id(parameter: Literal["account_id", "gateway_id"], value: str | Non
             remedy="Set one of them, or both to the same.",
         )
     source, text = _from_argument_or_environment(parameter, value if value is not None else in_url or None, "")
-    error = _id_error(parameter, source, text)
-    if error:
-        raise error
+    _check_id(parameter, source, text)
     return text
 
 
 @lru_cache(maxsize=256)
-def _id_error(parameter: Literal["account_id", "gateway_id"], source: str, value: str) -> ConfigError | None:
-    """The error of an id that is not valid; without the value, which may be a token by mistake."""
+def _check_id(parameter: Literal["account_id", "gateway_id"], source: str, value: str) -> None:
+    """Raises a ConfigError for an id that is not valid; without the value, which may be a token by mistake."""
     if not value:
         remedy = f"Pass {parameter}=..., or set {_VARIABLES[parameter][0]}."
-        return ConfigError(f"{parameter} is missing.", field=parameter, remedy=remedy)
+        raise ConfigError(f"{parameter} is missing.", field=parameter, remedy=remedy)
     if parameter == "account_id" and is_credential(value):
-        return _id_is_token(source)
+        raise _id_is_token(source)
     if not _ID.fullmatch(value):
-        return ConfigError(
+        raise ConfigError(
             f"{source} is not a valid id (it has {len(value)} characters).",
             field=source,
             remedy="An id is 1 to 64 of the characters A-Z, a-z, 0-9, _ and -.",
         )
-    return None
 
 
 def _id_is_token(source: str) -> ConfigError:
@@ -266,8 +262,7 @@ def _resolve_token(token: _Token, address: Address, account: str, *, provider_ke
         token = Secret(token.get_secret_value())
     elif callable(token):
         return token
-    error = _token_error(token, source, remedy, account=account)
-    if error:
+    if error := _token_error(token, source, remedy, account=account):
         raise error
     return cast("Secret", token)
 

@@ -19,6 +19,7 @@ from cfaig_integrations.gateway.connection import Connection, Timeouts, timeouts
 from cfaig_integrations.gateway.context import Context, current
 from cfaig_integrations.gateway.logs import Feedback, LogFilter, LogQuery, entry
 from cfaig_integrations.gateway.metadata import encode_metadata
+from cfaig_integrations.gateway.run_input import run_request
 from cfaig_integrations.gateway.settings import resolve
 
 HUGE = 10**5000
@@ -201,6 +202,21 @@ def test_a_query_that_cannot_be_encoded_is_rejected(query: LogQuery) -> None:
 def test_an_invalid_score_is_rejected(score: Any) -> None:
     with pytest.raises(ConfigError, match="score"):
         Feedback(score=score)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("value", True), ("value", 1.0), ("value", "1"), ("metadata", ["a"]), ("metadata", "a")]
+)
+def test_feedback_of_the_wrong_type_is_rejected(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{field}="):
+        Feedback(**{field: value})
+
+
+def test_names_in_a_form_that_utf8_does_not_have_are_replaced() -> None:
+    upload = ("\udcff.png", b"x", "image/png")  # a file on Linux may have such a name
+    body = run_request("@cf/a/b", {"\ud800": "x"}, files={"image": upload}).body
+    assert b'name="?"' in body
+    assert b'filename="?.png"' in body
 
 
 async def test_many_tasks_can_be_inside_one_block() -> None:

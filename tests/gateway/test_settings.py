@@ -157,6 +157,16 @@ def test_a_providers_path_says_what_to_write_instead(path: str, model: str) -> N
     assert f"account_id='acc0', gateway_id='gw', model='{model}'" in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["", "acc/1", "cfut_0123456789abcdef"])
+def test_each_invalid_id_raises_an_error_of_its_own(value: str) -> None:
+    errors: list[ConfigError] = []
+    for _ in range(2):
+        with pytest.raises(ConfigError) as caught:
+            settings(account_id=value)
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]  # else its traceback would grow, and keep the variables of all callers alive
+
+
 def test_the_error_names_the_environment_variable() -> None:
     with pytest.raises(ConfigError, match="CF_ACCOUNT_ID") as caught:
         resolve_in({"CLOUDFLARE_API_TOKEN": TOKEN, "CF_ACCOUNT_ID": "my account"})
