@@ -32,7 +32,7 @@ _GZIP = 0x1F
 
 
 class IdleTimer:
-    """The time limit of a read, which counts the reads before it that brought nothing of the reply."""
+    """The time limit of a read; the reads just before it that brought nothing of the reply count towards it."""
 
     __slots__ = ("_since", "request")
 

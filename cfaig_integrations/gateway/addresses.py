@@ -26,7 +26,7 @@ _COMPLETED_PATH = re.compile(r"/v1(?:/|$)")
 # {prefix}[/v1[/{account}[/{gateway}]]], without a final /compat (facts §1.5); every path is one.
 _LEGACY_PATH = re.compile(r"(?P<prefix>.*?)(?:/v1(?:/(?P<account>[^/]+)(?:/(?P<gateway>[^/]+))?)?)?")
 _REST_PATH = re.compile(r"(?P<root>.*?)(?:/accounts/(?P<account>[^/]+)(?:/ai(?:/v1|/run)?)?|/ai/v1)")
-"""What OpenAI's client needs as its base URL: the account's path, down to that of the formats."""
+"""A base URL may end with the account's path or with that of the formats, as OpenAI's client needs it."""
 _PROVIDER_PATH = re.compile(r"/v1/(?P<account>[^/]+)/(?P<gateway>[^/]+)/(?P<provider>[^/]+)(?:/.*)?")
 _PROVIDER_HOSTS: Mapping[str, str] = {
     "api.anthropic.com": "anthropic/...",

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 from urllib.parse import urlencode
 
 from cfaig_integrations.core.text import read_json
-from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, invalid
+from cfaig_integrations.errors import ConfigError, GatewayError, NotFound, ProtocolError, invalid, shown
 from cfaig_integrations.gateway.actions import Actions, HttpResponse
 from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
@@ -194,11 +194,18 @@ class LogFilter:
         key: Field to compare, such as `model`, `success`, `cost`, `metadata.key` or `metadata.value`.
         operator: How to compare it.
         value: Values to compare it with, of which one must match.
+
+    Raises:
+        ConfigError: `value` is a str, whose characters would be the values.
     """
 
     key: str
     operator: Literal["eq", "neq", "contains", "lt", "gt"]
     value: Sequence[str | int | float | bool]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, str):
+            raise invalid("value", self.value, "is not a list", f"Use [{shown(self.value)}].")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,10 @@ _ADVICE: Mapping[str, str] = {
     "cache_idx": "Put a CachePoint into the messages, or cache_control on a content block.",
     "call_metadata": "Write extra_body={'metadata': ...}, or gateway_metadata=... for the gateway's log.",
     "chunk_size": _BATCH,
-    "default_query": "It has no meaning here: the API takes no query parameters. Leave it out.",
     "disabled_params": "Leave it out: unset arguments are omitted from requests.",
     "disallowed_special": _TOKENIZER,
     "embedding_ctx_length": "Split the texts before, or use truncate_inputs=True with models that have it.",
     "endpoint_format": 'Write api="chat_completions" or api="run".',
-    "extra_query": "It has no meaning here: the API takes no query parameters. Leave it out.",
     "function_call": "Write tool_choice=...",
     "functions": _TOOLS,
     "include_response_headers": "Leave it out: see gateway_info(message) or additional_kwargs['cf_aig'] in LlamaIndex.",
@@ -100,6 +98,7 @@ _ADVICE: Mapping[str, str] = {
     # The header and the beta feature of anthropic 2.14 and langchain-anthropic 1.7.
     "user_profile_id": "Write extra_headers={'anthropic-user-profile-id': ...} and betas=['user-profiles-2026-03-24'].",
     **dict.fromkeys(("anthropic_api_key", "openai_api_key", "provider_api_key"), _NO_PROVIDER_KEY),
+    **dict.fromkeys(("default_query", "extra_query"), "The API takes no query parameters: leave it out."),
     **dict.fromkeys(("anthropic_proxy", "openai_proxy", "proxies", "proxy"), _PROXY),
     **dict.fromkeys(("openai_organization", "organization", "project", "workspace_id"), _ONE_PROVIDER),
     **dict.fromkeys(

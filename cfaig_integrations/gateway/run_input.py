@@ -72,7 +72,7 @@ def run_request(
     Raises:
         ConfigError: An argument is not valid.
     """
-    model = checked_model(model)
+    model = _checked_model(model)
     options = {**(gateway_fields or {}), **_checked_options(options)}
     raw = bytes(input) if isinstance(input, bytes | bytearray | memoryview) else None
     if media_type is not None and raw is None:
@@ -127,7 +127,7 @@ def batch_request(model: str, inputs: object) -> RunRequest:
     Raises:
         ConfigError: An argument is not valid.
     """
-    model = checked_model(model)
+    model = _checked_model(model)
     if not model.startswith(IN_PATH):
         raise ConfigError(
             f"{model} cannot be run in batches, as Workers AI models can.",
@@ -155,7 +155,7 @@ def batch_request(model: str, inputs: object) -> RunRequest:
     return RunRequest(model, f"{_RUN}/{model}?queueRequest=true", jsonio.dump({"requests": requests}))
 
 
-def checked_model(model: str) -> str:
+def _checked_model(model: str) -> str:
     """A model id as the REST API spells it.
 
     Raises:

@@ -34,13 +34,8 @@ from cfaig_integrations.wire.sniff import sniff
 from cfaig_integrations.wire.sse import EVENT_LIMIT, SseParser
 
 _Invisible: TypeAlias = Started | PartStarted | PartExtras | ReplyExtras | UsageUpdated
-"""Events that show a reader nothing of the reply."""
+"""Events that show a reader nothing of the reply: no text, arguments or media, nor its end."""
 _Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ArgumentsDelta
-
-
-def is_visible(event: Event) -> bool:
-    """Whether an event shows a reader something of the reply: text, arguments, media, or its end."""
-    return not isinstance(event, _Invisible)
 
 
 class StreamSession:
@@ -183,7 +178,7 @@ class StreamSession:
                 self._pieces.append(event.text)
             elif type(event) is Finished and self._unlimited is not None:
                 warn_of_default_limit(self._unlimited, event.finish)
-        self.shown = self.shown or any(map(is_visible, events))
+        self.shown = self.shown or any(not isinstance(event, _Invisible) for event in events)
         if self.error is not None and self.shown:
             self.error.retryable, self.error.maybe_billed = False, True
         return events

@@ -96,8 +96,8 @@ class Settings:
     Attributes:
         account_id: Cloudflare account.
         api_token: API token with Account > Workers AI > Read (legacy host: AI Gateway > Run; custom domain: an Access
-            token), or a function that is called before every request, if it is async by async calls only. None: no
-            token, where a gateway without authentication on the legacy host gets a provider's key alone.
+            token), or a function that is called before every request; an async one works in async calls only. None: a
+            gateway without authentication on the legacy host gets a provider's key alone.
         gateway_id: Gateway; None: none is named, and `@cf/` models bypass the gateway.
         base_url: Without a slash at its end; on the legacy host with account, gateway and `/compat`.
         legacy: Whether `base_url` serves OpenAI's chat completions alone: the host that came before the REST API, or a

@@ -23,7 +23,7 @@ class _EmbedRequest(SimpleRequest[_T]):
     """Embeds; the error of a model that is not found says where such models are (facts §6.3)."""
 
     def _final_error(self, error: GatewayError) -> GatewayError:
-        on_rest = self._path == "/ai/v1/embeddings" and not self._connection.settings.legacy
+        on_rest = self._path == "/ai/v1/embeddings"
         if on_rest and isinstance(error, ApiError) and (isinstance(error, NotFound) or error.code == 7003):
             error.hint = (
                 "The REST API is documented to embed with Workers AI's models only: use one such as '@cf/baai/bge-m3', "

@@ -198,6 +198,11 @@ def test_a_query_that_cannot_be_encoded_is_rejected(query: LogQuery) -> None:
         query.encoded()
 
 
+def test_a_filter_of_logs_takes_a_list_of_values() -> None:
+    with pytest.raises(ConfigError, match=r"^value='gpt-6' is not a list\. Use \['gpt-6'\]\.$"):
+        LogFilter("model", "eq", "gpt-6")
+
+
 @pytest.mark.parametrize("score", ["5", True, float("nan"), HUGE, [5]], ids=name_of)
 def test_an_invalid_score_is_rejected(score: Any) -> None:
     with pytest.raises(ConfigError, match="score"):
