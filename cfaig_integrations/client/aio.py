@@ -63,8 +63,6 @@ class AsyncClient:
         ConfigError: `http_async_client` is of another type.
     """
 
-    __slots__ = ("_connection", "_sender")
-
     def __init__(self, connection: Connection, http_async_client: object = None) -> None:
         self._connection = connection
         self._sender: AsyncPooled | AsyncUserClient = (
@@ -121,8 +119,6 @@ class AsyncChatStream:
         info: How the gateway handled the call, from the response headers.
     """
 
-    __slots__ = ("_events", "_response", "info")
-
     def __init__(self, session: StreamSession, response: _OpenResponse) -> None:
         self.info = session.info
         self._response = response
@@ -175,7 +171,6 @@ async def _events(session: StreamSession, response: _OpenResponse) -> AsyncGener
 class _OpenResponse:
     """Performs the actions of one call; at most one response is open at a time."""
 
-    __slots__ = ("_chunks", "_response", "_sender", "_timer")
     _chunks: AsyncIterator[bytes]
     _timer: IdleTimer
 

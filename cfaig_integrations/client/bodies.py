@@ -34,8 +34,6 @@ _GZIP = 0x1F
 class IdleTimer:
     """The time limit of a read; the reads just before it that brought nothing of the reply count towards it."""
 
-    __slots__ = ("_since", "request")
-
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self._since = 0.0
@@ -71,8 +69,6 @@ class WholeBody:
         idle: Whether the last piece was blank, as servers send while they work (facts §14.2).
     """
 
-    __slots__ = ("_body", "_left", "_request", "_until", "idle")
-
     def __init__(self, request: HttpRequest, *, is_error: bool) -> None:
         limit = request.timeouts.read
         self._request = request
@@ -107,8 +103,6 @@ class Inflater:
     Args:
         encoding: Value of the `content-encoding` header.
     """
-
-    __slots__ = ("_deflate", "_zlib")
 
     def __init__(self, encoding: str = "gzip") -> None:
         self._deflate = encoding == "deflate"
@@ -194,8 +188,6 @@ def join_chunks(response: httpx.Response) -> None:
 
 class _JoiningReader:
     """h11's reader, followed by the whole chunks that are in the buffer behind the one that it returned."""
-
-    __slots__ = ("_reader", "read_eof")
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader

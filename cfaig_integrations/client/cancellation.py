@@ -69,8 +69,6 @@ class _Deferral:
         active: Whether the task was cancelled.
     """
 
-    __slots__ = ("_before", "_deferred", "_delivered", "_left", "_task", "active")
-
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         self._before = task.cancelling()

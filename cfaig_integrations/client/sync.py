@@ -64,8 +64,6 @@ class Client:
         ConfigError: `http_client` is of another type.
     """
 
-    __slots__ = ("_connection", "_sender")
-
     def __init__(self, connection: Connection, http_client: object = None) -> None:
         self._connection = connection
         self._sender: Pooled | UserClient = _POOLED if http_client is None else UserClient(http_client)
@@ -139,8 +137,6 @@ class ChatStream:
         info: How the gateway handled the call, from the response headers.
     """
 
-    __slots__ = ("_events", "info")
-
     def __init__(self, session: StreamSession, response: _OpenResponse) -> None:
         self.info = session.info
         self._events = _events(session, response)
@@ -190,7 +186,6 @@ def _events(session: StreamSession, response: _OpenResponse) -> Generator[Event,
 class _OpenResponse:
     """Performs the actions of one call; at most one response is open at a time."""
 
-    __slots__ = ("_chunks", "_response", "_sender", "_timer")
     _chunks: Iterator[bytes]
     _timer: IdleTimer
 

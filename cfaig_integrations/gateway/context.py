@@ -46,8 +46,6 @@ current: Callable[[], Context] = _CURRENT.get
 class holding(Generic[T]):  # named as the function that it is used as
     """Sets a context variable inside the block."""
 
-    __slots__ = ("_token", "_value", "_variable")
-
     def __init__(self, variable: ContextVar[T], value: T) -> None:
         self._variable, self._value = variable, value
 
@@ -88,8 +86,6 @@ class gateway_context:  # named as the function that it is used as
         ...     ...  # chain.invoke(question)
         Ellipsis
     """
-
-    __slots__ = ("_metadata", "_options")
 
     def __init__(
         self, *, metadata: Mapping[str, Any] | None = None, options: GatewayOptions | Mapping[str, Any] | None = None
