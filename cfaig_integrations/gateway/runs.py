@@ -216,24 +216,36 @@ class _Download(Attempts[RunFile]):
         self.repeatable = True
 
     def _attempt(self) -> Actions[RunFile]:
-        url, timeouts = self._url, self._connection.timeouts_of(self._call, stream=False)
+        url, timeouts = self._public_url(self._url), self._connection.timeouts_of(self._call, stream=False)
         redirects = 0
         while True:
-            self._require_public(url)
             self.sent += 1
             response = cast("HttpResponse", (yield Send(HttpRequest("GET", url, [], b"", timeouts, anonymous=True))))
             if 200 <= response.status < 300:
                 if not response.body:
                     raise ProtocolError("The file of the result is empty.")
                 return file_of(response if is_media(response) else self._check(response), self._url)
-            url = urljoin(url, response.headers.get("location", ""))
-            follows = 300 <= response.status < 400 and url.startswith(("http://", "https://"))
-            if not follows or redirects == _MAX_REDIRECTS:
-                raise failures.from_response(response.status, response.headers, response.body or b"")
+            location = response.headers.get("location", "") if 300 <= response.status < 400 else ""
+            if location:
+                url = self._public_url(url, location)
+            if not location or redirects == _MAX_REDIRECTS or not url.startswith(("http://", "https://")):
+                error = failures.from_response(response.status, response.headers, response.body or b"")
+                if location:
+                    error.hint = f"Of a file, {_MAX_REDIRECTS} redirects to http:// or https:// URLs are followed."
+                raise error
             redirects += 1
 
-    def _require_public(self, url: str) -> None:
-        """Refuses addresses of this machine and its network, unless the gateway itself is there, as in tests."""
-        host, gateway = (urlsplit(each).hostname or "" for each in (url, self._connection.settings.base_url))
-        if is_private(host) and not is_private(gateway):
+    def _public_url(self, url: str, location: str = "") -> str:
+        """The URL, or that to which it redirects.
+
+        Raises:
+            ProtocolError: It is not valid, or on this machine or its network while the gateway is not (in tests it is).
+        """
+        try:
+            url = urljoin(url, location)
+            host = urlsplit(url).hostname or ""
+        except ValueError as error:
+            raise ProtocolError(f"The file of the result has an invalid URL: {error}.", body=url) from None
+        if is_private(host) and not is_private(urlsplit(self._connection.settings.base_url).hostname or ""):
             raise ProtocolError(f"The file of the result is at the private address {host}, and is not downloaded.")
+        return url

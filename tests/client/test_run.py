@@ -348,8 +348,27 @@ def test_a_redirected_download(server: Loopback, api: Api) -> None:
 def test_a_redirect_that_is_not_followed(server: Loopback, api: Api, location: str) -> None:
     server.script += [json_reply(completed({"image": f"http://127.0.0.1:{server.port}/a.png"}))]
     server.usual = Reply(status=302, headers={"location": location})
-    assert isinstance(api.run(IMAGE, {}).files[0].error, ApiError)
+    error = api.run(IMAGE, {}).files[0].error
+    assert isinstance(error, ApiError)
+    assert "5 redirects" in str(error)
     assert len(server.seen) == (2 if location.startswith("file") else 7)
+
+
+def test_a_redirect_without_a_target_is_not_followed(server: Loopback, api: Api) -> None:
+    server.script += [json_reply(completed({"image": f"http://127.0.0.1:{server.port}/a.png"}))]
+    server.usual = Reply(status=300)
+    assert isinstance(api.run(IMAGE, {}).files[0].error, ApiError)
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["in the result", "redirected to"])
+def test_an_invalid_url_of_a_file_is_the_error_of_that_file(server: Loopback, api: Api, redirected: bool) -> None:
+    url = f"http://127.0.0.1:{server.port}/a.png" if redirected else "http://[/a.png"
+    server.script += [json_reply(completed({"image": url}))]
+    server.usual = Reply(status=302, headers={"location": "http://[/b.png"})
+    error = api.run(IMAGE, {}).files[0].error
+    assert isinstance(error, ProtocolError)
+    assert "invalid URL" in str(error)
 
 
 def test_other_schemes_are_not_downloaded(server: Loopback, api: Api) -> None:
