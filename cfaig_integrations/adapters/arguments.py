@@ -16,7 +16,7 @@ from cfaig_integrations.core.chat import ChatRequest, Continuation, OutputSchema
 from cfaig_integrations.core.content import Json, Turn, Wire
 from cfaig_integrations.core.records import record
 from cfaig_integrations.core.vectors import EmbedRequest, Side, checked_texts
-from cfaig_integrations.errors import ConfigError, invalid, shown
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current
 from cfaig_integrations.gateway.migration import ALIASES, BODY_FIELDS, remedy_of_call
@@ -163,12 +163,8 @@ def call_options(arguments: CallArguments, api: Api, run: RunEntries, *, affinit
         raise invalid("api", chosen, "is not a wire format", f"Use one of {', '.join(_APIS)}.")
     session: object = recognized.get("session_affinity", affinity)
     if not isinstance(session, bool | str) or session == "":
-        raise invalid(
-            "session_affinity",
-            session,
-            "is not a valid id",
-            "Give a string, True for the id of the run's conversation, or False.",
-        )
+        remedy = "Give a string, True for the id of the run's conversation, or False."
+        raise invalid("session_affinity", session, "is not a valid id", remedy)
     context, options = current(), recognized.get("gateway")
     return CallOptions(
         api=chosen,
@@ -187,7 +183,7 @@ def run_options(run: RunEntries) -> CallOptions:
     return CallOptions(options=context.options, metadata=(*context.metadata, run.explicit), automatic=run.automatic)
 
 
-def refuse_several(request: ChatRequest, reason: str) -> None:
+def refuse_several(request: ChatRequest, problem: str) -> None:
     """Refuses a request for several answers, which must not be mixed into one.
 
     Raises:
@@ -195,12 +191,7 @@ def refuse_several(request: ChatRequest, reason: str) -> None:
     """
     answers: object = request.extra_body.get("n", request.n)
     if isinstance(answers, int) and answers > 1:
-        raise ConfigError(
-            f"n={shown(answers)}: {reason}",
-            field="n",
-            value=answers,
-            remedy="Leave n out, and call once per answer.",
-        )
+        raise invalid("n", answers, problem, "Leave n out, and call once per answer.")
 
 
 def embed_requests(
@@ -266,8 +257,10 @@ def _validated(name: str, value: object) -> Any:
 
 def _stop_texts(*layers: Sequence[str] | str | None) -> tuple[str, ...]:
     for layer in layers:
+        if isinstance(layer, str):
+            return (layer,) if layer else ()
         if layer is not None:
-            return tuple(_validated("stop", layer)) if not isinstance(layer, str) else (layer,) if layer else ()
+            return tuple(_validated("stop", layer))
     return ()
 
 
@@ -287,9 +280,5 @@ def output_schema(response_format: Any) -> OutputSchema | None:
             ready = closed_schema(cast("Json", schema)) if strict and isinstance(schema, Mapping) else schema
             return OutputSchema(ready, str(form.get("name") or "answer"), str(form.get("description") or ""), strict)
         case _:
-            raise ConfigError(
-                f"response_format {shown(response_format)} has an unknown form.",
-                field="response_format",
-                value=response_format,
-                remedy='Use {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.',
-            )
+            remedy = 'Use {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.'
+            raise invalid("response_format", response_format, "has an unknown form", remedy)

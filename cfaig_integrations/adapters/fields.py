@@ -225,7 +225,7 @@ class GatewayFields(BaseModel):
                 raise _without_inputs(error) if isinstance(error, ValidationError) else error from None
 
     def _report(self, info: GatewayInfo) -> None:
-        """Tells the framework's collectors of log ids of a call whose result has no place for its log id."""
+        """Tells the framework's log collectors about a call whose result has no place for its log id."""
 
     @staticmethod
     def _framework_error(error: GatewayError) -> GatewayError:

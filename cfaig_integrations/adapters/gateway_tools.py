@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypedDict, Unpack, cast
@@ -85,6 +85,7 @@ class GatewayTool(ABC):
 
     Attributes:
         arguments: The model's arguments.
+        purpose: The description, unless the user gives another.
         operation: Kind of the call, for the gateway's log.
 
     Raises:
@@ -282,9 +283,10 @@ class SpeechToText(MediaTool):
     def _read(self, name: str) -> bytes:
         """The contents of a file in the tool's folder; the model that calls the tool can name no other."""
         if self._folder is not None:
-            path = (self._folder / name).resolve()
-            if path.is_relative_to(self._folder.resolve()) and path.is_file():
-                return path.read_bytes()
+            with suppress(OSError, ValueError):  # no file can have such a name, or it cannot be read
+                path = (self._folder / name).resolve()
+                if path.is_relative_to(self._folder.resolve()) and path.is_file():
+                    return path.read_bytes()
         raise self._refusal(name, "Give an https URL, a data URL, or the name of a file in the tool's folder.")
 
     def _refusal(self, audio: str, remedy: str) -> ConfigError:

@@ -6,8 +6,7 @@ An allow-list: a run's metadata may hold prompts and personal data, so an entry 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from cfaig_integrations.errors import ConfigError
@@ -21,7 +20,7 @@ DEFAULT_KEYS = ("user_id", "thread_id", "agent", "run_id", "parent_run_id", "op"
 """Keys that are sent by default, the most useful first; as many of them as there is room for."""
 CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 """Keys of a run's metadata that identify its conversation; the first that has a value counts."""
-_EMPTY: Mapping[str, object] = MappingProxyType({})
+_EMPTY: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class Framework:
     tags: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What a framework knows of the run that calls the gateway.
 
@@ -62,7 +61,6 @@ class RunInfo:
             the model object, which may hold anything. In LlamaIndex the user's instrument tags that the log can hold.
     """
 
-    _: KW_ONLY
     framework: str
     operation: Operation
     run_id: str | None = None
@@ -91,18 +89,16 @@ class RunEntries(NamedTuple):
 Mapper: TypeAlias = Callable[[RunInfo], Mapping[str, Any] | None]
 """A user's function that chooses the entries; an entry of None is left out."""
 
-_VALUES: Mapping[str, Callable[[RunInfo], object]] = MappingProxyType(
-    {
-        "thread_id": lambda run: conversation_of(run.metadata),
-        "agent": lambda run: run.agent,
-        "run_id": lambda run: run.run_id,
-        "parent_run_id": lambda run: run.parent_run_id,
-        "op": lambda run: run.purpose or run.operation,
-        "run_name": lambda run: run.name,
-        "tags": lambda run: ",".join(run.tags),
-        "framework": lambda run: run.framework,
-    }
-)
+_VALUES: Mapping[str, Callable[[RunInfo], object]] = {
+    "thread_id": lambda run: conversation_of(run.metadata),
+    "agent": lambda run: run.agent,
+    "run_id": lambda run: run.run_id,
+    "parent_run_id": lambda run: run.parent_run_id,
+    "op": lambda run: run.purpose or run.operation,
+    "run_name": lambda run: run.name,
+    "tags": lambda run: ",".join(run.tags),
+    "framework": lambda run: run.framework,
+}
 """Keys whose value is computed; that of any other key is an entry of the run's metadata."""
 
 

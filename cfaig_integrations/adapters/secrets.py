@@ -15,7 +15,6 @@ _HEADERS = "extra_headers"
 _MASK = "**********"
 _KEYS = frozenset({"authorization", "authorization_token", "headers"})
 """Keys of OpenAI's and Anthropic's objects for MCP servers that hold secrets."""
-_CONTAINERS: tuple[type, ...] = (dict, list, tuple)
 _WITH_SCHEMAS = frozenset({"tools", "response_format"})
 """Arguments in whose schemas a property may have such a name; of tools only the outermost keys are hidden."""
 
@@ -23,10 +22,7 @@ _WITH_SCHEMAS = frozenset({"tools", "response_format"})
 def for_traces(params: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of a model or a call without the secrets in headers and in objects for MCP servers."""
     headers, tools = params.get(_HEADERS), params.get("tools")
-    traced = {
-        name: _without_secrets(value) if isinstance(value, _CONTAINERS) and name not in _WITH_SCHEMAS else value
-        for name, value in params.items()
-    }
+    traced = {name: value if name in _WITH_SCHEMAS else _without_secrets(value) for name, value in params.items()}
     if headers:
         traced[_HEADERS] = (
             dict.fromkeys(cast("Mapping[str, Any]", headers), _MASK) if isinstance(headers, Mapping) else _MASK

@@ -1,4 +1,4 @@
-"""The functions that make the tools of a framework that call the gateway."""
+"""The functions that make tools which call the gateway, for any framework."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def returning(kind: type, function: _Function) -> _Function:
-    """A function of a `ToolMaker` as one of the module that made it, by whose name it can be pickled.
+    """A method of a `ToolMaker` as a function of the module that made the `ToolMaker`, so that pickle finds it there.
 
     Its signature, at run time too, names the type of the framework's tools.
     """

@@ -9,7 +9,7 @@ from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool, To
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Json
 from cfaig_integrations.core.hints import tool_hints
 from cfaig_integrations.core.replay import canonical
-from cfaig_integrations.errors import ConfigError, shown
+from cfaig_integrations.errors import ConfigError, invalid, shown
 from cfaig_integrations.gateway.models.profiles import profile_of
 from cfaig_integrations.gateway.models.routes import Api, refuses_force
 
@@ -68,7 +68,7 @@ def tool_of_mapping(tool: Mapping[str, Any], *, strict: bool | None = None) -> B
             return BoundTool(tool, NativeTool(dict(tool)))
         case _:
             raise ConfigError(
-                f"{tool!r} is not a tool.",
+                f"{shown(tool)} is not a tool.",
                 field="tools",
                 value=tool,
                 remedy='Give OpenAI\'s form {"type": "function", "function": {"name", "description", "parameters"}}.',
@@ -130,12 +130,8 @@ def choice_among(choice: Any, tools: Sequence[ToolSpec]) -> ToolChoice | None:
         case NamedTool():
             return choice
         case _:
-            raise ConfigError(
-                f"tool_choice {choice!r} has an unknown form.",
-                field="tool_choice",
-                value=choice,
-                remedy='Use "auto", "none", "any", "required", True or the name of a tool.',
-            )
+            remedy = 'Use "auto", "none", "any", "required", True or the name of a tool.'
+            raise invalid("tool_choice", choice, "has an unknown form", remedy)
 
 
 def _named(name: str, tools: Sequence[ToolSpec]) -> NamedTool:

@@ -31,10 +31,11 @@ def langchain_arguments(kwargs: Mapping[str, Any]) -> CallArguments:
     Raises:
         ConfigError: An argument can only be given to the constructor.
     """
-    sent = {name: value for name, value in kwargs.items() if not name.startswith("ls_") and name not in _NOT_SENT}
-    for name, value in sent.items():
-        if isinstance(value, Secret):
-            sent[name] = value.get_secret_value()
+    sent: dict[str, Any] = {
+        name: value.get_secret_value() if isinstance(value, Secret) else value
+        for name, value in kwargs.items()
+        if not name.startswith("ls_") and name not in _NOT_SENT
+    }
     return split_arguments(sent, remedy="Give it to the constructor, or call model.model_copy(update={'{name}': ...}).")
 
 

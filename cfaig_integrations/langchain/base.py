@@ -65,7 +65,7 @@ class LangChainFields(GatewayFields):
             return
         try:
             pickle.dumps(value)
-        except TypeError as error:  # a lock or a socket
+        except (pickle.PicklingError, TypeError, AttributeError) as error:  # a lock, a socket, a local class
             raise to_langchain(
                 ConfigError(
                     f"{field} of {type(self).__name__} cannot be pickled: {error}.",

@@ -1,13 +1,12 @@
-"""The chat model's constructor arguments and methods, as type checkers see them."""
+"""The chat model's methods as type checkers see them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
 if TYPE_CHECKING:
@@ -31,21 +30,5 @@ if TYPE_CHECKING:
             stop: str | list[str] | None = None,
             **kwargs: Any,
         ) -> AIMessage: ...
-        def stream(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> Iterator[AIMessageChunk]: ...
-        def astream(  # noqa: D102
-            self,
-            input: LanguageModelInput,
-            config: RunnableConfig | None = None,
-            *,
-            stop: str | list[str] | None = None,
-            **kwargs: Any,
-        ) -> AsyncIterator[AIMessageChunk]: ...
 else:
     ChatModelMethods = BaseChatModel

@@ -17,9 +17,9 @@ from pydantic import model_validator
 
 from cfaig_integrations.adapters.arguments import call_options, chat_request, refuse_several
 from cfaig_integrations.adapters.secrets import for_traces
-from cfaig_integrations.adapters.tools import can_force_tool, choice_among
+from cfaig_integrations.adapters.tools import can_force_tool, choice_among, tools_at_once
 from cfaig_integrations.core.chat import ChatRequest
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import invalid
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.context import current, holding
 from cfaig_integrations.langchain.arguments import (
@@ -37,18 +37,13 @@ from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.langchain.errors import langchain_errors
 from cfaig_integrations.langchain.inbound import continuation_of, to_turns
 from cfaig_integrations.langchain.outbound import combined_llm_output, to_result
-from cfaig_integrations.langchain.outbound_blocks import register_translations
 from cfaig_integrations.langchain.profile import model_profile
 from cfaig_integrations.langchain.run_tracking import CURRENT_RUN, awithin_run, run_entries, track_stream, within_run
 from cfaig_integrations.langchain.signatures import ChatModelArguments
 from cfaig_integrations.langchain.structured import Method, structured
-from cfaig_integrations.langchain.tools import ToolArguments, bound, tool_arguments
-
-register_translations()
+from cfaig_integrations.langchain.tools import bound, to_choice, to_specs
 
 _Answer = TypeVar("_Answer")
-
-_TOOL_PARAMETERS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
 
 class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
@@ -162,8 +157,7 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
 
     def _connect(self) -> None:
         if self.output_version not in (None, "v0", "v1"):
-            what, remedy = f"output_version={self.output_version!r} is unknown.", 'Write output_version="v1".'
-            raise ConfigError(what, field="output_version", value=self.output_version, remedy=remedy)
+            raise invalid("output_version", self.output_version, "is unknown", 'Write output_version="v1".')
         super()._connect()
 
     @property
@@ -251,23 +245,22 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         recognized = arguments.recognized
         model, strict = recognized.get("model") or self.model, kwargs.get(STRICT)
         turns = to_turns(messages)
-        tools = ToolArguments()
-        if not _TOOL_PARAMETERS.isdisjoint(recognized):
-            tools = tool_arguments(recognized, model=model, api=recognized.get("api") or self.api, strict=strict)
+        tools = to_specs(recognized.get("tools") or (), strict=strict)
+        choice = recognized.get("tool_choice")
         use_previous = kwargs.get(USE_PREVIOUS, self.use_previous_response_id)
         request = chat_request(
             self,
             arguments,
             turns,
             continues=continuation_of(model, messages, turns) if use_previous else None,
-            tools=tools.tools,
-            tool_choice=tools.choice,
-            parallel_tool_calls=tools.parallel,
+            tools=tools,
+            tool_choice=to_choice(choice, tools, model=model, api=recognized.get("api") or self.api),
+            parallel_tool_calls=tools_at_once(recognized.get("parallel_tool_calls"), choice),
             output=to_output(recognized.get("response_format"), strict),
             stop=stop,
         )
         if stream:
-            refuse_several(request, "it cannot be streamed, for LangChain's chunks add up to one message.")
+            refuse_several(request, "cannot be streamed, for LangChain's chunks add up to one message")
         run_metadata = run_entries(self, run, "chat")
         return request, call_options(arguments, self.api, run_metadata, affinity=self.session_affinity)
 
@@ -353,8 +346,9 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
             stop: Texts at which to stop, in place of the constructor's.
             **kwargs: Arguments of the constructor that shape the answer, or further body fields.
         """
-        config, run = track_stream(config, self, self._get_ls_params_with_defaults, {"stop": stop, **kwargs})
-        return within_run(run, super().stream(input, config, stop=stop, **kwargs))
+        arguments: dict[str, Any] = {"stop": stop, **kwargs}
+        config, run = track_stream(config, self, self._get_ls_params_with_defaults, arguments)
+        return within_run(run, super().stream(input, config, **arguments))
 
     def astream(
         self,
@@ -365,8 +359,9 @@ class ChatCloudflareAIGateway(GatewayModel, ChatModelMethods):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """The asynchronous form of `stream`."""
-        config, run = track_stream(config, self, self._get_ls_params_with_defaults, {"stop": stop, **kwargs})
-        return awithin_run(run, super().astream(input, config, stop=stop, **kwargs))
+        arguments: dict[str, Any] = {"stop": stop, **kwargs}
+        config, run = track_stream(config, self, self._get_ls_params_with_defaults, arguments)
+        return awithin_run(run, super().astream(input, config, **arguments))
 
     def bind_tools(
         self,

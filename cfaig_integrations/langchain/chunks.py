@@ -62,11 +62,11 @@ def quick_chunk(
     """A chunk as its constructor makes it, without the validation."""
     message = _MESSAGE.make(
         content=content,
-        additional_kwargs=additional_kwargs if additional_kwargs is not None else {},
+        additional_kwargs=additional_kwargs or {},
         response_metadata={"model_provider": PROVIDER},
         tool_calls=[],
         invalid_tool_calls=[],
-        tool_call_chunks=calls if calls is not None else [],
+        tool_call_chunks=calls or [],
     )
     return _GENERATION.make(message=message, text=content if isinstance(content, str) else _text_of(content))
 
@@ -140,8 +140,8 @@ class ChunkMaker:
                 return quick_chunk([block])
             case PartExtras(part, extras) if self._as_blocks and (category := refusal_category(Refusal("", extras))):
                 return quick_chunk([refusal_block("", category) | {"index": part}]) if HAS_REFUSAL_BLOCK else None
-            case PartExtras(part, extras) if self._as_blocks and (shown := reasoning_extras(extras)):
-                return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **shown}])
+            case PartExtras(part, extras) if self._as_blocks and (fields := reasoning_extras(extras)):
+                return quick_chunk([{"type": "reasoning", "reasoning": "", "index": part, **fields}])
             case PartAdded(part, value):
                 return self._added(part, value)
             case _:

@@ -19,10 +19,9 @@ from cfaig_integrations.gateway.info import GatewayInfo
 class LogCollector(LogIds, BaseCallbackHandler):
     """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
 
-    Of chat models and LLMs, whole and streamed, in chains, tools and agents, and of this package's embeddings,
-    rerankers, decision models and tools inside them.
-
-    A message that LangChain's own cache answered is not a call. A failed call counts if the gateway logged it.
+    Calls of chat models and LLMs count, whole and streamed, in chains, tools and agents; so do those of this package's
+    embeddings, rerankers, decision models and tools inside them. A failed call counts if the gateway logged it. A
+    message from LangChain's own cache is not a call.
 
     Example:
         >>> collector = LogCollector()
@@ -75,7 +74,7 @@ def _from_cache(generation: Generation) -> bool:
 
 
 def report(call: GatewayInfo | GatewayError | Mapping[str, Any], callbacks: Callbacks = None) -> None:
-    """Tells the collectors of the run around it of a call that LangChain has no callback for."""
+    """Tells the collectors of the surrounding run about a call for which LangChain has no callback."""
     callbacks = callbacks or ensure_config().get("callbacks")
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     for handler in handlers:

@@ -116,8 +116,8 @@ class CloudflareAIGatewayDecisionModel(LangChainFields, BaseDecisionModel):
     def _request(self, state: State, questions: Mapping[str, Question]) -> DecisionRequest:
         images: list[str] = []
         value = _plain(state, images, "state")
-        asked = {key: _question(key, question) for key, question in questions.items()}
-        return DecisionRequest(self.model, value, asked, tuple(images), self.extra_body or {})
+        plain_questions = {key: _question(key, question) for key, question in questions.items()}
+        return DecisionRequest(self.model, value, plain_questions, tuple(images), self.extra_body or {})
 
     def _call_options(self) -> CallOptions:
         # Core calls `_classify` within the run: what is called from here would have it as its parent.

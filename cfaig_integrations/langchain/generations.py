@@ -78,8 +78,8 @@ class GenerationChunkMaker:
 
 def _generation_info(reply: ChatReply, number: int, info: GatewayInfo, model: str) -> dict[str, Any]:
     choice = reply.choices[number]
-    found = response_metadata_of(reply, choice, info, model) | additional_kwargs_of(choice.turn)
-    found.pop(REPLAY_KEY, None)
+    values = response_metadata_of(reply, choice, info, model) | additional_kwargs_of(choice.turn)
+    values.pop(REPLAY_KEY, None)
     if reply.usage is not None and number == 0:  # the usage is that of all answers
-        found[_USAGE] = dict(to_usage(reply.usage))
-    return found | tracer_info(reply, model, info)
+        values[_USAGE] = dict(to_usage(reply.usage))
+    return values | tracer_info(reply, model, info)

@@ -152,8 +152,7 @@ def _tool_output(kind: str, call_id: str, content: str | Sequence[str | Block], 
 
 def assistant_turn(message: AIMessage) -> Turn:
     """An AI message as a turn, with the order and the extras of the provider's reply where its replay state fits."""
-    turn, state = shown_turn(message), message.additional_kwargs.get(REPLAY_KEY)
-    return turn if state is None else restore(turn, state)
+    return restore(shown_turn(message), message.additional_kwargs.get(REPLAY_KEY))
 
 
 _CONVERTERS: Mapping[type, Callable[[Any], Turn]] = {
@@ -164,7 +163,7 @@ _CONVERTERS: Mapping[type, Callable[[Any], Turn]] = {
     SystemMessage: _system_turn,
     ChatMessage: _role_turn,
 }
-"""By class: `isinstance` runs Python code for each class of pydantic that an object is not of."""
+"""Looked up by class, because `isinstance` runs Python code for each pydantic class that does not match."""
 
 
 def shown_turn(message: AIMessage) -> Turn:
@@ -236,7 +235,7 @@ def _calls_of(message: AIMessage) -> list[ToolCall]:
         ToolCall(call["id"] or "", call["name"], arguments_text(call["args"], field="tool_calls"))
         for call in message.tool_calls
     ]
-    if not calls and message.additional_kwargs:
+    if not calls:
         match message.additional_kwargs.get("function_call"):
             case {"name": str(name), "arguments": str(arguments)} if name:
                 # OpenAI's call before there were tools, which a function message answers by name.

@@ -112,8 +112,8 @@ def answer_parts(content: Content, model_provider: object, *, ours: bool) -> lis
 
 def _object(block: Block, key: str) -> Block:
     """The object under a key; empty if there is none."""
-    found = block.get(key)
-    return cast("Block", found) if isinstance(found, Mapping) else {}
+    value = block.get(key)
+    return cast("Block", value) if isinstance(value, Mapping) else {}
 
 
 def _type_of(block: Block) -> str:
@@ -167,20 +167,20 @@ def _non_standard(block: Block, provider: Provider | None) -> Part:
 def _text(block: Block) -> Text:
     citations = [
         Citation(
-            url=str(found.get("url") or ""),
-            title=str(found.get("title") or ""),
-            quoted=str(found.get("cited_text") or ""),
-            start=found.get("start_index"),
-            end=found.get("end_index"),
-            raw=_object(_object(found, "extras"), "raw"),
+            url=str(annotation.get("url") or ""),
+            title=str(annotation.get("title") or ""),
+            quoted=str(annotation.get("cited_text") or ""),
+            start=annotation.get("start_index"),
+            end=annotation.get("end_index"),
+            raw=_object(_object(annotation, "extras"), "raw"),
         )
-        for found in block.get("annotations") or ()
-        if found.get("type") == "citation"
+        for annotation in block.get("annotations") or ()
+        if annotation.get("type") == "citation"
     ]
-    for found in block.get("citations") or ():  # Anthropic's
-        title = str(found.get("title") or found.get("document_title") or "")
-        quoted = str(found.get("cited_text") or "")
-        citations.append(Citation(url=str(found.get("url") or ""), title=title, quoted=quoted, raw=found))
+    for citation in block.get("citations") or ():  # Anthropic's
+        title = str(citation.get("title") or citation.get("document_title") or "")
+        quoted = str(citation.get("cited_text") or "")
+        citations.append(Citation(url=str(citation.get("url") or ""), title=title, quoted=quoted, raw=citation))
     return Text(str(block.get("text") or ""), tuple(citations), _cache_marker(block))
 
 
@@ -286,11 +286,8 @@ def _file_name(block: Block) -> str:
 def _image_url(block: Block) -> Media:
     """OpenAI's image part of Chat Completions."""
     image = block["image_url"]
-    if isinstance(image, str):
-        return media_at("image", image, extras=_cache_marker(block))
-    return media_at(
-        "image", str(image["url"]), extras=merge_extras(image_detail(image.get("detail")), _cache_marker(block))
-    )
+    url, detail = (image, None) if isinstance(image, str) else (str(image["url"]), image.get("detail"))
+    return media_at("image", url, extras=merge_extras(image_detail(detail), _cache_marker(block)))
 
 
 def _input_image(block: Block) -> Media:

@@ -7,12 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, cast, overload
 from uuid import UUID
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    BaseRunManager,
-    CallbackManagerForLLMRun,
-    Callbacks,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun, Callbacks
 from langchain_core.language_models import BaseLLM, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -190,14 +185,14 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         Core leaves a call's arguments out (langchain-core 1.6 to 1.8), so that a call for another model would get the
         first model's answer. They are added here, and so is the `gateway_context` around the call.
         """
-        own, arguments = super().asdict(), dict(_CALL_ARGUMENTS.get() or {})
-        shown = for_traces(arguments)
-        if shown != arguments:  # secrets are hidden, and still make two calls different
-            shown["extra_headers"] = digest((self.extra_headers, sorted(arguments.items())))
+        params, arguments = super().asdict(), dict(_CALL_ARGUMENTS.get() or {})
+        traced = for_traces(arguments)
+        if traced != arguments:  # secrets are hidden, and still make two calls different
+            traced["extra_headers"] = digest((self.extra_headers, sorted(arguments.items())))
         context = current()
         if context != NO_CONTEXT:
-            shown["gateway_context"] = digest(context)
-        return own | shown
+            traced["gateway_context"] = digest(context)
+        return params | traced
 
     def generate(
         self,
@@ -335,7 +330,7 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         output = to_output(arguments.recognized.get("response_format"), kwargs.get(STRICT))
         request = chat_request(self, arguments, turns, output=output, stop=stop)
         if stream:
-            refuse_several(request, "it cannot be streamed, for LangChain's chunks add up to one text.")
+            refuse_several(request, "cannot be streamed, for LangChain's chunks add up to one text")
         run_metadata = run_entries(self, run, "completion")
         options = call_options(arguments, self.api, run_metadata, affinity=self.session_affinity)
         return _Prompt(request, options, run)
@@ -344,10 +339,9 @@ class CloudflareAIGatewayLLM(GatewayModel, BaseLLM):
         self, prompts: list[str], stop: list[str] | None, first: BaseRunManager | None, kwargs: Mapping[str, Any]
     ) -> list[_Prompt]:
         """All requests of a call, before one is sent."""
-        runs = prompt_runs(prompts, first)
         return [
             self._prompt(prompt, stop, run, kwargs, stream=self.streaming)
-            for prompt, run in zip(prompts, runs, strict=True)
+            for prompt, run in zip(prompts, prompt_runs(prompts, first), strict=True)
         ]
 
     def _generate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall
@@ -149,36 +149,35 @@ def generation_info_of(
 
     Core adds those that `response_metadata` lacks to the message; its `finish_reason` remains the provider's word.
     """
-    found: dict[str, Any] = {"finish_reason": choice.normalized_finish, "model_name": model}
+    generation_info: dict[str, Any] = {"finish_reason": choice.normalized_finish, "model_name": model}
     if usage is not None:
-        found["token_usage"] = token_usage([usage])
-    return found | tracer_info(reply, model, info)
+        generation_info["token_usage"] = token_usage([usage])
+    return generation_info | tracer_info(reply, model, info)
 
 
-def token_usage(usages: Iterable[UsageMetadata]) -> dict[str, int]:
+def token_usage(usages: Sequence[UsageMetadata]) -> dict[str, int]:
     """The sum of token counts, by OpenAI's names, which LangChain's cost handlers read; empty if there are none."""
-    counted = list(usages)
-    if not counted:
+    if not usages:
         return {}
     return {
-        "prompt_tokens": sum(usage["input_tokens"] for usage in counted),
-        "completion_tokens": sum(usage["output_tokens"] for usage in counted),
-        "total_tokens": sum(usage["total_tokens"] for usage in counted),
+        "prompt_tokens": sum(usage["input_tokens"] for usage in usages),
+        "completion_tokens": sum(usage["output_tokens"] for usage in usages),
+        "total_tokens": sum(usage["total_tokens"] for usage in usages),
     }
 
 
-def to_llm_output(usages: Iterable[UsageMetadata], model: str) -> dict[str, Any]:
+def to_llm_output(usages: Sequence[UsageMetadata], model: str) -> dict[str, Any]:
     """The `llm_output` of a result."""
     return {"token_usage": token_usage(usages), "model_name": model}
 
 
 def combined_llm_output(outputs: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
     """The `llm_output` of several results: the sum of their token counts."""
-    found = [output for output in outputs if output]
+    present = [output for output in outputs if output]
     total: Counter[str] = Counter()
-    for output in found:
+    for output in present:
         total.update(output["token_usage"])
-    return {"token_usage": dict(total), "model_name": found[0]["model_name"]} if found else {}
+    return {"token_usage": dict(total), "model_name": present[0]["model_name"]} if present else {}
 
 
 def to_usage(usage: Usage) -> UsageMetadata:

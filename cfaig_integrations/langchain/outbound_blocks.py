@@ -74,9 +74,9 @@ def annotation(citation: Citation) -> Block:
 def reasoning_extras(extras: Extras) -> Block:
     """The `extras` of a reasoning block, from which other packages can send the reasoning back too."""
     signature, _, encrypted = reasoning_identity(extras)
-    found = {"signature": signature, "encrypted_content": encrypted}
-    kept = {key: value for key, value in found.items() if value}
-    return {"extras": kept} if kept else {}
+    fields = {"signature": signature, "encrypted_content": encrypted}
+    block_extras = {key: value for key, value in fields.items() if value}
+    return {"extras": block_extras} if block_extras else {}
 
 
 def refusal_block(text: str, category: object = None) -> Block:
@@ -142,6 +142,4 @@ def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     return cast("list[types.ContentBlock]", [*blocks, *calls])
 
 
-def register_translations() -> None:
-    """Makes core call `translate` for the blocks of our messages."""
-    register_translator(PROVIDER, translate, translate_chunk)
+register_translator(PROVIDER, translate, translate_chunk)

@@ -64,16 +64,16 @@ def _make(cls: Callable[..., Any], **arguments: Any) -> Any:
 def _provider_table(module: str) -> MutableMapping[str, Any] | None:
     """LangChain's table of providers, with its caches cleared; None if langchain is not installed."""
     try:
-        found = import_module(module)
+        imported = import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "langchain":
             return None
         raise
-    table = getattr(found, "_BUILTIN_PROVIDERS", None)
+    table = getattr(imported, "_BUILTIN_PROVIDERS", None)
     if not isinstance(table, dict):
         raise _missing(f"{module}._BUILTIN_PROVIDERS")
     for function in ("_get_chat_model_creator", "_get_embeddings_class_creator"):
-        clear = getattr(getattr(found, function, None), "cache_clear", None)
+        clear = getattr(getattr(imported, function, None), "cache_clear", None)
         if clear is not None:
             clear()
     return table  # pyright: ignore[reportUnknownVariableType]  # a table of LangChain's

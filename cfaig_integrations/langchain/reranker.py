@@ -12,7 +12,7 @@ from langchain_core.runnables import ensure_config
 from cfaig_integrations.adapters.arguments import run_options
 from cfaig_integrations.adapters.fields import Count, ExtraBody
 from cfaig_integrations.core.vectors import RerankRequest, ranking_of
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.connection import CallOptions
 from cfaig_integrations.gateway.models.embeddings import DEFAULT_RERANKER, rerank_route
 from cfaig_integrations.langchain.base import LangChainFields
@@ -156,7 +156,7 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
         if not query:
             raise ConfigError("query is empty.", field="query", value=query, remedy="Give the question.")
         if top_n is not None and top_n < 1:
-            raise ConfigError(f"top_n={top_n} keeps nothing.", field="top_n", value=top_n, remedy="Give 1 or more.")
+            raise invalid("top_n", top_n, "keeps nothing", "Give 1 or more.")
         passages = tuple([each if isinstance(each, str) else each.page_content for each in documents])
         return RerankRequest(self.model, query, passages, top_n or self.top_n, self.extra_body or {})
 
@@ -172,10 +172,8 @@ class CloudflareAIGatewayReranker(LangChainFields, BaseDocumentCompressor):
 def _with_scores(documents: Sequence[Document], ranking: Ranking) -> list[Document]:
     scored: list[Document] = []
     for index, score in ranking:
-        document = documents[index]
-        metadata = dict(document.metadata)
-        metadata.pop(SCORE, None)
-        if score is not None:
-            metadata[SCORE] = score
-        scored.append(document.model_copy(update={"metadata": metadata}))
+        metadata = {**documents[index].metadata, SCORE: score}
+        if score is None:
+            del metadata[SCORE]
+        scored.append(documents[index].model_copy(update={"metadata": metadata}))
     return scored

@@ -1,10 +1,10 @@
 """The run that a call belongs to, and the metadata that it contributes to the gateway's log.
 
-LangChain passes the run to a chat model's `_generate` but not to its `_stream` (langchain-core 1.6 to 1.8). The models
-catch it where `generate` streams for a handler, and choose its id where `stream` begins: a handler would see the run
-start, but core would also call it for each token. An LLM's `_generate` receives only the first prompt's run, so the LLM
-catches all where core starts them. If a later core no longer calls the methods that the models override for this, some
-paths lose run ids, and nothing else.
+LangChain passes the run to a chat model's `_generate` but not to its `_stream` (langchain-core 1.6 to 1.8). So the
+models override methods around it: where `generate` streams for a handler, such a method receives the run; where
+`stream` begins, they choose the run's id. (A handler of ours would see the run start, but core would also call it for
+each token.) An LLM's `_generate` receives only the first prompt's run; the method that calls it receives all of them.
+If a later core no longer calls these methods, some paths lose run ids, and nothing else.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ PROMPT_RUNS: ContextVar[Sequence[BaseRunManager] | None] = ContextVar("cfaig_lan
 """The runs of an LLM's prompts, in their order."""
 
 
-def run_entries(
-    fields: GatewayFields | None, manager: BaseRunManager | StreamRun | None, operation: Operation
-) -> RunEntries:
+def run_entries(fields: GatewayFields | None, manager: _Run | None, operation: Operation) -> RunEntries:
     """What a call's run contributes to the gateway's log.
 
     Raises:
@@ -97,7 +95,7 @@ def run_entries(
     return RunEntries(cast("Mapping[str, Any]", requested), entries, conversation_of(run.metadata))
 
 
-def _run_info(manager: BaseRunManager | StreamRun | None, operation: Operation) -> RunInfo:
+def _run_info(manager: _Run | None, operation: Operation) -> RunInfo:
     """The run that LangChain passed, else the one that was caught, else that of the runnable around the call."""
     caught = CURRENT_RUN.get()
     run = manager or caught or StreamRun(ensure_config())
@@ -190,7 +188,7 @@ def _first(chunks: AsyncGenerator[T]) -> Awaitable[T | None]:
 def track_stream(
     config: RunnableConfig | None,
     model: GatewayFields,
-    named: Callable[..., Mapping[str, Any]],
+    get_ls_params: Callable[..., Mapping[str, Any]],
     arguments: Mapping[str, Any],
 ) -> tuple[RunnableConfig, StreamRun]:
     """A stream's config with the id of its run, and the run.
@@ -198,21 +196,21 @@ def track_stream(
     Args:
         config: As `stream` received it.
         model: Its own tags and metadata are the run's too.
-        named: Returns what core adds to the config's metadata, which no default key needs.
-        arguments: Those of `named`.
+        get_ls_params: Returns what core adds to the config's metadata, which no default key needs.
+        arguments: Those of `get_ls_params`.
     """
     config = ensure_config(config)
     run = StreamRun(config)
     if model.run_metadata:
         # What core's `CallbackManager.configure` merges; to call it takes 15 times as long.
-        own, callbacks, traced = cast("Any", model), config.get("callbacks"), _tracing_context()()
+        fields, callbacks, traced = cast("Any", model), config.get("callbacks"), _tracing_context()()
         run.run_id = config["run_id"] = config.get("run_id") or uuid7()
         parent = traced["parent"]
         if parent is not None and (run.parent_run_id is None or str(run.parent_run_id) in parent.dotted_order):
             run.parent_run_id = parent.id
         inherited = callbacks if isinstance(callbacks, BaseCallbackManager) else _NO_CALLBACKS
-        run.tags = list(dict.fromkeys((*inherited.tags, *run.tags, *(own.tags or ()), *(traced["tags"] or ()))))
+        run.tags = list(dict.fromkeys((*inherited.tags, *run.tags, *(fields.tags or ()), *(traced["tags"] or ()))))
         chosen = model.metadata_keys is not None or model.metadata_mapper is not None
-        more = named(**arguments) if chosen else _NOTHING
-        run.metadata = {**inherited.metadata, **run.inheritable_metadata, **more, **(own.metadata or {})}
+        ls_params = get_ls_params(**arguments) if chosen else _NOTHING
+        run.metadata = {**inherited.metadata, **run.inheritable_metadata, **ls_params, **(fields.metadata or {})}
     return config, run

@@ -46,7 +46,7 @@ class StreamedArguments:
         return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["half"] else escape[0], text[:end])
 
     def close(self, call: ToolCall) -> str:
-        """The rest of the text; of broken arguments, with a bracket that does not match, which no parser accepts."""
+        """The rest of the text. Broken arguments get a bracket that does not match, so that no parser accepts them."""
         arguments, error = parsed_arguments(call)
         if error is None:
             return "" if self._is_object or not call.arguments else canonical(arguments)
@@ -56,7 +56,7 @@ class StreamedArguments:
 
 
 def _complete_until(text: str) -> int:
-    """Where an escape, or a pair of escapes, begins that the next piece may complete."""
+    """Where the escape, or pair of escapes, begins that the next piece may complete; else the end of the text."""
     end, half_pair = 0, None
     for escape in _ESCAPE.finditer(text):
         end = escape.end()
@@ -67,7 +67,7 @@ def _complete_until(text: str) -> int:
 
 
 def _parser_state(text: str) -> tuple[list[str], bool, bool]:
-    """The brackets that are open at the end of a JSON text; whether it ends in a string, and behind a backslash."""
+    """The brackets that are open at the end of a JSON text; whether it ends in a string, and after a backslash."""
     open_brackets: list[str] = []
     in_string = escaped = False
     for character in text:

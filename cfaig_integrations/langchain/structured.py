@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Literal, NoReturn, TypeAlias, cast, get_args
 
 from langchain_core import exceptions as lc
 from langchain_core.exceptions import OutputParserException
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from cfaig_integrations.core.legal import legal_name
 from cfaig_integrations.core.replay import canonical
 from cfaig_integrations.core.text import find_json, strip_thinking
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.langchain.errors import SCHEMA_REMEDY, conversion_errors, langchain_errors
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -69,25 +69,13 @@ def structured(
 
 
 def _check(schema: object, method: str, strict: bool | None) -> None:
-    match method:
-        case "json_mode" if strict is not None:
-            raise ConfigError(
-                f"strict={strict} has no effect with method='json_mode': the server does not check the schema.",
-                field="strict",
-                value=strict,
-                remedy="Use method='json_schema'.",
-            )
-        case "json_schema" | "function_calling" if schema is None:
-            raise ConfigError(f"method={method!r} needs a schema.", field="schema", remedy=SCHEMA_REMEDY)
-        case "json_schema" | "function_calling" | "json_mode":
-            pass
-        case _:
-            raise ConfigError(
-                f"method={method!r} does not exist.",
-                field="method",
-                value=method,
-                remedy="Use json_schema, function_calling or json_mode.",
-            )
+    if method not in get_args(Method):
+        raise invalid("method", method, "does not exist", "Use json_schema, function_calling or json_mode.")
+    if method == "json_mode" and strict is not None:
+        problem = "has no effect with method='json_mode': the server does not check the schema"
+        raise invalid("strict", strict, problem, "Use method='json_schema'.")
+    if method != "json_mode" and schema is None:
+        raise ConfigError(f"method={method!r} needs a schema.", field="schema", remedy=SCHEMA_REMEDY)
 
 
 def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
@@ -151,16 +139,16 @@ def _validator(schema: object) -> Validate | None:
 
 
 def _with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: AnswerParser) -> Structured:
-    """The message with its answer or its parsing error, in one chunk: no error may follow a chunk without one."""
+    """The message with its answer or its parsing error, in one chunk: fallbacks cover only a stream's first chunk."""
 
-    def parsed(found: dict[str, Any]) -> dict[str, Any]:
-        return {"raw": found["raw"], "parsed": parser.invoke(found["raw"]), "parsing_error": None}
+    def parsed(output: dict[str, Any]) -> dict[str, Any]:
+        return {"raw": output["raw"], "parsed": parser.invoke(output["raw"]), "parsing_error": None}
 
-    async def aparsed(found: dict[str, Any]) -> dict[str, Any]:
-        return {"raw": found["raw"], "parsed": await parser.ainvoke(found["raw"]), "parsing_error": None}
+    async def aparsed(output: dict[str, Any]) -> dict[str, Any]:
+        return {"raw": output["raw"], "parsed": await parser.ainvoke(output["raw"]), "parsing_error": None}
 
-    def failed(found: dict[str, Any]) -> dict[str, Any]:
-        return {"raw": found["raw"], "parsed": None, "parsing_error": found["parsing_error"]}
+    def failed(output: dict[str, Any]) -> dict[str, Any]:
+        return {"raw": output["raw"], "parsed": None, "parsing_error": output["parsing_error"]}
 
     parse = RunnableLambda(parsed, aparsed, name="parse").with_fallbacks(
         [RunnableLambda(failed)], exception_key="parsing_error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from weakref import ref
 
 from langchain_core.tools import BaseTool
@@ -18,7 +18,6 @@ from cfaig_integrations.adapters.tools import (
     marker_hints,
     tool_of_function,
     tool_of_mapping,
-    tools_at_once,
 )
 from cfaig_integrations.core.chat import NativeTool, ToolChoice, ToolSpec
 from cfaig_integrations.errors import ConfigError, invalid
@@ -44,9 +43,9 @@ def bound(tool: AnyTool, *, strict: bool | None = None) -> BoundTool:
     Raises:
         ConfigError: It is not a valid tool.
     """
-    known = _converted.get((id(tool), strict))
-    if known is not None and known[0]() is tool and (known[1] is None or known[1] == _parts(tool)):
-        return known[2]
+    cached = _converted.get((id(tool), strict))
+    if cached is not None and cached[0]() is tool and (cached[1] is None or cached[1] == _parts(tool)):
+        return cached[2]
     if isinstance(tool, BoundTool) and strict is None:
         return tool
     if isinstance(tool, Mapping):
@@ -62,9 +61,9 @@ def _converted_once(tool: AnyTool, strict: bool | None) -> BoundTool:
         state = _parts(tool)
         if isinstance(tool.args_schema, dict) or tool.extras is not None:  # which may be changed in place
             state = tuple(map(repr, state))
-    known = _converted.get(key)
-    if known is not None and known[0]() is tool and known[1] == state:
-        return known[2]
+    cached = _converted.get(key)
+    if cached is not None and cached[0]() is tool and cached[1] == state:
+        return cached[2]
     converted = _from_object(tool, strict)
     with suppress(TypeError):  # no weak references to it: it is converted each time
         _converted[key] = (ref(tool, lambda _: _converted.pop(key, None)), state, converted)
@@ -99,36 +98,22 @@ def to_specs(tools: Sequence[AnyTool], *, strict: bool | None = None) -> tuple[T
     return tuple([(tool if isinstance(tool, BoundTool) else bound(tool, strict=strict)).spec for tool in tools])
 
 
-class ToolArguments(NamedTuple):
-    """A call's tools, which of them the model must call, and whether it may call several at once."""
-
-    tools: tuple[ToolSpec, ...] = ()
-    choice: ToolChoice | None = None
-    parallel: bool | None = None
-
-
-def tool_arguments(arguments: Mapping[str, Any], *, model: str, api: Api, strict: bool | None) -> ToolArguments:
-    """What a call's arguments say about tools; `strict` is for those that were not bound before.
+def to_choice(choice: Any, tools: Sequence[ToolSpec], *, model: str, api: Api) -> ToolChoice | None:
+    """A call's `tool_choice`, in any of its forms.
 
     Raises:
-        ConfigError: A tool or the choice is invalid, or the model refuses such a choice.
+        ConfigError: It has an unknown form, names a tool that is not among the tools, or is one that the model refuses.
     """
-    tools = to_specs(arguments.get("tools") or (), strict=strict)
-    choice = choice_among(arguments.get("tool_choice"), tools)
-    if choice not in (None, "auto", "none") and tools:
-        _require_forceable(model, api, several=choice == "required" and len(tools) > 1, choice=choice)
-    return ToolArguments(
-        tools, choice, tools_at_once(arguments.get("parallel_tool_calls"), arguments.get("tool_choice"))
-    )
-
-
-def _require_forceable(model: str, api: Api, *, several: bool, choice: ToolChoice | None) -> None:
-    profile = profile_of(model)
+    chosen = choice_among(choice, tools)
+    if chosen in (None, "auto", "none") or not tools:
+        return chosen
+    profile, several = profile_of(model), chosen == "required" and len(tools) > 1
     if (profile.is_listed and profile.tools and not profile.tool_choice) or refuses_force(model, api, several=several):
         raise ConfigError(
             f"{model} cannot be made to call {'any one of several tools' if several else 'a tool'}.",
             field="tool_choice",
-            value=choice,
+            value=chosen,
             remedy="For structured output use with_structured_output(schema) or ProviderStrategy(schema); "
             "otherwise omit tool_choice and ask for the call in the prompt.",
         )
+    return chosen

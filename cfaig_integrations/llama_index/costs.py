@@ -22,8 +22,8 @@ from cfaig_integrations.gateway.info import GatewayInfo
 class LogCollector(LogIds, BaseEventHandler):
     """Collects the log ids of all calls of a run, for `AIGateway.run_cost`. Thread-safe.
 
-    Of LLMs, whole and streamed, in engines, tools, agents and workflows, and of this package's embeddings, rerankers
-    and tools. A failed call counts if the gateway logged it.
+    Calls of LLMs count, whole and streamed, in engines, tools, agents and workflows; so do those of this package's
+    embeddings, rerankers and tools. A failed call counts if the gateway logged it.
 
     As a `with` block it collects the calls inside: of its task and of the tasks and threads that LlamaIndex starts in
     it; read a stream inside, too. Added to the dispatcher of `get_dispatcher()`, it collects all calls of the process.
@@ -78,7 +78,7 @@ _LISTENER = _Listener()
 
 
 def report(call: GatewayInfo | GatewayError | Mapping[str, Any]) -> None:
-    """Tells the collectors of a call whose log ids no event of LlamaIndex has."""
+    """Tells the collectors about a call whose log ids are in no event of LlamaIndex."""
     for log_id in iter_log_ids(call):
         for collector in (*_ACTIVE.get(), *get_dispatcher().event_handlers):
             if isinstance(collector, LogCollector):
@@ -86,7 +86,7 @@ def report(call: GatewayInfo | GatewayError | Mapping[str, Any]) -> None:
 
 
 class reported_errors:  # named as the function that it is used as
-    """Tells the collectors of a call that fails inside the block."""
+    """Tells the collectors about a call that fails inside the block."""
 
     def __enter__(self) -> None: ...
 

@@ -261,7 +261,7 @@ def _one_batch(request: EmbedRequest) -> Generator[None]:
     """One batch of a call; not sent after another has failed.
 
     Raises:
-        GatewayError: Another has failed. It is never seen: LlamaIndex raises the first, and does not stop the others.
+        GatewayError: Another has failed. No caller sees it: LlamaIndex raises the first error and stops no other batch.
     """
     progress = _PROGRESS.get() or _Progress()
     if progress.failure is not None:

@@ -44,7 +44,7 @@ class LlamaFields(GatewayFields):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for method in vars(cls).values():
-            if inspect.isfunction(method):  # LlamaIndex's spans read the signature at every call, or else compute it
+            if inspect.isfunction(method):  # LlamaIndex's spans need the signature at each call, or else compute it
                 with suppress(ValueError, TypeError, NameError):  # none, or names that only type checkers know
                     vars(method)["__signature__"] = inspect.signature(method)
         super().__init_subclass__(**kwargs)
@@ -131,8 +131,6 @@ class LlamaFields(GatewayFields):
 
 
 def _can_be_pickled(value: object) -> bool:
-    if value is None or isinstance(value, str | int | float):
-        return True
     try:
         pickle.dumps(value)
     except (pickle.PicklingError, TypeError, AttributeError):

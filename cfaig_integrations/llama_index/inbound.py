@@ -164,8 +164,7 @@ def _assistant_turn(message: ChatMessage, parts: list[Part], marker: _CacheMarke
     if kwargs and not any(isinstance(part, ToolCall) for part in parts):
         parts += _calls_of_kwargs(kwargs)
     turn = Turn("assistant", (*parts, *_images(message)))
-    state = kwargs.get(REPLAY_KEY)
-    restored = turn if state is None else restore(turn, state)
+    restored = restore(turn, kwargs.get(REPLAY_KEY))
     if restored is turn or marker is None:
         return restored
     # The replay state says which blocks there were, and the user marked one of them later.
@@ -246,11 +245,8 @@ def _reasoning_parts(block: ThinkingBlock) -> tuple[Part, ...]:
     LlamaIndex's Anthropic package keeps the `signature`, its package for OpenAI's Responses the item without its text.
     """
     info, text = block.additional_information, block.content or ""
-    match info:
-        case {"type": "redacted_thinking", "data": str(data)}:
-            return (redacted_thinking(data),)
-        case _:
-            pass
+    if info.get("type") == "redacted_thinking" and isinstance(data := info.get("data"), str):
+        return (redacted_thinking(data),)
     item = encrypted_reasoning(text, id_=info.get("id"), encrypted_content=info.get("encrypted_content"))
     extras = merge_extras(reasoning_signature(info.get("signature") or None), item)
     return (Reasoning(text, extras),) if text or extras else ()

@@ -335,7 +335,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
             parallel_tool_calls=tools_at_once(recognized.get("parallel_tool_calls"), choice),
             output=to_output(recognized.get("response_format")),
         )
-        refuse_several(request, "a response of LlamaIndex holds one answer.")
+        refuse_several(request, "is not supported, for a response of LlamaIndex holds one answer")
         run = run_entries(self, operation)
         return request, call_options(arguments, self.api, run, affinity=self.session_affinity)
 
@@ -375,11 +375,7 @@ class CloudflareAIGateway(LlamaFields, ChatFields, StructuredPredict):
         )
 
     def _validate_chat_with_tools_response(
-        self,
-        response: ChatResponse,
-        tools: Sequence[BaseTool],
-        allow_parallel_tool_calls: bool = False,
-        **kwargs: Any,
+        self, response: ChatResponse, tools: Sequence[BaseTool], allow_parallel_tool_calls: bool = False, **kwargs: Any
     ) -> ChatResponse:
         return response if allow_parallel_tool_calls else first_call_only(response)
 

@@ -15,14 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from filetype import guess_mime  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
-from llama_index.core.base.llms.types import (
-    AudioBlock,
-    CitableBlock,
-    DocumentBlock,
-    ImageBlock,
-    TextBlock,
-    VideoBlock,
-)
+from llama_index.core.base.llms.types import AudioBlock, CitableBlock, DocumentBlock, ImageBlock, TextBlock, VideoBlock
 from llama_index.core.schema import ImageDocument
 
 from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text

@@ -28,16 +28,7 @@ from llama_index.core.base.llms.types import (
 from pydantic import ValidationError
 
 from cfaig_integrations.core.chat import ChatReply, Usage
-from cfaig_integrations.core.content import (
-    Citation,
-    Media,
-    Opaque,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    Turn,
-)
+from cfaig_integrations.core.content import Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall, Turn
 from cfaig_integrations.core.hints import reasoning_identity, text_logprobs
 from cfaig_integrations.core.replay import replay_state
 from cfaig_integrations.core.text import read_arguments
@@ -154,7 +145,7 @@ def _arguments(call: ToolCall) -> dict[str, Any] | str:
 def media_blocks(part: Media | Opaque) -> tuple[ContentBlock, ...]:
     """The block of an image, audio, video or document that the model made, or that a provider's own tool made.
 
-    None if a block cannot hold it, such as a file's id in the provider's store, an address that is not a URL, or a data
+    Empty if no block can hold it, such as a file's id in the provider's store, an address that is not a URL, or a data
     URL that is not in base64: the replay state has it all.
     """
     match part:

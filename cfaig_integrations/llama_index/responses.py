@@ -4,7 +4,7 @@ Finished parts keep their block from response to response; only the part that gr
 and parsed arguments are on the last response.
 
 Responses in between are built without pydantic's validation, which would cost more than the rest of a response. A test
-holds them equal to constructed ones.
+compares them with constructed ones.
 """
 
 from __future__ import annotations

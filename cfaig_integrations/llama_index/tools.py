@@ -10,15 +10,9 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from pydantic import BaseModel
 
-from cfaig_integrations.adapters.tools import (
-    BoundTool,
-    choice_among,
-    tool_of_function,
-    tool_of_mapping,
-    tools_at_once,
-)
+from cfaig_integrations.adapters.tools import BoundTool, choice_among, tool_of_function, tool_of_mapping, tools_at_once
 from cfaig_integrations.core.chat import FunctionTool
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid, shown
 from cfaig_integrations.llama_index.schemas import object_schema
 
 AnyTool: TypeAlias = BaseTool | Mapping[str, Any]
@@ -71,7 +65,7 @@ def _bound(tool: AnyTool, strict: bool | None) -> tuple[BoundTool, object]:
         return tool, tool
     if isinstance(tool, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
         return tool_of_mapping(tool, strict=strict), tool
-    raise ConfigError(f"{tool!r} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
+    raise ConfigError(f"{shown(tool)} is not a tool.", field="tools", value=tool, remedy="Give a BaseTool or a dict.")
 
 
 def _bound_metadata(tool: object, metadata: ToolMetadata, strict: bool | None) -> BoundTool:
@@ -103,9 +97,9 @@ def bound_class(
     """
     owner = kind or ToolMetadata
     key = id(owner), name, description, strict
-    known = _converted.get(key)
-    if known is not None and known[0]() is owner:
-        return known[1]
+    cached = _converted.get(key)
+    if cached is not None and cached[0]() is owner:
+        return cached[1]
     if kind is None:
         one_string = ToolMetadata(description="", fn_schema=None)
         parameters = cast("dict[str, Any]", one_string.get_parameters_dict())  # pyright: ignore[reportUnknownMemberType]
@@ -150,14 +144,9 @@ def chat_arguments(
         messages.append(user_msg if isinstance(user_msg, ChatMessage) else ChatMessage(user_msg, role=MessageRole.USER))
     bound = bound_tools(tools, strict=strict)
     requested = "required" if tool_choice is None and tool_required else tool_choice
-    choice = None if requested is None else choice_among(requested, [tool.spec for tool in bound])
+    choice = choice_among(requested, [tool.spec for tool in bound])
     if not bound and choice == "required":
-        raise ConfigError(
-            f"tool_choice={requested!r}, and there are no tools.",
-            field="tool_choice",
-            value=requested,
-            remedy="Give tools, or leave it out.",
-        )
+        raise invalid("tool_choice", requested, "is set, but there are no tools", "Give tools, or leave it out.")
     arguments: dict[str, Any] = {"messages": messages}
     if bound:
         arguments["tools"] = bound

@@ -145,7 +145,18 @@ def test_what_cannot_be_a_body_is_refused(server: Loopback, audio: str, input: d
 
 
 @pytest.mark.parametrize(
-    "audio", ["../secret", "/etc/hostname", "http://a/x", "file:///etc/hostname", "absent.wav", ""]
+    "audio",
+    [
+        "../secret",
+        "/etc/hostname",
+        "http://a/x",
+        "file:///etc/hostname",
+        "absent.wav",
+        "",
+        "UklGR" * 60,
+        "\0",
+        "\ud800",
+    ],
 )
 @pytest.mark.parametrize("with_folder", [True, False])
 @both_modes

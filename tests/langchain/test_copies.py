@@ -85,6 +85,14 @@ def test_pickle_names_a_rate_limiter() -> None:
     assert pickle.loads(pickle.dumps(model.model_copy(update={"rate_limiter": None}))).rate_limiter is None
 
 
+def test_pickle_names_a_limiter_of_a_local_class() -> None:
+    class Local(Unlimited):
+        """A class that pickle cannot import."""
+
+    with pytest.raises(ConfigError, match="rate_limiter of ChatCloudflareAIGateway cannot be pickled"):
+        pickle.dumps(MAKERS[0](rate_limiter=Local()))
+
+
 def test_a_limiter_that_can_be_pickled_is() -> None:
     restored = pickle.loads(pickle.dumps(MAKERS[0](rate_limiter=Unlimited())))
     assert isinstance(restored.rate_limiter, Unlimited)

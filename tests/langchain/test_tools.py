@@ -11,11 +11,11 @@ from langchain_core.tools import StructuredTool, Tool, tool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from cfaig_integrations.adapters.tools import choice_among as to_choice
+from cfaig_integrations.adapters.tools import choice_among
 from cfaig_integrations.adapters.tools import tools_at_once as to_parallel
 from cfaig_integrations.core.chat import FunctionTool, NamedTool, NativeTool
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.langchain.tools import bound, to_specs, tool_arguments
+from cfaig_integrations.langchain.tools import bound, to_choice, to_specs
 from cfaig_integrations.wire.encoding import parameters_of
 from tests.langchain.conftest import Make
 
@@ -144,7 +144,7 @@ def test_a_free_text_tool_is_native() -> None:
     result = bound(free)
     assert result == {"type": "custom", "name": "code", "description": "Runs it."}
     assert isinstance(result.spec, NativeTool)
-    assert to_choice("code", [result.spec]) == NamedTool("code")
+    assert choice_among("code", [result.spec]) == NamedTool("code")
 
 
 @pytest.mark.parametrize("bound_tool", [weather, {"type": "web_search"}], ids=["function", "native"])
@@ -190,13 +190,13 @@ def test_anthropics_choice_limits_parallel_calls(result: Any, choice: Any, expec
     ],
 )
 def test_every_form_of_a_choice(value: Any, expected: Any) -> None:
-    assert to_choice(value, to_specs([bound(weather), bound({"type": "web_search"})])) == expected
+    assert choice_among(value, to_specs([bound(weather), bound({"type": "web_search"})])) == expected
 
 
 @pytest.mark.parametrize("value", ["wether", {"type": "tool", "name": "x"}, 3, ["weather"]])
 def test_a_choice_without_its_tool_raises(value: Any) -> None:
     with pytest.raises(ConfigError, match="tool_choice"):
-        to_choice(value, to_specs([bound(weather)]))
+        choice_among(value, to_specs([bound(weather)]))
 
 
 DEEP: dict[str, Any] = {"type": "string"}
@@ -248,10 +248,9 @@ def test_invalid_tools_of_a_call_raise(make: Make, tools: Any) -> None:
     ],
 )
 def test_a_refused_choice_is_an_error(model: str, api: Any, choice: str, count: int, refused: bool) -> None:
-    arguments = {"tools": [weather, {"name": "other", "input_schema": SCHEMA}][:count], "tool_choice": choice}
+    tools = to_specs([weather, {"name": "other", "input_schema": SCHEMA}][:count])
     if refused:
         with pytest.raises(ConfigError, match="ProviderStrategy"):
-            tool_arguments(arguments, model=model, api=api, strict=None)
+            to_choice(choice, tools, model=model, api=api)
     else:
-        result = tool_arguments(arguments, model=model, api=api, strict=None)
-        assert (len(result.tools), result.choice) == (count, to_choice(choice, result.tools))
+        assert to_choice(choice, tools, model=model, api=api) == choice_among(choice, tools)
