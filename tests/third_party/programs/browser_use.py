@@ -29,7 +29,7 @@ STEP = {
 
 
 async def steps(simulator: Simulator) -> None:
-    """One step with a screenshot, and one that the gateway refuses."""
+    """A step with a screenshot, one that the gateway refuses, and one whose connection breaks."""
     llm = recipe("browser-use", simulator)["llm"]
     agent = Agent(task="Find the price.", llm=llm)
     question = [ContentPartTextParam(text="What does it cost?"), ContentPartImageParam(image_url=ImageURL(url=PIXEL))]
@@ -40,10 +40,11 @@ async def steps(simulator: Simulator) -> None:
     assert PIXEL in str(simulator.requests[-1].body)
     usage = (await llm.ainvoke([UserMessage(content="Hi")])).usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > 0, usage
-    simulator.fault("no_credits")
-    (error,) = await asyncio.gather(llm.ainvoke(messages), return_exceptions=True)
-    assert isinstance(error, ModelProviderError), error
-    assert error.status_code == 402, error
+    for fault, status in (("no_credits", 402), ("close_before_response", 502)):
+        simulator.fault(fault)
+        (error,) = await asyncio.gather(llm.ainvoke(messages), return_exceptions=True)
+        assert isinstance(error, ModelProviderError), error
+        assert error.status_code == status, error
 
 
 def run(simulator: Simulator) -> str:
