@@ -1,4 +1,4 @@
-"""A simulated gateway for the tests of both frameworks; what they send is judged at the end."""
+"""Servers for the tests of both frameworks; what the simulated one receives is judged at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cfaig_integrations.client import pool
 from cfaig_integrations.simulator import Simulator
+from tests.client.loopback import Loopback, loopback
 from tests.recordings import AVAILABLE, COMPLETE, SHARED
 
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,9 +38,9 @@ for kind, body in json.load(sys.stdin):
 
 
 LEAKING = (
+    "tests/cli/test_demo.py",
     "tests/llama_index/",
     "tests/simulator/test_upstream_frameworks.py",
-    "tests/test_cli.py",
     "tests/test_readme.py",
 )
 """Tests in which LlamaIndex closes event loops before their connections, and leaves databases open."""
@@ -76,6 +78,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    """A server that misbehaves, for one test."""
+    with loopback() as running:
+        yield running
+    pool.close_all()
+
+
 @pytest.fixture(scope="session")
 def running_simulator() -> Iterator[Simulator]:
     with Simulator() as simulator:
@@ -107,8 +117,4 @@ def simulator(running_simulator: Simulator, sent_bodies: list[tuple[str, Any]]) 
 
 def where(simulator: Simulator) -> dict[str, Any]:
     """The constructor arguments that lead to a simulator."""
-    return {
-        "base_url": simulator.base_url,
-        "account_id": simulator.account_id,
-        "api_token": simulator.api_token,
-    }
+    return {"base_url": simulator.base_url, "account_id": simulator.account_id, "api_token": simulator.api_token}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cfaig_integrations.client.sync import Client
@@ -93,10 +94,10 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
     model, properties = rest_id(name), properties or {}
     row, kind = row_of(model), kind_of(model)
     window = _integer(properties.get("context_window"))
+    described = partial(Model, id=model, properties=properties, description=description)
     if kind is None:
         profile = profile_of(model)
-        return Model(
-            id=model,
+        return described(
             kind="chat",
             wires=(*row.wires.plain, *(() if is_route(model) else ("run",))),
             wires_with_tools=row.wires.tools,
@@ -104,30 +105,18 @@ def model_of(name: str, properties: Mapping[str, Any] | None = None, description
             max_input=min(profile.max_input, window) if window else profile.max_input,
             max_output=profile.max_output,
             capabilities=_capabilities(profile, properties),
-            properties=properties,
-            description=description,
             is_guess=not profile.is_listed,
         )
     if kind.kind != "embedding":
-        task = kind.task.removeprefix("a ").removeprefix("an ")
-        return Model(
-            id=model,
-            kind=task.removesuffix(" model"),
-            wires=("run",),
-            context_window=window,
-            properties=properties,
-            description=description,
-        )
-    known = embeddings.model_of(model)
-    limits = {"texts_per_request": known.max_items, "dimensions": known.dimensions}
-    return Model(
-        id=model,
+        task = kind.task.removeprefix("a ").removeprefix("an ").removesuffix(" model")
+        return described(kind=task, wires=("run",), context_window=window)
+    embedding = embeddings.model_of(model)
+    limits = {"texts_per_request": embedding.max_items, "dimensions": embedding.dimensions}
+    return described(
         kind="embedding",
         wires=("run", "embeddings") if model.startswith("@") else ("embeddings",),
-        max_input=known.max_tokens or _integer(properties.get("max_input_tokens")),
+        max_input=embedding.max_tokens or _integer(properties.get("max_input_tokens")),
         limits={name: value for name, value in limits.items() if value is not None},
-        properties=properties,
-        description=description,
     )
 
 

@@ -46,7 +46,7 @@ def chat(
     Exit codes: 0 success, 1 the call failed, 2 an option or setting is not valid, 130 interrupted.
     """
     with reported(as_json=json):
-        entries = options.key_values(metadata, "--metadata")
+        entries = options.metadata_entries(metadata)
         connection = options.connect(account, gateway, base_url, api=api, metadata=entries or None)
         turns = (Turn("system", (Text(system),)),) if system else ()
         request = ChatRequest(
@@ -109,36 +109,35 @@ class _Conversation:
     def send(self, prompt: str) -> None:
         """Sends a prompt, prints the reply, and adds both to the history."""
         request = replace(self._request, turns=(*self._request.turns, Turn("user", (Text(prompt),))))
-        printer = _Printer(show_reasoning=self._show_reasoning, silent=self._as_json)
+        printer = _Printer(show_reasoning=self._show_reasoning)
         events: list[Event] = []
         with self._client.stream(request) as stream:
             for event in stream:
                 events.append(event)
-                printer.show(event)
+                if not self._as_json:
+                    printer.show(event)
             info = stream.info
-        printer.end()
         reply = fold(info.wire if info.wire != "embeddings" else "run", events)
         self._request = replace(request, turns=(*request.turns, reply.turn))
         if self._as_json:
             print_json(_fields(reply, info))
-        elif self._notes.is_terminal:
+            return
+        printer.end()
+        if self._notes.is_terminal:
             self._notes.print(_summary(reply, info), style="dim", markup=False, soft_wrap=True)
 
 
 class _Printer:
     """Prints the text of a reply as it comes."""
 
-    def __init__(self, *, show_reasoning: bool, silent: bool) -> None:
+    def __init__(self, *, show_reasoning: bool) -> None:
         self._show_reasoning = show_reasoning
-        self._silent = silent
         self._reasoning = Console(stderr=True, style="dim", highlight=False)
         self._in_reasoning = False
         self._last = ""
 
     def show(self, event: Event) -> None:
         """Prints what an event adds."""
-        if self._silent:
-            return
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text) if text:
                 if self._in_reasoning:
@@ -157,15 +156,14 @@ class _Printer:
         """Ends the last line."""
         if self._in_reasoning:
             self._reasoning.print()
-        if not self._silent and not self._last.endswith("\n"):
+        if not self._last.endswith("\n"):
             sys.stdout.write("\n")
         sys.stdout.flush()
 
 
 def _fields(reply: ChatReply, info: GatewayInfo) -> dict[str, Any]:
     """A reply as JSON."""
-    parts = reply.turn.parts
-    usage = reply.usage
+    parts, usage = reply.turn.parts, reply.usage
     fields: dict[str, Any] = {
         "model": reply.model or info.requested_model,
         "text": "".join(part.text for part in parts if isinstance(part, Text | Refusal)),

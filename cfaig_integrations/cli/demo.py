@@ -15,7 +15,6 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cfaig_integrations.cli import demo_gateway
 from cfaig_integrations.cli.log_rows import dollars, lines_of, totals, totals_table
@@ -30,7 +29,6 @@ APP = "cfaig-demo"
 CHAT_MODEL = "openai/gpt-5.4"
 QUESTION = "Which entries does Cloudflare keep of the metadata?"
 TOOL_QUESTION = "Use the tool to read the section 'Errors': what does a RateLimited error mean?"
-
 EXTRACT_QUESTION = "Extract the rule: Cloudflare keeps 5 entries of the metadata, of 200 characters each."
 _LOGGED = 50
 _NEXT = """
@@ -73,13 +71,13 @@ def demo(
     except ImportError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    where = Console(quiet=True) if json else console()
+    stdout = Console(quiet=True) if json else console()
     if live:
         typer.echo(estimate(), err=True)
         if not yes and sys.stdin.isatty():
             typer.confirm("Send them?", abort=True, err=True)
     with reported(as_json=json), nullcontext() if live else Simulator() as simulator:
-        summary = _run(where, simulator)
+        summary = _run(stdout, simulator)
         if json:
             print_json(summary)
 
@@ -127,14 +125,6 @@ def _sections() -> dict[str, str]:
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     pieces = re.split(r"^## +(.+)$", text, flags=re.MULTILINE)
     return {"About": pieces[0], **dict(zip(pieces[1::2], pieces[2::2], strict=True))}
-
-
-def table(*headings: str) -> Table:
-    """A table whose cells wrap instead of being cut."""
-    rows = Table()
-    for heading in headings:
-        rows.add_column(heading, overflow="fold")
-    return rows
 
 
 def section(sections: Mapping[str, str], heading: str) -> str:

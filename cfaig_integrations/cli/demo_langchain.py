@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.tools import BaseTool, tool
+from langchain_core.tools import tool
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from cfaig_integrations.cli.demo import (
     APP,
@@ -19,7 +20,6 @@ from cfaig_integrations.cli.demo import (
     TOOL_QUESTION,
     MetadataRule,
     section,
-    table,
 )
 from cfaig_integrations.gateway.models.routes import Api
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
@@ -62,10 +62,14 @@ def _stream(console: Console, connection: dict[str, Any], sections: Mapping[str,
 
 
 def _use_tools(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
+    @tool
+    def read_section(heading: str) -> str:
+        """Read one section of the README by its heading."""
+        return section(sections, heading)
+
     console.rule("LangChain: a tool-calling loop, on the Responses format")
     console.print(f"[bold]{TOOL_QUESTION}[/bold]")
-    tools = _tools(sections)
-    model = _model(connection, part="tools").bind_tools(tools)
+    model = _model(connection, part="tools").bind_tools([read_section])
     messages: list[BaseMessage] = [HumanMessage(TOOL_QUESTION)]
     for _ in range(MAX_TOOL_ROUNDS):
         answer: AIMessage = model.invoke(messages)
@@ -75,17 +79,8 @@ def _use_tools(console: Console, connection: dict[str, Any], sections: Mapping[s
             return
         for call in answer.tool_calls:
             console.print(f"[dim]calls {call['name']}({call['args']})[/dim]", highlight=False)
-            messages.append(tools[0].invoke(call))
+            messages.append(read_section.invoke(call))
     console.print(f"No answer after {MAX_TOOL_ROUNDS} rounds of tool calls.\n")
-
-
-def _tools(sections: Mapping[str, str]) -> list[BaseTool]:
-    @tool
-    def read_section(heading: str) -> str:
-        """Read one section of the README by its heading."""
-        return section(sections, heading)
-
-    return [read_section]
 
 
 def _extract(console: Console, connection: dict[str, Any]) -> None:
@@ -97,7 +92,9 @@ def _extract(console: Console, connection: dict[str, Any]) -> None:
 
 def _ask_every_wire(console: Console, connection: dict[str, Any], sections: Mapping[str, str]) -> None:
     console.rule("LangChain: the same question on each of the four wire formats")
-    rows = table("wire", "model", "answer", "tokens in/out")
+    rows = Table()
+    for heading in ("wire", "model", "answer", "tokens in/out"):
+        rows.add_column(heading, overflow="fold")
     for wire, name in WIRES.items():
         answer = _model(connection, part="wires", api=wire, model=name).invoke(_conversation(sections, QUESTION))
         usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}

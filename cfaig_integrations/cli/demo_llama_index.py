@@ -13,19 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from cfaig_integrations.cli import demo
-from cfaig_integrations.cli.demo import (
-    CHAT_MODEL,
-    EXTRACT_QUESTION,
-    QUESTION,
-    TOOL_QUESTION,
-    MetadataRule,
-    section,
-)
-from cfaig_integrations.llama_index import (
-    CloudflareAIGateway,
-    CloudflareAIGatewayEmbedding,
-    CloudflareAIGatewayRerank,
-)
+from cfaig_integrations.cli.demo import CHAT_MODEL, EXTRACT_QUESTION, QUESTION, TOOL_QUESTION, MetadataRule, section
+from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank
 
 EMBED_MODEL = "@cf/qwen/qwen3-embedding-0.6b"
 APP = {"app": demo.APP}

@@ -125,7 +125,7 @@ class _Examination:
             task = progress.add_task("Calling", total=len(wires), rate="")
             results = call_checks.check_calls(connection, self._model, wires, lambda: progress.advance(task))
         self._add(*results)
-        if any(each.status == "ok" for each in results):  # so that a provider's own key is stored, or nothing is sold
+        if any(each.status == "ok" for each in results):  # calls work without them, as with a provider's key
             self.findings = [
                 replace(each, status="warning") if each.problem in _SOLVED_BY_A_CALL and each not in results else each
                 for each in self.findings
@@ -149,11 +149,11 @@ class _Examination:
             checked: list[dict[str, Any]] = [each.fields() for each in self.findings]
             print_json({"ok": code == 0, "exit_code": code, "version": __version__, "checks": checked})
             return
-        where = console()
-        where.print(_rows(self.findings))
+        stdout = console()
+        stdout.print(_rows(self.findings))
         problems = [each for each in self.findings if each.status == "failed"]
         failures = f"[red]{len(problems)} failed[/red] (exit code {code})"
-        where.print(f"\n{failures if problems else '[green]No problem.[/green]'}")
+        stdout.print(f"\n{failures if problems else '[green]No problem.[/green]'}")
 
 
 def _rows(findings: list[Finding]) -> Table:

@@ -65,7 +65,7 @@ def embed(
     Exit codes: 0 success, 1 a call failed, 2 an option, file or setting is not valid, 130 interrupted.
     """
     with reported(as_json=json):
-        entries = options.key_values(metadata, "--metadata")
+        entries = options.metadata_entries(metadata)
         connection = options.connect(account, gateway, base_url, metadata=entries or None)
         request = EmbedRequest(
             model,

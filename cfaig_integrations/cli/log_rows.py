@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,8 @@ def lines_of(entry: LogEntry) -> Iterator[str]:
     numbers = f"{cache:3}  {tokens:>11}  {dollars(entry.cost):>9}"
     yield f"{escape(entry.id)}  {time}  [{color}]{status:3}[/{color}]  {numbers}"
     about = " · ".join(part for part in (entry.model or "", metadata_text(entry.metadata), entry.path or "") if part)
-    room = WIDTH - 4
-    yield f"    [dim]{escape(about if len(about) <= room else f'{about[: room - 1]}…')}[/dim]"
+    width = WIDTH - 4
+    yield f"    [dim]{escape(about if len(about) <= width else f'{about[: width - 1]}…')}[/dim]"
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
@@ -78,23 +78,20 @@ class Total:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def grouped(by: str) -> Callable[[LogEntry], str]:
-    """The group of an entry: its model or provider, or the value of a key of its metadata."""
-    match by:
-        case "model":
-            return lambda entry: entry.model or _NO_GROUP
-        case "provider":
-            return lambda entry: entry.provider or _NO_GROUP
-        case _:
-            return lambda entry: text_of(entry.metadata[by]) if by in entry.metadata else _NO_GROUP
-
-
 def totals(entries: Iterable[LogEntry], by: str) -> dict[str, Total]:
-    """The totals of each group, the most expensive first."""
+    """The totals of each group, the most expensive first.
+
+    Args:
+        entries: The entries.
+        by: What groups them: `model`, `provider`, or a key of their metadata.
+    """
     groups: dict[str, Total] = {}
-    group_of = grouped(by)
     for entry in entries:
-        groups.setdefault(group_of(entry), Total()).add(entry)
+        if by in {"model", "provider"}:
+            group = getattr(entry, by) or _NO_GROUP
+        else:
+            group = text_of(entry.metadata[by]) if by in entry.metadata else _NO_GROUP
+        groups.setdefault(group, Total()).add(entry)
     return dict(sorted(groups.items(), key=lambda item: (-item[1].cost, item[0])))
 
 

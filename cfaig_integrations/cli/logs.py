@@ -17,7 +17,7 @@ from cfaig_integrations.client.api import AIGateway, LogEntry, LogFilter
 from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 
 _PER_PAGE = 50
-_USUAL = 20
+_DEFAULT_LIMIT = 20
 _REMEMBERED = 10_000
 """Ids of entries that have been shown; entries of streams come late, out of order."""
 
@@ -54,7 +54,7 @@ def logs(
     """
     with reported(as_json=json):
         if follow and (show_totals or log_id):
-            raise ConfigError("--follow shows new entries only.", field="--follow", remedy="Use it without --totals.")
+            raise ConfigError("--follow shows new entries only.", field="--follow", remedy="Leave out --totals and id.")
         client = AIGateway(**options.location(account, gateway, base_url))
         if log_id is not None:
             entry = client.log(log_id)
@@ -63,14 +63,14 @@ def logs(
             else:
                 console().print(details({str(name): text_of(value) for name, value in entry.raw.items()}))
             return
-        pairs = options.key_values(metadata, "--metadata")
+        pairs = options.metadata_entries(metadata)
         reader = _Reader(client, pairs, _filters(pairs, model, provider, failed=failed, cached=cached), search)
         if follow:
-            _follow(reader, limit or _USUAL, interval, as_json=json)
+            _follow(reader, limit or _DEFAULT_LIMIT, interval, as_json=json)
         elif show_totals:
             _show_totals(reader, limit, by, as_json=json)
         else:
-            shown = [*reader.newest(limit or _USUAL)]
+            shown = [*reader.newest(limit or _DEFAULT_LIMIT)]
             _show(shown, as_json=json)
             if not shown and not json:
                 console(stderr=True).print("No entries.")
@@ -130,13 +130,13 @@ class _Reader:
 
 
 def _show(entries: list[LogEntry], *, as_json: bool) -> None:
-    where = console()
+    stdout = console()
     for entry in entries:
         if as_json:
             print_json(dict(entry.raw))
         else:
             for line in lines_of(entry):
-                where.print(line, soft_wrap=True)
+                stdout.print(line, soft_wrap=True)
 
 
 def _show_totals(reader: _Reader, limit: int | None, by: str, *, as_json: bool) -> None:

@@ -61,7 +61,7 @@ def models(
         if not offline:
             listed += _of_account(search, account, gateway, base_url)
         exact = [each for each in listed if each.id == search]
-        found = exact or [
+        matches = exact or [
             each
             for each in listed
             if search.lower() in each.id.lower()
@@ -70,20 +70,20 @@ def models(
             and (wire is None or wire in (*each.wires, *each.wires_with_tools))
             and {*(can or ())} <= {*each.capabilities}
         ]
-        if not found and "/" in search and " " not in search:
-            found = exact = [model_of(search)]
-    _print(sorted(found, key=lambda each: each.id), in_detail=bool(exact), as_json=json)
+        if not matches and "/" in search and " " not in search:
+            matches = exact = [model_of(search)]
+    _print(sorted(matches, key=lambda each: each.id), in_detail=bool(exact), as_json=json)
 
 
-def _print(found: list[Model], *, in_detail: bool, as_json: bool) -> None:
-    if not found:
+def _print(matches: list[Model], *, in_detail: bool, as_json: bool) -> None:
+    if not matches:
         typer.echo("No model found.", err=True)
         raise typer.Exit(1)
     if as_json:
-        for each in found:
+        for each in matches:
             print_json(each.fields())
     else:
-        console().print(_details(found[0]) if in_detail else _table(found))
+        console().print(_details(matches[0]) if in_detail else _table(matches))
 
 
 def _of_account(search: str, account: str | None, gateway: str | None, base_url: str | None) -> list[Model]:
@@ -103,10 +103,10 @@ def _of_account(search: str, account: str | None, gateway: str | None, base_url:
         return workers_ai(connection, search.rpartition("/")[2])
 
 
-def _table(found: list[Model]) -> Table:
+def _table(matches: list[Model]) -> Table:
     rows = table("model", "kind", "formats", "context", "capabilities", ids=("model",))
     rows.columns[3].justify = "right"
-    for model in found:
+    for model in matches:
         capabilities = " ".join(each for each in model.capabilities if each not in _IN_DETAILS)
         rows.add_row(
             model.id,

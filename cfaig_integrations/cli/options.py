@@ -45,8 +45,8 @@ def connect(account: str | None, gateway: str | None, base_url: str | None, **fi
     return Connection(settings=resolve(**location(account, gateway, base_url)), **fields)
 
 
-def key_values(entries: list[str] | None, option: str) -> dict[str, str]:
-    """The entries of a repeatable option, each `key=value`.
+def metadata_entries(entries: list[str] | None) -> dict[str, str]:
+    """The entries of `--metadata`, each `key=value`.
 
     Raises:
         ConfigError: An entry has no key or no equals sign.
@@ -56,7 +56,10 @@ def key_values(entries: list[str] | None, option: str) -> dict[str, str]:
         key, equals, value = entry.partition("=")
         if not equals or not key:
             raise ConfigError(
-                f"{option} {entry!r} is not KEY=VALUE.", field=option, value=entry, remedy=f"Use {option} team=docs."
+                f"--metadata {entry!r} is not KEY=VALUE.",
+                field="--metadata",
+                value=entry,
+                remedy="Use --metadata team=docs.",
             )
         pairs[key] = value
     return pairs

@@ -40,24 +40,23 @@ def table(*headings: str, ids: tuple[str, ...] = ()) -> Table:
         *headings: Its columns; a cell breaks rather than ends.
         ids: Columns whose cells never break, so that they can be copied.
     """
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        is_id = heading in ids
-        made.add_column(heading, overflow="fold", no_wrap=is_id)
-    return made
+        rows.add_column(heading, overflow="fold", no_wrap=heading in ids)
+    return rows
 
 
 def details(fields: Mapping[str, str]) -> Table:
-    """Names and values, one of them a line."""
+    """Names and values, a line each."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for name, value in fields.items():
         grid.add_row(f"[bold]{escape(name)}[/bold]", escape(value))
     return grid
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, err: bool = False) -> None:
     """Prints a value as one line of JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str), err=err)
 
 
 def error_fields(error: GatewayError) -> dict[str, Any]:
@@ -78,11 +77,12 @@ def reported(*, as_json: bool) -> Generator[None]:
         yield
     except GatewayError as error:
         if as_json:
-            typer.echo(json.dumps({"error": error_fields(error)}, ensure_ascii=False, default=str), err=True)
+            print_json({"error": error_fields(error)}, err=True)
         else:
-            where = console(stderr=True)
-            where.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
+            console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from error
+    except BrokenPipeError:  # what reads the output, such as `head`, has ended: typer ends the command silently
+        raise
     except OSError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(USAGE) from error
@@ -92,15 +92,15 @@ def reported(*, as_json: bool) -> Generator[None]:
 
 
 def progress_bar() -> Progress:
-    """A progress bar on standard error, which shows a unit of throughput; hidden where that is no terminal."""
-    where = Console(file=sys.stderr)
+    """A progress bar with a rate on standard error; hidden where that is no terminal."""
+    stderr = Console(file=sys.stderr)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=where,
-        disable=not where.is_terminal,
+        console=stderr,
+        disable=not stderr.is_terminal,
         transient=True,
     )

@@ -8,7 +8,6 @@ import signal
 import threading
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,7 +80,7 @@ def serve(
 def _run(simulator: Simulator, about: str, *, is_local: bool) -> None:
     stopped = threading.Event()
 
-    def stop(_: int, __: FrameType | None) -> None:
+    def stop(*_: object) -> None:
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -25,9 +25,6 @@ class PartialFile:
         path: The file; created if it does not exist.
         run: What must be equal in the run that is resumed.
 
-    Attributes:
-        done: Indexes of the texts that have a vector.
-
     Raises:
         ConfigError: The file is that of another run.
         OSError: It cannot be read or written.

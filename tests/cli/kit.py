@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -153,6 +155,13 @@ def environment(server: RawServer | None, **changes: str | None) -> dict[str, st
     settings = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "NO_PROXY": "127.0.0.1"}
     base = {} if server is None else {"CLOUDFLARE_API_BASE_URL": server.base_url}
     return {**cleared, **settings, **base, **changes}
+
+
+def start(server: RawServer, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+    """Starts `cfaig` in a process of its own, with options of `Popen`."""
+    variables = {name: value or "" for name, value in environment(server, TERM="dumb").items()}
+    command = [sys.executable, "-c", "from cfaig_integrations.cli import main; main()"]
+    return subprocess.Popen([*command, *arguments], env=os.environ | variables, **options)
 
 
 @dataclass

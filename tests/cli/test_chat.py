@@ -7,14 +7,13 @@ import os
 import pty
 import select
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.cli.kit import Outcome, RawServer, Request, Response, environment, error, raw_server, run
+from tests.cli.kit import Outcome, RawServer, Request, Response, environment, error, raw_server, run, start
 from tests.waiting import PATIENCE
 
 PATH = "POST /ai/v1/chat/completions"
@@ -103,7 +102,9 @@ def test_a_truncated_stream_fails() -> None:
         (("Hi",), error(401, 10000, "Authentication error"), 1, "Workers AI > Read"),
     ],
 )
-def test_failures(arguments: tuple[str, ...], route: Response | None, code: int, text: str) -> None:
+def test_a_failure_is_named_and_has_its_exit_code(
+    arguments: tuple[str, ...], route: Response | None, code: int, text: str
+) -> None:
     outcome, _ = chat(*arguments, route=route)
     assert (outcome.code, text in " ".join(outcome.stderr.split())) == (code, True)
 
@@ -112,11 +113,7 @@ def test_failures(arguments: tuple[str, ...], route: Response | None, code: int,
 def terminal(server: RawServer, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The command in a terminal, and the terminal's other end."""
     ours, theirs = pty.openpty()
-    environ = os.environ | {name: value or "" for name, value in environment(server).items()} | {"TERM": "dumb"}
-    command = "from cfaig_integrations.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", command, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
-    ) as running:
+    with start(server, *arguments, stdin=theirs, stdout=theirs, stderr=theirs) as running:
         os.close(theirs)
         try:
             yield running, ours

@@ -14,26 +14,12 @@ from cfaig_integrations.cli.diagnosis.probes import network_problem
 from cfaig_integrations.errors import ConnectFault
 from cfaig_integrations.simulator import Simulator
 from tests.cli.kit import ACCOUNT, TOKEN, Outcome, Request, Response, Route, environment, error, raw_server, result, run
+from tests.reliability.bodies import WHOLE
 
 OTHER = "fedcba9876543210fedcba9876543210"
 WORKERS_AI = "@cf/openai/gpt-oss-120b"
 SOLD = "openai/gpt-5.4"
 DENIED = error(401, 10000, "Authentication error")
-REPLY = {
-    "id": "c1",
-    "model": "m",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "OK"}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10},
-}
-ITEM = {"type": "message", "id": "m1", "role": "assistant", "status": "completed"}
-RESPONSE = {
-    "id": "r1",
-    "object": "response",
-    "status": "completed",
-    "model": "m",
-    "output": [{**ITEM, "content": [{"type": "output_text", "text": "OK", "annotations": []}]}],
-    "usage": {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10},
-}
 MODELS = [{"name": WORKERS_AI}, {"name": "@cf/openai/gpt-oss-20b"}, {"name": "@cf/baai/bge-m3"}]
 
 
@@ -51,8 +37,8 @@ HEALTHY: Mapping[str, Route] = {
     "GET /ai-gateway/gateways": result([{"id": "default"}, {"id": "staging"}]),
     "GET /ai-gateway/gateways/": error(404, 7002, "Gateway not found"),
     "GET /ai-gateway/billing/credit-balance": result({"balance": 910}),
-    "POST /ai/v1/chat/completions": Response(REPLY),
-    "POST /ai/v1/responses": Response(RESPONSE),
+    "POST /ai/v1/chat/completions": Response(WHOLE["chat_completions"].decode()),
+    "POST /ai/v1/responses": Response(WHOLE["responses"].decode()),
 }
 PAGE = Response("<!doctype html><html><title>Welcome</title></html>", content_type="text/html")
 NO_ACCOUNT = error(404, 7003, "Could not route to /accounts/x, perhaps your object identifier is invalid?")
@@ -269,10 +255,17 @@ CASES: dict[str, Case] = {
 }
 
 
-def doctor(case: Case, *more: str) -> Outcome:
-    healthy = {name: route for name, route in HEALTHY.items() if not name.startswith(tuple(case.routes))}
-    with raw_server({**healthy, **case.routes}, tls=case.tls) as server:
-        return run("doctor", *case.arguments, *more, env=environment(server, **case.env))
+def doctor(
+    routes: Mapping[str, Route], *arguments: str, env: Mapping[str, str | None] | None = None, tls: bool = False
+) -> Outcome:
+    """Runs doctor on a healthy account that differs in some routes."""
+    healthy = {name: route for name, route in HEALTHY.items() if not name.startswith(tuple(routes))}
+    with raw_server({**healthy, **routes}, tls=tls) as server:
+        return run("doctor", *arguments, env=environment(server, **(env or {})))
+
+
+def examine(case: Case, *more: str) -> Outcome:
+    return doctor(case.routes, *case.arguments, *more, env=case.env, tls=case.tls)
 
 
 def failures(outcome: Outcome) -> list[dict[str, Any]]:
@@ -282,7 +275,7 @@ def failures(outcome: Outcome) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_misconfiguration_is_named_with_its_fix_and_exit_code(name: str) -> None:
     case = CASES[name]
-    outcome = doctor(case, "--json")
+    outcome = examine(case, "--json")
     first, report = failures(outcome)[0], outcome.json
     assert (first["problem"], first["exit_code"]) == (case.problem.name.lower(), case.problem.code)
     assert (outcome.code, report["exit_code"], report["ok"]) == (case.problem.code, case.problem.code, False)
@@ -294,7 +287,7 @@ def test_a_misconfiguration_is_named_with_its_fix_and_exit_code(name: str) -> No
 @pytest.mark.parametrize("name", ["no token", "wrong token", "gateway missing", "model of others unknown"])
 def test_the_report_for_people_says_the_same(name: str) -> None:
     case = CASES[name]
-    outcome = doctor(case)
+    outcome = examine(case)
     text = " ".join(outcome.stdout.split())
     assert outcome.code == case.problem.code
     assert case.problem.title in text
@@ -368,15 +361,16 @@ def test_only_another_host_than_cloudflares_may_be_misspelled(
     ],
 )
 def test_a_proxy_is_blamed_only_if_it_was_used(bypass: str, problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"HTTPS_PROXY": "http://proxy.invalid", "NO_PROXY": bypass, "no_proxy": ""}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid")
+    monkeypatch.setenv("NO_PROXY", bypass)
     found = network_problem(ConnectFault("The connection failed."), "https://api.cloudflare.com/client/v4")
     assert found is not None
     assert found[0] is problem
 
 
 def test_a_token_without_a_status_is_valid() -> None:
-    outcome = doctor(Case(Problem.TOKEN_INACTIVE, "", "", {"GET /user/tokens/verify": result({"id": "t"})}), "--json")
+    outcome = doctor({"GET /user/tokens/verify": result({"id": "t"})}, "--json")
     assert outcome.code == 0
     assert {"check": "token", "status": "ok", "detail": "valid, owned by the user"} in outcome.json["checks"]
 
@@ -423,7 +417,7 @@ def test_on_the_simulated_gateway_everything_is_checked_and_in_order(model: str)
 )
 def test_a_token_that_the_account_owns_is_valid(refusal: Response) -> None:
     routes = {"GET /user/tokens/verify": refusal, "GET /tokens/verify": result({"status": "active"})}
-    outcome = doctor(Case(Problem.TOKEN_REJECTED, "", "", routes), "--json")
+    outcome = doctor(routes, "--json")
     assert outcome.code == 0
     assert {"check": "token", "status": "ok", "detail": "valid, owned by the account"} in outcome.json["checks"]
 
@@ -433,14 +427,14 @@ def test_a_token_that_the_account_owns_is_valid(refusal: Response) -> None:
 )
 def test_a_server_without_the_path_does_not_verify_tokens(answer: Response) -> None:
     routes = {"GET /user/tokens/verify": answer, "GET /tokens/verify": answer}
-    outcome = doctor(Case(Problem.TOKEN_REJECTED, "", "", routes), "--json")
+    outcome = doctor(routes, "--json")
     skipped = {"check": "token", "status": "skipped", "detail": "this server does not verify tokens"}
     assert outcome.code == 0
     assert skipped in outcome.json["checks"]
 
 
 def test_the_permission_for_logs_is_missed_without_failing() -> None:
-    outcome = doctor(Case(Problem.NO_GATEWAY_PERMISSION, "", "", {"GET /ai-gateway/": DENIED}), "--json")
+    outcome = doctor({"GET /ai-gateway/": DENIED}, "--json")
     (warning,) = [check for check in outcome.json["checks"] if check["status"] == "warning"]
     assert (outcome.code, warning["problem"]) == (0, "no_gateway_permission")
     assert "AI Gateway > Read" in warning["fix"]
@@ -448,7 +442,7 @@ def test_the_permission_for_logs_is_missed_without_failing() -> None:
 
 @pytest.mark.parametrize("name", ["no credits", "gateway without authentication"])
 def test_a_call_that_works_makes_a_missing_condition_a_warning(name: str) -> None:
-    outcome = doctor(CASES[name], "--json", "--yes")
+    outcome = examine(CASES[name], "--json", "--yes")
     (warning,) = [check for check in outcome.json["checks"] if check["status"] == "warning"]
     assert (outcome.code, warning["problem"]) == (0, CASES[name].problem.name.lower())
 
@@ -458,7 +452,7 @@ def test_models_of_workers_ai_need_neither_credits_nor_authentication() -> None:
         "GET /ai-gateway/gateways/default": result({"id": "default", "authentication": False}),
         "GET /ai-gateway/billing/credit-balance": result({"balance": 0}),
     }
-    outcome = doctor(Case(Problem.NO_CREDITS, "", "", routes), "--json")
+    outcome = doctor(routes, "--json")
     assert outcome.code == 0
     assert sorted(check["check"] for check in outcome.json["checks"] if check["status"] == "warning") == [
         "credits",

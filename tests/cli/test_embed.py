@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.kit import RawServer, Request, Response, environment, error, raw_server, result, run
+from tests.cli.kit import RawServer, Request, Response, environment, error, raw_server, result, run, start
 from tests.waiting import PATIENCE, until
 
 MODEL = "@cf/baai/bge-m3"
@@ -104,14 +102,8 @@ def test_npy_is_read_by_numpy(texts: Path) -> None:
 
 @contextmanager
 def process(server: RawServer, texts: Path, output: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    command = "from cfaig_integrations.cli import main; main()"
-    environ = os.environ | {name: value or "" for name, value in environment(server).items()}
-    with subprocess.Popen(
-        [sys.executable, "-c", command, "embed", str(texts), "-o", str(output), *OPTIONS, *more],
-        env=environ,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
+    arguments = ("embed", str(texts), "-o", str(output), *OPTIONS, *more)
+    with start(server, *arguments, stderr=subprocess.PIPE, text=True) as running:
         try:
             yield running
         finally:
@@ -279,7 +271,7 @@ def test_standard_input_and_empty_lines(tmp_path: Path) -> None:
         ((), "--output"),
     ],
 )
-def test_usage(texts: Path, arguments: tuple[str, ...], text: str) -> None:
+def test_an_invalid_option_is_named_before_anything_is_sent(texts: Path, arguments: tuple[str, ...], text: str) -> None:
     changed = [str(texts.with_name(each)) if each.startswith("out.") else each for each in arguments]
     with raw_server({PATH: embedded}) as server:
         outcome = run("embed", str(texts), *changed, env=environment(server))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.cli.kit import Request, Response, environment, error, raw_server, result, run
+from tests.cli.kit import Request, Response, environment, error, raw_server, result, run, start
+from tests.waiting import PATIENCE
 
 
 def entry(number: int, **fields: Any) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def test_metadata_is_compared_key_by_key() -> None:
         (("--provider", "anthropic", "--failed"), []),
     ],
 )
-def test_filters(arguments: tuple[str, ...], numbers: list[int]) -> None:
+def test_filters_select_entries(arguments: tuple[str, ...], numbers: list[int]) -> None:
     entries = [
         entry(1),
         entry(2, model="claude-haiku-4-5", provider="anthropic"),
@@ -151,15 +154,19 @@ def test_totals_by_a_key_of_the_metadata() -> None:
     assert "no cost" not in outcome.stderr
 
 
-def test_an_entry_that_moves_to_the_next_page_is_counted_once() -> None:
-    log = Log(many(60))
+def growing(log: Log) -> Callable[[Request], Response]:
+    """A log to which each request adds an entry."""
 
-    def growing(request: Request) -> Response:
+    def serve(request: Request) -> Response:
         response = log(request)
         log.entries.append({**entry(0), "id": f"new-{len(log.queries)}", "created_at": "2026-11-29T00:00:00Z"})
         return response
 
-    with raw_server({PATH: growing}) as server:
+    return serve
+
+
+def test_an_entry_that_moves_to_the_next_page_is_counted_once() -> None:
+    with raw_server({PATH: growing(Log(many(60)))}) as server:
         outcome = run("logs", "--limit", "100", "--json", env=environment(server))
     ids = [line["id"] for line in outcome.lines]
     assert len(ids) == len({*ids}) == 60
@@ -203,6 +210,17 @@ def test_follow_does_not_show_old_entries_when_the_log_is_long() -> None:
     assert [line["id"] for line in outcome.lines] == ["log-0299"]
 
 
+def test_a_reader_of_the_output_that_leaves_ends_the_command_without_a_message() -> None:
+    arguments = ("logs", "--follow", "--interval", "0", "--json")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with raw_server({PATH: growing(Log(many(2)))}) as server, start(server, *arguments, **pipes) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait(PATIENCE)) == (b"", 1)
+
+
 def test_one_entry_with_all_its_fields() -> None:
     one = entry(1, request_head="{...}")
     with raw_server({f"{PATH}/{one['id']}": result(one)}) as server:
@@ -216,11 +234,12 @@ def test_one_entry_with_all_its_fields() -> None:
     ("arguments", "code", "text"),
     [
         (("--metadata", "team"), 2, "KEY=VALUE"),
-        (("--follow", "--totals"), 2, "without --totals"),
+        (("--follow", "--totals"), 2, "Leave out --totals"),
+        (("--follow", "01JADMCQQQBWH3NXZ5GCRN98D01"), 2, "and id"),
         (("--limit", "0"), 2, "--limit"),
     ],
 )
-def test_usage(arguments: tuple[str, ...], code: int, text: str) -> None:
+def test_an_invalid_option_is_named(arguments: tuple[str, ...], code: int, text: str) -> None:
     outcome = logs([], *arguments)
     assert (outcome.code, text in outcome.stderr) == (code, True)
 

@@ -105,7 +105,7 @@ def test_an_id_shows_one_model(name: str, fields: dict[str, Any]) -> None:
         (("--can", "video", "--can", "schema", "--author", "alibaba"), {"alibaba/qwen3.8-max"}),
     ],
 )
-def test_filters(arguments: tuple[str, ...], names: set[str]) -> None:
+def test_filters_select_models(arguments: tuple[str, ...], names: set[str]) -> None:
     assert by_id(models(*arguments, "--json")).keys() == names
 
 
@@ -139,7 +139,7 @@ def test_offline_nothing_is_sent() -> None:
         (("bad//id",), 2, "not a valid model id"),
     ],
 )
-def test_usage(arguments: tuple[str, ...], code: int, text: str) -> None:
+def test_what_is_invalid_or_not_found_is_named(arguments: tuple[str, ...], code: int, text: str) -> None:
     outcome = models(*arguments)
     assert (outcome.code, text in outcome.stderr) == (code, True)
 

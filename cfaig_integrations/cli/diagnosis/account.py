@@ -21,19 +21,18 @@ def settings_problem(error: ConfigError) -> Finding:
     """The finding for settings that are missing or not valid."""
     name = error.field.lower()
     text = str(error)
+    missing = "is missing" in error.message
     if "base_url" in name:
         return failed("settings", Problem.WRONG_BASE_URL, text)
     if "account" in name:
-        missing = "is missing" in error.message
         return failed("settings", Problem.NO_ACCOUNT if missing else Problem.WRONG_ACCOUNT, text)
     if "token" in name:
-        missing = "is missing" in error.message
         return failed("settings", Problem.NO_TOKEN if missing else Problem.TOKEN_REJECTED, text)
     return failed("settings", Problem.INVALID_SETTING, text, error.remedy)
 
 
 def check_ids(settings: Settings) -> Finding:
-    """Whether account id and gateway id are in each other's place."""
+    """Whether account id and gateway id are swapped."""
     account, gateway = settings.account_id, settings.gateway_id or ""
     if _ACCOUNT.fullmatch(gateway) and not _ACCOUNT.fullmatch(account):
         detail = f"the account id {account!r} is not 32 hexadecimal digits, and the gateway id is"
@@ -104,10 +103,10 @@ def check_access(probe: Probe) -> tuple[list[Finding], Mapping[str, Any] | None]
     return findings, cast("Mapping[str, Any]", gateway) if isinstance(gateway, Mapping) else {}
 
 
-def _outcome(probe: Probe, path: str) -> object:
+def _outcome(probe: Probe, path: str, *, of_account: bool = True) -> object:
     """The result at a path, or the error."""
     try:
-        return probe.get(path)
+        return probe.get(path, of_account=of_account)
     except GatewayError as error:
         return error
 
@@ -131,10 +130,7 @@ def _account_problem(probe: Probe, error: GatewayError, *, is_unroutable: bool) 
 
 def _listed_at(probe: Probe, path: str, *, of_account: bool = True) -> list[Mapping[str, Any]]:
     """The list at a path; empty if the token may not read it."""
-    try:
-        listed = probe.get(path, of_account=of_account)
-    except GatewayError:
-        return []
+    listed = _outcome(probe, path, of_account=of_account)
     return cast("list[Mapping[str, Any]]", listed if isinstance(listed, list) else [])
 
 

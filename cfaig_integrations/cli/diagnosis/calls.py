@@ -69,7 +69,7 @@ def check_calls(connection: Connection, model: str, wires: Sequence[Wire], calle
     for wire in wires:
         findings.append(_call(replace(connection, api=wire), request, wire))
         called()
-    if any(each.status == "ok" for each in findings):  # the model exists: what another format lacks is the format
+    if any(each.status == "ok" for each in findings):  # the model exists; the format is not served
         findings = [
             replace(each, problem=Problem.WIRE_NOT_SERVED, fix="") if each.problem is Problem.UNKNOWN_MODEL else each
             for each in findings

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from typing import Any
+from urllib.request import proxy_bypass
 
 import httpx
 
@@ -25,8 +26,6 @@ from cfaig_integrations.errors import (
 from cfaig_integrations.gateway.addresses import is_cloudflare
 from cfaig_integrations.gateway.attempts import SimpleRequest, result_of
 from cfaig_integrations.gateway.connection import Connection
-
-_NO_ROUTE = 7000
 
 
 class Probe:
@@ -94,20 +93,12 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _proxy(base_url: str) -> str:
-    """The environment variable whose proxy a URL is requested through; empty: none."""
+    """The environment variable that sets the proxy of a URL; empty: none."""
     url = httpx.URL(base_url)
-    bypass = [host.strip().lstrip(".") for host in _variable("no_proxy")[1].split(",") if host.strip()]
-    if any(host in ("*", url.host) or url.host.endswith(f".{host}") for host in bypass):
+    if proxy_bypass(url.host):
         return ""
-    names = [f"{url.scheme}_proxy", "all_proxy"]
-    return next((name for name, value in map(_variable, names) if value), "")
-
-
-def _variable(name: str) -> tuple[str, str]:
-    for each in (name.upper(), name):
-        if value := os.environ.get(each, ""):
-            return each, value
-    return name, ""
+    names = (f"{url.scheme}_proxy", "all_proxy")
+    return next((each for name in names for each in (name, name.upper()) if os.environ.get(each)), "")
 
 
 def is_denied(error: GatewayError) -> bool:
@@ -122,4 +113,4 @@ def is_unroutable(error: GatewayError) -> bool:
 
 def has_no_such_path(error: GatewayError) -> bool:
     """Whether a server lacks an endpoint of Cloudflare's management API, as a local gateway may."""
-    return isinstance(error, ApiError) and (error.code == _NO_ROUTE or (error.status in (404, 405) and not error.code))
+    return isinstance(error, ApiError) and (error.code == 7000 or (error.status in (404, 405) and not error.code))

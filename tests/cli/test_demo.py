@@ -1,26 +1,15 @@
-"""The command `cfaig`."""
+"""`cfaig demo`: what it shows of both frameworks and of the gateway, and what it costs."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from cfaig_integrations import __version__
-from cfaig_integrations.cli import app
 from cfaig_integrations.cli.demo import CALLS, TOKENS_IN, TOKENS_OUT, estimate
-
-
-def run(*arguments: str, env: dict[str, str | None] | None = None) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(arguments), env=env)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
+from tests.cli.kit import environment, run
 
 LANGCHAIN_CALLS = 8
 """A streamed answer, two rounds with a tool, structured output, four wires."""
@@ -39,9 +28,9 @@ def logged(output: str) -> tuple[str, int]:
 @pytest.fixture(scope="module")
 def output() -> str:
     """What the demo prints."""
-    code, printed = run("demo")
-    assert code == 0
-    return printed
+    outcome = run("demo", env=environment(None))
+    assert outcome.code == 0
+    return outcome.stdout
 
 
 def test_demo_shows_both_frameworks_and_the_log(output: str) -> None:
@@ -80,9 +69,8 @@ def test_rows_of_the_demo_fit_and_log_ids_are_whole(output: str) -> None:
 
 
 def test_the_summary_as_json_and_the_estimate_of_the_costs() -> None:
-    code, printed = run("demo", "--json")
-    summary = json.loads(printed)
-    assert (code, summary["entries"], summary["models"]["openai/gpt-5.4"]["cached"]) == (0, 20, 1)
+    summary = run("demo", "--json", env=environment(None)).json
+    assert (summary["entries"], summary["models"]["openai/gpt-5.4"]["cached"]) == (20, 1)
     models = summary["models"].values()
     assert sum(model["calls"] for model in models) - GATEWAY_CALLS + 2 == CALLS
     assert sum(model["tokens_in"] for model in models) <= TOKENS_IN
@@ -111,61 +99,20 @@ def test_demo_without_the_simulator_says_so_in_one_line() -> None:
         ("langchain_core", "LangChain", "langchain", LLAMA_INDEX_CALLS + GATEWAY_CALLS),
     ],
 )
-def test_demo_without_a_framework(
+def test_demo_without_a_framework_leaves_its_part_out(
     monkeypatch: pytest.MonkeyPatch, package: str, framework: str, extra: str, calls: int
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    code, output = run("demo")
-    assert code == 0
-    (told,) = [line for line in output.splitlines() if "is not installed" in line]
-    assert told.startswith(framework)
-    assert f"pip install 'cfaig-integrations[{extra}]'" in told
-    assert f"{framework}: " not in output
-    assert logged(output)[1] == calls
+    outcome = run("demo", env=environment(None))
+    assert outcome.code == 0
+    (note,) = [line for line in outcome.stdout.splitlines() if "is not installed" in line]
+    assert note.startswith(framework)
+    assert f"pip install 'cfaig-integrations[{extra}]'" in note
+    assert f"{framework}: " not in outcome.stdout
+    assert logged(outcome.stdout)[1] == calls
 
 
-def test_live_demo_without_an_account_names_the_missing_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "CLOUDFLARE_API_TOKEN",
-        "CF_AIG_TOKEN",
-        "CF_AI_API_TOKEN",
-        "CF_API_TOKEN",
-        "CLOUDFLARE_ACCOUNT_ID",
-        "CF_ACCOUNT_ID",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    code, output = run("demo", "--live")
-    assert code == 2
-    assert "CLOUDFLARE_ACCOUNT_ID" in output
-    assert output.index("estimated cost") < output.index("CLOUDFLARE_ACCOUNT_ID")
-
-
-def test_version() -> None:
-    assert run("--version") == (0, f"cfaig-integrations {__version__}\n")
-
-
-MISSING = """
-import sys
-for name in {blocked!r}:
-    sys.modules[name] = None
-try:
-    {statement}
-except ImportError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize(
-    ("statement", "blocked", "extra"),
-    [
-        ("from cfaig_integrations.langchain import ChatCloudflareAIGateway", ["langchain_core"], "langchain"),
-        ("from cfaig_integrations.simulator import Simulator", ["starlette"], "simulator"),
-        ("from cfaig_integrations.simulator import Simulator", ["uvicorn"], "simulator"),
-        ("import cfaig_integrations.cli", ["typer"], "cli"),
-        ("import cfaig_integrations.cli", ["rich"], "cli"),
-    ],
-)
-def test_a_missing_extra_is_named(statement: str, blocked: list[str], extra: str) -> None:
-    program = MISSING.format(blocked=blocked, statement=statement)
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert f"cfaig-integrations[{extra}]" in printed
+def test_live_demo_without_an_account_names_the_missing_value() -> None:
+    outcome = run("demo", "--live", env=environment(None, CLOUDFLARE_ACCOUNT_ID=None))
+    assert outcome.code == 2
+    assert -1 < outcome.stderr.find("estimated cost") < outcome.stderr.find("CLOUDFLARE_ACCOUNT_ID")
