@@ -93,11 +93,7 @@ STREAMS: Mapping[Wire, list[bytes]] = {
         _typed("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}),
         _typed("message_stop"),
     ],
-    "run": [
-        *[event({"response": part}) for part in _PARTS],
-        event({"response": "", "usage": _USAGE}),
-        event("[DONE]"),
-    ],
+    "run": [*[event({"response": part}) for part in _PARTS], event({"response": "", "usage": _USAGE}), event("[DONE]")],
 }
 """Streams, as events."""
 

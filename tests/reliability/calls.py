@@ -140,8 +140,8 @@ def _langchain_rerank(way: Way, settings: dict[str, Any]) -> Perform:
     ranker = lc.CloudflareAIGatewayReranker(**settings)
 
     async def perform(outcome: Outcome, prompt: str) -> None:
-        given = [Document("Hi")], prompt
-        ranked = await ranker.acompress_documents(*given) if way.asynchronous else ranker.compress_documents(*given)
+        inputs = [Document("Hi")], prompt
+        ranked = await ranker.acompress_documents(*inputs) if way.asynchronous else ranker.compress_documents(*inputs)
         outcome.numbers = [each.metadata["relevance_score"] for each in ranked]
 
     return perform
@@ -178,8 +178,8 @@ def _llama_index_rerank(way: Way, settings: dict[str, Any]) -> Perform:
     ranker = li.CloudflareAIGatewayRerank(**settings)
 
     async def perform(outcome: Outcome, prompt: str) -> None:
-        given = [NodeWithScore(node=TextNode(text="Hi"))], QueryBundle(prompt)
-        ranked = await ranker.apostprocess_nodes(*given) if way.asynchronous else ranker.postprocess_nodes(*given)
+        inputs = [NodeWithScore(node=TextNode(text="Hi"))], QueryBundle(prompt)
+        ranked = await ranker.apostprocess_nodes(*inputs) if way.asynchronous else ranker.postprocess_nodes(*inputs)
         outcome.numbers = [each.score or 0.0 for each in ranked]
 
     return perform

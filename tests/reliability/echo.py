@@ -149,13 +149,13 @@ class Echo:
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        self.base_url = f"http://127.0.0.1:{self._said()}/client/v4"
+        self.base_url = f"http://127.0.0.1:{self._read_line()}/client/v4"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()  # it ends with its input
 
-    def _said(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
@@ -163,7 +163,7 @@ class Echo:
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
-        return self._said()
+        return self._read_line()
 
     def counts(self) -> Counts:
         """What it has seen."""

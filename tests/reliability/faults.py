@@ -139,12 +139,12 @@ def _failed(error: str, status: int, requests: int = 1, *, billed: bool = False)
 
 
 def _http(name: str, status: str, error: str, requests: int = 1, **more: Any) -> Fault:
-    expected = _failed(error, int(status.split()[0]), requests, **more)
-    return Fault(name, _status(status), expected, expected)
+    return _both(name, _status(status), _failed(error, int(status.split()[0]), requests, **more))
 
 
-def _answered(name: str, reply: Callable[[Way], Reply], expected: Expected = COMPLETE) -> Fault:
-    return Fault(name, reply, expected, expected)
+def _both(name: str, reply: Callable[[Way], Reply], expected: Expected = COMPLETE, **arguments: Any) -> Fault:
+    """A fault that leads whole and streamed calls to the same."""
+    return Fault(name, reply, expected, expected, arguments)
 
 
 def _zipped(way: Way) -> bytes:
@@ -171,58 +171,37 @@ _OK = head("content-type: application/json", "content-length: 100")
 _STREAM_LIMIT = {"timeout": SHORT, "stream_idle_timeout": SHORT}
 
 BEFORE_THE_HEAD = (
-    Fault("reset before the head", lambda _: Reply(silent=True, end="reset"), LOST, LOST),
-    Fault("closed before the head", lambda _: Reply(silent=True, end="cut"), LOST, LOST),
-    Fault("closed in the status line", _raw(b"HTTP/1.1 2", "cut"), LOST, LOST),
-    Fault("reset in the head", _raw(head(log=False)[:-2], "reset"), LOST, LOST),
-    Fault("no first byte", lambda _: Reply(silent=True, end="stall"), LATE, LATE, _STREAM_LIMIT),
-    _answered("a slow first byte", lambda way: replace(sized(body(way)), wait=0.05)),
-    Fault("not HTTP", _raw(b"hello\r\n\r\n", "cut"), LOST, LOST),
-    Fault("a head of 300 kB", _raw(head(f"x-long: {'x' * 300_000}"), "cut"), LOST, LOST),
-    Fault("two content lengths", _raw(head("content-length: 5", "content-length: 6") + b"hello"), LOST, LOST),
-    Fault("a negative content length", _raw(head("content-length: -5") + b"hello"), LOST, LOST),
+    _both("reset before the head", lambda _: Reply(silent=True, end="reset"), LOST),
+    _both("closed before the head", lambda _: Reply(silent=True, end="cut"), LOST),
+    _both("closed in the status line", _raw(b"HTTP/1.1 2", "cut"), LOST),
+    _both("reset in the head", _raw(head(log=False)[:-2], "reset"), LOST),
+    _both("no first byte", lambda _: Reply(silent=True, end="stall"), LATE, **_STREAM_LIMIT),
+    _both("a slow first byte", lambda way: replace(sized(body(way)), wait=0.05)),
+    _both("not HTTP", _raw(b"hello\r\n\r\n", "cut"), LOST),
+    _both("a head of 300 kB", _raw(head(f"x-long: {'x' * 300_000}"), "cut"), LOST),
+    _both("two content lengths", _raw(head("content-length: 5", "content-length: 6") + b"hello"), LOST),
+    _both("a negative content length", _raw(head("content-length: -5") + b"hello"), LOST),
 )
 IN_THE_BODY = (
-    Fault("reset after the head", _raw(_OK, "reset"), LOST_LATER, LOST_LATER),
-    Fault("closed after the head", _raw(_OK, "cut"), LOST_LATER, LOST_LATER),
-    Fault(
-        "stall after the head",
-        _raw(_OK, "stall"),
-        *[LATE_BODY] * 2,
-        _STREAM_LIMIT,
-    ),
-    Fault("reset before the text", lambda way: chunked(way, before(way), end="reset"), LOST_LATER, LOST_LATER),
-    Fault("closed before the text", lambda way: chunked(way, before(way), end="cut"), LOST_LATER, LOST_LATER),
-    Fault(
-        "a stream that ends before the text",
-        lambda way: chunked(way, before(way)),
-        None,
-        ENDED,
-    ),
+    _both("reset after the head", _raw(_OK, "reset"), LOST_LATER),
+    _both("closed after the head", _raw(_OK, "cut"), LOST_LATER),
+    _both("stall after the head", _raw(_OK, "stall"), LATE_BODY, **_STREAM_LIMIT),
+    _both("reset before the text", lambda way: chunked(way, before(way), end="reset"), LOST_LATER),
+    _both("closed before the text", lambda way: chunked(way, before(way), end="cut"), LOST_LATER),
+    Fault("a stream that ends before the text", lambda way: chunked(way, before(way)), None, ENDED),
     Fault("reset after some text", lambda way: chunked(way, half(way), end="reset"), LOST_LATER, BROKEN_LATER),
     Fault("closed after some text", lambda way: chunked(way, half(way), end="cut"), LOST_LATER, BROKEN_LATER),
-    Fault(
-        "ends after some text",
-        lambda way: chunked(way, half(way)),
-        UNREADABLE,
-        ENDED_LATER,
-    ),
-    Fault(
-        "stalls after some text",
-        lambda way: chunked(way, half(way), end="stall"),
-        *[LATE_BODY] * 2,
-        _STREAM_LIMIT,
-    ),
-    Fault(
+    Fault("ends after some text", lambda way: chunked(way, half(way)), UNREADABLE, ENDED_LATER),
+    _both("stalls after some text", lambda way: chunked(way, half(way), end="stall"), LATE_BODY, **_STREAM_LIMIT),
+    _both(
         "only pings",
         lambda way: Reply(pieces=[], headers={"cf-aig-log-id": LOG}, again=b": ping\n\n" if way.stream else b"  \n"),
-        *[LATE_BODY] * 2,
-        _STREAM_LIMIT,
+        LATE_BODY,
+        **_STREAM_LIMIT,
     ),
-    Fault(
+    _both(
         "an invalid chunk size",
         lambda way: Reply(raw=head("transfer-encoding: chunked") + b"zz\r\n" + body(way), end="cut"),
-        LOST_LATER,
         LOST_LATER,
     ),
     Fault(
@@ -237,7 +216,7 @@ IN_THE_BODY = (
         TRUNCATED,
         BROKEN_LATER,
     ),
-    Fault("HTTP/1.0, complete", lambda way: Reply(raw=head(version="1.0") + body(way), end="cut"), CLOSED, CLOSED),
+    _both("HTTP/1.0, complete", lambda way: Reply(raw=head(version="1.0") + body(way), end="cut"), CLOSED),
     Fault(
         "HTTP/1.0, closed in the body",
         lambda way: Reply(raw=head(version="1.0") + half(way), end="cut"),
@@ -248,81 +227,49 @@ IN_THE_BODY = (
     Fault("reset after the end", lambda way: chunked(way, body(way), end="reset"), None, CLOSED),
 )
 COMPRESSION = (
-    _answered("gzip", lambda way: sized(_zipped(way), "content-encoding: gzip")),
+    _both("gzip", lambda way: sized(_zipped(way), "content-encoding: gzip")),
     Fault(
         "truncated gzip",
         lambda way: sized(_zipped(way)[: len(_zipped(way)) // 2], "content-encoding: gzip"),
         UNREADABLE,
         ENDED,
     ),
-    Fault(
-        "gzip that is none",
-        lambda way: sized(body(way), "content-encoding: gzip"),
-        *[TRUNCATED] * 2,
-    ),
-    Fault(
-        "an unknown encoding",
-        lambda way: sized(b"\x8b\x03\x80" * 30, "content-encoding: x-own"),
-        UNREADABLE,
-        ENDED,
-    ),
+    _both("gzip that is none", lambda way: sized(body(way), "content-encoding: gzip"), TRUNCATED),
+    Fault("an unknown encoding", lambda way: sized(b"\x8b\x03\x80" * 30, "content-encoding: x-own"), UNREADABLE, ENDED),
 )
 TYPES = (
-    _answered("no content type", lambda way: sized(body(way))),
-    _answered(
+    _both("no content type", lambda way: sized(body(way))),
+    _both(
         "the other content type",
         lambda way: sized(body(way), "content-type: " + ("application/json" if way.stream else "text/event-stream")),
     ),
-    _answered("text/plain", lambda way: sized(body(way), "content-type: text/plain")),
+    _both("text/plain", lambda way: sized(body(way), "content-type: text/plain")),
     Fault(
         "a document in place of a stream",
         lambda way: sized(WHOLE[way.format], "content-type: application/json"),
         None,
         COMPLETE,
     ),
-    Fault("a login page", _status("200 OK", HTML), *[replace(UNREADABLE, billed=False)] * 2),
-    Fault(
-        "an empty body",
-        _status("200 OK", b""),
-        UNREADABLE,
-        ENDED,
-    ),
-    Fault(
-        "204",
-        _raw(head(status="204 No Content"), "keep"),
-        UNREADABLE,
-        ENDED,
-    ),
-    _answered(
+    _both("a login page", _status("200 OK", HTML), replace(UNREADABLE, billed=False)),
+    Fault("an empty body", _status("200 OK", b""), UNREADABLE, ENDED),
+    Fault("204", _raw(head(status="204 No Content"), "keep"), UNREADABLE, ENDED),
+    _both(
         "early hints", lambda way: Reply(raw=b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n" + sized(body(way)).raw)
     ),
-    _answered("continue", lambda way: Reply(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + sized(body(way)).raw)),
-    Fault(
+    _both("continue", lambda way: Reply(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + sized(body(way)).raw)),
+    _both(
         "switching protocols",
         _raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
-        *[LOST] * 2,
+        LOST,
     ),
 )
 JSON = (
-    Fault(
-        "invalid JSON",
-        lambda way: sized(event("{]") if way.stream else b"{]"),
-        UNREADABLE,
-        ENDED,
-    ),
-    Fault(
-        "null",
-        lambda way: sized(event("null") if way.stream else b"null"),
-        UNREADABLE,
-        ENDED,
-    ),
+    Fault("invalid JSON", lambda way: sized(event("{]") if way.stream else b"{]"), UNREADABLE, ENDED),
+    Fault("null", lambda way: sized(event("null") if way.stream else b"null"), UNREADABLE, ENDED),
     Fault("a number", lambda way: sized(event("1") if way.stream else b"1"), UNREADABLE, ENDED),
     Fault("an empty object", lambda way: sized(event("{}") if way.stream else b"{}"), UNREADABLE, ENDED),
     Fault(
-        "100,000 brackets",
-        lambda way: sized(event("[" * 100_000) if way.stream else b"[" * 100_000),
-        UNREADABLE,
-        ENDED,
+        "100,000 brackets", lambda way: sized(event("[" * 100_000) if way.stream else b"[" * 100_000), UNREADABLE, ENDED
     ),
     Fault(
         "invalid JSON within the text",
@@ -330,8 +277,8 @@ JSON = (
         None,
         replace(TRUNCATED, partial=True),
     ),
-    _answered("a byte order mark", lambda way: sized(b"\xef\xbb\xbf" + body(way))),
-    _answered("blanks before the body", lambda way: sized(b" \r\n\n" * 50 + body(way))),
+    _both("a byte order mark", lambda way: sized(b"\xef\xbb\xbf" + body(way))),
+    _both("blanks before the body", lambda way: sized(b" \r\n\n" * 50 + body(way))),
     Fault("lines that end with CR LF", lambda way: sized(body(way).replace(b"\n", b"\r\n")), None, COMPLETE),
     Fault("comments between events", lambda way: sized(body(way).replace(b"\n\n", b"\n\n: ping\n\n")), None, COMPLETE),
 )
@@ -348,18 +295,16 @@ ERRORS = (
     _http("429", "429 Slow", "RateLimited", 3),
     *[_http(str(status), f"{status} Oops", "ServerFault", 3) for status in (500, 502, 503, 520, 522, 529)],
     *[_http(str(status), f"{status} Late", "ServerFault", billed=True) for status in (504, 524)],
-    Fault("a page with 502", _status("502 Bad", HTML), *[_failed("ServerFault", 502, 3)] * 2),
-    Fault("a page with 524", _status("524 Late", HTML), *[_failed("ServerFault", 524, billed=True)] * 2),
-    Fault("Retry-After of an hour", _status("429 Slow", None, "retry-after: 3600"), *[_failed("RateLimited", 429)] * 2),
-    Fault(
-        "Retry-After of a second", _status("503 Busy", None, "retry-after: 1"), *[_failed("ServerFault", 503, 3)] * 2
-    ),
-    Fault("no such model, with 200", _status("200 OK", envelope(5007)), *[_failed("NotFound", 200)] * 2),
-    Fault("out of capacity, with 200", _status("200 OK", envelope(3040)), *[_failed("RateLimited", 200, 3)] * 2),
-    Fault(
+    _both("a page with 502", _status("502 Bad", HTML), _failed("ServerFault", 502, 3)),
+    _both("a page with 524", _status("524 Late", HTML), _failed("ServerFault", 524, billed=True)),
+    _both("Retry-After of an hour", _status("429 Slow", None, "retry-after: 3600"), _failed("RateLimited", 429)),
+    _both("Retry-After of a second", _status("503 Busy", None, "retry-after: 1"), _failed("ServerFault", 503, 3)),
+    _both("no such model, with 200", _status("200 OK", envelope(5007)), _failed("NotFound", 200)),
+    _both("out of capacity, with 200", _status("200 OK", envelope(3040)), _failed("RateLimited", 200, 3)),
+    _both(
         "the body of an error is cut",
         _raw(head("content-length: 99", status="503 Busy") + b'{"err'),
-        *[Expected("ServerFault", 3, False, 503, True, False)] * 2,
+        Expected("ServerFault", 3, False, 503, True, False),
     ),
     Fault(
         "an error event before the text",
@@ -375,25 +320,23 @@ ERRORS = (
     ),
 )
 UNUSUAL = (
-    Fault("HTTP/2", _raw(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\xff\xff\xff", "cut"), LOST, LOST),
-    Fault("a compressed transfer", _raw(head("transfer-encoding: gzip, chunked") + b"0\r\n\r\n"), LOST, LOST),
+    _both("HTTP/2", _raw(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\xff\xff\xff", "cut"), LOST),
+    _both("a compressed transfer", _raw(head("transfer-encoding: gzip, chunked") + b"0\r\n\r\n"), LOST),
     Fault(
         "an invalid trailer",
         lambda way: Reply(raw=chunked(way, body(way)).raw[:-2] + b"x y: z\r\n\r\n", end="cut"),
         LOST_LATER,
         CLOSED,
     ),
-    _answered("trailers", lambda way: Reply(raw=chunked(way, body(way)).raw[:-2] + b"cf-aig-log-id: other\r\n\r\n")),
-    _answered("the connection is to be closed", lambda way: sized(body(way), "connection: close"), CLOSED),
-    _answered("two content types", lambda way: sized(body(way), "content-type: text/html", _type(way))),
-    _answered("a length beside chunks", lambda way: chunked(way, body(way), "content-length: 5")),
-    _answered(
-        "gzip in two members", lambda way: sized(_zipped(way) + gzip.compress(b"\n\n"), "content-encoding: gzip")
-    ),
-    Fault(
+    _both("trailers", lambda way: Reply(raw=chunked(way, body(way)).raw[:-2] + b"cf-aig-log-id: other\r\n\r\n")),
+    _both("the connection is to be closed", lambda way: sized(body(way), "connection: close"), CLOSED),
+    _both("two content types", lambda way: sized(body(way), "content-type: text/html", _type(way))),
+    _both("a length beside chunks", lambda way: chunked(way, body(way), "content-length: 5")),
+    _both("gzip in two members", lambda way: sized(_zipped(way) + gzip.compress(b"\n\n"), "content-encoding: gzip")),
+    _both(
         "gzip with a wrong checksum",
         lambda way: sized(_zipped(way)[:-8] + bytes(8), "content-encoding: gzip"),
-        *[TRUNCATED] * 2,
+        TRUNCATED,
     ),
     Fault("UTF-16", lambda way: sized(body(way).decode().encode("utf-16")), UNREADABLE, ENDED),
     Fault("lines that end with CR", lambda way: sized(body(way).replace(b"\n", b"\r")), None, COMPLETE),
@@ -417,9 +360,9 @@ UNUSUAL = (
         None,
         COMPLETE,
     ),
-    _answered("a number of 5,000 digits", lambda way: sized(_counted(way, b"9" * 5000))),
-    _answered("a number of tokens that is none", lambda way: sized(_counted(way, b"NaN"))),
-    _answered("a key twice", lambda way: sized(body(way).replace(b'{"', b'{"id": "x", "', 1))),
+    _both("a number of 5,000 digits", lambda way: sized(_counted(way, b"9" * 5000))),
+    _both("a number of tokens that is none", lambda way: sized(_counted(way, b"NaN"))),
+    _both("a key twice", lambda way: sized(body(way).replace(b'{"', b'{"id": "x", "', 1))),
 )
 """Further faults, and responses that HTTP, server-sent events or JSON allow and servers seldom write."""
 FAULTS = (*BEFORE_THE_HEAD, *IN_THE_BODY, *COMPRESSION, *TYPES, *JSON, *ERRORS, *UNUSUAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ import httpx2
 import pytest
 
 from cfaig_integrations import AIGateway
-from cfaig_integrations.client import pool
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.core.decisions import DecisionRequest
@@ -27,16 +25,9 @@ LOST = Reply(silent=True, end="cut")
 LOGGED = [JSON | {"cf-aig-log-id": f"log{number}"} for number in range(4)]
 
 
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with loopback() as running:
-        yield running
-    pool.close_all()
-
-
 @pytest.mark.parametrize("end", ["cut", "reset"])
 def test_a_connection_that_was_used_before_proves_nothing(server: Loopback, pauses: list[float], end: Any) -> None:
-    """The server read the request before it closed the connection, and looks like one that closed an idle one."""
+    """The server closes it after it has read the request, which looks like closing an idle connection."""
     client = Client(connect(server))
     client.chat(REQUEST)
     server.script.append(Reply(silent=True, end=end))
@@ -47,7 +38,7 @@ def test_a_connection_that_was_used_before_proves_nothing(server: Loopback, paus
     assert pauses == []
 
 
-def test_the_user_may_have_it_sent_again(server: Loopback, pauses: list[float]) -> None:
+def test_retry_after_send_repeats_a_request_that_was_lost(server: Loopback, pauses: list[float]) -> None:
     client = Client(connect(server, retry_after_send=True))
     client.chat(REQUEST)
     server.script.append(LOST)
@@ -86,7 +77,9 @@ def test_a_request_that_was_not_written_to_its_end_is_sent_again(
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 @pytest.mark.parametrize("lost", [True, False])
-def test_your_own_client(server: Loopback, driver: Driver, pauses: list[float], library: Any, lost: bool) -> None:
+def test_a_users_own_client_is_retried_alike(
+    server: Loopback, driver: Driver, pauses: list[float], library: Any, lost: bool
+) -> None:
     client = library.Client() if driver.name == "sync" else library.AsyncClient()
     to = connect(server)
     if lost:
@@ -177,6 +170,6 @@ def test_what_costs_nothing_is_not_billed(server: Loopback, pauses: list[float])
         assert (caught.value.requests_sent, caught.value.maybe_billed) == (sent, False)
 
 
-def test_a_wrong_setting_is_refused() -> None:
+def test_retry_after_send_that_is_no_bool_is_refused() -> None:
     with loopback() as server, pytest.raises(ConfigError, match="retry_after_send='yes' is not a bool"):
         connect(server, retry_after_send="yes")

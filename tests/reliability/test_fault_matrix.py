@@ -110,7 +110,9 @@ def check(outcome: Outcome, expected: Expected, way: Way) -> None:
 
 
 @pytest.mark.parametrize(("fault", "way"), CELLS)
-def test_fault(server: Loopback, monkeypatch: pytest.MonkeyPatch, fault: Fault, way: Way) -> None:
+def test_a_fault_leads_to_what_the_table_says(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, fault: Fault, way: Way
+) -> None:
     expected = fault.expected(way)
     assert expected is not None
     for module in (sync, aio):
@@ -226,7 +228,7 @@ CODES = rows()
     ],
     ids=str,
 )
-def test_every_code_of_the_facts(server: Loopback, number: int, way: Way) -> None:
+def test_every_code_is_retried_as_the_facts_say(server: Loopback, number: int, way: Way) -> None:
     code, status, retried = CODES[number]
     server.usual = sized(json.dumps(envelope(code)).encode(), status=f"{status} Because")
     outcome = call(way, server, None)

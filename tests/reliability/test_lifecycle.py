@@ -196,7 +196,7 @@ def test_an_async_stream_that_is_abandoned_closes_its_connection(server: Loopbac
 def test_an_async_stream_does_not_outlive_its_loop(
     server: Loopback, way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The loop reports no error; in another one nothing more comes of it, and closing it is no error either."""
+    """The loop reports no error. In another loop the stream has ended, and closing it is no error."""
     server.usual = chunked(way, half(way), end="stall")
 
     async def main() -> list[Any]:
@@ -282,8 +282,8 @@ def test_one_model_object_in_several_event_loops(server: Loopback, run: Any, way
 @pytest.mark.parametrize(
     "way", [way for way in ASYNC if way.framework == "llama_index" or way.format not in WIRES], ids=str
 )
-def test_trio(server: Loopback, way: Way) -> None:
-    """LangChain's chat models need asyncio; all else runs under trio with a client that adapts, and else says so."""
+def test_under_trio_a_call_needs_a_client_of_the_user(server: Loopback, way: Way) -> None:
+    """LangChain's chat models need asyncio. All else runs with the user's client; without one an error asks for it."""
     trio = pytest.importorskip("trio")
     server.usual = chunked(way, body(way)) if way.stream else sized(body(way))
 
@@ -300,7 +300,7 @@ def test_trio(server: Loopback, way: Way) -> None:
         trio.run(main, False)
 
 
-def test_trio_and_several_requests_at_a_time(server: Loopback) -> None:
+def test_under_trio_several_requests_run_at_a_time(server: Loopback) -> None:
     trio = pytest.importorskip("trio")
     server.usual = sized(b"{}", status=404)
 
@@ -396,19 +396,9 @@ def run_program(server: Loopback, text: str, answered: int, interrupted_after: i
     stall = chunked(STREAM, half(STREAM), end="stall")
     server.script.extend([sized(body(ANSWER))] * answered + [stall] * 4)
     server.usual = SILENT
-    command = [
-        sys.executable,
-        "-X",
-        "dev",
-        "-W",
-        "ignore",
-        "-W",
-        "always::ResourceWarning",
-        "-W",
-        "always::RuntimeWarning",
-    ]
+    warnings = ("-W", "ignore", "-W", "always::ResourceWarning", "-W", "always::RuntimeWarning")
     with subprocess.Popen(
-        [*command, "-c", text, server.base_url],
+        [sys.executable, "-X", "dev", *warnings, "-c", text, server.base_url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -432,7 +422,7 @@ def test_a_forked_process_and_an_exit_with_open_streams(server: Loopback) -> Non
     assert run_program(server, HEAD + FORK + LEFT_OPEN, 12, 19) == ("interrupted\n", "")
 
 
-def test_nested_event_loops(server: Loopback) -> None:
+def test_calls_work_in_nested_event_loops(server: Loopback) -> None:
     """In LangChain; tests/llama_index/test_models.py has the same for LlamaIndex."""
     pytest.importorskip("nest_asyncio")
     out, err = run_program(server, HEAD + NESTED, 6)

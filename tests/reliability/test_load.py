@@ -51,8 +51,8 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Echo]:
 
 def is_answer(outcome: Outcome, number: int) -> bool:
     """Whether a call got the answer to its own prompt."""
-    wanted = ((text_of(number), []), ("", vector_of(number)), ("", [score_of(number)]))
-    return (outcome.text, outcome.numbers) in wanted
+    expected = ((text_of(number), []), ("", vector_of(number)), ("", [score_of(number)]))
+    return (outcome.text, outcome.numbers) in expected
 
 
 def at_once(call: Coroutine[Any, Any, None]) -> None:
@@ -61,7 +61,7 @@ def at_once(call: Coroutine[Any, Any, None]) -> None:
         call.send(None)
 
 
-def test_streams_in_one_event_loop(echo: Echo, record_property: Callable[[str, object], None]) -> None:
+def test_streams_in_one_event_loop_are_not_mixed_up(echo: Echo, record_property: Callable[[str, object], None]) -> None:
     """All are open at once; then the events of all come in turn."""
     ways = [way for way in WAYS if way.stream and way.asynchronous]
     performers = [performer(way, base_url=echo.base_url) for way in ways]
@@ -138,7 +138,9 @@ def used() -> tuple[int, int, float]:
     return len(os.listdir("/dev/fd")), sys.getallocatedblocks(), megabytes
 
 
-def test_calls_in_threads_and_tasks(echo: Echo, record_property: Callable[[str, object], None]) -> None:
+def test_calls_in_threads_and_tasks_get_their_answers_and_leave_nothing(
+    echo: Echo, record_property: Callable[[str, object], None]
+) -> None:
     """After the first round nothing grows."""
     load = Load(echo.base_url)
     from_json(json.dumps([f"{number}" for number in range(200_000)]))  # fills its cache of strings
@@ -170,7 +172,7 @@ def test_calls_in_threads_and_tasks(echo: Echo, record_property: Callable[[str, 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])
-def test_texts_of_embeddings(
+def test_each_text_of_concurrent_calls_gets_its_vector(
     echo: Echo, framework: str, asynchronous: bool, record_property: Callable[[str, object], None]
 ) -> None:
     """Vectors of calls that are in several requests, while other calls are made."""
