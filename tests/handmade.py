@@ -21,14 +21,14 @@ def play(simulator: Simulator, *events: Mapping[str, Any] | str, times: int = 1)
     simulator.reply_raw(body="".join(lines), content_type="text/event-stream", times=times)
 
 
-def chat_chunk(delta: Mapping[str, Any], finish: str | None = None, **beside: Any) -> dict[str, Any]:
+def chat_chunk(delta: Mapping[str, Any], finish: str | None = None, **fields: Any) -> dict[str, Any]:
     """A chunk of chat completions."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **beside}
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **fields}
 
 
 def call_piece(index: int | None, *, id_: str | None = None, name: str | None = None, args: str = "") -> dict[str, Any]:
-    """One entry of a delta's `tool_calls`; what is None is not there."""
+    """One entry of a delta's `tool_calls`; None is left out."""
     function = {"arguments": args} if name is None else {"name": name, "arguments": args}
     piece: dict[str, Any] = {"function": function}
     if index is not None:

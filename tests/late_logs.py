@@ -32,18 +32,18 @@ def late_logs(
         monkeypatch: Replaces the pauses.
     """
     log = {entry["id"]: entry for entry in entries}
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.rpartition("/")[2]
-            asked[name] += 1
-            found = name in log and name != never and asked[name] > LATE
+            requests[name] += 1
+            is_there = name in log and name != never and requests[name] > LATE
             body: dict[str, Any] = {"success": True, "result": log[name], "errors": []}
-            if not found:
+            if not is_there:
                 body = {"success": False, "result": None, "errors": [{"code": 7002, "message": "Log not found"}]}
             data = json.dumps(body).encode()
-            self.send_response(200 if found else 404)
+            self.send_response(200 if is_there else 404)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()

@@ -8,29 +8,10 @@ from typing import Any
 import pytest
 
 from cfaig_integrations import ConfigError, GatewayOptions
-from cfaig_integrations.langchain import (
-    ChatCloudflareAIGateway,
-    CloudflareAIGatewayEmbeddings,
-    CloudflareAIGatewayLLM,
-    CloudflareAIGatewayReranker,
-)
-from cfaig_integrations.llama_index import (
-    CloudflareAIGateway,
-    CloudflareAIGatewayEmbedding,
-    CloudflareAIGatewayRerank,
-)
+from tests.models import CLASSES, every_class
 
 TO = {"account_id": "acc", "api_token": "a-token", "max_retries": 1}
-MAKERS: list[Callable[..., Any]] = [
-    lambda: ChatCloudflareAIGateway(model="openai/gpt-5.4", temperature=0.5, **TO),
-    lambda: CloudflareAIGatewayLLM(model="openai/gpt-5.4", temperature=0.5, **TO),
-    lambda: CloudflareAIGateway(model="openai/gpt-5.4", temperature=0.5, **TO),
-    lambda: CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **TO),
-    lambda: CloudflareAIGatewayEmbedding(model_name="@cf/baai/bge-m3", **TO),
-    lambda: CloudflareAIGatewayReranker(**TO),
-    lambda: CloudflareAIGatewayRerank(**TO),
-]
-NAMES = ["lc chat", "lc llm", "li llm", "lc embed", "li embed", "lc rerank", "li rerank"]
+CHAT_CLASSES = ("lc chat", "lc llm", "li llm")
 REFUSED: list[tuple[str, Any]] = [
     ("timeout", -1),
     ("timeout", "soon"),
@@ -50,7 +31,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("api_token", 3),
     ("stream_idle_timeout", 0),
     ("run_metadata", "perhaps"),
-    ("no_such_word", 1),
+    ("no_such_field", 1),
 ]
 OF_CHATS: list[tuple[str, Any]] = [
     ("temperature", "x"),
@@ -78,26 +59,26 @@ def state(model: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("make", "word", "value"),
+    ("make", "field", "value"),
     [
-        pytest.param(make, word, value, id=f"{name}-{word}-{value!r}"[:60])
-        for name, make in zip(NAMES, MAKERS, strict=True)
-        for word, value in [*REFUSED, *(OF_CHATS if name in NAMES[:3] else [])]
+        pytest.param(make, field, value, id=f"{name}-{field}-{value!r}"[:60])
+        for name, make in CLASSES.items()
+        for field, value in [*REFUSED, *(OF_CHATS if name in CHAT_CLASSES else [])]
     ],
 )
-def test_a_refused_assignment_changes_nothing(make: Callable[..., Any], word: str, value: Any) -> None:
-    model = make()
+def test_a_refused_assignment_changes_nothing(make: Callable[..., Any], field: str, value: Any) -> None:
+    model = make(**TO)
     before = state(model)
     with pytest.raises((ConfigError, ValueError)):
-        setattr(model, word, value)
+        setattr(model, field, value)
     assert state(model) == before
     model.max_retries = 2  # and it still works
     assert model._clients.sync._connection.max_retries == 2
 
 
-@pytest.mark.parametrize("make", MAKERS, ids=NAMES)
+@every_class
 def test_what_is_assigned_counts_in_the_next_call(make: Callable[..., Any]) -> None:
-    model = make()
+    model = make(**TO)
     model.gateway = {"cache_ttl": 60}
     model.api_token = "another-token"
     model.timeout = (1, 2)
@@ -109,9 +90,9 @@ def test_what_is_assigned_counts_in_the_next_call(make: Callable[..., Any]) -> N
     assert (connection.timeout, connection.settings.account_id) == ((1, 2), "acc2")
 
 
-@pytest.mark.parametrize("make", MAKERS[:3], ids=NAMES[:3])
+@pytest.mark.parametrize("make", [CLASSES[name] for name in CHAT_CLASSES], ids=CHAT_CLASSES)
 def test_a_text_is_one_stop_text_when_it_is_assigned_too(make: Callable[..., Any]) -> None:
-    model = make()
+    model = make(**TO)
     model.stop = "x"
     model.temperature = 0.25
     assert (model.stop, model.temperature) == (["x"], 0.25)

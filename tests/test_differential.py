@@ -41,7 +41,7 @@ def read_by_langchain(message: AIMessage) -> dict[str, Any]:
 
 
 def read_by_llama_index(response: ChatResponse) -> dict[str, Any]:
-    message, beside = response.message, response.additional_kwargs
+    message, fields = response.message, response.additional_kwargs
     refusal = message.additional_kwargs.get("refusal")
     texts = [block.text for block in message.blocks if block.block_type == "text"]
     if refusal:
@@ -54,11 +54,11 @@ def read_by_llama_index(response: ChatResponse) -> dict[str, Any]:
             for block in message.blocks
             if isinstance(block, ToolCallBlock)
         },
-        "tokens": tuple(beside[each] for each in tokens) if "prompt_tokens" in beside else None,
+        "tokens": tuple(fields[each] for each in tokens) if "prompt_tokens" in fields else None,
         "reasoning": "".join(block.content or "" for block in message.blocks if block.block_type == "thinking"),
         "refusal": refusal,
-        "finish": beside["finish_reason"],
-        "gateway": beside["cf_aig"],
+        "finish": fields["finish_reason"],
+        "gateway": fields["cf_aig"],
     }
 
 
@@ -86,7 +86,7 @@ def llama_stream(kind: str, events: list[Event]) -> ChatResponse:
 
 
 @pytest.mark.parametrize("kind", WIRES)
-def test_every_whole_reply(kind: str) -> None:
+def test_both_frameworks_read_the_same_from_every_reply(kind: str) -> None:
     found = replies(kind)
     assert len(found) > 50
     for line, reply in found:
@@ -96,7 +96,7 @@ def test_every_whole_reply(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", WIRES)
-def test_every_stream(kind: str) -> None:
+def test_both_frameworks_read_the_same_from_every_stream(kind: str) -> None:
     found = streams(kind)
     assert len(found) > 40
     for line, events in found:

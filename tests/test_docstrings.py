@@ -34,11 +34,7 @@ PLACES = {
         "CloudflareAIGatewayReranker",
         "CloudflareAIGatewayDecisionModel",
     ),
-    f"{PACKAGE}.llama_index": (
-        "CloudflareAIGateway",
-        "CloudflareAIGatewayEmbedding",
-        "CloudflareAIGatewayRerank",
-    ),
+    f"{PACKAGE}.llama_index": ("CloudflareAIGateway", "CloudflareAIGatewayEmbedding", "CloudflareAIGatewayRerank"),
     f"{PACKAGE}.simulator": ("Simulator",),
     PACKAGE: ("AIGateway", "AsyncAIGateway", "CustomCost", "GatewayInfo", "GatewayOptions", "RunInfo"),
 }

@@ -19,15 +19,17 @@ from cfaig_integrations.simulator import Simulator
 LC = [HumanMessage("Say hi")]
 LI = [ChatMessage("Say hi")]
 CALLS: dict[str, Callable[..., Any]] = {
-    "langchain invoke": lambda **words: ChatCloudflareAIGateway(**words).invoke(LC),
-    "langchain stream": lambda **words: list(ChatCloudflareAIGateway(**words).stream(LC)),
-    "langchain ainvoke": lambda **words: asyncio.run(ChatCloudflareAIGateway(**words).ainvoke(LC)),
-    "langchain a copy": lambda **words: ChatCloudflareAIGateway(**words).model_copy(update={"seed": 1}).invoke(LC),
-    "langchain anew": lambda **words: again(ChatCloudflareAIGateway(**words)).invoke(LC),
-    "llama_index chat": lambda **words: CloudflareAIGateway(**words).chat(LI),
-    "llama_index stream": lambda **words: list(CloudflareAIGateway(**words).stream_chat(LI)),
-    "llama_index achat": lambda **words: asyncio.run(CloudflareAIGateway(**words).achat(LI)),
-    "llama_index a copy": lambda **words: copy.deepcopy(CloudflareAIGateway(**words)).chat(LI),
+    "langchain invoke": lambda **arguments: ChatCloudflareAIGateway(**arguments).invoke(LC),
+    "langchain stream": lambda **arguments: list(ChatCloudflareAIGateway(**arguments).stream(LC)),
+    "langchain ainvoke": lambda **arguments: asyncio.run(ChatCloudflareAIGateway(**arguments).ainvoke(LC)),
+    "langchain a copy": lambda **arguments: (
+        ChatCloudflareAIGateway(**arguments).model_copy(update={"seed": 1}).invoke(LC)
+    ),
+    "langchain anew": lambda **arguments: again(ChatCloudflareAIGateway(**arguments)).invoke(LC),
+    "llama_index chat": lambda **arguments: CloudflareAIGateway(**arguments).chat(LI),
+    "llama_index stream": lambda **arguments: list(CloudflareAIGateway(**arguments).stream_chat(LI)),
+    "llama_index achat": lambda **arguments: asyncio.run(CloudflareAIGateway(**arguments).achat(LI)),
+    "llama_index a copy": lambda **arguments: copy.deepcopy(CloudflareAIGateway(**arguments)).chat(LI),
 }
 
 
@@ -54,28 +56,25 @@ def test_a_custom_domain_is_called_with_a_token_alone(sim: Simulator, call: str)
     """facts §14.6."""
     CALLS[call](model="google/gemini-3-flash", base_url=sim.custom_url, api_token=sim.api_token)
     request = sim.requests[-1]
-    assert (request.path, request.body["model"]) == (
-        "/compat/chat/completions",
-        "google-ai-studio/gemini-3-flash",
-    )
+    assert (request.path, request.body["model"]) == ("/compat/chat/completions", "google-ai-studio/gemini-3-flash")
     assert request.headers["authorization"] == f"Bearer {sim.api_token}"
     assert request.headers.keys().isdisjoint({"cf-aig-authorization", "cf-aig-gateway-id"})
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("has_token", [True, False])
 def test_a_gateway_without_authentication_is_called_with_a_providers_key_alone(
-    sim: Simulator, monkeypatch: pytest.MonkeyPatch, call: str, found: bool
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, call: str, has_token: bool
 ) -> None:
     """facts §14.6; whether the environment has a token or not."""
     for name, value in sim.environment.items():
         monkeypatch.setenv(name, value)
-    if not found:
+    if not has_token:
         monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
     sim.gateway(authentication=False)
     key = {"Authorization": "Bearer sk-own"}
-    words = {"api_token": None} if found else {}
-    CALLS[call](model="xai/grok-4.6", base_url=sim.legacy_url, extra_headers=key, **words)
+    arguments = {"api_token": None} if has_token else {}
+    CALLS[call](model="xai/grok-4.6", base_url=sim.legacy_url, extra_headers=key, **arguments)
     request = sim.requests[-1]
     assert (request.body["model"], request.headers["authorization"]) == ("grok/grok-4.6", "Bearer sk-own")
     assert "cf-aig-authorization" not in request.headers
@@ -96,7 +95,7 @@ def test_a_token_of_the_environment_goes_beside_a_providers_key(
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("kind", [ChatCloudflareAIGateway, CloudflareAIGateway])
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("arguments", "text"),
     [
         ({"base_url": "https://ai.example.com/compat"}, "Access token"),
         ({"base_url": "https://gateway.ai.cloudflare.com/v1/acc/gw/compat"}, "extra_headers="),
@@ -104,10 +103,10 @@ def test_a_token_of_the_environment_goes_beside_a_providers_key(
         ({"base_url": "https://ai.example.com/compat", "api_token": "t", "api": "responses"}, "chat_completions"),
     ],
 )
-def test_what_a_host_needs_is_said_before_anything_is_sent(kind: Any, words: dict[str, Any], named: str) -> None:
+def test_what_a_host_needs_is_said_before_anything_is_sent(kind: Any, arguments: dict[str, Any], text: str) -> None:
     def call() -> None:
-        model = kind(model="openai/gpt-4.1", **words)
+        model = kind(model="openai/gpt-4.1", **arguments)
         model.invoke(LC) if kind is ChatCloudflareAIGateway else model.chat(LI)
 
-    with pytest.raises(GatewayError, match=named):
+    with pytest.raises(GatewayError, match=text):
         call()

@@ -14,7 +14,7 @@ QUESTIONS: dict[str, Callable[[Account], None]] = {
     name: value for name, value in vars(test_questions).items() if name.startswith("test_")
 }
 TOLERATED = frozenset({"test_an_item_that_was_not_stored_is_not_found_by_its_id"})
-"""What the simulator takes although the package assumes that Cloudflare does not."""
+"""Questions that the simulator answers otherwise than the package assumes of Cloudflare."""
 OPT_IN = {"CFAIG_LIVE": "1", "CLOUDFLARE_API_TOKEN": "token", "CLOUDFLARE_ACCOUNT_ID": "account"}
 
 

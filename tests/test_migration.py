@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -11,7 +10,6 @@ pytest.importorskip("langchain_core")
 pytest.importorskip("llama_index.core")
 
 import httpx
-from llama_index.core.llms import ChatMessage
 
 from cfaig_integrations import GatewayOptions, errors
 from cfaig_integrations.adapters.arguments import split_arguments
@@ -24,6 +22,7 @@ from cfaig_integrations.langchain import (
 from cfaig_integrations.llama_index import CloudflareAIGateway, CloudflareAIGatewayEmbedding, CloudflareAIGatewayRerank
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.models import METHODS, send
 
 SECRET = "hush-hush-1"
 CHAT = (ChatCloudflareAIGateway, CloudflareAIGateway)
@@ -39,10 +38,12 @@ Kind: TypeAlias = type[ChatCloudflareAIGateway] | type[CloudflareAIGateway]
 every_chat_class = pytest.mark.parametrize("kind", CHAT)
 
 
+def model_for(kind: type[Any]) -> str:
+    return "openai/gpt-4.1" if kind in (*CHAT, CloudflareAIGatewayLLM) else "@cf/baai/bge-m3"
+
+
 def made(kind: type[Any], **arguments: Any) -> Any:
-    model = "@cf/baai/bge-m3" if kind not in CHAT and kind is not CloudflareAIGatewayLLM else "openai/gpt-4.1"
-    connection = {"account_id": "acc", "api_token": "tok"}
-    return kind(**{"model": model, **connection, **arguments})
+    return kind(**{"model": model_for(kind), "account_id": "acc", "api_token": "tok", **arguments})
 
 
 RENAMED: dict[str, tuple[Any, str, Any]] = {
@@ -85,10 +86,7 @@ def test_an_address_with_another_name_is_taken(kind: Kind, simulator: Simulator,
 def test_accounts_tokens_and_clients_with_other_names_are_taken(kind: type[Any]) -> None:
     client = httpx.AsyncClient()
     model = kind(
-        model="@cf/baai/bge-m3" if kind not in (*CHAT, CloudflareAIGatewayLLM) else "openai/gpt-4.1",
-        cloudflare_account_id="acc",
-        cloudflare_api_token=SECRET,
-        async_http_client=client,
+        model=model_for(kind), cloudflare_account_id="acc", cloudflare_api_token=SECRET, async_http_client=client
     )
     assert (model.account_id, model.http_async_client) == ("acc", client)
     assert model.api_token.get_secret_value() == SECRET
@@ -96,7 +94,7 @@ def test_accounts_tokens_and_clients_with_other_names_are_taken(kind: type[Any])
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_the_model_may_be_positional(kind: type[Any]) -> None:
-    name = made(kind).model
+    name = model_for(kind)
     assert kind(name, account_id="acc", api_token="tok").model == name
     with pytest.raises(errors.ConfigError, match=rf"{kind.__name__} takes one positional argument"):
         kind(name, 0.5, account_id="acc", api_token="tok")
@@ -207,24 +205,6 @@ def test_the_output_version_of_another_package_is_refused(version: str) -> None:
 # Calls
 
 
-def ask(model: Any, **arguments: Any) -> Any:
-    if isinstance(model, ChatCloudflareAIGateway):
-        return model.invoke("Hi", **arguments)
-    return model.chat([ChatMessage(content="Hi")], **arguments)
-
-
-async def aask(model: Any, **arguments: Any) -> Any:
-    if isinstance(model, ChatCloudflareAIGateway):
-        return await model.ainvoke("Hi", **arguments)
-    return await model.achat([ChatMessage(content="Hi")], **arguments)
-
-
-def stream(model: Any, **arguments: Any) -> Any:
-    if isinstance(model, ChatCloudflareAIGateway):
-        return list(model.stream("Hi", **arguments))
-    return list(model.stream_chat([ChatMessage(content="Hi")], **arguments))
-
-
 def at(simulator: Simulator, kind: Kind) -> Any:
     return kind(model="openai/gpt-4.1", **where(simulator))
 
@@ -254,27 +234,28 @@ CALLS: dict[str, str] = {
 
 @every_chat_class
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("send", [ask, stream])
-def test_an_argument_of_a_call_that_is_not_taken_says_what_to_write(
-    simulator: Simulator, kind: Kind, name: str, send: Callable[..., Any]
+@pytest.mark.parametrize("method", METHODS[:2])
+async def test_an_argument_of_a_call_that_is_not_taken_says_what_to_write(
+    simulator: Simulator, kind: Kind, name: str, method: str
 ) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        send(at(simulator, kind), **{name: SECRET})
+        await send(at(simulator, kind), method, **{name: SECRET})
     assert CALLS[name] in str(caught.value)
     assert SECRET not in str(caught.value)
     assert not simulator.requests
 
 
 @every_chat_class
-async def test_a_misspelt_argument_of_an_async_call_is_not_sent(simulator: Simulator, kind: Kind) -> None:
+@pytest.mark.parametrize("method", METHODS[2:])
+async def test_a_misspelt_argument_of_an_async_call_is_not_sent(simulator: Simulator, kind: Kind, method: str) -> None:
     with pytest.raises(errors.ConfigError, match="'temperature'"):
-        await aask(at(simulator, kind), temprature=0)
+        await send(at(simulator, kind), method, temprature=0)
     assert not simulator.requests
 
 
 @every_chat_class
-def test_a_field_of_the_official_types_is_sent(simulator: Simulator, kind: Kind) -> None:
-    ask(at(simulator, kind), user="u")
+async def test_a_field_of_the_official_types_is_sent(simulator: Simulator, kind: Kind) -> None:
+    await send(at(simulator, kind), user="u")
     assert simulator.requests[-1].body["user"] == "u"
 
 
@@ -287,17 +268,17 @@ def test_what_may_be_a_models_new_field_goes_to_the_body(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "field"), [("max_completion_tokens", "max_completion_tokens"), ("effort", "reasoning_effort")]
 )
-def test_an_argument_of_a_call_with_another_name_is_taken(
+async def test_an_argument_of_a_call_with_another_name_is_taken(
     simulator: Simulator, kind: Kind, name: str, field: str
 ) -> None:
     value: Any = 9 if "tokens" in name else "low"
-    ask(at(simulator, kind), **{name: value})
+    await send(at(simulator, kind), **{name: value})
     assert simulator.requests[-1].body[field] == value
 
 
 @every_chat_class
-def test_headers_of_a_call_with_another_name_are_taken(simulator: Simulator, kind: Kind) -> None:
-    ask(at(simulator, kind), default_headers={"x-a": "1"})
+async def test_headers_of_a_call_with_another_name_are_taken(simulator: Simulator, kind: Kind) -> None:
+    await send(at(simulator, kind), default_headers={"x-a": "1"})
     assert simulator.requests[-1].headers["x-a"] == "1"
 
 

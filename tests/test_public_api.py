@@ -88,7 +88,7 @@ def unavailable(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("module", "needed"), MODULES.items(), ids=MODULES)
-def test_public_names_and_signatures(module: str, needed: str | None) -> None:
+def test_public_names_and_signatures_are_those_of_the_listing(module: str, needed: str | None) -> None:
     if needed is not None:
         pytest.importorskip(
             needed, reason=f"{needed.upper()} IS ABSENT: the public names of {module} were not compared"

@@ -10,24 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import SecretStr, ValidationError
 
 import cfaig_integrations
 from cfaig_integrations import AIGateway, AsyncAIGateway, GatewayError
-from cfaig_integrations.client import pool
 from cfaig_integrations.errors import ConfigError
-from cfaig_integrations.langchain import (
-    ChatCloudflareAIGateway,
-    CloudflareAIGatewayEmbeddings,
-    CloudflareAIGatewayLLM,
-    CloudflareAIGatewayReranker,
-)
-from cfaig_integrations.llama_index import (
-    CloudflareAIGateway,
-    CloudflareAIGatewayEmbedding,
-    CloudflareAIGatewayRerank,
-)
-from tests.client.loopback import JSON, SSE, Loopback, Reply, loopback, piece, streamed
+from cfaig_integrations.langchain import ChatCloudflareAIGateway, CloudflareAIGatewayLLM
+from cfaig_integrations.llama_index import CloudflareAIGateway
+from tests.client.loopback import JSON, SSE, Loopback, Reply, piece, streamed
+from tests.models import CLASSES, every_class
 
 TOKEN = "canary-of-the-token"
 KEY = "canary-of-the-provider"
@@ -38,13 +30,6 @@ ECHO = {
     "request": {"headers": {"authorization": f"Bearer {TOKEN}", "x-api-key": KEY}, "all": [TOKEN, KEY]},
 }
 ECHOED = {**JSON, "x-seen": TOKEN, "authorization": f"Bearer {TOKEN}", "x-api-key": KEY}
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with loopback() as running:
-        yield running
-    pool.close_all()
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -75,7 +60,7 @@ def shown(error: BaseException) -> Iterator[tuple[str, str]]:
 
 
 def parts(value: Any) -> Iterator[str]:
-    """Some tools print a container item by item, and the beginning of what is long."""
+    """What a tool prints that shows containers item by item, and only the start of a long text."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield f"{name!r} {each!r}"
@@ -89,13 +74,13 @@ def parts(value: Any) -> Iterator[str]:
 
 
 def check(error: BaseException, *, echoed: bool = False, secrets: tuple[str, ...] = (TOKEN, KEY)) -> None:
-    """What a server echoes is in the variables that read it, too; not in the error."""
+    """No secret is in the error; where the server echoed one, variables may hold it."""
     leaks = {where for where, text in shown(error) if any(each in text for each in secrets)}
     assert not sorted(leaks & {"error"} if echoed else leaks)
 
 
-def answered(call: Callable[..., Any], *given: Any) -> Any:
-    result = call(*given)
+def answered(call: Callable[..., Any], *arguments: Any) -> Any:
+    result = call(*arguments)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
@@ -180,53 +165,34 @@ def test_a_failed_call_shows_no_token(
     assert server.seen[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def others(more: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    embeddings = CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **more)
-    embedding = CloudflareAIGatewayEmbedding(model_name="@cf/baai/bge-m3", **more)
-    reranker = CloudflareAIGatewayReranker(**more)
-    rerank = CloudflareAIGatewayRerank(**more)
-    own = {name: more[name] for name in ("account_id", "api_token", "base_url", "max_retries")}
-    return {
-        "embeddings": lambda: embeddings.embed_query("x"),
-        "aembeddings": lambda: asyncio.run(embeddings.aembed_query("x")),
-        "embedding": lambda: embedding.get_query_embedding("x"),
-        "aembedding": lambda: asyncio.run(embedding.aget_query_embedding("x")),
-        "reranker": lambda: reranker.rerank(["a", "b"], "x"),
-        "rerank": lambda: rerank.postprocess_nodes([node("a"), node("b")], query_str="x"),
-        "log": lambda: AIGateway(**own).log("x"),
-        "alog": lambda: asyncio.run(AsyncAIGateway(**own).log("x")),
-    }
+def of_the_api(more: dict[str, Any]) -> dict[str, Any]:
+    return {name: more[name] for name in ("account_id", "api_token", "base_url", "max_retries")}
 
 
-def node(text: str) -> Any:
-    from llama_index.core.schema import NodeWithScore, TextNode
+NODES = [NodeWithScore(node=TextNode(text=text)) for text in "ab"]
+OTHERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "embeddings": lambda more: CLASSES["lc embeddings"](**more).embed_query("x"),
+    "aembeddings": lambda more: CLASSES["lc embeddings"](**more).aembed_query("x"),
+    "embedding": lambda more: CLASSES["li embedding"](**more).get_query_embedding("x"),
+    "aembedding": lambda more: CLASSES["li embedding"](**more).aget_query_embedding("x"),
+    "reranker": lambda more: CLASSES["lc reranker"](**more).rerank(["a", "b"], "x"),
+    "rerank": lambda more: CLASSES["li rerank"](**more).postprocess_nodes(NODES, query_str="x"),
+    "log": lambda more: AIGateway(**of_the_api(more)).log("x"),
+    "alog": lambda more: AsyncAIGateway(**of_the_api(more)).log("x"),
+}
 
-    return NodeWithScore(node=TextNode(text=text))
 
-
-NAMES = ["embeddings", "aembeddings", "embedding", "aembedding", "reranker", "rerank", "log", "alog"]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("reply", [row[1] for row in REPLIES[:12]], ids=[row[0] for row in REPLIES[:12]])
 def test_a_failed_call_of_other_classes_shows_no_token(server: Loopback, reply: Reply, name: str) -> None:
     server.usual = reply
     with pytest.raises(GatewayError) as caught:
-        others(arguments(server))[name]()
+        answered(OTHERS[name], arguments(server))
     sent = (TOKEN,) if "log" in name else (TOKEN, KEY)
     check(caught.value, echoed=echoes(reply), secrets=sent)
 
 
-CLASSES: list[Callable[..., Any]] = [
-    lambda **more: ChatCloudflareAIGateway(model="openai/gpt-5.4", **more),
-    lambda **more: CloudflareAIGatewayLLM(model="openai/gpt-5.4", **more),
-    lambda **more: CloudflareAIGatewayEmbeddings(model="@cf/baai/bge-m3", **more),
-    CloudflareAIGatewayReranker,
-    lambda **more: CloudflareAIGateway(model="openai/gpt-5.4", **more),
-    lambda **more: CloudflareAIGatewayEmbedding(model_name="@cf/baai/bge-m3", **more),
-    CloudflareAIGatewayRerank,
-]
-BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
+BAD_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
     ("a gateway that is none", {"gateway_id": "no gateway"}),
     ("an account that is none", {"account_id": "no account"}),
     ("the token as the account", {"account_id": TOKEN}),
@@ -236,7 +202,7 @@ BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
     ("an address with a token", {"base_url": f"https://x.example/?token={TOKEN}"}),
     ("an address with a password", {"base_url": f"https://x:{TOKEN}@x.example"}),
     ("a broken address with a password", {"base_url": f"https://x:{TOKEN}@[::1"}),
-    ("an unknown word", {"accountid": "acc"}),
+    ("an unknown argument", {"accountid": "acc"}),
     ("a bad timeout", {"timeout": -1}),
     ("a bad option", {"gateway": {"cache_ttl": 1}}),
     ("a wrong type beside it", {"run_metadata": "perhaps"}),
@@ -258,8 +224,8 @@ BAD_WORDS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
-@pytest.mark.parametrize("bad", [row[1] for row in BAD_WORDS], ids=[row[0] for row in BAD_WORDS])
+@every_class
+@pytest.mark.parametrize("bad", [row[1] for row in BAD_ARGUMENTS], ids=[row[0] for row in BAD_ARGUMENTS])
 def test_an_invalid_constructor_argument_is_not_quoted(make: Callable[..., Any], bad: dict[str, Any]) -> None:
     good = {"account_id": "acc", "api_token": TOKEN}
     with pytest.raises((GatewayError, ValueError)) as caught:
@@ -274,7 +240,7 @@ def test_an_invalid_constructor_argument_is_not_quoted(make: Callable[..., Any],
         check(caught.value)
 
 
-@pytest.mark.parametrize("make", CLASSES, ids=["chat", "llm", "embeddings", "reranker", "li", "li embed", "li rerank"])
+@every_class
 def test_no_frame_shows_the_environment(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "no account")
@@ -311,7 +277,7 @@ def test_errors_of_the_http_library_show_no_token(
         assert TOKEN not in f"{each} {each!r}"
 
 
-@pytest.mark.parametrize("make", CLASSES[:3] + CLASSES[4:6])
+@pytest.mark.parametrize("make", [make for name, make in CLASSES.items() if "rerank" not in name])
 def test_fields_of_the_body_are_not_shown(make: Callable[..., Any]) -> None:
     model = make(account_id="acc", api_token=TOKEN, extra_body={"mcp_servers": [{"authorization_token": KEY}]})
     assert KEY not in repr(model)
@@ -323,7 +289,7 @@ def test_fields_of_the_body_are_not_shown(make: Callable[..., Any]) -> None:
 def test_a_token_function_that_raises_is_a_config_error(
     server: Loopback, call: Callable[[dict[str, Any], bool], Any], raised: type[Exception], is_async: bool
 ) -> None:
-    """Not its own: LlamaIndex takes a ValueError for an answer of the model that cannot be read."""
+    """Its own exception is not raised: LlamaIndex takes a ValueError for an unreadable answer of the model."""
 
     def fails() -> str:
         raise raised(TOKEN)

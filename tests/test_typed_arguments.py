@@ -10,39 +10,22 @@ pytest.importorskip("langchain_core")
 pytest.importorskip("llama_index.core")
 
 from langchain_core.messages import AIMessage, HumanMessage
-from llama_index.core.llms import ChatMessage
 
 from cfaig_integrations import errors
 from cfaig_integrations.langchain import ChatCloudflareAIGateway
 from cfaig_integrations.llama_index import CloudflareAIGateway
 from cfaig_integrations.simulator import Simulator
 from tests.conftest import where
+from tests.models import METHODS, send
 
 FRAMEWORKS = {"langchain": ChatCloudflareAIGateway, "llama_index": CloudflareAIGateway}
-METHODS = ("whole", "stream", "async whole", "async stream")
 every_framework = pytest.mark.parametrize("framework", FRAMEWORKS)
 SECRET = "hush-hush-1"
-
-
-async def send(model: Any, method: str, **arguments: Any) -> None:
-    chat = isinstance(model, ChatCloudflareAIGateway)
-    ask: Any = "Hi" if chat else [ChatMessage(content="Hi")]
-    match method:
-        case "whole":
-            (model.invoke if chat else model.chat)(ask, **arguments)
-        case "stream":
-            list((model.stream if chat else model.stream_chat)(ask, **arguments))
-        case "async whole":
-            await (model.ainvoke if chat else model.achat)(ask, **arguments)
-        case _:
-            pieces = model.astream(ask, **arguments) if chat else await model.astream_chat(ask, **arguments)
-            [piece async for piece in pieces]
 
 
 SERVERS = [{"type": "url", "name": "docs", "url": "https://x.example", "authorization_token": SECRET}]
 EDITS = {"edits": [{"type": "clear_tool_uses_20250919"}]}
 COMPACTION = [{"type": "compaction", "compact_threshold": 9000}]
-EXPLICIT = {"mode": "explicit"}
 # Argument and value, the format that `auto` chooses, and what the body has.
 PLACES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"verbosity": "low"}, "chat/completions", {"verbosity": "low"}),
@@ -87,7 +70,7 @@ async def test_an_argument_is_sent_where_the_format_has_it(
     simulator: Simulator, framework: str, method: str, case: int
 ) -> None:
     model, arguments, path, expected = CASES[case]
-    simulator.fault("gateway_rate_limit", times=None)  # what the body is, and not what a fake model makes of it
+    simulator.fault("gateway_rate_limit", times=None)  # only the body of the request matters
     create = FRAMEWORKS[framework]
     for constructor, call in ((arguments, {}), ({}, arguments)):
         with pytest.raises(errors.RateLimited):

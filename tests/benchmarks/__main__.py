@@ -131,28 +131,30 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    asked = arguments()
+    options = arguments()
     if problem := unavailable():
         console.print(f"Nothing was counted: {problem}")
-        return 0 if asked.quick else 1
-    group = "curves" if asked.curves else "quick" if asked.quick else "all"
+        return 0 if options.quick else 1
+    group = "curves" if options.curves else "quick" if options.quick else "all"
     rows = {"curves": [*CURVES], "quick": [*QUICK], "all": [*WORKLOADS, *FIRST]}[group]
-    selected = [name for name in rows if any(part.strip() in name for part in asked.only.split(","))]
-    for package in skipped() if asked.alternatives else []:
+    selected = [name for name in rows if any(part.strip() in name for part in options.only.split(","))]
+    for package in skipped() if options.alternatives else []:
         console.print(f"{package} is not installed, and left out.")
-    counts = count(selected, group, asked.alternatives)
+    counts = count(selected, group, options.alternatives)
     found: Ratios = {}
-    if asked.curves:
-        draw(counts, asked.curves)
+    if options.curves:
+        draw(counts, options.curves)
     else:
         found = ratios(counts)
-        console.print(table(found, asked.alternatives))
+        console.print(table(found, options.alternatives))
     errors = [each for each in counts if each.error]
     for each in errors:
         console.print(f"{each.subject}, {each.workload} ({each.framework}): {each.error}", markup=False)
-    if asked.json:
-        asked.json.write_text(json.dumps({"versions": versions(), "counts": [vars(each) for each in counts]}, indent=1))
-    problems = compare(keyed(found), asked.update) if asked.quick else []
+    if options.json:
+        options.json.write_text(
+            json.dumps({"versions": versions(), "counts": [vars(each) for each in counts]}, indent=1)
+        )
+    problems = compare(keyed(found), options.update) if options.quick else []
     for sentence in problems:
         console.print(sentence, markup=False)
     return 1 if problems or any(each.subject in {OURS, MEMORY, NETWORK} for each in errors) else 0

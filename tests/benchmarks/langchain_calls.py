@@ -35,10 +35,7 @@ def message(item: tuple[Any, ...]) -> BaseMessage:
 
 def tool(i: int) -> BaseTool:
     return StructuredTool.from_function(
-        inputs.look_up,
-        name=f"tool_{i}",
-        description=inputs.tool_description(i),
-        args_schema=inputs.tool_arguments(i),
+        inputs.look_up, name=f"tool_{i}", description=inputs.tool_description(i), args_schema=inputs.tool_arguments(i)
     )
 
 

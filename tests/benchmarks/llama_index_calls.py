@@ -41,10 +41,7 @@ def message(item: tuple[Any, ...]) -> ChatMessage:
 
 def tool(i: int) -> FunctionTool:
     return FunctionTool.from_defaults(
-        fn=inputs.look_up,
-        name=f"tool_{i}",
-        description=inputs.tool_description(i),
-        fn_schema=inputs.tool_arguments(i),
+        fn=inputs.look_up, name=f"tool_{i}", description=inputs.tool_description(i), fn_schema=inputs.tool_arguments(i)
     )
 
 

@@ -18,6 +18,7 @@ from cfaig_integrations.gateway.session import StreamSession
 from cfaig_integrations.langchain.chunks import ChunkMaker
 from cfaig_integrations.llama_index.responses import ResponseMaker
 from cfaig_integrations.wire import embeddings, registry
+from tests.reliability.bodies import event as sse
 
 SMALL, LARGE = 100, 500
 INFO = {wire: GatewayInfo(wire=wire, requested_model="m") for wire in ("chat_completions", "responses", "messages")}
@@ -27,7 +28,7 @@ Work: TypeAlias = Sequence[Callable[[], object]]
 
 
 def instructions(work: Work) -> int:
-    """How many of Python's instructions the steps run, which sees a loop inside one function too."""
+    """How many of Python's instructions the steps run; a loop inside one function counts too."""
     count = 0
 
     def trace(frame: Any, event: str, argument: object) -> Any:
@@ -47,7 +48,7 @@ def instructions(work: Work) -> int:
 
 
 def allocated(work: Work) -> int:
-    """How many bytes the steps need, each for itself, which sees a copy that a step makes and drops again."""
+    """How many bytes the steps need, counted for each step: a copy that a step makes and drops counts too."""
     total = 0
     tracemalloc.start()
     try:
@@ -76,10 +77,6 @@ def growth(measure: Callable[[Work], int], work: Callable[[int], Work]) -> float
     measure(work(2))
     empty, small, large = (measure(work(size)) for size in (1, SMALL, LARGE))
     return ((large - small) / (LARGE - SMALL)) / ((small - empty) / (SMALL - 1))
-
-
-def sse(data: dict[str, Any], name: str = "") -> bytes:
-    return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
 def chat_completions(pieces: Sequence[str], *, tool: bool) -> Iterator[bytes]:
@@ -179,14 +176,14 @@ def test_reading_a_stream_grows_linearly(measure: Callable[[Work], int], wire: W
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_converting_a_stream_grows_linearly(measure: Callable[[Work], int], framework: str, tool: bool) -> None:
-    def beside_the_texts(work: Work) -> int:
-        """Without one copy per response of the text so far, which LlamaIndex wants in each."""
+    def without_required_copies(work: Work) -> int:
+        """Leaves out the copy of the text so far that LlamaIndex requires in each response."""
         texts = len(PIECE) * len(work) * (len(work) + 1) // 2
         return measure(work) - texts
 
     grows = growth(measure, lambda size: converting(framework, size, tool=tool))
     if (framework, measure) == ("llama_index", allocated):
-        grows = growth(beside_the_texts, lambda size: converting(framework, size, tool=tool))
+        grows = growth(without_required_copies, lambda size: converting(framework, size, tool=tool))
     assert grows < 1.1
 
 

@@ -63,14 +63,14 @@ def main() -> int:
     parser.add_argument("--target", choices=TARGETS, help="the only one; otherwise all")
     parser.add_argument("--folder", type=Path, help="where inputs, failures and logs are kept; otherwise a new one")
     parser.add_argument("--save", action="store_true", help="replaces tests/fuzz/corpus by a cover of all inputs")
-    given = parser.parse_args()
+    options = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
         parser.error("atheris is not installed: pip install atheris")
-    names = [given.target] if given.target else list(TARGETS)
-    folder = given.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
+    names = [options.target] if options.target else list(TARGETS)
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     print(f"Inputs, failures and logs are in {folder}.", flush=True)
-    passed = [fuzz(name, given.minutes * 60 / len(names), folder) for name in names]
-    if given.save:
+    passed = [fuzz(name, options.minutes * 60 / len(names), folder) for name in names]
+    if options.save:
         for name in names:
             corpus.write(name, corpus.smallest_cover(name, [file.read_bytes() for file in (folder / name).iterdir()]))
     return 0 if all(passed) else 1

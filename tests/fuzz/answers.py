@@ -24,35 +24,9 @@ from tests.wire.messages_forms import stream_from_whole
 Json = dict[str, Any]
 
 _TEXTS = (
-    *(
-        "",
-        " ",
-        "\n",
-        "\n\n",
-        "\r\n",
-        "\u2028",
-        "é",
-        "\U0001f600",
-        "[DONE]",
-        "data: x",
-        "</think>",
-        "<think>",
-        '"',
-        "\\",
-    ),
-    *(
-        '{"a": 1}',
-        '{"error": "x"}',
-        "```json\n{}\n```",
-        "event: ping",
-        "null",
-        "Hello",
-        " there",
-        "0",
-        "\x00",
-        "\ufeff",
-    ),
-)
+    "", " ", "\n", "\n\n", "\r\n", "\u2028", "é", "\U0001f600", "[DONE]", "data: x", "</think>", "<think>", '"', "\\",
+    '{"a": 1}', '{"error": "x"}', "```json\n{}\n```", "event: ping", "null", "Hello", " there", "0", "\x00", "\ufeff",
+)  # fmt: skip
 _ARGUMENTS: tuple[Json, ...] = (
     {},
     {"a": 1},
@@ -92,14 +66,8 @@ def chat(source: Source) -> tuple[Json, str]:
         finish = ("tool_calls" if calls else "stop", "length", "content_filter")[source.number(3)]
         choices.append({"index": index, "message": message, "finish_reason": finish})
     usage = {"prompt_tokens": 1, "completion_tokens": source.number(9), "total_tokens": 9}
-    whole = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 7,
-        "model": "m",
-        "choices": choices,
-        "usage": usage,
-    }
+    whole: Json = {"id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "m", "choices": choices}
+    whole["usage"] = usage
     begun = chat_kit.sse(*(chat_kit.delta(index, role="assistant") for index in range(len(choices))), done=False)
     return whole, begun + chat_kit.stream_of(whole, 1 + source.number(9))
 
@@ -191,7 +159,7 @@ def _as_sent(text: str, source: Source) -> str:
 
 
 def _accepted(wire: Wire, cut: bytes, rng: Random) -> Iterator[tuple[Choice, ...]]:
-    """The answers as which a truncated stream is accepted: by its decoder, and where the connection broke or ended."""
+    """The answers that a decoder, and a session whose connection broke or ended, make of a truncated stream."""
     with suppress(GatewayError, EmbeddedError):
         yield _choices(fold(wire, events_of(codec(wire), [cut])))
     for broken in (False, True):

@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS, TooMuchWork, run
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_input_of_the_corpus(target: str) -> None:
+def test_every_input_of_the_corpus_passes(target: str) -> None:
     inputs = corpus.read(target)
     assert inputs
     for data in inputs:
@@ -32,7 +32,7 @@ def test_the_work_is_proportional_to_the_input(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_some_mutations_of_the_corpus(target: str) -> None:
+def test_some_mutations_of_the_corpus_pass(target: str) -> None:
     rng, inputs = Random(target), corpus.read(target)
     for _ in range(10):
         run(target, mutated(rng.choice(inputs), rng))
