@@ -16,7 +16,6 @@ from cfaig_integrations.simulator.state import State
 LEGACY = "/v1/{account}/{gateway}"
 COMPAT = LEGACY + "/compat"
 
-
 _INFERENCE: list[BaseRoute] = [
     Route(ACCOUNT + "/ai/run", endpoint("run"), methods=["POST"]),
     Route(ACCOUNT + "/ai/run/{model:path}", endpoint("run"), methods=["POST"]),
@@ -36,10 +35,7 @@ _INFERENCE: list[BaseRoute] = [
 
 def build_app(state: State) -> ASGIApp:
     """The ASGI application of one simulator."""
-    app = Starlette(
-        routes=[*_INFERENCE, *MANAGEMENT, *PAGE],
-        exception_handlers={404: no_route, 405: wrong_method},
-    )
+    app = Starlette(routes=[*_INFERENCE, *MANAGEMENT, *PAGE], exception_handlers={404: no_route, 405: wrong_method})
     app.router.redirect_slashes = False
     app.state.state = state
     return Guard(state.recorder.around(app), state.api_token, state.host_names)

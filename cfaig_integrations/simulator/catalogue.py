@@ -17,13 +17,11 @@ from typing import Any
 
 from cfaig_integrations.simulator.json_types import is_record, parse_json
 
-AUTHORS = frozenset(
-    [
-        "openai", "anthropic", "google", "xai", "groq", "alibaba", "minimax", "moonshotai", "deepseek", "z-ai",
-        "fireworks", "black-forest-labs", "bytedance", "elevenlabs", "inworld", "assemblyai", "klingai", "krea",
-        "lightricks", "recraft",
-    ]
-)  # fmt: skip
+AUTHORS = frozenset((
+    "openai", "anthropic", "google", "xai", "groq", "alibaba", "minimax", "moonshotai", "deepseek", "z-ai",
+    "fireworks", "black-forest-labs", "bytedance", "elevenlabs", "inworld", "assemblyai", "klingai", "krea",
+    "lightricks", "recraft",
+))  # fmt: skip
 """Authors of facts §1.3 and §1.7, and of Cloudflare's catalogue."""
 
 LEGACY_PREFIXES = {"google-ai-studio/": "google/", "grok/": "xai/", "workers-ai/@": "@"}
@@ -56,28 +54,23 @@ class Listed:
 
 
 WORKERS_AI: tuple[Listed, ...] = (
-    Listed("@cf/meta/llama-3.1-8b-instruct", properties={"context_window": "7968"}),
-    Listed(
-        "@cf/meta/llama-3.3-70b-instruct-fp8-fast", properties={"context_window": "24000", "function_calling": "true"}
-    ),
-    Listed(
-        "@cf/openai/gpt-oss-120b",
-        properties={"context_window": "128000", "function_calling": "true", "async_queue": "true"},
-    ),
-    Listed("@cf/moonshotai/kimi-k2.6", properties={"context_window": "262144", "function_calling": "true"}),
-    Listed("@cf/google/gemma-4-26b-a4b-it", properties={"context_window": "256000", "function_calling": "true"}),
-    Listed("@cf/qwen/qwen3-30b-a3b-fp8", properties={"context_window": "32768", "function_calling": "true"}),
-    Listed("@cf/mistralai/mistral-small-3.1-24b-instruct", properties={"context_window": "128000"}),
-    Listed("@cf/zai-org/glm-4.7-flash", properties={"context_window": "131072", "function_calling": "true"}),
-    Listed("@cf/baai/bge-m3", properties={"output_dimensions": "1024"}, task="Text Embeddings"),
-    Listed("@cf/baai/bge-base-en-v1.5", properties={"output_dimensions": "768"}, task="Text Embeddings"),
-    Listed("@cf/qwen/qwen3-embedding-0.6b", properties={"output_dimensions": "1024"}, task="Text Embeddings"),
+    Listed("@cf/meta/llama-3.1-8b-instruct", {"context_window": "7968"}),
+    Listed("@cf/meta/llama-3.3-70b-instruct-fp8-fast", {"context_window": "24000", "function_calling": "true"}),
+    Listed("@cf/openai/gpt-oss-120b", {"context_window": "128000", "function_calling": "true", "async_queue": "true"}),
+    Listed("@cf/moonshotai/kimi-k2.6", {"context_window": "262144", "function_calling": "true"}),
+    Listed("@cf/google/gemma-4-26b-a4b-it", {"context_window": "256000", "function_calling": "true"}),
+    Listed("@cf/qwen/qwen3-30b-a3b-fp8", {"context_window": "32768", "function_calling": "true"}),
+    Listed("@cf/mistralai/mistral-small-3.1-24b-instruct", {"context_window": "128000"}),
+    Listed("@cf/zai-org/glm-4.7-flash", {"context_window": "131072", "function_calling": "true"}),
+    Listed("@cf/baai/bge-m3", {"output_dimensions": "1024"}, task="Text Embeddings"),
+    Listed("@cf/baai/bge-base-en-v1.5", {"output_dimensions": "768"}, task="Text Embeddings"),
+    Listed("@cf/qwen/qwen3-embedding-0.6b", {"output_dimensions": "1024"}, task="Text Embeddings"),
     Listed("@cf/baai/bge-reranker-base", task="Text Classification"),
-    Listed("@cf/cloudflare/clef", properties={"context_window": "65536"}, task="Decision"),
-    Listed("@cf/cloudflare/clef-flash", properties={"context_window": "65536"}, task="Decision"),
+    Listed("@cf/cloudflare/clef", {"context_window": "65536"}, task="Decision"),
+    Listed("@cf/cloudflare/clef-flash", {"context_window": "65536"}, task="Decision"),
     Listed("@cf/black-forest-labs/flux-2-dev", task="Text-to-Image"),
     Listed("@cf/lykon/dreamshaper-8-lcm", task="Text-to-Image"),
-    Listed("@cf/deepgram/aura-2-en", properties={"async_queue": "true"}, task="Text-to-Speech"),
+    Listed("@cf/deepgram/aura-2-en", {"async_queue": "true"}, task="Text-to-Speech"),
     Listed("@cf/myshell-ai/melotts", task="Text-to-Speech"),
     Listed("@cf/openai/whisper-large-v3-turbo", task="Automatic Speech Recognition"),
     Listed("@cf/deepgram/nova-3", task="Automatic Speech Recognition"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,8 @@ from cfaig_integrations.simulator.catalogue import FREE, PriceTable, read_prices
 from cfaig_integrations.simulator.gateway.settings import Settings
 from cfaig_integrations.simulator.http.connections import protocol_for
 from cfaig_integrations.simulator.http.recorder import MAX_REQUESTS, Captured
-from cfaig_integrations.simulator.scripting.script import AnswerParts, RawAnswer, Script, Step, make_answer, make_fault
+from cfaig_integrations.simulator.http.reply import Reply
+from cfaig_integrations.simulator.scripting.script import AnswerParts, Script, Step, make_answer, make_fault
 from cfaig_integrations.simulator.state import State
 from cfaig_integrations.simulator.types import Call
 from cfaig_integrations.simulator.upstream.client import Upstream
@@ -241,9 +243,12 @@ class Simulator:
         """
         if body is not None and chunks is not None:
             raise ValueError("body and chunks exclude each other: pass one of them")
-        whole = [] if body is None else [body.encode() if isinstance(body, str) else body]
-        pieces = tuple(whole if chunks is None else chunks)
-        self._state.script.add_reply(RawAnswer(status, pieces, content_type, dict(headers or {})), times)
+        pieces, is_stream = list(chunks or ()), content_type.startswith("text/event-stream")
+        if body is not None:
+            whole = body.encode() if isinstance(body, str) else body
+            pieces = re.findall(rb"(?s).+?(?:\n\n|\Z)", whole) if is_stream else [whole]
+        streamed = is_stream or len(pieces) > 1
+        self._state.script.add_reply(Reply(status, content_type, pieces, dict(headers or {}), streamed=streamed), times)
 
     def fault(self, name: str, times: int | None = 1, after: int = 0, **details: Any) -> None:
         """Queue a failure from `FAULTS`.

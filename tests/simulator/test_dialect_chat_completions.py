@@ -244,6 +244,14 @@ def test_workers_ai_streams_on_the_run_path_with_usage_that_adds_up_and_a_tail(t
     assert all(c["usage"]["completion_tokens"] >= 0 for c in chunks)
 
 
+@pytest.mark.parametrize(("text", "content"), [("7", 7), ("012", "012"), ("x", "x")])
+def test_some_models_stream_a_single_digit_as_a_number(text: str, content: Any) -> None:
+    request = CHAT.read(body(model="@cf/mistralai/mistral-small-3.1-24b-instruct", stream=True))
+    chunks = [json.loads(event[6:]) for event in CHAT.stream(request, Answer(text=text)) if b"[DONE]" not in event]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert [delta["content"] for delta in deltas if delta.get("content", "") != ""] == [content]
+
+
 def test_workers_ai_streams_on_chat_completions_without_the_tail() -> None:
     answer = Answer(text="one two three", tokens_in=30, tokens_out=4)
     *chunks, last = oracle.events(CHAT.stream(CHAT.read(body(model=KIMI, stream=True)), answer))

@@ -23,7 +23,7 @@ CONTROL = "/_simulator/static/page.js"
 BASIC = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
 
 
-async def status_of(path: str, headers: dict[str, str], client: str = "127.0.0.1", method: str = "GET") -> int:
+async def status_of(path: str, headers: dict[str, Any], client: str = "127.0.0.1", method: str = "GET") -> int:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("reached")(scope, receive, send)
 
@@ -77,11 +77,12 @@ async def test_requests_of_other_sites_are_refused(method: str, origin: str, sta
         ({"authorization": "Bearer wrong"}, 401),
         ({"authorization": "Basic !!!"}, 401),
         ({"authorization": "Basic "}, 401),
+        ({"authorization": "Basic \u00e9".encode("latin-1")}, 401),
         ({"authorization": f"Bearer {TOKEN}"}, 200),
         ({"authorization": f"Basic {BASIC}"}, 200),
     ],
 )
-async def test_other_machines_must_send_the_token(client: str, headers: dict[str, str], status: int) -> None:
+async def test_other_machines_must_send_the_token(client: str, headers: dict[str, Any], status: int) -> None:
     assert await status_of(CONTROL, headers, client) == status
     assert await status_of("/", headers, client) == status
     assert await status_of("/client/v4/x", headers, client) == 200, "the handlers of the API check the token"

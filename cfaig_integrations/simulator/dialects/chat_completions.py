@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cfaig_integrations.simulator import tokens
 from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import chat_request, dialect
 from cfaig_integrations.simulator.dialects.dialect import Dialect
@@ -198,7 +197,7 @@ def _workers(shape: Shape, request: ModelRequest, answer: Answer) -> Iterator[Re
 
 def _numeric(model: str, delta: Record) -> Record:
     text = delta.get("content")
-    if isinstance(text, str) and text in "0123456789" and tokens.count(text) == 1 and model.startswith(_NUMERIC):
+    if isinstance(text, str) and len(text) == 1 and text in "0123456789" and model.startswith(_NUMERIC):
         return {"content": int(text)}
     return delta
 

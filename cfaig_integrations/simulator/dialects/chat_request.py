@@ -11,15 +11,7 @@ from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, flag, one_of, tagged
 from cfaig_integrations.simulator.dialects.validation import JsonPath, OpenAIValidator, Validator, WorkersAIValidator
 from cfaig_integrations.simulator.json_types import Record, as_record, is_record, records
-from cfaig_integrations.simulator.types import (
-    Call,
-    InvalidBody,
-    Message,
-    ModelRequest,
-    Tool,
-    ToolResult,
-    custom_tool,
-)
+from cfaig_integrations.simulator.types import Call, InvalidBody, Message, ModelRequest, Tool, ToolResult, custom_tool
 
 _CACHED: Shape = {"cache_control": anything, "prompt_cache_breakpoint": anything}
 _IMAGE = fields({"url!": shapes.url("image/"), "detail": one_of("auto", "low", "high", "original")})

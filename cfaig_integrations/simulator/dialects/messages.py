@@ -9,7 +9,7 @@ from cfaig_integrations.simulator.catalogue import response_model_name
 from cfaig_integrations.simulator.dialects import dialect, messages_request
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.json_types import Record
-from cfaig_integrations.simulator.types import Answer, ModelRequest
+from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "refusal": "refusal"}
 
@@ -27,11 +27,10 @@ def content_blocks(answer: Answer) -> list[Record]:
     if answer.text:
         citations = [_citation(query, answer) for query in answer.searches]
         blocks.append({"type": "text", "text": answer.text, **({"citations": citations} if citations else {})})
-    return blocks + [_call(answer, i) for i in range(len(answer.calls))]
+    return blocks + [_call(call) for call in answer.calls]
 
 
-def _call(answer: Answer, index: int) -> Record:
-    call = answer.calls[index]
+def _call(call: Call) -> Record:
     block: Record = {"type": "tool_use", "id": call.id or dialect.new_id("toolu_01", 22), "name": call.name}
     # a cut call cannot be shown whole, so its input is empty; the stream gives the part that was written
     return {**block, "input": {} if call.raw else call.arguments, "caller": {"type": "direct"}}
@@ -99,8 +98,7 @@ def message(request: ModelRequest, answer: Answer) -> Record:
 
 def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     """All events of a stream, from `message_start` to `message_stop`."""
-    for event in _events(request, answer):
-        yield dialect.event(event)
+    return map(dialect.event, _events(request, answer))
 
 
 def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:

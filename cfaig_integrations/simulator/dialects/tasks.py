@@ -31,17 +31,15 @@ class Model:
     most_items: int = 100
     most_tokens: int = 512
     pooling: str = ""  # default pooling, where the response contains it
-    poolable: bool = False
     fields: tuple[str, ...] = ("text",)
     usage: bool = True
     neurons: bool = False
-    openai: bool = False  # a model of the legacy host, which honors `encoding_format` and `dimensions` (facts §6.3)
 
 
 _MODELS: dict[str, Model] = {
-    "@cf/baai/bge-small-en-v1.5": Model(384, pooling="mean", poolable=True, fields=("text", "pooling")),
-    "@cf/baai/bge-base-en-v1.5": Model(768, pooling="mean", poolable=True, fields=("text", "pooling")),
-    "@cf/baai/bge-large-en-v1.5": Model(1024, pooling="mean", poolable=True, fields=("text", "pooling")),
+    "@cf/baai/bge-small-en-v1.5": Model(384, pooling="mean", fields=("text", "pooling")),
+    "@cf/baai/bge-base-en-v1.5": Model(768, pooling="mean", fields=("text", "pooling")),
+    "@cf/baai/bge-large-en-v1.5": Model(1024, pooling="mean", fields=("text", "pooling")),
     "@cf/baai/bge-m3": Model(
         1024, most_tokens=60000, pooling="cls", fields=("text", "truncate_inputs", "query", "contexts"), usage=False
     ),
@@ -51,9 +49,9 @@ _MODELS: dict[str, Model] = {
     "@cf/google/embeddinggemma-300m": Model(768, most_tokens=2048, usage=False),
     "@cf/pfnet/plamo-embedding-1b": Model(2048, most_tokens=4096, usage=False),
     "@cf/qwen/qwen3-vl-embedding-2b": Model(1024, most_tokens=32768),
-    "openai/text-embedding-3-small": Model(1536, most_items=2048, most_tokens=8192, openai=True),
-    "openai/text-embedding-3-large": Model(3072, most_items=2048, most_tokens=8192, openai=True),
-    "google/gemini-embedding-001": Model(3072, most_items=2048, most_tokens=2048, openai=True),
+    "openai/text-embedding-3-small": Model(1536, most_items=2048, most_tokens=8192),
+    "openai/text-embedding-3-large": Model(3072, most_items=2048, most_tokens=8192),
+    "google/gemini-embedding-001": Model(3072, most_items=2048, most_tokens=2048),
     "@cf/baai/bge-reranker-base": Model(0, most_items=1000, fields=("query", "contexts", "top_k")),
 }
 
@@ -74,13 +72,13 @@ def embed(model: str, body: Record, *, openai: bool) -> tuple[Record, int]:
     return _native(validator, model, spec, body)
 
 
-def _texts(validator: Validator, value: Any, key: str, most: int) -> list[str]:
-    """One string or a list of them, none of them empty (`minLength` 1)."""
+def _texts(validator: Validator, value: Any, key: str, most: int, *inner: str) -> list[str]:
+    """One string or a list of them, none of them empty (`minLength` 1); `inner` is where a text is in its item."""
     listed = value if is_list(value) else [value]
     if not listed or len(listed) > most:
         validator.fail(f"'/{key}' must have between 1 and {most} items, got {len(listed)}", (key,))
     for i, text in enumerate(listed):
-        path: JsonPath = (key, i) if is_list(value) else (key,)
+        path: JsonPath = (key, i, *inner) if is_list(value) else (key,)
         if not validator.text(text, path):
             validator.fail(f"Length of '{validator.format_path(path)}' must be >= 1 not met", path)
     return listed
@@ -92,11 +90,11 @@ def _vectors(texts: list[str], model: str, spec: Model, pooling: str, kind: Kind
 
 
 def _openai(validator: Validator, model: str, spec: Model, body: Record) -> tuple[Record, int]:
-    """`encoding_format` is ignored by Workers AI: its response always has floats (facts §6.2)."""
+    """OpenAI's format; `encoding_format` and `dimensions` are ignored by Workers AI (facts §6.2, §6.3)."""
     texts = _texts(validator, validator.required(body, "input"), "input", spec.most_items)
     kind: Kind | None = "document" if "documents" in spec.fields else None
     embeddings: list[list[float] | str] = [*_vectors(texts, model, spec, spec.pooling, kind)]
-    if spec.openai:
+    if not is_workers_ai(model):
         embeddings = [_encoded(validator, body, vector) for vector in embeddings if isinstance(vector, list)]
     token_count = sum(tokens.count(t) for t in texts)
     data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(embeddings)]
@@ -121,7 +119,7 @@ def _native(validator: Validator, model: str, spec: Model, body: Record) -> tupl
     texts = _texts(validator, body[key], key, spec.most_items)
     token_count = sum(tokens.count(t) for t in texts)
     pooling = spec.pooling
-    if spec.poolable and body.get("pooling") is not None:
+    if "pooling" in spec.fields and body.get("pooling") is not None:
         pooling = validator.one_of(body["pooling"], ("pooling",), ("mean", "cls"))
     if "truncate_inputs" in spec.fields and not body.get("truncate_inputs"):
         longest = max(tokens.count(t) for t in texts)
@@ -157,13 +155,8 @@ def _usage(spec: Model, token_count: int) -> Record:
 
 def _context_texts(validator: Validator, body: Record, most: int) -> list[str]:
     listed = validator.array(validator.required(body, "contexts"), ("contexts",))
-    if not listed or len(listed) > most:
-        validator.fail(f"'/contexts' must have between 1 and {most} items, got {len(listed)}", ("contexts",))
     shapes.list_of(shapes.fields({"text!": shapes.text}, closed=False))(validator, listed, ("contexts",))
-    for i, entry in enumerate(listed):
-        if not entry["text"]:
-            validator.fail(f"Length of '/contexts/{i}/text' must be >= 1 not met", ("contexts", i, "text"))
-    return [entry["text"] for entry in listed]  # facts §14.3
+    return _texts(validator, [entry["text"] for entry in listed], "contexts", most, "text")  # facts §14.3
 
 
 def _scores(query: str, texts: list[str]) -> list[Record]:

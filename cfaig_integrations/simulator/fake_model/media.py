@@ -151,11 +151,6 @@ def timed_words(recording: Recording) -> list[tuple[str, float, float]]:
     return [(word, round(end - ends[0], 2), round(end, 2)) for word, end in zip(words, ends, strict=True)]
 
 
-def translate(text: str, language: str) -> str:
-    """A text marked with the language it should be in: the fake model speaks no other."""
-    return f"[{language}] {text}"
-
-
 def sentiment(text: str) -> float:
     """How positive a text is, from 0 to 1, by the words in it."""
     words = re.findall(r"\w+", text.lower())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cfaig_integrations.simulator.fake_model.conversation import Conversation, candidate_sentences
 from cfaig_integrations.simulator.fake_model.text import (
@@ -43,16 +42,10 @@ _COUNT = re.compile(r"\bcount (?:from (\d{1,9}) )?(?:up )?to (\d{1,9})\b", re.IG
 _TOPIC = re.compile(r"\b(?:about|on|of|for)\s+(?:an?\s+|the\s+)?([\w' -]+)", re.IGNORECASE)
 _GENRE = re.compile(r"\b(joke|haikus?|poem|story|essay)\b", re.IGNORECASE)
 _COUNT_LIMIT = 2000
-
-
-def _divided(a: float, b: float) -> float:
-    return a / b
-
-
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add, "plus": operator.add, "-": operator.sub, "minus": operator.sub,
-    "*": operator.mul, "x": operator.mul, "\u00d7": operator.mul, "times": operator.mul,
-    "/": _divided, "\u00f7": _divided, "divided by": _divided,
+    "+": float.__add__, "plus": float.__add__, "-": float.__sub__, "minus": float.__sub__,
+    "*": float.__mul__, "x": float.__mul__, "\u00d7": float.__mul__, "times": float.__mul__,
+    "/": float.__truediv__, "\u00f7": float.__truediv__, "divided by": float.__truediv__,
 }  # fmt: skip
 _TEMPLATES = {
     "joke": "Why did the {0} sit next to the computer? To keep an eye on the mouse.",
@@ -131,8 +124,7 @@ def _echo(_: ModelRequest, conversation: Conversation) -> str:
 def _user_name(request: ModelRequest, conversation: Conversation) -> str:
     if not _WHO.search(conversation.question):
         return ""
-    introductions = (m[1] for s in reversed(request.messages) if s.role == "user" for m in _MY_NAME.finditer(s.text))
-    name = next((n for n in introductions if n[0].isupper() or not n.isascii()), "")
+    name = _introduced(reversed(request.messages))
     return f"Your name is {name}." if name else "You have not told me your name."
 
 
@@ -181,16 +173,14 @@ def _small_talk(request: ModelRequest, conversation: Conversation) -> str:
         return "I am fine, thank you. How can I help you today?"
     if _GREETING.fullmatch(prompt):
         name = _introduced(request.messages)
-        return f"Hello{name}! How can I help you today?"
+        return f"Hello{', ' if name else ''}{name}! How can I help you today?"
     if _THANKS.fullmatch(prompt):
         return "You are welcome. Is there anything else I can do for you?"
     m = _MY_NAME.search(prompt)
     return f"Nice to meet you, {m[1]}." if m and m[1][0].isupper() and "?" not in prompt else ""
 
 
-def _introduced(messages: list[Message]) -> str:
-    for s in messages:
-        m = _MY_NAME.search(s.text) if s.role == "user" else None
-        if m and m[1][0].isupper():
-            return f", {m[1]}"
-    return ""
+def _introduced(messages: Iterable[Message]) -> str:
+    """The first name that the user gives; empty if there is none."""
+    names = (m[1] for message in messages if message.role == "user" for m in _MY_NAME.finditer(message.text))
+    return next((name for name in names if name[0].isupper() or not name.isascii()), "")

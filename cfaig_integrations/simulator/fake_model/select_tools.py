@@ -157,8 +157,8 @@ def _search_tool(request: ModelRequest, conversation: Conversation) -> Tool | No
 def _required_step(request: ModelRequest, conversation: Conversation) -> _Step:
     """The call when one is required: the best tool, preferably one not called yet."""
     called = {c.name for c in conversation.calls}
-    new_id = [t for t in request.tools if t.name not in called] or request.tools
-    return _Step(max(new_id, key=lambda t: _score(conversation.question, t)), conversation.question)
+    candidates = [t for t in request.tools if t.name not in called] or request.tools
+    return _Step(max(candidates, key=lambda t: _score(conversation.question, t)), conversation.question)
 
 
 def _call(step: _Step, request: ModelRequest, conversation: Conversation) -> Call:

@@ -43,6 +43,7 @@ _NAME = re.compile(r"\b[A-Z][\w'-]*(?:\s+(?:(?:of|de|la|le|von|van|del)\s+)?[A-Z
 _PREPOSITION = re.compile(r"\s+(?:in|on|at|for|of|from|about)\b")
 _FLOOR = 0.25
 _NEAR_BEST = 0.6
+_MOST_SENTENCES = 3
 
 
 def stem_word(word: str) -> str:
@@ -106,11 +107,10 @@ def _is_common(word: str) -> bool:
     return bare in STOP_WORDS or bare in COMMAND_WORDS or (bare.endswith("ing") and word[:1].isupper())
 
 
-def most_relevant(question: str, candidates: Sequence[str], limit: int = 3) -> list[str]:
-    """The sentences that share most words with the question, weighted by rarity, in their order.
+def most_relevant(question: str, candidates: Sequence[str]) -> list[str]:
+    """The sentences that share most words with the question, weighted by rarity, in their order: at most three.
 
-    Returns:
-        At most `limit` of `candidates`; none if even the best shares less than a quarter of the question's weight.
+    None if even the best shares less than a quarter of the question's weight.
     """
     question_words = set(keywords(question))
     bags = [set(keywords(c)) for c in candidates]
@@ -120,7 +120,7 @@ def most_relevant(question: str, candidates: Sequence[str], limit: int = 3) -> l
     best = max(scores, default=0.0)
     if best <= _FLOOR * sum(weight.values()):
         return []
-    ranked = sorted(range(len(bags)), key=lambda i: (-scores[i], i))[:limit]
+    ranked = sorted(range(len(bags)), key=lambda i: (-scores[i], i))[:_MOST_SENTENCES]
     selected = sorted(i for i in ranked if scores[i] >= _NEAR_BEST * best)
     return list(dict.fromkeys(candidates[i] for i in selected))
 
@@ -187,8 +187,8 @@ class ExtractedText:
 
     def labelled_number(self, label: str) -> int | float | None:
         """A number right after the label (`age: 30`), or before it (`30 days`)."""
-        for ignored in (_LABELLED + _FIGURE, _ADJACENT + _FIGURE, _FIGURE + r"\s*{label}"):
-            m = re.search(ignored.format(label=_flexible(label)), self.text, re.IGNORECASE)
+        for pattern in (_LABELLED + _FIGURE, _ADJACENT + _FIGURE, _FIGURE + r"\s*{label}"):
+            m = re.search(pattern.format(label=_flexible(label)), self.text, re.IGNORECASE)
             value = next(iter(find_numbers(m[1])), None) if m else None
             if value is not None and value in self.numbers:
                 self.numbers.remove(value)
@@ -214,11 +214,11 @@ class ExtractedText:
 
     def labelled(self, label: str) -> str | None:
         """The value that the text gives for a label: `city: Paris`, `name is Bob`, `named 'X'`, `from Rome`."""
-        for ignored, value in (*_label_forms(label), *_direction_forms(label)):
-            m = re.search(ignored + value, self.text, re.IGNORECASE)
-            candidates = next((g for g in m.groups() if g), None) if m else None
-            if candidates and (value is not _NAME_VALUE or candidates[0].isupper() or not candidates.isascii()):
-                return self._used(candidates.strip().rstrip(".,;"))
+        for before, form in (*_label_forms(label), *_direction_forms(label)):
+            m = re.search(before + form, self.text, re.IGNORECASE)
+            value = next((g for g in m.groups() if g), None) if m else None
+            if value and (form is not _NAME_VALUE or value[0].isupper() or not value.isascii()):
+                return self._used(value.strip().rstrip(".,;"))
         return None
 
     def string(self) -> str | None:

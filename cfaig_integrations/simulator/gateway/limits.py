@@ -238,10 +238,8 @@ def has_rules(gateway: Mapping[str, Any], side: Side) -> bool:
 
 def blocked(side: Side, endpoint: str) -> ApiError:
     """The error of a blocked prompt or response; `/ai/run` has its own status and code."""
-    code = 2016 if side == "prompt" else 2017
-    status, code = (422, 2017) if endpoint == "run" else (424, code)
-    noun = "Prompt" if side == "prompt" else "Response"
-    return ApiError(status, code, f"{noun} blocked due to security configurations", shape="gateway")
+    status, code = (422, 2017) if endpoint == "run" else (424, 2016 if side == "prompt" else 2017)
+    return ApiError(status, code, f"{side.capitalize()} blocked due to security configurations", shape="gateway")
 
 
 def texts_of(value: Any) -> Iterator[str]:

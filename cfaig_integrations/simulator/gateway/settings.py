@@ -16,9 +16,7 @@ from cfaig_integrations.simulator.http.bodies import ApiError
 
 Settings = dict[str, Any]
 
-REQUIRED = (
-    "cache_invalidate_on_update", "cache_ttl", "collect_logs", "rate_limiting_interval", "rate_limiting_limit",
-)  # fmt: skip
+REQUIRED = ("cache_invalidate_on_update", "cache_ttl", "collect_logs", "rate_limiting_interval", "rate_limiting_limit")
 
 
 class _Legal(BaseModel):

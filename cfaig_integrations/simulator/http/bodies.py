@@ -30,6 +30,7 @@ class ApiError(Exception):
         *,
         shape: Shape | Literal["provider"] | None = None,
         at_edge: bool = False,
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -40,7 +41,7 @@ class ApiError(Exception):
         self.headers: dict[str, str] = {}
         self.extra: dict[str, Any] = {}
         """More fields, for the shape `policy`."""
-        self.transient = False
+        self.transient = transient
         """The gateway's own retries may succeed."""
 
 

@@ -9,7 +9,6 @@ API token to the page and to `/_simulator/`, as a bearer token or as the passwor
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import ipaddress
 from collections.abc import Collection
@@ -74,7 +73,7 @@ class Guard:
         if scheme.lower() == "basic":
             try:
                 value = base64.b64decode(value, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:
                 return False
         elif scheme.lower() != "bearer":
             return False

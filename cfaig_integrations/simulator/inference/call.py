@@ -18,12 +18,12 @@ from cfaig_integrations.simulator.http.reply import ClientDisconnected, Reply
 from cfaig_integrations.simulator.inference.handlers import (
     BatchHandler,
     ChatHandler,
+    FixedHandler,
     Handler,
     defer,
     is_poll,
     poll,
     prepare,
-    scripted_handler,
 )
 from cfaig_integrations.simulator.inference.request_context import RequestContext, error_reply, gateway_headers
 from cfaig_integrations.simulator.json_types import parse_json
@@ -81,7 +81,7 @@ async def _first_success(context: RequestContext, body: dict[str, Any], candidat
         try:
             scripted = context.state.script.next_raw()
             if scripted is not None:
-                handler: Handler = scripted_handler(scripted)
+                handler: Handler = FixedHandler(scripted)
             else:
                 handler = BatchHandler(context, body) if context.queued else prepare(context, body)
             reply = await _attempts(context, handler)
@@ -257,9 +257,7 @@ async def _delay(context: RequestContext, fault: Fault, seconds: float, *, last:
 
 
 def _timed_out() -> ApiError:
-    error = ApiError(408, 3007, "Request timeout")
-    error.transient = True
-    return error
+    return ApiError(408, 3007, "Request timeout", transient=True)
 
 
 async def _sleep(context: RequestContext, seconds: float) -> None:

@@ -31,12 +31,10 @@ _AUTHORS = {
     "fireworks": "fireworks/", "google-ai-studio": "google/", "grok": "xai/", "perplexity-ai": "perplexity/",
     "compat": "", "workers-ai": "",
 }  # fmt: skip
-_KNOWN = frozenset(
-    [
-        *_AUTHORS, "aws-bedrock", "azure-openai", "baseten", "cartesia", "cohere", "deepgram", "elevenlabs", "fal",
-        "google-vertex-ai", "huggingface", "ideogram", "parallel", "replicate",
-    ]
-)  # fmt: skip
+_KNOWN = frozenset((
+    *_AUTHORS, "aws-bedrock", "azure-openai", "baseten", "cartesia", "cohere", "deepgram", "elevenlabs", "fal",
+    "google-vertex-ai", "huggingface", "ideogram", "parallel", "replicate",
+))  # fmt: skip
 _PATHS = {"chat/completions": "chat_completions", **{name: name for name in ("responses", "messages", "embeddings")}}
 _VERSION = re.compile(r"^(?:api/)?(?:v1beta/)?(?:openai/)?(?:v1/)?")
 
@@ -56,11 +54,8 @@ def read_provider_path(provider: str, path: str) -> Endpoint:
     return Endpoint(name, legacy=True, provider=provider, prefix=prefix)
 
 
-_CONFIG_HEADERS = {
-    "requestTimeout": "cf-aig-request-timeout", "maxAttempts": "cf-aig-max-attempts",
-    "retryDelay": "cf-aig-retry-delay", "backoff": "cf-aig-backoff", "cacheTtl": "cf-aig-cache-ttl",
-    "cacheKey": "cf-aig-cache-key", "skipCache": "cf-aig-skip-cache",
-}  # fmt: skip
+_CONFIG = ("requestTimeout", "maxAttempts", "retryDelay", "backoff", "cacheTtl", "cacheKey", "skipCache")
+"""The settings of a step, each of which stands for a header: `cacheTtl` for `cf-aig-cache-ttl`."""
 
 
 class _UniversalStep(BaseModel):
@@ -78,8 +73,8 @@ class _UniversalStep(BaseModel):
 
     def all_headers(self) -> dict[str, str]:
         """The headers of the step, with those that its configuration stands for."""
-        config = self.config or {}
-        named = {_CONFIG_HEADERS[key]: config[key] for key in _CONFIG_HEADERS if config.get(key) is not None}
+        config = {key: value for key, value in (self.config or {}).items() if key in _CONFIG and value is not None}
+        named = {f"cf-aig-{re.sub('(?=[A-Z])', '-', key).lower()}": value for key, value in config.items()}
         sent = {str(name).lower(): value for name, value in (self.headers or {}).items()}
         return {name: scalar_text(value) for name, value in {**sent, **named}.items()}
 

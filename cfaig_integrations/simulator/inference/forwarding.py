@@ -89,11 +89,8 @@ class ForwardingHandler:
             await response.aclose()
 
     def _streamed(self, response: httpx.Response, content_type: str, meter: StreamMeter) -> Reply:
-        def count() -> None:
-            self._take(meter.usage)
-
-        reply = Reply(content_type=content_type, source=_chunks(response, meter), streamed=True, on_end=count)
-        reply.headers["cache-control"] = "no-cache"
+        reply = Reply(content_type=content_type, source=_chunks(response, meter), streamed=True)
+        reply.headers, reply.on_end = {"cache-control": "no-cache"}, lambda: self._take(meter.usage)
         return reply
 
     def _count(self, raw: bytes) -> Record:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_embedding, is_workers_ai
@@ -22,13 +22,11 @@ from cfaig_integrations.simulator.fake_model import generate_answer, measure
 from cfaig_integrations.simulator.gateway.rules import check
 from cfaig_integrations.simulator.http.bodies import ApiError, success
 from cfaig_integrations.simulator.http.reply import Reply
-from cfaig_integrations.simulator.inference.forwarding import ForwardingHandler
+from cfaig_integrations.simulator.inference.forwarding import EVENT_STREAM, ForwardingHandler
 from cfaig_integrations.simulator.inference.request_context import RequestContext, invalid_body
 from cfaig_integrations.simulator.json_types import Record, encode, is_list, is_record, parse_json, records
-from cfaig_integrations.simulator.scripting.script import QueuedFault, RawAnswer, Step, fit_answer
+from cfaig_integrations.simulator.scripting.script import QueuedFault, Step, fit_answer
 from cfaig_integrations.simulator.types import Answer, InvalidBody, ModelRequest
-
-EVENT_STREAM = "text/event-stream"
 
 
 @dataclass(slots=True)
@@ -90,11 +88,15 @@ class FixedHandler:
     """Answers with a reply that was made before."""
 
     fixed: Reply
-    stream: bool = False
+
+    @property
+    def stream(self) -> bool:
+        """Whether the reply is an event stream."""
+        return self.fixed.content_type.startswith(EVENT_STREAM)
 
     async def reply(self) -> Reply:
         """A copy, which fault effects may change."""
-        return replace(self.fixed, chunks=list(self.fixed.chunks), headers=dict(self.fixed.headers))
+        return deepcopy(self.fixed)
 
 
 def _wrap(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
@@ -102,16 +104,6 @@ def _wrap(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
     if not is_workers_ai(context.model) and context.endpoint.name != "embeddings":
         body = {**body, "gatewayMetadata": {"keySource": context.key_source}}
     return success(body) if context.endpoint.name == "run" else body
-
-
-def scripted_handler(raw: RawAnswer) -> Handler:
-    """A handler for scripted bytes; an event stream in one piece is split into its events."""
-    streamed = raw.content_type.startswith(EVENT_STREAM)
-    chunks = list(raw.chunks)
-    if streamed and len(chunks) == 1:
-        chunks = re.findall(rb"(?s).+?(?:\n\n|\Z)", chunks[0])
-    reply = Reply(raw.status, raw.content_type, chunks, dict(raw.headers), streamed=streamed or len(chunks) > 1)
-    return FixedHandler(reply, streamed)
 
 
 def prepare(context: RequestContext, body: dict[str, Any]) -> Handler:

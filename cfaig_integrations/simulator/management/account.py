@@ -36,7 +36,7 @@ async def _verify_token(_: Request, _state: State) -> Response:
 async def _list_accounts(request: Request, state: State) -> Response:
     """The simulated account alone."""
     account = {"id": state.account_id, "name": "Simulated account", "type": "standard"}
-    return page_of_list(request, [account], 20, 50)
+    return page_of_list(request, [account], 50)
 
 
 @managed("GET", ACCOUNT + "/ai-gateway/billing/credit-balance")
@@ -97,7 +97,7 @@ async def _search_models(request: Request, state: State) -> Response:
         and (not author or model.name.split("/")[1].lower() == author)
         and (not task or model.task.lower() == task)
     ]
-    return page_of_list(request, models, 20, 1000)
+    return page_of_list(request, models, 1000)
 
 
 @managed("GET", "/v1/{account}/{gateway}/compat/models")

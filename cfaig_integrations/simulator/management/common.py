@@ -87,16 +87,16 @@ async def json_body(request: Request) -> dict[str, Any]:
     return body
 
 
-def _integer(request: Request, name: str, default: int, low: int, high: int) -> int:
+def _integer(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
-        raise ApiError(400, 7001, f"Invalid value for {name}: expected {low} to {high}")
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise ApiError(400, 7001, f"Invalid value for {name}: expected 1 to {most}")
     return int(text)
 
 
-def page_of(request: Request, default: int, maximum: int) -> tuple[int, int]:
-    """`page` and `per_page` of the query."""
-    return _integer(request, "page", 1, 1, 10**6), _integer(request, "per_page", default, 1, maximum)
+def page_of(request: Request, most: int) -> tuple[int, int]:
+    """`page` and `per_page` of the query; at most so many items are on a page."""
+    return _integer(request, "page", 1, 10**6), _integer(request, "per_page", 20, most)
 
 
 def page_response(items: list[dict[str, Any]], page: int, per_page: int, total: int) -> Response:
@@ -105,9 +105,9 @@ def page_response(items: list[dict[str, Any]], page: int, per_page: int, total: 
     return json_response(success(items, result_info=info))
 
 
-def page_of_list(request: Request, items: list[dict[str, Any]], default: int, maximum: int) -> Response:
+def page_of_list(request: Request, items: list[dict[str, Any]], most: int) -> Response:
     """The page of a list that a request asks for."""
-    page, per_page = page_of(request, default, maximum)
+    page, per_page = page_of(request, most)
     return page_response(items[(page - 1) * per_page : page * per_page], page, per_page, len(items))
 
 

@@ -33,7 +33,7 @@ async def _create_gateway(request: Request, state: State) -> Response:
 async def _list_gateways(request: Request, state: State) -> Response:
     text = request.query_params.get("search", "")
     gateways = state.gateways.list(request.path_params["account"])
-    return page_of_list(request, [gateway for gateway in gateways if text in gateway["id"]], 20, 100)
+    return page_of_list(request, [gateway for gateway in gateways if text in gateway["id"]], 100)
 
 
 @managed("GET", GATEWAYS + "/{gateway}")
@@ -80,7 +80,7 @@ async def _create_route(request: Request, state: State) -> Response:
 @managed("GET", ROUTES)
 async def _list_routes(request: Request, state: State) -> Response:
     """Whose envelope differs from that of other lists."""
-    page, per_page = page_of(request, 20, 100)
+    page, per_page = page_of(request, 100)
     routes = state.routes.list(*_owner(request, state))[(page - 1) * per_page : page * per_page]
     order = {"order_by": "name", "order_by_direction": "asc", "page": page, "per_page": per_page}
     return json_response({"success": True, "data": {"routes": routes, **order}})

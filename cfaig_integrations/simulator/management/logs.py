@@ -134,7 +134,7 @@ def _detailed(entry: LogEntry) -> dict[str, Any]:
 @managed("GET", LOGS)
 async def _list_logs(request: Request, state: State) -> Response:
     which = _selected(request, state)
-    page, per_page = page_of(request, 20, 50)
+    page, per_page = page_of(request, 50)
     order = f"{_order(request)} LIMIT {per_page} OFFSET {(page - 1) * per_page}"
     entries = [_listed(entry) for entry in state.logs.select(which, order)]
     return page_response(entries, page, per_page, state.logs.count(which))

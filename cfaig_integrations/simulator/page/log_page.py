@@ -8,14 +8,7 @@ from dataclasses import dataclass, replace
 from cfaig_integrations.simulator.gateway.log_store import LogEntry, LogStore
 from cfaig_integrations.simulator.json_types import scalar_text
 from cfaig_integrations.simulator.page import markup
-from cfaig_integrations.simulator.page.chart import (
-    MAX_VALUES,
-    Totals,
-    charts,
-    metadata_keys,
-    total,
-    totals_by,
-)
+from cfaig_integrations.simulator.page.chart import MAX_VALUES, Totals, charts, metadata_keys, total, totals_by
 from cfaig_integrations.simulator.page.markup import Markup, document, tag
 from cfaig_integrations.simulator.page.query import STATUSES, PageQuery
 

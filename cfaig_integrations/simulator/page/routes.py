@@ -1,4 +1,4 @@
-"""The routes of the page, and the headers that keep it safe: nothing is loaded from elsewhere, nothing is inlined."""
+"""The routes of the page, and its headers, by which nothing is loaded from elsewhere and nothing is inlined."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
 _TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}

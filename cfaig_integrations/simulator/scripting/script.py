@@ -7,9 +7,10 @@ import json
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict, TypeGuard, TypeVar, cast
 
+from cfaig_integrations.simulator.http.reply import Reply
 from cfaig_integrations.simulator.json_types import is_json, is_list, is_record
 from cfaig_integrations.simulator.scripting.faults import Fault, find_fault
 from cfaig_integrations.simulator.types import Answer, Call, ModelRequest
@@ -19,16 +20,6 @@ _COUNTS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
 _numbers = itertools.count(1)
 _FINISHES = ("stop", "length", "tool_calls", "refusal")
 _FIELDS = (*_TEXTS, *_COUNTS, "calls", "finish", "searches")
-
-
-@dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """A response in exact bytes."""
-
-    status: int = 200
-    chunks: tuple[bytes, ...] = ()  # each is sent separately
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def make_answer(fields: Mapping[str, Any]) -> Answer:
@@ -123,14 +114,14 @@ class Script:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._replies: list[_Queued[RawAnswer | Step]] = []
+        self._replies: list[_Queued[Reply | Step]] = []
         self._faults: list[_Queued[QueuedFault]] = []
         self.strict = False
         """Refuse chat requests for which no answer is queued."""
         self.unscripted: list[str] = []
         """Descriptions of the requests that were refused."""
 
-    def add_reply(self, reply: RawAnswer | Step, times: int | None = 1) -> None:
+    def add_reply(self, reply: Reply | Step, times: int | None = 1) -> None:
         """Queue a reply for `times` requests, None for all that follow."""
         with self._lock:
             self._replies.append(_Queued(reply, times))
@@ -140,17 +131,17 @@ class Script:
         with self._lock:
             self._faults.append(_Queued(fault, times, after))
 
-    def next_raw(self) -> RawAnswer | None:
+    def next_raw(self) -> Reply | None:
         """The next reply, if it is in exact bytes."""
-        reply = self._next(lambda reply: isinstance(reply, RawAnswer))
-        return reply if isinstance(reply, RawAnswer) else None
+        reply = self._next(lambda reply: isinstance(reply, Reply))
+        return reply if isinstance(reply, Reply) else None
 
     def next_step(self, *, faulty: bool) -> Step | None:
         """A copy of the next reply, if it is not in exact bytes and has a fault, or has none."""
         reply = self._next(lambda reply: isinstance(reply, Step) and (reply.fault is not None) is faulty)
         return deepcopy(reply) if isinstance(reply, Step) else None
 
-    def _next(self, applies: Callable[[RawAnswer | Step], bool]) -> RawAnswer | Step | None:
+    def _next(self, applies: Callable[[Reply | Step], bool]) -> Reply | Step | None:
         with self._lock:
             is_next = bool(self._replies) and applies(self._replies[0].item)
             return _take(self._replies, applies) if is_next else None

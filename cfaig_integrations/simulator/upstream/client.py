@@ -36,11 +36,10 @@ class UpstreamError(ApiError):
     """An error response of the upstream server, which is passed on as it is."""
 
     def __init__(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(status, status, f"the upstream server answered {status}")
+        super().__init__(status, status, f"the upstream server answered {status}", transient=status in _TRANSIENT)
         self.body = body
         self.content_type = content_type
         self.headers = {name: headers[name] for name in ("retry-after",) if name in headers}
-        self.transient = status in _TRANSIENT
 
 
 class Upstream:
@@ -117,11 +116,8 @@ class Upstream:
     def failure(self, error: Exception) -> ApiError:
         """The error for a server that cannot be reached, or stops in the middle."""
         reason = str(error) or type(error).__name__
-        failure = ApiError(
-            502, 2005, f"Failed to get response from provider: {self.url} failed: {reason}", shape="gateway"
-        )
-        failure.transient = True
-        return failure
+        message = f"Failed to get response from provider: {self.url} failed: {reason}"
+        return ApiError(502, 2005, message, shape="gateway", transient=True)
 
     def _redirected(self, response: httpx.Response) -> ApiError:
         """The error for a redirect, which is not followed: it would send prompts and the key to another address."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cfaig_integrations.simulator.dialects import dialect
+from cfaig_integrations.simulator.dialects.chat_request import call_of
 from cfaig_integrations.simulator.json_types import Record, as_record, is_list, is_record, parse_json, records
 from cfaig_integrations.simulator.types import Answer, Call, Message, ModelRequest
 
@@ -170,11 +171,7 @@ def _text(content: Any) -> str:
 
 
 def _call(identity: str, name: Any, arguments: Any) -> Call:
-    try:
-        parsed = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:
-        return Call(identity, str(name), {}, raw=str(arguments))
-    return Call(identity, str(name), parsed if is_record(parsed) else {})
+    return call_of(identity, str(name), arguments if isinstance(arguments, str) else json.dumps(arguments or {}))
 
 
 def _write_messages(request: ModelRequest) -> Record:
