@@ -81,9 +81,7 @@ if TYPE_CHECKING:
     from cfaig_integrations.simulator.types import Answer, Call
     from cfaig_integrations.simulator.upstream.client import Upstream
 
-__all__ = [
-    "FAULTS", "Answer", "Call", "Captured", "ChatRequest", "Fault", "ScriptedGateway", "Simulator", "Upstream",
-]  # fmt: skip
+__all__ = ["FAULTS", "Answer", "Call", "Captured", "ChatRequest", "Fault", "ScriptedGateway", "Simulator", "Upstream"]
 
 _MODULES = {
     "FAULTS": "scripting.faults", "Answer": "types", "Call": "types", "Captured": "http.recorder",

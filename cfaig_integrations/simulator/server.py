@@ -29,8 +29,8 @@ GATEWAY_ID = "default"
 
 _REACHED_BY = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 """The address by which a local client reaches a server that listens on every address."""
-_STARTING = 10.0
-_STOPPING = 5.0
+_START_SECONDS = 10.0
+_STOP_SECONDS = 5.0
 
 
 class AnswerFields(AnswerParts, total=False):
@@ -170,7 +170,7 @@ class Simulator:
 
         self._thread = threading.Thread(target=asyncio.run, args=(serve(),), name="simulator", daemon=True)
         self._thread.start()
-        if not started.wait(_STARTING):
+        if not started.wait(_START_SECONDS):
             raise RuntimeError("the simulator did not start")
         return self
 
@@ -181,7 +181,7 @@ class Simulator:
         self._server.should_exit = True
         self._server.force_exit = True
         self._loop.call_soon_threadsafe(self._state.connections.abort_all)
-        self._thread.join(_STOPPING)
+        self._thread.join(_STOP_SECONDS)
         self._thread = self._server = self._loop = None
 
     def _bind(self) -> socket.socket:

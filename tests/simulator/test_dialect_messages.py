@@ -48,7 +48,7 @@ def assistant(*blocks: Any) -> dict[str, Any]:
         ({"model": CLAUDE, "max_tokens": 5}, "messages: Field required"),
         ({"model": CLAUDE, "max_tokens": 5, "messages": []}, "messages: at least one message is required"),
         (body(max_tokens=0), "max_tokens: Input should be greater than or equal to 1"),
-        (body(system=[{"type": "text", "text": "x"}]), "Invalid value at system"),
+        (body(system=[{"type": "text", "text": "x"}]), "Invalid value at 'system'"),
         (body({"role": "system", "content": "x"}), 'messages: Unexpected role "system".'),
         (body({"role": "tool", "content": "x"}), "messages.0.role: Input should be 'user' or 'assistant'"),
         (body({"role": "user", "content": ""}), "messages.0: user messages must have non-empty content"),

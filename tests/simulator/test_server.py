@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -159,6 +161,14 @@ def test_wrong_scripts_are_refused(sim: Simulator, path: str, body: object) -> N
     answer = httpx.post(f"{sim.url}/_simulator/{path}", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]
+    assert sim.queued == (0, 0)
+
+
+@pytest.mark.parametrize("times", [0, -1, 1.5, True])
+def test_a_script_is_for_a_positive_number_of_requests(sim: Simulator, times: Any) -> None:
+    for queue in (sim.reply, sim.reply_raw, partial(sim.fault, "cut")):
+        with pytest.raises(ValueError, match=f"times={times}"):
+            queue(times=times)
     assert sim.queued == (0, 0)
 
 

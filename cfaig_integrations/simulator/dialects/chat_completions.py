@@ -171,7 +171,7 @@ def _choice(index: int, delta: Record, finish: str | None) -> Record:
 
 
 def _counted_at_the_end(shape: Shape, request: ModelRequest, answer: Answer) -> Iterator[Record]:
-    """The chunks of Workers AI with the usage of all in the last, which has no choices; requested or not."""
+    """The chunks of Workers AI: the last has no choices, but the whole usage, whether it was requested or not."""
     *chunks, last = _workers(shape, request, answer)
     for chunk in chunks:
         del chunk["usage"]

@@ -121,7 +121,7 @@ def read_upload(row: MediaModel, content_type: str, raw: bytes) -> Record | None
     if row.form and kind == "multipart/form-data":
         form = message_from_bytes(b"content-type: " + content_type.encode() + b"\r\n\r\n" + raw)
         return dict(_part(part) for part in form.walk() if not part.is_multipart())
-    is_file = media.look(raw) is not None or media.listen(raw) is not None
+    is_file = media.read_picture(raw) is not None or media.read_recording(raw) is not None
     if row.input in ("image", "audio") and (is_file or kind.startswith(("image/", "audio/"))):
         return {row.input: raw}
     return None
@@ -203,7 +203,7 @@ class _Job:
     def picture(self) -> media.Picture:
         """The picture in the input."""
         data = self.input_file()
-        seen = media.Picture(0, 0, "") if isinstance(data, str) else media.look(data)
+        seen = media.Picture(0, 0, "") if isinstance(data, str) else media.read_picture(data)
         if seen is None:
             self.validator.fail(f"{self.row.input} is not a picture in a known format", (self.row.input,))
         return seen
@@ -211,7 +211,9 @@ class _Job:
     def recording(self) -> media.Recording:
         """The recording in the input."""
         data = self.input_file()
-        heard = media.Recording(1.0, f"The recording at {data}.") if isinstance(data, str) else media.listen(data)
+        heard = (
+            media.Recording(1.0, f"The recording at {data}.") if isinstance(data, str) else media.read_recording(data)
+        )
         if heard is None:
             self.validator.fail(f"{self.row.input} is not a recording in a known format", (self.row.input,))
         if heard.text:
@@ -333,10 +335,10 @@ def _labels(job: _Job) -> Output:
             left, top = round(picture.width * step * number), round(picture.height * step * number)
             size = round(min(picture.width, picture.height) * step)
             each["box"] = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
-    return Output(found, _looked_at(picture))
+    return Output(found, _picture_tokens(picture))
 
 
-def _looked_at(picture: media.Picture) -> int:
+def _picture_tokens(picture: media.Picture) -> int:
     return max(1, picture.width * picture.height // _PIXELS_PER_TOKEN)
 
 
@@ -344,7 +346,7 @@ def _description(job: _Job) -> Output:
     picture = job.picture()
     size = f" It has {picture.width} x {picture.height} pixels." if picture.width else ""
     text = f"The picture shows {picture.text or 'nothing that the fake model knows'}.{size}"
-    return Output({"description": text}, _looked_at(picture), tokens.count(text))
+    return Output({"description": text}, _picture_tokens(picture), tokens.count(text))
 
 
 def _turn(job: _Job) -> Output:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, one_of, tagged
-from cfaig_integrations.simulator.dialects.validation import AnthropicValidator, JsonPath, Validator
+from cfaig_integrations.simulator.dialects.validation import AnthropicValidator, JsonPath, Validator, type_name
 from cfaig_integrations.simulator.json_types import Record, as_record
 from cfaig_integrations.simulator.types import Call, Message, ModelRequest, Tool, ToolResult
 
@@ -201,7 +201,8 @@ def read(body: Record) -> ModelRequest:
         validator.fail("Thinking may not be enabled when tool_choice forces tool use.", ("tool_choice",))
     system = body.get("system")
     if system is not None and not isinstance(system, str):  # a string only, unlike Anthropic's own API (facts §1.4)
-        validator.fail("Invalid value at system", ("system",))
+        wrong = type_name(system)
+        validator.fail(f"Invalid value at 'system': expected string, received {wrong}", ("system",))
     system_messages = [] if system is None else [Message("system", system)]
     marks = json.dumps([body["messages"], body.get("tools")]).count('"cache_control": {')
     if marks > _CACHE_MARKS:
@@ -243,9 +244,7 @@ def _turns(validator: Validator, listed: list[Any]) -> list[_Turn]:
         role = _role(validator, validator.required(message, "role", at), at)
         if not turns or turns[-1].role != role:
             turns.append(_Turn(role))
-        turn, content = turns[-1], message.get("content")
-        if content is None:
-            validator.missing_field((*at, "content"))
+        turn, content = turns[-1], validator.required(message, "content", at)
         if not content:
             validator.fail(f"messages.{i}: {role} messages must have non-empty content", (*at, "content"))
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -295,8 +294,8 @@ def _tools(validator: Validator, body: Record) -> tuple[list[Tool], bool]:
         if kind == "custom":
             path: JsonPath = ("tools", i, "custom")
             _TOOL(validator, tool, path)
-            format_ = shapes.parameters(validator, tool, "input_schema", path)
-            tools.append(Tool(tool["name"], tool.get("description") or "", format_))
+            schema = shapes.parameters(validator, tool, "input_schema", path)
+            tools.append(Tool(tool["name"], tool.get("description") or "", schema))
         elif not isinstance(kind, str) or not _SERVER_TOOL.fullmatch(kind):
             validator.not_allowed(("tools", i), kind, ("custom", "web_search_20250305", "code_execution_20250522"))
     names = [str(tool.get("name", tool.get("mcp_server_name"))) for tool in sent]

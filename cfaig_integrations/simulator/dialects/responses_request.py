@@ -8,7 +8,7 @@ from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import shapes
 from cfaig_integrations.simulator.dialects.chat_request import call_of
 from cfaig_integrations.simulator.dialects.shapes import Check, Shape, anything, fields, filled, flag, one_of, tagged
-from cfaig_integrations.simulator.dialects.validation import OpenAIValidator, Validator
+from cfaig_integrations.simulator.dialects.validation import JsonPath, OpenAIValidator, Validator
 from cfaig_integrations.simulator.json_types import Record, as_record
 from cfaig_integrations.simulator.types import Message, ModelRequest, Tool, ToolResult, custom_tool
 
@@ -44,9 +44,7 @@ def _content(parts: dict[str, Shape | Check]) -> Check:
     return shapes.text_or_list(tagged(parts), "one of an array of objects or string")
 
 
-_ITEM: Shape = {
-    "type": anything, "id": shapes.text, "status": one_of("in_progress", "completed", "incomplete"),
-}  # fmt: skip
+_ITEM: Shape = {"type": anything, "id": shapes.text, "status": one_of("in_progress", "completed", "incomplete")}
 _MESSAGE: Shape = {**_ITEM, "role": anything, "phase": anything, "name": anything}
 _INPUT_MESSAGE = fields({**_MESSAGE, "content!": _content({**_INPUT_PARTS, "input_audio": _AUDIO})})
 _ROLES = {
@@ -57,7 +55,7 @@ _ROLES = {
 }
 
 
-def _check_message(validator: Validator, item: Any, path: tuple[str | int, ...]) -> None:
+def _check_message(validator: Validator, item: Any, path: JsonPath) -> None:
     role = validator.one_of(validator.required(item, "role", path), (*path, "role"), tuple(_ROLES))
     _ROLES[role](validator, item, path)
 

@@ -181,7 +181,7 @@ _DECISION_MODEL = re.compile(r"@cf/cloudflare/(clef(?:-[a-z]+)?)")
 _MOST_QUESTIONS = 64
 _MOST_IMAGES = 4
 _READ_LENGTH = 20_000
-_SHARPNESS = 6.0  # how much more probable a criterion is that fits the state better
+_SHARPNESS = 6.0  # how strongly a better fit raises the probability of a criterion
 
 
 _DECISION = shapes.fields({"model": anything, "state": anything, "questions": shapes.of_type(dict), "images": anything})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cfaig_integrations.simulator.fake_model.text import find_quoted, split_sentences
-from cfaig_integrations.simulator.json_types import is_list, is_record
+from cfaig_integrations.simulator.json_types import as_record, is_list, is_record
 from cfaig_integrations.simulator.types import Call, Message, ModelRequest, ToolResult
 
 _MARKED = re.compile(r"(?:^|\n)\s*(?:query|question|user question|input)\s*:\s*(.+?)\s*(?:\n|$)", re.IGNORECASE)
@@ -22,10 +22,10 @@ class Conversation:
 
     question: str  # the question itself; in a long prompt, the part that asks
     prompt: str  # the whole text of the last user message
-    calls: list[Call] = field(default_factory=list[Call])  # calls made since the question
-    results: list[ToolResult] = field(default_factory=list[ToolResult])  # results since the question
-    before: list[Message] = field(default_factory=list[Message])  # messages before the question
-    media: list[str] = field(default_factory=list[str])  # attachments since the question
+    calls: list[Call]  # calls made since the question
+    results: list[ToolResult]  # results since the question
+    before: list[Message]  # messages before the question
+    media: list[str]  # attachments since the question
 
 
 def newest_part(request: ModelRequest) -> ModelRequest:
@@ -87,17 +87,12 @@ _DEEPEST = 20
 
 def field_names(schema: Schema) -> list[str]:
     """The names of all fields of a schema, at any depth."""
-    results: list[str] = []
-    for node in _nodes(schema):
-        properties: Any = node.get("properties")
-        if is_record(properties):
-            results += list(properties)
-    return results
+    return [name for node in _nodes(schema) for name in as_record(node.get("properties"))]
 
 
 def from_prompt(prompt: str) -> Schema | None:
     """The last JSON schema in a prompt."""
-    results: Schema | None = None
+    schema: Schema | None = None
     decoder, at = json.JSONDecoder(), prompt.find("{")
     while at >= 0:
         try:
@@ -106,9 +101,9 @@ def from_prompt(prompt: str) -> Schema | None:
             at = prompt.find("{", at + 1)
             continue
         if is_record(value) and is_record(value.get("properties")):
-            results = value
+            schema = value
         at = prompt.find("{", end)
-    return results
+    return schema
 
 
 def without_json(prompt: str) -> str:

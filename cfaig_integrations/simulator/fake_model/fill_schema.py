@@ -27,7 +27,7 @@ _PROSE = word_set(
 )
 _ADDRESSEES = word_set("to cc bcc recipient sender recipients")
 _NEGATIVE = re.compile(r"\b(?:no|not|don't|do not|without|false|off|never|disable[sd]?)\b", re.IGNORECASE)
-_STAND_INS = {
+_PLACEHOLDERS = {
     "date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00", "email": "user@example.com",
     "uri": "https://example.com/", "url": "https://example.com/", "uuid": "00000000-0000-4000-8000-000000000000",
     "duration": "PT1H", "ipv4": "192.0.2.1",
@@ -42,7 +42,7 @@ def fill_schema(schema: Schema, extracted: ExtractedText) -> Any:
 class _Form:
     def __init__(self, root: Schema, extracted: ExtractedText) -> None:
         self.root = root
-        self.m = extracted
+        self.source = extracted
         self.values_left = _MAX_VALUES
 
     def plain(self, schema: Any) -> Schema:
@@ -107,13 +107,13 @@ class _Form:
         if kind in ("integer", "number"):
             return self._number(schema, name, kind)
         if kind == "boolean":
-            is_named = self.m.mentions(name)
-            return not _NEGATIVE.search(self.m.text) if is_named else bool(schema.get("default", False))
+            is_named = self.source.mentions(name)
+            return not _NEGATIVE.search(self.source.text) if is_named else bool(schema.get("default", False))
         return None if kind == "null" else self._string(schema, name)
 
     def _choice(self, schema: Schema) -> Any:
         options: list[Any] = schema["enum"]
-        mentioned = [o for o in options if isinstance(o, (str, int)) and self.m.mentions(str(o))]
+        mentioned = [o for o in options if isinstance(o, (str, int)) and self.source.mentions(str(o))]
         if mentioned:
             return max(mentioned, key=lambda o: len(str(o)))
         return schema["default"] if schema.get("default") in options and "default" in schema else options[0]
@@ -146,22 +146,22 @@ class _Form:
 
     def _supply(self, item: Schema) -> int:
         """The number of array items that the text has values for."""
-        strings = len(self.m.quoted) or len(self.m.names) or min(1, len(self.m.words))
+        strings = len(self.source.quoted) or len(self.source.names) or min(1, len(self.source.words))
         kind = _kind(item)
         if item.get("enum"):
-            return sum(self.m.mentions(str(o)) for o in item["enum"])
+            return sum(self.source.mentions(str(o)) for o in item["enum"])
         if kind in ("integer", "number"):
-            return len(self.m.numbers)
+            return len(self.source.numbers)
         if kind != "object":
             return strings
         properties: dict[str, Any] = item.get("properties") or {}
         kinds = {_kind(self.plain(p)) for p in properties.values()}
-        return max(1, strings) if "string" in kinds else max(1, len(self.m.numbers))
+        return max(1, strings) if "string" in kinds else max(1, len(self.source.numbers))
 
     def _number(self, schema: Schema, name: str, kind: str) -> int | float:
-        value = self.m.labelled_number(name) if name else None
+        value = self.source.labelled_number(name) if name else None
         if value is None:
-            value = self.m.number()
+            value = self.source.number()
         if value is None:
             value = schema.get("default")
         number = float(value) if isinstance(value, (int, float)) else 0.0
@@ -173,8 +173,8 @@ class _Form:
             text = str(schema["default"])
         if not text:
             example = next(iter(schema.get("examples") or []), "")
-            text = example if isinstance(example, str) and example else _STAND_INS.get(str(schema.get("format")), "")
-        text = text or self.m.text.strip() or name
+            text = example if isinstance(example, str) and example else _PLACEHOLDERS.get(str(schema.get("format")), "")
+        text = text or self.source.text.strip() or name
         text = text.ljust(min(int(schema.get("minLength") or 0), _MAX_LENGTH), "x")
         return text[: schema.get("maxLength")]
 
@@ -182,40 +182,42 @@ class _Form:
         """The best value for a string field, if any."""
         label, last = name or str(schema.get("title", "")), (find_words(name) or [""])[-1]
         kind = str(schema.get("format") or (last if last in ("email", "url") else ""))
-        if kind in _STAND_INS or schema.get("pattern"):
-            return self.m.patterned(str(schema["pattern"])) if schema.get("pattern") else self.m.formatted(kind)
-        value = self.m.formatted("email") if last in _ADDRESSEES else None
-        value = value or (self.m.labelled(label) if label else None) or replies.canned(label, self.m.text)
-        if value or self.m.quoted:
-            return value or self.m.string()
+        if kind in _PLACEHOLDERS or schema.get("pattern"):
+            return (
+                self.source.patterned(str(schema["pattern"])) if schema.get("pattern") else self.source.formatted(kind)
+            )
+        value = self.source.formatted("email") if last in _ADDRESSEES else None
+        value = value or (self.source.labelled(label) if label else None) or replies.canned(label, self.source.text)
+        if value or self.source.quoted:
+            return value or self.source.string()
         if last in _ASKING:
-            return self.m.text.strip()
+            return self.source.text.strip()
         if last in _PROSE:
-            return self.m.prose() or self.m.text.strip()
-        return self.m.string() or self.m.phrase()
+            return self.source.prose() or self.source.text.strip()
+        return self.source.string() or self.source.phrase()
 
     def fits(self, schema: Schema, name: str) -> bool:
         """Whether the text has a value for an optional field."""
         kind = _kind(schema)
         if schema.get("enum"):
-            return any(self.m.mentions(str(o)) for o in schema["enum"])
+            return any(self.source.mentions(str(o)) for o in schema["enum"])
         options = self.variants(schema)
         if len(options) > 1:
             return any(self.fits(o, name) for o in options if o.get("type") != "null")
         if kind in ("integer", "number"):
-            return bool(self.m.numbers)
+            return bool(self.source.numbers)
         if kind == "boolean":
-            return self.m.mentions(name)
+            return self.source.mentions(name)
         if kind in ("object", "array"):
-            return self.m.mentions(name) or (kind == "array" and self._supply(self.plain(schema.get("items"))) > 1)
+            return self.source.mentions(name) or (kind == "array" and self._supply(self.plain(schema.get("items"))) > 1)
         return self._has_string(schema, name)
 
     def _has_string(self, schema: Schema, name: str) -> bool:
         if schema.get("pattern"):
-            return self.m.patterned(str(schema["pattern"])) is not None
-        if schema.get("format") in _STAND_INS:
-            return self.m.has_format(str(schema["format"]))
-        return bool(self.m.quoted or self.m.names) or (bool(name) and self.m.mentions(name))
+            return self.source.patterned(str(schema["pattern"])) is not None
+        if schema.get("format") in _PLACEHOLDERS:
+            return self.source.has_format(str(schema["format"]))
+        return bool(self.source.quoted or self.source.names) or (bool(name) and self.source.mentions(name))
 
 
 def _kind(schema: Schema) -> str:

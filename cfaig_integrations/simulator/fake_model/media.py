@@ -105,7 +105,7 @@ def _row(down: float, off: float, colors: tuple[tuple[int, ...], ...], radius: f
     return sky * start + bytes(light) * (end - start) + sky * (width - end)
 
 
-def look(data: bytes) -> Picture | None:
+def read_picture(data: bytes) -> Picture | None:
     """A picture: its size if it is a PNG file, else zeros; None if the bytes are no picture."""
     if data[:3] == b"\xff\xd8\xff" or data[:4] == b"GIF8" or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
         return Picture(0, 0, "")
@@ -117,30 +117,30 @@ def look(data: bytes) -> Picture | None:
     return Picture(width, height, data[at + 4 : at + 4 + size].rpartition(b"\0")[2].decode("utf-8", "replace"))
 
 
-def listen(data: bytes) -> Recording | None:
+def read_recording(data: bytes) -> Recording | None:
     """A recording; None if the bytes are neither WAV nor MP3 nor another known format."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return _listen_to_wav(data)
+        return _read_wav(data)
     if data[:3] == b"ID3" or data[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"):
         at = data.find(_LYRICS)
         size = sum(byte << shift for byte, shift in zip(data[at + 4 : at + 8], (21, 14, 7, 0), strict=False))
         text = data[at + 15 : at + 10 + size] if at >= 0 else b""
-        return Recording(round(data.count(_MP3_FRAME[:4]) * _MP3_FRAME_SECONDS, 2), _read(text))
+        return Recording(round(data.count(_MP3_FRAME[:4]) * _MP3_FRAME_SECONDS, 2), _decode(text))
     if data[:4] in (b"OggS", b"fLaC", b"\x1aE\xdf\xa3") or data[4:8] == b"ftyp":
         return Recording(0.0, "")
     return None
 
 
-def _listen_to_wav(data: bytes) -> Recording:
+def _read_wav(data: bytes) -> Recording:
     bytes_per_second = int.from_bytes(data[28:32], "little") or 1
     match = re.search(rb"data(.{4})", data[:4096], re.DOTALL)
     seconds = int.from_bytes(match[1], "little") / bytes_per_second if match else 0.0
     at = data.rfind(_COMMENT)
     size = int.from_bytes(data[at + 4 : at + 8], "little")
-    return Recording(round(seconds, 2), _read(data[at + 8 : at + 8 + size] if at >= 0 else b""))
+    return Recording(round(seconds, 2), _decode(data[at + 8 : at + 8 + size] if at >= 0 else b""))
 
 
-def _read(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     return text.rstrip(b"\0").decode("utf-8", "replace")
 
 

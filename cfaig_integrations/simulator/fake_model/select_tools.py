@@ -34,10 +34,10 @@ _IGNORED = word_set("tool function api call helper util")
 _SIGNS = {"+": "add sum plus addition", "*": "multiply product times", "/": "divide quotient", "-": "subtract minus"}
 _SEARCHING = frozenset(stem_word(w) for w in word_set("search query lookup retrieve retriever engine knowledge"))
 _ASKS = re.compile(r"\?|^\s*(?:who|what|when|where|which|why|how|tell|explain|describe|find)\b", re.IGNORECASE)
-_AGAIN = re.compile(r"^\s*(?:and|what about|how about)\b", re.IGNORECASE)
-_ENOUGH = 2.0
-_EXACT = 50.0
-_FOLLOW_ON = 5
+_VARIATION = re.compile(r"^\s*(?:and|what about|how about)\b", re.IGNORECASE)
+_MIN_SCORE = 2.0
+_NAMED_SCORE = 50.0
+_MOST_SUBJECT_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _plan(request: ModelRequest, conversation: Conversation) -> list[_Step]:
 def _score(text: str, tool: Tool) -> float:
     """How well a tool fits a text: its name in the text, or else shared words, weighted by where they are."""
     if re.search(rf"(?<![\w-]){re.escape(tool.name)}(?![\w-])", text):
-        return _EXACT + len(tool.name)
+        return _NAMED_SCORE + len(tool.name)
     words = set(keywords(text))
     words |= {
         stem_word(w)
@@ -115,7 +115,7 @@ def _score(text: str, tool: Tool) -> float:
 
 def _best(text: str, tools: list[Tool]) -> Tool | None:
     ranked = max(tools, key=lambda t: _score(text, t))
-    return ranked if _score(text, ranked) >= _ENOUGH else None
+    return ranked if _score(text, ranked) >= _MIN_SCORE else None
 
 
 def _count_required_numbers(tool: Tool) -> int:
@@ -128,7 +128,7 @@ def _follows_on(clause: str, tool: Tool) -> bool:
     """Whether a clause only names another subject for the previous tool."""
     required: Collection[str] = tool.parameters.get("required") or tool.parameters.get("properties") or ()
     subject = find_names(clause) or find_quoted(clause) or find_numbers(clause)
-    return len(required) == 1 and bool(subject) and len(find_words(clause)) <= _FOLLOW_ON
+    return len(required) == 1 and bool(subject) and len(find_words(clause)) <= _MOST_SUBJECT_WORDS
 
 
 def _spread(before: _Step, clause: str) -> list[_Step]:
@@ -142,7 +142,7 @@ def _spread(before: _Step, clause: str) -> list[_Step]:
 def _repeated_tool(request: ModelRequest, conversation: Conversation) -> Tool | None:
     """The previous tool, if the question only varies the last one: `what about Rome?`."""
     called = [c.name for s in conversation.before for c in s.calls]
-    if not called or not _AGAIN.search(conversation.question):
+    if not called or not _VARIATION.search(conversation.question):
         return None
     return next((t for t in request.tools if t.name == called[-1]), None)
 

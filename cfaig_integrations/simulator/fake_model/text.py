@@ -41,7 +41,7 @@ _SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 _NUMBER_WORDS = {word: number for number, word in enumerate(_SPELLED)}
 _NAME = re.compile(r"\b[A-Z][\w'-]*(?:\s+(?:(?:of|de|la|le|von|van|del)\s+)?[A-Z][\w'-]*)*(?:,\s*[A-Z]{2,3}\b)?")
 _PREPOSITION = re.compile(r"\s+(?:in|on|at|for|of|from|about)\b")
-_FLOOR = 0.25
+_MIN_SHARE = 0.25
 _NEAR_BEST = 0.6
 _MOST_SENTENCES = 3
 
@@ -118,7 +118,7 @@ def most_relevant(question: str, candidates: Sequence[str]) -> list[str]:
     weight = {w: math.log(1 + (1 + len(bags)) / (1 + counts[w])) for w in question_words}
     scores = [sum(weight[w] for w in bag & question_words) / (1 + len(bag) / 50) for bag in bags]
     best = max(scores, default=0.0)
-    if best <= _FLOOR * sum(weight.values()):
+    if best <= _MIN_SHARE * sum(weight.values()):
         return []
     ranked = sorted(range(len(bags)), key=lambda i: (-scores[i], i))[:_MOST_SENTENCES]
     selected = sorted(i for i in ranked if scores[i] >= _NEAR_BEST * best)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,7 +57,7 @@ class Spender:
 
     model: str
     provider: str
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])  # values as text
+    metadata: Mapping[str, str]  # values as text
 
 
 @dataclass(frozen=True, slots=True)

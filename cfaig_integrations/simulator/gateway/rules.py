@@ -83,10 +83,6 @@ def _unknown_to(*names: str) -> Condition:
     return lambda body: not body.keys() <= {*names, "model", "options"}
 
 
-def _choice_is(word: str) -> Condition:
-    return lambda body: body.get("tool_choice") == word
-
-
 def _unknown_in_schema(*names: str) -> Condition:
     return lambda body: not _json_schema(body).keys() <= set(names)
 
@@ -209,8 +205,6 @@ RULES: tuple[Rule, ...] = (
         "facts §1.4 (C: FX:59651001731)", _has("max_tokens")),
     _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'max_tokens': expected number, received undefined",
         "facts §1.4, §13.19", lambda body: body.get("max_tokens") is None),
-    _user_error(r"anthropic/.*", RUN | MESSAGES, "Invalid value at 'system': expected string, received array",
-        "facts §1.4 (O: SPIKE; FX:70236987120)", lambda body: is_list(body.get("system"))),
     _user_error(_NEWER_CLAUDE, EVERYWHERE, "`temperature` is not supported on this model. Remove it from your request.",
         "facts §1.4 (O: SPIKE)", _has("temperature")),
     _user_error(_NEWER_CLAUDE, EVERYWHERE,
@@ -225,14 +219,12 @@ RULES: tuple[Rule, ...] = (
         lambda body: any("thought_signature" not in str(call.get("extra_content")) for call in _calls(body))),
     Rule(r"(?!@).*", EMBEDDINGS, _NOT_FOUND, "facts §6.3: the REST catalogue has no third-party embedding model",
         status=404),
-    Rule(r"@(cf|hf)/.*", CHAT | RUN, "tool_choice: Input should be 'auto', 'none' or 'required'",
-        "facts §5.6 and §9.2: 8001 (O: LC)", _choice_is("any"), code=8001),
     Rule(r"@cf/.*", CHAT | RUN,
         "AiError: Bad input: reasoning_effort: Input should be 'none', 'low', 'medium', 'high' or 'max'",
         "facts §14.1, §14.4",
         lambda body: body.get("reasoning_effort") not in {None, "none", "low", "medium", "high", "max"}, code=8007),
     Rule(r"@cf/zai-org/glm-4\.7-flash", CHAT | RUN, "tool_choice 'required' is not supported by this model",
-        "facts §9.2", _choice_is("required"), code=8001),
+        "facts §9.2", lambda body: body.get("tool_choice") == "required", code=8001),
     _bad_input(r"@(cf|hf)/.*",
         "oneOf at '/' not met, 0 matches: Type mismatch of '/messages/{index}/content', 'null' not in 'string'",
         "facts §9.2: replay with null content is refused (O: FX:62066469703)",

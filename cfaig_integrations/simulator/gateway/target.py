@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cfaig_integrations.simulator.catalogue import AUTO, DYNAMIC, current_model_id, is_workers_ai
@@ -27,7 +27,7 @@ class Target:
 
     model: str  # as in the request
     input: Body
-    options: Body = field(default_factory=dict[str, Any])
+    options: Body
 
     @property
     def reject_if_busy(self) -> bool:

@@ -15,7 +15,7 @@ from cfaig_integrations.simulator.http.connections import connection_of
 
 MAX_KEPT = 10_000_000  # bytes of a forwarded body that are kept for the log
 
-_UNTIL_GONE = 1.0
+_DISCONNECT_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -57,18 +57,18 @@ class ClientConnection:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._gone = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone.set()
+        self._disconnected.set()
 
     @property
     def disconnected(self) -> bool:
         """Whether the client has disconnected."""
-        return self._gone.is_set()
+        return self._disconnected.is_set()
 
     async def pause(self, seconds: float) -> bool:
         """Wait so many seconds, or until the client disconnects; returns whether it is still connected."""
@@ -76,19 +76,19 @@ class ClientConnection:
             await asyncio.sleep(0)
         else:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), seconds)
+                await asyncio.wait_for(self._disconnected.wait(), seconds)
         return not self.disconnected
 
     async def unless_disconnected(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
         """The result of some work."""
-        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self._gone.wait())
+        task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._disconnected.wait())
         try:
-            await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, disconnect}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise ClientDisconnected if gone.done() else TimeoutError
+            raise ClientDisconnected if disconnect.done() else TimeoutError
         finally:
-            for future in (task, gone):
+            for future in (task, disconnect):
                 future.cancel()
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class ReplyResponse(Response):
     def __init__(self, reply: Reply, client: ClientConnection, done: Callable[[bool], None]) -> None:
         super().__init__(status_code=reply.status)
         self._reply = reply
-        self._line = client
+        self._client = client
         self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,11 +114,11 @@ class ReplyResponse(Response):
                 return
             await self._play(scope, send)
         finally:
-            self._line.close()
+            self._client.close()
 
     async def _reset(self, scope: Scope) -> None:
         connection_of(scope).reset()
-        await self._line.pause(_UNTIL_GONE)
+        await self._client.pause(_DISCONNECT_SECONDS)
 
     def _head(self) -> list[tuple[bytes, bytes]]:
         reply = self._reply
@@ -132,7 +132,7 @@ class ReplyResponse(Response):
         await send({"type": "http.response.start", "status": reply.status, "headers": self._head()})
         last = len(reply.chunks) - 1
         for index, chunk in enumerate(reply.chunks):
-            if not await self._line.pause(reply.pauses.get(index, 0)):
+            if not await self._client.pause(reply.pauses.get(index, 0)):
                 self._done(False)
                 return
             if index == last and reply.source is None:
@@ -145,7 +145,7 @@ class ReplyResponse(Response):
             self._done(True)
         if reply.ending == "close":  # without a reset, after which the client may lose bytes that have arrived
             connection_of(scope).transport.close()
-            await self._line.pause(_UNTIL_GONE)
+            await self._client.pause(_DISCONNECT_SECONDS)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -154,7 +154,7 @@ class ReplyResponse(Response):
         kept = 0
         try:
             async for chunk in source:
-                if self._line.disconnected:
+                if self._client.disconnected:
                     self._done(False)
                     return False
                 if kept < MAX_KEPT:

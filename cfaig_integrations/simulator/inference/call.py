@@ -61,7 +61,7 @@ async def _answer(context: RequestContext) -> Reply:
             plan = cache.plan(context.options, context.gateway, identity, context.raw)
             cached = context.state.cache.get(plan.key) if plan is not None and plan.may_read else None
             if cached is not None:
-                context.cached, context.cache_status = True, "HIT"
+                context.cached = True
                 return Reply(content_type=cached.content_type, chunks=[cached.data])
         context.state.spending.check(context.gateway, context.spender)
         _guard(context, "prompt", body)

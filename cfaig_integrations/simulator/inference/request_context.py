@@ -67,7 +67,6 @@ class RequestContext:
     target: Target | None = None
     routed: Routed | None = None
     cached: bool = False
-    cache_status: str = "MISS"
     is_upload: bool = False  # the body is a form or a file
     fault_applied: bool = False  # a fault was applied, so the answer must not be cached
     tokens_in: int = 0
@@ -175,7 +174,7 @@ def gateway_headers(context: RequestContext) -> dict[str, str]:
         "cf-aig-event-id": context.options.event_id or context.request_id,
         "cf-aig-request-id": context.request_id,
         "cf-aig-step": str(context.step),
-        "cf-aig-cache-status": context.cache_status,
+        "cf-aig-cache-status": "HIT" if context.cached else "MISS",
         **(context.routed.headers if context.routed is not None else {}),
     }
     if context.logged:

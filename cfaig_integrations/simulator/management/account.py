@@ -113,13 +113,6 @@ async def _list_compatible(_: Request, state: State) -> Response:
     return json_response({"object": "list", "data": listed})
 
 
-def _times(fields: dict[str, Any]) -> int | None:
-    times = fields.pop("times", 1)
-    if times is not None and (not isinstance(times, int) or times < 1):
-        raise ValueError("times must be a positive integer, or null for all requests")
-    return times
-
-
 @served("POST", "/_simulator/replies")
 @served("POST", "/_simulator/faults")
 async def _queue(request: Request) -> Response:
@@ -127,7 +120,7 @@ async def _queue(request: Request) -> Response:
     script = state_of(request).script
     try:
         fields = await json_body(request)
-        times = _times(fields)
+        times = fields.pop("times", 1)
         if request.url.path.endswith("replies"):
             script.add_reply(Step(make_answer(fields)), times)
         else:

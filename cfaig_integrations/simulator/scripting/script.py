@@ -108,6 +108,14 @@ class _Queued(Generic[Item]):
     times: int | None
     after: int = 0
 
+    def __post_init__(self) -> None:
+        _check_times(self.times)
+
+
+def _check_times(times: Any) -> None:
+    if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 1):
+        raise ValueError(f"times={times!r} is not valid: use a positive integer, or None for all requests that follow")
+
 
 class Script:
     """The queued answers and faults."""
@@ -237,8 +245,7 @@ def make_step(entry: object) -> tuple[Step, int | None]:
         raise TypeError(f"an entry of a script must be a mapping, not {type(entry).__name__}")
     _check_keys("a scripted reply", entry, KEYS)
     times = entry.get("times", 1)
-    if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 1):
-        raise ValueError(f"times={times!r} is not valid: use a positive integer, or None for all requests that follow")
+    _check_times(times)
     if "error" in entry:
         if others := [key for key, value in entry.items() if value and key not in {"error", "times"}]:
             raise ValueError(f"error excludes {', '.join(others)}: an error is the whole response")
