@@ -14,7 +14,6 @@ from cfaig_integrations.simulator.page.routes import PAGE
 from cfaig_integrations.simulator.state import State
 
 LEGACY = "/v1/{account}/{gateway}"
-COMPAT = LEGACY + "/compat"
 
 _INFERENCE: list[BaseRoute] = [
     Route(ACCOUNT + "/ai/run", endpoint("run"), methods=["POST"]),
@@ -25,8 +24,6 @@ _INFERENCE: list[BaseRoute] = [
     Route(ACCOUNT + "/ai/v1/embeddings", endpoint("embeddings"), methods=["POST"]),
     Route(ACCOUNT + "/ai/websearch", endpoint("websearch"), methods=["POST"]),
     Route(ACCOUNT + "/ai/websearch/", endpoint("websearch"), methods=["POST"]),
-    Route(COMPAT + "/chat/completions", endpoint("chat_completions", legacy=True), methods=["POST"]),
-    Route(COMPAT + "/embeddings", endpoint("embeddings", legacy=True), methods=["POST"]),
     Route(LEGACY, universal, methods=["POST"]),
     Route(LEGACY + "/{provider}/{path:path}", provider_path, methods=["POST"]),
     Route("/compat/chat/completions", endpoint("chat_completions", custom=True), methods=["POST"]),

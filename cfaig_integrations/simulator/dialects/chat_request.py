@@ -126,8 +126,8 @@ def read(body: Record) -> ModelRequest:
     tools = [_tool(validator, tool, ("tools", i)) for i, tool in enumerate(body.get("tools") or [])]
     schema = _schema(validator, body)
     if schema == {} and is_openai and "json" not in str(body["messages"]).lower():
-        word = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
-        validator.fail(word, ("messages",))
+        text = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+        validator.fail(text, ("messages",))
     if body.get("stream_options") is not None and not body.get("stream"):
         validator.fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",))
     older, newer = (validator.integer(body, name) for name in ("max_tokens", "max_completion_tokens"))

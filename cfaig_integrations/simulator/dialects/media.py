@@ -203,23 +203,23 @@ class _Job:
     def picture(self) -> media.Picture:
         """The picture in the input."""
         data = self.input_file()
-        seen = media.Picture(0, 0, "") if isinstance(data, str) else media.read_picture(data)
-        if seen is None:
+        picture = media.Picture(0, 0, "") if isinstance(data, str) else media.read_picture(data)
+        if picture is None:
             self.validator.fail(f"{self.row.input} is not a picture in a known format", (self.row.input,))
-        return seen
+        return picture
 
     def recording(self) -> media.Recording:
         """The recording in the input."""
         data = self.input_file()
-        heard = (
-            media.Recording(1.0, f"The recording at {data}.") if isinstance(data, str) else media.read_recording(data)
-        )
-        if heard is None:
+        if isinstance(data, str):
+            return media.Recording(1.0, f"The recording at {data}.")
+        recording = media.read_recording(data)
+        if recording is None:
             self.validator.fail(f"{self.row.input} is not a recording in a known format", (self.row.input,))
-        if heard.text:
-            return heard
-        length = f" of {heard.seconds:g} seconds" if heard.seconds else ""
-        return media.Recording(heard.seconds, f"A recording{length}.")
+        if recording.text:
+            return recording
+        length = f" of {recording.seconds:g} seconds" if recording.seconds else ""
+        return media.Recording(recording.seconds, f"A recording{length}.")
 
 
 def _image(job: _Job) -> Output:
@@ -262,45 +262,45 @@ def _music(job: _Job) -> Output:
 
 
 def _transcript(job: _Job) -> Output:
-    heard = job.recording()
-    words = media.timed_words(heard)
-    counts = (round(heard.seconds * _TOKENS_PER_SECOND), tokens.count(heard.text))
+    recording = job.recording()
+    words = media.timed_words(recording)
+    counts = (round(recording.seconds * _TOKENS_PER_SECOND), tokens.count(recording.text))
     if job.row.shape == "object":
-        value = _assembly(job, heard, words)
+        value = _assembly(job, recording, words)
     elif "nova" in job.model:
         spoken = [{"word": word, "start": start, "end": end, "confidence": 0.99} for word, start, end in words]
-        best = {"transcript": heard.text, "confidence": 0.99, "words": spoken}
+        best = {"transcript": recording.text, "confidence": 0.99, "words": spoken}
         value = {"results": {"channels": [{"alternatives": [best]}]}}
     elif job.model.startswith("@"):
-        value = _whisper(job, heard, words)
+        value = _whisper(job, recording, words)
     else:
-        value = {"text": heard.text}
+        value = {"text": recording.text}
     return Output(value, *counts)
 
 
-def _assembly(job: _Job, heard: media.Recording, words: list[tuple[str, float, float]]) -> Record:
+def _assembly(job: _Job, recording: media.Recording, words: list[tuple[str, float, float]]) -> Record:
     spoken: list[Record] = [
         {"text": word, "start": round(start * 1000), "end": round(end * 1000), "confidence": 0.99, "speaker": None}
         for word, start, end in words
     ]
-    given = job.body["audio_url"]
+    url = job.body["audio_url"]
     return {
         "id": "00000000-0000-4000-8000-000000000000", "language_code": "en", "status": "completed",
-        "audio_url": given if str(given).startswith("http") else None, "text": heard.text, "words": spoken,
-        "utterances": None, "confidence": 0.99, "audio_duration": round(heard.seconds),
+        "audio_url": url if str(url).startswith("http") else None, "text": recording.text, "words": spoken,
+        "utterances": None, "confidence": 0.99, "audio_duration": round(recording.seconds),
         "speech_model_used": "universal-3-5-pro",
     }  # fmt: skip
 
 
-def _whisper(job: _Job, heard: media.Recording, words: list[tuple[str, float, float]]) -> Record:
-    end = f"{int(heard.seconds // 60):02}:{heard.seconds % 60:06.3f}"
-    info = {"language": str(job.body.get("language") or "en"), "duration": heard.seconds}
-    segment: Record = {"start": 0, "end": heard.seconds, "text": heard.text}
+def _whisper(job: _Job, recording: media.Recording, words: list[tuple[str, float, float]]) -> Record:
+    end = f"{int(recording.seconds // 60):02}:{recording.seconds % 60:06.3f}"
+    info = {"language": str(job.body.get("language") or "en"), "duration": recording.seconds}
+    segment: Record = {"start": 0, "end": recording.seconds, "text": recording.text}
     return {
-        "text": heard.text,
+        "text": recording.text,
         "word_count": len(words),
         "segments": [segment],
-        "vtt": f"WEBVTT\n\n00:00.000 --> {end}\n{heard.text}\n",
+        "vtt": f"WEBVTT\n\n00:00.000 --> {end}\n{recording.text}\n",
         "transcription_info": info,
     }
 
@@ -328,14 +328,14 @@ def _sentiment(job: _Job) -> Output:
 
 def _labels(job: _Job) -> Output:
     picture = job.picture()
-    found: list[Record] = [{"label": label, "score": score} for label, score in media.labels(picture)]
+    labels: list[Record] = [{"label": label, "score": score} for label, score in media.labels(picture)]
     if job.row.kind == "boxes":
-        step = 1 / (len(found) + 1)
-        for number, each in enumerate(found):
+        step = 1 / (len(labels) + 1)
+        for number, each in enumerate(labels):
             left, top = round(picture.width * step * number), round(picture.height * step * number)
             size = round(min(picture.width, picture.height) * step)
             each["box"] = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
-    return Output(found, _picture_tokens(picture))
+    return Output(labels, _picture_tokens(picture))
 
 
 def _picture_tokens(picture: media.Picture) -> int:
@@ -350,10 +350,10 @@ def _description(job: _Job) -> Output:
 
 
 def _turn(job: _Job) -> Output:
-    heard = job.recording()
-    ends = heard.text.rstrip().endswith((".", "!", "?"))
+    recording = job.recording()
+    ends = recording.text.rstrip().endswith((".", "!", "?"))
     value: Record = {"is_complete": ends, "probability": 0.95 if ends else 0.2}
-    return Output(value, round(heard.seconds * _TOKENS_PER_SECOND))
+    return Output(value, round(recording.seconds * _TOKENS_PER_SECOND))
 
 
 _MAKERS: dict[str, Callable[[_Job], Output]] = {

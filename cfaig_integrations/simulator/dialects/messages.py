@@ -68,7 +68,8 @@ def stop_fields(answer: Answer) -> Record:
 
 def usage_of(answer: Answer, tokens_out: int) -> Record:
     """Usage as in `message_start` and whole messages; `input_tokens` excludes cached ones (facts §5.4)."""
-    base: Record = {
+    searches = {"web_search_requests": len(answer.searches), "web_fetch_requests": 0}
+    return {
         "input_tokens": answer.tokens_in - answer.tokens_cached,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": answer.tokens_cached,
@@ -76,15 +77,8 @@ def usage_of(answer: Answer, tokens_out: int) -> Record:
         "output_tokens": tokens_out,
         "service_tier": "standard",
         "inference_geo": "not_available",
+        **({"server_tool_use": searches} if answer.searches else {}),
     }
-    return {**base, **search_count(answer)}
-
-
-def search_count(answer: Answer) -> Record:
-    """The count of searches, if there were any."""
-    if not answer.searches:
-        return {}
-    return {"server_tool_use": {"web_search_requests": len(answer.searches), "web_fetch_requests": 0}}
 
 
 def message(request: ModelRequest, answer: Answer) -> Record:
@@ -123,9 +117,8 @@ def _events(request: ModelRequest, answer: Answer) -> Iterator[Record]:
 
 
 def _last_usage(answer: Answer) -> Record:
-    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-    usage = {k: v for k, v in usage_of(answer, answer.tokens_out).items() if k in names}
-    return {**usage, **search_count(answer)}
+    left_out = ("cache_creation", "service_tier", "inference_geo")
+    return {k: v for k, v in usage_of(answer, answer.tokens_out).items() if k not in left_out}
 
 
 def _empty_block(block: Record) -> Record:

@@ -233,7 +233,7 @@ def _check_budget(validator: Validator, body: Record, budget: int) -> None:
 
 
 def _turns(validator: Validator, listed: list[Any]) -> list[_Turn]:
-    """The turns; the assistant may have the first word, as in recorded/messages.jsonl 43106049e0f3."""
+    """The turns; the first may be the assistant's, as in recorded/messages.jsonl 43106049e0f3."""
     if not listed:
         validator.fail("messages: at least one message is required", ("messages",))
     turns: list[_Turn] = []

@@ -149,8 +149,8 @@ def read(body: Record, previous_items: list[Any]) -> ModelRequest:
     schema = _schema(validator, body)
     messages = _messages(validator, body, previous_items, is_openai=model.startswith("openai/"))
     if schema == {} and "json" not in f"{body.get('input')}{body.get('instructions')}".lower():
-        word = "Response input messages must contain the word 'json' in some form"
-        validator.fail(f"{word} to use 'text.format' of type 'json_object'.", ("input",))
+        message = "Response input messages must contain the word 'json' in some form"
+        validator.fail(f"{message} to use 'text.format' of type 'json_object'.", ("input",))
     if body.get("stream_options") is not None and not body.get("stream"):
         validator.fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", ("stream_options",))
     reasoning: Record | None = body.get("reasoning")

@@ -53,9 +53,9 @@ class LiveProtocol(H11Protocol):
         super().__init__(app_state={**app_state, _STATE_KEY: self}, **server)
         self._registry = registry
         self.number = 0
-        self._heard = self.loop.time()
+        self._last_data_at = self.loop.time()
         self._head_began: float | None = None
-        self._heard_request = False
+        self._has_request = False
         self._check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -66,13 +66,13 @@ class LiveProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what the client sent."""
-        self._heard = self.loop.time()
+        self._last_data_at = self.loop.time()
         super().data_received(data)
-        self._heard_request = self._heard_request or self.conn.their_state is not h11.IDLE
+        self._has_request = self._has_request or self.conn.their_state is not h11.IDLE
         if self.conn.their_state is not h11.IDLE or not self.conn.trailing_data[0]:
             self._head_began = None
         elif self._head_began is None:
-            self._head_began = self._heard
+            self._head_began = self._last_data_at
 
     def _check_later(self) -> None:
         self._check = self.loop.call_later(min(_CHECK_EVERY, HEAD_SECONDS, SILENT_SECONDS), self._close_if_late)
@@ -84,8 +84,8 @@ class LiveProtocol(H11Protocol):
         """
         now, state = self.loop.time(), self.conn.their_state
         endless_head = self._head_began is not None and now - self._head_began > HEAD_SECONDS
-        expected = state is h11.SEND_BODY or (state is h11.IDLE and not self._heard_request)
-        if endless_head or (expected and now - self._heard > SILENT_SECONDS):
+        expected = state is h11.SEND_BODY or (state is h11.IDLE and not self._has_request)
+        if endless_head or (expected and now - self._last_data_at > SILENT_SECONDS):
             self.transport.abort()
         else:
             self._check_later()

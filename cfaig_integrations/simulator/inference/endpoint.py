@@ -143,9 +143,9 @@ _CLIENT_CLOSED = 499
 Answering = Callable[[RequestContext], Awaitable[tuple[RequestContext, Reply]]]
 
 
-def endpoint(name: str, *, legacy: bool = False, custom: bool = False) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(name: str, *, custom: bool = False) -> Callable[[Request], Awaitable[Response]]:
     """The handler of one path that takes model calls."""
-    return partial(_handle, Endpoint(name, legacy or custom, custom), _answer_one)
+    return partial(_handle, Endpoint(name, legacy=custom, custom=custom), _answer_one)
 
 
 async def universal(request: Request) -> Response:
@@ -154,7 +154,7 @@ async def universal(request: Request) -> Response:
 
 
 async def provider_path(request: Request) -> Response:
-    """`POST /v1/{account}/{gateway}/{provider}/{path}`: the provider's own API."""
+    """`POST /v1/{account}/{gateway}/{provider}/{path}`: `compat/...`, or the provider's own API."""
     try:
         endpoint = read_provider_path(request.path_params["provider"], request.path_params["path"])
     except ApiError as error:

@@ -193,7 +193,7 @@ def is_poll(body: Record) -> bool:
 
 
 def poll(context: RequestContext, request_id: Any) -> Reply:
-    """The result of a run, or the notice that it is still running: so for the first question."""
+    """The result of a run; the first request for it is answered that the run is not finished."""
     result = context.state.jobs.get(str(request_id))
     if result is None:
         raise ApiError(404, 7003, f"Request not found: {request_id}")

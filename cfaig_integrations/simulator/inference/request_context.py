@@ -247,7 +247,7 @@ def _logged_body(body: bytes, secrets: set[str]) -> str:
 def _logged_path(context: RequestContext) -> str:
     if context.endpoint.provider is None:
         return context.path.partition("/ai/")[2] or context.path.rpartition("/compat/")[2]
-    return context.path.partition(f"/{context.endpoint.provider}/")[2] or context.endpoint.name
+    return context.path.partition(f"/{context.path_gateway}/{context.endpoint.provider}/")[2] or context.endpoint.name
 
 
 def finish_call(context: RequestContext, reply: Reply, complete: bool) -> None:

@@ -41,7 +41,7 @@ async def _list_accounts(request: Request, state: State) -> Response:
 
 @managed("GET", ACCOUNT + "/ai-gateway/billing/credit-balance")
 async def _get_credits(_: Request, state: State) -> Response:
-    """Less what the logged calls of other vendors' models cost."""
+    """The credits, less what the logged calls of other vendors' models cost."""
     spent = sum(cost for _, cost, _, provider, _ in state.logs.costs() if provider != "workers-ai")
     balance = {
         "balance": round(_CREDITS - 100 * spent, 4),

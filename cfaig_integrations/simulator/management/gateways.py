@@ -43,7 +43,7 @@ async def _get_gateway(request: Request, state: State) -> Response:
 
 @managed("PUT", GATEWAYS + "/{gateway}")
 async def _replace_gateway(request: Request, state: State) -> Response:
-    """Replaces, so all required fields must be present."""
+    """All settings are replaced, so all required ones must be present."""
     body = await json_body(request)
     _require(body, *REQUIRED)
     return json_response(success(state.gateways.replace(*_ids(request), body)))
@@ -79,7 +79,7 @@ async def _create_route(request: Request, state: State) -> Response:
 
 @managed("GET", ROUTES)
 async def _list_routes(request: Request, state: State) -> Response:
-    """Whose envelope differs from that of other lists."""
+    """The envelope differs from that of other lists."""
     page, per_page = page_of(request, 100)
     routes = state.routes.list(*_owner(request, state))[(page - 1) * per_page : page * per_page]
     order = {"order_by": "name", "order_by_direction": "asc", "page": page, "per_page": per_page}

@@ -109,7 +109,7 @@ class Markup(str):
 def tag(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
     """An element; text is escaped, and None is nothing.
 
-    Of the names of attributes a trailing underscore is dropped (`class_`), the others stand for dashes (`aria_label`).
+    In the names of attributes a trailing underscore is dropped (`class_`), and others become dashes (`aria_label`).
     None and False leave an attribute out, True gives it no value.
     """
     opening = name + "".join(_attribute(key, value) for key, value in attributes.items())

@@ -55,10 +55,10 @@ class PageQuery:
         if self.before is not None:
             yield "before", str(self.before)
 
-    def url(self, path: str = "/", **changes: Any) -> str:
+    def url(self, **changes: Any) -> str:
         """The address of the page with these changes, from the newest entry on unless `before` is among them."""
         text = urlencode(list(replace(self, **{"before": None, **changes}).pairs()), errors="replace")
-        return f"{path}?{text}" if text else path
+        return f"/?{text}" if text else "/"
 
     def narrowed(self, key: str, value: str) -> str:
         """The address with one more metadata filter, in place of another one for the same key."""

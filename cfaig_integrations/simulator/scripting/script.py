@@ -145,7 +145,7 @@ class Script:
         return reply if isinstance(reply, Reply) else None
 
     def next_step(self, *, faulty: bool) -> Step | None:
-        """A copy of the next reply, if it is not in exact bytes and has a fault, or has none."""
+        """A copy of the next reply, if it is a step with a fault (`faulty`), or without one."""
         reply = self._next(lambda reply: isinstance(reply, Step) and (reply.fault is not None) is faulty)
         return deepcopy(reply) if isinstance(reply, Step) else None
 
@@ -157,7 +157,7 @@ class Script:
     def next_fault(self, *, stream: bool) -> QueuedFault | None:
         """The first fault that applies to the request."""
         with self._lock:
-            return _take(self._faults, lambda found: found.applies(stream=stream))
+            return _take(self._faults, lambda fault: fault.applies(stream=stream))
 
     @property
     def waiting(self) -> tuple[int, int]:
