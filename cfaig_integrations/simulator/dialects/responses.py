@@ -20,8 +20,6 @@ _ECHOED: Record = {
     "top_p": 1.0, "truncation": "disabled", "user": None,
 }  # fmt: skip
 """Fields that are returned as sent, with their defaults."""
-
-
 _FUNCTION: Record = {"description": None, "parameters": {"type": "object", "properties": {}}, "strict": True}
 
 

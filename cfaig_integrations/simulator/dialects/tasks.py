@@ -182,8 +182,6 @@ _MOST_QUESTIONS = 64
 _MOST_IMAGES = 4
 _READ_LENGTH = 20_000
 _SHARPNESS = 6.0  # how strongly a better fit raises the probability of a criterion
-
-
 _DECISION = shapes.fields({"model": anything, "state": anything, "questions": shapes.of_type(dict), "images": anything})
 _QUESTION = shapes.tagged(
     {

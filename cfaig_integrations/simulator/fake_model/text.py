@@ -78,18 +78,18 @@ def find_quoted(text: str) -> list[str]:
 
 def find_numbers(text: str) -> list[int | float]:
     """The numbers of a text in order, except dates and times; words up to twelve if there are no digits."""
-    results: list[int | float] = []
+    numbers: list[int | float] = []
     for m in _NUMBER.finditer(_NO_NUMBER.sub(" ", text)):
         digits = m[0].replace(",", "")
         value = float(digits)
         if math.isfinite(value):
-            results.append(int(digits) if re.fullmatch(r"-?\d+", digits) else value)
-    return results or [_NUMBER_WORDS[w] for w in find_words(text) if w in _NUMBER_WORDS]
+            numbers.append(int(digits) if re.fullmatch(r"-?\d+", digits) else value)
+    return numbers or [_NUMBER_WORDS[w] for w in find_words(text) if w in _NUMBER_WORDS]
 
 
 def find_names(text: str) -> list[str]:
     """Sequences of capitalized words; common words are ignored at the start."""
-    results: list[str] = []
+    names: list[str] = []
     for sentence in split_sentences(QUOTED.sub(lambda m: " " * len(m[0]), text)):
         for m in _NAME.finditer(sentence):
             parts = m[0].split(" ")
@@ -98,8 +98,8 @@ def find_names(text: str) -> list[str]:
             name = " ".join(parts).strip(" ,")
             heading = m.start() == 0 and " " not in name and _PREPOSITION.match(sentence[m.end() :])
             if name and name.lower() not in STOP_WORDS and not heading:
-                results.append(re.sub(r"'s$", "", name))
-    return results
+                names.append(re.sub(r"'s$", "", name))
+    return names
 
 
 def _is_common(word: str) -> bool:

@@ -141,8 +141,8 @@ class Spending:
 
     def _payments_of(self, gateway: Mapping[str, Any], rules: list[dict[str, Any]], now: float) -> deque[_Payment]:
         account, name = str(gateway["account_id"]), str(gateway["id"])
-        key = f"{account}/{name}/{max(rule['window'] for rule in rules)}"
-        oldest = now - max(rule["window"] for rule in rules)
+        longest = max(rule["window"] for rule in rules)
+        key, oldest = f"{account}/{name}/{longest}", now - longest
         if key not in self._payments:
             which = LogFilter(account=account, gateway=name, since=oldest)
             self._payments[key] = deque(

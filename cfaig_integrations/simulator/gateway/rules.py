@@ -22,7 +22,6 @@ EVERYWHERE = CHAT | RESPONSES | MESSAGES | RUN | EMBEDDINGS
 
 USER_ERROR = "Model execution failed (User Input Error): "
 
-
 Body = dict[str, Any]
 Condition = Callable[[Body], bool]
 Place = Callable[[Body], int | None]  # finds the index of the first message that meets a condition

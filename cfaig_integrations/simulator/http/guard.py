@@ -90,9 +90,7 @@ def _is_address(name: str) -> bool:
 
 def _is_loopback(scope: Scope) -> bool:
     client = scope.get("client")
-    if client is None:
-        return True
-    return _is_address(client[0]) and ipaddress.ip_address(client[0]).is_loopback
+    return client is None or (_is_address(client[0]) and ipaddress.ip_address(client[0]).is_loopback)
 
 
 def _hardened(send: Send) -> Send:

@@ -16,8 +16,6 @@ from cfaig_integrations.simulator.json_types import encode
 Kind = Literal["error", "delay", "effect"]
 Layer = Literal["edge", "gateway", "provider"]
 Fits = Literal["any", "stream", "whole"]
-
-
 _Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 _Header = Annotated[str, Field(pattern=r"^[ -~]*$")]
 

@@ -69,7 +69,6 @@ WORKERS_AI: tuple[Fault, ...] = (
 )
 # fmt: on
 
-
 _5_7 = "facts §5.7"
 _error = partial(make_error, source=_5_7)
 _gateway = partial(_error, shape="gateway", layer="gateway")
@@ -151,7 +150,6 @@ GATEWAY: tuple[Fault, ...] = (
 )
 # fmt: on
 
-
 _provider = partial(make_error, shape="provider", retry=True)
 _edge = partial(make_error, source="facts §5.5 shape 8", shape="text", layer="edge")
 # fmt: off
@@ -192,7 +190,6 @@ SHAPED: tuple[Fault, ...] = tuple(
     make_error(f"shape_{shape}", 400, 7003, f"Worded in shape {shape}", source="facts §5.5", shape=shape)
     for shape in SHAPES
 )
-
 
 __all__ = ["FAULTS", "Fault", "find_fault"]
 
