@@ -333,6 +333,8 @@ def test_what_cannot_be_translated_is_an_error(raw: Raw, ask: Caller) -> None:
     body = {**MESSAGES, "messages": [{"role": "user", "content": [image, {"type": "text", "text": "What?"}]}]}
     status, _, message = error_of(ask.post("/ai/v1/messages", body))
     assert (status, "images" in message, "/v1" in message) == (400, True, True)
+    custom = ask.post("/ai/v1/responses", {**RESPONSES, "tools": [{"type": "custom", "name": "shell"}]})
+    assert (custom.status_code, "custom tools" in custom.text) == (400, True)
     ranked = ask.post("/ai/run/@cf/baai/bge-reranker-base", {"query": "a", "contexts": [{"text": "b"}]})
     assert (ranked.status_code, "ranking" in ranked.text) == (400, True)
     unserved = ask.post("/ai/v1/embeddings", {"model": "ollama/x", "input": "a"})

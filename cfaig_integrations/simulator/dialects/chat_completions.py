@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai, response_model_name
 from cfaig_integrations.simulator.dialects import chat_request, dialect
@@ -128,25 +129,19 @@ _NUMERIC = ("@cf/mistralai/mistral-small-3.1", "@cf/qwen/qwen2.5-coder")
 """They send a single digit as a JSON number (facts §5.3)."""
 
 
-def stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-    """All events of a stream, `[DONE]` included."""
-    shape = Shape(request.model)
-    events = _counted_at_the_end(shape, request, answer) if shape.workers else _plain(shape, request, answer)
-    yield from (dialect.data(event) for event in events)
-    yield dialect.DONE
-
-
-def run_stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
-    """All events of a stream on `/ai/run`, which has a tail for models of Workers AI.
+def stream(request: ModelRequest, answer: Answer, *, run: bool = False) -> Iterator[bytes]:
+    """All events of a stream, `[DONE]` included; on `/ai/run` it has a tail for models of Workers AI.
 
     The captured streams that have it are of this path (recorded/cloudflare.jsonl c7e6a6944dce, df3808f6a3e1).
     """
     shape = Shape(request.model)
     if not shape.workers:
-        yield from stream(request, answer)
-        return
-    yield from (dialect.data(event) for event in _workers(shape, request, answer))
-    yield dialect.data({"response": "", "usage": total(shape, request, answer)})
+        events = _plain(shape, request, answer)
+    elif not run:
+        events = _counted_at_the_end(shape, request, answer)
+    else:
+        events = chain(_workers(shape, request, answer), [{"response": "", "usage": total(shape, request, answer)}])
+    yield from map(dialect.data, events)
     yield dialect.DONE
 
 

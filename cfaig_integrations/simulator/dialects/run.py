@@ -13,7 +13,7 @@ from typing import Any
 
 from cfaig_integrations.simulator.catalogue import is_workers_ai
 from cfaig_integrations.simulator.dialects import chat_completions, dialect
-from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETIONS, padding, run_stream
+from cfaig_integrations.simulator.dialects.chat_completions import CHAT_COMPLETIONS, padding, stream
 from cfaig_integrations.simulator.dialects.dialect import Dialect
 from cfaig_integrations.simulator.dialects.messages import MESSAGES
 from cfaig_integrations.simulator.dialects.validation import WorkersAIValidator
@@ -125,7 +125,7 @@ def _stream(request: ModelRequest, answer: Answer) -> Iterator[bytes]:
     if is_native(request.model):
         return _native_stream(request, answer)
     inner = _inner(request.model)
-    return run_stream(request, answer) if inner is CHAT_COMPLETIONS else inner.stream(request, answer)
+    return stream(request, answer, run=True) if inner is CHAT_COMPLETIONS else inner.stream(request, answer)
 
 
 def _native(request: ModelRequest, answer: Answer) -> Record:

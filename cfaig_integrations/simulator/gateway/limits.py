@@ -48,9 +48,6 @@ class RateLimits:
         self._times.clear()
 
 
-_DIMENSIONS = ("model", "provider")
-
-
 @dataclass(frozen=True, slots=True)
 class Spender:
     """What a call is counted by."""
@@ -169,7 +166,7 @@ def _active(gateway: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _values(rule: dict[str, Any], spender: Spender) -> list[tuple[dict[str, Any], str | None]]:
     """The selectors of a rule, each with the value that the call has for it."""
-    selectors = [(rule[name], getattr(spender, name)) for name in _DIMENSIONS if name in rule]
+    selectors = [(rule[name], getattr(spender, name)) for name in ("model", "provider") if name in rule]
     return [*selectors, *((entry, spender.metadata.get(key)) for key, entry in rule.get("metadata", {}).items())]
 
 

@@ -91,9 +91,8 @@ class Store:
 
     def clear(self) -> None:
         """Delete every gateway, route and log entry."""
-        self.write("DELETE FROM log_entries")
-        self.write("DELETE FROM gateways")
-        self.write("DELETE FROM routes")
+        for table in _TABLES:
+            self.write(f"DELETE FROM {table}")
 
 
 def _connect(database: str | Path) -> sqlite3.Connection:

@@ -69,8 +69,7 @@ WORKERS_AI: tuple[Fault, ...] = (
 )
 # fmt: on
 
-_5_7 = "facts §5.7"
-_error = partial(make_error, source=_5_7)
+_error = partial(make_error, source="facts §5.7")
 _gateway = partial(_error, shape="gateway", layer="gateway")
 _policy = partial(_error, shape="policy", layer="gateway")
 _api = partial(_error, shape="v4", layer="edge")

@@ -15,12 +15,6 @@ from cfaig_integrations.simulator.http.bodies import ApiError
 from cfaig_integrations.simulator.http.recorder import MASK, HiddenText
 from cfaig_integrations.simulator.json_types import as_record, encode, parse_json, records
 
-PATHS: Mapping[str, str] = {
-    "chat_completions": "/chat/completions",
-    "responses": "/responses",
-    "messages": "/messages",
-    "embeddings": "/embeddings",
-}
 _FORWARDED = ("anthropic-version", "anthropic-beta", "openai-beta", "user-agent")
 _ANTHROPIC_VERSION = "2023-06-01"
 _CONNECT_SECONDS = 10.0
@@ -93,9 +87,9 @@ class Upstream:
             UpstreamError: The server answered with an error.
             ApiError: 502/2005; transient if it could not be reached, not if it redirects.
         """
-        request = self._opened().build_request(
-            "POST", self.url + PATHS[form], content=encode(body), headers=self._headers(form, headers)
-        )
+        url = f"{self.url}/{form.replace('_', '/')}"  # `chat_completions` is at `/chat/completions`
+        sent_headers = self._headers(form, headers)
+        request = self._opened().build_request("POST", url, content=encode(body), headers=sent_headers)
         try:
             response = await self._opened().send(request, stream=True)
             if response.is_success:

@@ -114,6 +114,8 @@ def obstacle(request: ModelRequest) -> str | None:
         return "the provider's web search"
     if request.choices > 1:
         return "several choices"
+    if any(tool.custom for tool in request.tools):
+        return "custom tools"
     return None
 
 
@@ -192,8 +194,9 @@ def _write_messages(request: ModelRequest) -> Record:
     if request.stop:
         body["stop_sequences"] = request.stop
     if request.tools:
-        tools = [(t.name, t.description, t.parameters) for t in request.tools]
-        body["tools"] = [{"name": name, "description": text, "input_schema": form} for name, text, form in tools]
+        body["tools"] = [
+            {"name": t.name, "description": t.description, "input_schema": t.parameters} for t in request.tools
+        ]
         plain = {"auto": "auto", "none": "none", "required": "any"}.get(request.choice)
         body["tool_choice"] = {"type": plain} if plain else {"type": "tool", "name": request.choice}
     if request.schema:
