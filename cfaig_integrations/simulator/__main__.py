@@ -14,10 +14,7 @@ from cfaig_integrations.simulator import Simulator
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run until interrupted; print the environment variables to export."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cfaig_integrations.simulator",
-        description="A simulated Cloudflare AI Gateway: no account, no network.",
-    )
+    parser = argparse.ArgumentParser(prog="python -m cfaig_integrations.simulator", description=main.__doc__)
     parser.add_argument("--port", type=int, default=8787, help="TCP port, 0 for any free one (default 8787)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--database", default=":memory:", metavar="FILE", help="keep gateways and logs in this file")

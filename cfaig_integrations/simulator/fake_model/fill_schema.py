@@ -182,10 +182,10 @@ class _Form:
         """The best value for a string field, if any."""
         label, last = name or str(schema.get("title", "")), (find_words(name) or [""])[-1]
         kind = str(schema.get("format") or (last if last in ("email", "url") else ""))
-        if kind in _PLACEHOLDERS or schema.get("pattern"):
-            return (
-                self.source.patterned(str(schema["pattern"])) if schema.get("pattern") else self.source.formatted(kind)
-            )
+        if schema.get("pattern"):
+            return self.source.patterned(str(schema["pattern"]))
+        if kind in _PLACEHOLDERS:
+            return self.source.formatted(kind)
         value = self.source.formatted("email") if last in _ADDRESSEES else None
         value = value or (self.source.labelled(label) if label else None) or replies.canned(label, self.source.text)
         if value or self.source.quoted:

@@ -193,7 +193,7 @@ def is_poll(body: Record) -> bool:
 
 
 def poll(context: RequestContext, request_id: Any) -> Reply:
-    """The result of a run; the first request for it is answered that the run is not finished."""
+    """The result of a run; the answer to the first request for it is that the run has not ended."""
     result = context.state.jobs.get(str(request_id))
     if result is None:
         raise ApiError(404, 7003, f"Request not found: {request_id}")
