@@ -10,7 +10,7 @@ import fnmatch
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -157,11 +157,10 @@ _DEFAULTS: tuple[tuple[str, Price], ...] = (
 class PriceTable:
     """Prices by model; the first row whose pattern matches."""
 
-    def __init__(self, rows: Iterable[tuple[str, Price]] = (), *, others: Price | None = None) -> None:
+    def __init__(self, rows: Collection[tuple[str, Price]] = (), *, others: Price | None = None) -> None:
         """Create the table; `rows` precede the defaults, exact ids patterns, and `others` replaces the defaults."""
-        listed = list(rows)
-        self._exact = {pattern: price for pattern, price in listed if "*" not in pattern}
-        patterns = [(re.compile(fnmatch.translate(p)), price) for p, price in listed if "*" in p]
+        self._exact = {pattern: price for pattern, price in rows if "*" not in pattern}
+        patterns = [(re.compile(fnmatch.translate(p)), price) for p, price in rows if "*" in p]
         defaults = _DEFAULTS if others is None else ((".*", others),)
         self._patterns = [*patterns, *((re.compile(p), price) for p, price in defaults)]
 

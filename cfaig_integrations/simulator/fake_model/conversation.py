@@ -47,16 +47,16 @@ def newest_part(request: ModelRequest) -> ModelRequest:
 def read_conversation(request: ModelRequest) -> Conversation:
     """Find the open question: the last user message with text."""
     at = next((i for i in reversed(range(len(request.messages))) if request.messages[i].role == "user"), -1)
-    texts = [s.text for s in request.messages if s.text.strip()]
+    texts = [message.text for message in request.messages if message.text.strip()]
     prompt = request.messages[at].text if at >= 0 else (texts[-1] if texts else "")
     after = request.messages[at + 1 :] if at >= 0 else []
     return Conversation(
         question=question_in(prompt),
         prompt=prompt,
-        calls=[c for s in after for c in s.calls],
-        results=[r for s in after for r in s.results],
+        calls=[call for message in after for call in message.calls],
+        results=[result for message in after for result in message.results],
         before=request.messages[: max(at, 0)],
-        media=[m for s in request.messages[max(at, 0) :] for m in s.media],
+        media=[kind for message in request.messages[max(at, 0) :] for kind in message.media],
     )
 
 
@@ -73,8 +73,8 @@ def question_in(prompt: str) -> str:
 
 def candidate_sentences(request: ModelRequest, conversation: Conversation) -> list[str]:
     """Every sentence that may contain an answer: of system, users and tools, except the question."""
-    texts = [s.text for s in request.messages if s.role in ("system", "user")]
-    texts += [r.text for s in request.messages for r in s.results]
+    texts = [message.text for message in request.messages if message.role in ("system", "user")]
+    texts += [result.text for message in request.messages for result in message.results]
     question_sentences = set(split_sentences(conversation.question)) | {conversation.question}
     sentences = (sentence for text in texts for sentence in split_sentences(text))
     return [s for s in sentences if s not in question_sentences and not s.endswith("?") and not _MARKED.match(s)]

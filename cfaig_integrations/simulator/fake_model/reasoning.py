@@ -119,14 +119,15 @@ def _act(request: ModelRequest, conversation: Conversation) -> Answer:
 
 
 def _instructions(request: ModelRequest) -> str:
-    return "\n".join(s.text for s in request.messages if s.role in ("system", "user"))
+    return "\n".join(message.text for message in request.messages if message.role in ("system", "user"))
 
 
 def _json(request: ModelRequest, conversation: Conversation, schema: dict[str, Any]) -> str:
     if not schema:
         schema = from_prompt(_instructions(request)) or from_keys(_instructions(request))
     results = " ".join(r.text for r in conversation.results)
-    context = " ".join(most_relevant(conversation.question, [s.text for s in conversation.before if s.role == "user"]))
+    earlier = [message.text for message in conversation.before if message.role == "user"]
+    context = " ".join(most_relevant(conversation.question, earlier))
     question = without_json(conversation.question)
     extracted = ExtractedText(
         f"{results}\n{question}" if results else question,

@@ -141,7 +141,7 @@ def _spread(before: _Step, clause: str) -> list[_Step]:
 
 def _repeated_tool(request: ModelRequest, conversation: Conversation) -> Tool | None:
     """The previous tool, if the question only varies the last one: `what about Rome?`."""
-    called = [c.name for s in conversation.before for c in s.calls]
+    called = [call.name for message in conversation.before for call in message.calls]
     if not called or not _VARIATION.search(conversation.question):
         return None
     return next((t for t in request.tools if t.name == called[-1]), None)

@@ -184,8 +184,7 @@ class LogStore:
 
     def get(self, log_id: str) -> LogEntry | None:
         """One entry with its bodies."""
-        entries = self.select(("id = ?", (log_id,)), bodies=True)
-        return entries[0] if entries else None
+        return next(iter(self.select(("id = ?", (log_id,)), bodies=True)), None)
 
     def update(self, log_id: str, changes: Mapping[str, Any]) -> None:
         """Change fields of an entry, such as its feedback."""

@@ -46,10 +46,9 @@ class Guard:
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["path"].startswith(PUBLIC_PATHS):
-            await self._app(scope, receive, send)
         else:
-            await self._app(scope, receive, _hardened(send))
+            is_public = scope["path"].startswith(PUBLIC_PATHS)
+            await self._app(scope, receive, send if is_public else _hardened(send))
 
     def _refusal(self, scope: Scope, headers: dict[bytes, str]) -> PlainTextResponse | None:
         host, origin = headers.get(b"host", ""), headers.get(b"origin")

@@ -96,7 +96,7 @@ Effect = Callable[[Reply, Mapping[str, Any], Callable[[str], bytes]], None]
 Change = Callable[[list[bytes], Mapping[str, Any]], list[bytes]]
 """The chunks of a reply that is damaged."""
 DELAYS = (
-    Fault("slow_first_byte", "delay", "facts §8.1: the provider takes its time", details={"seconds": 0.05}),
+    Fault("slow_first_byte", "delay", "facts §8.1: the first byte is late", details={"seconds": 0.05}),
     Fault("busy", "delay", "facts §1.2: queued, or 429/3040 with rejectIfBusy", details={"seconds": 0.05}),
 )
 EFFECT_FAULTS: list[Fault] = []
