@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,11 @@ from cfaig_integrations.adapters.gateway_tools import (
     WebSearchTool,
 )
 from tests.client.gateway_api import ACCOUNT, file_reply, json_reply, png, seconds_of, size_of, wav
-from tests.client.loopback import Loopback, loopback
+from tests.client.loopback import Loopback
 
 both_modes = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 PICTURE, SOUND = png(), wav()
 SOUND_URL = "data:audio/wav;base64," + b64encode(SOUND).decode()
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with loopback() as running:
-        yield running
 
 
 def connection(server: Loopback, **more: Any) -> dict[str, Any]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
 
-from cfaig_integrations.client import aio, pool, sync
+from cfaig_integrations.client import aio, sync
 from cfaig_integrations.core.chat import ChatReply, ChatRequest
 from cfaig_integrations.core.content import Text, Turn
 from cfaig_integrations.core.events import Event
 from cfaig_integrations.gateway.connection import NO_CALL_OPTIONS, CallOptions, Connection
 from cfaig_integrations.gateway.info import GatewayInfo
 from cfaig_integrations.gateway.settings import resolve
-from tests.client.loopback import Loopback, loopback
+from tests.client.loopback import Loopback
 from tests.waiting import PATIENCE, until_async
 
 REQUEST = ChatRequest("openai/gpt-5.4", (Turn("user", (Text("Hello"),)),))
@@ -107,13 +107,6 @@ class AsyncDriver:
 def driver(request: pytest.FixtureRequest) -> Driver:
     made: Driver = request.param()
     return made
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with loopback() as running:
-        yield running
-    pool.close_all()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import inspect
 import json
 import pickle
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -28,7 +28,7 @@ from cfaig_integrations.llama_index import (
 )
 from cfaig_integrations.simulator import Simulator
 from tests.client.gateway_api import ACCOUNT, file_reply, json_reply, png, seconds_of, size_of, wav
-from tests.client.loopback import Loopback, Reply, loopback
+from tests.client.loopback import Loopback, Reply
 from tests.conftest import where
 
 PAGES = json_reply({"items": [{"url": "https://a", "title": "A", "description": "About a"}]})
@@ -43,12 +43,6 @@ TOOLS: dict[str, tuple[Callable[..., FunctionTool], dict[str, Any], str, Reply]]
     "text_to_speech": (text_to_speech_tool, {"model": "elevenlabs/eleven-v3"}, "text", file_reply(wav(), "audio/wav")),
     "speech_to_text": (speech_to_text_tool, {"model": "cloudflare/stt"}, "audio", json_reply({"text": "Hello"})),
 }
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with loopback() as running:
-        yield running
 
 
 def make(name: str, server: Loopback, /, **more: Any) -> FunctionTool:
