@@ -57,6 +57,9 @@ def logs(
             raise ConfigError("--follow shows new entries only.", field="--follow", remedy="Leave out --totals and id.")
         client = AIGateway(**options.location(account, gateway, base_url))
         if log_id is not None:
+            if metadata or model or provider or failed or cached or search or limit or show_totals:
+                remedy = "Leave out the id, or the other options."
+                raise ConfigError("An id shows this entry alone.", field="log_id", value=log_id, remedy=remedy)
             entry = client.log(log_id)
             if json:
                 print_json(dict(entry.raw))

@@ -60,18 +60,18 @@ def models(
         listed = third_party()
         if not offline:
             listed += _of_account(search, account, gateway, base_url)
-        exact = [each for each in listed if each.id == search]
-        matches = exact or [
+        named = [each for each in listed if search.lower() in each.id.lower()]
+        exact = [each for each in named if each.id == search]
+        if not named and "/" in search and " " not in search:
+            exact = [model_of(search)]
+        matches = [
             each
-            for each in listed
-            if search.lower() in each.id.lower()
-            and author in (None, each.author)
+            for each in exact or named
+            if author in (None, each.author)
             and (kind or "").lower() in each.kind
             and (wire is None or wire in (*each.wires, *each.wires_with_tools))
             and {*(can or ())} <= {*each.capabilities}
         ]
-        if not matches and "/" in search and " " not in search:
-            matches = exact = [model_of(search)]
     _print(sorted(matches, key=lambda each: each.id), in_detail=bool(exact), as_json=json)
 
 

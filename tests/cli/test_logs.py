@@ -236,6 +236,8 @@ def test_one_entry_with_all_its_fields() -> None:
         (("--metadata", "team"), 2, "KEY=VALUE"),
         (("--follow", "--totals"), 2, "Leave out --totals"),
         (("--follow", "01JADMCQQQBWH3NXZ5GCRN98D01"), 2, "and id"),
+        (("01JADMCQQQBWH3NXZ5GCRN98D01", "--failed"), 2, "Leave out the id"),
+        (("01JADMCQQQBWH3NXZ5GCRN98D01", "--totals"), 2, "Leave out the id"),
         (("--limit", "0"), 2, "--limit"),
     ],
 )

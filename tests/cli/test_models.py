@@ -134,6 +134,7 @@ def test_offline_nothing_is_sent() -> None:
     ("arguments", "code", "text"),
     [
         (("nothing like this",), 1, "No model found"),
+        (("anthropic/claude-haiku-4.5", "--author", "openai"), 1, "No model found"),
         (("--can", "fly"), 2, "Use tools, tool_choice"),
         (("--wire", "soap"), 2, "--wire"),
         (("bad//id",), 2, "not a valid model id"),
