@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from cfaig_integrations.errors import ConfigError, shown
-from cfaig_integrations.gateway.media_types import media_type_of
+from cfaig_integrations.gateway.media_types import check_media_type, media_type_of
 from cfaig_integrations.gateway.run_input import Upload
 
 File: TypeAlias = bytes | Path | tuple[str, bytes, str]
@@ -45,7 +45,8 @@ def _read(name: str, file: object) -> Upload:
                     remedy="Correct the path, or pass the contents as bytes.",
                 ) from error
             return file.name, data, media_type_of(data, file.name) or _UNKNOWN
-        case (str(), bytes(), str()):
+        case (str(), bytes(), str(media_type)):
+            check_media_type(field, media_type)
             return cast("Upload", file)
         case _:
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -10,10 +11,11 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text, extr
 from cfaig_integrations.errors import UnsupportedContent
 
 MediaKind: TypeAlias = Literal["image", "audio", "video", "file"]
+_PARAMETER = re.compile(r";(?!charset=)[^;]*", re.IGNORECASE)
 
 
 def media_at(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:
-    """Media at a URL; a `data:` URL is split into its type and its data.
+    """Media at a URL; a `data:` URL is split into its type, without parameters but the charset, and its data.
 
     Raises:
         UnsupportedContent: It is a `data:` URL that is not in base64.
@@ -25,7 +27,7 @@ def media_at(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extra
         raise UnsupportedContent(
             "A data URL is not in base64.", field="url", value=url[:40], remedy="Write data:<mime>;base64,<data>."
         )
-    return Media(kind, data=data, mime=head.removesuffix(";base64") or mime, name=name, extras=extras)
+    return Media(kind, data=data, mime=_PARAMETER.sub("", head) or mime, name=name, extras=extras)
 
 
 def search_result(title: str, source: str, texts: Sequence[str], extras: Extras = NO_EXTRAS) -> Text:

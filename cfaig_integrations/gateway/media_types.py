@@ -1,7 +1,12 @@
-"""The media type of a file, recognized by its first bytes."""
+"""Media types: of a file, recognized by its first bytes, and as a user writes them."""
 
 from __future__ import annotations
 
+import re
+
+from cfaig_integrations.errors import invalid
+
+_MEDIA_TYPE = re.compile(r"[!-~]+/[ -~]*[!-~]")
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -45,3 +50,13 @@ def media_type_of(data: bytes, filename: str = "") -> str | None:
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:  # a frame of AAC
         return "audio/aac"
     return _EXTENSIONS.get(filename.rpartition(".")[2].lower())
+
+
+def check_media_type(field: str, value: object) -> None:
+    """Checks a user's media type, which a header or a form will have.
+
+    Raises:
+        ConfigError: It is not a media type.
+    """
+    if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
+        raise invalid(field, value, "is not a media type", "Use one such as 'image/png'.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, cast
@@ -12,7 +13,7 @@ from cfaig_integrations.core.chat import ChatRequest
 from cfaig_integrations.core.forced_calls import forced_tools
 from cfaig_integrations.core.legal import Names, legal
 from cfaig_integrations.core.records import record
-from cfaig_integrations.errors import ConfigError
+from cfaig_integrations.errors import ConfigError, invalid
 from cfaig_integrations.gateway.actions import HttpRequest
 from cfaig_integrations.gateway.connection import CallOptions, Connection
 from cfaig_integrations.gateway.continuation import new_turns
@@ -95,7 +96,10 @@ def prepare(
                 value=fields,
                 remedy="Leave it out, or use api='chat_completions' or api='run'.",
             )
-        body["options"] = fields | cast("dict[str, Any]", body.get("options") or {})
+        extra = cast("Mapping[str, Any]", body.get("options") or {})
+        if not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+            raise invalid("extra_body['options']", extra, "is not a dict", "Use a dict.")
+        body["options"] = {**fields, **extra}
     timeouts = connection.timeouts_of(call, stream=stream)
     return PreparedChat(
         HttpRequest("POST", connection.url(route.path), headers, jsonio.dump(body), timeouts, stream),

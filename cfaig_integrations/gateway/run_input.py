@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cfaig_integrations.core.json_types import JsonValue
 from cfaig_integrations.errors import ConfigError, invalid, shown
-from cfaig_integrations.gateway.media_types import media_type_of
+from cfaig_integrations.gateway.media_types import check_media_type, media_type_of
 from cfaig_integrations.gateway.models.routes import checked_id, is_route
 from cfaig_integrations.gateway.models.tables import IN_PATH
 from cfaig_integrations.wire import jsonio
@@ -82,6 +82,8 @@ def run_request(
             "has no effect on a body that is not bytes",
             "Leave it out, or pass the raw body as bytes.",
         )
+    if media_type is not None:
+        check_media_type("media_type", media_type)
     if raw is None and files is None:
         return _json_request(model, _checked_input(input), options)
     if not model.startswith(IN_PATH):
@@ -115,7 +117,10 @@ def _json_request(model: str, fields: dict[str, Any], options: dict[str, Any]) -
         )
     # A run in the background is documented on /ai/run alone (facts §1.2).
     if model.startswith(IN_PATH) and "background" not in options:
-        body = {**fields, "options": options | dict(fields.get("options") or {})} if options else fields
+        extra = cast("Mapping[str, Any]", fields.get("options") or {})
+        if options and not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's value
+            raise invalid("input['options']", extra, "is not a dict", "Use a dict.")
+        body = {**fields, "options": {**options, **extra}} if options else fields
         return RunRequest(model, f"{_RUN}/{model}", jsonio.dump(body))
     body = {"model": model, "input": fields, **({"options": options} if options else {})}
     return RunRequest(model, _RUN, jsonio.dump(body), awaited="webhookUrl" not in options)

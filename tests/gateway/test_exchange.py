@@ -332,6 +332,13 @@ def test_options_of_the_body_override_those_of_the_gateway() -> None:
     assert body["options"] == {"rejectIfBusy": False, "background": True}
 
 
+def test_options_of_the_body_that_are_no_dict_are_refused() -> None:
+    connection = connect(api="chat_completions", options=GatewayOptions(reject_if_busy=True))
+    ended = run(exchange.chat(connection, replace(REQUEST, extra_body={"options": ["background"]})))
+    assert isinstance(ended.raised, ConfigError)
+    assert "extra_body['options']" in str(ended.raised)
+
+
 def test_run_wraps_the_input_and_adds_options() -> None:
     connection = connect(options=GatewayOptions(reject_if_busy=True))
     ended = run(exchange.chat(connection, REQUEST, CallOptions(api="run")), HttpResponse(200, JSON, WHOLE))

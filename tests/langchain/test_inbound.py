@@ -144,7 +144,10 @@ def test_malformed_blocks_raise_an_error_with_their_type(block: dict[str, Any]) 
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("data", ["data:application/pdf;base64,JVBERi0=", "JVBERi0="])
+@pytest.mark.parametrize(
+    "data",
+    ["data:application/pdf;base64,JVBERi0=", "data:application/pdf;name=a%20b.pdf;base64,JVBERi0=", "JVBERi0="],
+)
 def test_file_data_may_be_a_data_url_or_base64(data: str) -> None:
     turn = to_turn(HumanMessage([{"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}]))
     assert turn.parts == (Media("file", data="JVBERi0=", mime="application/pdf", name="a.pdf"),)
