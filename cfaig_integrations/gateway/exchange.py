@@ -156,7 +156,7 @@ class _Chat(Attempts[_T]):
                 reply = prepared.codec.decode(body)
             except EmbeddedError as error:
                 raise failures.from_embedded(error.body, response.headers, response.status) from None
-            if sets_no_limit(self._request):
+            if reply.finish == "length" and sets_no_limit(self._request):
                 warn_of_default_limit(self._request.model, reply.finish)
         if prepared.forced:
             reply = with_forced_call(reply, prepared.forced)
