@@ -54,7 +54,9 @@ def logs(
     """
     with reported(as_json=json):
         if follow and (show_totals or log_id):
-            raise ConfigError("--follow shows new entries only.", field="--follow", remedy="Leave out --totals and id.")
+            raise ConfigError(
+                "--follow shows new entries only.", field="--follow", remedy="Leave out --totals and the id."
+            )
         client = AIGateway(**options.location(account, gateway, base_url))
         if log_id is not None:
             if metadata or model or provider or failed or cached or search or limit or show_totals:

@@ -235,7 +235,7 @@ def test_one_entry_with_all_its_fields() -> None:
     [
         (("--metadata", "team"), 2, "KEY=VALUE"),
         (("--follow", "--totals"), 2, "Leave out --totals"),
-        (("--follow", "01JADMCQQQBWH3NXZ5GCRN98D01"), 2, "and id"),
+        (("--follow", "01JADMCQQQBWH3NXZ5GCRN98D01"), 2, "and the id"),
         (("01JADMCQQQBWH3NXZ5GCRN98D01", "--failed"), 2, "Leave out the id"),
         (("01JADMCQQQBWH3NXZ5GCRN98D01", "--totals"), 2, "Leave out the id"),
         (("--limit", "0"), 2, "--limit"),

@@ -126,7 +126,7 @@ def test_refusals_in_openai_words(wrong: dict[str, Any], message: str) -> None:
     [
         ({"model": KIMI}, 5006, "AiError: Bad input: Error: required properties at '/' are 'messages'"),
         (body({"role": "user", "content": 5}, model=KIMI), 5006, "AiError: Bad input: Error: Type mismatch of '/mess"),
-        (body(model=KIMI, tools=[TOOL], tool_choice="any"), 8001, "AiError: Invalid input"),
+        (body(model=KIMI, tools=[TOOL], tool_choice="any"), 8001, "tool_choice: Input should be 'auto'"),
         (
             body(model=KIMI, tools=[{"type": "function", "function": {"name": "x", "description": False}}]),
             8001,

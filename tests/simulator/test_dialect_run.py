@@ -102,7 +102,7 @@ def test_third_party_answers_in_its_own_format_with_the_key_source() -> None:
         (body(GPT, tools=[FLAT]), 7003, "Missing required parameter: 'tools[0].type'."),
         (body(GPT, response_format={"type": "json_schema", "json_schema": FORM}), 7003, "Missing required parameter"),
         ({"model": CLAUDE, "messages": [USER]}, 7003, "max_tokens: Field required"),
-        (body(LLAMA, tools=[FLAT], tool_choice="any"), 8001, "AiError: Invalid input"),
+        (body(LLAMA, tools=[FLAT], tool_choice="any"), 8001, "tool_choice: Input should be 'auto'"),
     ],
 )
 def test_refusals(wrong: dict[str, Any], code: int, message: str) -> None:

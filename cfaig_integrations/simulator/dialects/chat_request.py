@@ -228,8 +228,8 @@ def _choice(validator: Validator, body: Record, offered: list[Tool]) -> str:
     path = ("tool_choice",)
     if isinstance(value, str):
         if value not in _CHOICES and not isinstance(validator, OpenAIValidator):
-            # facts §9.2: "any" is rejected with 8001
-            raise InvalidBody(f"AiError: Invalid input: tool_choice '{value}'", param="tool_choice", code=8001)
+            text = "tool_choice: Input should be 'auto', 'none' or 'required'"
+            raise InvalidBody(text, param="tool_choice", code=8001)  # facts §9.2: "any" is refused with it (O: LC)
         return validator.one_of(value, path, _CHOICES)
     _CHOICE(validator, value, path)
     kind: str = value["type"]
