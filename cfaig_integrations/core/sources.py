@@ -11,7 +11,7 @@ from cfaig_integrations.core.content import NO_EXTRAS, Extras, Media, Text, extr
 from cfaig_integrations.errors import UnsupportedContent
 
 MediaKind: TypeAlias = Literal["image", "audio", "video", "file"]
-_PARAMETER = re.compile(r";(?!charset=)[^;]*", re.IGNORECASE)
+_PARAMETER = re.compile(r"^;.*|;(?!charset=)[^;]*", re.IGNORECASE)
 
 
 def media_at(kind: MediaKind, url: str, *, mime: str = "", name: str = "", extras: Extras = NO_EXTRAS) -> Media:

@@ -153,6 +153,12 @@ def test_file_data_may_be_a_data_url_or_base64(data: str) -> None:
     assert turn.parts == (Media("file", data="JVBERi0=", mime="application/pdf", name="a.pdf"),)
 
 
+@pytest.mark.parametrize("head", ["", ";charset=utf-8", ";name=a.txt"])
+def test_a_data_url_without_a_media_type_has_that_of_its_block(head: str) -> None:
+    block = {"type": "file", "url": f"data:{head};base64,SGk=", "mime_type": "text/plain"}
+    assert to_turn(HumanMessage([block])).parts == (Media("file", data="SGk=", mime="text/plain"),)
+
+
 @pytest.mark.parametrize("kind", ["file", "text-plain"])
 def test_document_fields_reach_anthropic(make: Make, simulator: Simulator, kind: str) -> None:
     marks = {"citations": {"enabled": True}, "context": "from 2020", "cache_control": {"type": "ephemeral"}}
