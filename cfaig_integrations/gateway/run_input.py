@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import PurePath
 from typing import Any, TypeAlias, cast
-from urllib.parse import urlsplit
 
 from cfaig_integrations.core.json_types import JsonValue
 from cfaig_integrations.errors import ConfigError, invalid, shown
@@ -202,7 +201,7 @@ def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
             value=url,
             remedy="Set background to True, too.",
         )
-    if url is not None and not (isinstance(url, str) and urlsplit(url).scheme == "https"):
+    if url is not None and not (isinstance(url, str) and url.lower().startswith("https://")):
         raise invalid("options['webhookUrl']", url, "is not an https URL", "Use a public https:// URL.")
     if "webhookFormat" in checked and url is None:
         raise ConfigError(

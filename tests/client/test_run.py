@@ -253,6 +253,13 @@ INVALID: dict[str, tuple[str, Any, dict[str, Any], str, str]] = {
         "options['webhookUrl']",
         "https",
     ),
+    "a webhook of an invalid URL": (
+        IMAGE,
+        {},
+        {"options": {"background": True, "webhookUrl": "//[a"}},
+        "options['webhookUrl']",
+        "https",
+    ),
     "a format without webhook": (
         IMAGE,
         {},
