@@ -148,6 +148,6 @@ def is_private(host: str) -> bool:
     """Whether a host is this machine, or one that only a private network knows."""
     host = host.removesuffix(".")
     try:
-        return ipaddress.ip_address(host).is_private
+        return not ipaddress.ip_address(host).is_global
     except ValueError:
         return bool(_PRIVATE_HOST.fullmatch(host))

@@ -243,7 +243,10 @@ class _Download(Attempts[RunFile]):
         """
         try:
             url = urljoin(url, location)
-            host = urlsplit(url).hostname or ""
+            parts = urlsplit(url)
+            host, _ = (parts.hostname or "").encode("idna").decode(), parts.port
+            if not host and parts.scheme in ("http", "https"):
+                raise ValueError("it has no host")
         except ValueError as error:
             raise ProtocolError(f"The file of the result has an invalid URL: {error}.", body=url) from None
         if is_private(host) and not is_private(urlsplit(self._connection.settings.base_url).hostname or ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from email import message_from_bytes
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -383,11 +384,14 @@ def test_a_redirect_without_a_target_is_not_followed(server: Loopback, api: Api)
     assert len(server.seen) == 2
 
 
+@pytest.mark.parametrize("invalid", ["http://[/a.png", "http://a.example:99999/", "https:///a.png", "http://a..b/"])
 @pytest.mark.parametrize("redirected", [False, True], ids=["in the result", "redirected to"])
-def test_an_invalid_url_of_a_file_is_the_error_of_that_file(server: Loopback, api: Api, redirected: bool) -> None:
-    url = f"http://127.0.0.1:{server.port}/a.png" if redirected else "http://[/a.png"
+def test_an_invalid_url_of_a_file_is_the_error_of_that_file(
+    server: Loopback, api: Api, invalid: str, redirected: bool
+) -> None:
+    url = f"http://127.0.0.1:{server.port}/a.png" if redirected else invalid
     server.script += [json_reply(completed({"image": url}))]
-    server.usual = Reply(status=302, headers={"location": "http://[/b.png"})
+    server.usual = Reply(status=302, headers={"location": invalid})
     error = api.run(IMAGE, {}).files[0].error
     assert isinstance(error, ProtocolError)
     assert "invalid URL" in str(error)
@@ -398,11 +402,19 @@ def test_other_schemes_are_not_downloaded(server: Loopback, api: Api) -> None:
     assert api.run(IMAGE, {}).files == ()
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["169.254.169.254", "127.0.0.1", "127.1", "0x7f.0.0.1", "[::1]", "localhost", "localhost.", "metadata.internal."],
+PRIVATE = (
+    *("169.254.169.254", "127.0.0.1", "127.1", "0x7f.0.0.1", "[::1]", "localhost", "localhost.", "metadata.internal."),
+    "100.100.100.200",
 )
-@pytest.mark.parametrize("redirected", [False, True], ids=["in the result", "redirected to"])
+
+
+@pytest.mark.parametrize(
+    ("host", "redirected"),
+    [
+        *product(PRIVATE, (False, True)),
+        *product(("169.254.169\u3002254", "metadata.google\uff0einternal"), (False,)),  # full stops of IDNA
+    ],
+)
 def test_private_addresses_are_not_downloaded(host: str, redirected: bool) -> None:
     seen: list[str] = []
 

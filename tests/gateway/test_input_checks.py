@@ -165,6 +165,7 @@ def test_an_invalid_url_is_rejected(value: str) -> None:
         ("http://127.0.0.2/v4", False),
         ("http://[::1]:80/v4", False),
         ("http://10.1.2.3/v4", False),
+        ("http://100.64.1.2/v4", False),
         ("http://proxy:4000/v4", False),
         ("http://ai.internal/v4", False),
     ],
