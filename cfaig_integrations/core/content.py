@@ -109,6 +109,11 @@ class Media:
         """Its URL, or its data as a `data:` URL."""
         return self.url or f"data:{self.mime};base64,{self.data}"
 
+    @property
+    def essence(self) -> str:
+        """The media type without parameters (WHATWG: MIME type essence)."""
+        return self.mime.partition(";")[0].strip()
+
 
 @record
 class Reasoning:

@@ -268,6 +268,13 @@ def test_system_and_developer_stay_in_place() -> None:
             Media("file", data="QQ==", mime="application/pdf"),
             {"type": "file", "file": {"file_data": "data:application/pdf;base64,QQ==", "filename": "document.pdf"}},
         ),
+        (
+            Media("file", data="QQ==", mime="application/pdf; x=1"),
+            {
+                "type": "file",
+                "file": {"file_data": "data:application/pdf; x=1;base64,QQ==", "filename": "document.pdf"},
+            },
+        ),
         (Media("file", file_id="file-1"), {"type": "file", "file": {"file_id": "file-1"}}),
     ],
 )

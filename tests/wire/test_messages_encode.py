@@ -358,6 +358,14 @@ def b64(text: str) -> str:
             Media("image", data="AAAA", mime="image/png", name="ignored.png"),
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
         ),
+        (
+            Media("image", data="AAAA", mime="image/jpg;charset=utf-8"),
+            {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "AAAA"}},
+        ),
+        (
+            Media("file", data="AAAA", mime="application/pdf; x=1"),
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}},
+        ),
         (Media("image", file_id="file_1"), {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
         (
             Media("file", data="AAAA", mime="application/pdf", name="paper.pdf"),

@@ -60,6 +60,10 @@ from tests.wire.responses_forms import (
             Media("file", data="JVBE", mime="application/pdf"),
             {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBE"},
         ),
+        (
+            Media("file", data="JVBE", mime="application/pdf; x=1"),
+            {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf; x=1;base64,JVBE"},
+        ),
         (Media("file", url="https://x/y.pdf"), {"type": "input_file", "file_url": "https://x/y.pdf"}),
         (Media("file", file_id="file-1", name="a"), {"type": "input_file", "file_id": "file-1"}),
         (Text("hi"), {"type": "input_text", "text": "hi"}),

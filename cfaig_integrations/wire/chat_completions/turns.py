@@ -331,7 +331,7 @@ def _media_block(media: Media) -> JsonDict:
             detail = media.extras.get(WIRE, {}).get("detail")
             return {"type": "image_url", "image_url": image if detail is None else {**image, "detail": detail}}
         case "audio":
-            kind = media.mime.removeprefix("audio/").partition(";")[0]
+            kind = media.essence.removeprefix("audio/")
             return {
                 "type": "input_audio",
                 "input_audio": {"data": media.data, "format": _AUDIO_FORMATS.get(kind, kind)},
@@ -340,5 +340,5 @@ def _media_block(media: Media) -> JsonDict:
             return {"type": "file", "file": {"file_id": media.file_id}}
         case _:
             # With file_data the API requires a name (official docs, file inputs).
-            name = media.name or "document." + media.mime.rpartition("/")[2].rpartition("+")[2]
+            name = media.name or "document." + media.essence.rpartition("/")[2].rpartition("+")[2]
             return {"type": "file", "file": {"file_data": media.address, "filename": name}}

@@ -140,7 +140,7 @@ def _type_limits(media: Media) -> Iterator[UnsupportedContent]:
     if media.kind == "image" and image_type(media) not in IMAGE_TYPES:
         remedy = f"Convert it to one of {', '.join(IMAGE_TYPES)}."
         yield _refused(f"takes no {media.mime} images", media.mime, remedy)
-    if media.kind == "file" and media.mime != PDF and not media.mime.startswith("text/"):
+    if media.kind == "file" and media.essence != PDF and not media.mime.startswith("text/"):
         remedy = 'Pass its text, convert it to PDF, or use api="responses" with a model that takes it.'
         yield _refused(f"takes PDF and text documents, not {media.mime}", media.mime, remedy)
 

@@ -204,7 +204,7 @@ def own_extras(part: Modeled) -> Json:
 
 def image_type(media: Media) -> str:
     """The media type of an image, in the format's spelling."""
-    return "image/jpeg" if media.mime == "image/jpg" else media.mime
+    return "image/jpeg" if media.essence == "image/jpg" else media.essence
 
 
 def _media_block(media: Media) -> JsonDict:

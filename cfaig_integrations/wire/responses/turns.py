@@ -269,4 +269,4 @@ def _file(part: Media) -> JsonDict:
     if part.url:
         return {"file_url": part.url, **name}
     # The API refuses `file_data` without a file name.
-    return {"filename": f"document{mimetypes.guess_extension(part.mime) or ''}", **name, "file_data": part.address}
+    return {"filename": f"document{mimetypes.guess_extension(part.essence) or ''}", **name, "file_data": part.address}
