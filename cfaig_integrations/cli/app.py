@@ -15,7 +15,12 @@ from cfaig_integrations.cli.logs import logs
 from cfaig_integrations.cli.models import models
 from cfaig_integrations.cli.serve import serve
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="markdown",  # rich's own markup drops what is in brackets
+)
 
 
 def _print_version(requested: bool) -> None:

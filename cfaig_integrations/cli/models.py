@@ -67,7 +67,7 @@ def models(
         matches = [
             each
             for each in exact or named
-            if author in (None, each.author)
+            if (author or each.author).lower() == each.author.lower()
             and (kind or "").lower() in each.kind
             and (wire is None or wire in (*each.wires, *each.wires_with_tools))
             and {*(can or ())} <= {*each.capabilities}

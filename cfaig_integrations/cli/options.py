@@ -49,7 +49,7 @@ def metadata_entries(entries: list[str] | None) -> dict[str, str]:
     """The entries of `--metadata`, each `key=value`.
 
     Raises:
-        ConfigError: An entry has no key or no equals sign.
+        ConfigError: An entry has no key or no equals sign, or repeats a key.
     """
     pairs: dict[str, str] = {}
     for entry in entries or ():
@@ -60,6 +60,10 @@ def metadata_entries(entries: list[str] | None) -> dict[str, str]:
                 field="--metadata",
                 value=entry,
                 remedy="Use --metadata team=docs.",
+            )
+        if key in pairs:
+            raise ConfigError(
+                f"--metadata {key!r} is set twice.", field="--metadata", value=entry, remedy="Leave one of them out."
             )
         pairs[key] = value
     return pairs

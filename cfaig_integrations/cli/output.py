@@ -47,8 +47,10 @@ def table(*headings: str, ids: tuple[str, ...] = ()) -> Table:
 
 
 def details(fields: Mapping[str, str]) -> Table:
-    """Names and values, a line each."""
+    """Names and values, a row each; a value breaks rather than ends."""
     grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for name, value in fields.items():
         grid.add_row(f"[bold]{escape(name)}[/bold]", escape(value))
     return grid

@@ -100,6 +100,7 @@ def test_an_id_shows_one_model(name: str, fields: dict[str, Any]) -> None:
         (("claude-haiku",), {"anthropic/claude-haiku-4.5"}),
         (("--author", "minimax", "--kind", "chat"), {"minimax/m2.7", "minimax/m3"}),
         (("gpt-oss", "--author", "openai"), {"@cf/openai/gpt-oss-120b"}),
+        (("gpt-oss", "--author", "OpenAI"), {"@cf/openai/gpt-oss-120b"}),
         (("--wire", "embeddings"), {"@cf/baai/bge-m3"}),
         (("new", "--can", "image"), {"@cf/acme/new-1b"}),
         (("--can", "video", "--can", "schema", "--author", "alibaba"), {"alibaba/qwen3.8-max"}),
