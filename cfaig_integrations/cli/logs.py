@@ -18,6 +18,8 @@ from cfaig_integrations.errors import ApiError, ConfigError, GatewayError
 
 _PER_PAGE = 50
 _DEFAULT_LIMIT = 20
+_INTERVAL = 2.0
+_NONE = "No entries."
 _REMEMBERED = 10_000
 """Ids of entries that have been shown; entries of streams come late, out of order."""
 
@@ -38,9 +40,17 @@ def logs(
         int | None, typer.Option(min=1, help="Most entries [default: 20; with --totals all].", show_default=False)
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new entries until interrupted.")] = False,
-    interval: Annotated[float, typer.Option(min=0, help="Seconds between two requests of --follow.")] = 2.0,
+    interval: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds between two requests of --follow [default: 2].", show_default=False),
+    ] = None,
     show_totals: Annotated[bool, typer.Option("--totals", help="Show sums of calls, tokens and costs.")] = False,
-    by: Annotated[str, typer.Option(help="Group of --totals: model, provider, or a key of the metadata.")] = "model",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Group of --totals: model, provider, or a key of the metadata [default: model].", show_default=False
+        ),
+    ] = None,
     gateway: options.Gateway = None,
     account: options.Account = None,
     base_url: options.BaseUrl = None,
@@ -53,32 +63,44 @@ def logs(
     Exit codes: 0 success, 1 the call failed, 2 an option or setting is not valid, 130 interrupted.
     """
     with reported(as_json=json):
-        if follow and (show_totals or log_id):
-            raise ConfigError(
-                "--follow shows new entries only.", field="--follow", remedy="Leave out --totals and the id."
-            )
+        if follow and (show_totals or log_id is not None):
+            remedy = "Leave out --totals and the id."
+            raise ConfigError("--follow shows new entries only.", field="--follow", remedy=remedy)
+        if log_id is not None and (metadata or model or provider or failed or cached or search or limit or show_totals):
+            remedy = "Leave out the id, or the other options."
+            raise ConfigError("An id shows this entry alone.", field="log_id", value=log_id, remedy=remedy)
+        _require("--interval", interval, "--follow", is_set=follow)
+        _require("--by", by, "--totals", is_set=show_totals)
         client = AIGateway(**options.location(account, gateway, base_url))
         if log_id is not None:
-            if metadata or model or provider or failed or cached or search or limit or show_totals:
-                remedy = "Leave out the id, or the other options."
-                raise ConfigError("An id shows this entry alone.", field="log_id", value=log_id, remedy=remedy)
-            entry = client.log(log_id)
-            if json:
-                print_json(dict(entry.raw))
-            else:
-                console().print(details({str(name): text_of(value) for name, value in entry.raw.items()}))
+            _show_entry(client.log(log_id), as_json=json)
             return
         pairs = options.metadata_entries(metadata)
         reader = _Reader(client, pairs, _filters(pairs, model, provider, failed=failed, cached=cached), search)
         if follow:
-            _follow(reader, limit or _DEFAULT_LIMIT, interval, as_json=json)
+            _follow(reader, limit or _DEFAULT_LIMIT, _INTERVAL if interval is None else interval, as_json=json)
         elif show_totals:
-            _show_totals(reader, limit, by, as_json=json)
+            _show_totals(reader, limit, "model" if by is None else by, as_json=json)
         else:
-            shown = [*reader.newest(limit or _DEFAULT_LIMIT)]
-            _show(shown, as_json=json)
-            if not shown and not json:
-                console(stderr=True).print("No entries.")
+            _show_newest(reader, limit or _DEFAULT_LIMIT, as_json=json)
+
+
+def _show_entry(entry: LogEntry, *, as_json: bool) -> None:
+    if as_json:
+        print_json(dict(entry.raw))
+    else:
+        console().print(details({str(name): text_of(value) for name, value in entry.raw.items()}))
+
+
+def _require(option: str, value: object, needed: str, *, is_set: bool) -> None:
+    """Refuses an option without the one that it belongs to.
+
+    Raises:
+        ConfigError: It has a value, and the other option is not set.
+    """
+    if value is not None and not is_set:
+        remedy = f"Add {needed}, or leave {option} out."
+        raise ConfigError(f"{option} is for {needed} only.", field=option, value=value, remedy=remedy)
 
 
 def _filters(
@@ -144,6 +166,13 @@ def _show(entries: list[LogEntry], *, as_json: bool) -> None:
                 stdout.print(line, soft_wrap=True)
 
 
+def _show_newest(reader: _Reader, limit: int, *, as_json: bool) -> None:
+    entries = [*reader.newest(limit)]
+    _show(entries, as_json=as_json)
+    if not entries and not as_json:
+        console(stderr=True).print(_NONE)
+
+
 def _show_totals(reader: _Reader, limit: int | None, by: str, *, as_json: bool) -> None:
     with progress_bar() as progress:
         task = progress.add_task("Reading", total=limit, rate="")
@@ -157,6 +186,9 @@ def _show_totals(reader: _Reader, limit: int | None, by: str, *, as_json: bool) 
     if as_json:
         print_json({"by": by, "groups": {name: total.fields() for name, total in groups.items()}})
         return
+    if not groups:
+        console(stderr=True).print(_NONE)
+        return
     console().print(totals_table(groups, by))
     missing = sum(total.without_cost for total in groups.values())
     if missing:
@@ -165,10 +197,14 @@ def _show_totals(reader: _Reader, limit: int | None, by: str, *, as_json: bool) 
 
 def _follow(reader: _Reader, limit: int, interval: float, *, as_json: bool) -> None:
     """Shows the newest entries, and then those that come, oldest first."""
-    page = next(reader.pages())
-    _show(page[:limit][::-1], as_json=as_json)
-    seen = dict.fromkeys(entry.id for entry in page)
-    oldest = min((entry.created_at or "" for entry in page), default="")
+    first: dict[str, LogEntry] = {}
+    for page in reader.pages():
+        first |= {entry.id: entry for entry in page}
+        if len(first) >= limit:
+            break
+    _show([*first.values()][:limit][::-1], as_json=as_json)
+    seen: dict[str, None] = dict.fromkeys(first)
+    oldest = min((entry.created_at or "" for entry in first.values()), default="")
     while True:
         time.sleep(interval)
         fresh = _fresh(reader, seen, oldest)

@@ -154,6 +154,11 @@ def test_totals_by_a_key_of_the_metadata() -> None:
     assert "no cost" not in outcome.stderr
 
 
+def test_totals_of_nothing_are_said_to_be_none() -> None:
+    outcome = logs([entry(1)], "--totals", "--failed")
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "No entries.\n")
+
+
 def growing(log: Log) -> Callable[[Request], Response]:
     """A log to which each request adds an entry."""
 
@@ -193,6 +198,17 @@ def test_follow_shows_each_new_entry_once_in_order_even_if_it_comes_late() -> No
         outcome = run("logs", "--follow", "--interval", "0", "--limit", "2", "--json", env=environment(server))
     assert outcome.code == 1
     assert [line["id"] for line in outcome.lines] == [entry(number)["id"] for number in (2, 5, 7, 6, 8, 4, 9)]
+
+
+def test_follow_begins_with_as_many_entries_as_the_limit_says() -> None:
+    log = Log(many(120))
+
+    def serve(request: Request) -> Response:
+        return error(401, 10000, "Authentication error") if len(log.queries) == 2 else log(request)
+
+    with raw_server({PATH: serve}) as server:
+        outcome = run("logs", "--follow", "--interval", "0", "--limit", "70", "--json", env=environment(server))
+    assert [line["id"] for line in outcome.lines] == [f"log-{number:04}" for number in range(50, 120)]
 
 
 def test_follow_does_not_show_old_entries_when_the_log_is_long() -> None:
@@ -238,6 +254,8 @@ def test_one_entry_with_all_its_fields() -> None:
         (("--metadata", "team=a", "--metadata", "team=b"), 2, "'team' is set twice"),
         (("--follow", "--totals"), 2, "Leave out --totals"),
         (("--follow", "01JADMCQQQBWH3NXZ5GCRN98D01"), 2, "and the id"),
+        (("--by", "team"), 2, "Add --totals"),
+        (("--totals", "--interval", "1"), 2, "Add --follow"),
         (("01JADMCQQQBWH3NXZ5GCRN98D01", "--failed"), 2, "Leave out the id"),
         (("01JADMCQQQBWH3NXZ5GCRN98D01", "--totals"), 2, "Leave out the id"),
         (("--limit", "0"), 2, "--limit"),
