@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Annotated, Any
+from io import TextIOWrapper
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -64,14 +65,23 @@ def _prompt(argument: str | None) -> str | None:
     """The prompt of the argument and of what is piped in; None: the user types at a terminal.
 
     Raises:
-        ConfigError: Both are empty.
+        ConfigError: Both are empty, or what is piped in is no text.
     """
     if sys.stdin.isatty():
         if argument is None or argument.strip():
             return argument
-    elif text := "\n\n".join(part for part in (argument, sys.stdin.read().strip()) if part and part.strip()):
+    elif text := "\n\n".join(part for part in (argument, _piped()) if part and part.strip()):
         return text
     raise ConfigError("The prompt is empty.", field="prompt", remedy="Pass it as an argument, or pipe it in.")
+
+
+def _piped() -> str:
+    cast("TextIOWrapper", sys.stdin).reconfigure(errors="strict")  # some locales accept any byte
+    try:
+        return sys.stdin.read().strip()
+    except UnicodeDecodeError as error:
+        problem = f"Standard input is not {error.encoding} ({error.reason})."
+        raise ConfigError(problem, field="prompt", remedy="Convert it.") from error
 
 
 class _Conversation:

@@ -52,6 +52,9 @@ def doctor(
     """
     examination = _Examination(model, api, as_json=json, send=yes, offer=calls)
     with reported(as_json=json):
+        if yes and not calls:
+            remedy = "Leave one of them out."
+            raise ConfigError("--yes sends the test calls, --no-calls does not.", field="--yes", remedy=remedy)
         examination.run(account, gateway, base_url)
     examination.show()
     raise typer.Exit(exit_code(examination.findings))
@@ -119,7 +122,8 @@ class _Examination:
             self._add(Finding("model", "failed", str(error), Problem.UNKNOWN_MODEL))
             return
         if not self._consent(len(wires)):
-            self._add(Finding("test calls", "skipped", "not sent: they cost a little; --yes sends them"))
+            reason = "they cost a little; --yes sends them" if self._offer else "--no-calls is set"
+            self._add(Finding("test calls", "skipped", f"not sent: {reason}"))
             return
         with progress_bar() as progress:
             task = progress.add_task("Calling", total=len(wires), rate="")

@@ -65,6 +65,9 @@ def embed(
     Exit codes: 0 success, 1 a call failed, 2 an option, file or setting is not valid, 130 interrupted.
     """
     with reported(as_json=json):
+        if instruction is not None and not query:
+            remedy = "Add --query, or leave it out."
+            raise ConfigError("--instruction is sent with queries only.", field="--instruction", remedy=remedy)
         entries = options.metadata_entries(metadata)
         connection = options.connect(account, gateway, base_url, metadata=entries or None)
         request = EmbedRequest(

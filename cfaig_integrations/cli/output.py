@@ -86,7 +86,10 @@ def reported(*, as_json: bool) -> Generator[None]:
     except BrokenPipeError:  # what reads the output, such as `head`, has ended: typer ends the command silently
         raise
     except OSError as error:
-        typer.echo(f"Error: {error}", err=True)
+        if as_json:
+            print_json({"error": {"type": type(error).__name__, "message": str(error)}}, err=True)
+        else:
+            typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(USAGE) from error
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)

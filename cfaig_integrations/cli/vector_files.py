@@ -86,8 +86,10 @@ class PartialFile:
         return line[line.index(b"[") : -2]
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file, and deletes it if it has no vector."""
         self._file.close()
+        if not self._offsets:
+            self.path.unlink(missing_ok=True)
 
 
 def finish(partial: PartialFile, output: Path, texts: Mapping[int, str]) -> int:

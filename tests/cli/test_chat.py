@@ -9,6 +9,7 @@ import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,15 @@ def test_what_is_piped_in_is_the_prompt(arguments: tuple[str, ...], stdin: str, 
     outcome, (request,) = chat(*arguments, stdin=stdin)
     assert outcome.code == 0
     assert request.body["messages"][-1]["content"] == prompt
+
+
+def test_bytes_that_are_no_text_are_not_sent(tmp_path: Path) -> None:
+    image = tmp_path / "image.png"
+    image.write_bytes(b"\x89PNG\xff")
+    with raw_server({}) as server, image.open("rb") as stdin:
+        running = start(server, "chat", "Describe it:", stdin=stdin, stderr=subprocess.PIPE, text=True)
+        _, text = running.communicate(timeout=PATIENCE)
+        assert (running.returncode, "Standard input is not utf-8" in text, server.requests) == (2, True, [])
 
 
 def test_reasoning_is_shown_on_request_apart_from_the_reply() -> None:

@@ -392,6 +392,18 @@ def test_a_healthy_account_costs_nothing_without_consent() -> None:
     }
 
 
+def test_without_an_offer_of_test_calls_the_report_says_so() -> None:
+    checks = doctor({}, "--json", "--no-calls").json["checks"]
+    assert checks[-1] == {"check": "test calls", "status": "skipped", "detail": "not sent: --no-calls is set"}
+    outcome = doctor({}, "--yes", "--no-calls")
+    assert (outcome.code, outcome.stdout, "Leave one of them out" in outcome.stderr) == (2, "", True)
+
+
+def test_the_fix_of_a_setting_is_said_once() -> None:
+    text = " ".join(examine(CASES["gateway id that cannot be one"]).stdout.split())
+    assert text.count("1 to 64") == 1
+
+
 def test_with_consent_each_format_is_called_once() -> None:
     with raw_server(HEALTHY) as server:
         outcome = run("doctor", "--json", "--yes", "--model", SOLD, env=environment(server))

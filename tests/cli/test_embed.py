@@ -225,8 +225,12 @@ def test_another_run_does_not_go_on_from_the_partial_file(
     texts: Path, change: Callable[[Path], Any], before: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
     output = texts.with_name("out.jsonl")
-    with raw_server({"POST /ai/run/": error(400, 5006, "no")}) as server:
-        assert run("embed", str(texts), "-o", str(output), *before, env=environment(server)).code == 1
+    first = (*OPTIONS, "--concurrency", "1", *before)
+    with raw_server({}) as server:
+        server.routes["POST /ai/run/"] = lambda request: (
+            embedded(request) if len(server.requests) == 1 else error(400, 5006, "no")
+        )
+        assert run("embed", str(texts), "-o", str(output), *first, env=environment(server)).code == 1
         server.routes["POST /ai/run/"] = embedded
         server.requests.clear()
         change(texts)
@@ -234,6 +238,15 @@ def test_another_run_does_not_go_on_from_the_partial_file(
         assert (outcome.code, "--restart discards it" in outcome.stderr) == (2, True)
         assert not server.requests
         assert run("embed", str(texts), "-o", str(output), *more, "--restart", env=environment(server)).code == 0
+
+
+def test_a_run_that_failed_at_once_does_not_stand_in_the_way_of_another(texts: Path) -> None:
+    output = texts.with_name("out.jsonl")
+    with raw_server({PATH: embedded, "POST /ai/": error(404, 7003, "Model not found: a/b")}) as server:
+        arguments = ("embed", str(texts), "-o", str(output))
+        assert run(*arguments, "--model", "a/b", env=environment(server)).code == 1
+        assert not [*texts.parent.glob("out.*")]
+        assert run(*arguments, env=environment(server)).code == 0
 
 
 def test_a_finished_output_is_not_embedded_again(texts: Path) -> None:
@@ -267,6 +280,8 @@ def test_standard_input_and_empty_lines(tmp_path: Path) -> None:
         (("-o", "out.jsonl", "--batch-size", "1000"), "at most 100"),
         (("-o", "out.jsonl", "--model", "openai/gpt-5.4/x//"), "not a valid model id"),
         (("-o", "out.jsonl", "--dimensions", "7"), "dimensions"),
+        (("-o", "out.jsonl", "--pooling", "cls"), "pooling"),
+        (("-o", "out.jsonl", *SIDED, "--instruction", "Find it."), "Add --query"),
         (("-o", "out.jsonl", "--model", "@cf/baai/bge-reranker-base"), "reranking model"),
         ((), "--output"),
     ],
@@ -282,5 +297,8 @@ def test_an_invalid_option_is_named_before_anything_is_sent(texts: Path, argumen
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    outcome = run("embed", str(tmp_path / "none.txt"), "-o", str(tmp_path / "o.npy"), env=environment(None))
+    arguments = ("embed", str(tmp_path / "none.txt"), "-o", str(tmp_path / "o.npy"))
+    outcome = run(*arguments, env=environment(None))
     assert (outcome.code, "none.txt" in outcome.stderr) == (2, True)
+    outcome = run(*arguments, "--json", env=environment(None))
+    assert (outcome.code, "none.txt" in json.loads(outcome.stderr)["error"]["message"]) == (2, True)

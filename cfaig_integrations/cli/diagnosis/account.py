@@ -28,7 +28,7 @@ def settings_problem(error: ConfigError) -> Finding:
         return failed("settings", Problem.NO_ACCOUNT if missing else Problem.WRONG_ACCOUNT, text)
     if "token" in name:
         return failed("settings", Problem.NO_TOKEN if missing else Problem.TOKEN_REJECTED, text)
-    return failed("settings", Problem.INVALID_SETTING, text, error.remedy)
+    return failed("settings", Problem.INVALID_SETTING, text.removesuffix(error.remedy).rstrip(), error.remedy)
 
 
 def check_ids(settings: Settings) -> Finding:
