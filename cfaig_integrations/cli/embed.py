@@ -30,6 +30,8 @@ from cfaig_integrations.gateway.models.embeddings import embed_route
 
 DEFAULT_MODEL = "@cf/baai/bge-m3"
 _SUFFIXES = (".jsonl", ".npy")
+_SIGNAL_SECONDS = 0.5
+"""How long a signal may wait for its handler: one that another thread receives does not end a wait."""
 _RUN_FIELDS = ("model", "side", "dimensions", "pooling", "instruction", "truncate")
 """Fields of the requests that must be equal in a run that is resumed."""
 
@@ -191,7 +193,7 @@ class _Job:
                     running[threads.submit(self.client.embed, replace(self.request, texts=texts))] = batch
                 if not running:
                     break
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                for done in wait(running, _SIGNAL_SECONDS, FIRST_COMPLETED).done:
                     batch = running.pop(done)
                     try:
                         reply, _ = done.result()

@@ -151,6 +151,19 @@ def test_an_interrupted_run_goes_on_without_embedding_a_line_twice(texts: Path, 
     assert [record["text"] for record in records(output)] == LINES
 
 
+def test_an_interrupt_that_another_thread_receives_is_not_missed(texts: Path) -> None:
+    def interrupted(request: Request) -> Response:
+        handler = signal.getsignal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert until(lambda: signal.getsignal(signal.SIGINT) is not handler)
+        return embedded(request)
+
+    with raw_server({PATH: interrupted}) as server:
+        arguments = ("embed", str(texts), "-o", str(texts.with_name("out.npy")), *OPTIONS, "--concurrency", "1")
+        outcome = run(*arguments, env=environment(server))
+    assert (outcome.code, "36 of 40 lines are left" in outcome.stderr) == (130, True)
+
+
 def test_a_second_interrupt_does_not_wait(texts: Path) -> None:
     held = Held(free=0)
     with raw_server({PATH: held}) as server:
