@@ -51,11 +51,15 @@ def serve(
     ] = None,
     pace: Annotated[float, typer.Option(metavar="SECONDS", help="Pause between the events of a stream.", min=0)] = 0.0,
 ) -> None:
-    """Run a local gateway with a log, until interrupted. Prints the environment variables to use it with."""
+    """Run a local gateway with a log, until interrupted. Prints the environment variables to use it with.
+
+    Exit codes: 0 interrupted, 1 an option is not valid, the port is in use, or the extra 'simulator' is missing.
+    """
     try:
         from cfaig_integrations.simulator import Simulator, Upstream
         from cfaig_integrations.simulator.server import API_TOKEN
 
+        _check(database, upstream, upstream_model)
         is_local = _is_loopback(host)
         target = None if upstream is None else Upstream(upstream, model=upstream_model, key=upstream_key)
         simulator = Simulator(
@@ -77,6 +81,13 @@ def serve(
         raise typer.Exit(1) from error
 
 
+def _check(database: str, upstream: str | None, upstream_model: str | None) -> None:
+    if not database:
+        raise ValueError("--database is empty. Name a file, or leave it out.")
+    if upstream_model is not None and upstream is None:
+        raise ValueError("--upstream-model is for --upstream only. Add --upstream URL, or leave it out.")
+
+
 def _run(simulator: Simulator, about: str, *, is_local: bool) -> None:
     stopped = threading.Event()
 
@@ -96,7 +107,7 @@ def _run(simulator: Simulator, about: str, *, is_local: bool) -> None:
     if not is_local:
         typer.echo("# Other machines can reach this server: the page asks them for the API token as the password.")
     typer.echo("# Ctrl-C stops.")
-    while not stopped.wait(3600):
+    while not stopped.wait(1):  # a signal that comes just before a wait does not end it
         continue
     simulator.stop()
 

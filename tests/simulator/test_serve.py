@@ -119,6 +119,8 @@ def test_a_public_address_gets_a_random_token() -> None:
         (["--prices", "words.json"], "not JSON"),
         (["--upstream", "localhost:11434"], "must be a URL"),
         (["--upstream", "http://localhost:114340/v1"], "must be a URL"),
+        (["--upstream-model", "llama3"], "Add --upstream"),
+        (["--database", ""], "--database is empty"),
         (["--database", "words.json"], "cannot be used as a database"),
         (["--database", "absent/log.sqlite"], "cannot be opened as a database"),
         (["--database", "."], "cannot be opened as a database"),
