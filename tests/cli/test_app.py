@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from cfaig_integrations import __version__
@@ -11,6 +14,14 @@ from tests.cli.kit import environment, run
 def test_the_version_is_printed() -> None:
     outcome = run("--version", env=environment(None))
     assert (outcome.code, outcome.stdout) == (0, f"cfaig-integrations {__version__}\n")
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_its_extra_the_command_says_what_to_install(package: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; from cfaig_integrations.cli import main; main()"
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    (line,) = outcome.stderr.splitlines()
+    assert (outcome.returncode, "cfaig-integrations[cli]" in line) == (1, True)
 
 
 @pytest.mark.parametrize(
