@@ -21,6 +21,7 @@ import typer
 from cfaig_integrations.cli import options
 from cfaig_integrations.cli.output import INTERRUPTED, console, print_json, progress_bar, reported
 from cfaig_integrations.cli.vector_files import PartialFile, finish
+from cfaig_integrations.client.concurrency import SIGNAL_SECONDS
 from cfaig_integrations.client.sync import Client
 from cfaig_integrations.core.vectors import EmbedReply, EmbedRequest
 from cfaig_integrations.errors import ConfigError, GatewayError
@@ -30,8 +31,6 @@ from cfaig_integrations.gateway.models.embeddings import embed_route
 
 DEFAULT_MODEL = "@cf/baai/bge-m3"
 _SUFFIXES = (".jsonl", ".npy")
-_SIGNAL_SECONDS = 0.5
-"""How long a signal may wait for its handler: one that another thread receives does not end a wait."""
 _RUN_FIELDS = ("model", "side", "dimensions", "pooling", "instruction", "truncate")
 """Fields of the requests that must be equal in a run that is resumed."""
 
@@ -193,7 +192,7 @@ class _Job:
                     running[threads.submit(self.client.embed, replace(self.request, texts=texts))] = batch
                 if not running:
                     break
-                for done in wait(running, _SIGNAL_SECONDS, FIRST_COMPLETED).done:
+                for done in wait(running, SIGNAL_SECONDS, FIRST_COMPLETED).done:
                     batch = running.pop(done)
                     try:
                         reply, _ = done.result()

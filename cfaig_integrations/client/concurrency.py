@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from threading import Thread
 from typing import TypeVar
@@ -13,6 +13,9 @@ import anyio
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
+
+SIGNAL_SECONDS = 0.5
+"""The longest wait for futures: a signal that comes just before a wait, or to another thread, does not end it."""
 
 
 def run_all(send: Callable[[_A], _B], requests: Sequence[_A], limit: int) -> Iterator[_B]:
@@ -35,6 +38,8 @@ def run_all(send: Callable[[_A], _B], requests: Sequence[_A], limit: int) -> Ite
         for thread in threads:
             thread.start()
         for future in futures:
+            while not future.done():
+                wait([future], SIGNAL_SECONDS)
             yield future.result()
     except Exception:
         waiting.clear()
