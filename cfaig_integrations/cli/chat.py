@@ -65,7 +65,7 @@ def _prompt(argument: str | None) -> str | None:
     """The prompt of the argument and of what is piped in; None: the user types at a terminal.
 
     Raises:
-        ConfigError: Both are empty, or what is piped in is no text.
+        ConfigError: Both are empty, or what is piped in is not text.
     """
     if sys.stdin.isatty():
         if argument is None or argument.strip():
